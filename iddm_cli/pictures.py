@@ -1,0 +1,142 @@
+"""Pictures that people look at: grids with row names, and the curve of a run's loss.
+
+Only Pillow is needed here; pixels come in as Pillow images.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from iddm_cli import durable
+
+PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (205, 205, 205)
+GAP = 4
+FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+
+Row = tuple[str, Sequence[Image.Image]]
+Points = Sequence[tuple[float, float]]
+
+
+def encode(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:
+    """Return an image as a file's bytes.
+
+    Args:
+        image: The image.
+        form: png, jpg or webp; webp is lossless, jpg has quality 95.
+        notes: Written into a PNG as text chunks, into the others as an EXIF description.
+    """
+    buffer = io.BytesIO()
+    if form == "png":
+        chunks = PngInfo()
+        for key, value in (notes or {}).items():
+            chunks.add_itxt(key, value)
+        image.save(buffer, "PNG", pnginfo=chunks)
+        return buffer.getvalue()
+    exif = Image.Exif()
+    exif[0x010E] = "; ".join(f"{key}: {value}" for key, value in (notes or {}).items())
+    options = {"lossless": True} if form == "webp" else {"quality": 95, "subsampling": 0}
+    image.save(buffer, FORMATS[form], exif=exif, **options)
+    return buffer.getvalue()
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write an image as a PNG, whole or not at all."""
+    durable.write_file(path, encode(image, "png"))
+
+
+def grid(rows: Sequence[Row], *, cell: int | None = None) -> Image.Image:
+    """Lay images out in rows, each with its name at the left.
+
+    Args:
+        rows: Name and images of each row.
+        cell: Longer side of a cell in pixels; None enlarges small images to about 64 by a whole
+            factor, so that their pixels stay square and sharp.
+    """
+    images = [image for _, row in rows for image in row]
+    if not images:
+        return Image.new("RGB", (1, 1), PAPER)
+    tallest = max(image.height for image in images)
+    widest = max(image.width for image in images)
+    scale = cell / max(tallest, widest) if cell else max(1, round(64 / max(tallest, widest)))
+    height, width = max(1, round(tallest * scale)), max(1, round(widest * scale))
+    font = ImageFont.load_default(max(11, min(16, height // 4)))
+    margin = _name_width([name for name, _ in rows], font)
+    columns = max(len(row) for _, row in rows)
+    size = (margin + columns * (width + GAP) + GAP, len(rows) * (height + GAP) + GAP)
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (name, row) in enumerate(rows):
+        top = GAP + number * (height + GAP)
+        draw.text((GAP, top + height // 2), _plain(name), fill=INK, font=font, anchor="lm")
+        for column, image in enumerate(row):
+            place = (margin + GAP + column * (width + GAP), top)
+            sheet.paste(_fitted(image, width, height), place)
+    return sheet
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:40]
+
+
+def _name_width(names: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    widest = max((font.getlength(_plain(name)) for name in names if name), default=0)
+    return math.ceil(widest) + 2 * GAP if widest else 0
+
+
+def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    factor = min(width / image.width, height / image.height)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    method = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
+    return image.convert("RGB").resize(size, method)
+
+
+def smoothed(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
+    """Return the running mean of the values over a share of all points, at least three."""
+    reach = max(3, round(len(points) * share)) // 2
+    means = []
+    for place, (x, _) in enumerate(points):
+        near = [y for _, y in points[max(0, place - reach) : place + reach + 1]]
+        means.append((x, sum(near) / len(near)))
+    return means
+
+
+def plot(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
+    """Draw a curve: each value faintly, their running mean on top; the y axis is logarithmic.
+
+    Args:
+        points: x and y of each value, x rising, y above 0.
+        title: Written above the curve.
+        size: Width and height in pixels.
+    """
+    image = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((60, 8), title, fill=INK, font=ImageFont.load_default(14))
+    shown = [(x, math.log10(y)) for x, y in points if y > 0]
+    if shown:
+        _draw_axes_and_curves(draw, shown, size)
+    return image
+
+
+def _draw_axes_and_curves(draw: ImageDraw.ImageDraw, shown: Points, size: tuple[int, int]) -> None:
+    left, top, right, bottom = 60, 32, size[0] - 16, size[1] - 32
+    xs, ys = [x for x, _ in shown], [y for _, y in shown]
+    x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
+    y_low, y_high = min(ys), max(max(ys), min(ys) + 1e-3)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = left + (x - x_low) / (x_high - x_low) * (right - left)
+        return across, bottom - (y - y_low) / (y_high - y_low) * (bottom - top)
+
+    font = ImageFont.load_default(11)
+    for part in range(5):
+        y = y_low + (y_high - y_low) * part / 4
+        draw.line([place(x_low, y), place(x_high, y)], fill=FAINT)
+        draw.text((left - 6, place(x_low, y)[1]), f"{10**y:.3g}", fill=INK, font=font, anchor="rm")
+        x = x_low + (x_high - x_low) * part / 4
+        draw.text((place(x, y_low)[0], bottom + 6), f"{x:.0f}", fill=INK, font=font, anchor="mt")
+    draw.line([place(x, y) for x, y in shown], fill=(150, 190, 235))
+    draw.line([place(x, y) for x, y in smoothed(shown)], fill=(20, 90, 180), width=2)
