@@ -1,0 +1,103 @@
+"""Contradictions: settings that are each allowed, and cannot work together."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from iddm_cli.profile_messages import Fault
+from iddm_cli.settings import DataSettings, ModelSettings, SamplingSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from iddm_cli.profile import Profile
+
+
+def contradictions(profile: "Profile") -> Iterator[Fault]:
+    """Yield every contradiction in a profile."""
+    yield from _image_size(profile.data, profile.model)
+    yield from _widths(profile.model)
+    yield from _length(profile.training)
+    yield from _sampling(profile.sampling, profile.diffusion.timesteps)
+    no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
+    if no_labels and profile.sampling.guidance != 1:
+        yield Fault(
+            ("sampling", "guidance"),
+            "guidance needs training.label_drop above 0: it compares with and without the class",
+            "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+        )
+
+
+def _image_size(data: DataSettings, model: ModelSettings) -> Iterator[Fault]:
+    reduction = model.patch_size * 2 ** (len(model.channel_multipliers) - 1)
+    if all(side % reduction == 0 for side in data.size):
+        return
+    down = [max(1, side // reduction) * reduction for side in data.size]
+    up = [-(-side // reduction) * reduction for side in data.size]
+    height, width = data.size
+    yield Fault(
+        ("data", "image_size"),
+        f"an image size of {height} x {width} must be divisible by {reduction}: "
+        "model.patch_size times two for each level after the first",
+        f"Sizes that work: {down[0]}x{down[1]}, {up[0]}x{up[1]}.",
+    )
+
+
+def _widths(model: ModelSettings) -> Iterator[Fault]:
+    widths = [model.base_channels * multiplier for multiplier in model.channel_multipliers]
+    for level in model.attention_levels:
+        if level >= len(widths):
+            yield Fault(
+                ("model", "attention_levels"),
+                f"there is no level {level}: channel_multipliers makes levels 0 to "
+                f"{len(widths) - 1}",
+            )
+    for width in dict.fromkeys(widths):
+        if width % model.norm_groups:
+            yield _indivisible("norm_groups", model.norm_groups, width)
+    attended = {level for level in model.attention_levels if level < len(widths)}
+    for width in sorted({widths[level] for level in attended} | {widths[-1]}):
+        if width % model.head_channels:
+            yield _indivisible("head_channels", model.head_channels, width)
+    if model.base_channels % 2:
+        yield Fault(("model", "base_channels"), "base_channels must be even")
+
+
+def _indivisible(key: str, number: int, width: int) -> Fault:
+    usable = [divisor for divisor in range(1, width + 1) if width % divisor == 0]
+    near = min(usable, key=lambda divisor: abs(divisor - number))
+    return Fault(
+        ("model", key),
+        f"{key} {number} does not divide the {width} channels of a level",
+        f"{near} would.",
+    )
+
+
+def _length(training: TrainingSettings) -> Iterator[Fault]:
+    if training.steps is None and training.epochs is None:
+        yield Fault(("training", "steps"), "a run needs training.steps or training.epochs")
+    if training.steps is not None and training.epochs is not None:
+        yield Fault(
+            ("training", "epochs"),
+            "training.steps and training.epochs contradict each other",
+            "Give one of them.",
+        )
+    if training.steps is not None and training.warmup_steps >= training.steps:
+        yield Fault(
+            ("training", "warmup_steps"),
+            f"{training.warmup_steps} warm-up steps leave nothing of a run of "
+            f"{training.steps} steps",
+        )
+    if training.micro_batch is not None and training.micro_batch > training.batch_size:
+        yield Fault(
+            ("training", "micro_batch"),
+            f"micro_batch {training.micro_batch} is larger than batch_size {training.batch_size}",
+        )
+
+
+def _sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Fault]:
+    if sampling.eta != 0 and sampling.sampler != "ddim":
+        yield Fault(("sampling", "eta"), f"eta belongs to ddim, not to {sampling.sampler}")
+    if sampling.steps is not None and sampling.steps > timesteps:
+        yield Fault(
+            ("sampling", "steps"),
+            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps "
+            "of the schedule",
+        )

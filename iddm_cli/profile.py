@@ -1,0 +1,310 @@
+"""Profiles: where they are found, how they are read, changed, checked and saved."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from iddm_cli import durable
+from iddm_cli.contradictions import contradictions
+from iddm_cli.errors import ProfileError, did_you_mean
+from iddm_cli.profile_messages import Fault, explain, suggest_key
+from iddm_cli.settings import (
+    DataSettings,
+    DiffusionSettings,
+    ModelSettings,
+    RuntimeSettings,
+    SamplingSettings,
+    Settings,
+    TrainingSettings,
+)
+from iddm_cli.strict_yaml import Document, parse, parse_value
+
+MAX_BYTES = 2**20
+SAVED_HEAD = """\
+# Every setting of this run, the defaults written out.
+# To repeat it: iddm train --profile THIS-FILE
+"""
+
+
+class Profile(Settings):
+    """All that decides the outcome of a training, and how pictures are drawn from it."""
+
+    data: DataSettings = Field(default_factory=DataSettings)
+    """Which pictures are learnt from."""
+
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    """The network."""
+
+    diffusion: DiffusionSettings = Field(default_factory=DiffusionSettings)
+    """The noising process and what the network predicts."""
+
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """How long and how the network learns."""
+
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    """How pictures are drawn."""
+
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    """Where and how it computes."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """A setting given on the command line.
+
+    Attributes:
+        key: Dotted, such as training.lr.
+        value: Its value, as YAML reads it.
+        origin: How messages call it: the option as the user spelled it.
+    """
+
+    key: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A profile that can be named: `purpose` is the first line of its head comment."""
+
+    name: str
+    path: Path
+    origin: str
+    purpose: str
+
+
+def parse_override(text: str) -> Override:
+    """Read the argument of --set.
+
+    Raises:
+        ProfileError: It is not KEY=VALUE, or there is no such key.
+    """
+    key, equals, value = text.partition("=")
+    key, origin = key.strip(), f"--set {text}"
+    if not equals:
+        raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
+    if key not in known_keys():
+        raise ProfileError(f"{origin}: unknown setting {key}", suggest_key(key, known_keys()))
+    return Override(key, parse_value(value, origin), origin)
+
+
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Return every dotted key, in the order of the file."""
+    return tuple(
+        f"{section}.{key}"
+        for section, field in Profile.model_fields.items()
+        for key in section_table(section).model_fields
+        if field is not None
+    )
+
+
+def section_table(section: str) -> type[Settings]:
+    """Return the settings class of a section."""
+    table = Profile.model_fields[section].annotation
+    assert isinstance(table, type), "every section is a table"
+    assert issubclass(table, Settings), "every section is a table"
+    return table
+
+
+def folders() -> list[tuple[str, Path]]:
+    """Return where named profiles lie, the first to be searched first."""
+    from platformdirs import user_config_path
+
+    package = Path(__file__).parent
+    installed = package / "configs"
+    shipped = installed if installed.is_dir() else package.parent / "configs"
+    return [("user", user_config_path("iddm") / "profiles"), ("shipped", shipped)]
+
+
+def list_profiles() -> list[Entry]:
+    """Return the profiles that can be named; a user's own hides a shipped one of that name."""
+    entries: dict[str, Entry] = {}
+    for origin, folder in folders():
+        for path in sorted(folder.glob("*.yaml")) + sorted(folder.glob("*.yml")):
+            entries.setdefault(path.stem, Entry(path.stem, path, origin, _purpose(path)))
+    return sorted(entries.values(), key=lambda entry: entry.name)
+
+
+def _purpose(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline()
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def find_profile(reference: str) -> Path:
+    """Find a profile: an existing file, else one of that name, the user's own first.
+
+    Raises:
+        ProfileError: There is none.
+    """
+    path = Path(reference)
+    if path.is_file():
+        return path
+    entries = {entry.name: entry.path for entry in list_profiles()}
+    name = reference.removesuffix(".yaml").removesuffix(".yml")
+    if name in entries:
+        return entries[name]
+    hint = did_you_mean(path.name.removesuffix(".yaml").removesuffix(".yml"), entries)
+    listed = f"There are: {', '.join(entries)}; or give a file."
+    raise ProfileError(f"no profile {reference!r}", f"{hint} {listed}".strip())
+
+
+def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
+    """Read a profile, apply overrides in their order, and check all of it.
+
+    Raises:
+        ProfileError: It cannot be found or read, or something in it is wrong; everything that is
+            wrong is told at once.
+    """
+    path = find_profile(reference)
+    document = parse(_read(path), str(path))
+    if not isinstance(document.data, dict | None):
+        raise ProfileError(f"{path}: a profile is made of sections such as training:")
+    merged = _Merged(path, document, overrides)
+    try:
+        profile = Profile.model_validate(merged.values)
+    except ValidationError as error:
+        faults = [explain(found, known_keys()) for found in error.errors()]
+        raise merged.error(faults) from None
+    if faults := list(contradictions(profile)):
+        raise merged.error(faults)
+    return profile
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ProfileError(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{path} is not UTF-8 text: {error.reason}") from error
+
+
+class _Merged:
+    """A file's values with overrides on top, and where each value came from."""
+
+    def __init__(self, path: Path, document: Document, overrides: Sequence[Override]) -> None:
+        self.path = path
+        self.document = document
+        self.values: dict[str, Any] = json.loads(json.dumps(document.data or {}))
+        self.origins: dict[str, str] = {}
+        self._settle_length(self._section("training"))
+        for override in overrides:
+            self._apply(override)
+
+    def _section(self, name: str) -> dict[str, Any]:
+        section = self.values.get(name)
+        if section is None:
+            section = self.values[name] = {}
+        return section if isinstance(section, dict) else {}
+
+    def _apply(self, override: Override) -> None:
+        section, _, key = override.key.partition(".")
+        self._section(section)[key] = override.value
+        self.origins[override.key] = override.origin
+        # Steps and epochs both say how long: the one given last counts.
+        other = {"steps": "epochs", "epochs": "steps"}.get(key)
+        if section == "training" and other and override.value is not None:
+            self._section(section)[other] = None
+
+    @staticmethod
+    def _settle_length(training: dict[str, Any]) -> None:
+        if training.get("steps") is not None and "epochs" not in training:
+            training["epochs"] = None
+
+    def error(self, faults: Sequence[Fault]) -> ProfileError:
+        """Put all faults into one error, each with where it stands."""
+        if len(faults) == 1:
+            return ProfileError(f"{self._where(faults[0])}: {faults[0].problem}", faults[0].hint)
+        lines = (f"{self._where(f)}: {f.problem}{f' ({f.hint})' if f.hint else ''}" for f in faults)
+        return ProfileError("\n".join(lines))
+
+    def _where(self, fault: Fault) -> str:
+        for end in range(len(fault.path), 0, -1):
+            key = ".".join(map(str, fault.path[:end]))
+            if key in self.origins:
+                return self.origins[key]
+            line = self.document.line(fault.path[:end])
+            if line is not None:
+                return f"{self.path}, line {line}"
+        return str(self.path)
+
+
+def dump_profile(profile: Profile) -> str:
+    """Return a profile as YAML, every default written out; reading it gives an equal one."""
+    lines = [SAVED_HEAD]
+    for section, table in profile.model_dump().items():
+        lines.append(f"{section}:")
+        lines += [f"  {key}: {_scalar(value)}" for key, value in table.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _scalar(value: object) -> str:
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_scalar, value))}]"
+    text = str(value)
+    plain = all(c.isalnum() or c in "-_./" for c in text) and text.isascii() and text[0] not in "-."
+    if plain and parse(text, "").data == text:
+        return text
+    # JSON strings are YAML strings; what JSON leaves as it is but YAML does not, is escaped.
+    return json.dumps(text)
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as YAML, every default written out."""
+    durable.write_file(path, dump_profile(profile).encode())
+
+
+def profile_schema() -> dict[str, Any]:
+    """Return the JSON schema of a profile."""
+    schema = Profile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def reference_markdown() -> str:
+    """Return the reference of all settings, a table for each section, as Markdown."""
+    return "\n\n".join(_section_markdown(section) for section in Profile.model_fields)
+
+
+def _section_markdown(section: str) -> str:
+    table = section_table(section)
+    properties = table.model_json_schema()["properties"]
+    rows = [
+        f"| `{section}.{key}` | `{_scalar(default)}` | {_values(properties[key])} | {sentence} |"
+        for key, default, sentence in _fields(table)
+    ]
+    head = ["| setting | default | values | what it does |", "|---|---|---|---|"]
+    return "\n".join([f"**{section}**: {table.__doc__}", "", *head, *rows])
+
+
+def _fields(table: type[Settings]) -> Iterator[tuple[str, object, str]]:
+    for key, field in table.model_fields.items():
+        yield key, field.default, field.description or ""
+
+
+def _values(schema: dict[str, Any]) -> str:
+    """Put a JSON schema in words."""
+    if "anyOf" in schema:
+        return " or ".join(_values(part) for part in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(str(v) for v in schema.get("enum", [schema.get("const")]))
+    names = {"integer": "whole number", "number": "number", "boolean": "true, false",
+             "string": "text", "null": "null", "array": "list"}  # fmt: skip
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    words = [f"{sign} {_bound(schema[key])}" for key, sign in bounds.items() if key in schema]
+    return " ".join([names[schema["type"]], *words])
+
+
+def _bound(number: float) -> str:
+    return "2^63" if number == 2**63 else f"{number:g}"

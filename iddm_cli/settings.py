@@ -1,0 +1,231 @@
+"""Settings: the tables of a profile, each field with its type, range and one sentence.
+
+Strict and frozen: an unknown key or a wrong type is an error, and a profile that was accepted
+stays as it is. The sentences are the profile reference (README) and the JSON schema (editors).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
+ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
+PredictionName = Literal["epsilon", "v", "x"]
+LossWeightName = Literal["uniform", "min_snr"]
+TimesName = Literal["stratified", "uniform"]
+OptimizerName = Literal["adamw", "adam"]
+LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
+SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
+WeightsName = Literal["average", "raw"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+AspectName = Literal["crop", "pad", "squash"]
+NetworkName = Literal["unet"]
+
+
+class Settings(BaseModel):
+    """Base of every table: strict types, no unknown keys, no changes afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class DataSettings(Settings):
+    """Which pictures are learnt from, and how each becomes an array of one size."""
+
+    path: str = Field(default="demo", min_length=1)
+    """A folder, a built-in set (cifar10, mnist, fashion-mnist, ...), or demo."""
+
+    image_size: Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 32
+    """Size trained and drawn at, in pixels: one number, or [height, width]."""
+
+    channels: Literal[1, 3] = 3
+    """1 for grey, 3 for colour; pictures are converted."""
+
+    conditional: bool | Literal["auto"] = "auto"
+    """Whether class names are learnt; auto: if the dataset has classes."""
+
+    aspect: AspectName = "crop"
+    """What happens where a picture's shape differs: crop the middle, pad, or squash."""
+
+    background: Literal["white", "black", "grey"] = "white"
+    """What stands behind transparent pixels and padding."""
+
+    horizontal_flip: bool = False
+    """Whether pictures are mirrored left to right, each with a chance of one half."""
+
+    on_error: Literal["skip", "fail"] = "skip"
+    """Whether a file that cannot be decoded is left out (and told), or ends the run."""
+
+    workers: int = Field(default=0, ge=0)
+    """Threads that decode pictures; 0: one for each processor core."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        if isinstance(self.image_size, int):
+            return self.image_size, self.image_size
+        return self.image_size[0], self.image_size[1]
+
+
+class ModelSettings(Settings):
+    """The network: a U-Net with residual blocks and attention."""
+
+    network: NetworkName = "unet"
+    """Which backbone."""
+
+    base_channels: Positive = 64
+    """Channels of the first level."""
+
+    channel_multipliers: list[Positive] = Field(default=[1, 2, 2], min_length=1, max_length=8)
+    """Channels of each level as multiples of base_channels; each further level halves the size."""
+
+    blocks_per_level: Positive = 2
+    """Residual blocks of each level on the way down; one more on the way up."""
+
+    attention_levels: list[Annotated[int, Field(ge=0)]] = [1, 2]
+    """Levels with self-attention after each block, 0 being full size; the middle always has it."""
+
+    head_channels: Positive = 64
+    """Channels of one attention head."""
+
+    norm_groups: Positive = 32
+    """Groups of each group normalisation; must divide every level's channels."""
+
+    activation: ActivationName = "silu"
+    """Non-linearity."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of activations dropped inside residual blocks while training."""
+
+    patch_size: Positive = 1
+    """Side of the squares of pixels folded into channels first; 2 makes a step about 4x cheaper."""
+
+
+class DiffusionSettings(Settings):
+    """The noising process and what the network predicts."""
+
+    timesteps: int = Field(default=1000, ge=2, le=100_000)
+    """Entries of the noise schedule (T)."""
+
+    schedule: ScheduleName = "linear"
+    """How noise grows with time."""
+
+    prediction: PredictionName = "epsilon"
+    """What the network predicts: the noise, v (Salimans & Ho 2022), or the clean image."""
+
+    loss_weight: LossWeightName = "uniform"
+    """Weight of each time in the loss; min_snr (Hang et al. 2023) converges faster on many sets."""
+
+    times: TimesName = "stratified"
+    """How a batch's times are drawn: one from each of batch-size equal strata, or all freely."""
+
+
+class TrainingSettings(Settings):
+    """How long and how the network learns."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Decides initial weights, order, noise and all else that is random."""
+
+    epochs: Positive | None = 300
+    """Passes over the dataset; null where steps is given."""
+
+    steps: Positive | None = None
+    """Updates of the weights; takes the place of epochs."""
+
+    batch_size: Positive = 64
+    """Pictures in one update, over all devices."""
+
+    micro_batch: Positive | None = None
+    """Pictures computed at once; less than batch_size accumulates gradients and saves memory."""
+
+    optimizer: OptimizerName = "adamw"
+    """Optimizer."""
+
+    lr: float = Field(default=3e-4, gt=0)
+    """Peak learning rate."""
+
+    lr_schedule: LrScheduleName = "cosine"
+    """How lr goes on after warming up: constant, down a line, or down a cosine to lr_final."""
+
+    lr_final: float = Field(default=0.0, ge=0, le=1)
+    """Where linear and cosine end, as a share of lr."""
+
+    warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which lr rises from 0; warmup_cosine takes a twentieth of the run where 0."""
+
+    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    """Decay of the optimizer's running means."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay for adamw, L2 penalty for adam."""
+
+    gradient_clip: float = Field(default=1.0, ge=0)
+    """Largest norm of the gradient; 0 turns clipping off."""
+
+    label_drop: float = Field(default=0.1, ge=0, le=1)
+    """Share of pictures learnt without their class, each drawn by itself; guidance needs some."""
+
+    ema_decay: float = Field(default=0.9999, ge=0, lt=1)
+    """Decay of the averaged weights; warmed up, so a short run is averaged over its last tenth."""
+
+    log_every: Positive = 10
+    """Steps between lines of metrics.jsonl."""
+
+    checkpoint_every: Positive = 1000
+    """Steps between checkpoints; the last step always has one."""
+
+    checkpoint_from: int = Field(default=0, ge=0)
+    """No checkpoint before this step."""
+
+    keep: int = Field(default=3, ge=2)
+    """Newest checkpoints kept; at least 2, since one may be in the middle of being saved."""
+
+    sample_every: int = Field(default=1000, ge=0)
+    """Steps between sample grids; 0 draws none but the last."""
+
+    sample_count: int = Field(default=8, ge=0, le=64)
+    """Pictures of each class in a sample grid; 0 draws no grids at all."""
+
+
+class SamplingSettings(Settings):
+    """How pictures are drawn from a trained network."""
+
+    sampler: SamplerName = "ddim"
+    """Solver: ddim, ddpm (ancestral), or dpmpp-2m (multistep)."""
+
+    steps: Positive | None = None
+    """Solver steps; null: 20, and all timesteps for ddpm."""
+
+    guidance: float = Field(default=3.0, ge=0)
+    """Classifier-free guidance weight; 1 is none, larger follows the class harder."""
+
+    eta: float = Field(default=0.0, ge=0, le=1)
+    """Noise that ddim adds back at each step; 0 is deterministic, 1 is ddpm."""
+
+    clip: bool = True
+    """Whether each estimate of the clean image is held inside the pixel range."""
+
+    weights: WeightsName = "average"
+    """The averaged weights, or those the optimizer left."""
+
+    batch_size: Positive = 64
+    """Pictures drawn at once; changes no picture."""
+
+
+class RuntimeSettings(Settings):
+    """Where and how it computes."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    """auto, cpu, cuda, cuda:N or mps; auto takes a GPU where there is one."""
+
+    precision: PrecisionName = "auto"
+    """Arithmetic of the network in training; auto: bf16 where the device is fast at it."""
+
+    threads: int = Field(default=0, ge=0)
+    """Processor threads for computing; 0: one for each core. Another number changes last bits."""

@@ -1,0 +1,164 @@
+"""Strict YAML: plain data with line numbers, and none of YAML's surprises.
+
+Scalars follow the core schema of YAML 1.2: `1e-4` is a number, `no`, `012` and `12:30` are text.
+Duplicate keys, anchors, tags and second documents are refused, and depth and size are bounded.
+PyYAML only splits the text into events; nothing is constructed by it.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+from iddm_cli.errors import ProfileError
+
+Key = tuple[str | int, ...]
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 16
+MAX_DIGITS = 30
+
+NULL = re.compile(r"~|null|Null|NULL|")
+TRUE = re.compile(r"true|True|TRUE")
+FALSE = re.compile(r"false|False|FALSE")
+# YAML 1.2 would read 012 as 12 where YAML 1.1 reads 10; who writes it means a name.
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a text says: plain dicts, lists and scalars, and where each stands."""
+
+    data: object
+    lines: dict[Key, int] = field(default_factory=dict)
+
+    def line(self, path: Key) -> int | None:
+        """Return the line, from 1, of the value at a path such as ("training", "lr")."""
+        return self.lines.get(path)
+
+
+def parse(text: str, source: str) -> Document:
+    """Read a YAML text.
+
+    Args:
+        text: The text.
+        source: What messages call it.
+
+    Raises:
+        ProfileError: It is not YAML, or uses what is refused here; says source and line.
+    """
+    if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
+        raise ProfileError(f"{source} is larger than {MAX_BYTES // 2**20} MiB")
+    try:
+        return _Builder(text.removeprefix("\ufeff"), source).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ProfileError(f"{source}{where}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise ProfileError(f"{source}: {_one_line(str(error))}") from error
+
+
+def parse_value(text: str, source: str) -> object:
+    """Read the right side of KEY=VALUE: a scalar, or a list such as [1, 2].
+
+    Raises:
+        ProfileError: It is empty, or not YAML.
+    """
+    if not text.strip():
+        raise ProfileError(f"{source}: no value", "Write null for none.")
+    return parse(text, source).data
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class _Builder:
+    """Turns PyYAML's events into plain data, noting lines."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.lines: dict[Key, int] = {}
+
+    def document(self) -> Document:
+        next(self.events)
+        start = next(self.events)
+        if isinstance(start, yaml.StreamEndEvent):
+            return Document(None)
+        if getattr(start, "tags", None) or getattr(start, "version", None):
+            raise self.refusal(start, "directives are not allowed")
+        data = self.value(next(self.events), ())
+        next(self.events)
+        after = next(self.events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise self.refusal(after, "a second document begins; a profile is one")
+        return Document(data, self.lines)
+
+    def value(self, event: yaml.Event, path: Key) -> object:
+        self.check(event, path)
+        self.lines.setdefault(path, event.start_mark.line + 1)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self.mapping(path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(path)
+        return self.scalar(event)
+
+    def check(self, event: yaml.Event, path: Key) -> None:
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self.refusal(event, "anchors and aliases are not allowed")
+        if event.tag is not None and event.tag != "!":
+            raise self.refusal(event, f"the tag {event.tag} is not allowed")
+        if len(path) > MAX_DEPTH:
+            raise self.refusal(event, f"nested deeper than {MAX_DEPTH} levels")
+
+    def sequence(self, path: Key) -> list[object]:
+        items: list[object] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.value(event, (*path, len(items))))
+        return items
+
+    def mapping(self, path: Key) -> dict[str, object]:
+        items: dict[str, object] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.key(event, path)
+            if key in items:
+                first = self.lines[(*path, key)]
+                raise self.refusal(event, f"{key} stands here again, first on line {first}")
+            self.lines[(*path, key)] = event.start_mark.line + 1
+            items[key] = self.value(next(self.events), (*path, key))
+        return items
+
+    def key(self, event: yaml.Event, path: Key) -> str:
+        self.check(event, path)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self.refusal(event, "a key must be a word")
+        return event.value
+
+    def scalar(self, event: yaml.ScalarEvent) -> object:
+        text = event.value
+        if not event.implicit[0]:
+            return text
+        if NULL.fullmatch(text):
+            return None
+        if TRUE.fullmatch(text) or FALSE.fullmatch(text):
+            return bool(TRUE.fullmatch(text))
+        if INTEGER.fullmatch(text) or BASED.fullmatch(text):
+            if len(text) > MAX_DIGITS:
+                raise self.refusal(event, f"a number of {len(text)} digits")
+            return int(text, 0)
+        if FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text):
+            number = float(text) if FLOAT.fullmatch(text) else math.inf
+            if not math.isfinite(number):
+                raise self.refusal(event, f"{text[:40]} is not a finite number")
+            return number
+        return text
+
+    def refusal(self, event: yaml.Event, problem: str) -> ProfileError:
+        return ProfileError(f"{self.source}, line {event.start_mark.line + 1}: {problem}")
