@@ -1,0 +1,1 @@
+"""Data: from a folder of pictures to the batch of a step."""

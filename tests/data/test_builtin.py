@@ -1,0 +1,123 @@
+"""Built-in sets: read where torchvision puts them, and clear words where they cannot be got."""
+
+import gzip
+import hashlib
+import struct
+import urllib.error
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iddm_cli.data.builtin import _SETS, BUILTIN_NAMES
+from iddm_cli.data.sources import open_source
+from iddm_cli.errors import DatasetError
+
+SIZE = (16, 24)
+RAW = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+def write_idx(folder: Path, count: int = 30) -> np.ndarray:
+    """Write the four files of an MNIST where torchvision puts them; it checks only their names."""
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    images = struct.pack(">IIII", 2051, count, 28, 28) + pixels.tobytes()
+    labels = struct.pack(">II", 2049, count) + bytes(i % 10 for i in range(count))
+    for name, content in zip(RAW, (images, labels, images, labels), strict=True):
+        (folder / f"{name}-ubyte").write_bytes(content)
+    return pixels
+
+
+def test_fashion_mnist(cache_dir: Path) -> None:
+    pixels = write_idx(cache_dir / "datasets" / "FashionMNIST" / "raw")
+    source = open_source("fashion-mnist", size=SIZE)
+    assert (source.name, len(source)) == ("fashion-mnist", 30)
+    assert source.classes[0] == "T-shirt-top"
+    assert len(source.classes) == 10
+    assert list(source.labels) == [i % 10 for i in range(30)]
+    assert all(type(label) is int for label in source.labels)
+    assert (np.asarray(source.image(7)) == pixels[7]).all()
+    assert source.item_name(7) == "fashion-mnist/00007"
+    assert source.stored_bytes() == 30 * 28 * 28
+
+
+def test_fingerprint_of_a_built_in_set(cache_dir: Path) -> None:
+    write_idx(cache_dir / "datasets" / "FashionMNIST" / "raw")
+    first = open_source("fashion-mnist", size=SIZE).fingerprint()
+    assert open_source("fashion-mnist", size=SIZE).fingerprint() == first
+    write_idx(cache_dir / "datasets" / "MNIST" / "raw")
+    assert open_source("mnist", size=SIZE).fingerprint() != first
+
+
+def test_files_put_there_by_hand(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint of a failed download says which files go where; so must it be."""
+    from torchvision import datasets
+
+    folder = cache_dir / "datasets" / "MNIST" / "raw"
+    write_idx(folder)
+    sums = []
+    for name in RAW:
+        packed = gzip.compress((folder / f"{name}-ubyte").read_bytes())
+        (folder / f"{name}-ubyte").unlink()
+        (folder / f"{name}-ubyte.gz").write_bytes(packed)
+        sums.append((f"{name}-ubyte.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(datasets.MNIST, "resources", sums)
+    forbid_downloads(monkeypatch)
+    assert len(open_source("mnist", size=SIZE)) == 30
+
+
+def forbid_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.mark.parametrize("name", BUILTIN_NAMES)
+def test_no_network(name: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_downloads(monkeypatch)
+    with pytest.raises(DatasetError, match="Temporary failure in name resolution") as caught:
+        open_source(name, size=SIZE)
+    assert _SETS[name].home in caught.value.problem
+    assert str(cache_dir / "datasets") in caught.value.hint
+    assert all(file in caught.value.hint for file in _SETS[name].files)
+    assert "\n" not in caught.value.problem
+
+
+@pytest.mark.parametrize("name", BUILTIN_NAMES)
+def test_places_told_to_the_user_are_those_of_torchvision(name: str, tmp_path: Path) -> None:
+    from torchvision import datasets
+
+    described = _SETS[name]
+    loader = getattr(datasets, described.loader)
+    if issubclass(loader, datasets.MNIST):
+        assert [file for file, _ in loader.resources] == list(described.files)
+        assert described.home in loader.mirrors
+        blank = loader.__new__(loader)
+        blank.root = str(tmp_path)
+        assert Path(blank.raw_folder) == tmp_path / described.folder
+    elif name == "svhn":
+        url, file, _ = loader.split_list["train"]
+        assert (url, file) == (described.home + file, described.files[0])
+    else:
+        assert (loader.url, loader.filename) == (
+            described.home + described.files[0],
+            described.files[0],
+        )
+
+
+def test_damaged_files_of_an_earlier_download(cache_dir: Path) -> None:
+    folder = cache_dir / "datasets" / "MNIST" / "raw"
+    write_idx(folder)
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(DatasetError, match="mnist could not be downloaded") as caught:
+        open_source("mnist", size=SIZE)
+    assert "remove them" in caught.value.hint
+
+
+def test_a_cache_that_cannot_be_written(cache_dir: Path) -> None:
+    cache_dir.write_text("a file is in the way")
+    with pytest.raises(DatasetError, match="cannot be written") as caught:
+        open_source("mnist", size=SIZE)
+    assert "IDDM_CACHE_DIR" in caught.value.hint

@@ -1,0 +1,199 @@
+"""The index of a folder: layouts, classes, order, and what is passed over."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from iddm_cli.data.index import SUFFIXES, FolderIndex, index_folder, plain
+from iddm_cli.errors import DatasetError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def pairs(found: FolderIndex) -> dict[str, str]:
+    """Class of each picture."""
+    classes = [found.classes[label] for label in found.labels]
+    return dict(zip(found.paths, classes, strict=True))
+
+
+def test_one_folder_for_each_class(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "dog/2.png", "cat/1.JPG", "dog/1.webp", "cat/b/c/0.gif"))
+    assert found.layout == "classes"
+    assert found.root == tmp_path
+    assert found.classes == ("cat", "dog")
+    assert found.paths == ("cat/1.JPG", "cat/b/c/0.gif", "dog/1.webp", "dog/2.png")
+    assert found.labels == (0, 0, 1, 1)
+    assert found.skipped == []
+
+
+def test_flat(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "b.png", "a.png"))
+    assert (found.layout, found.paths) == ("flat", ("a.png", "b.png"))
+    assert (found.classes, found.labels) == ((), ())
+
+
+def test_one_images_folder_is_flat(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "images/b.png", "images/deep/a.png", "labels/b.txt"))
+    assert (found.layout, found.classes) == ("flat", ())
+    assert found.paths == ("images/b.png", "images/deep/a.png")
+    assert [name for name, _ in found.skipped] == ["labels", "labels/b.txt"]
+
+
+def test_classes_inside_an_images_folder(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "images/dog/a.png", "images/cat/a.png"))
+    assert pairs(found) == {"images/cat/a.png": "cat", "images/dog/a.png": "dog"}
+
+
+def test_images_beside_another_folder_is_a_class(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "images/a.png", "cat/a.png"))
+    assert found.classes == ("cat", "images")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"a{suffix}", f"b{suffix.upper()}", f"c{suffix}.txt", f"d{suffix[1:]}")
+    assert index_folder(tmp_path).paths == (f"a{suffix}", f"b{suffix.upper()}")
+
+
+def test_order_is_that_of_the_bytes(tmp_path: Path) -> None:
+    names = ["Z/1.png", "a b/1.png", "a/1.png", "a/10.png", "a/2.png", "ä/1.png", "猫/1.png"]
+    found = index_folder(touch(tmp_path, *reversed(names)))
+    assert list(found.paths) == sorted(names, key=lambda name: name.encode())
+    assert found.classes == ("Z", "a", "a b", "ä", "猫")
+    assert all(path.split("/")[0] == name for path, name in pairs(found).items())
+
+
+def test_litter_is_ignored_in_silence(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png", "cat/Thumbs.db", "cat/.DS_Store", "cat/._1.png", "cat/desktop.ini")
+    touch(tmp_path, "__MACOSX/cat/1.png", ".ipynb_checkpoints/1.png", "cat/.hidden/2.png")
+    found = index_folder(tmp_path)
+    assert found.paths == ("cat/1.png",)
+    assert found.skipped == []
+
+
+def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png", "cat/notes.txt", "cat/noend", "beside.png", "README.md")
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "cat" / "broken.png").symlink_to("nowhere.png")
+    found = index_folder(tmp_path)
+    assert found.classes == ("cat",)
+    assert found.skipped == [
+        ("README.md", "not a picture, by its suffix"),
+        ("beside.png", "lies beside the class folders"),
+        ("cat/broken.png", "a link to nothing"),
+        ("cat/noend", "not a picture, by its suffix"),
+        ("cat/notes.txt", "not a picture, by its suffix"),
+        ("dog", "no picture in this folder"),
+    ]
+
+
+@pytest.mark.timeout(5)
+def test_fifos_and_sockets_are_not_opened(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png")
+    os.mkfifo(tmp_path / "2.png")
+    with socket.socket(socket.AF_UNIX) as ear:
+        here = Path.cwd()
+        os.chdir(tmp_path)  # the path of a socket must be short
+        try:
+            ear.bind("3.png")
+        finally:
+            os.chdir(here)
+        found = index_folder(tmp_path)
+    assert found.paths == ("1.png",)
+    reason = "not a regular file"
+    assert found.skipped == [("2.png", reason), ("3.png", reason)]
+
+
+@pytest.mark.timeout(5)
+def test_links_that_lead_round_in_a_circle(tmp_path: Path) -> None:
+    root = touch(tmp_path / "outer" / "root", "cat/1.png", "dog/1.png")
+    touch(tmp_path, "elsewhere/2.png", "outer/secret/3.png")
+    (root / "cat" / "up").symlink_to(root)
+    (root / "cat" / "further").symlink_to(tmp_path)
+    (root / "cat" / "self").symlink_to("self")
+    (root / "a-dog").symlink_to(root / "dog")
+    (root / "bird").symlink_to(tmp_path / "elsewhere")
+    (root / "dog" / "4.png").symlink_to(tmp_path / "elsewhere" / "2.png")
+    found = index_folder(root)
+    assert found.paths == ("bird/2.png", "cat/1.png", "dog/1.png", "dog/4.png")
+    told = {name for name, _ in found.skipped}
+    assert told == {"a-dog", "cat/further", "cat/self", "cat/up"}
+
+
+def test_the_same_folder_twice_and_names_alike(tmp_path: Path) -> None:
+    composed, taken_apart = "caf\u00e9", "cafe\u0301"
+    found = index_folder(touch(tmp_path, f"{composed}/1.png", f"{taken_apart}/2.png", "tea/3.png"))
+    assert found.classes == (composed, "tea")
+    assert sorted(found.labels) == [0, 0, 1]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    touch(tmp_path, os.fsdecode(b"caf\xe9/\x1b[31m.png"))
+    found = index_folder(tmp_path)
+    assert found.classes == (r"caf\xe9",)
+    assert (tmp_path / found.paths[0]).exists()
+    assert plain(found.paths[0]) == r"caf\xe9/\x1b[31m.png"
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "cat/1.png", "dog/1.png")
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir, tmp_path / "dog"))
+    found = index_folder(tmp_path)
+    assert found.paths == ("cat/1.png",)
+    assert ("dog", "cannot be read: Permission denied") in found.skipped
+    monkeypatch.setattr(os, "scandir", refusing(os.scandir, tmp_path))
+    with pytest.raises(DatasetError, match="cannot be read: Permission denied"):
+        index_folder(tmp_path)
+
+
+def refusing(scandir: Callable, closed: Path) -> Callable:
+    def refuse(folder: Path) -> object:
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    return refuse
+
+
+def test_missing_file_and_empty(tmp_path: Path) -> None:
+    touch(tmp_path, "cats.zip", "only/notes.txt")
+    for name, message in [
+        ("nowhere", "does not exist"),
+        ("cats.zip", "is a file, but a dataset is a folder"),
+        ("only", r"There is no picture in .*\(passed over: 1\)"),
+    ]:
+        with pytest.raises(DatasetError, match=message) as caught:
+            index_folder(tmp_path / name)
+        assert caught.value.exit_code == 3
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/1.png", "val/1.png"),
+        ("Train/1.png", "valid/1.png", "TEST/1.png"),
+        ("train/cat/1.png", "train/dog/1.png", "test/cat/1.png"),
+        ("train/cat/1.png", "train/dog/1.png"),
+        ("images/train/1.png", "images/val/1.png"),
+    ],
+)
+def test_the_parts_of_a_split_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(DatasetError, match="parts of a split") as caught:
+        index_folder(touch(tmp_path, *names))
+    named = Path(caught.value.hint.removeprefix("Name the training part: "))
+    assert named.name.lower() == "train"
+    assert named.is_dir()
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    assert index_folder(touch(tmp_path, "train/1.png", "bus/1.png")).classes == ("bus", "train")
