@@ -1,0 +1,1 @@
+"""The mathematics: noise schedules, the denoiser, guidance and samplers."""

@@ -1,0 +1,7 @@
+"""Backbones: networks that take `(x_t, t, label)` and answer with a tensor shaped like x_t."""
+
+from torch import nn
+
+from iddm_cli.networks.unet import UNet
+
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}

@@ -1,0 +1,125 @@
+"""Blocks of a U-Net: residual block, self-attention, halving and doubling of the size.
+
+Every residual branch ends in a layer that starts at zero, so that a new network passes its
+input through unchanged (ADM, Dhariwal & Nichol 2021, arXiv:2105.05233, its code).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPS = 1e-5
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "lrelu": partial(nn.LeakyReLU, 0.1),
+}
+
+
+def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """Set a layer's weights and biases to zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a conditioning by scale and shift (ADM, arXiv:2105.05233, sec. 3).
+
+    Args:
+        channels: Channels in.
+        out: Channels out; a 1 x 1 convolution carries the input across where they differ.
+        embedding: Length of the condition embedding.
+        groups: Groups of the normalisations.
+        dropout: Share of activations dropped before the second convolution.
+        activation: Makes the non-linearity.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        *,
+        embedding: int,
+        groups: int,
+        dropout: float,
+        activation: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, channels, eps=EPS)
+        self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
+        self.condition = nn.Linear(embedding, 2 * out)
+        self.norm2 = nn.GroupNorm(groups, out, eps=EPS)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
+        self.shortcut = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
+        self.activation = activation()
+        start_at_zero(self.conv2)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Return [B, out, H, W] for features h, [B, channels, H, W]."""
+        scale, shift = self.condition(self.activation(embedding))[:, :, None, None].chunk(2, dim=1)
+        branch = self.conv1(self.activation(self.norm1(h)))
+        branch = self.norm2(branch) * (1 + scale) + shift
+        branch = self.conv2(self.dropout(self.activation(branch)))
+        return self.shortcut(h) + branch
+
+
+class SelfAttention(nn.Module):
+    """Every position looks at every other; the attention matrix is never stored.
+
+    Args:
+        channels: Channels in and out.
+        head_channels: Channels of one head; divides `channels`.
+        groups: Groups of the normalisation.
+    """
+
+    def __init__(self, channels: int, *, head_channels: int, groups: int) -> None:
+        super().__init__()
+        self.heads = channels // head_channels
+        self.norm = nn.GroupNorm(groups, channels, eps=EPS)
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels)
+        start_at_zero(self.out)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return [B, C, H, W] for features h, [B, C, H, W]."""
+        tokens = self.norm(h).flatten(2).transpose(1, 2)
+        query, key, value = (
+            project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
+        seen = functional.scaled_dot_product_attention(query, key, value)
+        branch = self.out(seen.transpose(1, 2).flatten(2))
+        return h + branch.transpose(1, 2).reshape(h.shape)
+
+
+class Downsample(nn.Module):
+    """Halve height and width by a convolution of stride 2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return [B, C, H / 2, W / 2]."""
+        return self.conv(h)
+
+
+class Upsample(nn.Module):
+    """Double height and width: each position four times, then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return [B, C, 2 * H, 2 * W]."""
+        return self.conv(functional.interpolate(h, scale_factor=2.0, mode="nearest"))

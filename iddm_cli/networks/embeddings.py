@@ -1,0 +1,47 @@
+"""Embeddings: time and class as one vector that conditions every block."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoid(t: Tensor, width: int) -> Tensor:
+    """Encode times as cosines and sines of falling frequency (Vaswani et al. 2017, section 3.5).
+
+    Args:
+        t: Times, [B].
+        width: Length of the code; even.
+
+    Returns:
+        [B, width], float32: cosines first, frequencies 10000^(-2i / width).
+    """
+    half = width // 2
+    exponent = torch.arange(half, device=t.device, dtype=torch.float32) / half
+    angle = t.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+class ConditionEmbedding(nn.Module):
+    """Time code through a two-layer perceptron, plus a learnt vector for each class.
+
+    Args:
+        width: Length of the time code; even.
+        out: Length of the embedding.
+        num_classes: Number of classes, K; row K of the table means "no label". 0 learns no table.
+        activation: Makes the non-linearity.
+    """
+
+    def __init__(
+        self, width: int, out: int, *, num_classes: int, activation: Callable[[], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.perceptron = nn.Sequential(nn.Linear(width, out), activation(), nn.Linear(out, out))
+        self.classes = nn.Embedding(num_classes + 1, out) if num_classes else None
+
+    def forward(self, t: Tensor, label: Tensor) -> Tensor:
+        """Return [B, out] for times t, [B], and labels, [B], int64 in [0, K]."""
+        embedding = self.perceptron(sinusoid(t, self.width))
+        return embedding if self.classes is None else embedding + self.classes(label)

@@ -1,0 +1,194 @@
+"""The U-Net: residual blocks with scale and shift, attention at chosen levels.
+
+With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names
+(`resnet_time_scale_shift="scale_shift"`, `downsample_padding=1`, `flip_sin_to_cos=True`).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from iddm_cli.networks.blocks import (
+    ACTIVATIONS,
+    EPS,
+    Downsample,
+    ResidualBlock,
+    SelfAttention,
+    Upsample,
+    start_at_zero,
+)
+from iddm_cli.networks.embeddings import ConditionEmbedding
+
+MakeBlock = Callable[[int, int], ResidualBlock]
+MakeAttention = Callable[[int], SelfAttention]
+
+
+class Level(nn.Module):
+    """Residual blocks of one size, each followed by attention where asked for."""
+
+    def __init__(
+        self, widths: list[tuple[int, int]], block: MakeBlock, attention: MakeAttention | None
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([block(channels, out) for channels, out in widths])
+        self.attentions = nn.ModuleList([attention(out) for _, out in widths] if attention else [])
+
+    def step(self, index: int, h: Tensor, embedding: Tensor) -> Tensor:
+        """Apply block number `index`, and its attention."""
+        h = self.blocks[index](h, embedding)
+        return self.attentions[index](h) if self.attentions else h
+
+
+class DownLevel(Level):
+    """A level on the way down: its blocks' features are passed across to its twin."""
+
+    def forward(self, h: Tensor, embedding: Tensor) -> list[Tensor]:
+        """Return the features after each block, the last of which go on down."""
+        features = []
+        for index in range(len(self.blocks)):
+            h = self.step(index, h, embedding)
+            features.append(h)
+        return features
+
+
+class UpLevel(Level):
+    """A level on the way up: each block sees one of the features passed across."""
+
+    def forward(self, h: Tensor, embedding: Tensor, passed: list[Tensor]) -> Tensor:
+        """Return the features after the last block, taking from the end of `passed`."""
+        for index in range(len(self.blocks)):
+            h = self.step(index, torch.cat([h, passed.pop()], dim=1), embedding)
+        return h
+
+
+class Middle(nn.Module):
+    """Block, attention, block at the smallest size."""
+
+    def __init__(self, channels: int, block: MakeBlock, attention: MakeAttention) -> None:
+        super().__init__()
+        self.before = block(channels, channels)
+        self.attention = attention(channels)
+        self.after = block(channels, channels)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Return [B, C, H, W] for features h, [B, C, H, W]."""
+        return self.after(self.attention(self.before(h, embedding)), embedding)
+
+
+class UNet(nn.Module):
+    """A U-Net over pictures; every level passes each of its features to its twin going up.
+
+    Height and width must be divisible by patch_size * 2 ** (levels - 1).
+
+    Args:
+        channels: Channels of the pictures, C.
+        num_classes: Number of classes, K; 0 ignores labels.
+        base_channels: Channels of level 0.
+        channel_multipliers: Channels of each level as multiples of base_channels.
+        blocks_per_level: Residual blocks of each level going down; one more going up.
+        attention_levels: Levels whose blocks are followed by attention.
+        head_channels: Channels of one attention head.
+        norm_groups: Groups of each normalisation.
+        activation: Name of the non-linearity.
+        dropout: Share of activations dropped in residual blocks.
+        patch_size: Side of the squares of pixels folded into channels first.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        num_classes: int,
+        base_channels: int,
+        channel_multipliers: Sequence[int],
+        blocks_per_level: int,
+        attention_levels: Sequence[int],
+        head_channels: int,
+        norm_groups: int,
+        activation: str = "silu",
+        dropout: float = 0.0,
+        patch_size: int = 1,
+    ) -> None:
+        super().__init__()
+        widths = [base_channels * multiplier for multiplier in channel_multipliers]
+        make_activation = ACTIVATIONS[activation]
+        block = partial(
+            ResidualBlock,
+            embedding=4 * base_channels,
+            groups=norm_groups,
+            dropout=dropout,
+            activation=make_activation,
+        )
+        attention = partial(SelfAttention, head_channels=head_channels, groups=norm_groups)
+        at = [attention if level in attention_levels else None for level in range(len(widths))]
+        folded = channels * patch_size**2
+
+        self.patch_size = patch_size
+        self.embedding = ConditionEmbedding(
+            base_channels, 4 * base_channels, num_classes=num_classes, activation=make_activation
+        )
+        self.conv_in = nn.Conv2d(folded, base_channels, 3, padding=1)
+        self.down = nn.ModuleList(_going_down(widths, blocks_per_level, block, at))
+        self.downsample = nn.ModuleList([Downsample(width) for width in widths[:-1]])
+        self.middle = Middle(widths[-1], block, attention)
+        self.up = nn.ModuleList(_going_up(widths, blocks_per_level, block, at))
+        self.upsample = nn.ModuleList([Upsample(width) for width in widths[:0:-1]])
+        self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=EPS)
+        self.activation = make_activation()
+        self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
+        start_at_zero(self.conv_out)
+
+    def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """Return [B, C, H, W] for noisy pictures x_t, [B, C, H, W], times [B] and labels [B]."""
+        embedding = self.embedding(t, label)
+        h = self.conv_in(functional.pixel_unshuffle(x_t, self.patch_size))
+        h, passed = self._descend(h, embedding)
+        h = self._ascend(self.middle(h, embedding), passed, embedding)
+        h = self.conv_out(self.activation(self.norm_out(h)))
+        return functional.pixel_shuffle(h, self.patch_size)
+
+    def _descend(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        passed = [h]
+        for number, level in enumerate(self.down):
+            passed += level(h, embedding)
+            h = passed[-1]
+            if number < len(self.downsample):
+                h = self.downsample[number](h)
+                passed.append(h)
+        return h, passed
+
+    def _ascend(self, h: Tensor, passed: list[Tensor], embedding: Tensor) -> Tensor:
+        for number, level in enumerate(self.up):
+            h = level(h, embedding, passed)
+            if number < len(self.upsample):
+                h = self.upsample[number](h)
+        return h
+
+
+def _going_down(
+    widths: list[int], blocks: int, block: MakeBlock, attention: Sequence[MakeAttention | None]
+) -> list[DownLevel]:
+    before = [widths[0], *widths[:-1]]
+    return [
+        DownLevel([(first, width)] + [(width, width)] * (blocks - 1), block, here)
+        for first, width, here in zip(before, widths, attention, strict=True)
+    ]
+
+
+def _going_up(
+    widths: list[int], blocks: int, block: MakeBlock, attention: Sequence[MakeAttention | None]
+) -> list[UpLevel]:
+    """Build the levels from the smallest size up; each block takes one passed feature besides."""
+    levels = []
+    coming = widths[-1]
+    for number in reversed(range(len(widths))):
+        width = widths[number]
+        passed = [width] * blocks + [widths[max(number - 1, 0)]]
+        ins = [coming, *[width] * blocks]
+        pairs = [(h + skip, width) for h, skip in zip(ins, passed, strict=True)]
+        levels.append(UpLevel(pairs, block, attention[number]))
+        coming = width
+    return levels
