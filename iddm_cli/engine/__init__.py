@@ -1,0 +1,1 @@
+"""The engine: trains a denoiser, keeps its checkpoints, draws pictures from it."""

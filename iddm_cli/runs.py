@@ -1,0 +1,259 @@
+"""Runs: the folder of a training run, its name, its lock, and the plain files inside it."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from iddm_cli import durable
+from iddm_cli.errors import RunError, UsageError, did_you_mean
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.path.name
+
+    @property
+    def profile(self) -> Path:
+        """The profile as resolved."""
+        return self.path / "profile.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample grids."""
+        return self.path / "samples"
+
+    @property
+    def metrics(self) -> durable.LineFile:
+        """One JSON object for each logged step."""
+        return durable.LineFile(self.path / "metrics.jsonl")
+
+    def log(self, text: str) -> None:
+        """Add a line, with the time, to log.txt."""
+        stamp = datetime.now().isoformat(timespec="seconds")
+        durable.LineFile(self.path / "log.txt").append(f"{stamp} {text}")
+
+    def read(self, name: str) -> dict[str, object]:
+        """Read one of the run's JSON files.
+
+        Raises:
+            RunError: It is missing or not a JSON object.
+        """
+        path = self.path / name
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{self.path} is no usable run: {name}: {error.strerror}") from error
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+        if not isinstance(document, dict):
+            raise RunError(f"{path} is damaged: it holds no JSON object")
+        return document
+
+    def write(self, name: str, document: dict[str, object]) -> None:
+        """Write one of the run's JSON files, whole or not at all."""
+        content = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        durable.write_file(self.path / name, content.encode())
+
+    def note(self, **changes: object) -> None:
+        """Change entries of run.json."""
+        path = self.path / "run.json"
+        before = self.read("run.json") if path.exists() else {}
+        self.write("run.json", {**before, **changes, "updated": _now()})
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the lines of metrics.jsonl that are whole."""
+        rows = []
+        for line in self.metrics.lines():
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+        return [row for row in rows if isinstance(row, dict) and "step" in row]
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after `step`, so that a resumed run has each step once."""
+        kept = [json.dumps(row) for row in self.rows() if row["step"] <= step]
+        self.metrics.rewrite(kept)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the lock ends with the process, however it ends.
+
+        Raises:
+            RunError: Another process trains this run.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            owner = self.read("run.json")
+            raise RunError(
+                f"run {self.name} is being trained by process {owner.get('pid')} "
+                f"on {owner.get('host')}",
+                "Wait for it, or stop it with Ctrl-C; it saves before it ends.",
+            ) from None
+        except OSError as error:
+            raise RunError(f"run {self.name} cannot be locked: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat()
+
+
+def owner() -> dict[str, object]:
+    """Say which process this is, for run.json."""
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def runs_folder(option: Path | None) -> Path:
+    """Return the runs dir: the option, $IDDM_RUNS_DIR, the user's config file, or ./runs."""
+    if option is not None:
+        return option
+    if named := os.environ.get("IDDM_RUNS_DIR"):
+        return Path(named)
+    return _configured_runs_folder() or Path("runs")
+
+
+def _configured_runs_folder() -> Path | None:
+    from platformdirs import user_config_path
+
+    path = user_config_path("iddm") / "config.yaml"
+    if not path.is_file():
+        return None
+    from iddm_cli.strict_yaml import parse
+
+    document = parse(path.read_text(encoding="utf-8"), str(path)).data or {}
+    named = document.get("runs_dir") if isinstance(document, dict) else None
+    if not isinstance(named, str) or set(document) != {"runs_dir"}:
+        raise UsageError(f"{path}: the only setting here is runs_dir, a folder")
+    return Path(named).expanduser()
+
+
+def check_name(name: str) -> None:
+    """Refuse names that could leave the runs dir, or that some system cannot store.
+
+    Raises:
+        UsageError: The name is not usable.
+    """
+    if not NAME.fullmatch(name) or name.endswith(".") or RESERVED.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a run",
+            "Use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first.",
+        )
+
+
+def check_free(folder: Path, name: str) -> None:
+    """Refuse a name that is taken.
+
+    Raises:
+        RunError: There is such a run.
+    """
+    if (folder / name).exists():
+        raise RunError(
+            f"run {name} exists already in {folder}",
+            f"Continue it with: iddm resume {name}. Or choose another --name, or --overwrite.",
+        )
+
+
+def create_run(folder: Path, name: str) -> Run:
+    """Make a new run folder.
+
+    Raises:
+        RunError: The name is taken, or the folder cannot be made.
+    """
+    check_name(name)
+    run = Run(folder / name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.path.mkdir()
+        run.samples.mkdir()
+        run.checkpoints.mkdir()
+    except FileExistsError:
+        check_free(folder, name)
+        raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None
+    except OSError as error:
+        raise RunError(
+            f"cannot make the run folder {run.path}: {error.strerror}", "Choose another --runs-dir."
+        ) from error
+    return run
+
+
+def fresh_name(folder: Path, stem: str) -> str:
+    """Return a free name made of a stem and the time of day."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:40] or "run"
+    base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
+    return next(name for name in names if not (folder / name).exists())
+
+
+def remove_run(run: Run) -> None:
+    """Delete a run that nobody trains; a folder that is no run is left alone.
+
+    Raises:
+        RunError: The folder is no run, or is being trained.
+    """
+    if not (run.path / "run.json").is_file():
+        raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
+    with run.locked():
+        doomed = durable.partial_name(run.path)
+        run.path.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """Return the runs in a runs dir, the one last trained first."""
+    manifests = folder.glob("*/run.json") if folder.is_dir() else []
+    runs = [Run(path.parent) for path in manifests if not path.parent.name.startswith(".")]
+    return sorted(runs, key=_last_trained, reverse=True)
+
+
+def _last_trained(run: Run) -> str:
+    try:
+        return str(run.read("run.json").get("updated", ""))
+    except RunError:
+        return ""
+
+
+def open_run(folder: Path, reference: str | None) -> Run:
+    """Find a run by name or path; without one, the run last trained.
+
+    Raises:
+        RunError: There is no such run.
+    """
+    if reference is None:
+        newest = list_runs(folder)[:1]
+        if not newest:
+            raise RunError(f"there is no run in {folder} yet", "Train one: iddm train")
+        return newest[0]
+    for path in (folder / reference, Path(reference)):
+        if (path / "run.json").is_file():
+            return Run(path)
+    known = [run.name for run in list_runs(folder)]
+    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
+    raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)
