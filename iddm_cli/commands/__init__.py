@@ -1,0 +1,1 @@
+"""Commands: one file each; they parse, check what is cheap, and ask the engine."""

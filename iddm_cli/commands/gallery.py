@@ -1,0 +1,199 @@
+"""The gallery: the folder that `iddm generate` fills, which is itself a dataset folder.
+
+<out>/<class>/<class>-000007.png    pictures; without classes: images/image-000007.png
+<out>/grid.png                      the first ones of each class
+<out>/manifest.json                 how they were made, and the list of them
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iddm_cli import durable, pictures
+from iddm_cli.display import console
+from iddm_cli.display.progress import counting
+from iddm_cli.errors import UsageError
+from iddm_cli.runs import Run
+
+if TYPE_CHECKING:
+    from iddm_cli.engine.checkpoint import Checkpoint
+    from iddm_cli.engine.generator import Generator, Picture
+    from iddm_cli.profile import Profile
+
+GRID_COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a picture what it is, beside its class and index."""
+
+    run: str
+    step: int
+    weights: str
+    seed: int
+    sampler: str
+    steps: int
+    eta: float
+    guidance: float
+
+
+class Plan:
+    """Which files a gallery gets.
+
+    Args:
+        folder: The gallery's folder.
+        classes: All classes of the run; empty without classes.
+        labels: The classes wanted.
+        count: Pictures of each.
+        form: png, jpg or webp.
+        grid: Whether grid.png is drawn.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        classes: tuple[str, ...],
+        labels: list[int],
+        count: int,
+        form: str,
+        *,
+        grid: bool,
+    ) -> None:
+        self.folder = folder
+        self.classes = classes
+        self.labels = labels
+        self.count = count
+        self.form = form
+        self.grid = grid
+
+    def file(self, label: int, index: int) -> Path:
+        """Return the file of one picture."""
+        folder, stem = self._names(label)
+        return self.folder / folder / f"{stem}-{index:06d}.{self.form}"
+
+    def _names(self, label: int) -> tuple[str, str]:
+        if not self.classes:
+            return "images", "image"
+        name = self.classes[label]
+        # dataset.json may come from elsewhere: a name must not lead out of the folder.
+        usable = Path(name).name == name and name not in ("", ".", "..") and "\0" not in name
+        return (name, name) if usable else (f"class-{label}", f"class-{label}")
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Refuse to write over what is there.
+
+        Raises:
+            UsageError: The folder holds something already, or is no folder.
+        """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"--out {self.folder} is not a folder", "Choose another --out.")
+        if not overwrite and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise UsageError(
+                f"--out {self.folder} is not empty",
+                "Choose a new folder, or --overwrite to replace files of the same names.",
+            )
+
+    def make_folders(self) -> None:
+        """Make the gallery's folders.
+
+        Raises:
+            UsageError: They cannot be made.
+        """
+        try:
+            for label in self.labels:
+                self.file(label, 0).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.folder}: {error.strerror}", "Choose another --out."
+            ) from error
+
+
+def fill(
+    plan: Plan, run: Run, profile: "Profile", saved: "Checkpoint", *, seed: int, as_json: bool
+) -> None:
+    """Draw the pictures and write them as they come."""
+    from iddm_cli import build
+    from iddm_cli.engine.generator import Order
+
+    generator = build.make_generator(
+        profile, plan.classes, saved, build.choose_place(profile.runtime)
+    )
+    recipe = describe(run, profile, saved, generator, seed)
+    orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
+    plan.make_folders()
+    shown: dict[int, list[Picture]] = {label: [] for label in plan.labels}
+    with counting("drawing pictures") as progress:
+        drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
+        for done, picture in enumerate(drawn, start=1):
+            write(plan, recipe, picture)
+            if len(shown[picture.order.label]) < GRID_COLUMNS:
+                shown[picture.order.label].append(picture)
+            progress(done, len(orders))
+    grid = draw_grid(plan, shown) if plan.grid else None
+    document = write_manifest(plan, recipe, [plan.file(o.label, o.index) for o in orders])
+    if as_json:
+        console.document(document | {"out": str(plan.folder), "grid": grid and str(grid)})
+    else:
+        console.result(str(grid or plan.folder))
+        console.note(f"{len(orders)} pictures in {plan.folder}")
+
+
+def describe(
+    run: Run, profile: "Profile", saved: "Checkpoint", generator: "Generator", seed: int
+) -> Recipe:
+    """Put together what all pictures of this gallery share."""
+    sampling = profile.sampling
+    return Recipe(
+        run=run.name,
+        step=saved.step,
+        weights=sampling.weights,
+        seed=seed,
+        sampler=sampling.sampler,
+        steps=generator.steps,
+        eta=sampling.eta,
+        guidance=sampling.guidance,
+    )
+
+
+def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
+    """Write one picture, with how it was made inside the file."""
+    from iddm_cli.build import to_image
+
+    order = picture.order
+    notes = {f"iddm:{key}": str(value) for key, value in asdict(recipe).items()}
+    notes["iddm:index"] = str(order.index)
+    if plan.classes:
+        notes["iddm:class"] = plan.classes[order.label]
+    content = pictures.encode(to_image(picture.pixels), plan.form, notes)
+    # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
+    file = plan.file(order.label, order.index)
+    temporary = durable.partial_name(file)
+    temporary.write_bytes(content)
+    temporary.replace(file)
+
+
+def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
+    """Draw the first pictures of each class as grid.png."""
+    from iddm_cli.build import to_image
+
+    rows = [
+        (plan.classes[label] if plan.classes else "", [to_image(p.pixels) for p in drawn])
+        for label, drawn in shown.items()
+    ]
+    path = plan.folder / "grid.png"
+    pictures.save_png(pictures.grid(rows), path)
+    return path
+
+
+def write_manifest(plan: Plan, recipe: Recipe, files: list[Path]) -> dict[str, object]:
+    """Write manifest.json and return what it says."""
+    document = {
+        **asdict(recipe),
+        "classes": [plan.classes[label] for label in plan.labels if plan.classes],
+        "count": plan.count,
+        "images": [file.relative_to(plan.folder).as_posix() for file in files],
+    }
+    content = json.dumps(document, indent=1, ensure_ascii=False).encode()
+    durable.write_file(plan.folder / "manifest.json", content)
+    return document

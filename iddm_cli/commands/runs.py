@@ -1,0 +1,30 @@
+"""`iddm runs`: which runs there are."""
+
+from iddm_cli.commands import options
+
+
+def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = False) -> None:
+    """List the runs, the one last trained first."""
+    from iddm_cli.display import console, tables
+    from iddm_cli.runs import list_runs, runs_folder
+
+    folder = runs_folder(runs_dir)
+    found = [{"name": run.name, **run.read("run.json")} for run in list_runs(folder)]
+    if json:
+        console.document({"runs_dir": str(folder), "runs": found})
+        return
+    if not found:
+        console.note(f"no runs in {folder} yet; train one: iddm train")
+        return
+    titles = ("name", "state", "step", "device", "updated")
+    rows = [
+        (
+            str(run["name"]),
+            str(run.get("state", "")),
+            f"{run.get('step', 0)}/{run.get('steps', '?')}",
+            str(run.get("device", "")),
+            str(run.get("updated", ""))[:16].replace("T", " "),
+        )
+        for run in found
+    ]
+    console.out.print(tables.listing(titles, rows))

@@ -1,0 +1,203 @@
+"""`iddm train`: start a new run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iddm_cli.commands import options
+from iddm_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from iddm_cli.data.packing import Pack
+    from iddm_cli.profile import Override, Profile
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  iddm train --profile demo
+
+  iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
+
+  iddm train --profile neu-det --data NEU-DET/train --set training.lr=1e-4 --dry-run
+"""
+
+
+def train(
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            help="A YAML file, or the name of a profile (see: iddm profiles).",
+            rich_help_panel=options.BASICS,
+            autocompletion=options.complete_profile,
+        ),
+    ] = "demo",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of pictures, one sub-folder per class; or a built-in set; or demo.",
+            show_default=False,
+            rich_help_panel=options.BASICS,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the run. (default: profile and time)",
+            show_default=False,
+            rich_help_panel=options.BASICS,
+        ),
+    ] = None,
+    set_: options.SetOption = None,
+    epochs: options.EpochsOption = None,
+    steps: options.StepsOption = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pictures in one update.",
+            show_default=False,
+            rich_help_panel=options.LENGTH,
+        ),
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|HxW",
+            help="Size trained at, in pixels: 64, or 64x96 (height x width).",
+            show_default=False,
+            rich_help_panel=options.BASICS,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Decides all that is random.",
+            show_default=False,
+            rich_help_panel=options.BASICS,
+        ),
+    ] = None,
+    device: options.DeviceOption = None,
+    runs_dir: options.RunsDirOption = None,
+    overwrite: options.OverwriteOption = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, tell size, steps and memory, and stop.",
+            rich_help_panel=options.LENGTH,
+        ),
+    ] = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Train a diffusion model on a folder of images."""
+    from iddm_cli.commands import training
+    from iddm_cli.profile import load_profile, parse_override
+    from iddm_cli.runs import check_free, check_name, fresh_name, runs_folder
+
+    if steps is not None and epochs is not None:
+        raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
+    given: dict[str, object] = {
+        "--data data.path": data,
+        "--epochs training.epochs": epochs,
+        "--steps training.steps": steps,
+        "--batch-size training.batch_size": batch_size,
+        "--image-size data.image_size": None if image_size is None else parse_size(image_size),
+        "--seed training.seed": seed,
+        "--device runtime.device": device,
+    }
+    overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
+    resolved = load_profile(profile, overrides)
+    folder = runs_folder(runs_dir)
+    if name is not None:
+        check_name(name)
+        if not overwrite and not dry_run:
+            check_free(folder, name)
+    packed = training.prepare_data(resolved)
+    if dry_run:
+        show_plan(resolved, packed, as_json=json)
+        return
+    name = name or fresh_name(folder, Path(profile).stem)
+    start(resolved, packed, folder, name, overwrite=overwrite, as_json=json)
+
+
+def as_overrides(given: dict[str, object]) -> list["Override"]:
+    """Turn options that were given ("--steps training.steps": 5) into overrides."""
+    from iddm_cli.profile import Override
+
+    pairs = ((spelled.split(), value) for spelled, value in given.items() if value is not None)
+    return [Override(key=key, value=value, origin=option) for (option, key), value in pairs]
+
+
+def parse_size(text: str) -> int | list[int]:
+    """Read an image size: N, or HxW.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(f"--image-size {text} is no size", "Write 64, or 64x96 (height x width).")
+    numbers = [int(part) for part in parts]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def start(
+    profile: "Profile", packed: "Pack", folder: Path, name: str, *, overwrite: bool, as_json: bool
+) -> None:
+    """Make the run and train it."""
+    from iddm_cli import build
+    from iddm_cli.commands import training
+    from iddm_cli.display import console
+    from iddm_cli.engine.device import describe
+    from iddm_cli.profile import save_profile
+    from iddm_cli.runs import Run, create_run, remove_run
+
+    place = build.choose_place(profile.runtime)
+    if overwrite and (folder / name).exists():
+        remove_run(Run(folder / name))
+    run = create_run(folder, name)
+    with run.locked():
+        save_profile(profile, run.profile)
+        run.write("dataset.json", training.describe_dataset(packed, profile.data.path))
+        run.note(state="starting", **training.describe_process(describe(place.device)))
+        trainer = build.make_trainer(profile, packed, run, place)
+        classes = f"{len(packed.classes)} classes" if packed.classes else "no classes"
+        console.note(
+            f"run {run.name}: {packed.count} pictures, {classes}, {trainer.total} steps "
+            f"on {describe(place.device)}, {place.precision}"
+        )
+        training.follow(trainer, run, as_json=as_json)
+
+
+def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
+    """Tell what a training would be like, without training."""
+    from iddm_cli import build
+    from iddm_cli.display import console, tables
+    from iddm_cli.engine.device import describe
+
+    place = build.choose_place(profile.runtime)
+    memory = build.estimate(profile, len(packed.classes), packed.images_path.stat().st_size, place)
+    steps = build.plan_steps(profile, packed.count)
+    plan: dict[str, object] = {
+        "data": profile.data.path,
+        "pictures": packed.count,
+        "skipped": len(packed.skipped),
+        "classes": list(packed.classes),
+        "image_size": [packed.height, packed.width],
+        "channels": packed.channels,
+        "parameters": memory.parameters,
+        "steps": steps,
+        "epochs": steps * profile.training.batch_size / packed.count,
+        "device": describe(place.device),
+        "precision": place.precision,
+        "memory_bytes": memory.total,
+        "checkpoint_bytes": memory.parameters * 4 * 4,
+    }
+    if as_json:
+        console.document({**plan, "profile": profile.model_dump()})
+    else:
+        console.out.print(tables.plan(plan))

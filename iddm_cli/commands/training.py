@@ -1,0 +1,185 @@
+"""Training a run: what `train` and `resume` share, from the data to the last checkpoint."""
+
+import json
+import shlex
+import sys
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from iddm_cli import __version__, pictures
+from iddm_cli.commands.stopping import StopRequest
+from iddm_cli.display import console
+from iddm_cli.display.progress import TrainingProgress, counting
+from iddm_cli.engine.events import Event, Logged, Sampled, Stopped
+from iddm_cli.errors import CheckpointError, NonFiniteError
+from iddm_cli.runs import Run, owner
+
+if TYPE_CHECKING:
+    from iddm_cli.data.packing import Pack
+    from iddm_cli.engine.trainer import Trainer
+    from iddm_cli.profile import Profile
+
+
+def prepare_data(profile: "Profile") -> "Pack":
+    """Find and pack the profile's dataset, with a progress bar, and say what was left out.
+
+    Raises:
+        DatasetError: It cannot be found, read or trained on.
+    """
+    from iddm_cli.data.packing import pack
+    from iddm_cli.data.sources import open_source
+
+    source = open_source(profile.data.path, size=profile.data.size)
+    with counting("reading pictures") as progress:
+        packed = pack(source, profile.data, progress=progress)
+    if packed.skipped:
+        name, reason = packed.skipped[0]
+        more = f" and {len(packed.skipped) - 1} more" if len(packed.skipped) > 1 else ""
+        console.warn(f"left out {name} ({reason}){more}; see: iddm inspect-dataset")
+    return packed
+
+
+def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:
+    """Return dataset.json: what the run learns from."""
+    counts = [packed.labels.count(label) for label in range(len(packed.classes))]
+    return {
+        "path": path,
+        "digest": packed.digest,
+        "count": packed.count,
+        "classes": dict(zip(packed.classes, counts, strict=True)),
+        "channels": packed.channels,
+        "height": packed.height,
+        "width": packed.width,
+        "skipped": [list(item) for item in packed.skipped],
+    }
+
+
+def describe_process(device: str) -> dict[str, object]:
+    """Return the part of run.json that says what computes, where, and by which command."""
+    import platform
+
+    import torch
+
+    return {
+        "iddm": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": device,
+        "world_size": 1,
+        "git_commit": _git_commit(),
+        "command": shlex.join(["iddm", *sys.argv[1:]]),
+        **owner(),
+    }
+
+
+def _git_commit() -> str | None:
+    import subprocess
+
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None
+
+
+def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> None:
+    """Train to the end or until asked to stop, keeping the run's files up to date.
+
+    The run must be locked. Exits with 130 or 143 after a stop.
+
+    Raises:
+        IddmError: Training failed; the run says so, and the last good checkpoint is named.
+    """
+    run.note(state="running", step=trainer.step, steps=trainer.total)
+    run.log(f"training from step {trainer.step} to {trainer.total}")
+    try:
+        stopped = _train(trainer, run)
+    except BaseException as error:
+        run.note(state="failed", step=trainer.step)
+        run.log("".join(traceback.format_exception(error)))
+        if isinstance(error, NonFiniteError):
+            raise _diagnosed(error, trainer, run) from error
+        raise
+    run.note(state="interrupted" if stopped else "finished", step=trainer.step)
+    run.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
+    _conclude(run, trainer, stopped, as_json=as_json)
+
+
+def _train(trainer: "Trainer", run: Run) -> StopRequest | None:
+    """Return the request that stopped training, or None where it reached its last step."""
+    progress = TrainingProgress(
+        step=trainer.step, total=trainer.total, batch_size=trainer.settings.batch_size
+    )
+    with StopRequest() as request, progress:
+        for event in trainer.fit(should_stop=request):
+            record(event, run)
+            progress.show(event)
+            if isinstance(event, Stopped):
+                return request
+    return None
+
+
+def record(event: Event, run: Run) -> None:
+    """Write down an event in the run's files."""
+    match event:
+        case Logged():
+            run.metrics.append(json.dumps(asdict(event)))
+        case Sampled():
+            run.log(f"step {event.step}: drew {event.path.name}")
+            save_loss_plot(run)
+
+
+def save_loss_plot(run: Run) -> None:
+    """Draw loss.png from metrics.jsonl."""
+    points = [(row["step"], row["loss"]) for row in run.rows()]
+    pictures.save_png(pictures.plot(points, title="loss"), run.path / "loss.png")
+
+
+def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteError:
+    try:
+        good, _ = trainer.checkpoints.newest()
+    except CheckpointError:
+        kept, command = "No checkpoint had been saved yet.", "iddm train ..."
+    else:
+        kept, command = f"The last good checkpoint is {good.path}.", f"iddm resume {run.name}"
+    lower = f"{command} --set training.lr={trainer.settings.lr / 3:.1g}"
+    return NonFiniteError(error.problem, f"{kept} A lower learning rate often helps: {lower}")
+
+
+def _conclude(run: Run, trainer: "Trainer", stopped: StopRequest | None, *, as_json: bool) -> None:
+    save_loss_plot(run)
+    grid = newest_grid(run)
+    if as_json:
+        rows = run.rows()
+        console.document(
+            {
+                "run": run.name,
+                "path": str(run.path),
+                "state": "interrupted" if stopped else "finished",
+                "step": trainer.step,
+                "steps": trainer.total,
+                "loss": rows[-1]["loss"] if rows else None,
+                "samples": str(grid) if grid else None,
+            }
+        )
+    elif stopped:
+        console.note(
+            f"saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
+        )
+    else:
+        console.result(str(grid or run.path))
+        console.note(f"finished {run.name}; draw more with: iddm generate {run.name}")
+    if stopped:
+        raise typer.Exit(stopped.exit_code)
+
+
+def newest_grid(run: Run) -> Path | None:
+    """Return the newest sample grid, or None."""
+    return max(run.samples.glob("step-*.png"), default=None)

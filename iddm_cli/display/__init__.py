@@ -1,0 +1,1 @@
+"""Everything a person sees: all output of the program goes through here."""

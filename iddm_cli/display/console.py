@@ -1,0 +1,37 @@
+"""The console: results on stdout; progress, warnings and hints on stderr."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+# No markup: file and class names are shown as they are, brackets and all.
+out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+err = Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    """Escape what could move the cursor or reorder a line: control and format characters."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def result(text: str) -> None:
+    """Print a result."""
+    out.print(printable(text))
+
+
+def document(content: object) -> None:
+    """Print one JSON document, the whole output of a command under --json."""
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def note(text: str, style: str = "") -> None:
+    """Tell something by the way."""
+    err.print(printable(text), style=style, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Tell something the user should look at."""
+    line = Text.assemble(("warning: ", "bold yellow"), printable(text))
+    err.print(line, soft_wrap=True)

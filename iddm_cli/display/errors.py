@@ -1,0 +1,18 @@
+"""How an error looks: what is wrong, what to do, and as JSON where that was asked for."""
+
+from rich.text import Text
+
+from iddm_cli.display import console
+from iddm_cli.errors import IddmError
+
+
+def show(error: IddmError, *, as_json: bool) -> None:
+    """Show an error on stderr, or as the one document on stdout."""
+    if as_json:
+        content = {"code": error.exit_code, "message": error.problem, "hint": error.hint}
+        console.document({"error": content})
+        return
+    line = Text.assemble(("error: ", "bold red"), console.printable(error.problem))
+    console.err.print(line, soft_wrap=True)
+    if error.hint:
+        console.note(f"  {error.hint}", style="dim")

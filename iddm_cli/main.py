@@ -1,0 +1,86 @@
+"""The command line: registers the commands and is the one place where errors end."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from iddm_cli import __version__
+from iddm_cli.commands import generate, inspect_dataset, profiles, resume, runs, train
+from iddm_cli.errors import IddmError, UsageError
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  iddm train --profile demo                      learn to draw, in minutes, on any computer
+
+  iddm train --profile cifar10.yaml --data PATH  learn from your own folder
+
+  iddm resume RUN                                go on after a stop or a crash
+
+  iddm generate --class scratches --count 16     draw from the run last trained
+"""
+
+app = typer.Typer(
+    name="iddm",
+    help="Train diffusion models on a folder of images, and turn them into pictures.",
+    epilog=EXAMPLES,
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
+app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
+app.command("runs")(runs.runs)
+app.add_typer(profiles.app, name="profiles")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"iddm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def iddm(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.", envvar="IDDM_DEBUG")
+    ] = False,
+) -> None:
+    """Train diffusion models on a folder of images, and turn them into pictures."""
+
+
+def main() -> None:
+    """Run the command line; every problem ends here, as one clear message and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except IddmError as error:
+        code = _report(error)
+    except typer.TyperException as error:
+        code = _report(UsageError(error.format_message(), "See: iddm --help"))
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+        sys.stderr.write("\ninterrupted\n")
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: IddmError) -> int:
+    from iddm_cli.display import errors
+
+    errors.show(error, as_json="--json" in sys.argv)
+    if "--debug" in sys.argv or os.environ.get("IDDM_DEBUG"):
+        traceback.print_exception(error)
+    return error.exit_code

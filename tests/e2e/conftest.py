@@ -1,0 +1,97 @@
+"""Drives the installed `iddm` command the way a user does."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+IDDM = shutil.which("iddm", path=str(Path(sys.executable).parent)) or shutil.which("iddm")
+SMOKE = ("train", "--profile", "smoke")
+
+
+@dataclass
+class Answer:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+class Shell:
+    """A user's working folder, with caches and settings of its own."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.env = {
+            **os.environ,
+            "IDDM_CACHE_DIR": str(cache),
+            "XDG_CONFIG_HOME": str(folder / ".config"),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "100",
+            "TERM": "dumb",
+        }
+        self.env.pop("IDDM_RUNS_DIR", None)
+
+    def start(self, *words: str) -> subprocess.Popen:
+        assert IDDM, "the iddm command is not installed; pip install -e '.[test]'"
+        return subprocess.Popen(
+            [IDDM, *map(str, words)],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def iddm(self, *words: str, expect: int | None = 0) -> Answer:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=250)
+        answer = Answer(process.returncode, out, err)
+        assert "Traceback" not in err, err
+        assert expect is None or answer.code == expect, f"{answer.code}: {err}\n{out}"
+        return answer
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def shell(tmp_path, cache) -> Shell:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Shell(folder, cache)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cache) -> Shell:
+    """A folder in which one small run, named `first`, has been trained; not to be changed."""
+    shell = Shell(tmp_path_factory.mktemp("trained"), cache)
+    shell.iddm(*SMOKE, "--name", "first")
+    return shell
+
+
+def draw_folder(folder: Path, names: dict[str, int], *, mode: str = "RGB", size=(20, 24)) -> Path:
+    """Write small random pictures: how many for each sub-folder, "" being the folder itself."""
+    dice = random.Random(0)
+    for name, count in names.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            image = Image.new("RGB", size)
+            image.putdata(
+                [tuple(dice.randrange(256) for _ in "rgb") for _ in range(size[0] * size[1])]
+            )
+            image.convert(mode).save(folder / name / f"{index}.png")
+    return folder

@@ -1,0 +1,117 @@
+"""Generating through the command: which pictures, where, and always the same ones."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DEMO = ("crazing", "inclusion", "patches", "pitted-surface", "rolled-in-scale", "scratches")
+
+
+def pixels(folder) -> dict[str, np.ndarray]:
+    """Return the pictures of a gallery by name."""
+    return {
+        path.relative_to(folder).as_posix(): np.asarray(Image.open(path)).astype(int)
+        for path in sorted(folder.glob("*/*.*"))
+    }
+
+
+@pytest.fixture
+def draw(trained, shell):
+    def generate(out: str, *words: str):
+        runs = ("--runs-dir", trained.folder / "runs")
+        shell.iddm("generate", "first", *runs, "--out", out, *words)
+        return pixels(shell.folder / out)
+
+    return generate
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_picture_does_not_depend_on_its_neighbours(draw, sampler):
+    some = ("--sampler", sampler, "--steps", "10")
+    alone = draw("a", "--batch-size", "1", "--count", "4", "--class", "2", *some)
+    among = draw("b", "--batch-size", "8", "--count", "16", "--class", "all", *some)
+    assert len(alone) == 4
+    assert len(among) == 16 * len(DEMO)
+    assert max(np.abs(alone[name] - among[name]).max() for name in alone) <= 1
+
+
+def test_the_seed_decides(draw):
+    some = ("--class", "0", "--count", "2")
+    first, again, other = draw("a", *some), draw("b", *some), draw("c", *some, "--seed", "1")
+    assert all((first[name] == again[name]).all() for name in first)
+    assert all((first[name] != other[name]).any() for name in first)
+
+
+def test_classes_go_by_name_and_by_index(draw):
+    named = draw("a", "--class", "scratches", "--class", "patches", "--count", "1")
+    numbered = draw("b", "--class", "5", "--class", "2", "--count", "1")
+    assert set(named) == {"scratches/scratches-000000.png", "patches/patches-000000.png"}
+    assert all((named[name] == numbered[name]).all() for name in named)
+
+
+def test_a_picture_and_the_manifest_say_how_it_was_made(draw, shell):
+    draw(
+        "a", "--class", "3", "--sampler", "ddim", "--steps", "7", "--guidance", "2", "--count", "2"
+    )
+    with Image.open(shell.folder / "a/pitted-surface/pitted-surface-000001.png") as image:
+        notes = image.text
+    assert notes["iddm:run"] == "first"
+    assert notes["iddm:step"] == "10"
+    assert notes["iddm:class"] == "pitted-surface"
+    assert notes["iddm:index"] == "1"
+    assert (notes["iddm:sampler"], notes["iddm:steps"], notes["iddm:guidance"]) == (
+        "ddim",
+        "7",
+        "2.0",
+    )
+    manifest = json.loads((shell.folder / "a" / "manifest.json").read_text())
+    assert manifest["images"] == [f"pitted-surface/pitted-surface-00000{i}.png" for i in (0, 1)]
+    assert (shell.folder / "a" / "grid.png").is_file()
+
+
+def test_formats_grid_and_json(draw, shell, trained):
+    assert all(name.endswith(".webp") for name in draw("a", "--count", "1", "--format", "webp"))
+    draw("b", "--count", "1", "--no-grid")
+    assert not (shell.folder / "b" / "grid.png").exists()
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", *runs, "--out", "c", "--count", "1", "--json").json()
+    assert len(answer["images"]) == len(DEMO)
+    assert answer["grid"] == "c/grid.png"
+
+
+def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
+    some = ("--class", "0", "--count", "1")
+    last, raw = draw("a", *some), draw("b", *some, "--weights", "raw")
+    earlier = draw("c", *some, "--checkpoint", "5")
+    name = "crazing/crazing-000000.png"
+    assert (last[name] != raw[name]).any()
+    assert (last[name] != earlier[name]).any()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--class", "scratch"), 2, "Did you mean scratches?"),
+        (("--class", "6"), 2, "no such class"),
+        (("--checkpoint", "7"), 4, "There are: 5, 10."),
+        (("--sampler", "dimm"), 2, "ddim"),
+        (("--steps", "1001"), 2, "timesteps"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_wish_that_cannot_be_met_is_one_clear_error(shell, trained, words, code, said):
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", *runs, *words, "--out", "new", expect=code)
+    assert answer.err.startswith("error: ")
+    assert said in answer.err
+    assert not (shell.folder / "new").exists()
+
+
+def test_pictures_are_never_written_over_unasked(draw, shell, trained):
+    draw("a", "--class", "0", "--count", "1")
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", *runs, "--out", "a", expect=2)
+    assert "not empty" in answer.err
+    shell.iddm("generate", *runs, "--out", "a", "--count", "1", "--overwrite")

@@ -1,0 +1,143 @@
+"""Resuming: whatever ended a run, it goes on to the weights it would have had."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+from safetensors.numpy import load_file
+
+from .conftest import SMOKE, draw_folder
+from .test_train import metrics
+
+KILLS = 10
+LONG = (*SMOKE, "--steps", "80", "--set", "training.checkpoint_every=2",
+        "--set", "training.log_every=1", "--set", "training.sample_every=20")  # fmt: skip
+
+
+def tensors(run, step: int) -> dict[str, bytes]:
+    """Return every tensor of a checkpoint as bytes."""
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    return {
+        f"{path.stem}/{name}": array.tobytes()
+        for path in folder.glob("*.safetensors")
+        for name, array in load_file(path).items()
+    }
+
+
+def wait_for_training(run, process) -> None:
+    """Wait until a started command is in its training loop."""
+    log = run / "log.txt"
+    seen = log.read_text().count("training from") if log.exists() else 0
+    while process.poll() is None:
+        if log.exists() and log.read_text().count("training from") > seen:
+            return
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory, cache):
+    """The weights of a run that nobody disturbed, and its time in the training loop."""
+    from .conftest import Shell
+
+    shell = Shell(tmp_path_factory.mktemp("straight"), cache)
+    process = shell.start(*LONG, "--name", "one")
+    wait_for_training(shell.folder / "runs" / "one", process)
+    begun = time.monotonic()
+    process.communicate(timeout=200)
+    assert process.returncode == 0
+    return tensors(shell.folder / "runs" / "one", 80), time.monotonic() - begun
+
+
+def test_a_run_killed_at_random_moments_ends_in_the_same_bits(shell, straight):
+    wanted, seconds = straight
+    dice = random.Random(20)
+    run = shell.folder / "runs" / "one"
+    killed = 0
+    words = (*LONG, "--name", "one")
+    while killed < KILLS:
+        process = shell.start(*words)
+        wait_for_training(run, process)
+        time.sleep(dice.uniform(0, seconds / KILLS))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        killed += process.returncode == -signal.SIGKILL
+        words = ("resume", "one")
+        if process.returncode == 0:
+            break
+    shell.iddm("resume", "one")
+    assert killed >= KILLS // 2, "the run was over before it could be killed"
+    found = tensors(run, 80)
+    assert found.keys() == wanted.keys()
+    assert [name for name in wanted if found[name] != wanted[name]] == []
+    steps = [row["step"] for row in metrics(run)]
+    assert steps == list(range(1, 81)), "every step stands in the metrics once"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_a_signal_saves_and_says_how_to_go_on(shell, straight, number, code):
+    run = shell.folder / "runs" / "one"
+    process = shell.start(*LONG, "--name", "one")
+    wait_for_training(run, process)
+    time.sleep(straight[1] / 4)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "iddm resume one" in err
+    assert "Traceback" not in err
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["state"] == "interrupted"
+    assert (run / "checkpoints" / f"step-{manifest['step']:08d}").is_dir()
+    assert "bit for bit" in shell.iddm("resume").err
+    assert tensors(run, 80) == straight[0]
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(shell):
+    shell.iddm(*SMOKE, "--name", "one")
+    run = shell.folder / "runs" / "one"
+    wanted = tensors(run, 10)
+    damaged = run / "checkpoints" / "step-00000010" / "average.safetensors"
+    content = bytearray(damaged.read_bytes())
+    content[-5] ^= 1
+    damaged.write_bytes(content)
+    answer = shell.iddm("resume", "one")
+    assert "SHA-256" in answer.err
+    assert "using step-00000005" in answer.err
+    assert tensors(run, 10) == wanted
+
+
+def test_a_finished_run_is_left_alone_and_can_be_extended(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--set", "training.lr_schedule=constant")
+    assert "has done its 10 steps" in shell.iddm("resume", "one").err
+    shell.iddm("resume", "one", "--steps", "14")
+    run = shell.folder / "runs" / "one"
+    shell.iddm(*SMOKE, "--name", "straight", "--steps", "14",
+               "--set", "training.lr_schedule=constant")  # fmt: skip
+    assert tensors(run, 14) == tensors(shell.folder / "runs" / "straight", 14)
+
+
+def test_a_changed_dataset_is_refused(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    shell.iddm(*SMOKE, "--data", folder, "--name", "one", "--steps", "2")
+    (folder / "cat" / "0.png").unlink()
+    answer = shell.iddm("resume", "one", "--steps", "4", expect=3)
+    assert "there were 9, there are 8" in answer.err
+
+
+def test_what_the_weights_depend_on_cannot_change(shell, trained):
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("resume", "first", *runs, "--set", "model.base_channels=16", expect=2)
+    assert "model.base_channels cannot change" in answer.err
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(shell):
+    run = shell.folder / "runs" / "one"
+    process = shell.start(*SMOKE, "--name", "one", "--steps", "100000")
+    wait_for_training(run, process)
+    answer = shell.iddm("resume", "one", expect=4)
+    assert f"process {process.pid}" in answer.err
+    process.kill()
+    process.communicate()

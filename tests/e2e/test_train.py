@@ -1,0 +1,132 @@
+"""Training through the command: what a run leaves behind, and on which folders it works."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from .conftest import SMOKE, draw_folder
+
+
+def metrics(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_what_the_documentation_says(trained):
+    run = trained.folder / "runs" / "first"
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert files - {".lock"} >= {
+        "profile.yaml",
+        "run.json",
+        "dataset.json",
+        "metrics.jsonl",
+        "log.txt",
+        "loss.png",
+        "samples/step-00000010.png",
+        *(
+            f"checkpoints/step-000000{step}/{name}"
+            for step in ("05", "10")
+            for name in (
+                "model.safetensors",
+                "average.safetensors",
+                "optimizer.safetensors",
+                "state.json",
+            )
+        ),
+    }
+    manifest = json.loads((run / "run.json").read_text())
+    assert (manifest["state"], manifest["step"], manifest["steps"]) == ("finished", 10, 10)
+    assert metrics(run)[-1]["step"] == 10
+    assert len(json.loads((run / "dataset.json").read_text())["classes"]) == 6
+
+
+def test_the_profile_of_a_run_repeats_it(trained, shell):
+    first = trained.folder / "runs" / "first"
+    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again")
+    weights = "checkpoints/step-00000010/average.safetensors"
+    assert (shell.folder / "runs" / "again" / weights).read_bytes() == (
+        first / weights
+    ).read_bytes()
+
+
+def test_a_dry_run_tells_and_leaves_nothing(shell):
+    plan = shell.iddm(*SMOKE, "--dry-run", "--json").json()
+    assert plan["steps"] == 10
+    assert plan["pictures"] == 3000
+    assert plan["parameters"] > 1000
+    assert plan["memory_bytes"] > plan["parameters"] * 20
+    assert "parameters" in shell.iddm(*SMOKE, "--dry-run").out
+    assert not (shell.folder / "runs").exists()
+
+
+def test_a_taken_name_is_refused_unless_overwritten(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "1")
+    before = (shell.folder / "runs" / "one" / "run.json").read_bytes()
+    answer = shell.iddm(*SMOKE, "--name", "one", "--steps", "2", expect=4)
+    assert "iddm resume one" in answer.err
+    assert (shell.folder / "runs" / "one" / "run.json").read_bytes() == before
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "2", "--overwrite")
+    assert metrics(shell.folder / "runs" / "one")[-1]["step"] == 2
+
+
+def test_overwrite_never_deletes_what_is_no_run(shell):
+    keep = shell.folder / "runs" / "one" / "thesis.txt"
+    keep.parent.mkdir(parents=True)
+    keep.write_text("precious")
+    shell.iddm(*SMOKE, "--name", "one", "--overwrite", expect=4)
+    assert keep.read_text() == "precious"
+
+
+def test_progress_goes_to_stderr_and_the_result_to_stdout(shell):
+    answer = shell.iddm(*SMOKE, "--name", "one", "--steps", "3")
+    assert answer.out.strip().endswith("samples/step-00000003.png")
+    assert "step 3/3" in answer.err
+    assert "loss" in answer.err
+    summary = shell.iddm(*SMOKE, "--name", "two", "--steps", "3", "--json").json()
+    assert (summary["state"], summary["step"]) == ("finished", 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "mode", "options", "classes"),
+    [
+        ({"cat": 5, "dog": 4}, "RGB", (), {"cat": 5, "dog": 4}),
+        ({"cat": 5, "dog": 4}, "L", ("--set", "data.channels=1"), {"cat": 5, "dog": 4}),
+        ({"": 9}, "RGB", (), {}),
+        ({"images": 9}, "RGBA", (), {}),
+        ({"cat": 5, "dog": 4}, "P", ("--set", "data.conditional=false"), {}),
+        ({"cat": 5, "dog": 4}, "RGB", ("--image-size", "16x24"), {"cat": 5, "dog": 4}),
+    ],
+    ids=["colour", "grey", "flat", "images", "unconditional", "oblong"],
+)
+def test_any_folder_can_be_trained_on(shell, names, mode, options, classes):
+    folder = draw_folder(shell.folder / "set", names, mode=mode)
+    shell.iddm(*SMOKE, "--data", folder, "--steps", "2", "--name", "one", *options)
+    run = shell.folder / "runs" / "one"
+    assert json.loads((run / "dataset.json").read_text())["classes"] == classes
+    shell.iddm("generate", "--count", "2", "--out", "new")
+    made = sorted((shell.folder / "new").glob("*/*.png"))
+    assert len(made) == 2 * max(1, len(classes))
+    with Image.open(made[0]) as image:
+        assert image.mode == ("L" if mode == "L" else "RGB")
+        assert image.size == ((24, 16) if "16x24" in options else (16, 16))
+    found = shell.iddm("inspect-dataset", "new", "--json").json()
+    assert found["count"] == len(made), "what was generated is itself a dataset folder"
+    assert set(found["classes"]) == set(classes)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "5")
+    answer = shell.iddm(
+        "resume", "one", "--steps", "500", "--set", "training.lr=1e30",
+        "--set", "training.gradient_clip=0", "--set", "training.log_every=1",
+        expect=5,
+    )  # fmt: skip
+    assert "step-0000" in answer.err
+    assert "iddm resume one" in answer.err
+    assert json.loads((shell.folder / "runs/one/run.json").read_text())["state"] == "failed"
+
+
+def test_a_run_that_moved_is_still_a_run(trained, shell):
+    shutil.copytree(trained.folder / "runs" / "first", shell.folder / "elsewhere")
+    shell.iddm("generate", "elsewhere", "--count", "1", "--out", "new")
