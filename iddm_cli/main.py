@@ -1,5 +1,6 @@
 """The command line: registers the commands and is the one place where errors end."""
 
+import io
 import os
 import sys
 import traceback
@@ -61,6 +62,10 @@ def iddm(
 
 def main() -> None:
     """Run the command line; every problem ends here, as one clear message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A class may be named in letters that the terminal's encoding does not have.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except IddmError as error:
@@ -74,7 +79,23 @@ def main() -> None:
         # Whoever read our output has gone (`| head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        code = _report(IddmError(_describe(error)))
+    except Exception as error:  # noqa: BLE001 - the one boundary
+        code = _report(_defect(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _describe(error: OSError) -> str:
+    name = f"{error.filename}: " if error.filename else ""
+    return f"{name}{error.strerror or error}"
+
+
+def _defect(error: Exception) -> IddmError:
+    problem = f"this is a defect of iddm: {type(error).__name__}: {error}"
+    wrapped = IddmError(problem, "Please report it with what `iddm --debug ...` prints.")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _report(error: IddmError) -> int:

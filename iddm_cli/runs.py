@@ -148,9 +148,11 @@ def _configured_runs_folder() -> Path | None:
         return None
     from iddm_cli.strict_yaml import parse
 
-    document = parse(path.read_text(encoding="utf-8"), str(path)).data or {}
-    named = document.get("runs_dir") if isinstance(document, dict) else None
-    if not isinstance(named, str) or set(document) != {"runs_dir"}:
+    document = parse(path.read_text(encoding="utf-8"), str(path)).data
+    if document is None:
+        return None
+    named = document.get("runs_dir") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(named, str):
         raise UsageError(f"{path}: the only setting here is runs_dir, a folder")
     return Path(named).expanduser()
 

@@ -75,6 +75,10 @@ def parse_value(text: str, source: str) -> object:
     return parse(text, source).data
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -103,18 +107,20 @@ class _Builder:
 
     def value(self, event: yaml.Event, path: Key) -> object:
         self.check(event, path)
-        self.lines.setdefault(path, event.start_mark.line + 1)
+        self.lines.setdefault(path, _line(event))
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(path)
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(path)
+        assert isinstance(event, yaml.ScalarEvent), "nothing else can stand here"
         return self.scalar(event)
 
     def check(self, event: yaml.Event, path: Key) -> None:
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self.refusal(event, "anchors and aliases are not allowed")
-        if event.tag is not None and event.tag != "!":
-            raise self.refusal(event, f"the tag {event.tag} is not allowed")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise self.refusal(event, f"the tag {tag} is not allowed")
         if len(path) > MAX_DEPTH:
             raise self.refusal(event, f"nested deeper than {MAX_DEPTH} levels")
 
@@ -131,7 +137,7 @@ class _Builder:
             if key in items:
                 first = self.lines[(*path, key)]
                 raise self.refusal(event, f"{key} stands here again, first on line {first}")
-            self.lines[(*path, key)] = event.start_mark.line + 1
+            self.lines[(*path, key)] = _line(event)
             items[key] = self.value(next(self.events), (*path, key))
         return items
 
@@ -161,4 +167,4 @@ class _Builder:
         return text
 
     def refusal(self, event: yaml.Event, problem: str) -> ProfileError:
-        return ProfileError(f"{self.source}, line {event.start_mark.line + 1}: {problem}")
+        return ProfileError(f"{self.source}, line {_line(event)}: {problem}")

@@ -74,13 +74,16 @@ def _escape(letter: str) -> str:
 
 def _arrange(root: Path, paths: list[str], skipped: list[Skip]) -> FolderIndex:
     """Decide between classes and a flat folder, and give each picture its label."""
-    inner = "images/" if all(path.startswith("images/") for path in paths) else ""
-    in_folders = [path for path in paths if "/" in path[len(inner) :]]
+    inner = "images/" if {_top(path) for path in paths} - {""} == {"images"} else ""
+    within = [path for path in paths if path.startswith(inner)]
+    in_folders = [path for path in within if "/" in path[len(inner) :]]
     _check_split(root / inner, [path[len(inner) :] for path in in_folders])
-    if not in_folders or (inner and len(in_folders) < len(paths)):
-        return FolderIndex(root, tuple(paths), (), (), "flat", _ordered(skipped))
-    beside = [path for path in paths if "/" not in path]
-    skipped = [*skipped, *((plain(path), "lies beside the class folders") for path in beside)]
+    flat = not in_folders or (inner and len(in_folders) < len(within))
+    beside = [path for path in paths if "/" not in path and (inner or not flat)]
+    reason = "lies beside the folder images" if inner else "lies beside the class folders"
+    skipped = [*skipped, *((plain(path), reason) for path in beside)]
+    if flat:
+        return FolderIndex(root, tuple(within), (), (), "flat", _ordered(skipped))
     names = [plain(_top(path[len(inner) :])) for path in in_folders]
     classes = sorted(set(names), key=str.encode)
     number = {name: label for label, name in enumerate(classes)}

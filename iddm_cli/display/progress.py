@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, Sampled, Saved, Stepped
+from iddm_cli.engine.events import Event, Logged, Sampled, Stepped
 
 PLAIN_INTERVAL = 10.0
 """Seconds between lines where stderr is no terminal."""
@@ -37,13 +37,32 @@ def counting(what: str) -> Iterator[Count]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console.err, transient=True) as progress:
-        task = progress.add_task(what, total=None, visible=console.err.is_terminal)
+    plain = not console.err.is_terminal
+    line = Throttle()
+    with Progress(*columns, console=console.err, transient=True, disable=plain) as progress:
+        task = progress.add_task(what, total=None)
 
         def count(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
+            if plain and line.due():
+                console.note(f"{what}: {done}/{total}")
 
         yield count
+
+
+class Throttle:
+    """Says when the next plain line is due."""
+
+    def __init__(self) -> None:
+        self.shown_at = time.monotonic()
+
+    def due(self) -> bool:
+        """Say whether enough time has passed since a line was last due."""
+        now = time.monotonic()
+        if now - self.shown_at < PLAIN_INTERVAL:
+            return False
+        self.shown_at = now
+        return True
 
 
 class FiguresColumn(ProgressColumn):
@@ -74,7 +93,7 @@ class TrainingProgress:
     def __init__(self, *, step: int, total: int, batch_size: int) -> None:
         self.total = total
         self.batch_size = batch_size
-        self.shown_at = time.monotonic()
+        self.line = Throttle()
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("step"),
@@ -107,15 +126,10 @@ class TrainingProgress:
                 self._plain_line(event)
             case Sampled():
                 console.note(f"step {event.step}: drew {event.path}", style="dim")
-            case Saved():
-                self.bar.update(self.task, saved=event.step)
 
     def _plain_line(self, event: Logged) -> None:
-        now = time.monotonic()
-        last = event.step == self.total
-        if console.err.is_terminal or (now - self.shown_at < PLAIN_INTERVAL and not last):
+        if console.err.is_terminal or not (self.line.due() or event.step == self.total):
             return
-        self.shown_at = now
         seconds = (self.total - event.step) * self.batch_size / event.images_per_second
         left = timedelta(seconds=round(seconds))
         console.note(f"step {event.step}/{self.total}  {figures(event)}  {left} left")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from iddm_cli.display.console import printable
 
@@ -23,7 +24,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, printable(value))
+        table.add_row(name, Text(printable(value)))
     return table
 
 
@@ -33,7 +34,7 @@ def listing(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(printable(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

@@ -126,19 +126,19 @@ def test_a_reader_that_leaves_early_is_no_error(shell):
 def test_forty_columns_and_plain_ascii_are_enough(shell):
     shell.env |= {"COLUMNS": "40", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     assert "generate" in shell.iddm("--help").out
-    draw_folder(shell.folder / "set", {"ä[/bold]": 2})
+    draw_folder(shell.folder / "set", {"ä[bold]": 2})
     shell.iddm("inspect-dataset", "set")
 
 
 def test_inspect_tells_classes_and_writes_a_contact_sheet(shell):
-    draw_folder(shell.folder / "set", {"cat": 3, "dog[/bold]": 2})
+    draw_folder(shell.folder / "set", {"cat": 3, "dog[bold]": 2})
     (shell.folder / "set" / "cat" / "broken.png").write_bytes(b"no picture")
     answer = shell.iddm("inspect-dataset", "set", "--out", "report")
-    assert "dog[/bold]" in answer.out
+    assert "dog[bold]" in answer.out
     assert "broken.png" in answer.out
     assert (shell.folder / "report" / "contact-sheet.png").is_file()
     found = shell.iddm("inspect-dataset", "set", "--json").json()
-    assert found["classes"] == {"cat": 3, "dog[/bold]": 2}
+    assert found["classes"] == {"cat": 3, "dog[bold]": 2}
     assert [name for name, _ in found["unreadable"]] == ["cat/broken.png"]
 
 
