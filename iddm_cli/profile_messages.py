@@ -104,6 +104,8 @@ def suggest_key(key: str, known: Sequence[str]) -> str:
     last = key.rsplit(".", 1)[-1]
     if last in ALIASES:
         return f"Did you mean {ALIASES[last]}?"
+    if "." not in key and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
+        return hint
     same = [name for name in known if name.rsplit(".", 1)[-1] == last]
     if same:
         return f"Did you mean {same[0]}?"

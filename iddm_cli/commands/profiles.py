@@ -94,3 +94,12 @@ def schema() -> None:
     from iddm_cli.profile import profile_schema
 
     console.document(profile_schema())
+
+
+@app.command()
+def reference() -> None:
+    """Print what every setting does, its default and its values, as Markdown."""
+    from iddm_cli.display import console
+    from iddm_cli.profile import reference_markdown
+
+    console.result(reference_markdown())

@@ -1,0 +1,78 @@
+"""Pictures: a grid shows every image where it belongs, a file says how it was made."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from iddm_cli.pictures import GAP, encode, grid, plot, save_png, smoothed
+
+
+def flat(level: int, size=(8, 8)) -> Image.Image:
+    return Image.new("L", size, level)
+
+
+def test_a_grid_enlarges_small_images_by_a_whole_factor_and_keeps_their_order():
+    sheet = grid([("", [flat(10), flat(20)]), ("", [flat(30), flat(40)])])
+    cell = 64
+    assert sheet.size == (2 * (cell + GAP) + GAP, 2 * (cell + GAP) + GAP)
+    centres = [
+        sheet.getpixel((GAP + x * (cell + GAP) + cell // 2, GAP + y * (cell + GAP) + cell // 2))[0]
+        for y in (0, 1)
+        for x in (0, 1)
+    ]
+    assert centres == [10, 20, 30, 40]
+
+
+def test_names_take_room_at_the_left_and_control_characters_do_no_harm():
+    with_name = grid([("cat\x1b[31m\n", [flat(0)])])
+    assert with_name.width > grid([("", [flat(0)])]).width
+    assert with_name.height == grid([("", [flat(0)])]).height
+
+
+def test_rows_of_different_length_and_images_of_different_size_fit():
+    sheet = grid([("a", [flat(0, (4, 8))]), ("b", [flat(0, (8, 4))] * 3), ("c", [])], cell=32)
+    assert sheet.height == 3 * (32 + GAP) + GAP
+
+
+def test_an_empty_grid_is_a_picture_all_the_same():
+    assert grid([]).size == (1, 1)
+
+
+def test_colour_and_grey_pixels_are_kept_exactly():
+    image = Image.new("RGB", (2, 1))
+    image.putdata([(255, 0, 3), (1, 2, 250)])
+    for form in ("png", "webp"):
+        again = Image.open(io.BytesIO(encode(image, form)))
+        assert list(again.convert("RGB").getdata()) == list(image.getdata())
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "webp"])
+def test_a_file_says_how_it_was_made(form):
+    image = Image.open(io.BytesIO(encode(flat(9), form, {"iddm:seed": "7", "iddm:class": "ä"})))
+    notes = image.text if form == "png" else {"all": image.getexif()[0x010E]}
+    assert "7" in "".join(notes.values())
+
+
+def test_the_loss_curve_falls_where_the_loss_does(tmp_path):
+    falling = plot([(step, 1 / (1 + step)) for step in range(100)], title="loss")
+    blue = [
+        (x, y)
+        for x in range(falling.width)
+        for y in range(falling.height)
+        if falling.getpixel((x, y)) == (20, 90, 180)
+    ]
+    left, right = min(blue), max(blue)
+    assert left[1] < right[1], "lower values are drawn further down"
+    save_png(falling, tmp_path / "loss.png")
+    assert Image.open(tmp_path / "loss.png").size == falling.size
+
+
+@pytest.mark.parametrize("points", [[], [(0, 1.0)], [(0, 0.0)], [(1, 2.0), (2, 2.0)]])
+def test_a_curve_of_hardly_anything_can_be_drawn(points):
+    plot(points, title="loss")
+
+
+def test_smoothing_keeps_a_constant_and_the_number_of_points():
+    points = [(step, 3.0) for step in range(50)]
+    assert smoothed(points) == points

@@ -1,0 +1,68 @@
+"""The README: its commands run, its reference is the program's own, its pictures are there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from .e2e.conftest import Shell, draw_folder
+
+README = Path(__file__).parent.parent / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
+
+# A network of a few thousand parameters and two steps instead of minutes; nothing else is changed.
+SMALL = shlex.split(
+    "--set model.base_channels=8 --set model.channel_multipliers=[1,2] --set model.norm_groups=4"
+    " --set model.attention_levels=[1] --set model.head_channels=8 --set model.blocks_per_level=1"
+    " --set training.sample_count=1 --set sampling.steps=2 --set runtime.threads=1"
+)
+
+
+def shortened(command: str) -> list[str]:
+    """Return a command's words, a training made small and short."""
+    words = shlex.split(command)[1:]
+    if words[0] == "train":
+        if "--epochs" in words:
+            words[words.index("--epochs") + 1] = "1"
+            return [*words, *SMALL, "--batch-size", "3000"]
+        return [*words, *SMALL, "--batch-size", "4", "--steps", "2"]
+    if "--steps" in words and words[0] == "resume":
+        words[words.index("--steps") + 1] = "3"
+    return words
+
+
+def test_every_command_runs(tmp_path_factory):
+    shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
+    draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
+    assert len(COMMANDS) > 10
+    for command in COMMANDS:
+        shell.iddm(*shortened(command))
+    assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
+
+
+def test_the_first_commands_set_up_and_do_the_job():
+    setup = [line.strip() for line in TEXT.splitlines() if line.startswith("    python3 -m venv")]
+    main, test = (line.split(" && ") for line in setup)
+    assert main[-2:] == ["pip install .", "iddm train --profile demo"]
+    assert test[-2:] == ["pip install '.[test]'", "pytest"]
+
+
+def test_the_reference_is_the_programs_own():
+    from iddm_cli.profile import reference_markdown
+
+    shown = re.search(r"<!-- reference: begin -->\n(.*)<!-- reference: end -->", TEXT, re.DOTALL)
+    assert shown, "the markers are there"
+    assert shown[1].strip() == reference_markdown().strip(), "iddm profiles reference prints it"
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
+def test_what_it_links_to_is_there(name):
+    assert (README.parent / name).is_file()
+
+
+def test_the_map_names_what_exists():
+    named = re.findall(r"^    ((?:iddm_cli|tests)/\S*)", TEXT, re.MULTILINE)
+    assert len(named) > 8
+    assert [path for path in named if not (README.parent / path).exists()] == []
