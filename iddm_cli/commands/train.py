@@ -156,6 +156,7 @@ def start(
     from iddm_cli.profile import save_profile
     from iddm_cli.runs import Run, create_run, remove_run
 
+    profile = with_absolute_data(profile)
     place = build.choose_place(profile.runtime)
     if overwrite and (folder / name).exists():
         remove_run(Run(folder / name))
@@ -171,6 +172,15 @@ def start(
             f"on {describe(place.device)}, {place.precision}"
         )
         training.follow(trainer, run, as_json=as_json)
+
+
+def with_absolute_data(profile: "Profile") -> "Profile":
+    """Write a dataset folder's path out in full, so that the run can be resumed from anywhere."""
+    folder = Path(profile.data.path).expanduser()
+    if not folder.is_dir():
+        return profile
+    data = profile.data.model_copy(update={"path": str(folder.resolve())})
+    return profile.model_copy(update={"data": data})
 
 
 def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:

@@ -108,6 +108,9 @@ class Trainer:
             NonFiniteError: The loss or the gradient is not a finite number any more.
             CheckpointError: A checkpoint could not be saved.
         """
+        if self.step == self.total:
+            # Killed between its last checkpoint and its last grid.
+            yield from self._sample()
         while self.step < self.total:
             self.meter.add(*self.update(self.step))
             self.step += 1
@@ -185,10 +188,14 @@ class Trainer:
             yield self._read_meter()
         if save:
             yield Saved(step, self.save())
-        if sample and self.draw_samples is not None and not stopping:
-            yield Sampled(step, self.draw_samples(self.average.module, step))
+        if sample and not stopping:
+            yield from self._sample()
         if self.meter.steps == 0:
             self.meter.started = time.perf_counter()
+
+    def _sample(self) -> Iterator[Event]:
+        if self.draw_samples is not None:
+            yield Sampled(self.step, self.draw_samples(self.average.module, self.step))
 
     def _read_meter(self) -> Logged:
         meter, self.meter = self.meter, Meter.on(self.device)

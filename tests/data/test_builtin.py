@@ -45,6 +45,10 @@ def test_fingerprint_of_a_built_in_set(cache_dir: Path) -> None:
     write_idx(cache_dir / "datasets" / "FashionMNIST" / "raw")
     first = open_source("fashion-mnist", size=SIZE).fingerprint()
     assert open_source("fashion-mnist", size=SIZE).fingerprint() == first
+    file = cache_dir / "datasets" / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert open_source("fashion-mnist", size=SIZE).fingerprint() != first
     write_idx(cache_dir / "datasets" / "MNIST" / "raw")
     assert open_source("mnist", size=SIZE).fingerprint() != first
 

@@ -72,6 +72,15 @@ def png_of_size(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + content + chunk(b"IEND", b"")
 
 
+def test_a_png_with_a_broken_chunk(tmp_path: Path) -> None:
+    path = saved(tmp_path, pattern(200, 200))
+    content = path.read_bytes()
+    place = content.rindex(b"IDAT")
+    path.write_bytes(content[:place] + b"\xebJ%\xbc" + content[place + 4 :])
+    with pytest.raises(UnreadableImage, match="damaged: broken PNG file"):
+        open_image(path)
+
+
 @pytest.mark.parametrize(
     ("width", "height"), [(8001, 8000), (10_000, 10_000), (14_000, 14_000), (16_385, 1)]
 )

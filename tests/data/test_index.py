@@ -53,6 +53,12 @@ def test_classes_inside_an_images_folder(tmp_path: Path) -> None:
     assert pairs(found) == {"images/cat/a.png": "cat", "images/dog/a.png": "dog"}
 
 
+def test_a_picture_beside_the_images_folder(tmp_path: Path) -> None:
+    found = index_folder(touch(tmp_path, "images/a.png", "images/b.png", "cover.png"))
+    assert (found.layout, found.paths) == ("flat", ("images/a.png", "images/b.png"))
+    assert found.skipped == [("cover.png", "lies beside the folder images")]
+
+
 def test_images_beside_another_folder_is_a_class(tmp_path: Path) -> None:
     found = index_folder(touch(tmp_path, "images/a.png", "cat/a.png"))
     assert found.classes == ("cat", "images")

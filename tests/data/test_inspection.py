@@ -31,7 +31,7 @@ def put(root: Path, name: str, size: tuple[int, int] = (8, 8), mode: str = "RGB"
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Three cats and one dog, some of them odd, and a file that is no picture."""
+    """Five cats and two dogs, some of them odd, and a file that is no picture."""
     root = tmp_path / "pets"
     put(root, "cat/1.png", (8, 8))
     put(root, "cat/2.png", (8, 8), "L")
@@ -39,21 +39,22 @@ def mixed(tmp_path: Path) -> Path:
     put(root, "dog/1.png", (10, 30), "RGBA")
     put(root, "dog/2.png").write_text("broken")
     (root / "dog" / "notes.txt").touch()
+    put(root, "cat/5.png", (8, 8))
     (root / "cat" / "4.png").write_bytes((root / "cat" / "1.png").read_bytes())
     return root
 
 
 def test_counts(mixed: Path) -> None:
     found = look_at(mixed)
-    assert (found.name, found.count, found.trainable) == ("pets", 5, True)
-    assert found.classes == {"cat": 4, "dog": 1}
+    assert (found.name, found.count, found.trainable) == ("pets", 6, True)
+    assert found.classes == {"cat": 5, "dog": 1}
     assert found.width == Spread(8, 8, 40)
     assert found.height == Spread(8, 8, 30)
     assert found.shorter_side == Spread(8, 8, 20)
-    assert found.common_sizes == [(8, 8, 3), (40, 20, 1), (10, 30, 1)]
-    assert found.modes == {"RGB": 3, "L": 1, "RGBA": 1}
-    assert found.formats == {"PNG": 4, "JPEG": 1}
-    assert found.suffixes == {".png": 4, ".jpg": 1}
+    assert found.common_sizes == [(8, 8, 4), (40, 20, 1), (10, 30, 1)]
+    assert found.modes == {"RGB": 4, "L": 1, "RGBA": 1}
+    assert found.formats == {"PNG": 5, "JPEG": 1}
+    assert found.suffixes == {".png": 5, ".jpg": 1}
     assert (found.grey, found.transparent, found.duplicates, found.not_square) == (1, 1, 1, 2)
     assert [name for name, _ in found.unreadable] == ["dog/2.png"]
     assert [name for name, _ in found.skipped] == ["dog/notes.txt"]
@@ -63,9 +64,9 @@ def test_counts(mixed: Path) -> None:
 def test_json_says_the_same(mixed: Path) -> None:
     found = look_at(mixed)
     told = json.loads(json.dumps(found.to_json()))
-    assert told["classes"] == {"cat": 4, "dog": 1}
+    assert told["classes"] == {"cat": 5, "dog": 1}
     assert told["width"] == {"smallest": 8, "median": 8, "largest": 40}
-    assert told["common_sizes"][0] == [8, 8, 3]
+    assert told["common_sizes"][0] == [8, 8, 4]
     assert set(told) == set(vars(found))
 
 
@@ -73,7 +74,7 @@ def test_progress_and_order_are_the_same_every_time(mixed: Path) -> None:
     calls: list[tuple[int, int]] = []
     source = FolderSource(index_folder(mixed))
     first = inspect(source, progress=lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (6, 6)
+    assert calls[-1] == (7, 7)
     assert inspect(source) == first
 
 
@@ -146,11 +147,19 @@ def test_contact_sheet(mixed: Path) -> None:
     sheet = contact_sheet(source, per_class=3, cell=20)
     assert sheet.mode == "RGB"
     assert 2 * 20 <= sheet.height < 3 * 20
-    smaller = contact_sheet(source, per_class=1, cell=20)
-    assert sheet.width - smaller.width > 2 * 20
+
+
+def test_contact_sheet_shows_so_many_of_each_class(tmp_path: Path) -> None:
+    for i in range(5):
+        put(tmp_path, f"cat/{i}.png")
+    source = FolderSource(index_folder(tmp_path))
+    one, three, all_five = (
+        contact_sheet(source, per_class=count, cell=20).width for count in (1, 3, 99)
+    )
+    assert three - one == all_five - three >= 2 * 20
 
 
 def test_contact_sheet_of_a_flat_folder_and_of_the_demo(mixed: Path) -> None:
     flat = contact_sheet(FolderSource(index_folder(mixed / "cat")), cell=32)
-    assert flat.width > 4 * 32
+    assert flat.width > 5 * 32
     assert contact_sheet(open_source("demo", size=(16, 16)), per_class=2).height >= 6 * 64
