@@ -65,11 +65,15 @@ def ddim(
     """
     x_t = noise
     for k, (t, previous) in enumerate(zip(times, [*times[1:], -1], strict=True)):
-        estimate = denoise(x_t, _filled(label, t), label)
-        alpha, sigma = schedule.at(_filled(label, t))
-        alpha_next, sigma_next = schedule.at(_filled(label, previous))
+        now, then = _filled(label, t), _filled(label, previous)
+        estimate = denoise(x_t, now, label)
+        alpha, sigma = schedule.at(now)
+        alpha_next, sigma_next = schedule.at(then)
         predicted_noise = (x_t - alpha * estimate) / sigma
-        fresh = eta * (sigma_next / sigma) * (1 - (alpha / alpha_next) ** 2).clamp(min=0).sqrt()
+        log_alpha, log_alpha_next = schedule.log_alpha_at(now), schedule.log_alpha_at(then)
+        # 1 - (alpha / alpha_next)^2, without the cancellation of a difference of near-equal squares.
+        added = -torch.expm1(2 * (log_alpha - log_alpha_next))
+        fresh = eta * (sigma_next / sigma) * added.sqrt()
         kept = (sigma_next**2 - fresh**2).clamp(min=0).sqrt()
         x_t = alpha_next * estimate + kept * predicted_noise
         if eta > 0 and previous >= 0:

@@ -1,0 +1,102 @@
+"""Randomness: known answers, independence of company, and the right distributions."""
+
+import pytest
+import torch
+
+from iddm_cli.engine.randomness import normal, permutation, philox, seed_library, uniform, words
+
+ALL = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "answer"),
+    [  # kat_vectors of the authors' library Random123, philox4x32 10
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((ALL,) * 4, (ALL, ALL), (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_gives_its_authors_answers(counter, key, answer):
+    c0, c1, c2, c3 = (torch.tensor([word]) for word in counter)
+    assert tuple(int(word) for word in philox((c0, c1, c2, c3), key)) == answer
+
+
+def test_an_item_draws_the_same_in_any_company():
+    shape = (3, 5, 7)
+    together = normal(1, "noise", items=torch.arange(10), step=4, shape=shape)
+    alone = normal(1, "noise", items=torch.tensor([7]), step=4, shape=shape)
+    assert torch.equal(together[7:8], alone)
+    mixed = uniform(1, "time", items=torch.tensor([9, 2, 2]), step=4)
+    assert mixed[1] == mixed[2] == uniform(1, "time", items=torch.arange(10), step=4)[2]
+
+
+def test_seed_purpose_item_and_step_each_matter():
+    def draw(seed=1, purpose="noise", item=2, step=3):
+        return tuple(
+            words(seed, purpose, items=torch.tensor([item]), step=step, count=4)[0].tolist()
+        )
+
+    drawn = [
+        draw(),
+        draw(seed=2),
+        draw(purpose="flip"),
+        draw(item=3),
+        draw(step=4),
+        draw(item=3, step=2),
+    ]
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_more_words_begin_with_the_fewer():
+    some = words(0, "x", items=torch.arange(3), step=0, count=5)
+    more = words(0, "x", items=torch.arange(3), step=0, count=12)
+    assert torch.equal(more[:, :5], some)
+
+
+def test_uniform_numbers_are_uniform():
+    drawn = uniform(0, "time", items=torch.arange(100_000), step=0).double().sort().values
+    assert drawn[0] >= 0
+    assert drawn[-1] < 1
+    ladder = (torch.arange(100_000).double() + 0.5) / 100_000
+    assert (drawn - ladder).abs().max() < 1.63 / 100_000**0.5, "Kolmogorov-Smirnov, 1 %"
+
+
+def test_normal_numbers_are_normal_and_independent():
+    drawn = normal(0, "noise", items=torch.arange(400), step=0, shape=(500,)).double()
+    flat = drawn.flatten().sort().values
+    ladder = (torch.arange(len(flat)).double() + 0.5) / len(flat)
+    cdf = (1 + torch.erf(flat / 2**0.5)) / 2
+    assert (cdf - ladder).abs().max() < 1.63 / len(flat) ** 0.5, "Kolmogorov-Smirnov, 1 %"
+    # The two halves of Box and Muller, and neighbours, are uncorrelated: four standard errors.
+    bound = 4 / (400 * 250) ** 0.5
+    assert (drawn[:, :250] * drawn[:, 250:]).mean().abs() < bound
+    assert (drawn[:, :-1] * drawn[:, 1:]).mean().abs() < bound
+    assert (drawn[:-1] * drawn[1:]).mean().abs() < bound
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_a_permutation_holds_everything_once_and_differs_by_epoch(count):
+    first = permutation(3, "order", step=0, count=count)
+    assert first.sort().values.tolist() == list(range(count))
+    if count == 1000:
+        assert not torch.equal(first, permutation(3, "order", step=1, count=count))
+        assert (first - torch.arange(count)).abs().float().mean() > 200
+
+
+def test_the_librarys_generator_is_seeded_by_purpose_and_step():
+    def draw(*arguments):
+        seed_library(*arguments[:2], step=arguments[2])
+        return float(torch.rand(()))
+
+    drawn = [
+        draw(0, "weights", 0),
+        draw(1, "weights", 0),
+        draw(0, "dropout", 0),
+        draw(0, "dropout", 1),
+    ]
+    assert len(set(drawn)) == 4
+    assert draw(0, "weights", 0) == drawn[0]

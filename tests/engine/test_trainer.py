@@ -1,0 +1,219 @@
+"""The trainer: a step is a function of settings, step and weights, and of nothing else."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from iddm_cli.data.batches import Batches
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from iddm_cli.engine import randomness
+from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.events import Logged, Sampled, Saved, Stepped, Stopped
+from iddm_cli.engine.trainer import Trainer, total_steps
+from iddm_cli.errors import CheckpointError, NonFiniteError
+from iddm_cli.networks import UNet
+from iddm_cli.settings import TrainingSettings
+
+PICTURES, CLASSES = 20, 3
+
+
+def make(folder: Path, *, dropout=0.0, precision="fp32", times="stratified", draw=None, **changes):
+    settings = {
+        "steps": 4, "epochs": None, "batch_size": 8, "lr": 1e-2, "log_every": 1,
+        "checkpoint_every": 2, "sample_every": 2, "keep": 9,
+    }  # fmt: skip
+    randomness.seed_library(0, "weights", step=0)
+    network = UNet(
+        channels=1,
+        num_classes=CLASSES,
+        base_channels=8,
+        channel_multipliers=[1, 2],
+        blocks_per_level=1,
+        attention_levels=[1],
+        head_channels=8,
+        norm_groups=4,
+        dropout=dropout,
+    ).to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(5)
+    batches = Batches(
+        torch.randint(0, 256, (PICTURES, 1, 8, 8), generator=generator, dtype=torch.uint8),
+        torch.arange(PICTURES) % CLASSES,
+        batch_size=changes.get("batch_size", 8),
+        order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
+        mirrored=lambda step, slots: randomness.uniform(0, "flip", items=slots, step=step) < 0.5,
+    )
+    return Trainer(
+        Denoiser(network, NoiseSchedule(cosine_betas(1000)), prediction="v"),
+        batches,
+        TrainingSettings(**(settings | changes)),
+        times=times,
+        precision=precision,
+        num_classes=CLASSES,
+        checkpoints=CheckpointFolder(folder, changes.get("keep", 9)),
+        bits={"threads": 1},
+        draw_samples=draw,
+    )
+
+
+def bits(trainer: Trainer) -> dict[str, bytes]:
+    """Return every tensor that a checkpoint holds, as bytes."""
+    return {
+        f"{part}/{name}": tensor.contiguous().numpy().tobytes()
+        for part, tensors in trainer._parts().items()
+        for name, tensor in tensors.items()
+    }
+
+
+def run(trainer: Trainer) -> list:
+    return list(trainer.fit())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": "adam", "weight_decay": 0.1},
+        {"dropout": 0.3},
+        {"micro_batch": 3},
+        {"precision": "bf16"},
+        {"precision": "fp16"},
+        {"gradient_clip": 0.0},
+        {"lr_schedule": "constant", "warmup_steps": 2},
+    ],
+    ids=str,
+)
+def test_two_steps_and_two_more_are_four(tmp_path, changes):
+    straight = make(tmp_path / "a", **changes)
+    run(straight)
+    first = make(tmp_path / "b", **changes)
+    for event in first.fit():
+        if isinstance(event, Saved) and event.step == 2:
+            break
+    second = make(tmp_path / "b", **changes)
+    second.load(second.checkpoints.at(2))
+    run(second)
+    assert second.step == 4
+    assert bits(second) == bits(straight)
+
+
+def test_another_seed_is_another_run(tmp_path):
+    one, other = make(tmp_path / "a"), make(tmp_path / "b", seed=1)
+    run(one), run(other)
+    assert bits(one) != bits(other)
+
+
+@pytest.mark.parametrize("micro", [1, 2, 3, 8])
+def test_accumulating_changes_only_rounding(tmp_path, micro):
+    whole, parts = make(tmp_path / "a"), make(tmp_path / "b", micro_batch=micro)
+    for step in range(3):
+        loss, norm = whole.update(step)
+        loss_parts, norm_parts = parts.update(step)
+        assert float(loss_parts) == pytest.approx(float(loss), rel=1e-5)
+        assert float(norm_parts) == pytest.approx(float(norm), rel=1e-4)
+
+
+def test_a_slot_has_the_same_time_noise_and_loss_in_any_company(tmp_path):
+    trainer = make(tmp_path, label_drop=0.5)
+    together = trainer.losses(7, torch.arange(8))
+    alone = torch.cat([trainer.losses(7, torch.tensor([slot])) for slot in range(8)])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(together, trainer.losses(8, torch.arange(8)))
+
+
+def test_labels_are_dropped_for_each_picture_by_itself(tmp_path):
+    seen = []
+    trainer = make(tmp_path, label_drop=0.25, batch_size=256)
+    trainer.denoiser.loss = lambda x, t, noise, label: seen.append(label) or torch.zeros(len(x))
+    for step in range(8):
+        trainer.losses(step, torch.arange(256))
+    dropped = torch.stack(seen) == CLASSES
+    assert dropped.float().mean() == pytest.approx(0.25, abs=0.04)
+    assert all(0 < row.float().mean() < 0.5 for row in dropped), "no step drops all or none"
+
+
+def test_stratified_times_put_one_into_each_part(tmp_path):
+    trainer = make(tmp_path, batch_size=10)
+    t = trainer.draw_times(3, torch.arange(10))
+    assert (t // 100).tolist() == list(range(10))
+    free = make(tmp_path, batch_size=1000, times="uniform").draw_times(3, torch.arange(1000))
+    assert free.min() >= 0
+    assert free.max() <= 999
+    assert free.float().mean() == pytest.approx(499.5, abs=40)
+    assert len(free.unique()) > 500, "not one in each part"
+
+
+def test_events_come_logged_then_saved_then_sampled(tmp_path):
+    trainer = make(tmp_path, draw=lambda average, step: tmp_path / f"{step}.png")
+    events = [(type(event), event.step) for event in trainer.fit()]
+    assert events == [
+        (Stepped, 1), (Logged, 1),
+        (Stepped, 2), (Logged, 2), (Saved, 2), (Sampled, 2),
+        (Stepped, 3), (Logged, 3),
+        (Stepped, 4), (Logged, 4), (Saved, 4), (Sampled, 4),
+    ]  # fmt: skip
+
+
+def test_checkpoints_begin_where_asked_and_the_last_step_has_one(tmp_path):
+    trainer = make(tmp_path, steps=5, checkpoint_every=1, checkpoint_from=3)
+    assert [event.step for event in trainer.fit() if isinstance(event, Saved)] == [3, 4, 5]
+
+
+def test_a_stop_ends_after_the_step_with_a_checkpoint(tmp_path):
+    trainer = make(tmp_path, steps=9, checkpoint_every=100)
+    events = list(trainer.fit(should_stop=lambda: trainer.step == 3))
+    assert [type(event) for event in events[-2:]] == [Saved, Stopped]
+    assert trainer.checkpoints.newest()[0].step == 3
+
+
+def test_the_loss_falls(tmp_path):
+    trainer = make(tmp_path, steps=60, lr=3e-3, checkpoint_every=1000, sample_every=0)
+    trainer.batches.pixels[:] = 60 * trainer.batches.labels[:, None, None, None] + 60
+    losses = [event.loss for event in trainer.fit() if isinstance(event, Logged)]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_epochs_become_steps(tmp_path):
+    settings = TrainingSettings(epochs=3, batch_size=8)
+    assert total_steps(settings, PICTURES) == math.ceil(3 * 20 / 8)
+    trainer = make(tmp_path, steps=None, epochs=2)
+    last = [event for event in trainer.fit() if isinstance(event, Logged)][-1]
+    assert (last.step, last.epoch) == (5, 2.0)
+
+
+@pytest.mark.parametrize("where", ["weights", "gradient"])
+def test_what_is_not_finite_stops_and_is_never_saved(tmp_path, where):
+    trainer = make(tmp_path, steps=9, log_every=100)
+    with pytest.raises(NonFiniteError) as stopped:
+        for event in trainer.fit():
+            if isinstance(event, Saved) and where == "weights":
+                next(trainer.denoiser.parameters()).data[0] = math.nan
+            elif isinstance(event, Saved):
+                weight = next(trainer.denoiser.parameters())
+                weight.register_hook(lambda grad: grad * math.nan)
+    assert stopped.value.exit_code == 5
+    good = trainer.checkpoints.newest()[0]
+    assert good.step == 2
+    assert all(tensor.isfinite().all() for tensor in good.read("model").values())
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    trainer = make(tmp_path)
+    run(trainer)
+    other = make(tmp_path)
+    other.denoiser.backbone.conv_out = torch.nn.Conv2d(8, 2, 3, padding=1)
+    with pytest.raises(CheckpointError, match="wrong shape: conv_out"):
+        other.load(other.checkpoints.at(4))
+
+
+def test_the_average_trails_behind_the_weights(tmp_path):
+    trainer = make(tmp_path, ema_decay=0.5)
+    before = [p.clone() for p in trainer.average.module.parameters()]
+    trainer.update(0)
+    # (1 + 1) / (10 + 1) of the old is kept after the first update.
+    for old, mean, new in zip(
+        before, trainer.average.module.parameters(), trainer.denoiser.parameters(), strict=True
+    ):
+        torch.testing.assert_close(mean, old * 2 / 11 + new * 9 / 11)

@@ -1,0 +1,154 @@
+"""The U-Net: diffusers' UNet2DModel under other names, and what lies beyond it."""
+
+import re
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+from diffusers.models.embeddings import get_timestep_embedding
+
+from iddm_cli.networks import UNet
+from iddm_cli.networks.blocks import ACTIVATIONS
+from iddm_cli.networks.embeddings import sinusoid
+
+# Our names (a pattern) and theirs; the later rules see what the earlier ones made.
+RENAMED = [
+    (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
+    (r"^embedding\.perceptron\.2", "time_embedding.linear_2"),
+    (r"^embedding\.classes", "class_embedding"),
+    (r"^down\.(\d+)\.blocks", r"down_blocks.\1.resnets"),
+    (r"^down\.(\d+)\.attentions", r"down_blocks.\1.attentions"),
+    (r"^downsample\.(\d+)", r"down_blocks.\1.downsamplers.0"),
+    (r"^middle\.before", "mid_block.resnets.0"),
+    (r"^middle\.attention", "mid_block.attentions.0"),
+    (r"^middle\.after", "mid_block.resnets.1"),
+    (r"^up\.(\d+)\.blocks", r"up_blocks.\1.resnets"),
+    (r"^up\.(\d+)\.attentions", r"up_blocks.\1.attentions"),
+    (r"^upsample\.(\d+)", r"up_blocks.\1.upsamplers.0"),
+    (r"^norm_out", "conv_norm_out"),
+    (r"\.condition\.", ".time_emb_proj."),
+    (r"\.shortcut\.", ".conv_shortcut."),
+    (r"(attentions\.\d+)\.norm", r"\1.group_norm"),
+    (r"(attentions\.\d+)\.query", r"\1.to_q"),
+    (r"(attentions\.\d+)\.key", r"\1.to_k"),
+    (r"(attentions\.\d+)\.value", r"\1.to_v"),
+    (r"(attentions\.\d+)\.out", r"\1.to_out.0"),
+]
+
+
+def renamed(key: str) -> str:
+    for ours, theirs in RENAMED:
+        key = re.sub(ours, theirs, key)
+    return key
+
+
+def ours(**changes) -> UNet:
+    settings = {
+        "channels": 3, "num_classes": 5, "base_channels": 16, "channel_multipliers": [1, 2],
+        "blocks_per_level": 1, "attention_levels": [1], "head_channels": 8, "norm_groups": 8,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    network = UNet(**(settings | changes))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    return network.eval()
+
+
+def theirs(network: UNet, channels: int, widths: list[int], blocks: int, levels: list[int]):
+    num_classes = network.embedding.classes.num_embeddings if network.embedding.classes else None
+    kinds = ["Attn" if level in levels else "" for level in range(len(widths))]
+    model = UNet2DModel(
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=tuple(widths),
+        layers_per_block=blocks,
+        down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
+        up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
+        attention_head_dim=8,
+        norm_num_groups=8,
+        attn_norm_num_groups=8,
+        num_class_embeds=num_classes,
+        resnet_time_scale_shift="scale_shift",
+        downsample_padding=1,
+    )
+    model.load_state_dict({renamed(key): value for key, value in network.state_dict().items()})
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("channels", "num_classes", "multipliers", "blocks", "levels", "size"),
+    [
+        (3, 5, [1, 2], 1, [1], (8, 8)),
+        (1, 0, [1, 2], 2, [], (8, 16)),
+        (3, 2, [1, 2, 3], 2, [0, 2], (16, 8)),
+        (3, 0, [1], 1, [0], (7, 5)),
+        (1, 9, [2, 1, 2], 1, [1, 2], (8, 8)),
+    ],
+)
+def test_renamed_it_is_diffusers_network(channels, num_classes, multipliers, blocks, levels, size):
+    network = ours(
+        channels=channels,
+        num_classes=num_classes,
+        channel_multipliers=multipliers,
+        blocks_per_level=blocks,
+        attention_levels=levels,
+        base_channels=16,
+    )
+    widths = [16 * multiplier for multiplier in multipliers]
+    if multipliers[0] != 1:
+        pytest.skip("conv_in of diffusers has the first level's width, ours base_channels")
+    model = theirs(network, channels, widths, blocks, levels)
+    x, t = torch.randn(3, channels, *size), torch.tensor([0, 17, 999])
+    label = torch.tensor([0, num_classes // 2, num_classes])
+    with torch.no_grad():
+        found = network(x, t, label)
+        wanted = model(x, t, class_labels=label if num_classes else None).sample
+    assert found.std() > 0.1, "the comparison is about something"
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_the_time_code_is_diffusers_with_cosines_first():
+    t = torch.tensor([0, 1, 250, 999])
+    wanted = get_timestep_embedding(t, 32, flip_sin_to_cos=True, downscale_freq_shift=0)
+    torch.testing.assert_close(sinusoid(t, 32), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_new_network_says_nothing():
+    network = UNet(
+        channels=1, num_classes=0, base_channels=8, channel_multipliers=[1], blocks_per_level=1,
+        attention_levels=[], head_channels=8, norm_groups=4,
+    )  # fmt: skip
+    assert not network(torch.randn(2, 1, 8, 8), torch.tensor([0, 9]), torch.zeros(2).long()).any()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("patch", [1, 2, 4])
+def test_every_activation_and_patch_size_keeps_the_shape(activation, patch):
+    network = ours(activation=activation, patch_size=patch)
+    x = torch.randn(2, 3, 16, 8)
+    assert network(x, torch.tensor([0, 9]), torch.tensor([0, 1])).shape == x.shape
+
+
+def test_labels_and_times_matter_and_no_label_is_one_of_them():
+    network, x = ours(), torch.randn(1, 3, 8, 8).expand(3, -1, -1, -1)
+    same_t = torch.tensor([5, 5, 5])
+    by_label = network(x, same_t, torch.tensor([0, 1, 5]))
+    assert not torch.allclose(by_label[0], by_label[1])
+    assert not torch.allclose(by_label[0], by_label[2])
+    by_time = network(x, torch.tensor([5, 6, 900]), torch.tensor([0, 0, 0]))
+    assert not torch.allclose(by_time[0], by_time[1])
+
+
+def test_without_classes_labels_are_ignored():
+    network, x = ours(num_classes=0), torch.randn(2, 3, 8, 8)
+    t = torch.tensor([3, 4])
+    same = network(x, t, torch.tensor([0, 0])) == network(x, t, torch.tensor([7, 2]))
+    assert same.all()
+
+
+def test_dropout_acts_in_training_alone():
+    network, x = ours(dropout=0.5), torch.randn(2, 3, 8, 8)
+    args = (x, torch.tensor([3, 4]), torch.tensor([0, 0]))
+    assert torch.equal(network(*args), network(*args))
+    network.train()
+    assert not torch.equal(network(*args), network(*args))

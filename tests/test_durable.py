@@ -1,0 +1,71 @@
+"""Durable writes: the old or the new, never half of either."""
+
+import os
+
+import pytest
+
+from iddm_cli import durable
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "a"
+    durable.write_file(path, b"old")
+    durable.write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_and_no_litter(tmp_path, monkeypatch, call):
+    path = tmp_path / "a"
+    durable.write_file(path, b"old")
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if call == "fsync":
+        monkeypatch.setattr(os, "fsync", fails)
+    else:
+        monkeypatch.setattr("pathlib.Path.replace", fails)
+    with pytest.raises(OSError, match="No space"):
+        durable.write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_returns(
+    tmp_path, monkeypatch
+):
+    calls = []
+    fsync, replace = os.fsync, durable.Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
+    monkeypatch.setattr(
+        "pathlib.Path.replace", lambda *paths: calls.append("rename") or replace(*paths)
+    )
+    durable.write_file(tmp_path / "a", b"x")
+    assert calls == ["fsync", "rename", "fsync"]
+
+
+def test_a_folder_is_published_once(tmp_path):
+    for content in ("first", "second"):
+        temporary = tmp_path / f".partial-{content}"
+        temporary.mkdir()
+        (temporary / "a").write_text(content)
+    durable.publish_folder(tmp_path / ".partial-first", tmp_path / "final")
+    with pytest.raises(FileExistsError):
+        durable.publish_folder(tmp_path / ".partial-second", tmp_path / "final")
+    assert (tmp_path / "final" / "a").read_text() == "first"
+    durable.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_a_line_cut_off_in_the_middle_does_not_count(tmp_path):
+    lines = durable.LineFile(tmp_path / "a")
+    assert lines.lines() == []
+    lines.append("one")
+    lines.append("two")
+    with lines.path.open("ab") as file:
+        file.write(b"thr")
+    assert lines.lines() == ["one", "two"]
+    lines.rewrite(["one"])
+    assert lines.path.read_bytes() == b"one\n"
