@@ -71,7 +71,7 @@ def ddim(
         alpha_next, sigma_next = schedule.at(then)
         predicted_noise = (x_t - alpha * estimate) / sigma
         log_alpha, log_alpha_next = schedule.log_alpha_at(now), schedule.log_alpha_at(then)
-        # 1 - (alpha / alpha_next)^2, without the cancellation of a difference of near-equal squares.
+        # 1 - (alpha / alpha_next)^2, without subtracting numbers that are almost equal.
         added = -torch.expm1(2 * (log_alpha - log_alpha_next))
         fresh = eta * (sigma_next / sigma) * added.sqrt()
         kept = (sigma_next**2 - fresh**2).clamp(min=0).sqrt()

@@ -25,7 +25,7 @@ def test_the_average_is_the_recursion_by_hand():
         decay = min(0.5, (1 + step) / (10 + step))
         mean = decay * mean + (1 - decay) * step
         assert float(average.module.weight) == pytest.approx(mean, rel=1e-5)
-    assert float(module.weight) == 19, "the original is left alone"
+    assert float(module.weight.detach()) == 19, "the original is left alone"
 
 
 def test_the_averages_window_is_at_most_a_tenth_of_the_run():
