@@ -182,6 +182,7 @@ def estimate(
         micro_batch=training.micro_batch or training.batch_size,
         precision=place.precision,
         data=on_device,
+        on_cpu=place.device.type == "cpu",
     )
 
 

@@ -105,7 +105,7 @@ def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():
     def activations(size: int, micro_batch: int, precision: str = "fp32") -> int:
         estimate = estimate_memory(
             make_denoiser(), shape=(1, size, size), micro_batch=micro_batch,
-            precision=precision, data=7,
+            precision=precision, data=7, on_cpu=False,
         )  # fmt: skip
         assert estimate.state == 20 * estimate.parameters
         assert estimate.total == estimate.state + estimate.activations + 7
