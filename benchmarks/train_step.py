@@ -33,7 +33,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     from iddm_cli.engine import device, randomness
     from iddm_cli.engine.checkpoint import CheckpointFolder
     from iddm_cli.engine.trainer import Trainer
-    from iddm_cli.profile import Profile
+    from iddm_cli.settings import Profile
 
     device.prepare(0)
     model = {"base_channels": 64, "channel_multipliers": [1, 2, 3], "attention_levels": [1, 2]}

@@ -19,9 +19,8 @@ from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.engine.trainer import Trainer, total_steps
 from iddm_cli.networks import NETWORKS
-from iddm_cli.profile import Profile
 from iddm_cli.runs import Run
-from iddm_cli.settings import DataSettings, RuntimeSettings
+from iddm_cli.settings import DataSettings, Profile, RuntimeSettings
 
 SAMPLE_SEED = 0
 """Sample grids start from the same noise in every run, so that runs compare as well as steps."""

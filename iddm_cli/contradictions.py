@@ -1,16 +1,18 @@
 """Contradictions: settings that are each allowed, and cannot work together."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from iddm_cli.profile_messages import Fault
-from iddm_cli.settings import DataSettings, ModelSettings, SamplingSettings, TrainingSettings
+from iddm_cli.settings import (
+    DataSettings,
+    ModelSettings,
+    Profile,
+    SamplingSettings,
+    TrainingSettings,
+)
 
-if TYPE_CHECKING:
-    from iddm_cli.profile import Profile
 
-
-def contradictions(profile: "Profile") -> Iterator[Fault]:
+def contradictions(profile: Profile) -> Iterator[Fault]:
     """Yield every contradiction in a profile."""
     yield from _image_size(profile.data, profile.model)
     yield from _widths(profile.model)

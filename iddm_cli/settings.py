@@ -229,3 +229,25 @@ class RuntimeSettings(Settings):
 
     threads: int = Field(default=0, ge=0)
     """Processor threads for computing; 0: one for each core. Another number changes last bits."""
+
+
+class Profile(Settings):
+    """All that decides the outcome of a training, and how pictures are drawn from it."""
+
+    data: DataSettings = Field(default_factory=DataSettings)
+    """Which pictures are learnt from."""
+
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    """The network."""
+
+    diffusion: DiffusionSettings = Field(default_factory=DiffusionSettings)
+    """The noising process and what the network predicts."""
+
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """How long and how the network learns."""
+
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    """How pictures are drawn."""
+
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    """Where and how it computes."""

@@ -13,18 +13,15 @@ from iddm_cli import profile as profiles
 from iddm_cli.errors import ProfileError
 from iddm_cli.profile import (
     Override,
-    Profile,
-    dump_profile,
     find_profile,
     known_keys,
     list_profiles,
     load_profile,
     parse_override,
-    profile_schema,
-    save_profile,
 )
 from iddm_cli.profile_messages import ALIASES, suggest_key
-from iddm_cli.settings import OptimizerName
+from iddm_cli.profile_text import dump_profile, profile_schema, save_profile
+from iddm_cli.settings import OptimizerName, Profile
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("*.yaml"))
 

@@ -19,7 +19,7 @@ from iddm_cli.runs import Run
 if TYPE_CHECKING:
     from iddm_cli.engine.checkpoint import Checkpoint
     from iddm_cli.engine.generator import Generator, Picture
-    from iddm_cli.profile import Profile
+    from iddm_cli.settings import Profile
 
 GRID_COLUMNS = 10
 

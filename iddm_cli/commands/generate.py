@@ -11,8 +11,8 @@ from iddm_cli.errors import RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from iddm_cli.engine.checkpoint import Checkpoint
-    from iddm_cli.profile import Profile
     from iddm_cli.runs import Run
+    from iddm_cli.settings import Profile
 
 EXAMPLES = """\
 [bold]Examples[/bold]

@@ -53,7 +53,8 @@ def show(
 ) -> None:
     """Print a profile with every default written out."""
     from iddm_cli.display import console
-    from iddm_cli.profile import dump_profile, load_profile, parse_override
+    from iddm_cli.profile import load_profile, parse_override
+    from iddm_cli.profile_text import dump_profile
 
     loaded = load_profile(profile, [parse_override(text) for text in set_ or []])
     if json:
@@ -91,7 +92,7 @@ def schema() -> None:
     Save it, and begin a profile with: # yaml-language-server: $schema=FILE
     """
     from iddm_cli.display import console
-    from iddm_cli.profile import profile_schema
+    from iddm_cli.profile_text import profile_schema
 
     console.document(profile_schema())
 
@@ -100,6 +101,6 @@ def schema() -> None:
 def reference() -> None:
     """Print what every setting does, its default and its values, as Markdown."""
     from iddm_cli.display import console
-    from iddm_cli.profile import reference_markdown
+    from iddm_cli.profile_text import reference_markdown
 
     console.result(reference_markdown())

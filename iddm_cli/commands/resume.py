@@ -8,8 +8,9 @@ from iddm_cli.errors import DatasetError, UsageError
 if TYPE_CHECKING:
     from iddm_cli.data.packing import Pack
     from iddm_cli.engine.trainer import Trainer
-    from iddm_cli.profile import Override, Profile
+    from iddm_cli.profile import Override
     from iddm_cli.runs import Run
+    from iddm_cli.settings import Profile
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -89,7 +90,7 @@ def go_on(run: "Run", profile: "Profile", packed: "Pack", *, as_json: bool) -> N
     from iddm_cli.commands import training
     from iddm_cli.display import console
     from iddm_cli.engine.device import describe
-    from iddm_cli.profile import save_profile
+    from iddm_cli.profile_text import save_profile
 
     place = build.choose_place(profile.runtime)
     trainer = build.make_trainer(profile, packed, run, place)

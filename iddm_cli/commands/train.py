@@ -10,7 +10,8 @@ from iddm_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from iddm_cli.data.packing import Pack
-    from iddm_cli.profile import Override, Profile
+    from iddm_cli.profile import Override
+    from iddm_cli.settings import Profile
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -153,7 +154,7 @@ def start(
     from iddm_cli.commands import training
     from iddm_cli.display import console
     from iddm_cli.engine.device import describe
-    from iddm_cli.profile import save_profile
+    from iddm_cli.profile_text import save_profile
     from iddm_cli.runs import Run, create_run, remove_run
 
     profile = with_absolute_data(profile)

@@ -21,7 +21,7 @@ from iddm_cli.runs import Run, owner
 if TYPE_CHECKING:
     from iddm_cli.data.packing import Pack
     from iddm_cli.engine.trainer import Trainer
-    from iddm_cli.profile import Profile
+    from iddm_cli.settings import Profile
 
 
 def prepare_data(profile: "Profile") -> "Pack":

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, Tensors
 from iddm_cli.engine.device import autocast
 from iddm_cli.engine.ema import Average
 from iddm_cli.engine.events import Event, Logged, Sampled, Saved, Stepped, Stopped
+from iddm_cli.engine.meter import Meter
 from iddm_cli.engine.optimizers import lr_at, make_optimizer
 from iddm_cli.errors import NonFiniteError
 from iddm_cli.settings import TrainingSettings
@@ -30,28 +30,6 @@ def total_steps(settings: TrainingSettings, pictures: int) -> int:
         return settings.steps
     assert settings.epochs is not None, "a profile has steps or epochs"
     return math.ceil(settings.epochs * pictures / settings.batch_size)
-
-
-@dataclass
-class Meter:
-    """Running figures between two lines of the log, kept on the device until they are read."""
-
-    loss: Tensor
-    grad_norm: Tensor
-    steps: int = 0
-    started: float = field(default_factory=time.perf_counter)
-
-    @classmethod
-    def on(cls, device: torch.device) -> "Meter":
-        """Return an empty meter."""
-        return cls(torch.zeros((), device=device), torch.zeros((), device=device))
-
-    def add(self, loss: Tensor, grad_norm: Tensor) -> None:
-        """Count one step."""
-        self.loss += loss
-        # maximum, unlike max of floats, lets a NaN through.
-        self.grad_norm = torch.maximum(self.grad_norm, grad_norm)
-        self.steps += 1
 
 
 class Trainer:

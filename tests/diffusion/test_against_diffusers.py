@@ -5,7 +5,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from iddm_cli.diffusion.denoiser import PREDICTIONS, clipped
-from iddm_cli.diffusion.samplers import ddim, dpmpp_2m, sampling_times
+from iddm_cli.diffusion.samplers import SAMPLERS, ddim, dpmpp_2m, sampling_times
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 
 THEIRS = {"linear": "linear", "sqrt_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
@@ -118,14 +118,13 @@ def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
     def first_step_only(x_t, time, label):
         return clipped(network.denoise)(x_t, time, label) if int(time[0]) == t else x_t
 
-    found = ddim(
+    found = SAMPLERS["ddpm"](
         first_step_only,
         schedule,
         noise=noises[-1],
         label=label,
         times=[t, t - 1],
         noise_at=lambda k: noises[k],
-        eta=1.0,
     )
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 

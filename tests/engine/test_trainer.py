@@ -99,6 +99,16 @@ def test_two_steps_and_two_more_are_four(tmp_path, changes):
     assert bits(second) == bits(straight)
 
 
+def test_the_scale_of_fp16_gradients_is_carried_on(tmp_path):
+    first = make(tmp_path, precision="fp16")
+    first.update(0)
+    first.scaler.update(new_scale=1024.0)
+    first.save()
+    second = make(tmp_path, precision="fp16")
+    second.load(second.checkpoints.newest()[0])
+    assert second.scaler.get_scale() == 1024.0
+
+
 def test_another_seed_is_another_run(tmp_path):
     one, other = make(tmp_path / "a"), make(tmp_path / "b", seed=1)
     run(one), run(other)
@@ -188,10 +198,11 @@ def test_what_is_not_finite_stops_and_is_never_saved(tmp_path, where):
     trainer = make(tmp_path, steps=9, log_every=100)
     with pytest.raises(NonFiniteError) as stopped:
         for event in trainer.fit():
+            weight = next(trainer.denoiser.parameters())
             if isinstance(event, Saved) and where == "weights":
-                next(trainer.denoiser.parameters()).data[0] = math.nan
-            elif isinstance(event, Saved):
-                weight = next(trainer.denoiser.parameters())
+                weight.data[0] = math.nan
+            elif event == Stepped(3):
+                # The step before a checkpoint: its loss is finite, and what it leaves is not.
                 weight.register_hook(lambda grad: grad * math.nan)
     assert stopped.value.exit_code == 5
     good = trainer.checkpoints.newest()[0]
