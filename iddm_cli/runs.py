@@ -122,6 +122,22 @@ class Run:
             lock.release()
 
 
+def state_of(run: Run) -> str:
+    """Return a run's state: what run.json says, or killed where nobody trains it any more.
+
+    Raises:
+        RunError: run.json is damaged.
+    """
+    state = str(run.read("run.json").get("state", "unknown"))
+    if state not in ("starting", "running"):
+        return state
+    try:
+        with run.locked():
+            return "killed"
+    except RunError:
+        return state
+
+
 def _now() -> str:
     return datetime.now().astimezone().isoformat()
 

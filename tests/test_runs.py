@@ -15,6 +15,7 @@ from iddm_cli.runs import (
     open_run,
     remove_run,
     runs_folder,
+    state_of,
 )
 
 
@@ -120,3 +121,13 @@ def test_a_damaged_manifest_is_one_sentence(tmp_path, content):
     with pytest.raises(RunError, match=r"run\.json"):
         run.read("run.json")
     assert list_runs(tmp_path) == [run]
+
+
+def test_a_run_that_nobody_trains_any_more_was_killed(tmp_path):
+    run = make(tmp_path, "one")
+    run.note(state="running")
+    assert state_of(run) == "killed"
+    with run.locked():
+        assert state_of(run) == "running"
+    run.note(state="finished")
+    assert state_of(run) == "finished"

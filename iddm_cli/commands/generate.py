@@ -4,8 +4,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from iddm_cli.commands import options
 from iddm_cli.errors import RunError, UsageError, did_you_mean
 
@@ -26,88 +24,91 @@ EXAMPLES = """\
 WHAT, HOW = "What", "How"
 
 
+ClassOption = Annotated[
+    list[str] | None,
+    options.option(
+        "--class",
+        help="Which class; may be repeated. (default: all)",
+        panel=WHAT,
+        metavar="NAME|INDEX|all",
+    ),
+]
+CountOption = Annotated[
+    int, options.option(help="Pictures of each class.", panel=WHAT, at_least=1, show_default=True)
+]
+SeedOption = Annotated[
+    int,
+    options.option(
+        help="Decides the noise they start from.",
+        panel=WHAT,
+        at_least=0,
+        at_most=2**63 - 1,
+        show_default=True,
+    ),
+]
+SamplerOption = Annotated[
+    str | None,
+    options.option(
+        help="ddim, ddpm or dpmpp-2m. (default: the profile's)", panel=HOW, metavar="NAME"
+    ),
+]
+StepsOption = Annotated[int | None, options.option(help="Solver steps.", panel=HOW, at_least=1)]
+GuidanceOption = Annotated[
+    float | None,
+    options.option(help="How hard the class is followed; 1 is plain.", panel=HOW, at_least=0),
+]
+CheckpointOption = Annotated[
+    str,
+    options.option(help="Which checkpoint.", panel=HOW, metavar="STEP|last", show_default=True),
+]
+WeightsOption = Annotated[
+    str | None,
+    options.option(
+        help="Averaged weights, or as the optimizer left them.",
+        panel=HOW,
+        metavar="average|raw",
+    ),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    options.option(
+        help="Pictures drawn at once; changes no picture.", panel=options.COMPUTING, at_least=1
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    options.option(
+        help="Folder for the pictures. (default: a fresh one inside the run)",
+        panel=options.OUTPUT,
+    ),
+]
+FormatOption = Annotated[
+    Literal["png", "jpg", "webp"],
+    options.option("--format", help="File format.", panel=options.OUTPUT, show_default=True),
+]
+GridOption = Annotated[
+    bool,
+    options.option(
+        "--grid/--no-grid", help="Draw grid.png.", panel=options.OUTPUT, show_default=True
+    ),
+]
+
+
 def generate(
     run: options.RunArgument = None,
-    class_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--class",
-            metavar="NAME|INDEX|all",
-            help="Which class; may be repeated. (default: all)",
-            show_default=False,
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    count: Annotated[
-        int, typer.Option(min=1, help="Pictures of each class.", rich_help_panel=WHAT)
-    ] = 16,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=2**63 - 1, help="Decides the noise they start from.", rich_help_panel=WHAT
-        ),
-    ] = 0,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="ddim, ddpm or dpmpp-2m. (default: the profile's)",
-            show_default=False,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help="Solver steps.", show_default=False, rich_help_panel=HOW),
-    ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="How hard the class is followed; 1 is plain.",
-            show_default=False,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        str,
-        typer.Option(metavar="STEP|last", help="Which checkpoint.", rich_help_panel=HOW),
-    ] = "last",
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="average|raw",
-            help="Averaged weights, or as the optimizer left them.",
-            show_default=False,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Pictures drawn at once; changes no picture.",
-            show_default=False,
-            rich_help_panel=options.COMPUTING,
-        ),
-    ] = None,
+    class_: ClassOption = None,
+    count: CountOption = 16,
+    seed: SeedOption = 0,
+    sampler: SamplerOption = None,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    checkpoint: CheckpointOption = "last",
+    weights: WeightsOption = None,
+    batch_size: BatchSizeOption = None,
     device: options.DeviceOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the pictures. (default: a fresh one inside the run)",
-            show_default=False,
-            rich_help_panel=options.OUTPUT,
-        ),
-    ] = None,
-    form: Annotated[
-        Literal["png", "jpg", "webp"],
-        typer.Option("--format", help="File format.", rich_help_panel=options.OUTPUT),
-    ] = "png",
-    grid: Annotated[
-        bool,
-        typer.Option("--grid/--no-grid", help="Draw grid.png.", rich_help_panel=options.OUTPUT),
-    ] = True,
+    out: OutOption = None,
+    form: FormatOption = "png",
+    grid: GridOption = True,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,

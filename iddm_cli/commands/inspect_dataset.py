@@ -33,11 +33,7 @@ def inspect_dataset(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for contact-sheet.png and report.json.",
-            show_default=False,
-            rich_help_panel=options.OUTPUT,
-        ),
+        options.option(help="Folder for contact-sheet.png and report.json.", panel=options.OUTPUT),
     ] = None,
     json: options.JsonOption = False,
 ) -> None:

@@ -1,11 +1,48 @@
 """Options that several commands share, spelled once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from iddm_cli.errors import UsageError
+
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
+
+
+def option(
+    *names: str,
+    help: str,
+    panel: str,
+    metavar: str | None = None,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    show_default: bool = False,
+    complete: Callable[[str], list[str]] | None = None,
+) -> Any:
+    """Describe an option.
+
+    Args:
+        names: Its spellings; none: the parameter's name.
+        help: One sentence.
+        panel: The panel of the help in which it stands.
+        metavar: What stands for its value; None: its type, or N for numbers with a bound.
+        at_least: Least number allowed.
+        at_most: Largest number allowed.
+        show_default: Whether the help says the default.
+        complete: Offers values to the shell.
+    """
+    return typer.Option(
+        *names,
+        help=help,
+        rich_help_panel=panel,
+        metavar=metavar or ("N" if at_least is not None else None),
+        min=at_least,
+        max=at_most,
+        show_default=show_default,
+        autocompletion=complete,
+    )
 
 
 def complete_run(incomplete: str) -> list[str]:
@@ -24,10 +61,20 @@ def complete_profile(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def check_length(steps: int | None, epochs: int | None) -> None:
+    """Refuse two answers to how long a training is.
+
+    Raises:
+        UsageError: Both are given.
+    """
+    if steps is not None and epochs is not None:
+        raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
+
+
 RunArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]",
+        metavar="RUN",
         help="A run's name, or its folder; left out: the run last trained.",
         show_default=False,
         autocompletion=complete_run,
@@ -35,51 +82,33 @@ RunArgument = Annotated[
 ]
 RunsDirOption = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--runs-dir",
         help="Folder that holds the runs. (default: $IDDM_RUNS_DIR, else ./runs)",
-        show_default=False,
-        rich_help_panel=OUTPUT,
+        panel=OUTPUT,
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--set",
-        metavar="KEY=VALUE",
         help="Change any setting, such as training.lr=1e-4; may be repeated.",
-        show_default=False,
-        rich_help_panel=BASICS,
+        panel=BASICS,
+        metavar="KEY=VALUE",
     ),
 ]
 EpochsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Passes over the dataset.", show_default=False, rich_help_panel=LENGTH
-    ),
+    int | None, option(help="Passes over the dataset.", panel=LENGTH, at_least=1)
 ]
 StepsOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Updates, in place of epochs.", show_default=False, rich_help_panel=LENGTH
-    ),
+    int | None, option(help="Updates, in place of epochs.", panel=LENGTH, at_least=1)
 ]
 DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DEVICE",
-        help="auto, cpu, cuda, cuda:1 or mps.",
-        show_default=False,
-        rich_help_panel=COMPUTING,
-    ),
+    str | None, option(help="auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE")
 ]
 OverwriteOption = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", help="Replace what stands under that name.", rich_help_panel=OUTPUT
-    ),
+    bool, option("--overwrite", help="Replace what stands under that name.", panel=OUTPUT)
 ]
 JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=OUTPUT),
+    bool, option("--json", help="Print one JSON document instead of text.", panel=OUTPUT)
 ]

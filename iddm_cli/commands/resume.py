@@ -38,8 +38,7 @@ def resume(
     from iddm_cli.profile import load_profile, parse_override
     from iddm_cli.runs import open_run, runs_folder
 
-    if steps is not None and epochs is not None:
-        raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
+    options.check_length(steps, epochs)
     opened = open_run(runs_folder(runs_dir), run)
     given: dict[str, object] = {
         "--epochs training.epochs": epochs,

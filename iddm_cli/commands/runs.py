@@ -1,6 +1,12 @@
 """`iddm runs`: which runs there are."""
 
+from typing import TYPE_CHECKING
+
 from iddm_cli.commands import options
+from iddm_cli.errors import RunError
+
+if TYPE_CHECKING:
+    from iddm_cli.runs import Run
 
 
 def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = False) -> None:
@@ -9,7 +15,7 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
     from iddm_cli.runs import list_runs, runs_folder
 
     folder = runs_folder(runs_dir)
-    found = [{"name": run.name, **run.read("run.json")} for run in list_runs(folder)]
+    found = [describe(run) for run in list_runs(folder)]
     if json:
         console.document({"runs_dir": str(folder), "runs": found})
         return
@@ -28,3 +34,13 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
         for run in found
     ]
     console.out.print(tables.listing(titles, rows))
+
+
+def describe(run: "Run") -> dict[str, object]:
+    """Return what run.json says, with the state as it really is."""
+    from iddm_cli.runs import state_of
+
+    try:
+        return {"name": run.name, **run.read("run.json"), "state": state_of(run)}
+    except RunError:
+        return {"name": run.name, "state": "damaged"}

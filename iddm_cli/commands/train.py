@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 
@@ -24,74 +22,70 @@ EXAMPLES = """\
 """
 
 
+ProfileOption = Annotated[
+    str | None,
+    options.option(
+        "--profile",
+        "-p",
+        help="A YAML file, or the name of a profile (see: iddm profiles). (default: demo)",
+        panel=options.BASICS,
+        metavar="PROFILE",
+        complete=options.complete_profile,
+    ),
+]
+DataOption = Annotated[
+    str | None,
+    options.option(
+        help="Folder of pictures, one sub-folder per class; or a built-in set; or demo.",
+        panel=options.BASICS,
+        metavar="PATH",
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    options.option(
+        help="Name of the run. (default: profile and time)", panel=options.BASICS, metavar="NAME"
+    ),
+]
+ImageSizeOption = Annotated[
+    str | None,
+    options.option(
+        help="Size trained at, in pixels: 64, or 64x96 (height x width).",
+        panel=options.BASICS,
+        metavar="N|HxW",
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    options.option(help="Decides all that is random.", panel=options.BASICS, at_least=0),
+]
+BatchSizeOption = Annotated[
+    int | None, options.option(help="Pictures in one update.", panel=options.LENGTH, at_least=1)
+]
+DryRunOption = Annotated[
+    bool,
+    options.option(
+        "--dry-run",
+        help="Check everything, tell size, steps and memory, and stop.",
+        panel=options.LENGTH,
+    ),
+]
+
+
 def train(
-    profile: Annotated[
-        str,
-        typer.Option(
-            "--profile",
-            "-p",
-            help="A YAML file, or the name of a profile (see: iddm profiles).",
-            rich_help_panel=options.BASICS,
-            autocompletion=options.complete_profile,
-        ),
-    ] = "demo",
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder of pictures, one sub-folder per class; or a built-in set; or demo.",
-            show_default=False,
-            rich_help_panel=options.BASICS,
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the run. (default: profile and time)",
-            show_default=False,
-            rich_help_panel=options.BASICS,
-        ),
-    ] = None,
+    profile: ProfileOption = None,
+    data: DataOption = None,
+    name: NameOption = None,
     set_: options.SetOption = None,
     epochs: options.EpochsOption = None,
     steps: options.StepsOption = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Pictures in one update.",
-            show_default=False,
-            rich_help_panel=options.LENGTH,
-        ),
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|HxW",
-            help="Size trained at, in pixels: 64, or 64x96 (height x width).",
-            show_default=False,
-            rich_help_panel=options.BASICS,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Decides all that is random.",
-            show_default=False,
-            rich_help_panel=options.BASICS,
-        ),
-    ] = None,
+    batch_size: BatchSizeOption = None,
+    image_size: ImageSizeOption = None,
+    seed: SeedOption = None,
     device: options.DeviceOption = None,
     runs_dir: options.RunsDirOption = None,
     overwrite: options.OverwriteOption = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Check everything, tell size, steps and memory, and stop.",
-            rich_help_panel=options.LENGTH,
-        ),
-    ] = False,
+    dry_run: DryRunOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Train a diffusion model on a folder of images."""
@@ -99,8 +93,8 @@ def train(
     from iddm_cli.profile import load_profile, parse_override
     from iddm_cli.runs import check_free, check_name, fresh_name, runs_folder
 
-    if steps is not None and epochs is not None:
-        raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
+    profile = choose_profile(profile, data)
+    options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
         "--epochs training.epochs": epochs,
@@ -123,6 +117,21 @@ def train(
         return
     name = name or fresh_name(folder, Path(profile).stem)
     start(resolved, packed, folder, name, overwrite=overwrite, as_json=json)
+
+
+def choose_profile(profile: str | None, data: str | None) -> str:
+    """Return the profile asked for; without one the demo, which only suits its own pictures.
+
+    Raises:
+        UsageError: A dataset is given, and no profile.
+    """
+    if profile is None and data is not None:
+        raise UsageError(
+            f"--data {data}: a profile must say how these pictures are learnt",
+            "Add --profile fashion-mnist (small, grey, fine on a CPU), or another of: "
+            "iddm profiles",
+        )
+    return profile or "demo"
 
 
 def as_overrides(given: dict[str, object]) -> list["Override"]:

@@ -1,5 +1,6 @@
 """Training a run: what `train` and `resume` share, from the data to the last checkpoint."""
 
+import contextlib
 import json
 import shlex
 import sys
@@ -102,8 +103,10 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> None:
     try:
         stopped = _train(trainer, run)
     except BaseException as error:
-        run.note(state="failed", step=trainer.step)
-        run.log("".join(traceback.format_exception(error)))
+        # On a full disk this cannot be written down either; the error itself must come through.
+        with contextlib.suppress(OSError):
+            run.note(state="failed", step=trainer.step)
+            run.log("".join(traceback.format_exception(error)))
         if isinstance(error, NonFiniteError):
             raise _diagnosed(error, trainer, run) from error
         raise

@@ -139,5 +139,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(shell):
     wait_for_training(run, process)
     answer = shell.iddm("resume", "one", expect=4)
     assert f"process {process.pid}" in answer.err
+    assert shell.iddm("runs", "--json").json()["runs"][0]["state"] == "running"
     process.kill()
     process.communicate()
+    assert shell.iddm("runs", "--json").json()["runs"][0]["state"] == "killed"
