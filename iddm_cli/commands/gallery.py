@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from iddm_cli.settings import Profile
 
 GRID_COLUMNS = 10
+GRID_PICTURES = 100
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Plan:
         self.count = count
         self.form = form
         self.grid = grid
+
+    @property
+    def shown_each(self) -> int:
+        """How many pictures of each class the grid shows: a row, or more if classes are few."""
+        return max(GRID_COLUMNS, GRID_PICTURES // len(self.labels))
 
     def file(self, label: int, index: int) -> Path:
         """Return the file of one picture."""
@@ -127,7 +133,7 @@ def fill(
         drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
-            if len(shown[picture.order.label]) < GRID_COLUMNS:
+            if picture.order.index < plan.shown_each:
                 shown[picture.order.label].append(picture)
             progress(done, len(orders))
     grid = draw_grid(plan, shown) if plan.grid else None
@@ -177,10 +183,12 @@ def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
     """Draw the first pictures of each class as grid.png."""
     from iddm_cli.build import to_image
 
-    rows = [
-        (plan.classes[label] if plan.classes else "", [to_image(p.pixels) for p in drawn])
-        for label, drawn in shown.items()
-    ]
+    rows: list[pictures.Row] = []
+    for label, drawn in shown.items():
+        images = [to_image(picture.pixels) for picture in drawn]
+        for start in range(0, len(images), GRID_COLUMNS):
+            name = plan.classes[label] if plan.classes and start == 0 else ""
+            rows.append((name, images[start : start + GRID_COLUMNS]))
     path = plan.folder / "grid.png"
     pictures.save_png(pictures.grid(rows), path)
     return path

@@ -81,6 +81,17 @@ def test_formats_grid_and_json(draw, shell, trained):
     assert answer["grid"] == "c/grid.png"
 
 
+def test_the_grid_shows_many_of_one_class_and_a_row_of_each_of_many(draw, shell):
+    def cells(folder: str) -> tuple[int, int]:
+        with Image.open(shell.folder / folder / "grid.png") as grid:
+            return grid.width // 68, grid.height // 68
+
+    draw("one", "--class", "0", "--count", "25")
+    draw("all", "--count", "2")
+    assert cells("one")[1] == 3, "ten, ten and five"
+    assert cells("all")[1] == len(DEMO)
+
+
 def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
     some = ("--class", "0", "--count", "1")
     last, raw = draw("a", *some), draw("b", *some, "--weights", "raw")
