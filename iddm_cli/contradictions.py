@@ -1,6 +1,7 @@
 """Contradictions: settings that are each allowed, and cannot work together."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 from iddm_cli.profile_messages import Fault
 from iddm_cli.settings import (
@@ -11,12 +12,15 @@ from iddm_cli.settings import (
     TrainingSettings,
 )
 
+MOST_TRIED = 4096
+
 
 def contradictions(profile: Profile) -> Iterator[Fault]:
     """Yield every contradiction in a profile."""
     yield from _image_size(profile.data, profile.model)
     yield from _widths(profile.model)
     yield from _length(profile.training)
+    yield from _betas(profile.training)
     yield from _sampling(profile.sampling, profile.diffusion.timesteps)
     no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
     if no_labels and profile.sampling.guidance != 1:
@@ -51,25 +55,33 @@ def _widths(model: ModelSettings) -> Iterator[Fault]:
                 f"there is no level {level}: channel_multipliers makes levels 0 to "
                 f"{len(widths) - 1}",
             )
-    for width in dict.fromkeys(widths):
-        if width % model.norm_groups:
-            yield _indivisible("norm_groups", model.norm_groups, width)
-    attended = {level for level in model.attention_levels if level < len(widths)}
-    for width in sorted({widths[level] for level in attended} | {widths[-1]}):
-        if width % model.head_channels:
-            yield _indivisible("head_channels", model.head_channels, width)
+    if len(set(model.attention_levels)) < len(model.attention_levels):
+        yield Fault(("model", "attention_levels"), "attention_levels names a level twice")
+    yield from _indivisible("norm_groups", model.norm_groups, widths)
+    attended = {widths[level] for level in model.attention_levels if level < len(widths)}
+    yield from _indivisible("head_channels", model.head_channels, sorted({*attended, widths[-1]}))
     if model.base_channels % 2:
         yield Fault(("model", "base_channels"), "base_channels must be even")
 
 
-def _indivisible(key: str, number: int, width: int) -> Fault:
-    usable = [divisor for divisor in range(1, width + 1) if width % divisor == 0]
-    near = min(usable, key=lambda divisor: abs(divisor - number))
-    return Fault(
+def _indivisible(key: str, number: int, widths: Sequence[int]) -> Iterator[Fault]:
+    wrong = [width for width in widths if width % number]
+    if not wrong:
+        return
+    common = math.gcd(*widths)
+    # Bounded: channels with too many digits must not be searched one by one.
+    highest = min(number, common, MOST_TRIED)
+    near = next(divisor for divisor in range(highest, 0, -1) if common % divisor == 0)
+    yield Fault(
         ("model", key),
-        f"{key} {number} does not divide the {width} channels of a level",
+        f"{key} {number} does not divide the {wrong[0]} channels of a level",
         f"{near} would.",
     )
+
+
+def _betas(training: TrainingSettings) -> Iterator[Fault]:
+    if not all(0 <= beta < 1 for beta in training.betas):
+        yield Fault(("training", "betas"), "each of training.betas must be at least 0 and below 1")
 
 
 def _length(training: TrainingSettings) -> Iterator[Fault]:

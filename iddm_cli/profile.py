@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from iddm_cli.contradictions import contradictions
 from iddm_cli.errors import ProfileError, did_you_mean
-from iddm_cli.profile_messages import Fault, explain, suggest_key
+from iddm_cli.profile_messages import Fault, explain_all, suggest_key
 from iddm_cli.settings import Profile, Settings
 from iddm_cli.strict_yaml import Document, parse, parse_value
 
@@ -92,13 +92,24 @@ def list_profiles() -> list[Entry]:
     entries: dict[str, Entry] = {}
     for origin, folder in folders():
         for path in sorted(folder.glob("*.yaml")) + sorted(folder.glob("*.yml")):
-            entries.setdefault(path.stem, Entry(path.stem, path, origin, _purpose(path)))
+            if _is_file(path):
+                entries.setdefault(path.stem, Entry(path.stem, path, origin, _purpose(path)))
     return sorted(entries.values(), key=lambda entry: entry.name)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+
+
 def _purpose(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        first = lines.readline()
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            first = lines.readline(1000)
+    except OSError:  # one profile that may not be read hides no other
+        return ""
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
@@ -109,7 +120,7 @@ def find_profile(reference: str) -> Path:
         ProfileError: There is none.
     """
     path = Path(reference)
-    if path.is_file():
+    if _is_file(path):
         return path
     entries = {entry.name: entry.path for entry in list_profiles()}
     name = reference.removesuffix(".yaml").removesuffix(".yml")
@@ -117,7 +128,7 @@ def find_profile(reference: str) -> Path:
         return entries[name]
     hint = did_you_mean(path.name.removesuffix(".yaml").removesuffix(".yml"), entries)
     listed = f"There are: {', '.join(entries)}; or give a file."
-    raise ProfileError(f"no profile {reference!r}", f"{hint} {listed}".strip())
+    raise ProfileError(f"no profile {reference[:200]!r}", f"{hint} {listed}".strip())
 
 
 def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
@@ -135,8 +146,7 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
-        faults = [explain(found, known_keys()) for found in error.errors()]
-        raise merged.error(faults) from None
+        raise merged.error(explain_all(error.errors(), known_keys())) from None
     if faults := list(contradictions(profile)):
         raise merged.error(faults)
     return profile
@@ -150,7 +160,8 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ProfileError(f"{path} is not UTF-8 text: {error.reason}") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ProfileError(f"{path}, line {line}: not UTF-8 text: {error.reason}") from error
 
 
 class _Merged:

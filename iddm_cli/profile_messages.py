@@ -90,6 +90,24 @@ ALIASES = {
 """Names that other tools use, for suggestions only."""
 
 
+CHOICES = {
+    "dpm++": "dpmpp-2m",
+    "dpmpp": "dpmpp-2m",
+    "dpmsolver++": "dpmpp-2m",
+    "squaredcos_cap_v2": "cosine",
+    "scaled_linear": "sqrt_linear",
+    "v_prediction": "v",
+    "velocity": "v",
+    "noise": "epsilon",
+    "sample": "x",
+    "half": "fp16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "bfloat16": "bf16",
+}
+"""Values that other tools use, for suggestions only."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong in a profile: where, what, and what to do."""
@@ -100,40 +118,60 @@ class Fault:
 
 
 def suggest_key(key: str, known: Sequence[str]) -> str:
-    """Suggest the setting that was meant by an unknown one."""
-    last = key.rsplit(".", 1)[-1]
-    if last in ALIASES:
-        return f"Did you mean {ALIASES[last]}?"
-    if "." not in key and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
-        return hint
-    same = [name for name in known if name.rsplit(".", 1)[-1] == last]
-    if same:
-        return f"Did you mean {same[0]}?"
-    if hint := did_you_mean(key, known):
+    """Suggest the setting that was meant by an unknown one, one of its own section if it can."""
+    section, _, last = key.rpartition(".")
+    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | ALIASES
+    if last in short:
+        return f"Did you mean {_within(section, short[last], known)}?"
+    if not section and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
         return hint
     folded = last.lower().replace("-", "_")
-    short = {name.rsplit(".", 1)[-1]: name for name in known} | ALIASES
     near = did_you_mean(folded, short).removeprefix("Did you mean ").removesuffix("?")
-    return f"Did you mean {short[near]}?" if near else "See: iddm profiles show demo"
+    if not near:
+        return "See: iddm profiles show demo"
+    return f"Did you mean {_within(section, short[near], known)}?"
 
 
-def explain(error: Any, known: Sequence[str]) -> Fault:
-    """Put one of pydantic's errors in plain words.
+def _within(section: str, name: str, known: Sequence[str]) -> str:
+    """Return the section's own setting of that name if there is one: sampling.steps has a twin."""
+    own = f"{section}.{name.rsplit('.', 1)[-1]}"
+    return own if own in known else name
+
+
+def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
+    """Put pydantic's errors in plain words, one fault for each value.
+
+    A value that may be of several types is reported once for each of them.
 
     Args:
-        error: An entry of ValidationError.errors().
+        errors: What ValidationError.errors() returns.
         known: Every dotted key.
     """
-    path, kind = tuple(error["loc"]), error["type"]
-    if kind == "extra_forbidden":
+    by_value: dict[tuple[str | int, ...], list[Any]] = {}
+    for error in errors:
+        by_value.setdefault(_path(error), []).append(error)
+    # Where an item of a list is wrong, that the list is no number says nothing more.
+    outer = {path[:end] for path in by_value for end in range(2, len(path))}
+    return [_explain(path, found, known) for path, found in by_value.items() if path not in outer]
+
+
+def _path(error: Any) -> tuple[str | int, ...]:
+    path = tuple(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return path
+    # Past section and key, pydantic names the type it tried as well; only numbers are items.
+    return path[:2] + tuple(part for part in path[2:] if isinstance(part, int))
+
+
+def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Fault:
+    if errors[0]["type"] == "extra_forbidden":
         key = ".".join(map(str, path))
         return Fault(path, f"unknown setting {key}", suggest_key(key, known))
-    # A value that may be of several types is reported once for each: the first parts of the path
-    # that are keys name it.
-    path = path[:2] + tuple(part for part in path[2:] if isinstance(part, int))
     name = ".".join(map(str, path[:2]))
-    given = _shown(error["input"])
-    return Fault(path, f"{name} must be {_expected(error)}, not {given}", _choice_hint(error))
+    expected = " or ".join(_expected(error) for error in errors)
+    given = _shown(errors[0]["input"])
+    hints = (_choice_hint(error) for error in errors)
+    return Fault(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
 
 
 def _shown(value: object) -> str:
@@ -148,11 +186,14 @@ def _expected(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
-        return f"{sign} {context[key]:g}"
+        return f"{sign} {'2^63' if context[key] == 2**63 else f'{context[key]:g}'}"
     if kind == "literal_error":
-        return f"one of {context['expected']}".replace("'", "")
-    if kind in ("too_short", "too_long"):
-        return f"a list of {context.get('min_length', context.get('max_length'))} or so entries"
+        choices = context["expected"].replace("'", "")
+        return f"one of {choices}" if " or " in choices else choices
+    if kind == "too_short":
+        return f"a list with {context['min_length']} or more entries"
+    if kind == "too_long":
+        return f"a list with {context['max_length']} or fewer entries"
     return EXPECTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
 
 
@@ -180,4 +221,5 @@ def _choice_hint(error: Any) -> str:
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return ""
     choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-    return did_you_mean(error["input"], choices)
+    given = CHOICES.get(error["input"].lower(), error["input"])
+    return did_you_mean(given, choices)

@@ -79,13 +79,13 @@ class ModelSettings(Settings):
     network: NetworkName = "unet"
     """Which backbone."""
 
-    base_channels: Positive = 64
+    base_channels: int = Field(default=64, ge=1, le=4096)
     """Channels of the first level."""
 
     channel_multipliers: list[Positive] = Field(default=[1, 2, 2], min_length=1, max_length=8)
     """Channels of each level as multiples of base_channels; each further level halves the size."""
 
-    blocks_per_level: Positive = 2
+    blocks_per_level: int = Field(default=2, ge=1, le=64)
     """Residual blocks of each level on the way down; one more on the way up."""
 
     attention_levels: list[Annotated[int, Field(ge=0)]] = [1, 2]

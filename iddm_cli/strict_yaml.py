@@ -62,6 +62,8 @@ def parse(text: str, source: str) -> Document:
         raise ProfileError(f"{source}{where}: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ProfileError(f"{source}: {_one_line(str(error))}") from error
+    except ValueError as error:  # PyYAML's own, from an escape or a directive
+        raise ProfileError(f"{source}: a backslash or % with an impossible number") from error
 
 
 def parse_value(text: str, source: str) -> object:
@@ -70,9 +72,50 @@ def parse_value(text: str, source: str) -> object:
     Raises:
         ProfileError: It is empty, or not YAML.
     """
-    if not text.strip():
+    text = text.strip()
+    if not text:
         raise ProfileError(f"{source}: no value", "Write null for none.")
-    return parse(text, source).data
+    if text[0] in "[{'\"":
+        return parse(text, source).data
+    # Outside a file, # and : and * are letters like any other: a path may hold them.
+    try:
+        return _plain(text)
+    except ValueError as error:
+        raise ProfileError(f"{source}: {error}") from None
+
+
+def _plain(text: str) -> object:
+    """Read a scalar that stands without quotes.
+
+    Raises:
+        ValueError: It is a number too long or not finite.
+    """
+    if NULL.fullmatch(text):
+        return None
+    if TRUE.fullmatch(text) or FALSE.fullmatch(text):
+        return bool(TRUE.fullmatch(text))
+    if INTEGER.fullmatch(text) or BASED.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(text)} digits")
+        return int(text, 0)
+    if FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text):
+        number = float(text) if FLOAT.fullmatch(text) else math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"{text[:40]} is not a finite number")
+        return number
+    return text
+
+
+def _unicode(text: str) -> str:
+    """Join surrogate pairs, as JSON writes them.
+
+    Raises:
+        ValueError: Half of a pair is missing.
+    """
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError("half a character: a lone surrogate") from None
 
 
 def _line(event: yaml.Event) -> int:
@@ -119,7 +162,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self.refusal(event, "anchors and aliases are not allowed")
         tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
+        if tag is not None:
             raise self.refusal(event, f"the tag {tag} is not allowed")
         if len(path) > MAX_DEPTH:
             raise self.refusal(event, f"nested deeper than {MAX_DEPTH} levels")
@@ -145,26 +188,16 @@ class _Builder:
         self.check(event, path)
         if not isinstance(event, yaml.ScalarEvent):
             raise self.refusal(event, "a key must be a word")
+        if not event.value.isprintable():
+            raise self.refusal(event, "a key with characters that cannot be printed")
         return event.value
 
     def scalar(self, event: yaml.ScalarEvent) -> object:
-        text = event.value
-        if not event.implicit[0]:
-            return text
-        if NULL.fullmatch(text):
-            return None
-        if TRUE.fullmatch(text) or FALSE.fullmatch(text):
-            return bool(TRUE.fullmatch(text))
-        if INTEGER.fullmatch(text) or BASED.fullmatch(text):
-            if len(text) > MAX_DIGITS:
-                raise self.refusal(event, f"a number of {len(text)} digits")
-            return int(text, 0)
-        if FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text):
-            number = float(text) if FLOAT.fullmatch(text) else math.inf
-            if not math.isfinite(number):
-                raise self.refusal(event, f"{text[:40]} is not a finite number")
-            return number
-        return text
+        try:
+            text = _unicode(event.value)
+            return _plain(text) if event.implicit[0] else text
+        except ValueError as error:
+            raise self.refusal(event, str(error)) from None
 
     def refusal(self, event: yaml.Event, problem: str) -> ProfileError:
         return ProfileError(f"{self.source}, line {_line(event)}: {problem}")

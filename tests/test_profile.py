@@ -19,7 +19,7 @@ from iddm_cli.profile import (
     load_profile,
     parse_override,
 )
-from iddm_cli.profile_messages import ALIASES, suggest_key
+from iddm_cli.profile_messages import ALIASES, CHOICES, suggest_key
 from iddm_cli.profile_text import dump_profile, profile_schema, save_profile
 from iddm_cli.settings import OptimizerName, Profile
 
@@ -109,6 +109,34 @@ def test_an_empty_profile_is_all_defaults(load):
             None,
         ),
         (
+            "data:\n  image_size: x\n",
+            "mine.yaml, line 2: data.image_size must be a whole number or a list such as [1, 2], "
+            "not 'x'",
+            "",
+        ),
+        (
+            "data:\n  image_size: [32, 0]\n",
+            "mine.yaml, line 2: data.image_size must be at least 1, not 0",
+            "",
+        ),
+        (
+            "data:\n  conditional: maybe\n",
+            "mine.yaml, line 2: data.conditional must be true or false or auto, not 'maybe'",
+            "",
+        ),
+        (
+            "sampling:\n  sampler: dpm++\n",
+            "mine.yaml, line 2: sampling.sampler must be one of ddim, ddpm or dpmpp-2m, "
+            "not 'dpm++'",
+            "Did you mean dpmpp-2m?",
+        ),
+        (
+            "model:\n  channel_multipliers: [3, 5]\n  base_channels: 16\n"
+            "  norm_groups: 32\n  head_channels: 16\n",
+            "mine.yaml, line 4: norm_groups 32 does not divide the 48 channels of a level",
+            None,
+        ),
+        (
             "training:\n  steps: 5\n  epochs: 5\n",
             "mine.yaml, line 3: training.steps and training.epochs contradict each other",
             "Give one of them.",
@@ -151,10 +179,52 @@ def test_all_mistakes_are_told_at_once(load):
         ("training:\n  lr: .nan\n", "line 2: .nan is not a finite number"),
         ("training:\n  seed: true\n", "training.seed must be a whole number, not true"),
         ("training:\n  keep: 1\n", "training.keep must be at least 2, not 1"),
+        ("training:\n  betas: [0.9, 1.0]\n", "each of training.betas must be at least 0"),
+        ("model:\n  attention_levels: [1, 1]\n", "names a level twice"),
+        ("model:\n  channel_multipliers: []\n", "a list with 1 or more entries, not []"),
+        ("model:\n  channel_multipliers: [1, 1, 1, 1, 1, 1, 1, 1, 1]\n", "8 or fewer entries"),
     ],
 )
 def test_what_cannot_work_is_refused(load, text, said):
     assert said in refusal(load, text).problem
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("groups", [32, 10**12])
+def test_absurd_channels_are_answered_at_once(load, groups):
+    sizes = "  base_channels: 2\n  channel_multipliers: [1000000000001]\n"
+    text = f"model:\n{sizes}  norm_groups: {groups}\n"
+    assert f"norm_groups {groups} does not divide" in refusal(load, text).problem
+
+
+@pytest.mark.parametrize(("groups", "usable"), [(32, 16), (12, 8), (64, 16)])
+def test_the_divisor_that_is_offered_divides_every_level(load, groups, usable):
+    text = (
+        "model:\n  base_channels: 16\n  channel_multipliers: [3, 5]\n  head_channels: 16\n"
+        "  attention_levels: []\n  norm_groups: "
+    )
+    assert refusal(load, f"{text}{groups}\n").hint == f"{usable} would."
+    load(f"{text}{usable}\n")
+
+
+def test_a_file_that_is_not_text_is_refused_with_its_line(load):
+    Path("mine.yaml").write_bytes(b"# a\ndata:\n  path: M\xfcller\n")
+    with pytest.raises(ProfileError, match="line 3: not UTF-8"):
+        load_profile("mine.yaml", [])
+
+
+def test_a_broken_profile_at_home_hides_no_other(tmp_path, monkeypatch):
+    home = tmp_path / "iddm" / "profiles"
+    (home / "folder.yaml").mkdir(parents=True)
+    (home / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert [entry.name for entry in list_profiles()] == SHIPPED
+    assert load_profile("demo", []).data.path == "demo"
+
+
+def test_a_name_too_long_for_a_file_is_no_profile():
+    with pytest.raises(ProfileError, match="no profile"):
+        find_profile("x" * 5000)
 
 
 def test_options_go_before_set_before_file_before_default(load):
@@ -259,6 +329,35 @@ def test_nine_in_ten_typos_and_foreign_names_are_understood():
         if suggest_key(typo, known_keys()) != f"Did you mean {meant}?"
     }
     assert len(wrong) <= len(TYPOS) // 10, wrong
+
+
+def test_inside_its_section_a_typo_is_understood_as_well():
+    wrong = {
+        f"{meant.split('.')[0]}.{typo}"
+        for typo, meant in TYPOS.items()
+        if suggest_key(f"{meant.split('.')[0]}.{typo}", known_keys()) != f"Did you mean {meant}?"
+    }
+    assert len(wrong) <= len(TYPOS) // 10, wrong
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("sampling.batch", "Did you mean sampling.batch_size?"),
+        ("sampling.stepz", "Did you mean sampling.steps?"),
+        ("sampler", "Did you mean sampling.sampler?"),
+        ("training.lerning_rate", "Did you mean training.lr?"),
+        ("training.foo", "See: iddm profiles show demo"),
+        ("modell", "Did you mean model?"),
+    ],
+)
+def test_a_suggestion_keeps_to_the_section(key, hint):
+    assert suggest_key(key, known_keys()) == hint
+
+
+def test_every_foreign_value_leads_to_a_choice():
+    schema = str(profile_schema())
+    assert all(f"'{choice}'" in schema for choice in CHOICES.values())
 
 
 def test_every_alias_leads_to_a_setting():

@@ -39,6 +39,13 @@ from iddm_cli.strict_yaml import parse, parse_value
         ("01", "01"),
         ("[a, 1, [2.5, null]]", ["a", 1, [2.5, None]]),
         ("{a: 1}", {"a": 1}),
+        # Outside a file these are letters of a path, not YAML's signs.
+        ("/data/a #1", "/data/a #1"),
+        ("#5", "#5"),
+        ("my: folder", "my: folder"),
+        ("*x", "*x"),
+        ("@x", "@x"),
+        ("- x", "- x"),
     ],
 )
 def test_a_scalar_means_what_it_looks_like(text, value):
@@ -69,6 +76,11 @@ def test_a_scalar_means_what_it_looks_like(text, value):
         ("[" * 5000, "nested deeper than 16"),
         ("{a: " * 20 + "1" + "}" * 20, "nested deeper than 16"),
         ("a: " + "x" * 2**20, "larger than 1 MiB"),
+        ("a: ! 1\n", "line 1: the tag"),
+        ('a: "\\U00110000"\n', "impossible number"),
+        (f"%YAML {'9' * 5000}.1\n---\na: 1\n", "impossible number"),
+        ('b: 1\na: "\\uD800"\n', "line 2: half a character"),
+        ('"\\e[31m": 1\n', "line 1: a key with characters that cannot be printed"),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -105,7 +117,7 @@ def test_any_text_is_read_or_refused(text):
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text("ab:#-'\"[]{}, \n\\é"),
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text("ab:#-'\"[]{}, \n\\é😀"),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc"), inner),
         max_leaves=8,
     )
