@@ -4,7 +4,8 @@
       model.safetensors       weights as the optimizer left them
       average.safetensors     averaged weights
       optimizer.safetensors   its state, named <parameter>.<quantity>
-      state.json              format, step, what decided the bits, size and SHA-256 of each file
+      state.json              format, step, what decided the bits, size and SHA-256 of each file,
+                            and its own SHA-256
 
 A checkpoint appears under its name only when every byte of it is on the disk, and is used only
 if every file still has its digest.
@@ -86,6 +87,13 @@ def folder_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def signed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a state.json's document with the SHA-256 of all else in it."""
+    rest = {key: value for key, value in document.items() if key != "sha256"}
+    content = json.dumps(rest, sort_keys=True).encode()
+    return {**rest, "sha256": hashlib.sha256(content).hexdigest()}
+
+
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's state.json.
 
@@ -94,17 +102,20 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         document = json.loads((path / "state.json").read_text(encoding="utf-8"))
-        version, step = int(document["format"]), int(document["step"])
+        version, sound = int(document["format"]), signed(document) == document
+        step = int(document["step"])
         tables = [dict(document[name]) for name in ("bits", "scaler", "files")]
     except OSError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error.strerror}: state.json") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path / 'state.json'} is damaged: {error}") from error
     if version != FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {version}; this version of iddm reads {FORMAT}",
             "Use the version of iddm that wrote it.",
         )
+    if not sound or path.name != folder_name(step):
+        raise CheckpointError(f"{path / 'state.json'} is damaged: it is not what was written")
     return Checkpoint(path, step, *tables)
 
 
@@ -196,7 +207,8 @@ class CheckpointFolder:
             }
             durable.write_file(temporary / f"{part}.safetensors", content)
         document = {"format": FORMAT, "step": step, **state, "files": files}
-        durable.write_file(temporary / "state.json", json.dumps(document, indent=1).encode())
+        content = json.dumps(signed(document), indent=1).encode()
+        durable.write_file(temporary / "state.json", content)
 
     def _publish(self, temporary: Path, final: Path) -> None:
         if final.exists():

@@ -1,0 +1,167 @@
+"""One training step from inside: what the loss is asked, which gradient and rate are used."""
+
+import itertools
+
+import pytest
+import torch
+
+from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from tests.engine.test_trainer import CLASSES, make
+
+
+def asked(trainer, step: int, slots: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return what the denoiser's loss is called with."""
+    seen = {}
+
+    def loss(x, t, noise, label):
+        seen.update(x=x, t=t, noise=noise, label=label)
+        return torch.zeros(len(x))
+
+    trainer.denoiser.loss = loss
+    trainer.losses(step, slots)
+    return seen
+
+
+@pytest.mark.parametrize("times", ["stratified", "uniform"])
+@pytest.mark.parametrize("micro", [1, 2, 3, 4])
+def test_every_split_of_a_batch_sees_the_same_bits(tmp_path, micro, times):
+    trainer = make(tmp_path, label_drop=0.5, times=times)
+    whole = asked(trainer, 3, torch.arange(8))
+    parts = [asked(trainer, 3, some) for some in torch.arange(8).split(micro)]
+    for name, tensor in whole.items():
+        assert torch.equal(torch.cat([part[name] for part in parts]), tensor), name
+    assert len(whole["noise"].unique()) == whole["noise"].numel()
+
+
+@pytest.mark.parametrize("name", ["t", "noise", "label"])
+def test_times_noise_and_dropped_labels_are_others_in_each_step_and_seed(tmp_path, name):
+    def draw(step, **changes):
+        trainer = make(tmp_path, batch_size=60, label_drop=0.5, **changes)
+        # All pictures of one class, so that labels differ by being dropped alone.
+        trainer.batches.labels[:] = 1
+        return asked(trainer, step, torch.arange(60))[name]
+
+    drawn = [draw(0), draw(1), draw(5), draw(0, seed=1)]
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(drawn, 2))
+    assert torch.equal(draw(5), drawn[2])
+
+
+def test_a_label_is_the_pictures_own_or_none(tmp_path):
+    trainer = make(tmp_path, batch_size=60, label_drop=0.5)
+    label = asked(trainer, 0, torch.arange(60))["label"]
+    own = trainer.batches.at(0, torch.arange(60))[1]
+    assert ((label == own) | (label == CLASSES)).all()
+    for share, wanted in ((0.0, own), (1.0, torch.full((60,), CLASSES))):
+        trainer = make(tmp_path, batch_size=60, label_drop=share)
+        assert torch.equal(asked(trainer, 0, torch.arange(60))["label"], wanted)
+
+
+def test_dropping_a_label_tells_nothing_about_the_time_or_the_noise(tmp_path):
+    trainer = make(tmp_path, batch_size=4000, label_drop=0.5, times="uniform")
+    seen = asked(trainer, 0, torch.arange(4000))
+    dropped = seen["label"] == CLASSES
+    bound = 4 * 2 / 4000**0.5  # four standard errors of a difference of means of spread one
+    for value in (seen["t"] / 1000 * 12**0.5, seen["noise"][:, 0, 0, 0]):
+        assert (value[dropped].mean() - value[~dropped].mean()).abs() < bound
+
+
+@pytest.mark.parametrize("times", ["stratified", "uniform"])
+def test_every_time_is_as_likely_as_every_other(tmp_path, times):
+    trainer = make(tmp_path, batch_size=4000, times=times)
+    trainer.denoiser.schedule = NoiseSchedule(cosine_betas(4))
+    counts = trainer.draw_times(0, torch.arange(4000)).bincount()
+    # Of 4000 draws a time gets 1000, give or take four times the root of 4000 * 1/4 * 3/4.
+    wanted = [1000] * 4 if times == "stratified" else pytest.approx([1000] * 4, abs=110)
+    assert counts.tolist() == wanted
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 64, 1500])
+def test_there_is_one_time_in_each_stratum_whatever_the_batch_size(tmp_path, batch_size):
+    trainer = make(tmp_path, batch_size=batch_size)
+    for step in range(5):
+        slots = torch.arange(batch_size)
+        t = trainer.draw_times(step, slots)
+        assert (t >= slots * 1000 // batch_size).all()
+        assert (t <= (slots + 1) * 1000 // batch_size).all()
+        assert t.max() <= 999
+
+
+@pytest.mark.parametrize("micro", [2, 4, 8])
+def test_weights_are_the_same_whatever_is_computed_at_once(tmp_path, micro):
+    whole, parts = make(tmp_path / "a", lr=1e-3), make(tmp_path / "b", lr=1e-3, micro_batch=micro)
+    for step in range(2):
+        whole.update(step), parts.update(step)
+    for one, other in zip(whole.denoiser.parameters(), parts.denoiser.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+def before_each_update(trainer, note) -> None:
+    trainer.optimizer.register_step_pre_hook(lambda *_: note())
+
+
+def gradient_length(trainer) -> float:
+    gradients = [p.grad.flatten() for p in trainer.denoiser.parameters()]
+    return float(torch.cat(gradients).norm())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("limit", [0.01, 1e6, 0.0])
+def test_gradients_are_cut_to_the_limit_and_zero_is_no_limit(tmp_path, limit, precision):
+    trainer = make(tmp_path, gradient_clip=limit, precision=precision)
+    used = []
+    before_each_update(trainer, lambda: used.append(gradient_length(trainer)))
+    _, told = trainer.update(0)
+    assert 0.05 < told < 1e4, "the gradient's own length is told"
+    assert used == [pytest.approx(0.01 if limit == 0.01 else float(told), rel=1e-3)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"lr_schedule": "linear"}, [1.0, 0.75, 0.5, 0.25]),
+        ({"lr_schedule": "cosine", "warmup_steps": 2}, [0.5, 1.0, 1.0, 0.5]),
+        ({"lr_schedule": "linear", "lr_final": 0.5, "warmup_steps": 2}, [0.5, 1.0, 1.0, 0.75]),
+    ],
+    ids=str,
+)
+def test_each_update_is_made_with_its_own_rate(tmp_path, settings, wanted):
+    trainer = make(tmp_path, lr=0.01, **settings)
+    used = []
+    before_each_update(trainer, lambda: used.append(trainer.optimizer.param_groups[0]["lr"]))
+    for step in range(4):
+        trainer.update(step)
+    assert used == pytest.approx([0.01 * share for share in wanted])
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_the_network_computes_in_its_precision_while_it_learns(tmp_path, precision, dtype):
+    trainer = make(tmp_path, precision=precision)
+    seen = []
+    trainer.denoiser.backbone.conv_in.register_forward_hook(
+        lambda module, _, out: seen.append((out.dtype, module.training))
+    )
+    loss, _ = trainer.update(0)
+    assert seen == [(dtype, True)]
+    assert loss.dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in trainer.denoiser.parameters())
+
+
+def test_a_gradient_beyond_fp16_skips_the_update_and_asks_for_less(tmp_path):
+    trainer = make(tmp_path, precision="fp16")
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    before = [p.clone() for p in trainer.denoiser.parameters()]
+    trainer.update(0)
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, trainer.denoiser.parameters(), strict=True)
+    )
+    assert trainer.scaler.get_scale() == 2.0**39
+
+
+def test_the_average_takes_no_gradient_and_drops_nothing_out(tmp_path):
+    trainer = make(tmp_path, dropout=0.5)
+    trainer.update(0)
+    assert not any(module.training for module in trainer.average.module.modules())
+    assert not any(p.requires_grad for p in trainer.average.module.parameters())
