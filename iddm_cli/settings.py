@@ -4,6 +4,7 @@ Strict and frozen: an unknown key or a wrong type is an error, and a profile tha
 stays as it is. The sentences are the profile reference (README) and the JSON schema (editors).
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,8 @@ SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
+BackgroundName = Literal["white", "black", "grey"]
+CacheName = Literal["auto", "device", "memory", "disk", "off"]
 NetworkName = Literal["unet"]
 
 
@@ -39,31 +42,46 @@ class DataSettings(Settings):
     """Which pictures are learnt from, and how each becomes an array of one size."""
 
     path: str = Field(default="demo", min_length=1)
-    """A folder, a built-in set (cifar10, mnist, fashion-mnist, ...), or demo."""
+    """A folder, a zip or tar, a built-in set (cifar10, mnist, fashion-mnist, ...), or demo."""
 
     image_size: Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 32
     """Size trained and drawn at, in pixels: one number, or [height, width]."""
 
-    channels: Literal[1, 3] = 3
-    """1 for grey, 3 for colour; pictures are converted."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """1 for grey, 3 for colour; auto: 1 where every picture is grey, however it is stored."""
 
     conditional: bool | Literal["auto"] = "auto"
     """Whether class names are learnt; auto: if the dataset has classes."""
 
+    label_column: str = Field(default="label", min_length=1)
+    """Column with the class, where the folder has a metadata.csv or metadata.jsonl."""
+
     aspect: AspectName = "crop"
     """What happens where a picture's shape differs: crop the middle, pad, or squash."""
 
-    background: Literal["white", "black", "grey"] = "white"
+    background: BackgroundName = "white"
     """What stands behind transparent pixels and padding."""
 
     horizontal_flip: bool = False
     """Whether pictures are mirrored left to right, each with a chance of one half."""
 
+    random_crop: float = Field(default=1.0, ge=0.5, le=1)
+    """Least share of a picture's side that a random crop shows; 1 always shows all of it."""
+
+    rotation: float = Field(default=0.0, ge=0, le=180)
+    """Largest random turn in degrees, either way; what turns into view mirrors the picture."""
+
+    cache: CacheName = "auto"
+    """Where decoded pictures wait: on the device, in memory, on disk, or off: decoded anew."""
+
     on_error: Literal["skip", "fail"] = "skip"
     """Whether a file that cannot be decoded is left out (and told), or ends the run."""
 
-    workers: int = Field(default=0, ge=0)
-    """Threads that decode pictures; 0: one for each processor core."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds that decoding one file may take; a file that takes longer counts as unreadable."""
+
+    workers: int = Field(default=0, ge=0, le=1024)
+    """Processes that decode pictures; 0: one for each processor core."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,6 +89,12 @@ class DataSettings(Settings):
         if isinstance(self.image_size, int):
             return self.image_size, self.image_size
         return self.image_size[0], self.image_size[1]
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width kept of each picture: enough for the smallest crop to fill the size."""
+        height, width = self.size
+        return math.ceil(height / self.random_crop), math.ceil(width / self.random_crop)
 
 
 class ModelSettings(Settings):

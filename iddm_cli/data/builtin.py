@@ -19,6 +19,8 @@ import numpy as np
 from PIL import Image
 
 from iddm_cli.data.cache import cache_error, cache_folder
+from iddm_cli.data.fingerprint import Progress
+from iddm_cli.data.images import Decoded
 from iddm_cli.errors import DatasetError
 
 PATIENCE_SECONDS = 30.0
@@ -80,6 +82,17 @@ _SETS = {
 BUILTIN_NAMES = tuple(_SETS)
 
 
+@dataclass(frozen=True)
+class ArrayPicture:
+    """A picture that is in memory already."""
+
+    image: Image.Image
+
+    def open(self, least: int = 0) -> Decoded:  # noqa: ARG002 (there is nothing to save)
+        """Return it."""
+        return Decoded(self.image, self.image.width, self.image.height, animated=False)
+
+
 class BuiltinSource:
     """The training part of a torchvision set."""
 
@@ -90,6 +103,8 @@ class BuiltinSource:
         self.labels: list[int] = np.asarray(numbers).tolist()
         self.classes = _class_names(dataset)
         self.skipped: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.place = ""
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -98,19 +113,19 @@ class BuiltinSource:
         """Name one picture."""
         return f"{self.name}/{i:05d}"
 
-    def image(self, i: int) -> Image.Image:
+    def picture(self, i: int) -> ArrayPicture:
         """Return one picture."""
-        picture: Image.Image = self._dataset[i][0]
-        return picture
+        return ArrayPicture(self._dataset[i][0])
 
     def stored_bytes(self) -> int:
         """Return the size of the pixels, which lie together in a few files."""
         return int(np.asarray(self._dataset.data).nbytes)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: Progress = lambda *_: None) -> str:
         """Digest the name and all pixels and labels; the arrays are in memory anyway."""
         digest = hashlib.sha256(f"builtin {self.name} {self.labels}".encode())
         digest.update(np.ascontiguousarray(self._dataset.data).data)
+        progress(1, 1)
         return digest.hexdigest()
 
 

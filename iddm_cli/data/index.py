@@ -1,172 +1,195 @@
-"""The index of a folder: which files are pictures, and of which class each is.
+"""The index of a dataset: which pictures there are, and of which class each is.
 
-Nothing is opened here but folders, so that a hundred thousand files are listed in a second.
+A dataset says its classes by folders, or by a table beside the pictures; and may be wrapped in a
+folder `images`, or in the parts of a split, of which the training part is learnt.
 """
 
-import os
-import unicodedata
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from iddm_cli.data import metadata
+from iddm_cli.data.listing import SUFFIXES, Listing, Skip, list_folder, plain
 from iddm_cli.errors import DatasetError
 
-Skip = tuple[str, str]
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp"),
-    *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
-)
 TRAINING = {"train", "training"}
 HELD_OUT = {"test", "testing", "val", "valid", "validation"}
 
-_LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
-
 
 @dataclass(frozen=True)
-class FolderIndex:
-    """The pictures of a folder."""
+class Index:
+    """The pictures of a dataset."""
 
-    root: Path
-    paths: tuple[str, ...]  # relative to root, "/" between the parts, sorted by their bytes
+    paths: tuple[str, ...]  # "/" between the parts, sorted by their bytes
     labels: tuple[int, ...]  # class of each path; empty where there are no classes
     classes: tuple[str, ...]
-    layout: Literal["classes", "flat"]
+    layout: Literal["classes", "table", "flat"]
     skipped: list[Skip]  # what is no picture, and why
+    notes: list[str]  # what was understood about the layout, in sentences
 
 
-def index_folder(root: Path) -> FolderIndex:
-    """List the pictures of a folder, and its classes if it has sub-folders of pictures.
+def index_folder(root: Path, label_column: str = metadata.DEFAULT_COLUMN) -> Index:
+    """List the pictures of a folder, and its classes if it has any.
 
     Raises:
         DatasetError: There is no such folder, it cannot be read, or holds nothing to train on.
     """
     _check_root(root)
-    walk = _Walk(root)
-    walk.run()
-    if not walk.paths:
-        raise _nothing_found(root, walk.skipped)
-    paths = sorted(walk.paths, key=os.fsencode)
-    empty = walk.top_folders - {_top(path) for path in paths}
-    skipped = [*walk.skipped, *((plain(name), "no picture in this folder") for name in empty)]
-    return _arrange(root, paths, skipped)
+    return arrange(list_folder(root), str(root), label_column)
 
 
-def plain(name: str) -> str:
-    """Return a file's name as text that can be printed and saved anywhere.
+def arrange(
+    listing: Listing,
+    name: str,
+    label_column: str = metadata.DEFAULT_COLUMN,
+    *,
+    wrapped: bool = False,
+) -> Index:
+    """Decide what the classes of the pictures listed are, and give each picture its label.
 
-    Bytes that are no UTF-8 and control characters (which could command a terminal) are escaped;
-    letters with accents are composed, as two systems may spell one name differently.
+    Args:
+        listing: What was found.
+        name: What the dataset is called in messages.
+        label_column: Where a table beside the pictures says the class.
+        wrapped: Whether a single folder around all others is passed over, as in most archives.
+
+    Raises:
+        DatasetError: There is no picture, or the table of labels is damaged.
     """
-    name = unicodedata.normalize("NFC", name)
-    if name.isprintable():
-        return name
-    return "".join(_escape(letter) for letter in name)
+    if not listing.paths:
+        raise _nothing_found(name, listing.skipped)
+    plan = _Plan(listing)
+    plan.tell_empty_folders()
+    if wrapped:
+        plan.unwrap()
+    plan.enter_images()
+    plan.choose_split()
+    plan.enter_images()
+    return plan.by_table(label_column) or plan.by_folders()
 
 
-def _escape(letter: str) -> str:
-    if unicodedata.category(letter) in ("Cc", "Cs"):
-        return f"\\x{ord(letter) & 0xFF:02x}"
-    return letter
+class _Plan:
+    """The pictures below `base`, which grows as outer folders turn out to be no classes."""
 
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.base = ""
+        self.paths = listing.paths
+        self.skipped = list(listing.skipped)
+        self.notes: list[str] = []
 
-def _arrange(root: Path, paths: list[str], skipped: list[Skip]) -> FolderIndex:
-    """Decide between classes and a flat folder, and give each picture its label."""
-    inner = "images/" if {_top(path) for path in paths} - {""} == {"images"} else ""
-    within = [path for path in paths if path.startswith(inner)]
-    in_folders = [path for path in within if "/" in path[len(inner) :]]
-    _check_split(root / inner, [path[len(inner) :] for path in in_folders])
-    flat = not in_folders or (inner and len(in_folders) < len(within))
-    beside = [path for path in paths if "/" not in path and (inner or not flat)]
-    reason = "lies beside the folder images" if inner else "lies beside the class folders"
-    skipped = [*skipped, *((plain(path), reason) for path in beside)]
-    if flat:
-        return FolderIndex(root, tuple(within), (), (), "flat", _ordered(skipped))
-    names = [plain(_top(path[len(inner) :])) for path in in_folders]
-    classes = sorted(set(names), key=str.encode)
-    number = {name: label for label, name in enumerate(classes)}
-    labels = tuple(number[name] for name in names)
-    return FolderIndex(
-        root, tuple(in_folders), labels, tuple(classes), "classes", _ordered(skipped)
-    )
+    def tell_empty_folders(self) -> None:
+        """Tell which folders just below the base look like classes and hold nothing."""
+        below = {path for path in self.listing.folders if path.startswith(self.base)}
+        names = {path[len(self.base) :] for path in below}
+        told = {name for name, _ in self.skipped}
+        for name in {name for name in names if "/" not in name} - self.tops():
+            if plain(f"{self.base}{name}") not in told:
+                self.skip(f"{self.base}{name}", "no picture in this folder")
 
+    def unwrap(self) -> None:
+        """Enter a folder around all others."""
+        while len(self.tops()) == 1 and all(path.count("/") > 1 for path in self.within()):
+            self.enter(next(iter(self.tops())), "lies beside the folder around all others")
 
-def _ordered(skipped: Iterable[Skip]) -> list[Skip]:
-    return sorted(skipped, key=lambda skip: skip[0].encode())
+    def choose_split(self) -> None:
+        """Enter the training part, where the folders are the parts of a split.
 
+        They would pass for classes; so they must bear such names only, and be several, or hold
+        classes themselves.
+        """
+        parts = self.tops()
+        train = sorted(part for part in parts if part.lower() in TRAINING)
+        only_parts = all(part.lower() in TRAINING | HELD_OUT | {""} for part in parts)
+        has_classes = any(path.count("/") > 1 for path in self.within())
+        if train and only_parts and (len(parts - {""}) > 1 or has_classes):
+            others = ", ".join(sorted(plain(part) for part in parts - {train[0], ""}))
+            self.enter(train[0], "belongs to another part of a split than the training part")
+            left = f"; {others} is left out" if others else ""
+            self.notes.append(f"a split: only {plain(train[0])} is learnt{left}")
 
-def _top(path: str) -> str:
-    return path.split("/", 1)[0] if "/" in path else ""
+    def by_table(self, column: str) -> Index | None:
+        """Take the classes from a table, if there is one about them."""
+        for table in sorted(self.listing.metadata):
+            if table.rpartition("/")[0] != self.base.rstrip("/"):
+                self.skip(table, "a table of labels, but not beside the pictures learnt")
+                continue
+            found = metadata.read_labels(self.listing.read(table), table, column)
+            if isinstance(found, dict):
+                return self.labelled(found, table)
+            self.skip(table, found)
+        return None
 
+    def labelled(self, table: dict[str, str], name: str) -> Index:
+        """Keep the pictures that a table gives a class."""
+        kept, labels = [], []
+        for path in self.paths:
+            label = table.pop(path[len(self.base) :], None)
+            if label:
+                kept.append(path)
+                labels.append(label)
+            else:
+                self.skip(path, f"not in {plain(name)}" if label is None else "without a class")
+        for missing in table:
+            self.skip(f"{self.base}{missing}", f"listed in {plain(name)}, but not there")
+        if not kept:
+            raise DatasetError(
+                f"No picture is both there and given a class in {plain(name)}.",
+                "Its column file_name holds paths relative to it.",
+            )
+        self.notes.append(f"classes from {plain(name)}")
+        return self.index(kept, labels, metadata.class_order(set(labels)), "table")
 
-class _Walk:
-    """A walk through all folders below one, each entered once, however many links lead to it."""
+    def enter_images(self) -> None:
+        """Enter a folder called images, where there is no other."""
+        if self.tops() - {""} == {"images"}:
+            self.enter("images", "lies beside the folder images")
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.paths: list[str] = []
-        self.skipped: list[Skip] = []
-        self.top_folders: set[str] = set()
-        self._entered = {_identity(folder) for folder in root.resolve().parents}
-        self._folders = deque([""])
-        self._links: deque[str] = deque()
+    def by_folders(self) -> Index:
+        """Take the names of folders for classes; without folders there are no classes."""
+        folders = [path for path in self.paths if "/" in path[len(self.base) :]]
+        loose = len(self.paths) - len(folders)
+        if not folders or (self.base.endswith("images/") and loose):
+            return self.index(self.paths, [], [], "flat")
+        for path in self.paths:
+            if "/" not in path[len(self.base) :]:
+                self.skip(path, "lies beside the class folders")
+        names = [plain(path[len(self.base) :].split("/", 1)[0]) for path in folders]
+        return self.index(folders, names, sorted(set(names), key=str.encode), "classes")
 
-    def run(self) -> None:
-        """Walk; links come last, so that a folder goes by its own name where it has one."""
-        while self._folders or self._links:
-            self._enter((self._folders or self._links).popleft())
+    def index(
+        self,
+        paths: Iterable[str],
+        names: list[str],
+        classes: list[str],
+        layout: Literal["classes", "table", "flat"],
+    ) -> Index:
+        """Return the index."""
+        number = {name: label for label, name in enumerate(classes)}
+        labels = tuple(number[name] for name in names)
+        skipped = sorted(self.skipped, key=lambda skip: skip[0].encode())
+        return Index(tuple(paths), labels, tuple(classes), layout, skipped, self.notes)
 
-    def _enter(self, folder: str) -> None:
-        """List one folder, unless it was listed before or is one of those around the root."""
-        try:
-            identity = _identity(self.root / folder)
-            entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
-        except OSError as error:
-            self._skip(folder or ".", f"cannot be read: {error.strerror or error}")
-            return
-        if identity in self._entered:
-            self._skip(folder, "a link to a folder that is read already, or to one around it")
-            return
-        self._entered.add(identity)
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.name.lower() not in _LITTER:
-                self._sort(entry, f"{folder}/{entry.name}" if folder else entry.name)
+    def enter(self, folder: str, reason: str) -> None:
+        """Go on below a folder; what lies elsewhere is left out."""
+        self.base += f"{folder}/"
+        inside = [path for path in self.paths if path.startswith(self.base)]
+        for path in sorted(set(self.paths) - set(inside)):
+            self.skip(path, reason)
+        self.paths = inside
+        self.tell_empty_folders()
 
-    def _sort(self, entry: os.DirEntry[str], path: str) -> None:
-        """Put one entry where it belongs."""
-        kind = _kind(entry)
-        if kind in ("folder", "link"):
-            (self._folders if kind == "folder" else self._links).append(path)
-            if "/" not in path:
-                self.top_folders.add(path)
-        elif kind != "file":
-            self._skip(path, kind)
-        elif entry.name.lower().endswith(SUFFIXES):
-            self.paths.append(path)
-        else:
-            self._skip(path, "not a picture, by its suffix")
+    def within(self) -> list[str]:
+        """Return the paths below the base."""
+        return [path[len(self.base) :] for path in self.paths]
 
-    def _skip(self, path: str, reason: str) -> None:
+    def tops(self) -> set[str]:
+        """Return the folders just below the base; "" stands for pictures that lie in none."""
+        return {path.split("/", 1)[0] if "/" in path else "" for path in self.within()}
+
+    def skip(self, path: str, reason: str) -> None:
         self.skipped.append((plain(path), reason))
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    facts = folder.stat()
-    return facts.st_dev, facts.st_ino
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "folder", "link" (to a folder), "file", or the reason why it is none of them."""
-    try:
-        if entry.is_dir():
-            return "link" if entry.is_symlink() else "folder"
-        if entry.is_file():
-            return "file"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return "a link to nothing" if entry.is_symlink() else "not a regular file"
 
 
 def _check_root(root: Path) -> None:
@@ -174,30 +197,16 @@ def _check_root(root: Path) -> None:
         raise DatasetError(f"The dataset folder {root} does not exist.", "Check data.path.")
     if not root.is_dir():
         raise DatasetError(
-            f"{root} is a file, but a dataset is a folder of pictures.",
-            "Give the folder that holds the pictures; an archive must be unpacked first.",
+            f"{root} is neither a folder of pictures nor an archive that is read.",
+            "Give a folder that holds pictures, or a .zip or .tar of one.",
         )
 
 
-def _check_split(root: Path, paths: list[str]) -> None:
-    """Refuse a folder whose sub-folders are the parts of a split: they would pass for classes."""
-    parts = {_top(path) for path in paths}
-    train = sorted(part for part in parts if part.lower() in TRAINING)
-    has_classes = any(path.count("/") > 1 for path in paths)
-    only_parts = all(part.lower() in TRAINING | HELD_OUT for part in parts)
-    if train and only_parts and (len(parts) > 1 or has_classes):
-        raise DatasetError(
-            f"The folders of {root} are the parts of a split ({', '.join(sorted(parts))}), "
-            "not classes.",
-            f"Name the training part: {root / train[0]}",
-        )
-
-
-def _nothing_found(root: Path, skipped: list[Skip]) -> DatasetError:
-    unread = [reason for name, reason in skipped if name == "."]
+def _nothing_found(name: str, skipped: list[Skip]) -> DatasetError:
+    unread = [reason for path, reason in skipped if path == "."]
     if unread:
-        return DatasetError(f"The dataset folder {root} {unread[0]}.", "Check its permissions.")
+        return DatasetError(f"The dataset folder {name} {unread[0]}.", "Check its permissions.")
     return DatasetError(
-        f"There is no picture in {root} (passed over: {len(skipped)}).",
+        f"There is no picture in {name} (passed over: {len(skipped)}).",
         f"Pictures end in {', '.join(SUFFIXES)}.",
     )

@@ -1,38 +1,62 @@
-"""Packing: every picture decoded once, into one array in the cache that training maps to memory.
+"""Packing: every picture decoded once, into one array in the cache that training reads from.
 
-The pack is used again for as long as the dataset's files and the settings that its pixels depend
-on stay the same.
+The pack is used again for as long as the content of the dataset's files, and the settings that
+its pixels depend on, stay the same.
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Generator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from filelock import FileLock, Timeout
+from numpy import ndarray
 
 from iddm_cli import durable
 from iddm_cli.data import packstore
-from iddm_cli.data.cache import cache_folder
-from iddm_cli.data.images import UnreadableImage, fit
-from iddm_cli.data.index import Skip
-from iddm_cli.data.packstore import Record
-from iddm_cli.data.parallel import in_order
-from iddm_cli.data.sources import Source
+from iddm_cli.data.cache import HINT, cache_error, cache_folder
+from iddm_cli.data.images import UnreadableImage, fit, flatten, is_grey
+from iddm_cli.data.listing import Skip
+from iddm_cli.data.packstore import Looks, Outcome, Partial, Prepared, Record
+from iddm_cli.data.parallel import Lost, Workers
+from iddm_cli.data.sources import Picture, Source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.settings import AspectName, BackgroundName, DataSettings
 
-FORMAT = 1
-CHUNK_BYTES = 4 * 2**20
+FORMAT = 3
+CHUNK_BYTES = 2 * 2**20
+MOST_IN_CHUNK = 32
+RESERVE = 1.02
+"""Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
 
-Progress = Callable[[int, int], None]
+Channels = Literal[1, 3]
+Progress = Callable[[str, int, int], None]
+"""`progress(what, done, total)` is called as work goes on."""
 
 
-def quiet(done: int, total: int) -> None:
-    """Report no progress: the default of what calls back with pictures done, and of how many."""
+def quiet(what: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that the pixels of a stored picture depend on."""
+
+    size: tuple[int, int]
+    channels: Channels
+    aspect: AspectName
+    background: BackgroundName
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of one picture."""
+        return self.size[0] * self.size[1] * self.channels
 
 
 @dataclass(frozen=True)
@@ -40,15 +64,53 @@ class Pack:
     """A dataset as one array, and what is known of its pictures."""
 
     folder: Path
-    count: int
-    height: int
-    width: int
-    channels: int
-    labels: list[int]
+    look: Look
+    record: Record
+    labels: ndarray  # int64 [count]; all 0 where no classes are learnt
     classes: tuple[str, ...]
-    names: list[str]
-    skipped: list[Skip]
     digest: str
+    notes: tuple[str, ...]
+    passed_over: tuple[Skip, ...]  # entries of the dataset that are no pictures
+
+    @property
+    def count(self) -> int:
+        """Pictures that can be learnt from."""
+        return self.record.count
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colour."""
+        return self.record.channels
+
+    @property
+    def height(self) -> int:
+        """Rows of each stored picture; a random crop may show fewer."""
+        return self.record.height
+
+    @property
+    def width(self) -> int:
+        """Columns of each stored picture."""
+        return self.record.width
+
+    @property
+    def skipped(self) -> list[Skip]:
+        """Pictures that cannot be decoded, and why."""
+        return self.record.skipped
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each picture; read anew each time."""
+        return packstore.read_names(self.folder)
+
+    def class_counts(self) -> list[int]:
+        """Return how many pictures there are of each class."""
+        counts: list[int] = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return counts[: len(self.classes)]
+
+    @property
+    def pixels_bytes(self) -> int:
+        """Bytes of all pixels together."""
+        return self.count * self.look.picture_bytes
 
     @property
     def images_path(self) -> Path:
@@ -59,21 +121,38 @@ class Pack:
 def pack(source: Source, settings: DataSettings, *, progress: Progress = quiet) -> Pack:
     """Pack a dataset, or find the pack that was made of it before.
 
+    Another process that packs the same is waited for, and its pack is used. Where
+    data.cache is off, or auto and the disk has no room, pictures are only checked.
+
     Raises:
         DatasetError: Classes are wanted and there are none; a picture cannot be decoded and that
             is to be fatal; none can; or the cache cannot be written.
     """
     conditional = _is_conditional(source, settings)
-    folder = cache_folder() / "packs" / _key(source, settings)
-    record = packstore.read(folder)
-    if record is None or _can_be_read_now(source, record.skipped):
-        size = len(source) * _picture_bytes(settings)
-        record = packstore.build(
-            folder, size, lambda place: _write(source, settings, place, progress)
-        )
+    packer = _Packer(source, settings, progress)
+    folder, look, record = packer.find_or_make()
     if record.skipped and settings.on_error == "fail":
         raise _unreadable(*record.skipped[0])
-    return _as_pack(folder, record, conditional)
+    classes = record.classes if conditional else ()
+    labels = packstore.read_labels(folder) * bool(conditional)
+    content = json.dumps([record.pixels, labels.tolist(), classes])
+    return Pack(
+        folder=folder,
+        look=look,
+        record=record,
+        labels=labels,
+        classes=classes,
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+        notes=(*source.notes, *_unlearnable(source.classes, classes if conditional else None)),
+        passed_over=tuple(source.skipped),
+    )
+
+
+def _unlearnable(found: tuple[str, ...], learnt: tuple[str, ...] | None) -> Iterator[str]:
+    """Tell which classes have no picture that can be read."""
+    lost = sorted(set(found) - set(learnt)) if learnt is not None else []
+    if lost:
+        yield f"no picture of {', '.join(lost[:3])} can be read, so it is no class"
 
 
 def _is_conditional(source: Source, settings: DataSettings) -> bool:
@@ -86,123 +165,221 @@ def _is_conditional(source: Source, settings: DataSettings) -> bool:
     return bool(source.classes) and settings.conditional is not False
 
 
-def _key(source: Source, settings: DataSettings) -> str:
-    """Digest all that the pixels depend on."""
-    look = (settings.size, settings.channels, settings.aspect, settings.background)
-    return hashlib.sha256(json.dumps([FORMAT, source.fingerprint(), look]).encode()).hexdigest()
+class _ColourFoundError(Exception):
+    """The dataset is not grey throughout."""
 
 
-def _picture_bytes(settings: DataSettings) -> int:
-    height, width = settings.size
-    return height * width * settings.channels
+class _Packer:
+    """Finds the pack of a source, or makes it."""
+
+    def __init__(self, source: Source, settings: DataSettings, progress: Progress) -> None:
+        self.source = source
+        self.settings = settings
+        self.progress = progress
+        self.packs = cache_folder() / "packs"
+        self.fingerprint = source.fingerprint(partial(progress, "checking files"))
+
+    def find_or_make(self) -> tuple[Path, Look, Record]:
+        """Return where the pack is, and what it holds."""
+        wanted = self.settings.channels
+        if wanted != "auto":
+            return self._one(wanted)
+        made = [self._find(self._look(channels)) for channels in (1, 3)]
+        if not any(found and not found[1].grey for found in made):
+            try:
+                return self._one(1, grey_only=True)
+            except _ColourFoundError:
+                pass
+        return self._one(3)
+
+    def _look(self, channels: Channels) -> Look:
+        settings = self.settings
+        return Look(settings.stored_size, channels, settings.aspect, settings.background)
+
+    def _place(self, look: Look, *, stored: bool) -> Path:
+        """Name the folder by a digest of all that the pixels depend on."""
+        facts = [FORMAT, self.fingerprint, look.size, look.channels, look.aspect, look.background]
+        name = hashlib.sha256(json.dumps([*facts, stored]).encode()).hexdigest()
+        return self.packs / name
+
+    def _find(self, look: Look) -> tuple[Path, Record] | None:
+        """Return a pack with these pixels; one without any only where they are not wanted."""
+        for stored in (True, False) if self.settings.cache == "off" else (True,):
+            place = self._place(look, stored=stored)
+            record = packstore.read(place)
+            if record:
+                return place, record
+        return None
+
+    def _one(self, channels: Channels, *, grey_only: bool = False) -> tuple[Path, Look, Record]:
+        look = self._look(channels)
+        found = self._find(look)
+        if found:
+            return found[0], look, found[1]
+        try:
+            self.packs.mkdir(parents=True, exist_ok=True)
+            packstore.sweep(self.packs)
+            place = self._place(look, stored=self._should_store(look))
+            with self._locked(place):
+                # Whoever held the lock before may have made it.
+                record = packstore.read(place) or self._make(place, look, grey_only=grey_only)
+        except OSError as error:
+            raise cache_error(error, self.packs) from error
+        return place, look, record
+
+    def _should_store(self, look: Look) -> bool:
+        """Decide whether pixels are kept on the disk.
+
+        Raises:
+            DatasetError: They are wanted there, and there is no room.
+        """
+        if self.settings.cache == "off":
+            return False
+        needed = round(RESERVE * len(self.source) * look.picture_bytes)
+        begun = self._partial_folder(self._place(look, stored=True)) / packstore.PIXELS
+        needed -= begun.stat().st_size if begun.exists() else 0
+        free = shutil.disk_usage(self.packs).free
+        if needed <= free:
+            return True
+        if self.settings.cache == "auto":
+            return False
+        raise DatasetError(
+            f"Packing needs {needed / 1e9:.2f} GB in {self.packs}, where {free / 1e9:.2f} GB are "
+            "free.",
+            f"{HINT} Or set data.cache to off, which decodes pictures anew in each epoch.",
+        )
+
+    def _locked(self, place: Path) -> FileLock:
+        """Take the lock of a pack, waiting for the process that makes it just now."""
+        lock = FileLock(place.with_name(f"{place.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+            lock.release()
+        except Timeout:
+            self.progress("waiting for another process that reads the same pictures", 0, 1)
+        return lock
+
+    @staticmethod
+    def _partial_folder(place: Path) -> Path:
+        return place.with_name(f"{durable.PARTIAL}{place.name}")
+
+    def _make(self, place: Path, look: Look, *, grey_only: bool) -> Record:
+        stored = place == self._place(look, stored=True)
+        part = Partial(self._partial_folder(place), look.picture_bytes if stored else 0)
+        part.open()
+        try:
+            self._fill(part, look, grey_only=grey_only)
+            kept = [i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, Prepared)]
+            record = _record(self.source, look, part.outcomes, stored=stored)
+            number = {name: label for label, name in enumerate(record.classes)}
+            names = self.source.classes or ("",)
+            labels = [number.get(names[self.source.labels[i]], 0) for i in kept]
+            part.publish(place, record, labels, [self.source.item_name(i) for i in kept])
+        except (DatasetError, _ColourFoundError):
+            part.discard()
+            raise
+        finally:
+            part.close()
+        return record
+
+    def _fill(self, part: Partial, look: Look, *, grey_only: bool) -> None:
+        """Decode what is not there yet, in order."""
+        self._check(part.outcomes, 0, grey_only=grey_only)
+        first, total = len(part.outcomes), len(self.source)
+        if first >= total:
+            return
+        pictures = (self.source.picture(i) for i in range(first, total))
+        chunk = max(1, min(MOST_IN_CHUNK, CHUNK_BYTES // look.picture_bytes))
+        with Workers(self.settings.workers, seconds=self.settings.timeout) as workers:
+            results = workers.in_order(partial(prepare, look), pictures, chunk=chunk)
+            with closing(results):
+                for some in results:
+                    outcomes = [r.reason if isinstance(r, Lost) else r for r in some]
+                    self._check(outcomes, len(part.outcomes), grey_only=grey_only)
+                    part.append(outcomes)
+                    self.progress("reading pictures", len(part.outcomes), total)
+
+    def _check(self, outcomes: list[Outcome], first: int, *, grey_only: bool) -> None:
+        """Stop at what the settings do not allow."""
+        for i, outcome in enumerate(outcomes, start=first):
+            if isinstance(outcome, str):
+                if self.settings.on_error == "fail":
+                    raise _unreadable(self.source.item_name(i), outcome)
+            elif grey_only and not outcome.grey:
+                raise _ColourFoundError
 
 
-def _can_be_read_now(source: Source, skipped: list[Skip]) -> bool:
-    """Look whether a picture left out of a pack opens by now, as permissions may have changed."""
-    names = {name for name, _ in skipped}
-    left_out = (i for i in range(len(source)) if names and source.item_name(i) in names)
-    return any(_opens(source, i) for i in left_out)
+def prepare(look: Look, picture: Picture) -> Outcome:
+    """Decode one picture and bring it to its size; a reason, not an error, where that fails.
 
-
-def _opens(source: Source, i: int) -> bool:
-    try:
-        source.image(i)
-    except UnreadableImage:
-        return False
-    return True
-
-
-def _as_pack(folder: Path, record: Record, conditional: bool) -> Pack:
-    """Drop the classes where none are learnt, and digest what is left."""
-    classes = record.classes if conditional else ()
-    labels = record.labels if conditional else [0] * record.count
-    content = json.dumps([record.pixels, labels, classes])
-    return Pack(
-        folder=folder,
-        count=record.count,
-        height=record.height,
-        width=record.width,
-        channels=record.channels,
-        labels=labels,
-        classes=classes,
-        names=record.names,
-        skipped=record.skipped,
-        digest=hashlib.sha256(content.encode()).hexdigest(),
-    )
-
-
-def _write(source: Source, settings: DataSettings, folder: Path, progress: Progress) -> Record:
-    """Decode all pictures into images.u8, in order."""
-    kept: list[int] = []
-    skipped: list[Skip] = []
-    digest = hashlib.sha256()
-    results = _decoded(source, settings, progress)
-    with closing(results), (folder / packstore.PIXELS).open("wb") as handle:
-        for i, planes in results:
-            if isinstance(planes, bytes):
-                kept.append(i)
-                digest.update(planes)
-                handle.write(planes)
-            elif settings.on_error == "fail":
-                raise _unreadable(source.item_name(i), planes)
-            else:
-                skipped.append((source.item_name(i), planes))
-        durable.fsync_file(handle)
-    if not kept:
-        raise _none_readable(source, skipped)
-    return _record(source, settings, kept, skipped, digest.hexdigest())
-
-
-def _record(
-    source: Source, settings: DataSettings, kept: list[int], skipped: list[Skip], pixels: str
-) -> Record:
-    height, width = settings.size
-    return Record(
-        count=len(kept),
-        height=height,
-        width=width,
-        channels=settings.channels,
-        classes=source.classes,
-        labels=[source.labels[i] for i in kept],
-        names=[source.item_name(i) for i in kept],
-        skipped=skipped,
-        pixels=pixels,
-    )
-
-
-def _decoded(
-    source: Source, settings: DataSettings, progress: Progress
-) -> Generator[tuple[int, bytes | str], None, None]:
-    """Yield the number of each picture with its planes, or with the reason why it has none."""
-    chunk = max(1, min(64, CHUNK_BYTES // _picture_bytes(settings)))
-    workers = settings.workers or os.cpu_count() or 1
-    done = 0
-    chunks = in_order(
-        lambda i: _planes(source, settings, i), len(source), workers=workers, chunk=chunk
-    )
-    with closing(chunks):
-        for results in chunks:
-            yield from enumerate(results, start=done)
-            done += len(results)
-            progress(done, len(source))
-
-
-def _planes(source: Source, settings: DataSettings, i: int) -> bytes | str:
-    """Decode one picture to the bytes of [C, H, W]; a reason, not an error, as it crosses threads.
-
-    An error would keep its traceback, and with it the half-decoded picture, in memory.
+    Errors are not sent between processes: they would drag half-decoded pictures along.
     """
     try:
+        decoded = picture.open(max(look.size))
+        flat = flatten(decoded.image, look.background)
         pixels = fit(
-            source.image(i),
-            size=settings.size,
-            channels=settings.channels,
-            aspect=settings.aspect,
-            background=settings.background,
+            flat,
+            size=look.size,
+            channels=look.channels,
+            aspect=look.aspect,
+            background=look.background,
         )
     except UnreadableImage as error:
         return str(error)
-    return np.moveaxis(pixels, -1, 0).tobytes()
+    planes = np.moveaxis(pixels, -1, 0).tobytes()
+    return Prepared(
+        planes=planes,
+        digest=packstore.digest(planes),
+        width=decoded.width,
+        height=decoded.height,
+        grey=is_grey(flat),
+        animated=decoded.animated,
+    )
+
+
+def _record(source: Source, look: Look, outcomes: list[Outcome], *, stored: bool) -> Record:
+    kept = [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
+    left_out = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
+    skipped = [(source.item_name(i), str(outcomes[i])) for i in left_out]
+    if not kept:
+        raise _none_readable(source, skipped)
+    there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, Prepared)}
+    whole = hashlib.sha256("".join(picture.digest for picture in kept).encode())
+    return Record(
+        source=source.name,
+        place=source.place,
+        count=len(kept),
+        height=look.size[0],
+        width=look.size[1],
+        channels=look.channels,
+        stored=stored,
+        classes=tuple(name for label, name in enumerate(source.classes) if label in there),
+        skipped=skipped,
+        left_out=left_out,
+        grey=all(picture.grey for picture in kept),
+        looks=_looks(kept, look),
+        pixels=whole.hexdigest(),
+    )
+
+
+def _looks(kept: list[Prepared], look: Look) -> Looks:
+    height, width = look.size
+    widths = np.array([picture.width for picture in kept])
+    heights = np.array([picture.height for picture in kept])
+    ratio = (widths / heights) / (width / height)
+    shown = np.minimum(ratio, 1 / ratio) if look.aspect == "crop" else np.ones(1)
+    return Looks(
+        width=_spread(widths),
+        height=_spread(heights),
+        shown=float(shown.mean()),
+        enlarged=int(((widths < width) | (heights < height)).sum()),
+        animated=sum(picture.animated for picture in kept),
+    )
+
+
+def _spread(numbers: ndarray) -> tuple[int, int, int]:
+    ordered = np.sort(numbers)
+    return int(ordered[0]), int(ordered[len(ordered) // 2]), int(ordered[-1])
 
 
 def _unreadable(name: str, reason: str) -> DatasetError:

@@ -1,110 +1,221 @@
 """The packs in the cache: each a folder that appears whole, or not at all.
 
-images.u8    uint8 [N, C, H, W], C-contiguous, no header
-pack.json    what is known of them: a Record
+images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent where pictures are streamed
+labels.i32    class of each picture, little-endian int32 [N]
+names.txt     name of each picture, one JSON string a line
+pack.json     what is known of them all: a Record
+
+A pack in the making is a folder whose name begins with .partial-; it holds images.u8 so far, and
+journal.jsonl, by which a pack that was cut off goes on where it stopped.
 """
 
-import os
+import hashlib
+import json
 import shutil
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy import ndarray
 
 from iddm_cli import durable
-from iddm_cli.data.cache import HINT, cache_error
-from iddm_cli.data.index import Skip
-from iddm_cli.errors import DatasetError
+from iddm_cli.data.listing import Skip
 from iddm_cli.settings import Settings
 
 PIXELS = "images.u8"
+LABELS = "labels.i32"
+NAMES = "names.txt"
 RECORD = "pack.json"
-DAY_SECONDS = 86_400
+JOURNAL = "journal.jsonl"
+KEPT_SECONDS = 14 * 86_400
+"""How long a pack that was cut off waits to be taken up again."""
+
+
+class Looks(Settings):
+    """What the originals were like."""
+
+    width: tuple[int, int, int]
+    """Pixels: least, median, most."""
+    height: tuple[int, int, int]
+    shown: float
+    """Share of the originals' area that is learnt from, on average; the rest is cropped away."""
+    enlarged: int
+    """Pictures smaller than what they were brought to."""
+    animated: int
+    """Pictures of several frames or pages, of which the first is learnt."""
 
 
 class Record(Settings):
-    """What pack.json holds; classes and labels as found, whether or not they are learnt."""
+    """What pack.json holds."""
 
+    source: str
+    place: str
     count: int
     height: int
     width: int
     channels: int
+    stored: bool
+    """Whether the pixels are there."""
     classes: tuple[str, ...]
-    labels: list[int]
-    names: list[str]
+    """Those with at least one picture, whether or not they are learnt."""
     skipped: list[Skip]
+    left_out: list[int]
+    """Their numbers in the source."""
+    grey: bool
+    """Whether every picture is grey, however it was stored."""
+    looks: Looks
     pixels: str
-    """SHA-256 of images.u8."""
+    """SHA-256 of the digests of all pictures."""
+
+
+def digest(planes: bytes) -> str:
+    """Return the digest of one picture's pixels."""
+    return hashlib.blake2b(planes, digest_size=16).hexdigest()
 
 
 def read(folder: Path) -> Record | None:
     """Return what a whole pack holds; None where there is none, or it is damaged."""
     try:
         record = Record.model_validate_json((folder / RECORD).read_bytes())
-        size = (folder / PIXELS).stat().st_size
+        sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
+        pixels = (folder / PIXELS).stat().st_size if record.stored else 0
+        labels = read_labels(folder)
     except (OSError, ValueError):
         return None
-    return record if _agrees(record, size) else None
+    expected = record.count * record.channels * record.height * record.width * record.stored
+    known = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
+    whole = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
+    return record if known and whole and record.count > 0 else None
 
 
-def _agrees(record: Record, size: int) -> bool:
-    """Hold the numbers of a record against each other, and against the size of images.u8."""
-    lengths = {record.count, len(record.labels), len(record.names)}
-    known = range(max(1, len(record.classes)))
-    expected = record.count * record.channels * record.height * record.width
-    return size == expected and len(lengths) == 1 and set(record.labels) <= set(known)
+def read_labels(folder: Path) -> ndarray:
+    """Return the class of each picture, int64 [N]."""
+    return np.fromfile(folder / LABELS, dtype="<i4").astype(np.int64)
 
 
-def build(folder: Path, size: int, fill: Callable[[Path], Record]) -> Record:
-    """Make a pack under a name of its own, then give it its place.
+def read_names(folder: Path) -> list[str]:
+    """Return the name of each picture."""
+    return [json.loads(line) for line in (folder / NAMES).read_text().splitlines()]
 
-    Where another process has put a whole pack of as many pictures there meanwhile, that is used.
 
-    Args:
-        folder: The place; a pack there that is damaged, or has fewer pictures, is replaced.
-        size: Bytes that the pixels will take.
-        fill: Writes images.u8 into the folder it is given, and returns the record of it.
+@dataclass(frozen=True)
+class Prepared:
+    """A picture brought to its size, and what it was like before."""
 
-    Raises:
-        DatasetError: The cache cannot be written, or has no room.
+    planes: bytes  # uint8 [C, H, W]; empty once written
+    digest: str
+    width: int
+    height: int
+    grey: bool
+    animated: bool
+
+
+Outcome = Prepared | str
+"""A picture, or the reason why there is none."""
+
+
+class Partial:
+    """A pack in the making, which survives the death of the process that makes it.
+
+    Only one process may have it open: hold the lock of the pack.
     """
-    packs = folder.parent
-    temporary = _unused(packs)
-    try:
-        packs.mkdir(parents=True, exist_ok=True)
-        _sweep(packs)
-        _check_room(packs, size)
-        temporary.mkdir()
-        record = fill(temporary)
-        durable.write_file(temporary / RECORD, record.model_dump_json().encode())
-        return _publish(temporary, folder, record)
-    except OSError as error:
-        raise cache_error(error, packs) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    def __init__(self, folder: Path, picture_bytes: int) -> None:
+        self.folder = folder
+        self.picture_bytes = picture_bytes
+        self.outcomes: list[Outcome] = []
+        self._pixels: IO[bytes] | None = None
+        self._journal = durable.LineFile(folder / JOURNAL)
+
+    def open(self) -> None:
+        """Take up what an earlier process left, as far as its pixels are what was noted of them.
+
+        Raises:
+            OSError: The cache cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pixels = self.folder / PIXELS
+        pixels.touch()
+        kept: list[str] = []
+        with pixels.open("r+b") as handle:
+            for line, outcomes in self._noted():
+                if not self._verified(handle, outcomes):
+                    break
+                kept.append(line)
+                self.outcomes += outcomes
+            handle.truncate(self.picture_bytes * self._pictures())
+        self._journal.rewrite(kept)
+        self._pixels = pixels.open("ab")
+
+    def _noted(self) -> Iterator[tuple[str, list[Outcome]]]:
+        for line in self._journal.lines():
+            try:
+                yield line, [_from_json(entry) for entry in json.loads(line)]
+            except (ValueError, TypeError):
+                return
+
+    def _verified(self, handle: IO[bytes], outcomes: list[Outcome]) -> bool:
+        """Hold pixels on the disk against their digests; a power cut may have lost them."""
+        if not self.picture_bytes:
+            return True
+        found = (digest(handle.read(self.picture_bytes)) for _ in self._those(outcomes))
+        return all(a == b.digest for a, b in zip(found, self._those(outcomes), strict=True))
+
+    @staticmethod
+    def _those(outcomes: list[Outcome]) -> list[Prepared]:
+        return [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
+
+    def _pictures(self) -> int:
+        return len(self._those(self.outcomes))
+
+    def append(self, outcomes: list[Outcome]) -> None:
+        """Write down some pictures: first their pixels, then that they are there."""
+        assert self._pixels is not None, "it is open"
+        those = self._those(outcomes)
+        if self.picture_bytes:
+            self._pixels.write(b"".join(picture.planes for picture in those))
+            self._pixels.flush()
+        self._journal.append(json.dumps([_to_json(outcome) for outcome in outcomes]))
+        self.outcomes += [_without_planes(outcome) for outcome in outcomes]
+
+    def publish(self, folder: Path, record: Record, labels: list[int], names: list[str]) -> None:
+        """Give the pack its name; a damaged one there is replaced.
+
+        Raises:
+            OSError: The cache cannot be written.
+        """
+        assert self._pixels is not None, "it is open"
+        durable.fsync_file(self._pixels)
+        self._pixels.close()
+        if not record.stored:
+            (self.folder / PIXELS).unlink()
+        durable.write_file(self.folder / LABELS, np.array(labels, dtype="<i4").tobytes())
+        text = "".join(f"{json.dumps(name)}\n" for name in names)
+        durable.write_file(self.folder / NAMES, text.encode())
+        durable.write_file(self.folder / RECORD, record.model_dump_json().encode())
+        (self.folder / JOURNAL).unlink()
+        if folder.exists():
+            shutil.rmtree(folder)
+        durable.publish_folder(self.folder, folder)
+
+    def close(self) -> None:
+        """Stop; what was written stays for the next who opens it."""
+        if self._pixels is not None:
+            self._pixels.close()
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _publish(temporary: Path, folder: Path, record: Record) -> Record:
-    try:
-        durable.publish_folder(temporary, folder)
-    except FileExistsError:
-        winner = read(folder)
-        if winner and winner.count >= record.count:
-            return winner
-        _discard(folder)
-        durable.publish_folder(temporary, folder)
-    return record
-
-
-def _unused(packs: Path) -> Path:
-    """Return a name that no other process or thread uses, and that is never taken for a pack."""
-    return packs / f"{durable.PARTIAL}{os.getpid()}-{uuid.uuid4().hex}"
-
-
-def _sweep(packs: Path) -> None:
+def sweep(packs: Path) -> None:
     """Remove what was cut off long ago; a pack in the making is written to all the time."""
     for leftover in packs.glob(f"{durable.PARTIAL}*"):
-        if time.time() - _touched(leftover) > DAY_SECONDS:
+        if time.time() - _touched(leftover) > KEPT_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -116,20 +227,23 @@ def _touched(leftover: Path) -> float:
         return time.time()
 
 
-def _discard(folder: Path) -> None:
-    """Take a pack away in one step, then remove it."""
-    aside = _unused(folder.parent)
-    try:
-        folder.rename(aside)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(aside, ignore_errors=True)
+def _without_planes(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, str):
+        return outcome
+    return Prepared(
+        b"", outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated
+    )
 
 
-def _check_room(packs: Path, needed: int) -> None:
-    free = shutil.disk_usage(packs).free
-    if free < needed:
-        raise DatasetError(
-            f"Packing needs {needed / 1e9:.2f} GB in {packs}, where {free / 1e9:.2f} GB are free.",
-            HINT,
-        )
+def _to_json(outcome: Outcome) -> object:
+    if isinstance(outcome, str):
+        return outcome
+    return [outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated]
+
+
+def _from_json(entry: object) -> Outcome:
+    if isinstance(entry, str):
+        return entry
+    if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, int, bool, bool]:
+        raise ValueError("no line of a journal")
+    return Prepared(b"", *entry)

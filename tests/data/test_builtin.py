@@ -36,7 +36,7 @@ def test_fashion_mnist(cache_dir: Path) -> None:
     assert len(source.classes) == 10
     assert list(source.labels) == [i % 10 for i in range(30)]
     assert all(type(label) is int for label in source.labels)
-    assert (np.asarray(source.image(7)) == pixels[7]).all()
+    assert (np.asarray(source.picture(7).open().image) == pixels[7]).all()
     assert source.item_name(7) == "fashion-mnist/00007"
     assert source.stored_bytes() == 30 * 28 * 28
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.index import SUFFIXES, FolderIndex, index_folder, plain
+from iddm_cli.data.index import Index, index_folder
+from iddm_cli.data.listing import HIDDEN, SUFFIXES, plain
 from iddm_cli.errors import DatasetError
 
 
@@ -19,7 +20,7 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def pairs(found: FolderIndex) -> dict[str, str]:
+def pairs(found: Index) -> dict[str, str]:
     """Class of each picture."""
     classes = [found.classes[label] for label in found.labels]
     return dict(zip(found.paths, classes, strict=True))
@@ -28,7 +29,6 @@ def pairs(found: FolderIndex) -> dict[str, str]:
 def test_one_folder_for_each_class(tmp_path: Path) -> None:
     found = index_folder(touch(tmp_path, "dog/2.png", "cat/1.JPG", "dog/1.webp", "cat/b/c/0.gif"))
     assert found.layout == "classes"
-    assert found.root == tmp_path
     assert found.classes == ("cat", "dog")
     assert found.paths == ("cat/1.JPG", "cat/b/c/0.gif", "dog/1.webp", "dog/2.png")
     assert found.labels == (0, 0, 1, 1)
@@ -78,12 +78,27 @@ def test_order_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert all(path.split("/")[0] == name for path, name in pairs(found).items())
 
 
-def test_litter_is_ignored_in_silence(tmp_path: Path) -> None:
-    touch(tmp_path, "cat/1.png", "cat/Thumbs.db", "cat/.DS_Store", "cat/._1.png", "cat/desktop.ini")
+def test_litter_is_left_out_and_a_hidden_folder_told_once(tmp_path: Path) -> None:
+    litter = ["cat/Thumbs.db", "cat/.DS_Store", "cat/._1.png", "cat/desktop.ini", ".a.png"]
+    touch(tmp_path, "cat/1.png", *litter)
     touch(tmp_path, "__MACOSX/cat/1.png", ".ipynb_checkpoints/1.png", "cat/.hidden/2.png")
     found = index_folder(tmp_path)
     assert found.paths == ("cat/1.png",)
-    assert found.skipped == []
+    told = {*litter, "__MACOSX", ".ipynb_checkpoints", "cat/.hidden"}
+    assert found.skipped == [(name, HIDDEN) for name in sorted(told)]
+
+
+def test_two_dots_at_the_front_are_a_name_like_any_other(tmp_path: Path) -> None:
+    assert index_folder(touch(tmp_path, "..x/..1.png", "--help/1.png")).classes == ("--help", "..x")
+
+
+def test_files_without_a_suffix_are_told_by_their_first_bytes(tmp_path: Path) -> None:
+    touch(tmp_path, "empty", "LICENSE")
+    (tmp_path / "scan").write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    (tmp_path / "text").write_text("P is for picture")
+    found = index_folder(tmp_path)
+    assert found.paths == ("scan",)
+    assert {reason for _, reason in found.skipped} == {"not a picture, by its first bytes"}
 
 
 def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
@@ -96,7 +111,7 @@ def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
         ("README.md", "not a picture, by its suffix"),
         ("beside.png", "lies beside the class folders"),
         ("cat/broken.png", "a link to nothing"),
-        ("cat/noend", "not a picture, by its suffix"),
+        ("cat/noend", "not a picture, by its first bytes"),
         ("cat/notes.txt", "not a picture, by its suffix"),
         ("dog", "no picture in this folder"),
     ]
@@ -174,7 +189,7 @@ def test_missing_file_and_empty(tmp_path: Path) -> None:
     touch(tmp_path, "cats.zip", "only/notes.txt")
     for name, message in [
         ("nowhere", "does not exist"),
-        ("cats.zip", "is a file, but a dataset is a folder"),
+        ("cats.zip", "is neither a folder of pictures nor an archive"),
         ("only", r"There is no picture in .*\(passed over: 1\)"),
     ]:
         with pytest.raises(DatasetError, match=message) as caught:
@@ -184,22 +199,36 @@ def test_missing_file_and_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("names", "learnt", "classes"),
     [
-        ("train/1.png", "val/1.png"),
-        ("Train/1.png", "valid/1.png", "TEST/1.png"),
-        ("train/cat/1.png", "train/dog/1.png", "test/cat/1.png"),
-        ("train/cat/1.png", "train/dog/1.png"),
-        ("images/train/1.png", "images/val/1.png"),
+        (["train/1.png", "val/1.png"], ["train/1.png"], ()),
+        (["Train/1.png", "valid/1.png", "TEST/1.png", "0.png"], ["Train/1.png"], ()),
+        (
+            ["train/cat/1.png", "train/dog/1.png", "test/cat/1.png"],
+            ["train/cat/1.png", "train/dog/1.png"],
+            ("cat", "dog"),
+        ),
+        (["train/cat/1.png", "train/0.png"], ["train/cat/1.png"], ("cat",)),
+        (["images/train/1.png", "images/val/1.png"], ["images/train/1.png"], ()),
+        (["train/images/1.png", "val/images/1.png"], ["train/images/1.png"], ()),
     ],
 )
-def test_the_parts_of_a_split_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(DatasetError, match="parts of a split") as caught:
-        index_folder(touch(tmp_path, *names))
-    named = Path(caught.value.hint.removeprefix("Name the training part: "))
-    assert named.name.lower() == "train"
-    assert named.is_dir()
+def test_of_a_split_the_training_part_is_learnt(
+    tmp_path: Path, names: list[str], learnt: list[str], classes: tuple[str, ...]
+) -> None:
+    found = index_folder(touch(tmp_path, *names))
+    assert list(found.paths) == learnt
+    assert found.classes == classes
+    assert sorted([*learnt, *(name for name, _ in found.skipped)]) == sorted(names)
+    assert found.notes[0].startswith("a split: only ")
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
-    assert index_folder(touch(tmp_path, "train/1.png", "bus/1.png")).classes == ("bus", "train")
+    found = index_folder(touch(tmp_path, "train/1.png", "bus/1.png"))
+    assert (found.classes, found.notes) == (("bus", "train"), [])
+
+
+def test_an_empty_class_inside_a_split_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.png", "val/cat/1.png")
+    (tmp_path / "train" / "dog").mkdir()
+    assert ("train/dog", "no picture in this folder") in index_folder(tmp_path).skipped

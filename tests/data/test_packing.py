@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,18 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data.images import fit, open_image
-from iddm_cli.data.index import index_folder
 from iddm_cli.data.packing import Pack, pack
-from iddm_cli.data.sources import FolderSource, Source, open_source
+from iddm_cli.data.packstore import digest
+from iddm_cli.data.sources import FolderSource, open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings
 
 FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
-SETTINGS = DataSettings(image_size=[8, 12], workers=2)
+SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
 
 
 def folder_source(pets: Path) -> FolderSource:
-    return FolderSource(index_folder(pets))
+    return FolderSource(pets)
 
 
 def changed(**values: object) -> DataSettings:
@@ -36,25 +35,11 @@ def pixels(made: Pack) -> np.ndarray:
 
 
 def packs(cache_dir: Path) -> list[str]:
-    return sorted(path.name for path in (cache_dir / "packs").iterdir())
+    return sorted(path.name for path in (cache_dir / "packs").iterdir() if path.is_dir())
 
 
-class Counting:
-    """A source that counts how many pictures were decoded."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.decoded = 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.source, name)
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def image(self, i: int) -> Image.Image:
-        self.decoded += 1
-        return self.source.image(i)
+def no_decoding(what: str, done: int, total: int) -> None:
+    assert what == "checking files"
 
 
 # --- what is packed --------------------------------------------------------------------------
@@ -74,7 +59,7 @@ def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, ob
     made = pack(source, settings)
     assert (made.count, made.height, made.width) == (80, *settings.size)
     assert made.names == [source.item_name(i) for i in range(80)]
-    assert made.labels == [0] * 40 + [1] * 40
+    assert made.labels.tolist() == [0] * 40 + [1] * 40
     assert made.classes == ("cat", "dog")
     assert made.skipped == []
     look = {key: getattr(settings, key) for key in ("size", "channels", "aspect", "background")}
@@ -86,7 +71,8 @@ def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
     made = pack(folder_source(pets), SETTINGS)
     digests = {made.digest}
     record = json.loads((made.folder / "pack.json").read_text())
-    assert record["pixels"] == hashlib.sha256(made.images_path.read_bytes()).hexdigest()
+    each = "".join(digest(planes.tobytes()) for planes in pixels(made))
+    assert record["pixels"] == hashlib.sha256(each.encode()).hexdigest()
     digests.add(pack(folder_source(pets), changed(conditional=False)).digest)
     digests.add(pack(folder_source(pets), changed(background="black")).digest)
     (pets / "dog" / "40.png").rename(pets / "cat" / "40.png")
@@ -101,25 +87,14 @@ def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
 
 
 def test_progress_rises_to_the_end(pets: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    pack(folder_source(pets), SETTINGS, progress=lambda done, total: calls.append((done, total)))
+    calls: list[tuple[str, int, int]] = []
+    pack(folder_source(pets), SETTINGS, progress=lambda *call: calls.append(call))
     assert calls == sorted(calls)
-    assert calls[-1] == (80, 80)
-    assert {total for _, total in calls} == {80}
-
-
-def test_little_is_held_at_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that stalls must stop the decoders as well."""
-    source, most = Counting(folder_source(pets)), 0
-
-    def stall(done: int, _: int) -> None:
-        nonlocal most
-        time.sleep(0.01)
-        most = max(most, source.decoded - done)
-
-    monkeypatch.setattr("iddm_cli.data.packing.CHUNK_BYTES", 4 * 8 * 12 * 3)  # 4 pictures
-    pack(source, SETTINGS, progress=stall)
-    assert 0 < most <= 2 * 2 * 4
+    assert calls[-1] == ("reading pictures", 80, 80)
+    assert {(what, total) for what, _, total in calls} == {
+        ("checking files", 80),
+        ("reading pictures", 80),
+    }
 
 
 def test_the_dataset_is_not_touched(pets: Path) -> None:
@@ -138,10 +113,11 @@ def test_the_dataset_is_not_touched(pets: Path) -> None:
 
 def test_classes_are_dropped_or_demanded(pets: Path) -> None:
     made = pack(folder_source(pets), changed(conditional=False))
-    assert (made.classes, made.labels) == ((), [0] * 80)
+    assert (made.classes, made.labels.tolist()) == ((), [0] * 80)
     assert pack(folder_source(pets), changed(conditional=True)).classes == ("cat", "dog")
     flat = folder_source(pets / "cat")
-    assert (pack(flat, SETTINGS).classes, pack(flat, SETTINGS).labels) == ((), [0] * 40)
+    made = pack(flat, SETTINGS)
+    assert (made.classes, made.labels.tolist()) == ((), [0] * 40)
     with pytest.raises(DatasetError, match=r"no classes, but data\.conditional is true"):
         pack(flat, changed(conditional=True))
 
@@ -150,7 +126,7 @@ def test_demo() -> None:
     source = open_source("demo", size=(8, 8))
     made = pack(source, changed(image_size=8, channels=1))
     assert made.count == 3000
-    assert (pixels(made)[777, 0] == np.asarray(source.image(777))).all()
+    assert (pixels(made)[777, 0] == np.asarray(source.picture(777).open().image)).all()
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the data beside the repository")
@@ -169,12 +145,11 @@ def test_fashion_mnist() -> None:
 def test_a_pack_is_used_again(pets: Path, cache_dir: Path) -> None:
     first = pack(folder_source(pets), SETTINGS)
     before = first.images_path.stat().st_mtime_ns
-    source = Counting(folder_source(pets))
-    assert pack(source, SETTINGS) == first
-    assert source.decoded == 0
+    again = pack(folder_source(pets), SETTINGS, progress=no_decoding)
+    assert (again.record, again.digest) == (first.record, first.digest)
     assert first.images_path.stat().st_mtime_ns == before
     others = changed(workers=1, horizontal_flip=True, conditional=False)
-    assert pack(source, others).folder == first.folder
+    assert pack(folder_source(pets), others).folder == first.folder
     assert len(packs(cache_dir)) == 1
 
 
@@ -195,7 +170,7 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     os.truncate(pets / "dog" / "79.png", 60)
     made = pack(folder_source(pets), SETTINGS)
     assert made.count == len(made.names) == 78
-    assert made.labels == [0] * 39 + [1] * 39
+    assert made.labels.tolist() == [0] * 39 + [1] * 39
     assert [name for name, _ in made.skipped] == ["cat/03.png", "dog/79.png"]
     assert made.skipped[0][1].startswith("not a picture")
     assert "cat/03.png" not in made.names
@@ -203,7 +178,7 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
         open_image(pets / "cat/04.png"), size=(8, 12), channels=3, aspect="crop", background="white"
     )
     assert (pixels(made)[3].transpose(1, 2, 0) == whole).all()
-    assert pack(folder_source(pets), SETTINGS) == made
+    assert pack(folder_source(pets), SETTINGS, progress=no_decoding).record == made.record
 
 
 def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
@@ -218,18 +193,13 @@ def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
         pack(folder_source(pets), changed(on_error="fail"))
 
 
-def test_a_picture_that_opens_later_is_taken_in(
-    pets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Permissions change no file's size or time, so the key stays the same."""
-    whole, is_open = FolderSource.image, False
-
-    def image(self: FolderSource, i: int) -> Image.Image:
-        return whole(self, i) if i != 3 or is_open else open_image(pets / "missing")
-
-    monkeypatch.setattr(FolderSource, "image", image)
+def test_a_picture_that_opens_later_is_taken_in(pets: Path) -> None:
+    away = pets.parent / "away.png"
+    (pets / "cat" / "03.png").rename(away)
+    (pets / "cat" / "03.png").symlink_to("nowhere.png")
     assert pack(folder_source(pets), SETTINGS).count == 79
-    is_open = True
+    (pets / "cat" / "03.png").unlink()
+    away.rename(pets / "cat" / "03.png")
     assert pack(folder_source(pets), SETTINGS).count == 80
 
 
@@ -239,3 +209,111 @@ def test_no_readable_picture(pets: Path, cache_dir: Path) -> None:
     with pytest.raises(DatasetError, match="None of the 80 pictures of pets can be decoded"):
         pack(folder_source(pets), SETTINGS)
     assert packs(cache_dir) == []
+
+
+# --- found by content ------------------------------------------------------------------------
+
+
+def test_a_folder_that_was_moved_copied_or_touched_finds_its_pack(pets: Path) -> None:
+    first = pack(folder_source(pets), SETTINGS)
+    moved = pets.rename(pets.parent / "moved")
+    assert pack(folder_source(moved), SETTINGS, progress=no_decoding).folder == first.folder
+    copied = Path(shutil.copytree(moved, pets.parent / "copied"))
+    os.utime(copied / "cat" / "05.png", (1, 1))
+    assert pack(folder_source(copied), SETTINGS, progress=no_decoding).folder == first.folder
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(pets: Path) -> None:
+    """As by a camera's clock, or a careful copy; the digest must not be taken from memory."""
+    path = pets / "cat" / "05.png"
+    Image.new("L", (3, 3), 9).save(path)
+    for file in pets.rglob("*.png"):
+        os.utime(file, (1, 1))
+    first, size = pack(folder_source(pets), SETTINGS), path.stat().st_size
+    Image.new("L", (3, 3), 8).save(path)
+    assert path.stat().st_size == size
+    os.utime(path, (1, 1))
+    again = pack(folder_source(pets), SETTINGS)
+    assert again.digest != first.digest
+    assert (pixels(again)[5] == 8).all()
+
+
+# --- grey or colour --------------------------------------------------------------------------
+
+
+def drawn(folder: Path, colours: list[tuple[int, int, int]]) -> FolderSource:
+    folder.mkdir()
+    for i, colour in enumerate(colours):
+        Image.new("RGB", (8, 8), colour).save(folder / f"{i:03d}.png")
+    return FolderSource(folder)
+
+
+@pytest.mark.parametrize(
+    ("odd", "channels"), [((70, 70, 70), 1), ((70, 73, 74), 1), ((70, 70, 75), 3)]
+)
+def test_auto_finds_grey_stored_as_colour(
+    tmp_path: Path, odd: tuple[int, int, int], channels: int
+) -> None:
+    source = drawn(tmp_path / "set", [(i, i, i) for i in range(90)] + [odd])
+    auto = pack(source, changed(channels="auto"))
+    assert auto.channels == channels
+    same = pack(source, changed(channels=channels), progress=no_decoding)
+    assert (same.folder, same.digest) == (auto.folder, auto.digest)
+    again = pack(source, changed(channels="auto"), progress=no_decoding)
+    assert again.folder == auto.folder
+    values = pixels(auto)[:90].reshape(90, -1)
+    assert (values == np.arange(90)[:, None]).all(), "grey stays what it was"
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_auto_is_not_misled_by_a_pack_that_was_asked_for(tmp_path: Path, first: int) -> None:
+    colour = drawn(tmp_path / "colour", [(9, 9, 9), (200, 0, 0)])
+    grey = drawn(tmp_path / "grey", [(9, 9, 9), (8, 8, 8)])
+    for source, channels in ((colour, 3), (grey, 1)):
+        pack(source, changed(channels=first))
+        assert pack(source, changed(channels="auto")).channels == channels
+
+
+def test_a_set_is_stored_larger_where_crops_are_smaller(pets: Path) -> None:
+    made = pack(folder_source(pets), changed(image_size=32, random_crop=0.7))
+    assert (made.height, made.width) == (46, 46)
+
+
+# --- without pixels --------------------------------------------------------------------------
+
+
+def test_off_checks_all_pictures_and_stores_none(pets: Path, cache_dir: Path) -> None:
+    (pets / "cat" / "03.png").write_text("broken")
+    off = pack(folder_source(pets), changed(cache="off"))
+    assert not off.images_path.exists()
+    disk = pack(folder_source(pets), SETTINGS)
+    assert (off.digest, off.names) == (disk.digest, disk.names)
+    assert off.skipped == disk.skipped
+    assert len(packs(cache_dir)) == 2
+    shutil.rmtree(off.folder)
+    assert pack(folder_source(pets), changed(cache="off"), progress=no_decoding).record.stored
+
+
+def test_auto_stores_nothing_where_the_disk_has_no_room(
+    pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache_dir.mkdir()
+    usage = shutil.disk_usage(cache_dir)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert not pack(folder_source(pets), SETTINGS).record.stored
+    with pytest.raises(DatasetError, match=r"needs 0\.00 GB .* 0\.00 GB are free") as caught:
+        pack(folder_source(pets), changed(cache="disk"))
+    assert "data.cache" in caught.value.hint
+
+
+# --- what the originals were like ------------------------------------------------------------
+
+
+def test_looks(tmp_path: Path) -> None:
+    sizes = [(10, 10), (20, 10), (10, 40), (6, 30), (100, 50)]
+    for i, size in enumerate(sizes):
+        Image.new("L", size).save(tmp_path / f"{i}.png")
+    looks = pack(FolderSource(tmp_path), changed(image_size=[10, 10])).record.looks
+    assert (looks.width, looks.height) == ((6, 10, 100), (10, 30, 50))
+    assert looks.shown == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 5 + 1 / 2) / 5)
+    assert (looks.enlarged, looks.animated) == (1, 0)

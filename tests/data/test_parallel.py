@@ -1,0 +1,103 @@
+"""Parallel work: in order, bounded, and never held up or brought down by one bad item."""
+
+import os
+import re
+import resource
+import signal
+import sys
+import time
+
+import pytest
+
+from iddm_cli.data.parallel import MOST_ADDRESS_SPACE, Lost, Workers
+
+SECONDS = 1.5
+
+
+def work(item: int | str) -> object:
+    """Do as the item says."""
+    match item:
+        case "hang":
+            time.sleep(60)
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "fail":
+            raise ValueError("a defect")
+        case "process":
+            return os.getpid()
+        case "eat":
+            try:
+                return len(bytearray(2 * MOST_ADDRESS_SPACE))
+            except MemoryError:
+                return "no more memory"
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+    return item
+
+
+def test_results_come_in_order() -> None:
+    with Workers(2, seconds=SECONDS) as workers:
+        lists = list(workers.in_order(work, range(23), chunk=5))
+        assert [len(some) for some in lists] == [5, 5, 5, 5, 3]
+        assert [item for some in lists for item in some] == list(range(23))
+        assert list(workers.in_order(work, [], chunk=5)) == []
+
+
+def test_items_are_taken_a_little_ahead_only() -> None:
+    taken = []
+
+    def items() -> object:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    with Workers(2, seconds=SECONDS) as workers:
+        results = workers.in_order(work, items(), chunk=5)
+        for done in range(1, 6):
+            next(results)
+            assert len(taken) <= 5 * (done + 2 * 2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [("hang", r"takes longer than 1\.5 seconds"), ("die", "crashes the decoder")],
+)
+def test_a_bad_item_is_lost_alone(bad: str, reason: str) -> None:
+    items = [0, 1, bad, 3, 4, 5, 6]
+    with Workers(2, seconds=SECONDS) as workers:
+        results = [r for some in workers.in_order(work, items, chunk=4) for r in some]
+    assert isinstance(results[2], Lost)
+    assert re.search(reason, results[2].reason)
+    assert [result for i, result in enumerate(results) if i != 2] == [0, 1, 3, 4, 5, 6]
+
+
+def test_many_bad_items_in_one_list() -> None:
+    with Workers(2, seconds=SECONDS) as workers:
+        results = workers.begin(work, ["die", 1, "die", "hang", 4]).results()
+    assert [isinstance(result, Lost) for result in results] == [True, False, True, True, False]
+
+
+def test_a_defect_is_not_hidden() -> None:
+    with Workers(1, seconds=SECONDS) as workers, pytest.raises(ValueError, match="a defect"):
+        workers.begin(work, ["fail"]).results()
+
+
+def test_work_is_done_elsewhere_and_ctrl_c_is_the_parents() -> None:
+    with Workers(1, seconds=SECONDS) as workers:
+        (process,) = workers.begin(work, ["process"]).results()
+        assert process != os.getpid()
+        assert workers.begin(work, ["interrupt"]).results() == ["interrupt"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is set on Linux only")
+def test_memory_is_bounded() -> None:
+    with Workers(1, seconds=SECONDS) as workers:
+        assert workers.begin(work, ["eat"]).results() == ["no more memory"]
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != MOST_ADDRESS_SPACE, "only over there"
+
+
+def test_closing_ends_what_goes_on() -> None:
+    began = time.monotonic()
+    with Workers(2, seconds=60) as workers:
+        workers.begin(work, ["hang"])
+    assert time.monotonic() - began < 20

@@ -1,0 +1,24 @@
+"""A zoo: a dataset folder drawn to be hostile, which knows what should become of each file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.data.zoo import bombs, colours, damage, names, places, shapes
+from tests.data.zoo.keeper import Zoo
+
+FAMILIES: tuple[Callable[[Zoo], None], ...] = (
+    *colours.FAMILIES,
+    *shapes.FAMILIES,
+    *damage.FAMILIES,
+    *bombs.FAMILIES,
+    *places.FAMILIES,
+    *names.FAMILIES,
+)
+
+
+def draw(base: Path) -> Zoo:
+    """Draw the dataset below this folder, and beside it the folder that its links lead to."""
+    zoo = Zoo(root=base / "around" / "zoo", outside=base / "outside")
+    for family in FAMILIES:
+        family(zoo)
+    return zoo
