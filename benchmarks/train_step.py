@@ -30,6 +30,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
 
     from iddm_cli import build
     from iddm_cli.data.batches import Batches
+    from iddm_cli.data.stores import MemoryStore
     from iddm_cli.engine import device, randomness
     from iddm_cli.engine.checkpoint import CheckpointFolder
     from iddm_cli.engine.trainer import Trainer
@@ -38,11 +39,13 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     device.prepare(0)
     model = {"base_channels": 64, "channel_multipliers": [1, 2, 3], "attention_levels": [1, 2]}
     training = {"batch_size": BATCH, "steps": 10**6, "epochs": None}
-    profile = Profile.model_validate({"model": model, "training": training})
+    profile = Profile.model_validate(
+        {"data": {"channels": 3}, "model": model, "training": training}
+    )
     denoiser = build.make_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
     batches = Batches(
-        pixels,
+        MemoryStore(pixels),
         torch.zeros(256, dtype=torch.int64),
         batch_size=BATCH,
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=256),

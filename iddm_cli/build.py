@@ -8,8 +8,11 @@ import torch
 from PIL import Image
 
 from iddm_cli import pictures
-from iddm_cli.data.batches import Batches, open_pixels
+from iddm_cli.data.augment import Augmentation
+from iddm_cli.data.batches import Batches
 from iddm_cli.data.packing import Pack
+from iddm_cli.data.sources import open_source
+from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
@@ -18,12 +21,16 @@ from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, restore
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.engine.trainer import Trainer, total_steps
+from iddm_cli.errors import DatasetError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
-from iddm_cli.settings import DataSettings, Profile, RuntimeSettings
+from iddm_cli.settings import CacheName, DataSettings, Profile, RuntimeSettings
 
 SAMPLE_SEED = 0
 """Sample grids start from the same noise in every run, so that runs compare as well as steps."""
+
+MOST_CLASSES_IN_GRID = 64
+"""With more classes a sample grid shows some of them, always the same."""
 
 DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""
@@ -53,7 +60,7 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     model = profile.model
     randomness.seed_library(profile.training.seed, "weights", step=0)
     backbone = NETWORKS[model.network](
-        channels=profile.data.channels,
+        channels=picture_shape(profile.data)[0],
         num_classes=num_classes,
         **model.model_dump(exclude={"network"}),
     )
@@ -69,30 +76,72 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
 
 def picture_shape(data: DataSettings) -> tuple[int, int, int]:
     """Return channels, height and width of a picture."""
+    assert data.channels != "auto", "the pack has decided, see learnt_from"
     return data.channels, *data.size
 
 
+def learnt_from(profile: Profile, pack: Pack) -> Profile:
+    """Write down in a profile what was found out about its pictures: whether they are grey."""
+    data = profile.data.model_copy(update={"channels": pack.channels})
+    return profile.model_copy(update={"data": data})
+
+
+def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheName:
+    """Say where the pictures wait while training: device, memory, disk or off.
+
+    Raises:
+        DatasetError: They are wanted in a memory that has no room for them.
+    """
+    if not pack.record.stored or data.cache == "off":
+        return "off"
+    if data.cache in ("memory", "device"):
+        free = devices.free_memory(device if data.cache == "device" else torch.device("cpu"))
+        if pack.pixels_bytes > free:
+            raise DatasetError(
+                f"The pictures take {pack.pixels_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB of "
+                f"memory are free for data.cache: {data.cache}.",
+                "Set data.cache to disk, which is as fast where the system has room to spare.",
+            )
+        return data.cache
+    on_gpu = device.type == "cuda"
+    fits = on_gpu and pack.pixels_bytes < DEVICE_DATA_SHARE * devices.free_memory(device)
+    return "device" if fits else "disk"
+
+
+def make_store(profile: Profile, pack: Pack, device: torch.device) -> Store:
+    """Open the pictures of a pack where its profile wants them.
+
+    Raises:
+        DatasetError: They are wanted in a memory that has no room for them.
+    """
+    data = profile.data
+    cache = choose_cache(data, pack, device)
+    if cache == "off":
+        source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+        kept = sorted(set(range(len(source))) - set(pack.record.left_out))
+        return StreamStore(source, kept, pack.look, workers=data.workers, seconds=data.timeout)
+    store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
+    if cache == "disk":
+        return store
+    return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
+
+
 def make_batches(profile: Profile, pack: Pack, device: torch.device) -> Batches:
-    """Open a pack for training; small ones are moved onto a GPU whole."""
-    shape = (pack.count, pack.channels, pack.height, pack.width)
-    pixels = open_pixels(pack.images_path, shape)
-    labels = torch.tensor(pack.labels)
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if pixels.nbytes < DEVICE_DATA_SHARE * free:
-            pixels, labels = pixels.to(device), labels.to(device)
-    seed = profile.training.seed
+    """Open a pack for training."""
+    seed, data = profile.training.seed, profile.data
+    changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
     return Batches(
-        pixels,
-        labels,
+        make_store(profile, pack, device),
+        torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,
         order=lambda epoch: randomness.permutation(seed, "order", step=epoch, count=pack.count),
-        mirrored=partial(_mirrored, seed) if profile.data.horizontal_flip else None,
+        augment=Augmentation(data, partial(_uniform, seed)) if changes else None,
+        device=device,
     )
 
 
-def _mirrored(seed: int, step: int, slots: torch.Tensor) -> torch.Tensor:
-    return randomness.uniform(seed, "flip", items=slots, step=step) < 0.5
+def _uniform(seed: int, purpose: str, step: int, slots: torch.Tensor) -> torch.Tensor:
+    return randomness.uniform(seed, purpose, items=slots, step=step)
 
 
 def make_trainer(profile: Profile, pack: Pack, run: Run, place: Place) -> Trainer:
@@ -123,15 +172,20 @@ def _draw_samples(
         shape=picture_shape(profile.data),
     )
     count = profile.training.sample_count
-    labels = range(max(1, len(classes)))
+    labels = evenly(max(1, len(classes)), MOST_CLASSES_IN_GRID)
     orders = [Order(label, index) for label in labels for index in range(count)]
     drawn = generator.pictures(orders, seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size)
     images = [to_image(picture.pixels) for picture in drawn]
-    names = classes or ("",)
+    names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples / f"step-{step:08d}.png"
     pictures.save_png(pictures.grid(rows), path)
     return path
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Choose up to `most` of the numbers 0 to count - 1, spread evenly."""
+    return [i * count // min(count, most) for i in range(min(count, most))]
 
 
 def to_image(pixels: torch.Tensor) -> Image.Image:
@@ -169,18 +223,17 @@ def make_generator(
     )
 
 
-def estimate(
-    profile: Profile, num_classes: int, pictures_bytes: int, place: Place
-) -> MemoryEstimate:
-    """Estimate the memory that training this profile takes."""
+def estimate(profile: Profile, pack: Pack, place: Place) -> MemoryEstimate:
+    """Estimate the memory that training this profile takes on its device."""
     training = profile.training
-    on_device = pictures_bytes if place.device.type == "cuda" else 0
+    cache = choose_cache(profile.data, pack, place.device)
+    on_device = cache == "device" or (cache == "memory" and place.device.type == "cpu")
     return estimate_memory(
-        make_denoiser(profile, num_classes),
+        make_denoiser(profile, len(pack.classes)),
         shape=picture_shape(profile.data),
         micro_batch=training.micro_batch or training.batch_size,
         precision=place.precision,
-        data=on_device,
+        data=pack.pixels_bytes if on_device else 0,
         on_cpu=place.device.type == "cpu",
     )
 

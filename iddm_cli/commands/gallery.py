@@ -129,13 +129,13 @@ def fill(
     orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
     shown: dict[int, list[Picture]] = {label: [] for label in plan.labels}
-    with counting("drawing pictures") as progress:
+    with counting() as progress:
         drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
             if picture.order.index < plan.shown_each:
                 shown[picture.order.label].append(picture)
-            progress(done, len(orders))
+            progress("drawing pictures", done, len(orders))
     grid = draw_grid(plan, shown) if plan.grid else None
     document = write_manifest(plan, recipe, [plan.file(o.label, o.index) for o in orders])
     if as_json:

@@ -21,6 +21,8 @@ EXAMPLES = """\
 """
 
 CHANGEABLE = ("training", "sampling", "runtime")
+HARMLESS = ("data.path", "data.cache", "data.workers", "data.timeout")
+"""Where pictures are and how they are read; which they are is checked by their digest."""
 
 
 def resume(
@@ -49,7 +51,7 @@ def resume(
     refuse_other_model(overrides)
     with opened.locked():
         profile = load_profile(str(opened.profile), overrides)
-        packed = training.prepare_data(profile)
+        profile, packed = training.prepare_data(profile)
         refuse_other_data(opened, packed)
         go_on(opened, profile, packed, as_json=json)
 
@@ -61,7 +63,7 @@ def refuse_other_model(overrides: list["Override"]) -> None:
         UsageError: An override is about the data, the model or the diffusion.
     """
     for override in overrides:
-        if override.key.split(".")[0] not in CHANGEABLE:
+        if override.key.split(".")[0] not in CHANGEABLE and override.key not in HARMLESS:
             raise UsageError(
                 f"{override.origin}: {override.key} cannot change once a run has begun",
                 "Start a new run for it: iddm train --profile RUN/profile.yaml",

@@ -111,7 +111,7 @@ def train(
         check_name(name)
         if not overwrite and not dry_run:
             check_free(folder, name)
-    packed = training.prepare_data(resolved)
+    resolved, packed = training.prepare_data(resolved)
     if dry_run:
         show_plan(resolved, packed, as_json=json)
         return
@@ -161,7 +161,7 @@ def start(
     """Make the run and train it."""
     from iddm_cli import build
     from iddm_cli.commands import training
-    from iddm_cli.display import console
+    from iddm_cli.display import console, dataset, tables
     from iddm_cli.engine.device import describe
     from iddm_cli.profile_text import save_profile
     from iddm_cli.runs import Run, create_run, remove_run
@@ -176,10 +176,11 @@ def start(
         run.write("dataset.json", training.describe_dataset(packed, profile.data.path))
         run.note(state="starting", **training.describe_process(describe(place.device)))
         trainer = build.make_trainer(profile, packed, run, place)
-        classes = f"{len(packed.classes)} classes" if packed.classes else "no classes"
+        cache = build.choose_cache(profile.data, packed, place.device)
+        lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
+        console.err.print(tables.facts(lines))
         console.note(
-            f"run {run.name}: {packed.count} pictures, {classes}, {trainer.total} steps "
-            f"on {describe(place.device)}, {place.precision}"
+            f"run {run.name}: {trainer.total} steps on {describe(place.device)}, {place.precision}"
         )
         training.follow(trainer, run, as_json=as_json)
 
@@ -196,28 +197,33 @@ def with_absolute_data(profile: "Profile") -> "Profile":
 def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
     """Tell what a training would be like, without training."""
     from iddm_cli import build
-    from iddm_cli.display import console, tables
+    from iddm_cli.display import console, dataset, tables
     from iddm_cli.engine.device import describe
 
     place = build.choose_place(profile.runtime)
-    memory = build.estimate(profile, len(packed.classes), packed.images_path.stat().st_size, place)
+    memory = build.estimate(profile, packed, place)
     steps = build.plan_steps(profile, packed.count)
+    cache = build.choose_cache(profile.data, packed, place.device)
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": packed.count,
         "skipped": len(packed.skipped),
+        "passed_over": len(packed.passed_over),
         "classes": list(packed.classes),
-        "image_size": [packed.height, packed.width],
+        "image_size": list(profile.data.size),
         "channels": packed.channels,
         "parameters": memory.parameters,
         "steps": steps,
         "epochs": steps * profile.training.batch_size / packed.count,
         "device": describe(place.device),
         "precision": place.precision,
+        "cache": cache,
+        "cache_bytes": packed.pixels_bytes,
         "memory_bytes": memory.total,
         "checkpoint_bytes": memory.parameters * 4 * 4,
     }
     if as_json:
         console.document({**plan, "profile": profile.model_dump()})
     else:
-        console.out.print(tables.plan(plan))
+        lines = dataset.brief(packed, profile, steps=steps, cache=cache)
+        console.out.print(tables.plan(plan, lines))

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from iddm_cli.settings import Profile
 
 
-def prepare_data(profile: "Profile") -> "Pack":
-    """Find and pack the profile's dataset, with a progress bar, and say what was left out.
+def prepare_data(profile: "Profile") -> tuple["Profile", "Pack"]:
+    """Find and pack the profile's dataset, with a progress bar.
+
+    Returns:
+        The profile, with what was found out about its pictures, and the pack.
 
     Raises:
         DatasetError: It cannot be found, read or trained on.
@@ -34,19 +37,19 @@ def prepare_data(profile: "Profile") -> "Pack":
     from iddm_cli.data.packing import pack
     from iddm_cli.data.sources import open_source
 
-    source = open_source(profile.data.path, size=profile.data.size)
-    with counting("reading pictures") as progress:
-        packed = pack(source, profile.data, progress=progress)
-    if packed.skipped:
-        name, reason = packed.skipped[0]
-        more = f" and {len(packed.skipped) - 1} more" if len(packed.skipped) > 1 else ""
-        console.warn(f"left out {name} ({reason}){more}; see: iddm inspect-dataset")
-    return packed
+    data = profile.data
+    source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+    with counting() as progress:
+        packed = pack(source, data, progress=progress)
+
+    from iddm_cli import build  # torch: not before the data are known to be good
+
+    return build.learnt_from(profile, packed), packed
 
 
 def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:
     """Return dataset.json: what the run learns from."""
-    counts = [packed.labels.count(label) for label in range(len(packed.classes))]
+    counts = packed.class_counts()
     return {
         "path": path,
         "digest": packed.digest,
@@ -101,7 +104,8 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> None:
     run.note(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
     try:
-        stopped = _train(trainer, run)
+        with contextlib.closing(trainer.batches.store):
+            stopped = _train(trainer, run)
     except BaseException as error:
         # On a full disk this cannot be written down either; the error itself must come through.
         with contextlib.suppress(OSError):

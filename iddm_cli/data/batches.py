@@ -2,22 +2,17 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from iddm_cli.data.stores import Store
+
 Order = Callable[[int], Tensor]
 """`order(epoch)` returns that epoch's permutation of the picture indices, [N], int64."""
 
-Mirrored = Callable[[int, Tensor], Tensor]
-"""`mirrored(step, slots)` says which slots are flipped, [B], bool."""
-
-
-def open_pixels(path: Path, shape: tuple[int, int, int, int]) -> Tensor:
-    """Map a pack's pixels into memory, uint8, [N, C, H, W]; only what is used is read."""
-    count = shape[0] * shape[1] * shape[2] * shape[3]
-    return torch.from_file(str(path), shared=False, size=count, dtype=torch.uint8).view(shape)
+Augment = Callable[[Tensor, int, Tensor], Tensor]
+"""`augment(x, step, slots)` changes the pictures of some slots, [B, C, H, W]."""
 
 
 def to_unit(pixels: Tensor) -> Tensor:
@@ -32,32 +27,38 @@ class Batches:
     n * batch_size + s of the endless sequence of shuffled epochs.
 
     Args:
-        pixels: All pictures, uint8, [N, C, H, W].
-        labels: Their class indices, [N], int64.
+        store: All pictures.
+        labels: Their class indices, [N], int64, on the CPU.
         batch_size: Slots in the global batch.
         order: The permutation of each epoch.
-        mirrored: Which slots are flipped left to right; None flips none.
+        augment: Changes pictures at random; None leaves them as they are.
+        device: Where batches are put together.
     """
 
     def __init__(
         self,
-        pixels: Tensor,
+        store: Store,
         labels: Tensor,
         *,
         batch_size: int,
         order: Order,
-        mirrored: Mirrored | None = None,
+        augment: Augment | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        self.pixels = pixels
+        self.store = store
         self.labels = labels
         self.batch_size = batch_size
         self.order = lru_cache(maxsize=2)(order)
-        self.mirrored = mirrored
+        self.augment = augment
+        self.device = device or torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self.store)
 
     def indices(self, step: int, slots: Tensor) -> Tensor:
         """Return which pictures fill these slots of this step, [B], int64."""
         position = step * self.batch_size + slots
-        count = len(self.pixels)
+        count = len(self.store)
         epochs, places = position // count, position % count
         index = torch.empty_like(places)
         for epoch in epochs.unique().tolist():
@@ -67,9 +68,10 @@ class Batches:
 
     def at(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return pictures, float32 in [-1, 1], [B, C, H, W], and labels, [B], for these slots."""
-        index = self.indices(step, slots).to(self.pixels.device)
-        x = to_unit(self.pixels[index])
-        if self.mirrored is not None:
-            flip = self.mirrored(step, slots).to(x.device)
-            x = torch.where(flip[:, None, None, None], x.flip(3), x)
-        return x, self.labels[index]
+        for soon in range(self.store.ahead + 1):
+            self.store.expect(self.indices(step + soon, slots))
+        index = self.indices(step, slots)
+        x = to_unit(self.store.read(index).to(self.device, non_blocking=True))
+        if self.augment is not None:
+            x = self.augment(x, step, slots)
+        return x, self.labels[index].to(self.device)

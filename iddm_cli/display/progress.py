@@ -24,13 +24,13 @@ from iddm_cli.engine.events import Event, Logged, Sampled, Stepped
 PLAIN_INTERVAL = 10.0
 """Seconds between lines where stderr is no terminal."""
 
-Count = Callable[[int, int], None]
-"""`count(done, total)` is called as work goes on."""
+Count = Callable[[str, int, int], None]
+"""`count(what, done, total)` is called as work goes on."""
 
 
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Count]:
-    """Show how much of a countable piece of work is done."""
+def counting() -> Iterator[Count]:
+    """Show how much of a countable piece of work is done, one piece after the other."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -40,9 +40,14 @@ def counting(what: str) -> Iterator[Count]:
     plain = not console.err.is_terminal
     line = Throttle()
     with Progress(*columns, console=console.err, transient=True, disable=plain) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task("", total=None, visible=False)
+        shown = ""
 
-        def count(done: int, total: int) -> None:
+        def count(what: str, done: int, total: int) -> None:
+            nonlocal shown
+            if what != shown:
+                shown = what
+                progress.reset(task, description=what, visible=True)
             progress.update(task, completed=done, total=total)
             if plain and line.due():
                 console.note(f"{what}: {done}/{total}")

@@ -38,14 +38,36 @@ def listing(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def plan(figures: dict[str, Any]) -> Table:
-    """Lay out what a training would be like (`iddm train --dry-run`)."""
-    height, width = figures["image_size"]
-    size = f"{height} x {width} {'grey' if figures['channels'] == 1 else 'colour'}"
+def cache(rows: Iterable[dict[str, Any]]) -> Table:
+    """Lay out what is in the cache (`iddm cache`)."""
+    titles = ("key", "what", "dataset", "pictures", "size", "bytes", "last used")
+    return listing(
+        titles,
+        [
+            (
+                row["key"],
+                row["kind"],
+                row["dataset"],
+                "" if row["pictures"] is None else f"{row['pictures']:,}",
+                row["size"] or "",
+                amount(row["bytes"]),
+                f"{row['days']:.0f} days ago" if row["days"] >= 1 else "today",
+            )
+            for row in rows
+        ],
+    )
+
+
+def plan(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:
+    """Lay out what a training would be like (`iddm train --dry-run`).
+
+    Args:
+        figures: The plan.
+        brief: The lines about the dataset.
+    """
     rows = [
-        ("data", f"{figures['data']}: {figures['pictures']} pictures, {size}"),
-        ("left out", f"{figures['skipped']} files"),
-        ("classes", ", ".join(figures["classes"]) or "none"),
+        ("data", figures["data"]),
+        *brief,
         ("parameters", amount(figures["parameters"], ("", "k", "M", "G"))),
         ("steps", f"{figures['steps']} ({figures['epochs']:.1f} epochs)"),
         ("device", f"{figures['device']}, {figures['precision']}"),

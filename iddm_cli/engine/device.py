@@ -5,6 +5,7 @@ import ctypes
 import platform
 import sys
 
+import psutil
 import torch
 
 from iddm_cli.errors import UsageError
@@ -65,6 +66,13 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a device; on the CPU, in the machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
 
 
 def prepare(threads: int) -> None:

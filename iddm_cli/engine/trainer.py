@@ -74,7 +74,7 @@ class Trainer:
         self.optimizer = make_optimizer(denoiser, settings)
         self.average = Average(denoiser, settings.ema_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self.total = total_steps(settings, len(batches.pixels))
+        self.total = total_steps(settings, len(batches))
         self.step = 0
         self.trained_seconds = 0.0
         self.meter = Meter.on(self.device)
@@ -189,7 +189,7 @@ class Trainer:
         images = meter.steps * self.settings.batch_size
         return Logged(
             step=self.step,
-            epoch=self.step * self.settings.batch_size / len(self.batches.pixels),
+            epoch=self.step * self.settings.batch_size / len(self.batches),
             loss=loss,
             lr=self.optimizer.param_groups[0]["lr"],
             grad_norm=grad_norm,

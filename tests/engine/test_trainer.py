@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from iddm_cli.data.augment import Augmentation
 from iddm_cli.data.batches import Batches
+from iddm_cli.data.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
 from iddm_cli.engine import randomness
@@ -15,7 +17,7 @@ from iddm_cli.engine.events import Logged, Sampled, Saved, Stepped, Stopped
 from iddm_cli.engine.trainer import Trainer, total_steps
 from iddm_cli.errors import CheckpointError, NonFiniteError
 from iddm_cli.networks import UNet
-from iddm_cli.settings import TrainingSettings
+from iddm_cli.settings import DataSettings, TrainingSettings
 
 PICTURES, CLASSES = 20, 3
 
@@ -38,12 +40,16 @@ def make(folder: Path, *, dropout=0.0, precision="fp32", times="stratified", dra
         dropout=dropout,
     ).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(5)
+    pixels = torch.randint(0, 256, (PICTURES, 1, 8, 8), generator=generator, dtype=torch.uint8)
     batches = Batches(
-        torch.randint(0, 256, (PICTURES, 1, 8, 8), generator=generator, dtype=torch.uint8),
+        MemoryStore(pixels),
         torch.arange(PICTURES) % CLASSES,
         batch_size=changes.get("batch_size", 8),
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
-        mirrored=lambda step, slots: randomness.uniform(0, "flip", items=slots, step=step) < 0.5,
+        augment=Augmentation(
+            DataSettings(horizontal_flip=True),
+            lambda purpose, step, slots: randomness.uniform(0, purpose, items=slots, step=step),
+        ),
     )
     return Trainer(
         Denoiser(network, NoiseSchedule(cosine_betas(1000)), prediction="v"),
@@ -180,7 +186,7 @@ def test_a_stop_ends_after_the_step_with_a_checkpoint(tmp_path):
 
 def test_the_loss_falls(tmp_path):
     trainer = make(tmp_path, steps=60, lr=3e-3, checkpoint_every=1000, sample_every=0)
-    trainer.batches.pixels[:] = 60 * trainer.batches.labels[:, None, None, None] + 60
+    trainer.batches.store.pixels[:] = 60 * trainer.batches.labels[:, None, None, None] + 60
     losses = [event.loss for event in trainer.fit() if isinstance(event, Logged)]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 

@@ -1,0 +1,112 @@
+"""`iddm cache`: what decoded datasets take on the disk, and clearing them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iddm_cli.commands import options
+from iddm_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from iddm_cli.data.cache import Entry
+
+app = typer.Typer(help="List and clear what datasets take on the disk.", no_args_is_help=False)
+
+KINDS = {"pack": "decoded pictures", "begun": "cut off", "download": "download", "archive": "tar"}
+
+
+@app.callback(invoke_without_command=True)
+def cache(context: typer.Context, json: options.JsonOption = False) -> None:
+    """List and clear what datasets take on the disk."""
+    if context.invoked_subcommand is None:
+        show(as_json=json)
+
+
+@app.command("list")
+def list_(json: options.JsonOption = False) -> None:
+    """List what is in the cache: decoded datasets, downloads, unpacked archives."""
+    show(as_json=json)
+
+
+@app.command("clear")
+def clear(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...", help="What to remove, as listed. (default: all but downloads)"
+        ),
+    ] = None,
+    older_than: Annotated[
+        int | None,
+        options.option(
+            help="Only what was not used for so many days.", panel=options.BASICS, at_least=0
+        ),
+    ] = None,
+    downloads: Annotated[
+        bool,
+        options.option("--downloads", help="Remove downloaded sets as well.", panel=options.BASICS),
+    ] = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Remove decoded datasets; they are made again when they are needed."""
+    from iddm_cli.data import cache as store
+    from iddm_cli.display import console
+    from iddm_cli.display.tables import amount
+
+    chosen = choose(store.entries(), keys or [], downloads=downloads)
+    if older_than is not None:
+        chosen = [entry for entry in chosen if entry.age_days() > older_than]
+    freed = store.clear(chosen)
+    if json:
+        console.document({"removed": [entry.key for entry in chosen], "bytes": freed})
+    else:
+        console.note(f"removed {len(chosen)} of the cache, {amount(freed)}")
+
+
+def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list[Entry]":
+    """Return the entries asked for.
+
+    Raises:
+        UsageError: A key names none of them.
+    """
+    if not keys:
+        return [entry for entry in entries if downloads or entry.kind != "download"]
+    chosen = []
+    for key in keys:
+        named = [entry for entry in entries if entry.key == key or entry.path.name == key]
+        if not named:
+            raise UsageError(f"nothing in the cache is called {key}", "See: iddm cache")
+        chosen += named
+    return chosen
+
+
+def show(*, as_json: bool) -> None:
+    """Print what is in the cache."""
+    from iddm_cli.data import cache as store
+    from iddm_cli.data.packstore import read
+    from iddm_cli.display import console, tables
+
+    rows = []
+    for entry in store.entries():
+        record = read(entry.path) if entry.kind == "pack" else None
+        rows.append(
+            {
+                "key": entry.key,
+                "kind": KINDS[entry.kind],
+                "dataset": (record.place or record.source) if record else entry.path.name,
+                "pictures": record.count if record else None,
+                "size": f"{record.width} x {record.height}" if record else None,
+                "channels": record.channels if record else None,
+                "bytes": entry.bytes,
+                "days": round(entry.age_days(), 2),
+                "path": str(entry.path),
+            }
+        )
+    if as_json:
+        console.document({"folder": str(store.cache_folder()), "entries": rows})
+    elif not rows:
+        console.note(f"nothing is in {store.cache_folder()}")
+    else:
+        console.out.print(tables.cache(rows))
+        total = tables.amount(sum(int(str(row["bytes"])) for row in rows))
+        console.note(f"{total} in {store.cache_folder()}; clear with: iddm cache clear")

@@ -1,0 +1,93 @@
+"""Data of all kinds through the command: told before training, learnt the same from anywhere."""
+
+import json
+import shutil
+
+from PIL import Image
+
+from tests.data import zoo
+
+from .conftest import SMOKE, draw_folder
+
+SHORT = (*SMOKE, "--steps", "3", "--set", "training.sample_count=0")
+WEIGHTS = "checkpoints/step-00000003/model.safetensors"
+
+
+def weights(shell, name: str) -> bytes:
+    return (shell.folder / "runs" / name / WEIGHTS).read_bytes()
+
+
+def dataset(shell, name: str) -> dict:
+    return json.loads((shell.folder / "runs" / name / "dataset.json").read_text())
+
+
+def test_wherever_pictures_wait_the_weights_are_the_same(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 7, "dog": 6})
+    (folder / "cat" / "broken.png").write_text("broken")
+    for cache in ("off", "disk", "memory"):
+        more = ("--set", f"data.cache={cache}", "--set", "data.random_crop=0.7")
+        shell.iddm(*SHORT, "--data", folder, "--name", cache, *more)
+    first = weights(shell, "off")
+    assert all(weights(shell, cache) == first for cache in ("disk", "memory"))
+    assert dataset(shell, "off")["count"] == 13
+
+
+def test_an_archive_is_learnt_as_its_folder(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    for name, form in (("set.zip", "zip"), ("set.tar.gz", "gztar")):
+        shutil.make_archive(str(shell.folder / "set"), form, folder)
+        shell.iddm(*SHORT, "--data", name, "--name", form)
+    shell.iddm(*SHORT, "--data", folder, "--name", "folder")
+    for form in ("zip", "gztar"):
+        assert weights(shell, form) == weights(shell, "folder")
+    shell.iddm("resume", "zip", "--steps", "4")
+
+
+def test_what_is_learnt_from_is_told_in_five_lines(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 60}, size=(20, 10))
+    (folder / "cat" / "broken.png").write_text("broken")
+    (folder / "notes.txt").write_text("mine")
+    for more in (("--name", "one"), ("--dry-run",)):
+        answer = shell.iddm(*SHORT, "--data", folder, *more)
+        told = answer.out if "--dry-run" in more else answer.err
+        lines = [line for line in told.splitlines() if line.startswith(("pictures", "left out"))]
+        assert "65 in 2 classes, cat 5 to dog 60; 1 with fewer than 50" in lines[0]
+        assert "1 unreadable (not a picture that can be read)" in lines[1]
+        assert "1 other entries (not a picture)" in lines[1]
+        assert "20 x 10, in colour" in told
+        assert "16 x 16 colour, cropped to 50% of their area, 65 of them enlarged" in told
+        assert "8.125 steps of 8 pictures" in told
+        assert "on disk" in told
+
+
+def test_grey_stored_as_colour_is_learnt_as_grey(shell):
+    folder = shell.folder / "set"
+    folder.mkdir()
+    for i in range(9):
+        Image.new("RGB", (16, 16), (20 * i, 20 * i, 20 * i)).save(folder / f"{i}.png")
+    shell.iddm(*SHORT, "--data", folder, "--name", "one", "--set", "data.channels=auto")
+    assert dataset(shell, "one")["channels"] == 1
+    shell.iddm("resume", "one", "--steps", "4")
+    shell.iddm("generate", "one", "--count", "1", "--out", "new")
+    with Image.open(next((shell.folder / "new").rglob("*0.png"))) as image:
+        assert image.mode == "L"
+
+
+def test_a_dataset_that_moved_is_found_again_by_its_content(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    shell.iddm(*SHORT, "--data", folder, "--name", "one")
+    folder.rename(shell.folder / "moved")
+    shell.iddm("resume", "one", "--steps", "4", expect=3)
+    more = ("--set", "data.path=moved", "--set", "data.cache=off")
+    shell.iddm("resume", "one", "--steps", "4", *more)
+    shell.iddm("resume", "one", "--steps", "5")
+    (shell.folder / "moved" / "cat" / "0.png").unlink()
+    shell.iddm("resume", "one", "--steps", "6", expect=3)
+
+
+def test_the_hostile_folder_trains(shell):
+    hostile = zoo.draw(shell.folder)
+    shell.iddm(*SHORT, "--data", hostile.root, "--name", "one")
+    assert dataset(shell, "one")["count"] == len(hostile.used)
+    again = shell.iddm(*SHORT, "--data", hostile.root, "--set", "data.on_error=fail", expect=3)
+    assert "cannot be decoded" in again.err
