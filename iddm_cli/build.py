@@ -11,6 +11,7 @@ from iddm_cli import pictures
 from iddm_cli.data.augment import Augmentation
 from iddm_cli.data.batches import Batches
 from iddm_cli.data.packing import Pack
+from iddm_cli.data.parallel import cores
 from iddm_cli.data.sources import open_source
 from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
 from iddm_cli.diffusion.denoiser import Denoiser
@@ -20,11 +21,18 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, restore
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer, total_steps
-from iddm_cli.errors import DatasetError
+from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
-from iddm_cli.settings import CacheName, DataSettings, Profile, RuntimeSettings
+from iddm_cli.settings import (
+    CacheName,
+    DataSettings,
+    Profile,
+    RuntimeSettings,
+    TrainingSettings,
+)
 
 SAMPLE_SEED = 0
 """Sample grids start from the same noise in every run, so that runs compare as well as steps."""
@@ -44,14 +52,18 @@ class Place:
     precision: str
 
 
-def choose_place(runtime: RuntimeSettings) -> Place:
-    """Set up this process for computing and choose its device.
+def choose_place(
+    runtime: RuntimeSettings, device: torch.device | None = None, team: Team = ALONE
+) -> Place:
+    """Set up this process for computing, on this device or the one that is asked for.
 
     Raises:
         UsageError: This machine has no such device.
     """
-    devices.prepare(runtime.threads)
-    device = devices.choose_device(runtime.device)
+    devices.prepare(runtime.threads, team.neighbours)
+    device = device or devices.choose_device(runtime.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return Place(device, devices.choose_precision(runtime.precision, device))
 
 
@@ -108,7 +120,7 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
     return "device" if fits else "disk"
 
 
-def make_store(profile: Profile, pack: Pack, device: torch.device) -> Store:
+def make_store(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Store:
     """Open the pictures of a pack where its profile wants them.
 
     Raises:
@@ -119,19 +131,20 @@ def make_store(profile: Profile, pack: Pack, device: torch.device) -> Store:
     if cache == "off":
         source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
-        return StreamStore(source, kept, pack.look, workers=data.workers, seconds=data.timeout)
+        workers = max(1, (data.workers or cores()) // team.neighbours)
+        return StreamStore(source, kept, pack.look, workers=workers, seconds=data.timeout)
     store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
 
 
-def make_batches(profile: Profile, pack: Pack, device: torch.device) -> Batches:
+def make_batches(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Batches:
     """Open a pack for training."""
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
     return Batches(
-        make_store(profile, pack, device),
+        make_store(profile, pack, device, team),
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,
         order=lambda epoch: randomness.permutation(seed, "order", step=epoch, count=pack.count),
@@ -144,27 +157,49 @@ def _uniform(seed: int, purpose: str, step: int, slots: torch.Tensor) -> torch.T
     return randomness.uniform(seed, purpose, items=slots, step=step)
 
 
-def make_trainer(profile: Profile, pack: Pack, run: Run, place: Place) -> Trainer:
-    """Make the trainer of a run."""
+def check_shared(training: TrainingSettings, processes: int) -> None:
+    """Refuse a batch that is too small to be shared.
+
+    Raises:
+        UsageError: Some process would have nothing to do.
+    """
+    if training.batch_size < processes:
+        raise UsageError(
+            f"a batch of {training.batch_size} cannot be shared by {processes} processes",
+            "Give training.batch_size at least one picture for each, or use fewer devices.",
+        )
+
+
+def make_trainer(
+    profile: Profile, pack: Pack, run: Run, place: Place, team: Team = ALONE
+) -> Trainer:
+    """Make the trainer of a run.
+
+    Raises:
+        UsageError: The batch is too small for the team.
+    """
+    check_shared(profile.training, team.size)
     denoiser = make_denoiser(profile, len(pack.classes)).to(place.device)
-    bits = devices.bits(place.device, place.precision)
+    bits = devices.bits(place.device, place.precision, team.size)
     wanted = profile.training.sample_count > 0
     return Trainer(
         denoiser,
-        make_batches(profile, pack, place.device),
+        make_batches(profile, pack, place.device, team),
         profile.training,
         times=profile.diffusion.times,
         precision=place.precision,
         num_classes=len(pack.classes),
         checkpoints=CheckpointFolder(run.checkpoints, profile.training.keep),
         bits={**bits, "micro_batch": profile.training.micro_batch},
-        draw_samples=partial(_draw_samples, profile, pack.classes, run) if wanted else None,
+        team=team,
+        draw_samples=partial(_draw_samples, profile, pack.classes, run, team) if wanted else None,
     )
 
 
 def _draw_samples(
-    profile: Profile, classes: tuple[str, ...], run: Run, average: Denoiser, step: int
-) -> Path:
+    profile: Profile, classes: tuple[str, ...], run: Run, team: Team, average: Denoiser, step: int
+) -> Path | None:
+    """Draw the sample grid, each process its share; the leader puts it together."""
     generator = Generator(
         average,
         profile.sampling,
@@ -174,8 +209,13 @@ def _draw_samples(
     count = profile.training.sample_count
     labels = evenly(max(1, len(classes)), MOST_CLASSES_IN_GRID)
     orders = [Order(label, index) for label in labels for index in range(count)]
-    drawn = generator.pictures(orders, seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size)
-    images = [to_image(picture.pixels) for picture in drawn]
+    drawn = generator.pictures(
+        team.share(orders), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
+    )
+    shares = team.gather([picture.pixels for picture in drawn])
+    if not team.leads:
+        return None
+    images = [to_image(shares[i % team.size][i // team.size]) for i in range(len(orders))]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples / f"step-{step:08d}.png"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(ge=1)]
+Numbers = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
@@ -246,7 +247,13 @@ class RuntimeSettings(Settings):
     """Where and how it computes."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    """auto, cpu, cuda, cuda:N or mps; auto takes a GPU where there is one."""
+    """auto, cpu, cuda, cuda:N or mps; auto takes GPUs where there are any."""
+
+    devices: Positive | Numbers | Literal["auto"] = "auto"
+    """How many devices train together, or which GPUs, as [0, 2]; auto: all GPUs there are."""
+
+    timeout: float = Field(default=600.0, gt=0)
+    """Seconds that one process may keep the others waiting before all give up."""
 
     precision: PrecisionName = "auto"
     """Arithmetic of the network in training; auto: bf16 where the device is fast at it."""

@@ -71,6 +71,25 @@ def check_length(steps: int | None, epochs: int | None) -> None:
         raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
 
 
+def parse_devices(text: str | None) -> int | list[int] | None:
+    """Read --devices: 4 is how many, 0,2 are which GPUs.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text is None:
+        return None
+    parts = text.removesuffix(",").split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts):
+        raise UsageError(f"--devices {text} is no list of devices", "Write 4, or 0,2.")
+    numbers = [int(part) for part in parts]
+    if "," in text:
+        return numbers
+    if numbers == [0]:
+        raise UsageError("--devices 0: no device cannot train", "For the first GPU: --devices 0,")
+    return numbers[0]
+
+
 RunArgument = Annotated[
     str | None,
     typer.Argument(
@@ -105,6 +124,14 @@ StepsOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None, option(help="auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE")
+]
+DevicesOption = Annotated[
+    str | None,
+    option(
+        help="How many train together, or which GPUs: 4, or 0,2. (default: all GPUs)",
+        panel=COMPUTING,
+        metavar="N|N,N",
+    ),
 ]
 OverwriteOption = Annotated[
     bool, option("--overwrite", help="Replace what stands under that name.", panel=OUTPUT)

@@ -1,5 +1,6 @@
 """Stopping: turns Ctrl-C and SIGTERM into a request to end after the present step."""
 
+import multiprocessing
 import signal
 from types import FrameType
 
@@ -9,7 +10,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """While entered, the first signal asks for a stop; a second one ends the process at once."""
+    """While entered, the first signal asks for a stop; a second one ends the process at once.
+
+    In a process that another one watches over, only that one ends it: a signal to all of them
+    arrives here twice, once directly and once passed on.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -23,18 +28,13 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def __call__(self) -> bool:
-        """Say whether a stop was asked for."""
-        return self.signal is not None
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a process ended by that signal: 130 or 143."""
-        assert self.signal is not None, "nobody asked to stop"
-        return 128 + self.signal
+    def __call__(self) -> int:
+        """Return the signal that asked for a stop, or 0."""
+        return self.signal or 0
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.signal = number
-        for again in SIGNALS:
-            signal.signal(again, signal.SIG_DFL)
+        if multiprocessing.parent_process() is None:
+            for again in SIGNALS:
+                signal.signal(again, signal.SIG_DFL)
         console.note("stopping after this step; once more ends at once, without saving")

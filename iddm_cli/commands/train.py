@@ -83,15 +83,16 @@ def train(
     image_size: ImageSizeOption = None,
     seed: SeedOption = None,
     device: options.DeviceOption = None,
+    devices: options.DevicesOption = None,
     runs_dir: options.RunsDirOption = None,
     overwrite: options.OverwriteOption = False,
     dry_run: DryRunOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Train a diffusion model on a folder of images."""
-    from iddm_cli.commands import training
+    from iddm_cli.commands import job, training
     from iddm_cli.profile import load_profile, parse_override
-    from iddm_cli.runs import check_free, check_name, fresh_name, runs_folder
+    from iddm_cli.runs import check_name, runs_folder
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
@@ -103,20 +104,26 @@ def train(
         "--image-size data.image_size": None if image_size is None else parse_size(image_size),
         "--seed training.seed": seed,
         "--device runtime.device": device,
+        "--devices runtime.devices": options.parse_devices(devices),
     }
     overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
     resolved = load_profile(profile, overrides)
     folder = runs_folder(runs_dir)
     if name is not None:
         check_name(name)
-        if not overwrite and not dry_run:
-            check_free(folder, name)
-    resolved, packed = training.prepare_data(resolved)
     if dry_run:
-        show_plan(resolved, packed, as_json=json)
+        show_plan(*training.prepare_data(resolved), as_json=json)
         return
-    name = name or fresh_name(folder, Path(profile).stem)
-    start(resolved, packed, folder, name, overwrite=overwrite, as_json=json)
+    job.launch(
+        job.Job(
+            profile=with_absolute_data(resolved),
+            folder=folder,
+            name=name,
+            stem=Path(profile).stem,
+            overwrite=overwrite,
+            as_json=json,
+        )
+    )
 
 
 def choose_profile(profile: str | None, data: str | None) -> str:
@@ -153,36 +160,6 @@ def parse_size(text: str) -> int | list[int]:
         raise UsageError(f"--image-size {text} is no size", "Write 64, or 64x96 (height x width).")
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else numbers
-
-
-def start(
-    profile: "Profile", packed: "Pack", folder: Path, name: str, *, overwrite: bool, as_json: bool
-) -> None:
-    """Make the run and train it."""
-    from iddm_cli import build
-    from iddm_cli.commands import training
-    from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import describe
-    from iddm_cli.profile_text import save_profile
-    from iddm_cli.runs import Run, create_run, remove_run
-
-    profile = with_absolute_data(profile)
-    place = build.choose_place(profile.runtime)
-    if overwrite and (folder / name).exists():
-        remove_run(Run(folder / name))
-    run = create_run(folder, name)
-    with run.locked():
-        save_profile(profile, run.profile)
-        run.write("dataset.json", training.describe_dataset(packed, profile.data.path))
-        run.note(state="starting", **training.describe_process(describe(place.device)))
-        trainer = build.make_trainer(profile, packed, run, place)
-        cache = build.choose_cache(profile.data, packed, place.device)
-        lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
-        console.err.print(tables.facts(lines))
-        console.note(
-            f"run {run.name}: {trainer.total} steps on {describe(place.device)}, {place.precision}"
-        )
-        training.follow(trainer, run, as_json=as_json)
 
 
 def with_absolute_data(profile: "Profile") -> "Profile":

@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from iddm_cli import __version__, pictures
 from iddm_cli.commands.stopping import StopRequest
 from iddm_cli.display import console
@@ -62,7 +60,7 @@ def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:
     }
 
 
-def describe_process(device: str) -> dict[str, object]:
+def describe_process(device: str, world_size: int) -> dict[str, object]:
     """Return the part of run.json that says what computes, where, and by which command."""
     import platform
 
@@ -74,7 +72,7 @@ def describe_process(device: str) -> dict[str, object]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "device": device,
-        "world_size": 1,
+        "world_size": world_size,
         "git_commit": _git_commit(),
         "command": shlex.join(["iddm", *sys.argv[1:]]),
         **owner(),
@@ -93,14 +91,21 @@ def _git_commit() -> str | None:
     return asked.stdout.strip() or None
 
 
-def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> None:
-    """Train to the end or until asked to stop, keeping the run's files up to date.
+def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> int:
+    """Train to the end or until asked to stop; the leader keeps the run's files up to date.
 
-    The run must be locked. Exits with 130 or 143 after a stop.
+    The run must be locked.
+
+    Returns:
+        The exit code: 0, or 128 and the signal that asked for a stop.
 
     Raises:
         IddmError: Training failed; the run says so, and the last good checkpoint is named.
     """
+    if not trainer.team.leads:
+        with StopRequest() as request, contextlib.closing(trainer.batches.store):
+            events = list(trainer.fit(should_stop=request))
+        return _exit_code(events[-1] if events else None)
     run.note(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
     try:
@@ -117,10 +122,15 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> None:
     run.note(state="interrupted" if stopped else "finished", step=trainer.step)
     run.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _conclude(run, trainer, stopped, as_json=as_json)
+    return _exit_code(stopped)
 
 
-def _train(trainer: "Trainer", run: Run) -> StopRequest | None:
-    """Return the request that stopped training, or None where it reached its last step."""
+def _exit_code(last: Event | None) -> int:
+    return 128 + last.signal if isinstance(last, Stopped) else 0
+
+
+def _train(trainer: "Trainer", run: Run) -> Stopped | None:
+    """Return the event by which training stopped, or None where it reached its last step."""
     progress = TrainingProgress(
         step=trainer.step, total=trainer.total, batch_size=trainer.settings.batch_size
     )
@@ -129,7 +139,7 @@ def _train(trainer: "Trainer", run: Run) -> StopRequest | None:
             record(event, run)
             progress.show(event)
             if isinstance(event, Stopped):
-                return request
+                return event
     return None
 
 
@@ -160,7 +170,7 @@ def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFinite
     return NonFiniteError(error.problem, f"{kept} A lower learning rate often helps: {lower}")
 
 
-def _conclude(run: Run, trainer: "Trainer", stopped: StopRequest | None, *, as_json: bool) -> None:
+def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
     save_loss_plot(run)
     grid = newest_grid(run)
     if as_json:
@@ -183,8 +193,6 @@ def _conclude(run: Run, trainer: "Trainer", stopped: StopRequest | None, *, as_j
     else:
         console.result(str(grid or run.path))
         console.note(f"finished {run.name}; draw more with: iddm generate {run.name}")
-    if stopped:
-        raise typer.Exit(stopped.exit_code)
 
 
 def newest_grid(run: Run) -> Path | None:

@@ -39,7 +39,7 @@ class Workers:
     """
 
     def __init__(self, count: int, *, seconds: float) -> None:
-        self.count = count or _cores()
+        self.count = count or cores()
         self.seconds = seconds
         self._pool = ProcessPool(self.count, initializer=_prepare_process, context=_context())
 
@@ -108,7 +108,7 @@ class Pending(Generic[Result]):
         return [pending.results()[0] for pending in alone]
 
 
-def _cores() -> int:
+def cores() -> int:
     """Count the processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -92,6 +92,14 @@ class Denoiser(nn.Module):
         out = self.backbone(x_t, t, label).float()
         return self.to_x(out, x_t, *self.schedule.at(t))
 
+    def around(self, backbone: nn.Module) -> "Denoiser":
+        """Return a denoiser like this one around another backbone; itself, around its own."""
+        if backbone is self.backbone:
+            return self
+        return Denoiser(
+            backbone, self.schedule, prediction=self.prediction, loss_weight=self.loss_weight
+        )
+
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
         """Return each picture's weighted mean squared error in the backbone's own terms, [B]."""
         alpha, sigma = self.schedule.at(t)

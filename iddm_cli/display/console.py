@@ -11,6 +11,11 @@ out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
 err = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
 
+def silence() -> None:
+    """Say nothing from now on, as one of several processes of which another speaks."""
+    out.quiet = err.quiet = True
+
+
 def printable(text: str) -> str:
     """Escape what could move the cursor or reorder a line: control and format characters."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

@@ -12,6 +12,7 @@ def show(error: IddmError, *, as_json: bool) -> None:
         content = {"code": error.exit_code, "message": error.problem, "hint": error.hint}
         console.document({"error": content})
         return
+    console.err.quiet = False  # a process that is silent otherwise tells its own error
     line = Text.assemble(("error: ", "bold red"), console.printable(error.problem))
     console.err.print(line, soft_wrap=True)
     if error.hint:

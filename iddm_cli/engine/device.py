@@ -36,6 +36,74 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_devices(name: str, devices: int | list[int] | str) -> list[torch.device]:
+    """Return the devices that train together, one process on each.
+
+    Args:
+        name: auto, cpu, cuda, cuda:N or mps.
+        devices: How many, or which GPUs; auto: all GPUs, else one device.
+
+    Raises:
+        UsageError: This machine does not have them.
+    """
+    if devices == "auto":
+        if name in ("auto", "cuda") and torch.cuda.is_available():
+            return [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+        return [choose_device(name)]
+    if name == "cpu":
+        if isinstance(devices, list):
+            raise UsageError(
+                "--devices: there is only one CPU", "Give a number of processes: --devices 2"
+            )
+        return [torch.device("cpu")] * int(devices)
+    if isinstance(devices, int) and (devices == 1 or name == "mps"):
+        _check_single(name, devices)
+        return [choose_device(name)]
+    if isinstance(devices, list):
+        return _choose_gpus(name, devices, asked=",".join(map(str, devices)))
+    return _choose_gpus(name, list(range(int(devices))), asked=str(devices))
+
+
+def devices_of_a_place(name: str, devices: int | list[int] | str) -> list[torch.device]:
+    """Return the devices among which the processes that torchrun starts here share out.
+
+    Raises:
+        UsageError: --devices is given: torchrun has decided.
+    """
+    if devices != "auto":
+        raise UsageError(
+            "--devices: torchrun or srun has decided how many processes there are",
+            "Leave it out, and give torchrun --nproc-per-node, or srun --ntasks-per-node.",
+        )
+    return choose_devices(name, devices)
+
+
+def _check_single(name: str, devices: int) -> None:
+    if devices > 1:
+        raise UsageError(f"--devices {devices}: there is only one {name} device", "Leave it out.")
+
+
+def _choose_gpus(name: str, numbers: list[int], *, asked: str) -> list[torch.device]:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name not in ("auto", "cuda"):
+        raise UsageError(
+            f"--device {name} and --devices {asked} contradict each other", "Give one of them."
+        )
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"--devices {asked}: a GPU is named twice")
+    if count == 0:
+        raise UsageError(
+            f"--devices {asked}: PyTorch sees no GPU here",
+            "For several processes on the CPU: --device cpu --devices 2. Or leave it out.",
+        )
+    if max(numbers) >= count:
+        raise UsageError(
+            f"--devices {asked}: PyTorch sees {count} GPU{'' if count == 1 else 's'} here",
+            f"They are numbered 0 to {count - 1}; leave --devices out to use all.",
+        )
+    return [torch.device("cuda", number) for number in numbers]
+
+
 def _check_cuda(name: str, index: int) -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if index < count:
@@ -75,10 +143,15 @@ def free_memory(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def prepare(threads: int) -> None:
-    """Set up this process: its number of threads (0 leaves torch's own choice) and allocator."""
-    if threads:
-        torch.set_num_threads(threads)
+def prepare(threads: int, neighbours: int = 1) -> None:
+    """Set up this process: its number of threads, and its allocator.
+
+    Args:
+        threads: How many; 0 leaves torch's own choice, divided among the processes here.
+        neighbours: Processes of the team on this machine.
+    """
+    if threads or neighbours > 1:
+        torch.set_num_threads(threads or max(1, torch.get_num_threads() // neighbours))
     keep_large_blocks()
 
 
@@ -104,12 +177,12 @@ def describe(device: torch.device) -> str:
     return str(device)
 
 
-def bits(device: torch.device, precision: str) -> dict[str, object]:
+def bits(device: torch.device, precision: str, world_size: int = 1) -> dict[str, object]:
     """Return what decides the last bits of a result besides profile and data."""
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "world_size": 1,
+        "world_size": world_size,
     }

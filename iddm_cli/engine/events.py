@@ -52,9 +52,15 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Training ended before its last step because it was asked to; a checkpoint holds it."""
+    """Training ended before its last step because it was asked to; a checkpoint holds it.
+
+    Attributes:
+        step: Updates done.
+        signal: The number of the signal that asked.
+    """
 
     step: int
+    signal: int
 
 
 Event = Stepped | Logged | Saved | Sampled | Stopped

@@ -4,7 +4,7 @@ A picture is a function of (weights, seed, index, class, sampler settings) alone
 belongs to its index, not to the batch it happens to be drawn in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,7 +73,7 @@ class Generator:
         self.times = sampling_times(timesteps, self.steps)
 
     @torch.inference_mode()
-    def draw(self, orders: list[Order], seed: int) -> Tensor:
+    def draw(self, orders: Sequence[Order], seed: int) -> Tensor:
         """Draw one batch, uint8, [B, H, W, C]."""
         device = self.denoiser.schedule.alpha.device
         items = torch.tensor([order.index for order in orders], device=device)
@@ -89,7 +89,7 @@ class Generator:
         )
         return to_pixels(x).permute(0, 2, 3, 1).contiguous()
 
-    def pictures(self, orders: list[Order], *, seed: int, batch_size: int) -> Iterator[Picture]:
+    def pictures(self, orders: Sequence[Order], *, seed: int, batch_size: int) -> Iterator[Picture]:
         """Draw all that was ordered, in that order, `batch_size` at a time."""
         self.denoiser.eval()
         for start in range(0, len(orders), batch_size):

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,11 +18,12 @@ from iddm_cli.engine.ema import Average
 from iddm_cli.engine.events import Event, Logged, Sampled, Saved, Stepped, Stopped
 from iddm_cli.engine.meter import Meter
 from iddm_cli.engine.optimizers import lr_at, make_optimizer
+from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.errors import NonFiniteError
 from iddm_cli.settings import TrainingSettings
 
-DrawSamples = Callable[[Denoiser, int], Path]
-"""`draw_samples(average, step)` draws the sample grid and returns its file."""
+DrawSamples = Callable[[Denoiser, int], Path | None]
+"""`draw_samples(average, step)` draws the sample grid; the leader of a team gets its file."""
 
 
 def total_steps(settings: TrainingSettings, pictures: int) -> int:
@@ -44,6 +46,7 @@ class Trainer:
         num_classes: Number of classes; the label that means "no label".
         checkpoints: Where checkpoints go.
         bits: What decides the last bits, saved with each checkpoint.
+        team: The processes that train together.
         draw_samples: Draws the sample grid; None draws none.
     """
 
@@ -58,6 +61,7 @@ class Trainer:
         num_classes: int,
         checkpoints: CheckpointFolder,
         bits: dict[str, object],
+        team: Team = ALONE,
         draw_samples: DrawSamples | None = None,
     ) -> None:
         self.denoiser = denoiser
@@ -68,9 +72,13 @@ class Trainer:
         self.num_classes = num_classes
         self.checkpoints = checkpoints
         self.bits = bits
+        self.team = team
         self.draw_samples = draw_samples
 
         self.device = denoiser.schedule.alpha.device
+        self.slots = team.slots(settings.batch_size)
+        steady = len(self.slots) <= (settings.micro_batch or settings.batch_size)
+        self.learner = denoiser.around(team.wrap(denoiser.backbone, steady=steady))
         self.optimizer = make_optimizer(denoiser, settings)
         self.average = Average(denoiser, settings.ema_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
@@ -79,8 +87,12 @@ class Trainer:
         self.trained_seconds = 0.0
         self.meter = Meter.on(self.device)
 
-    def fit(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def fit(self, should_stop: Callable[[], int] = lambda: 0) -> Iterator[Event]:
         """Train up to the last step, or until `should_stop` says so; yield what happens.
+
+        Args:
+            should_stop: Returns the signal that asks for a stop, or 0; the whole team stops after
+                the same step, whichever process was asked.
 
         Raises:
             NonFiniteError: The loss or the gradient is not a finite number any more.
@@ -93,16 +105,18 @@ class Trainer:
             self.meter.add(*self.update(self.step))
             self.step += 1
             yield Stepped(self.step)
-            stopping = should_stop() and self.step < self.total
+            asked = self.team.largest(int(should_stop()))
+            stopping = asked > 0 and self.step < self.total
             yield from self._after_step(stopping)
             if stopping:
-                yield Stopped(self.step)
+                yield Stopped(self.step, asked)
                 return
 
     def update(self, step: int) -> tuple[Tensor, Tensor]:
         """Make update number `step`; return its loss and gradient norm, both scalars."""
         self.denoiser.train()
-        randomness.seed_library(self.settings.seed, "dropout", step=step)
+        purpose = "dropout" if self.team.leads else f"dropout/{self.team.rank}"
+        randomness.seed_library(self.settings.seed, purpose, step=step)
         loss = self._accumulate(step)
         self.scaler.unscale_(self.optimizer)
         parameters = list(self.denoiser.parameters())
@@ -117,15 +131,21 @@ class Trainer:
         return loss, grad_norm.detach()
 
     def _accumulate(self, step: int) -> Tensor:
-        """Add up the gradients of the whole batch; return its mean loss, a scalar."""
-        settings = self.settings
+        """Add up the gradients of the whole batch; return this process's part of its mean loss."""
+        size = self.settings.batch_size
         total = torch.zeros((), device=self.device)
-        slots = torch.arange(settings.batch_size)
-        for some in slots.split(settings.micro_batch or settings.batch_size):
-            loss = self.losses(step, some).sum() / settings.batch_size
-            self.scaler.scale(loss).backward()
-            total += loss.detach()
-        return total
+        *others, last = self.slots.split(self.settings.micro_batch or size)
+        with self.team.unsynchronised(self.learner.backbone) if others else nullcontext():
+            for some in others:
+                total += self._backward(step, some)
+        return total + self._backward(step, last)
+
+    def _backward(self, step: int, slots: Tensor) -> Tensor:
+        """Add the gradients of some slots; return their share of the batch's mean loss."""
+        loss = self.losses(step, slots).sum() / self.settings.batch_size
+        # The team takes the mean of its gradients, where their sum is wanted.
+        self.scaler.scale(loss * self.team.size).backward()
+        return loss.detach()
 
     def losses(self, step: int, slots: Tensor) -> Tensor:
         """Return the loss of each of these slots of the batch, [B]."""
@@ -135,7 +155,7 @@ class Trainer:
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
         with autocast(self.device, self.precision):
-            return self.denoiser.loss(x, self.draw_times(step, slots), noise, label)
+            return self.learner.loss(x, self.draw_times(step, slots), noise, label)
 
     def draw_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.
@@ -164,7 +184,7 @@ class Trainer:
         sample = last or (settings.sample_every > 0 and step % settings.sample_every == 0)
         if last or stopping or save or step % settings.log_every == 0:
             yield self._read_meter()
-        if save:
+        if save and self.team.leads:
             yield Saved(step, self.save())
         if sample and not stopping:
             yield from self._sample()
@@ -173,11 +193,14 @@ class Trainer:
 
     def _sample(self) -> Iterator[Event]:
         if self.draw_samples is not None:
-            yield Sampled(self.step, self.draw_samples(self.average.module, self.step))
+            path = self.draw_samples(self.average.module, self.step)
+            if path is not None:
+                yield Sampled(self.step, path)
 
     def _read_meter(self) -> Logged:
         meter, self.meter = self.meter, Meter.on(self.device)
-        loss, grad_norm = float(meter.loss) / meter.steps, float(meter.grad_norm)
+        loss = float(self.team.sum(meter.loss)) / meter.steps
+        grad_norm = float(meter.grad_norm)
         # With fp16 an overflowing gradient is usual: the scaler skips the step and scales down.
         if not math.isfinite(loss) or not (math.isfinite(grad_norm) or self.scaler.is_enabled()):
             raise NonFiniteError(
@@ -213,6 +236,17 @@ class Trainer:
             checkpoint.restore(tensors, saved.read(part), str(saved.path / part))
         self.scaler.load_state_dict(saved.scaler)
         self.step = saved.step
+
+    def follow_the_leader(self) -> None:
+        """Take over the weights, averages and step that the team's leader has loaded."""
+        self.step = self.team.tell(self.step)
+        if self.step == 0:
+            return
+        if not self.team.leads:
+            self._make_optimizer_state()
+        parts = self._parts().values()
+        self.team.copy([tensors[name] for tensors in parts for name in sorted(tensors)])
+        self.scaler.load_state_dict(self.team.tell(self.scaler.state_dict()))
 
     def _parts(self) -> dict[str, Tensors]:
         return {

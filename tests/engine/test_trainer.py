@@ -14,6 +14,7 @@ from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
 from iddm_cli.engine import randomness
 from iddm_cli.engine.checkpoint import CheckpointFolder
 from iddm_cli.engine.events import Logged, Sampled, Saved, Stepped, Stopped
+from iddm_cli.engine.team import ALONE
 from iddm_cli.engine.trainer import Trainer, total_steps
 from iddm_cli.errors import CheckpointError, NonFiniteError
 from iddm_cli.networks import UNet
@@ -22,7 +23,16 @@ from iddm_cli.settings import DataSettings, TrainingSettings
 PICTURES, CLASSES = 20, 3
 
 
-def make(folder: Path, *, dropout=0.0, precision="fp32", times="stratified", draw=None, **changes):
+def make(
+    folder: Path,
+    *,
+    dropout=0.0,
+    precision="fp32",
+    times="stratified",
+    draw=None,
+    team=ALONE,
+    **changes,
+):
     settings = {
         "steps": 4, "epochs": None, "batch_size": 8, "lr": 1e-2, "log_every": 1,
         "checkpoint_every": 2, "sample_every": 2, "keep": 9,
@@ -60,6 +70,7 @@ def make(folder: Path, *, dropout=0.0, precision="fp32", times="stratified", dra
         num_classes=CLASSES,
         checkpoints=CheckpointFolder(folder, changes.get("keep", 9)),
         bits={"threads": 1},
+        team=team,
         draw_samples=draw,
     )
 
@@ -142,7 +153,7 @@ def test_a_slot_has_the_same_time_noise_and_loss_in_any_company(tmp_path):
 def test_labels_are_dropped_for_each_picture_by_itself(tmp_path):
     seen = []
     trainer = make(tmp_path, label_drop=0.25, batch_size=256)
-    trainer.denoiser.loss = lambda x, t, noise, label: seen.append(label) or torch.zeros(len(x))
+    trainer.learner.loss = lambda x, t, noise, label: seen.append(label) or torch.zeros(len(x))
     for step in range(8):
         trainer.losses(step, torch.arange(256))
     dropped = torch.stack(seen) == CLASSES

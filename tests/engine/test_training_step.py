@@ -17,7 +17,7 @@ def asked(trainer, step: int, slots: torch.Tensor) -> dict[str, torch.Tensor]:
         seen.update(x=x, t=t, noise=noise, label=label)
         return torch.zeros(len(x))
 
-    trainer.denoiser.loss = loss
+    trainer.learner.loss = loss
     trainer.losses(step, slots)
     return seen
 

@@ -1,0 +1,243 @@
+"""The team: the processes that train one run together, and what they have to say to each other.
+
+Each process knows by itself which slots of the global batch are its own, and what every slot
+holds; so only gradients are exchanged, once for each update, and a few numbers.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import (  # type: ignore[attr-defined]
+    Store,
+    TCPStore,
+    rendezvous,
+)
+from torch.nn.parallel import DistributedDataParallel
+
+from iddm_cli.errors import IddmError
+
+Thing = TypeVar("Thing")
+
+MEETING = "iddm/meeting"
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team as one of its members sees it; this one works alone, and needs nobody.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: Processes in all.
+        neighbours: Processes on this machine.
+        restarted: Whether the team was started again by torchrun after one of it failed.
+    """
+
+    rank: int = 0
+    size: int = 1
+    neighbours: int = 1
+    restarted: bool = False
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks for all."""
+        return self.rank == 0
+
+    def slots(self, batch_size: int) -> Tensor:
+        """Return this process's slots of the global batch, [B], int64."""
+        return torch.arange(batch_size).tensor_split(self.size)[self.rank]
+
+    def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Return the things that this process takes: every size-th, so that all get as many."""
+        return things[self.rank :: self.size]
+
+    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
+        """Return the backbone such that its gradients become the mean over the team.
+
+        Args:
+            backbone: The network.
+            steady: Whether every backward pass exchanges gradients, so that all are alike.
+        """
+        return backbone
+
+    def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
+        """Return a context in which gradients are only added up here."""
+        return nullcontext()
+
+    def sum(self, number: Tensor) -> Tensor:
+        """Add up a scalar over the team."""
+        return number
+
+    def largest(self, number: int) -> int:
+        """Return the largest of each member's number."""
+        return number
+
+    def tell(self, thing: Thing) -> Thing:
+        """Return what the leader has; the others' is ignored."""
+        return thing
+
+    def gather(self, thing: Thing) -> list[Thing]:
+        """Return everybody's thing, by rank, to the leader; the others get nothing."""
+        return [thing]
+
+    def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite these tensors by the leader's."""
+
+    def leave(self) -> None:
+        """Say goodbye."""
+
+
+ALONE = Team()
+
+
+@dataclass(frozen=True)
+class Crew(Team):
+    """A team of several processes, joined through torch.distributed."""
+
+    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:
+        """Return the backbone such that its gradients become the mean over the team."""
+        assert not list(backbone.buffers()), "buffers would have to be kept alike"
+        device = next(backbone.parameters()).device
+        return DistributedDataParallel(
+            backbone,
+            device_ids=[device.index] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
+            static_graph=steady,
+        )
+
+    def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:
+        """Return a context in which gradients are only added up here."""
+        assert isinstance(backbone, DistributedDataParallel), "wrap returned it"
+        return backbone.no_sync()
+
+    def sum(self, number: Tensor) -> Tensor:
+        """Add up a scalar over the team."""
+        total = number.clone()
+        dist.all_reduce(total)
+        return total
+
+    def largest(self, number: int) -> int:
+        """Return the largest of each member's number."""
+        most = torch.tensor(number)
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        return int(most)
+
+    def tell(self, thing: Thing) -> Thing:
+        """Return what the leader has; the others' is ignored."""
+        things = [thing]
+        dist.broadcast_object_list(things, device=torch.device("cpu"))
+        return things[0]
+
+    def gather(self, thing: Thing) -> list[Thing]:
+        """Return everybody's thing, by rank, to the leader; the others get nothing."""
+        things: list[Thing] | None = [thing] * self.size if self.leads else None
+        dist.gather_object(thing, things)
+        return things or []
+
+    def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite these tensors by the leader's."""
+        for tensor in tensors:
+            whole = tensor.contiguous()
+            dist.broadcast(whole, src=0)
+            tensor.copy_(whole)
+
+    def leave(self) -> None:
+        """Say goodbye."""
+        dist.destroy_process_group()
+
+
+def join(
+    where: str, *, rank: int, size: int, neighbours: int, seconds: float, restarted: bool = False
+) -> Team:
+    """Meet the other processes.
+
+    Args:
+        where: file://PATH that all can see, or env:// with MASTER_ADDR and MASTER_PORT set.
+        rank: Number of this process.
+        size: Processes in all.
+        neighbours: Processes on this machine.
+        seconds: How long one may keep the others waiting.
+        restarted: Whether torchrun has started the team again.
+
+    Raises:
+        IddmError: They do not meet in time.
+    """
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    patience = timedelta(seconds=seconds)
+    try:
+        store = _store(where, rank, size, patience)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+    except (dist.DistError, RuntimeError, ValueError, OSError) as error:
+        raise IddmError(
+            f"process {rank} of {size} did not meet the others: {first_line(error)}",
+            "See that all are started, that they reach MASTER_ADDR and MASTER_PORT, and that "
+            "runtime.timeout is long enough.",
+        ) from error
+    return Crew(rank=rank, size=size, neighbours=neighbours, restarted=restarted)
+
+
+def _store(where: str, rank: int, size: int, patience: timedelta) -> Store:
+    """Open the table through which the processes find each other."""
+    store, _, _ = next(rendezvous(where, rank, size, timeout=patience))
+    store.set_timeout(patience)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or where != "env://":
+        return store
+    return _fresh_store(store, rank, size, patience)
+
+
+def _fresh_store(agents: Store, rank: int, size: int, patience: timedelta) -> Store:
+    """Let the leader serve a table of its own, and tell the others where through torchrun's.
+
+    torchrun keeps one table for all its restarts, in which the addresses of processes that are
+    gone still stand (torch 2.11 to 2.14), so a team that is started again would call them.
+    """
+    if rank == 0:
+        host = _own_address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        table = TCPStore(host, 0, size, True, patience, wait_for_workers=False)
+        agents.set(MEETING, f"{host} {table.port}")
+        return table
+    until = time.monotonic() + patience.total_seconds()
+    while True:
+        host, port = agents.get(MEETING).decode().split()
+        try:
+            return TCPStore(
+                host, int(port), size, False, timedelta(seconds=5), wait_for_workers=False
+            )
+        except (dist.DistError, RuntimeError):
+            # It was the last team's; this one's leader has not come yet.
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+def _own_address(peer: str, port: int) -> str:
+    """Return the address of this machine that a peer can reach; nothing is sent."""
+    family, kind, *_, address = socket.getaddrinfo(peer, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
+
+
+CONTACT = ("gloo", "nccl", "connection", "timed out", "timeout", "socket", "store", "peer")
+"""Words in what torch.distributed raises, as plain RuntimeErrors, where another process is gone."""
+
+
+def is_lost_contact(error: BaseException) -> bool:
+    """Say whether an error only tells that another process of the team is gone."""
+    if isinstance(error, dist.DistError):
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in words for word in CONTACT)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

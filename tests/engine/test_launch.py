@@ -1,0 +1,189 @@
+"""Launching: processes that fail, die or hang end all others, and the first error is told."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from iddm_cli.engine.launch import TeamError, run_here
+from iddm_cli.engine.place import Place, place_from_environment
+from iddm_cli.engine.team import Team
+from iddm_cli.errors import IddmError, NonFiniteError
+
+SECONDS = 20.0
+CPU = torch.device("cpu")
+Job = dict[str, object]
+
+
+def work(team: Team, device: torch.device, job: Job) -> int:
+    """Meet the others a few times; at the third meeting one of them does something else."""
+    torch.set_num_threads(1)
+    Path(str(job["folder"]), f"pid-{team.rank}").write_text(str(os.getpid()))
+    for meeting in range(5):
+        if meeting == 2 and team.rank == job.get("rank"):
+            misbehave(str(job["how"]))
+        team.largest(meeting)
+    return int(job.get("code", 0))
+
+
+def misbehave(how: str) -> None:
+    match how:
+        case "raise":
+            raise ValueError("a defect\nwith a second line")
+        case "refuse":
+            raise NonFiniteError("the loss is nan", "Lower the rate.")
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "exit":
+            os._exit(7)
+
+
+def children_left() -> list[psutil.Process]:
+    everyone = psutil.Process().children(recursive=True)
+    return [one for one in everyone if "spawn_main" in " ".join(one.cmdline())]
+
+
+def start(folder: Path, *, size: int = 2, seconds: float = SECONDS, **job: object) -> int:
+    return run_here(work, {"folder": str(folder), **job}, [CPU] * size, seconds)
+
+
+def test_all_do_their_part_and_the_leaders_code_is_returned(tmp_path: Path) -> None:
+    assert start(tmp_path, size=3) == 0
+    assert len({path.read_text() for path in tmp_path.glob("pid-*")}) == 3
+    assert start(tmp_path, code=143) == 143
+    assert children_left() == []
+
+
+def test_one_device_needs_no_other_process(tmp_path: Path) -> None:
+    assert start(tmp_path, size=1) == 0
+    assert (tmp_path / "pid-0").read_text() == str(os.getpid())
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("how", "problem", "code"),
+    [
+        ("raise", "ValueError: a defect", 1),
+        ("refuse", "the loss is nan", 5),
+        ("kill", "was ended by SIGKILL", 1),
+        ("exit", "was ended by exit code 7", 1),
+    ],
+)
+def test_the_first_error_is_told_with_its_rank(
+    tmp_path: Path, rank: int, how: str, problem: str, code: int
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(TeamError) as failed:
+        start(tmp_path, size=2, rank=rank, how=how)
+    assert failed.value.problem.startswith(f"process {rank}: {problem}")
+    assert failed.value.exit_code == code
+    assert "\n" not in failed.value.problem
+    assert children_left() == []
+    assert time.monotonic() - began < SECONDS, "nobody waited until the time was up"
+
+
+def test_the_traceback_is_kept_for_the_log(tmp_path: Path) -> None:
+    with pytest.raises(TeamError) as failed:
+        start(tmp_path, rank=1, how="raise")
+    assert "misbehave" in failed.value.trace
+
+
+def test_a_process_that_hangs_is_named_and_ended(tmp_path: Path) -> None:
+    with pytest.raises(TeamError, match=r"process 1: did not answer the others for 3 seconds"):
+        start(tmp_path, seconds=3, rank=1, how="hang")
+    assert children_left() == []
+
+
+def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
+    codes: list[int] = []
+
+    def run(name: str) -> None:
+        folder = tmp_path / name
+        folder.mkdir()
+        # Signals are the main thread's; the watch is the same without them.
+        codes.append(start(folder))
+
+    other = threading.Thread(target=lambda: codes.append(start_elsewhere(tmp_path)))
+    other.start()
+    run("here")
+    other.join()
+    assert codes == [0, 0]
+
+
+def start_elsewhere(folder: Path) -> int:
+    code = (
+        "import sys; from tests.engine.test_launch import start, Path\n"
+        "if __name__ == '__main__': sys.exit(start(Path(sys.argv[1])))"
+    )
+    script = folder / "elsewhere.py"
+    script.write_text(code)
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    return subprocess.run([sys.executable, script, folder], env=env, check=False).returncode
+
+
+# --- places that others give -----------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "TORCHELASTIC")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_alone(environment: pytest.MonkeyPatch) -> None:
+    assert place_from_environment() is None
+
+
+def test_torchrun(environment: pytest.MonkeyPatch) -> None:
+    given = {
+        "RANK": "11", "WORLD_SIZE": "16", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "8",
+        "MASTER_ADDR": "a", "MASTER_PORT": "1", "TORCHELASTIC_RESTART_COUNT": "2",
+    }  # fmt: skip
+    for name, value in given.items():
+        environment.setenv(name, value)
+    assert place_from_environment() == Place(11, 16, 3, 8, restarted=True)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu07", "gpu07"),
+        ("gpu07,login1", "gpu07"),
+        ("gpu[03-05,9],login1", "gpu03"),
+        ("a1,b[2-3]", "a1"),
+        ("n[001,004-007]", "n001"),
+    ],
+)
+def test_srun(environment: pytest.MonkeyPatch, nodes: str, first: str) -> None:
+    given = {
+        "SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1",
+        "SLURM_STEP_NODELIST": nodes, "SLURM_STEP_TASKS_PER_NODE": "4(x2)", "SLURM_JOB_ID": "77",
+    }  # fmt: skip
+    for name, value in given.items():
+        environment.setenv(name, value)
+    environment.setenv("MASTER_ADDR", "")
+    environment.delenv("MASTER_ADDR")
+    assert place_from_environment() == Place(5, 8, 1, 4, restarted=False)
+    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == (first, "20077")
+
+
+def test_a_batch_script_around_srun_stands_alone(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SLURM_PROCID", "0")
+    environment.setenv("SLURM_NTASKS", "8")
+    assert place_from_environment() is None
+
+
+def test_errors_are_iddm_errors() -> None:
+    assert issubclass(TeamError, IddmError)

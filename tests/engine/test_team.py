@@ -1,0 +1,115 @@
+"""A team: the same pictures, noise and times for every size, and the same weights to rounding."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.events import Logged, Saved, Stopped
+from iddm_cli.engine.launch import run_here
+from iddm_cli.engine.team import ALONE, Team
+from tests.engine.test_trainer import make
+from tests.engine.test_training_step import asked
+
+CPU = torch.device("cpu")
+BATCH = 8
+LONG = {"steps": 50, "checkpoint_every": 20, "sample_every": 0, "log_every": 1, "lr": 1e-3}
+
+
+@pytest.mark.parametrize("batch_size", [4, 7, 8])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_the_slots_are_shared_out(size: int, batch_size: int) -> None:
+    shares = [Team(rank, size).slots(batch_size) for rank in range(size)]
+    assert torch.equal(torch.cat(shares), torch.arange(batch_size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_every_size_learns_from_the_same_bits(tmp_path: Path, size: int) -> None:
+    trainer = make(tmp_path, label_drop=0.5)
+    for step in (0, 3, 11):
+        whole = asked(trainer, step, ALONE.slots(BATCH))
+        shares = [asked(trainer, step, Team(rank, size).slots(BATCH)) for rank in range(size)]
+        for name, tensor in whole.items():
+            assert torch.equal(torch.cat([share[name] for share in shares]), tensor), name
+
+
+def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
+    """Train 50 steps and leave behind what came of it."""
+    torch.set_num_threads(1)
+    folder = Path(str(job["folder"]))
+    changes = dict(job["changes"])
+    asked_at = changes.pop("asked_at", {})
+    trainer = make(folder / f"rank-{team.rank}", team=team, **changes)
+    if job.get("from"):
+        trainer.checkpoints = CheckpointFolder(folder / "rank-0", 9)
+        if team.leads:
+            trainer.load(trainer.checkpoints.newest()[0])
+        trainer.follow_the_leader()
+
+    def should_stop() -> int:
+        return 15 * (asked_at.get(team.rank) == trainer.step)
+
+    events = list(trainer.fit(should_stop))
+    left = {
+        "weights": {k: v.clone() for k, v in trainer.denoiser.backbone.state_dict().items()},
+        "average": {k: v.clone() for k, v in trainer.average.module.backbone.state_dict().items()},
+        "losses": [event.loss for event in events if isinstance(event, Logged)],
+        "norms": [event.grad_norm for event in events if isinstance(event, Logged)],
+        "saved": [event.step for event in events if isinstance(event, Saved)],
+        "stopped": [event.step for event in events if isinstance(event, Stopped)],
+        "step": trainer.step,
+    }
+    torch.save(left, folder / f"left-{team.rank}.pt")
+    return 0
+
+
+def trained(folder: Path, size: int, **changes: object) -> list[dict]:
+    folder.mkdir(exist_ok=True)
+    job = {"folder": str(folder), "changes": LONG | changes}
+    assert run_here(train, job, [CPU] * size, 60) == 0
+    return [torch.load(folder / f"left-{rank}.pt") for rank in range(size)]
+
+
+@pytest.mark.parametrize("micro_batch", [None, 1])
+def test_every_size_ends_in_the_same_weights_to_rounding(
+    tmp_path: Path, micro_batch: int | None
+) -> None:
+    (one,) = trained(tmp_path / "1", 1, micro_batch=micro_batch)
+    for size in (2, 4):
+        members = trained(tmp_path / str(size), size, micro_batch=micro_batch)
+        for kind in ("weights", "average"):
+            for name, tensor in one[kind].items():
+                assert torch.allclose(members[0][kind][name], tensor, rtol=0, atol=1e-5), name
+                assert all(torch.equal(m[kind][name], members[0][kind][name]) for m in members)
+        losses = torch.tensor([one["losses"], members[0]["losses"]])
+        assert torch.allclose(losses[0], losses[1], rtol=1e-5)
+        norms = torch.tensor([one["norms"], members[0]["norms"]])
+        assert torch.allclose(norms[0], norms[1], rtol=1e-4)
+        assert members[0]["saved"] == [20, 40, 50]
+        assert all(member["saved"] == [] for member in members[1:]), "only the leader writes"
+
+
+def test_a_stop_asked_of_any_member_ends_all_after_the_same_step(tmp_path: Path) -> None:
+    members = trained(tmp_path, 2, asked_at={1: 7})
+    assert [member["stopped"] for member in members] == [[7], [7]]
+    assert members[0]["saved"] == [7]
+
+
+def test_a_team_of_another_size_takes_over_what_the_leader_loads(tmp_path: Path) -> None:
+    """Of the same size, bit for bit; of another, to rounding."""
+    whole = trained(tmp_path / "whole", 2)
+    trained(tmp_path / "part", 2, asked_at={0: 30})
+    for size in (1, 2, 4):
+        folder = Path(shutil.copytree(tmp_path / "part", tmp_path / str(size)))
+        job = {"folder": str(folder), "from": True, "changes": LONG}
+        assert run_here(train, job, [CPU] * size, 60) == 0
+        for rank in range(size):
+            left = torch.load(folder / f"left-{rank}.pt")
+            assert left["step"] == 50
+            for name, tensor in whole[0]["weights"].items():
+                if size == 2:
+                    assert torch.equal(left["weights"][name], tensor)
+                assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5)
