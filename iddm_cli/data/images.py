@@ -114,7 +114,7 @@ def decode(handle: IO[bytes], least: int = 0) -> Decoded:
         image.load()
         if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
             # Pillow takes every CMYK JPEG for Adobe's, whose inks are stored inverted.
-            image = ImageChops.invert(image)
+            image.paste(ImageChops.invert(image))
         if _turn_upright(image):
             width, height = height, width
         return Decoded(image, width, height, animated)

@@ -1,235 +1,236 @@
 """Inspection: what is in a dataset, and what should be known before training on it."""
 
-import hashlib
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
 
-from PIL import Image, ImageChops
+import numpy as np
+from numpy import ndarray
 
-from iddm_cli import pictures
-from iddm_cli.data.images import UnreadableImage, fit, flatten
-from iddm_cli.data.index import Skip
+from iddm_cli.data import histograms, likeness
+from iddm_cli.data.advice import advise, judge
+from iddm_cli.data.findings import Duplicates, Fault, Inspection, Kinds, Sizes, Twins, Values
+from iddm_cli.data.glance import FACTS, GREY, glance
+from iddm_cli.data.likeness import Groups
+from iddm_cli.data.listing import Skip
 from iddm_cli.data.packing import Progress, quiet
-from iddm_cli.data.parallel import in_order
+from iddm_cli.data.parallel import Lost, Workers
 from iddm_cli.data.sources import Source
+from iddm_cli.data.treatment import learnt_channels, spread, treat
+from iddm_cli.settings import DataSettings, TrainingSettings
 
-CHUNK = 8
-FEW = 50
-IMBALANCE = 10
+CHUNK = 16
 COMMON_SIZES = 5
-GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16B")
+EXAMPLES = 3
+DEFAULTS = DataSettings()
+BATCH_SIZE = TrainingSettings().batch_size
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The smallest of some numbers, the middle one, and the largest."""
+class Survey:
+    """What was seen when every picture was decoded, a row for each that can be read.
 
-    smallest: int
-    median: int
-    largest: int
+    Attributes:
+        source: The dataset.
+        settings: How its pictures would be learnt.
+        items: Which pictures of the source the rows are about, [N].
+        labels: Class of each, [N].
+        facts: FACTS of each, [N].
+        unreadable: The others: names and reasons.
+        equal: Rows of equal pixels.
+        alike: Rows that nearly look the same; of equal ones only the first.
+    """
 
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found when every picture of a dataset was decoded."""
-
-    name: str
-    count: int  # pictures that can be read; all below is about them
-    classes: dict[str, int]
-    width: Spread
-    height: Spread
-    shorter_side: Spread
-    common_sizes: list[tuple[int, int, int]]  # width, height, how many; the commonest first
-    not_square: int
-    modes: dict[str, int]
-    formats: dict[str, int]
-    suffixes: dict[str, int]
-    grey: int  # pictures without any colour, whatever they are stored as
-    transparent: int
-    duplicates: int  # pictures whose pixels an earlier one has as well
-    total_bytes: int  # of the files as stored, unreadable ones too
+    source: Source
+    settings: DataSettings
+    items: ndarray
+    labels: ndarray
+    facts: ndarray
     unreadable: list[Skip]
-    skipped: list[Skip]
-    advice: list[str]
-    trainable: bool
+    equal: Groups
+    alike: likeness.Alike
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it as numbers, strings, lists and dicts."""
-        return asdict(self)
+    def names(self, rows: Iterable[int]) -> list[str]:
+        """Name pictures."""
+        return [self.source.item_name(int(self.items[row])) for row in rows]
 
+    def classes(self, rows: Sequence[int]) -> list[str]:
+        """Name the classes that pictures lie in, each once."""
+        names = self.source.classes
+        return [names[label] for label in np.unique(self.labels[rows])] if names else []
 
-@dataclass(frozen=True)
-class _Look:
-    """What is kept of one picture after it was decoded."""
-
-    item: int
-    size: tuple[int, int]
-    mode: str
-    format: str
-    suffix: str
-    grey: bool
-    transparent: bool
-    digest: bytes
+    def worst_first(self, groups: Groups) -> Groups:
+        """Sort groups: those across classes come first."""
+        return sorted(groups, key=lambda group: len(self.classes(group)) < 2)
 
 
-def inspect(source: Source, *, progress: Progress = quiet) -> Inspection:
-    """Decode every picture of a dataset and sum up what was found."""
-    looks: list[_Look] = []
-    unreadable: list[Skip] = []
-    workers = os.cpu_count() or 1
-    results = in_order(lambda i: _look(source, i), len(source), workers=workers, chunk=CHUNK)
-    with closing(results):
-        for chunk in results:
-            looks += [look for look in chunk if isinstance(look, _Look)]
-            unreadable += [fault for fault in chunk if isinstance(fault, tuple)]
-            progress(len(looks) + len(unreadable), len(source))
-    found = _sum_up(source, looks, unreadable)
-    return replace(found, advice=advise(found))
+def inspect(
+    source: Source,
+    settings: DataSettings = DEFAULTS,
+    *,
+    profile: str = "",
+    batch_size: int = BATCH_SIZE,
+    progress: Progress = quiet,
+) -> Inspection:
+    """Decode every picture of a dataset and sum up what was found; see `survey`, `sum_up`."""
+    seen = survey(source, settings, progress=progress)
+    return sum_up(seen, profile=profile, batch_size=batch_size)
 
 
-def _look(source: Source, i: int) -> _Look | Skip:
-    """Decode one picture; its name and the reason where that cannot be done."""
-    try:
-        image = source.image(i)
-        flat = flatten(image, "white")
-    except UnreadableImage as error:
-        return source.item_name(i), str(error)
-    return _Look(
-        item=i,
-        size=image.size,
-        mode=image.mode,
-        format=image.format or "none",
-        suffix=PurePosixPath(source.item_name(i)).suffix.lower() or "none",
-        grey=_is_grey(flat),
-        transparent=image.has_transparency_data,
-        digest=hashlib.blake2b(image.tobytes(), digest_size=16).digest(),
+def survey(source: Source, settings: DataSettings, *, progress: Progress = quiet) -> Survey:
+    """Decode every picture of a dataset once, in parallel, and compare them."""
+    facts, reasons = _look_at_all(source, settings, progress)
+    items = np.array([i for i in range(len(source)) if i not in reasons], np.int64)
+    facts = facts[items]
+    equal, alike = _compare(facts, progress)
+    return Survey(
+        source=source,
+        settings=settings,
+        items=items,
+        labels=np.asarray(source.labels, np.int64)[items],
+        facts=facts,
+        unreadable=[(source.item_name(i), reason) for i, reason in reasons.items()],
+        equal=equal,
+        alike=alike,
     )
 
 
-def _is_grey(image: Image.Image) -> bool:
-    """Look whether all colours are grey, as often they are in files stored as colour."""
-    if image.mode == "L":
-        return True
-    red, green, blue = image.split()
-    differences = (ImageChops.difference(red, green), ImageChops.difference(red, blue))
-    return all(difference.getbbox() is None for difference in differences)
+def _look_at_all(
+    source: Source, settings: DataSettings, progress: Progress
+) -> tuple[ndarray, dict[int, str]]:
+    """Return FACTS of each picture, and why some have none."""
+    facts = np.zeros(len(source), FACTS)
+    reasons: dict[int, str] = {}
+    done = 0
+    pictures = (source.picture(i) for i in range(len(source)))
+    with Workers(settings.workers, seconds=settings.timeout) as workers:
+        results = workers.in_order(partial(glance, settings), pictures, chunk=CHUNK)
+        with closing(results):
+            for some in results:
+                for i, seen in enumerate(some, start=done):
+                    if isinstance(seen, Lost | str):
+                        reasons[i] = seen.reason if isinstance(seen, Lost) else seen
+                    else:
+                        facts[i] = tuple(seen)
+                done += len(some)
+                progress("reading pictures", done, len(source))
+    return facts, reasons
 
 
-def _sum_up(source: Source, looks: list[_Look], unreadable: list[Skip]) -> Inspection:
-    sizes = Counter(look.size for look in looks)
-    each_class = Counter(source.labels[look.item] for look in looks)
-    pixels = {(look.size, look.mode, look.digest) for look in looks}
-    return Inspection(
+def _compare(facts: ndarray, progress: Progress) -> tuple[Groups, likeness.Alike]:
+    """Group what is equal, and, of each such group only the first, what is alike."""
+    progress("comparing pictures", 0, len(facts))
+    equal = likeness.equal(facts["digest"])
+    again = {row for group in equal for row in group[1:]}
+    rows = np.array([row for row in range(len(facts)) if row not in again], np.int64)
+    found = likeness.alike(facts["hash"][rows], facts["thumb"][rows])
+    groups = [rows[group].tolist() for group in found.groups]
+    progress("comparing pictures", len(facts), len(facts))
+    return equal, replace(found, groups=groups)
+
+
+def sum_up(seen: Survey, *, profile: str = "", batch_size: int = BATCH_SIZE) -> Inspection:
+    """Sum up a survey, and say what follows from it."""
+    source, facts = seen.source, seen.facts
+    counts = np.bincount(seen.labels, minlength=len(source.classes)).tolist()
+    classes = dict(zip(source.classes, counts, strict=False))
+    there = [count for count in classes.values() if count]
+    found = Inspection(
         name=source.name,
-        count=len(looks),
-        classes={name: each_class[label] for label, name in enumerate(source.classes)},
-        width=_spread([look.size[0] for look in looks]),
-        height=_spread([look.size[1] for look in looks]),
-        shorter_side=_spread([min(look.size) for look in looks]),
-        common_sizes=[(*size, count) for size, count in sizes.most_common(COMMON_SIZES)],
-        not_square=sum(look.size[0] != look.size[1] for look in looks),
-        modes=_counts([look.mode for look in looks]),
-        formats=_counts([look.format for look in looks]),
-        suffixes=_counts([look.suffix for look in looks]),
-        grey=sum(look.grey for look in looks),
-        transparent=sum(look.transparent for look in looks),
-        duplicates=len(looks) - len(pixels),
+        place=source.place,
+        trainable=bool(len(facts)),
+        verdict="",
+        count=len(facts),
         total_bytes=source.stored_bytes(),
-        unreadable=unreadable,
+        classes=classes,
+        shares={name: round(n / max(1, len(facts)), 4) for name, n in classes.items()},
+        imbalance=round(max(there) / min(there), 2) if there else 1.0,
+        notes=list(source.notes),
+        sizes=_sizes(facts),
+        kinds=_kinds(seen),
+        values=_values(seen),
+        constant=seen.names(np.flatnonzero(facts["constant"])),
+        unreadable=seen.unreadable,
         skipped=list(source.skipped),
+        faults=_faults([*seen.unreadable, *source.skipped]),
+        duplicates=_duplicates(seen, seen.equal, complete=True),
+        near_duplicates=_duplicates(seen, seen.alike.groups, complete=not seen.alike.capped),
+        treatment=treat(facts, seen.settings, profile=profile, batch_size=batch_size),
         advice=[],
-        trainable=bool(looks),
+    )
+    trainable, verdict = judge(found, seen.settings)
+    return replace(found, trainable=trainable, verdict=verdict, advice=advise(found, seen.settings))
+
+
+def _sizes(facts: ndarray) -> Sizes:
+    width, height = facts["width"].astype(np.int64), facts["height"].astype(np.int64)
+    shorter = np.minimum(width, height)
+    common = Counter(zip(width.tolist(), height.tolist(), strict=True)).most_common(COMMON_SIZES)
+    return Sizes(
+        width=spread(width),
+        height=spread(height),
+        shorter_side=spread(shorter),
+        common=[(*size, count) for size, count in common],
+        not_square=int((width != height).sum()),
+        shorter_sides=histograms.of_sizes(shorter),
+        aspects=histograms.of_aspects(width / np.maximum(1, height)),
     )
 
 
-def _spread(numbers: list[int]) -> Spread:
-    ordered = sorted(numbers) or [0]
-    return Spread(ordered[0], ordered[len(ordered) // 2], ordered[-1])
+def _kinds(seen: Survey) -> Kinds:
+    facts = seen.facts
+    stored_grey = np.isin(facts["mode"], ["1", "L", "LA", "La", "F", "I"]) | facts["deep"]
+    endings = (PurePosixPath(name).suffix.lower() for name in seen.names(range(len(facts))))
+    return Kinds(
+        modes=_counts(facts["mode"].tolist()),
+        formats=_counts(name or "none" for name in facts["format"].tolist()),
+        suffixes=_counts(ending or "none" for ending in endings),
+        grey=int(facts["grey"].sum()),
+        grey_stored_as_colour=int((facts["grey"] & ~stored_grey).sum()),
+        transparent=int(facts["transparent"].sum()),
+        animated=int(facts["animated"].sum()),
+        sixteen_bit=int(facts["deep"].sum()),
+    )
 
 
-def _counts(words: list[str]) -> dict[str, int]:
+def _counts(words: Iterable[str]) -> dict[str, int]:
     return dict(Counter(words).most_common())
 
 
-def advise(found: Inspection) -> list[str]:
-    """Say in plain sentences what matters before training on this."""
-    if not found.trainable:
-        return ["No picture can be read: there is nothing to train on."]
-    lines = [*_about_files(found), *_about_classes(found), *_about_pixels(found)]
-    return [line for line in lines if line]
+def _values(seen: Survey) -> Values:
+    """Average over all pixels of all pictures, which are of one size when they are learnt."""
+    grey = learnt_channels(seen.facts, seen.settings) == 1
+    planes = slice(GREY, GREY + 1) if grey else slice(0, GREY)
+    count = max(1, len(seen.facts))
+    mean = seen.facts["mean"][:, planes].sum(axis=0) / count
+    square = seen.facts["square"][:, planes].sum(axis=0) / count
+    deviation = np.sqrt(np.maximum(0, square - mean**2))
+    return Values(
+        channels=["grey"] if grey else ["red", "green", "blue"],
+        mean=mean.round(3).tolist(),
+        deviation=deviation.round(3).tolist(),
+    )
 
 
-def _about_files(found: Inspection) -> list[str]:
-    bad, again, other = len(found.unreadable), found.duplicates, len(found.skipped)
-    return [
-        f"Pictures that cannot be read, and will be left out: {bad}."
-        if bad
-        else "Every picture can be read.",
-        f"Other entries passed over: {other}." if other else "",
-        f"Pictures whose pixels another one has as well: {again}." if again else "",
-    ]
+def _faults(skipped: list[Skip]) -> list[Fault]:
+    """Group what is left out by its reason, of which the details are left out."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in skipped:
+        groups.setdefault(reason.split(":", 1)[0].split(";", 1)[0], []).append(name)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [Fault(reason, len(names), names[:EXAMPLES]) for reason, names in ordered]
 
 
-def _about_classes(found: Inspection) -> list[str]:
-    if not found.classes:
-        return ["There are no classes: pictures will be drawn without choosing a kind."]
-    least, most = (pick(found.classes, key=found.classes.__getitem__) for pick in (min, max))
-    smallest, largest = found.classes[least], found.classes[most]
-    few = sum(count < FEW for count in found.classes.values())
-    return [
-        f"Classes with fewer than {FEW} pictures: {few}, the smallest being {least} with "
-        f"{smallest}; so few are rather memorised than learnt."
-        if few
-        else "",
-        f"{most} has {largest} pictures and {least} {smallest}: the larger class is learnt better."
-        if largest >= IMBALANCE * max(1, smallest)
-        else "",
-    ]
-
-
-def _about_pixels(found: Inspection) -> list[str]:
-    colour = found.count - sum(found.modes.get(mode, 0) for mode in GREY_MODES)
-    side = found.shorter_side
-    return [
-        f"Every picture is grey{', though stored as colour' if colour else ''}: "
-        "data.channels: 1 is enough, and faster."
-        if found.grey == found.count
-        else "",
-        f"Half of the pictures have a shorter side of {side.median} pixels or less: a "
-        f"data.image_size above {side.median} enlarges them."
-        if side.median < side.largest
-        else f"A data.image_size above {side.median} enlarges the pictures.",
-        f"Pictures that are not square: {found.not_square}; data.aspect says what becomes of them."
-        if found.not_square
-        else "",
-        f"Pictures with an alpha channel: {found.transparent}; data.background stands behind them."
-        if found.transparent
-        else "",
-    ]
-
-
-def contact_sheet(source: Source, *, per_class: int = 8, cell: int = 64) -> Image.Image:
-    """Lay out the first readable pictures of each class in a row, or of the whole set in one."""
-    names: Sequence[str] = source.classes or (source.name,)
-    items: dict[int, list[Image.Image]] = {label: [] for label in range(len(names))}
-    for i, label in enumerate(source.labels):
-        if len(items[label]) < per_class:
-            items[label] += _thumbnail(source, i, cell)
-    return pictures.grid(list(zip(names, items.values(), strict=True)), cell=cell)
-
-
-def _thumbnail(source: Source, i: int, cell: int) -> list[Image.Image]:
-    """Return a picture no larger than a cell, or nothing where it cannot be decoded."""
-    try:
-        image = source.image(i)
-        share = min(1, cell / max(image.size))
-        size = max(1, round(image.height * share)), max(1, round(image.width * share))
-        pixels = fit(image, size=size, channels=3, aspect="squash", background="white")
-    except UnreadableImage:
-        return []
-    return [Image.fromarray(pixels)]
+def _duplicates(seen: Survey, groups: Groups, *, complete: bool) -> Duplicates:
+    """Name the groups, those across classes first."""
+    ordered = seen.worst_first(groups)
+    twins = [Twins(seen.names(group), seen.classes(group)) for group in ordered]
+    return Duplicates(
+        count=sum(len(group) - 1 for group in groups),
+        across_classes=sum(len(group.classes) > 1 for group in twins),
+        groups=twins,
+        complete=complete,
+    )

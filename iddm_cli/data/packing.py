@@ -372,9 +372,20 @@ def _looks(kept: list[Prepared], look: Look) -> Looks:
         width=_spread(widths),
         height=_spread(heights),
         shown=float(shown.mean()),
-        enlarged=int(((widths < width) | (heights < height)).sum()),
+        enlarged=int((_enlargement(widths / width, heights / height, look.aspect) < 1).sum()),
         animated=sum(picture.animated for picture in kept),
     )
+
+
+def _enlargement(across: ndarray, down: ndarray, aspect: AspectName) -> ndarray:
+    """Return how many times each original is as large as it has to be, [N]; below 1 it is not.
+
+    Args:
+        across: Width of each original over the width wanted, [N].
+        down: The same of heights.
+        aspect: A crop needs both sides to be enough, padding only the longer one.
+    """
+    return np.maximum(across, down) if aspect == "pad" else np.minimum(across, down)
 
 
 def _spread(numbers: ndarray) -> tuple[int, int, int]:

@@ -127,6 +127,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
+    # With the program itself loaded there, no process has to load it again.
     context.set_forkserver_preload(["__main__", "iddm_cli.data.sources"])
     return context
 

@@ -317,3 +317,5 @@ def test_looks(tmp_path: Path) -> None:
     assert (looks.width, looks.height) == ((6, 10, 100), (10, 30, 50))
     assert looks.shown == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 5 + 1 / 2) / 5)
     assert (looks.enlarged, looks.animated) == (1, 0)
+    padded = pack(FolderSource(tmp_path), changed(image_size=[10, 10], aspect="pad"))
+    assert (padded.record.looks.enlarged, padded.record.looks.shown) == (0, 1)

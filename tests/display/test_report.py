@@ -1,0 +1,176 @@
+"""The page: it stands alone, runs nothing, and says what the inspection says."""
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from iddm_cli.data.inspection import sum_up, survey
+from iddm_cli.data.sources import FolderSource
+from iddm_cli.data.thumbnails import (
+    ALL_TOGETHER,
+    PER_CLASS,
+    QUALITY,
+    SIDE,
+    Thumbnail,
+    make_album,
+)
+from iddm_cli.display.report import CELL, contact_sheet, page, picture
+from iddm_cli.settings import DataSettings
+from tests.data.test_inspection import put
+
+HOSTILE = '"><img src=x onerror=alert(1)>'
+SCRIPT = "<script>alert(1)<"
+VOID = {"meta", "img", "rect", "link", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page, and checks that what is opened is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def report_of(root: Path, **settings):
+    data = DataSettings(**{"image_size": 8, "workers": 2, **settings})
+    seen = survey(FolderSource(root), data)
+    found, album = sum_up(seen, profile="<mine>"), make_album(seen)
+    return found, album, page(found, album)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set") / "<b>pets & more"
+    for i in range(3):
+        put(root, f"{SCRIPT}/script>{i}.png", (20, 30))
+        put(root, f"{HOSTILE}/{i}.jpg", (300, 200))
+    (root / f"{HOSTILE}/same.png").write_bytes((root / f"{SCRIPT}/script>0.png").read_bytes())
+    put(root, f"{HOSTILE}/{HOSTILE}.png").write_text("broken")
+    return report_of(root)
+
+
+@pytest.fixture(scope="module")
+def read(made) -> Page:
+    return Page(made[2])
+
+
+def test_it_is_a_page(made, read):
+    assert made[2].startswith("<!doctype html>")
+    assert [tag for tag, _ in read.tags].count("html") == 1
+    assert {"title", "style", "main", "h1", "svg", "table"} <= {tag for tag, _ in read.tags}
+
+
+def test_it_loads_nothing_and_runs_nothing(made, read):
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {t for t, _ in read.tags}
+    for _, attributes in read.tags:
+        assert not [name for name in attributes if name.startswith("on") or name == "href"]
+        assert (attributes.get("src") or "data:image/").startswith("data:image/")
+    assert "http:" not in made[2]
+    assert "https:" not in made[2]
+    assert not re.search(r"url\(|@import", made[2])
+
+
+def test_hostile_names_are_only_words(made, read):
+    assert "<script" not in made[2]
+    assert "onerror=alert(1)>" not in made[2].replace("&gt;", "")
+    for name in (SCRIPT, HOSTILE, "<b>pets & more", "With the profile <mine>"):
+        assert name in read.text
+    images = [attributes for tag, attributes in read.tags if tag == "img"]
+    assert {f"{SCRIPT}/script>0.png", f"{HOSTILE}/0.jpg"} <= {image["alt"] for image in images}
+
+
+def test_it_says_what_was_found(made, read):
+    found = made[0]
+    assert "Trainable" in read.text
+    assert found.verdict in read.text
+    for advice in found.advice:
+        assert advice.text.replace("`", "").split(":")[-1] in read.text
+    assert "in 2 classes" in read.text
+    assert "header is damaged" in read.text
+
+
+def test_pictures_are_those_of_the_album(made, read):
+    sources = [attributes["src"] for tag, attributes in read.tags if tag == "img"]
+    for row in made[1].classes:
+        for small in row:
+            assert f"data:image/{small.form};base64,{base64.b64encode(small.content).decode()}" in (
+                sources
+            )
+    for source in sources:
+        with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as image:
+            assert max(image.size) <= 128
+
+
+def test_tiny_pictures_grow_by_whole_factors_and_stay_sharp(made):
+    tiny = made[1].classes[1][0]
+    assert (tiny.width, tiny.height) == (20, 30)
+    shown = picture(tiny)
+    assert (shown["width"], shown["height"], shown["sharp"]) == (40, 60, True)
+    large = picture(made[1].classes[0][0])
+    assert (large["width"], large["height"], large["sharp"]) == (CELL, 48, False)
+
+
+def test_dark_phones_and_paper_are_thought_of(made):
+    for rule in ("prefers-color-scheme: dark", "max-width: 640px", "@media print", "viewport"):
+        assert rule in made[2]
+
+
+def test_the_contact_sheet_has_a_row_for_each_class(made):
+    found, album, _ = made
+    sheet = contact_sheet(found, album)
+    one = contact_sheet(replace(found, classes={HOSTILE: 3}), album)
+    assert 1.8 * one.height < sheet.height < 2 * one.height
+    assert sheet.width > 4 * 64
+
+
+def test_a_set_without_classes_and_one_that_cannot_be_read(tmp_path):
+    put(tmp_path / "flat", "1.png")
+    found, album, text = report_of(tmp_path / "flat")
+    assert "1 without classes" in Page(text).text
+    assert contact_sheet(found, album).height >= 64
+    put(tmp_path / "broken", "1.png").write_text("broken")
+    found, _, text = report_of(tmp_path / "broken")
+    assert "Not trainable" in Page(text).text
+    assert json.dumps(found.to_json())
+
+
+def test_a_thousand_classes_stay_small(made):
+    """Even of pure noise, which no format makes small."""
+    buffer = io.BytesIO()
+    Image.effect_noise((SIDE, SIDE), 90).convert("RGB").save(buffer, "webp", quality=QUALITY)
+    noise = Thumbnail("noise.png", buffer.getvalue(), "webp", SIDE, SIDE)
+    found = replace(made[0], classes={f"{i:04d}": 1 for i in range(1000)})
+    each = max(1, min(PER_CLASS, ALL_TOGETHER // 1000))
+    text = page(found, replace(made[1], classes=[[noise] * each] * 1000))
+    assert text.count("noise.png") >= 1000
+    assert len(text) < 20 * 2**20
