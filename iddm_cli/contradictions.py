@@ -22,6 +22,12 @@ def contradictions(profile: Profile) -> Iterator[Fault]:
     yield from _length(profile.training)
     yield from _betas(profile.training)
     yield from _sampling(profile.sampling, profile.diffusion.timesteps)
+    if profile.runtime.sharding == "fsdp" and profile.runtime.precision == "fp16":
+        yield Fault(
+            ("runtime", "precision"),
+            "fp16 needs one scale for all gradients, which runtime.sharding: fsdp does not keep",
+            "Use bf16, which needs none.",
+        )
     no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
     if no_labels and profile.sampling.guidance != 1:
         yield Fault(

@@ -25,6 +25,7 @@ AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
 CacheName = Literal["auto", "device", "memory", "disk", "off"]
 NetworkName = Literal["unet"]
+ShardingName = Literal["none", "fsdp"]
 
 
 class Settings(BaseModel):
@@ -251,6 +252,9 @@ class RuntimeSettings(Settings):
 
     devices: Positive | Numbers | Literal["auto"] = "auto"
     """How many devices train together, or which GPUs, as [0, 2]; auto: all GPUs there are."""
+
+    sharding: ShardingName = "none"
+    """fsdp divides weights and averages among the devices, for networks that do not fit one."""
 
     timeout: float = Field(default=600.0, gt=0)
     """Seconds that one process may keep the others waiting before all give up."""

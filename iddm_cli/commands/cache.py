@@ -10,26 +10,32 @@ from iddm_cli.errors import UsageError
 if TYPE_CHECKING:
     from iddm_cli.data.cache import Entry
 
-app = typer.Typer(help="List and clear what datasets take on the disk.", no_args_is_help=False)
+app = typer.Typer(
+    help="List and clear what datasets take on the disk.",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 KINDS = {"pack": "decoded pictures", "begun": "cut off", "download": "download", "archive": "tar"}
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def cache(context: typer.Context, json: options.JsonOption = False) -> None:
     """List and clear what datasets take on the disk."""
+    context.obj = json
     if context.invoked_subcommand is None:
         show(as_json=json)
 
 
 @app.command("list")
-def list_(json: options.JsonOption = False) -> None:
+def list_(context: typer.Context, json: options.JsonOption = False) -> None:
     """List what is in the cache: decoded datasets, downloads, unpacked archives."""
-    show(as_json=json)
+    show(as_json=json or context.obj)
 
 
 @app.command("clear")
 def clear(
+    context: typer.Context,
     keys: Annotated[
         list[str] | None,
         typer.Argument(
@@ -56,11 +62,15 @@ def clear(
     chosen = choose(store.entries(), keys or [], downloads=downloads)
     if older_than is not None:
         chosen = [entry for entry in chosen if entry.age_days() > older_than]
-    freed = store.clear(chosen)
-    if json:
-        console.document({"removed": [entry.key for entry in chosen], "bytes": freed})
-    else:
-        console.note(f"removed {len(chosen)} of the cache, {amount(freed)}")
+    gone = store.clear(chosen)
+    kept = [entry.key for entry in chosen if entry not in gone]
+    freed = sum(entry.bytes for entry in gone)
+    if json or context.obj:
+        console.document({"removed": [e.key for e in gone], "in_use": kept, "bytes": freed})
+        return
+    console.note(f"removed {len(gone)} of the cache, {amount(freed)}")
+    for key in kept:
+        console.warn(f"{key} is being made by another process, and was left")
 
 
 def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list[Entry]":
@@ -76,7 +86,7 @@ def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list
         named = [entry for entry in entries if entry.key == key or entry.path.name == key]
         if not named:
             raise UsageError(f"nothing in the cache is called {key}", "See: iddm cache")
-        chosen += named
+        chosen += [entry for entry in named if entry not in chosen]
     return chosen
 
 

@@ -73,7 +73,8 @@ def launch(job: Job) -> None:
     runtime = profile.runtime
     if place is not None:
         devices = devices_of_a_place(runtime.device, runtime.devices)
-        code = launcher.run_joined(place, work, job, devices, runtime.timeout)
+        sharded = runtime.sharding == "fsdp"
+        code = launcher.run_joined(place, work, job, devices, runtime.timeout, sharded=sharded)
     else:
         devices = choose_devices(runtime.device, runtime.devices)
         build.check_shared(profile.training, len(devices))
@@ -102,7 +103,9 @@ def _watched(job: Job, devices: "list[torch.device]") -> int:
     if job.resumed is None and job.name is None:
         job = replace(job, name=fresh_name(job.folder, job.stem))
     try:
-        return launcher.run_here(work, job, devices, job.profile.runtime.timeout)
+        runtime = job.profile.runtime
+        sharded = runtime.sharding == "fsdp"
+        return launcher.run_here(work, job, devices, runtime.timeout, sharded=sharded)
     except launcher.TeamError as error:
         run = job.resumed or Run(job.folder / str(job.name))
         # Only what the leader could not write itself: it may be the one that was killed.
@@ -206,8 +209,7 @@ def go_on(team: "Team", place: "Place", job: Job, run: Run) -> int:
     if team.leads:
         refuse_other_data(run, job.packed)
     trainer = build.make_trainer(job.profile, job.packed, run, place, team)
-    tier = load_newest(trainer) if team.leads else ""
-    trainer.follow_the_leader()
+    tier = load_newest(team, trainer)
     done = team.leads and run.read("run.json").get("state") == "finished"
     if trainer.step >= trainer.total and team.tell(done):
         _say_finished(run, trainer, as_json=job.as_json)
@@ -238,13 +240,18 @@ def refuse_other_data(run: Run, packed: "Pack") -> None:
         )
 
 
-def load_newest(trainer: "Trainer") -> str:
+def load_newest(team: "Team", trainer: "Trainer") -> str:
     """Load the newest good checkpoint, if there is one, and say how exactly training goes on.
+
+    The leader finds and reads it; the others are told what it holds.
 
     Raises:
         CheckpointError: There are checkpoints, but none can be used.
     """
-    if not trainer.checkpoints.paths():
+    there = team.tell(bool(trainer.checkpoints.paths()))
+    if there and not team.leads:
+        trainer.load(None)
+    if not there or not team.leads:
         return "nothing had been saved yet, so it starts again"
     saved, damaged = trainer.checkpoints.newest()
     for error in damaged:

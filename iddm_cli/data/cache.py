@@ -8,19 +8,26 @@ digests/     what is known of files read before, see fingerprint.py
 
 import os
 import shutil
+import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError
 
 HINT = "Set IDDM_CACHE_DIR to a folder on a disk with room, or free some: iddm cache clear"
 DAY_SECONDS = 86_400
+WRITTEN_SECONDS = 60
+"""A download or archive in the making is written to more often than this."""
+
+_READ_TO_LIST = ("pack.json", "labels.i32")  # see packstore.read: reading these is no use
 
 Kind = Literal["pack", "begun", "download", "archive"]
 
@@ -28,7 +35,12 @@ Kind = Literal["pack", "begun", "download", "archive"]
 def cache_folder() -> Path:
     """Return $IDDM_CACHE_DIR, else the user's cache folder of this system."""
     chosen = os.environ.get("IDDM_CACHE_DIR")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("iddm")
+    if not chosen:
+        return platformdirs.user_cache_path("iddm")
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:  # of a user that there is not
+        raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", HINT) from error
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:
@@ -48,24 +60,30 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Name it, shortly."""
-        return self.path.name.removeprefix(durable.PARTIAL)[:12]
+        """Name it: by the front of a digest, or by the whole name of a download."""
+        name = self.path.name.removeprefix(durable.PARTIAL)
+        return name if self.kind == "download" else name[:12]
 
     def age_days(self) -> float:
         """Return the days since it was last used."""
         return (time.time() - self.used) / DAY_SECONDS
 
 
+def touch(path: Path) -> None:
+    """Note that something in the cache is used now; not every disk notes what is read."""
+    with suppress(OSError):
+        os.utime(path)
+
+
 def entries() -> list[Entry]:
     """List what is in the cache, the largest first."""
-    packs = _children("packs")
+    packs = [path for path in _children("packs") if path.is_dir() or _begun(path)]
     found = [
-        *(_entry(path, "begun") for path in packs if _begun(path)),
-        *(_entry(path, "pack") for path in packs if path.is_dir() and not _begun(path)),
+        *(_entry(path, "begun" if _begun(path) else "pack") for path in packs),
         *(_entry(path, "download") for path in _children("datasets")),
-        *(_entry(path, "archive") for path in _children("archives")),
+        *(_entry(p, "begun" if _begun(p) else "archive") for p in _children("archives")),
     ]
-    return sorted(found, key=lambda entry: -entry.bytes)
+    return sorted(filter(None, found), key=lambda entry: -entry.bytes)
 
 
 def _begun(path: Path) -> bool:
@@ -77,42 +95,98 @@ def _children(name: str) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _entry(path: Path, kind: Kind) -> Entry:
-    files = [path, *path.rglob("*")] if path.is_dir() else [path]
-    facts = [file.lstat() for file in files]
-    used = max(max(fact.st_mtime, fact.st_atime) for fact in facts)
-    return Entry(path, kind, sum(fact.st_size for fact in facts), used)
+def _entry(path: Path, kind: Kind) -> Entry | None:
+    """Return what is there, if it still is: another process may remove it meanwhile."""
+    linked = path.is_symlink()
+    files = [path, *path.rglob("*")] if path.is_dir() and not linked else [path]
+    known = [(file.name, facts) for file in files if (facts := _facts(file))]
+    used = [
+        max(facts.st_mtime, facts.st_atime if _is_evidence(name, facts) else 0)
+        for name, facts in known
+    ]
+    return Entry(path, kind, sum(f.st_size for _, f in known), max(used)) if known else None
 
 
-def clear(chosen: Iterable[Entry]) -> int:
-    """Remove entries, and return the bytes that were freed.
+def _facts(file: Path) -> os.stat_result | None:
+    try:
+        return file.lstat()
+    except OSError:
+        return None
 
-    A training that reads from one goes on: its file stays until it is closed.
+
+def _is_evidence(name: str, facts: os.stat_result) -> bool:
+    """Say whether the time of the last reading is that of a use, and not of a listing."""
+    return stat.S_ISREG(facts.st_mode) and name not in _READ_TO_LIST
+
+
+def clear(chosen: Iterable[Entry]) -> list[Entry]:
+    """Remove entries, and return those that are gone; what is being made just now stays.
+
+    A training that reads from a pack goes on: its file stays until it is closed.
 
     Raises:
         DatasetError: One cannot be removed.
     """
-    freed = 0
-    for entry in chosen:
-        try:
-            if entry.path.is_dir():
-                aside = entry.path.with_name(f"{durable.PARTIAL}{os.getpid()}-{entry.path.name}")
-                entry.path.rename(aside)
-                shutil.rmtree(aside)
-            else:
-                entry.path.unlink()
-        except OSError as error:
-            raise cache_error(error, entry.path) from error
-        freed += entry.bytes
+    gone = [entry for entry in chosen if _remove(entry)]
     _forget()
-    return freed
+    return gone
+
+
+def _remove(entry: Entry) -> bool:
+    """Remove one entry, unless it is being made."""
+    written = entry.path.parent.name != "packs" and time.time() - entry.used < WRITTEN_SECONDS
+    if entry.kind == "begun" and written:
+        return False
+    try:
+        with _unlocked(_lock_of(entry.path)) as free:
+            if free:
+                _delete(entry.path)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise cache_error(error, entry.path) from error
+    return free
+
+
+def _delete(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    aside = path.with_name(f"{durable.PARTIAL}{os.getpid()}-{path.name}")
+    path.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _lock_of(path: Path) -> Path:
+    """Return the lock of a pack, see packing.py; nothing else has one."""
+    return path.with_name(f"{path.name.removeprefix(durable.PARTIAL)}.lock")
+
+
+@contextmanager
+def _unlocked(path: Path) -> Iterator[bool]:
+    """Hold a lock, if there is one; say whether no other process does."""
+    if not path.exists():
+        yield True
+        return
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _forget() -> None:
     """Remove what is kept for packs that are gone."""
-    for lock in (cache_folder() / "packs").glob("*.lock"):
-        name = lock.name.removesuffix(".lock")
-        if not any(lock.with_name(kept).exists() for kept in (name, f"{durable.PARTIAL}{name}")):
-            lock.unlink(missing_ok=True)
+    for path in (cache_folder() / "packs").glob("*.lock"):
+        name = path.name.removesuffix(".lock")
+        with suppress(OSError), _unlocked(path) as free:
+            kept = (path.with_name(f"{prefix}{name}").exists() for prefix in ("", durable.PARTIAL))
+            if free and not any(kept):
+                path.unlink()
     if not _children("packs"):
         shutil.rmtree(cache_folder() / "digests", ignore_errors=True)

@@ -7,6 +7,7 @@ used again while its size, times and number on the disk stay the same, as git's 
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ from stat import S_ISREG
 
 from iddm_cli import durable
 from iddm_cli.data.cache import cache_folder
-from iddm_cli.data.images import MAX_FILE_BYTES
 
 Progress = Callable[[int, int], None]
 
@@ -25,13 +25,15 @@ BLOCK = 1024
 SETTLED_SECONDS = 2.0
 """A file may change again within one tick of its clock: digests of younger ones are not kept."""
 
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+
 
 def digest_files(root: Path, paths: Sequence[str], progress: Progress) -> str:
     """Digest the names and contents of files.
 
     Args:
-        root: Folder that the paths are relative to.
-        paths: Files, in an order that is always the same.
+        root: Folder that the paths are relative to; or a single file.
+        paths: Files, in an order that is always the same; [""] for the root itself.
         progress: Called with files done, and of how many.
 
     Returns:
@@ -61,11 +63,11 @@ def _entry(path: Path, known: str | None) -> tuple[str, bool]:
         facts = path.stat()
     except OSError:
         return "missing", False
-    if not S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE_BYTES:
-        return f"{facts.st_size}-bytes-unread", False
+    if not S_ISREG(facts.st_mode):
+        return "not-a-file", False
     times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
     stamp = f"{facts.st_size}-{times}-{facts.st_ino}-{facts.st_dev}"
-    if known and known.startswith(f"{stamp} "):
+    if known and known.startswith(f"{stamp} ") and _DIGEST.fullmatch(known, len(stamp) + 1):
         return known, True
     age = time.time() - max(facts.st_mtime, facts.st_ctime)
     try:

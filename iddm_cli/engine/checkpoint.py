@@ -231,6 +231,17 @@ def restore(targets: Tensors, saved: Tensors, what: str) -> None:
     Raises:
         CheckpointError: A tensor is missing, unexpected or of another shape; nothing was copied.
     """
+    check_fit(targets, saved, what)
+    for name, target in targets.items():
+        target.copy_(saved[name])
+
+
+def check_fit(targets: Tensors, saved: Tensors, what: str) -> None:
+    """Hold saved tensors against those that they are to be copied into.
+
+    Raises:
+        CheckpointError: A tensor is missing, unexpected or of another shape.
+    """
     missing = sorted(targets.keys() - saved.keys())
     unexpected = sorted(saved.keys() - targets.keys())
     misshapen = [
@@ -252,5 +263,3 @@ def restore(targets: Tensors, saved: Tensors, what: str) -> None:
             f"{what} does not fit this network: {'; '.join(told)}",
             "The profile's model section must be the one it was trained with.",
         )
-    for name, target in targets.items():
-        target.copy_(saved[name])

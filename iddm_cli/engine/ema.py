@@ -18,6 +18,12 @@ def warmed_decay(decay: float, updates: int) -> float:
     return min(decay, (1 + updates) / (10 + updates))
 
 
+def here(tensor: Tensor) -> Tensor:
+    """Return the part of a tensor that this process keeps: all of it, unless it is sharded."""
+    local: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return local
+
+
 class Average(Generic[Module]):
     """A copy of a module whose parameters trail behind those of the original.
 
@@ -35,8 +41,8 @@ class Average(Generic[Module]):
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards `module`, which has been updated `step` times; buffers are copied."""
         weight = 1 - warmed_decay(self.decay, step)
-        ours: list[Tensor] = list(self.module.parameters())
-        theirs: list[Tensor] = list(module.parameters())
+        ours = [here(parameter) for parameter in self.module.parameters()]
+        theirs = [here(parameter) for parameter in module.parameters()]
         torch._foreach_lerp_(ours, theirs, weight)
         for mine, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
             mine.copy_(buffer)

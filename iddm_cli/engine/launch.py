@@ -44,7 +44,13 @@ PR_SET_PDEATHSIG = 1
 
 
 def run_joined(
-    place: Place, work: Work[Job], job: Job, devices: list[torch.device], seconds: float
+    place: Place,
+    work: Work[Job],
+    job: Job,
+    devices: list[torch.device],
+    seconds: float,
+    *,
+    sharded: bool = False,
 ) -> int:
     """Do this process's part in a team that torchrun or srun has started.
 
@@ -58,6 +64,7 @@ def run_joined(
         neighbours=place.neighbours,
         seconds=seconds,
         restarted=place.restarted,
+        sharded=sharded,
     )
     try:
         code = work(team, devices[place.local_rank % len(devices)], job)
@@ -72,7 +79,14 @@ def run_joined(
     return code
 
 
-def run_here(work: Work[Job], job: Job, devices: list[torch.device], seconds: float) -> int:
+def run_here(
+    work: Work[Job],
+    job: Job,
+    devices: list[torch.device],
+    seconds: float,
+    *,
+    sharded: bool = False,
+) -> int:
     """Do the work in this process, or in one process for each device.
 
     Raises:
@@ -83,7 +97,7 @@ def run_here(work: Work[Job], job: Job, devices: list[torch.device], seconds: fl
     with tempfile.TemporaryDirectory(prefix="iddm-team-") as folder:
         context = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _member,
-            args=(work, job, devices, seconds, folder),
+            args=(work, job, devices, seconds, folder, sharded),
             nprocs=len(devices),
             join=False,
         )
@@ -120,6 +134,7 @@ def _member(
     devices: list[torch.device],
     seconds: float,
     folder: str,
+    sharded: bool,
 ) -> None:
     """Be one of the processes on this machine; a failure is left behind as a file."""
     _end_with_the_parent()
@@ -134,6 +149,7 @@ def _member(
             size=len(devices),
             neighbours=len(devices),
             seconds=seconds,
+            sharded=sharded,
         )
         code = work(team, devices[rank], job)
         team.leave()

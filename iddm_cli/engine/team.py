@@ -7,11 +7,11 @@ holds; so only gradients are exchanged, once for each update, and a few numbers.
 import os
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -23,6 +23,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 )
 from torch.nn.parallel import DistributedDataParallel
 
+from iddm_cli.engine.ema import here
 from iddm_cli.errors import IddmError
 
 Thing = TypeVar("Thing")
@@ -56,8 +57,13 @@ class Team:
         return torch.arange(batch_size).tensor_split(self.size)[self.rank]
 
     def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
-        """Return the things that this process takes: every size-th, so that all get as many."""
-        return things[self.rank :: self.size]
+        """Return the things that this process takes: every size-th.
+
+        All get as many: the last ones may be done twice, since a sharded network computes only
+        where all processes do.
+        """
+        more = -len(things) % self.size
+        return [*things, *[things[-1]] * more][self.rank :: self.size] if things else things
 
     def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
         """Return the backbone such that its gradients become the mean over the team.
@@ -67,6 +73,9 @@ class Team:
             steady: Whether every backward pass exchanges gradients, so that all are alike.
         """
         return backbone
+
+    def divide(self, backbone: nn.Module) -> None:
+        """Leave this process only its shard of a network that is not trained itself."""
 
     def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
         """Return a context in which gradients are only added up here."""
@@ -88,8 +97,19 @@ class Team:
         """Return everybody's thing, by rank, to the leader; the others get nothing."""
         return [thing]
 
-    def copy(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite these tensors by the leader's."""
+    def whole(self, tensor: Tensor) -> Tensor:
+        """Return all of a tensor of which each process may keep a part."""
+        return tensor
+
+    def copy(self, tensors: Sequence[Tensor], saved: Sequence[Tensor] | None) -> None:
+        """Overwrite these tensors by those that the leader has read.
+
+        Args:
+            tensors: Of each process the same.
+            saved: The leader's; None elsewhere.
+        """
+        for tensor, source in zip(tensors, saved or tensors, strict=True):
+            tensor.copy_(source)
 
     def leave(self) -> None:
         """Say goodbye."""
@@ -142,20 +162,97 @@ class Crew(Team):
         dist.gather_object(thing, things)
         return things or []
 
-    def copy(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite these tensors by the leader's."""
-        for tensor in tensors:
-            whole = tensor.contiguous()
-            dist.broadcast(whole, src=0)
-            tensor.copy_(whole)
+    def copy(self, tensors: Sequence[Tensor], saved: Sequence[Tensor] | None) -> None:
+        """Overwrite these tensors by those that the leader has read."""
+        for tensor, source in zip(tensors, saved or tensors, strict=True):
+            self.put(tensor, self.told(tensor, source))
+
+    def told(self, tensor: Tensor, source: Tensor) -> Tensor:
+        """Return the leader's source, on the device of the tensor it is for."""
+        like = here(tensor)
+        whole = torch.empty(tensor.shape, dtype=like.dtype, device=like.device)
+        if self.leads:
+            whole.copy_(source)
+        dist.broadcast(whole, src=0)
+        return whole
+
+    def put(self, tensor: Tensor, whole: Tensor) -> None:
+        """Overwrite what this process keeps of a tensor."""
+        tensor.copy_(whole)
 
     def leave(self) -> None:
         """Say goodbye."""
         dist.destroy_process_group()
 
 
+@dataclass(frozen=True)
+class Sharded(Crew):
+    """A team in which each process keeps a part of every tensor (FSDP2).
+
+    Each unit of a network is gathered while it computes, and its gradients are divided again.
+    """
+
+    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
+        """Divide the backbone, such that its gradients become the mean over the team."""
+        self.divide(backbone)
+        return backbone
+
+    def divide(self, backbone: nn.Module) -> None:
+        """Leave this process only its shard."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        backbone.to(memory_format=torch.contiguous_format)  # the only one that can be divided
+        device = next(backbone.parameters()).device
+        mesh = init_device_mesh(device.type, (self.size,))
+        units = backbone.units() if isinstance(backbone, HasUnits) else []
+        for unit in [*units, backbone]:
+            fully_shard(unit, mesh=mesh)
+
+    @contextmanager
+    def unsynchronised(self, backbone: nn.Module) -> Iterator[None]:
+        """Return a context in which gradients are only added up here."""
+        from torch.distributed.fsdp import FSDPModule
+
+        assert isinstance(backbone, FSDPModule), "wrap has made it one"
+        backbone.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            backbone.set_requires_gradient_sync(True)
+
+    def whole(self, tensor: Tensor) -> Tensor:
+        """Return all of a tensor; every process must ask at the same time."""
+        from torch.distributed.tensor import DTensor
+
+        return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+    def put(self, tensor: Tensor, whole: Tensor) -> None:
+        """Overwrite what this process keeps of a tensor."""
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        if isinstance(tensor, DTensor):
+            whole = distribute_tensor(whole, tensor.device_mesh, tensor.placements)
+        tensor.copy_(whole)
+
+
+@runtime_checkable
+class HasUnits(Protocol):
+    """A network that says into which parts it can be divided."""
+
+    def units(self) -> list[nn.Module]:
+        """Return them."""
+
+
 def join(
-    where: str, *, rank: int, size: int, neighbours: int, seconds: float, restarted: bool = False
+    where: str,
+    *,
+    rank: int,
+    size: int,
+    neighbours: int,
+    seconds: float,
+    restarted: bool = False,
+    sharded: bool = False,
 ) -> Team:
     """Meet the other processes.
 
@@ -166,6 +263,7 @@ def join(
         neighbours: Processes on this machine.
         seconds: How long one may keep the others waiting.
         restarted: Whether torchrun has started the team again.
+        sharded: Whether weights are divided among the processes.
 
     Raises:
         IddmError: They do not meet in time.
@@ -181,7 +279,8 @@ def join(
             "See that all are started, that they reach MASTER_ADDR and MASTER_PORT, and that "
             "runtime.timeout is long enough.",
         ) from error
-    return Crew(rank=rank, size=size, neighbours=neighbours, restarted=restarted)
+    kind = Sharded if sharded else Crew
+    return kind(rank=rank, size=size, neighbours=neighbours, restarted=restarted)
 
 
 def _store(where: str, rank: int, size: int, patience: timedelta) -> Store:

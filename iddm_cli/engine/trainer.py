@@ -78,9 +78,10 @@ class Trainer:
         self.device = denoiser.schedule.alpha.device
         self.slots = team.slots(settings.batch_size)
         steady = len(self.slots) <= (settings.micro_batch or settings.batch_size)
+        self.average = Average(denoiser, settings.ema_decay)
+        team.divide(self.average.module.backbone)
         self.learner = denoiser.around(team.wrap(denoiser.backbone, steady=steady))
         self.optimizer = make_optimizer(denoiser, settings)
-        self.average = Average(denoiser, settings.ema_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self.total = total_steps(settings, len(batches))
         self.step = 0
@@ -128,7 +129,7 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.denoiser, step + 1)
-        return loss, grad_norm.detach()
+        return loss, self.team.whole(grad_norm.detach())
 
     def _accumulate(self, step: int) -> Tensor:
         """Add up the gradients of the whole batch; return this process's part of its mean loss."""
@@ -184,8 +185,10 @@ class Trainer:
         sample = last or (settings.sample_every > 0 and step % settings.sample_every == 0)
         if last or stopping or save or step % settings.log_every == 0:
             yield self._read_meter()
-        if save and self.team.leads:
-            yield Saved(step, self.save())
+        if save:
+            path = self.save()
+            if path is not None:
+                yield Saved(step, path)
         if sample and not stopping:
             yield from self._sample()
         if self.meter.steps == 0:
@@ -220,32 +223,36 @@ class Trainer:
             seconds=self.trained_seconds,
         )
 
-    def save(self) -> Path:
-        """Write a checkpoint of this moment and return its folder."""
+    def save(self) -> Path | None:
+        """Let the leader write a checkpoint of this moment; return its folder to the leader."""
+        parts = {
+            part: {name: self.team.whole(tensor) for name, tensor in tensors.items()}
+            for part, tensors in self._parts().items()
+        }
+        if not self.team.leads:
+            return None
         state: dict[str, object] = {"bits": self.bits, "scaler": self.scaler.state_dict()}
-        return self.checkpoints.save(self.step, self._parts(), state)
+        return self.checkpoints.save(self.step, parts, state)
 
-    def load(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint.
+    def load(self, saved: Checkpoint | None) -> None:
+        """Go on from a checkpoint that the team's leader has found; the others pass None.
 
         Raises:
             CheckpointError: It is damaged, or does not fit this network.
         """
         self._make_optimizer_state()
-        for part, tensors in self._parts().items():
-            checkpoint.restore(tensors, saved.read(part), str(saved.path / part))
-        self.scaler.load_state_dict(saved.scaler)
-        self.step = saved.step
-
-    def follow_the_leader(self) -> None:
-        """Take over the weights, averages and step that the team's leader has loaded."""
+        targets = self._parts()
+        sources = None if saved is None else {part: saved.read(part) for part in targets}
+        if saved is not None and sources is not None:
+            for part, tensors in targets.items():
+                checkpoint.check_fit(tensors, sources[part], str(saved.path / part))
+            self.scaler.load_state_dict(saved.scaler)
+            self.step = saved.step
+        for part, tensors in targets.items():
+            names = sorted(tensors)
+            found = [sources[part][name] for name in names] if sources else None
+            self.team.copy([tensors[name] for name in names], found)
         self.step = self.team.tell(self.step)
-        if self.step == 0:
-            return
-        if not self.team.leads:
-            self._make_optimizer_state()
-        parts = self._parts().values()
-        self.team.copy([tensors[name] for tensors in parts for name in sorted(tensors)])
         self.scaler.load_state_dict(self.team.tell(self.scaler.state_dict()))
 
     def _parts(self) -> dict[str, Tensors]:

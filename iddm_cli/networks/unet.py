@@ -141,6 +141,14 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
         start_at_zero(self.conv_out)
 
+    def units(self) -> list[nn.Module]:
+        """Return the parts that may be kept on several devices, and gathered one at a time.
+
+        A level is none: it takes features off the list that is passed across.
+        """
+        kinds = (ResidualBlock, SelfAttention)
+        return [module for module in self.modules() if isinstance(module, kinds)]
+
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, C, H, W] for noisy pictures x_t, [B, C, H, W], times [B] and labels [B]."""
         embedding = self.embedding(t, label)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.ema import here
 from iddm_cli.engine.events import Logged, Saved, Stopped
 from iddm_cli.engine.launch import run_here
 from iddm_cli.engine.team import ALONE, Team
@@ -36,6 +37,10 @@ def test_every_size_learns_from_the_same_bits(tmp_path: Path, size: int) -> None
             assert torch.equal(torch.cat([share[name] for share in shares]), tensor), name
 
 
+def everything(team: Team, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: team.whole(tensor).clone() for name, tensor in module.state_dict().items()}
+
+
 def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
     """Train 50 steps and leave behind what came of it."""
     torch.set_num_threads(1)
@@ -45,17 +50,16 @@ def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
     trainer = make(folder / f"rank-{team.rank}", team=team, **changes)
     if job.get("from"):
         trainer.checkpoints = CheckpointFolder(folder / "rank-0", 9)
-        if team.leads:
-            trainer.load(trainer.checkpoints.newest()[0])
-        trainer.follow_the_leader()
+        trainer.load(trainer.checkpoints.newest()[0] if team.leads else None)
 
     def should_stop() -> int:
         return 15 * (asked_at.get(team.rank) == trainer.step)
 
     events = list(trainer.fit(should_stop))
     left = {
-        "weights": {k: v.clone() for k, v in trainer.denoiser.backbone.state_dict().items()},
-        "average": {k: v.clone() for k, v in trainer.average.module.backbone.state_dict().items()},
+        "weights": everything(team, trainer.denoiser.backbone),
+        "average": everything(team, trainer.average.module.backbone),
+        "kept": sum(here(p).numel() for p in trainer.denoiser.backbone.parameters()),
         "losses": [event.loss for event in events if isinstance(event, Logged)],
         "norms": [event.grad_norm for event in events if isinstance(event, Logged)],
         "saved": [event.step for event in events if isinstance(event, Saved)],
@@ -66,10 +70,10 @@ def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
     return 0
 
 
-def trained(folder: Path, size: int, **changes: object) -> list[dict]:
+def trained(folder: Path, size: int, *, sharded: bool = False, **changes: object) -> list[dict]:
     folder.mkdir(exist_ok=True)
     job = {"folder": str(folder), "changes": LONG | changes}
-    assert run_here(train, job, [CPU] * size, 60) == 0
+    assert run_here(train, job, [CPU] * size, 60, sharded=sharded) == 0
     return [torch.load(folder / f"left-{rank}.pt") for rank in range(size)]
 
 
@@ -113,3 +117,32 @@ def test_a_team_of_another_size_takes_over_what_the_leader_loads(tmp_path: Path)
                 if size == 2:
                     assert torch.equal(left["weights"][name], tensor)
                 assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 1])
+def test_shards_are_trained_like_the_whole(tmp_path: Path, micro_batch: int | None) -> None:
+    (one,) = trained(tmp_path / "1", 1, micro_batch=micro_batch)
+    members = trained(tmp_path / "2", 2, sharded=True, micro_batch=micro_batch)
+    for kind in ("weights", "average"):
+        for name, tensor in one[kind].items():
+            assert torch.allclose(members[0][kind][name], tensor, rtol=0, atol=1e-5), name
+    assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert members[0]["norms"] == pytest.approx(one["norms"], rel=1e-4)
+    assert max(member["kept"] for member in members) < 0.7 * one["kept"], "each keeps a part"
+
+
+def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path) -> None:
+    """One process, shards, one process: a checkpoint has the same form from all of them."""
+    whole = trained(tmp_path / "whole", 1)
+    trained(tmp_path / "part", 1, asked_at={0: 20})
+    for stop, size in ((35, 2), (None, 1)):
+        job = {
+            "folder": str(tmp_path / "part"),
+            "from": True,
+            "changes": LONG | {"asked_at": {0: stop}},
+        }
+        assert run_here(train, job, [CPU] * size, 60, sharded=size > 1) == 0
+    left = torch.load(tmp_path / "part" / "left-0.pt")
+    assert left["step"] == 50
+    for name, tensor in whole[0]["weights"].items():
+        assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5), name
