@@ -2,7 +2,10 @@
 
 import gzip
 import hashlib
+import io
+import pickle
 import struct
+import tarfile
 import urllib.error
 from pathlib import Path
 
@@ -10,8 +13,10 @@ import numpy as np
 import pytest
 
 from iddm_cli.data.builtin import _SETS, BUILTIN_NAMES
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import open_source
 from iddm_cli.errors import DatasetError
+from iddm_cli.settings import DataSettings
 
 SIZE = (16, 24)
 RAW = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -68,6 +73,43 @@ def test_files_put_there_by_hand(cache_dir: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(datasets.MNIST, "resources", sums)
     forbid_downloads(monkeypatch)
     assert len(open_source("mnist", size=SIZE)) == 30
+
+
+def test_a_cifar10_archive_where_it_would_be_downloaded_to(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive as its authors pack it: pickles in a tar, planes of red, green and blue."""
+    from torchvision import datasets
+
+    names = ["airplane", "automobile", "bird"]
+    rng = np.random.default_rng(0)
+    planes = rng.integers(0, 256, (6, 3, 32, 32), dtype=np.uint8)
+    files = {
+        "data_batch_1": {"data": planes.reshape(6, -1), "labels": [0, 1, 2, 0, 1, 2]},
+        "batches.meta": {"label_names": names},
+    }
+    packed = {name: pickle.dumps(content) for name, content in files.items()}
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in packed.items()}
+    folder = cache_dir / "datasets"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as archive:
+        for name, content in packed.items():
+            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    whole = hashlib.md5((folder / "cifar-10-python.tar.gz").read_bytes()).hexdigest()
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", whole)
+    monkeypatch.setattr(datasets.CIFAR10, "train_list", [["data_batch_1", sums["data_batch_1"]]])
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", [])
+    meta = datasets.CIFAR10.meta | {"md5": sums["batches.meta"]}
+    monkeypatch.setattr(datasets.CIFAR10, "meta", meta)
+    forbid_downloads(monkeypatch)
+    source = open_source("cifar10", size=SIZE)
+    assert (source.classes, source.labels) == (tuple(names), [0, 1, 2, 0, 1, 2])
+    assert (np.asarray(source.picture(4).open().image) == planes[4].transpose(1, 2, 0)).all()
+    made = pack(source, DataSettings(image_size=32, workers=1))
+    assert made.channels == 3
+    assert made.images_path.read_bytes() == planes.tobytes()
 
 
 def forbid_downloads(monkeypatch: pytest.MonkeyPatch) -> None:

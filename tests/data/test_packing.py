@@ -211,6 +211,16 @@ def test_no_readable_picture(pets: Path, cache_dir: Path) -> None:
     assert packs(cache_dir) == []
 
 
+def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
+    """Pillow reads a comment byte by byte; this one has no end."""
+    with (pets / "cat" / "slow.ppm").open("wb") as handle:
+        handle.write(b"P6\n#")
+        handle.truncate(100 * 2**20)
+    made = pack(folder_source(pets), changed(timeout=2.0))
+    assert made.count == 80
+    assert made.skipped == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
+
+
 # --- found by content ------------------------------------------------------------------------
 
 
