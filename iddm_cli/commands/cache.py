@@ -102,8 +102,8 @@ def show(*, as_json: bool) -> None:
         rows.append(
             {
                 "key": entry.key,
-                "kind": KINDS[entry.kind],
-                "dataset": (record.place or record.source) if record else entry.path.name,
+                "kind": "damaged" if entry.kind == "pack" and not record else KINDS[entry.kind],
+                "dataset": (record.place or record.source) if record else "",
                 "pictures": record.count if record else None,
                 "size": f"{record.width} x {record.height}" if record else None,
                 "channels": record.channels if record else None,

@@ -25,7 +25,7 @@ def quiet(done: int, total: int) -> None:
 def write(root: Path, names: tuple[str, ...] = NAMES) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(f"content of {name}")
+        (root / name).write_bytes(os.fsencode(f"content of {name}"))
     return root
 
 
@@ -109,6 +109,12 @@ def test_the_seam_between_name_and_content_cannot_be_moved(tmp_path: Path) -> No
     write(tmp_path, ("a", "ab", "b", "bb"))
     seen = {now(tmp_path, "a", "bb"), now(tmp_path, "ab", "b"), now(tmp_path, "a", "b")}
     assert len(seen) == 3
+
+
+def test_names_count(root: Path) -> None:
+    before = now(root)
+    (root / "a.png").rename(root / "aa.png")
+    assert now(root, "aa.png", *NAMES[1:]) != before
 
 
 @pytest.mark.timeout(5)
@@ -200,6 +206,15 @@ def test_young_files_are_not_believed(
     now(root)
     now(root)
     assert read() == ["a.png", "a.png"]
+
+
+def test_an_old_time_makes_no_file_old(root: Path, read: Callable[[], list[str]]) -> None:
+    """A copy that keeps times is as young as its arrival."""
+    for name in NAMES:
+        os.utime(root / name, (1, 1))
+    now(root)
+    now(root)
+    assert read() == sorted(ALL * 2)
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(

@@ -339,11 +339,11 @@ def test_other_columns_may_hold_anything() -> None:
 
 def test_a_long_table_is_read_row_by_row() -> None:
     """What it holds beside files and classes is not kept."""
-    table = csv_of(*["a.png,cat"] * 200_000)
+    table = csv_of(*["a.png,cat"] * 30_000)
     tracemalloc.start()
     try:
         assert read(table) == {"a.png": "cat"}
-        assert tracemalloc.get_traced_memory()[1] < 2 * len(table)
+        assert tracemalloc.get_traced_memory()[1] < len(table)
     finally:
         tracemalloc.stop()
 
@@ -356,7 +356,7 @@ def test_a_table_in_the_training_part_of_a_split(tmp_path: Path) -> None:
     (tmp_path / "val/metadata.csv").write_bytes(csv_of("a.png,other"))
     index = found(tmp_path, csv_of("a.png,cat", "b.png,dog"), "train/metadata.csv")
     assert pairs(index) == {"train/a.png": "cat", "train/b.png": "dog"}
-    assert dict(index.skipped).keys() == {"val/a.png", "val/metadata.csv"}
+    assert "val/a.png" in dict(index.skipped)
     assert index.notes[-1] == "classes from train/metadata.csv"
 
 
