@@ -27,7 +27,7 @@ from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
 from iddm_cli.data.fingerprint import digest_files
 from iddm_cli.data.images import MAX_FILE_BYTES, Decoded, UnreadableImage, decode
 from iddm_cli.data.index import Index, arrange
-from iddm_cli.data.listing import _MAGIC, HIDDEN, Listing, is_hidden
+from iddm_cli.data.listing import HIDDEN, MAGIC, Listing, is_hidden
 from iddm_cli.data.metadata import DEFAULT_COLUMN
 from iddm_cli.errors import DatasetError
 
@@ -246,7 +246,7 @@ def _add_folders(listing: Listing, folder: str) -> None:
 def _has_magic(member: Member) -> bool:
     """Look whether a member begins as pictures do."""
     try:
-        return member.read(8).startswith(_MAGIC)
+        return member.read(8).startswith(MAGIC)
     except UnreadableImage:
         return False
 

@@ -28,13 +28,16 @@ SETTLED_SECONDS = 2.0
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
-def digest_files(root: Path, paths: Sequence[str], progress: Progress) -> str:
+def digest_files(
+    root: Path, paths: Sequence[str], progress: Progress, *, most: int | None = None
+) -> str:
     """Digest the names and contents of files.
 
     Args:
         root: Folder that the paths are relative to; or a single file.
         paths: Files, in an order that is always the same; [""] for the root itself.
         progress: Called with files done, and of how many.
+        most: Larger files are not read: nobody will.
 
     Returns:
         SHA-256, in hexadecimal digits.
@@ -46,7 +49,7 @@ def digest_files(root: Path, paths: Sequence[str], progress: Progress) -> str:
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
-            entries = pool.map(lambda path: _entry(root / path, known.get(path)), block)
+            entries = pool.map(lambda path: _entry(root / path, known.get(path), most), block)
             for path, (entry, settled) in zip(block, entries, strict=True):
                 whole.update(os.fsencode(path) + b"\0" + entry.rsplit(" ", 1)[-1].encode() + b"\0")
                 if settled:
@@ -57,7 +60,7 @@ def digest_files(root: Path, paths: Sequence[str], progress: Progress) -> str:
     return whole.hexdigest()
 
 
-def _entry(path: Path, known: str | None) -> tuple[str, bool]:
+def _entry(path: Path, known: str | None, most: int | None) -> tuple[str, bool]:
     """Return "facts digest" of a file, and whether that may be believed next time."""
     try:
         facts = path.stat()
@@ -65,6 +68,8 @@ def _entry(path: Path, known: str | None) -> tuple[str, bool]:
         return "missing", False
     if not S_ISREG(facts.st_mode):
         return "not-a-file", False
+    if most is not None and facts.st_size > most:
+        return "too-large", False
     times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
     stamp = f"{facts.st_size}-{times}-{facts.st_ino}-{facts.st_dev}"
     if known and known.startswith(f"{stamp} ") and _DIGEST.fullmatch(known, len(stamp) + 1):

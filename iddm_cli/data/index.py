@@ -4,13 +4,14 @@ A dataset says its classes by folders, or by a table beside the pictures; and ma
 folder `images`, or in the parts of a split, of which the training part is learnt.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from iddm_cli.data import metadata
-from iddm_cli.data.listing import SUFFIXES, Listing, Skip, list_folder, plain
+from iddm_cli.data.listing import METADATA, SUFFIXES, Listing, Skip, list_folder, plain
 from iddm_cli.errors import DatasetError
 
 TRAINING = {"train", "training"}
@@ -90,7 +91,7 @@ class _Plan:
 
     def unwrap(self) -> None:
         """Enter a folder around all others."""
-        while len(self.tops()) == 1 and all(path.count("/") > 1 for path in self.within()):
+        while len(self.tops()) == 1 and "" not in self.tops():
             self.enter(next(iter(self.tops())), "lies beside the folder around all others")
 
     def choose_split(self) -> None:
@@ -110,29 +111,48 @@ class _Plan:
             self.notes.append(f"a split: only {plain(train[0])} is learnt{left}")
 
     def by_table(self, column: str) -> Index | None:
-        """Take the classes from a table, if there is one about them."""
-        for table in sorted(self.listing.metadata):
-            if table.rpartition("/")[0] != self.base.rstrip("/"):
+        """Take the classes from a table, if there is one about them: the nearest one.
+
+        Raises:
+            DatasetError: A column is asked for, and there is no table.
+        """
+        labels: dict[str, str] | None = None
+        chosen = ""
+        for table in sorted(self.listing.metadata, key=lambda path: (-path.count("/"), path)):
+            if not self.base.startswith(_folder(table)):
                 self.skip(table, "a table of labels, but not beside the pictures learnt")
-                continue
-            found = metadata.read_labels(self.listing.read(table), table, column)
-            if isinstance(found, dict):
-                return self.labelled(found, table)
-            self.skip(table, found)
+            elif labels is not None:
+                self.skip(table, f"a table of labels, but {plain(chosen)} is nearer")
+            else:
+                found = metadata.read_labels(self.listing.read(table), table, column)
+                if isinstance(found, dict):
+                    labels, chosen = found, table
+                else:
+                    self.skip(table, found)
+        if labels is not None:
+            return self.labelled(labels, chosen)
+        if column != metadata.DEFAULT_COLUMN:
+            raise DatasetError(
+                f"data.label_column is {column}, but there is no table of labels.",
+                f"Put {' or '.join(METADATA)} beside the pictures, or leave it out.",
+            )
         return None
 
     def labelled(self, table: dict[str, str], name: str) -> Index:
         """Keep the pictures that a table gives a class."""
+        folder = _folder(name)
+        labels_of = {_composed(f"{folder}{file}"): label for file, label in table.items()}
         kept, labels = [], []
         for path in self.paths:
-            label = table.pop(path[len(self.base) :], None)
+            label = labels_of.pop(_composed(path), None)
             if label:
                 kept.append(path)
                 labels.append(label)
             else:
                 self.skip(path, f"not in {plain(name)}" if label is None else "without a class")
-        for missing in table:
-            self.skip(f"{self.base}{missing}", f"listed in {plain(name)}, but not there")
+        for missing in labels_of:
+            if missing.startswith(self.base):
+                self.skip(missing, f"listed in {plain(name)}, but not there")
         if not kept:
             raise DatasetError(
                 f"No picture is both there and given a class in {plain(name)}.",
@@ -190,6 +210,16 @@ class _Plan:
 
     def skip(self, path: str, reason: str) -> None:
         self.skipped.append((plain(path), reason))
+
+
+def _folder(path: str) -> str:
+    """Return the folder that a file lies in, with its slash; "" at the top."""
+    return path[: path.rfind("/") + 1]
+
+
+def _composed(name: str) -> str:
+    """Spell letters with accents as one: two systems may write one name differently."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _check_root(root: Path) -> None:

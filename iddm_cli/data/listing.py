@@ -24,7 +24,7 @@ NOT_A_PICTURE = "not a picture, by its suffix"
 
 _TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6")
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6")
 
 
 @dataclass
@@ -164,6 +164,6 @@ def _has_magic(path: Path) -> bool:
     """Look whether a file begins as pictures do."""
     try:
         with path.open("rb") as handle:
-            return handle.read(8).startswith(_MAGIC)
+            return handle.read(8).startswith(MAGIC)
     except OSError:
         return False

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from iddm_cli import durable
 from iddm_cli.data import packstore
-from iddm_cli.data.cache import HINT, cache_error, cache_folder
+from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
 from iddm_cli.data.images import UnreadableImage, fit, flatten, is_grey
 from iddm_cli.data.listing import Skip
 from iddm_cli.data.packstore import Looks, Outcome, Partial, Prepared, Record
@@ -208,6 +208,7 @@ class _Packer:
             place = self._place(look, stored=stored)
             record = packstore.read(place)
             if record:
+                touch(place)
                 return place, record
         return None
 

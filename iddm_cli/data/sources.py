@@ -11,7 +11,7 @@ from iddm_cli.data import demo
 from iddm_cli.data.archives import Archive, is_archive, open_archive
 from iddm_cli.data.builtin import BUILTIN_NAMES, open_builtin
 from iddm_cli.data.fingerprint import Progress, digest_files
-from iddm_cli.data.images import Decoded, decode_file
+from iddm_cli.data.images import MAX_FILE_BYTES, Decoded, decode_file
 from iddm_cli.data.index import Index, index_folder
 from iddm_cli.data.listing import Skip, plain
 from iddm_cli.data.metadata import DEFAULT_COLUMN
@@ -133,7 +133,7 @@ class FolderSource(IndexedSource):
 
     def fingerprint(self, progress: Progress = quiet) -> str:
         """Digest each file's path and content, and its class."""
-        content = digest_files(self._root, self.paths, progress)
+        content = digest_files(self._root, self.paths, progress, most=MAX_FILE_BYTES)
         return _with_labels(content, self)
 
 
@@ -155,7 +155,7 @@ class ArchiveSource(IndexedSource):
 
     def fingerprint(self, progress: Progress = quiet) -> str:
         """Digest the archive, and the class of each picture."""
-        content = digest_files(self._path.parent, [self._path.name], progress)
+        content = digest_files(self._path, [""], progress)
         return _with_labels(content, self)
 
 

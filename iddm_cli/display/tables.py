@@ -51,11 +51,17 @@ def cache(rows: Iterable[dict[str, Any]]) -> Table:
                 "" if row["pictures"] is None else f"{row['pictures']:,}",
                 row["size"] or "",
                 amount(row["bytes"]),
-                f"{row['days']:.0f} days ago" if row["days"] >= 1 else "today",
+                _ago(round(row["days"])),
             )
             for row in rows
         ],
     )
+
+
+def _ago(days: int) -> str:
+    if days < 1:
+        return "today"
+    return "a day ago" if days == 1 else f"{days} days ago"
 
 
 def plan(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:

@@ -232,3 +232,39 @@ def test_an_empty_class_inside_a_split_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.png", "val/cat/1.png")
     (tmp_path / "train" / "dog").mkdir()
     assert ("train/dog", "no picture in this folder") in index_folder(tmp_path).skipped
+
+
+def test_a_table_above_the_pictures_is_about_them(tmp_path: Path) -> None:
+    """As Hugging Face lays sets out: beside the folder of images, or above the parts of a split."""
+    touch(tmp_path, "one/images/1.png", "one/images/2.png")
+    (tmp_path / "one/metadata.csv").write_text("file_name,label\nimages/1.png,a\nimages/2.png,b\n")
+    assert pairs(index_folder(tmp_path / "one")) == {"images/1.png": "a", "images/2.png": "b"}
+    touch(tmp_path, "two/train/1.png", "two/val/1.png", "two/train/2.png")
+    rows = "file_name,label\ntrain/1.png,a\nval/1.png,b\ntrain/3.png,c\n"
+    (tmp_path / "two/metadata.csv").write_text(rows)
+    found = index_folder(tmp_path / "two")
+    assert pairs(found) == {"train/1.png": "a"}
+    reasons = dict(found.skipped)
+    assert reasons["train/2.png"] == "not in metadata.csv"
+    assert reasons["train/3.png"] == "listed in metadata.csv, but not there"
+    assert "split" in reasons["val/1.png"]
+
+
+def test_the_nearest_table_counts_and_the_other_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.png")
+    (tmp_path / "metadata.csv").write_text("file_name,label\nimages/1.png,far\n")
+    (tmp_path / "images/metadata.csv").write_text("file_name,label\n1.png,near\n")
+    found = index_folder(tmp_path)
+    assert found.classes == ("near",)
+    assert ("metadata.csv", "a table of labels, but images/metadata.csv is nearer") in found.skipped
+
+
+def test_a_name_may_be_spelled_with_separate_accents_in_the_table(tmp_path: Path) -> None:
+    touch(tmp_path, "caf\u00e9.png")
+    (tmp_path / "metadata.csv").write_text("file_name,label\ncafe\u0301.png,a\n")
+    assert index_folder(tmp_path).classes == ("a",)
+
+
+def test_a_column_without_a_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no table of labels"):
+        index_folder(touch(tmp_path, "cat/1.png"), "breed")
