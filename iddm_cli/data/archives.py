@@ -4,46 +4,26 @@ A compressed tar can only be read from its beginning, so it is unpacked once, to
 the cache. Nothing is ever unpacked under a member's own name, so no name can lead anywhere.
 """
 
-import bz2
-import gzip
-import io
-import lzma
-import shutil
 import stat
-import struct
 import tarfile
-import time
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, cast
 
-from iddm_cli import durable
-from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
-from iddm_cli.data.fingerprint import digest_files
-from iddm_cli.data.images import MAX_FILE_BYTES, Decoded, UnreadableImage, decode
+from iddm_cli.data.images import UnreadableImage
 from iddm_cli.data.index import Index, arrange
 from iddm_cli.data.listing import HIDDEN, MAGIC, Listing, is_hidden
+from iddm_cli.data.members import DAMAGE, Member, ZipMember, describe
 from iddm_cli.data.metadata import DEFAULT_COLUMN
+from iddm_cli.data.unpacking import as_plain_tar
 from iddm_cli.errors import DatasetError
 
 ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-RESERVE_BYTES = 2**30
-BLOCK_BYTES = 2**22
-LEFT_SECONDS = 3600
-"""A copy in the making that was not written to for so long was cut off."""
-MOST_DICTIONARY = 2**28
-"""Bytes that lzma may want for a zip's member; 7-Zip's strongest setting takes a quarter."""
 MOST_HEADER = 2**20
 """Bytes of a long name or of extended attributes in a tar, which are read into memory."""
-
-BEGINNING = 4096
-"""Stored bytes from which the first few of a file can be told."""
 
 ENCRYPTED = "encrypted"
 OUTSIDE = "its name leads out of the archive"
@@ -51,104 +31,11 @@ NAMELESS = "it has no name"
 TWICE = "the archive holds this name twice, and the last counts, as when it is unpacked"
 LINK = "a link, which is not followed in an archive"
 
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError),
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-)
 _IN_MEMORY = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 _UTF8_NAME = 0x800  # APPNOTE.TXT 4.4.4, bit 11
-_LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature, two lengths at its end
-
-# How to get at most so many bytes of a member, by its method. A raw lzma stream is given the
-# header of an .lzma file, which says that its length is not known.
-_METHODS: dict[int, Callable[[bytes, int], bytes]] = {
-    zipfile.ZIP_STORED: lambda packed, most: packed[:most],
-    zipfile.ZIP_DEFLATED: lambda packed, most: zlib.decompressobj(-15).decompress(packed, most),
-    zipfile.ZIP_BZIP2: lambda packed, most: bz2.BZ2Decompressor().decompress(packed, most),
-    zipfile.ZIP_LZMA: lambda packed, most: lzma.LZMADecompressor(
-        lzma.FORMAT_ALONE, MOST_DICTIONARY
-    ).decompress(packed[4:9] + b"\xff" * 8 + packed[9:], most),
-}
-
-
-@dataclass(frozen=True)
-class Member:
-    """A file of an archive: small enough to be sent to another process, and read there."""
-
-    archive: str
-    offset: int
-    stored: int  # bytes that it takes in the archive
-    size: int
-
-    def open(self, least: int = 0) -> Decoded:
-        """Decode it.
-
-        Raises:
-            UnreadableImage: It cannot be decoded.
-        """
-        content = self.read()
-        if not content:
-            raise UnreadableImage("the file is empty")
-        return decode(io.BytesIO(content), least)
-
-    def read(self, most: int | None = None) -> bytes:
-        """Return its bytes.
-
-        Args:
-            most: How many are enough; None: all, of which their checksum is right.
-
-        Raises:
-            UnreadableImage: It is damaged, or larger than a picture may be.
-        """
-        if max(self.size, self.stored) > MAX_FILE_BYTES:
-            raise UnreadableImage(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
-        try:
-            return self._content(self.size if most is None else min(most, self.size))
-        except _DAMAGE as error:
-            raise UnreadableImage(f"damaged in the archive: {_reason(error)}") from error
-
-    def _content(self, count: int) -> bytes:
-        """Return the first bytes, as they are stored."""
-        content = self._stored_bytes(self.offset, count)
-        if len(content) < count:
-            raise EOFError("it is cut off")
-        return content
-
-    def _stored_bytes(self, offset: int, count: int) -> bytes:
-        with Path(self.archive).open("rb") as handle:
-            handle.seek(offset)
-            return handle.read(count)
-
-
-@dataclass(frozen=True)
-class ZipMember(Member):
-    """A file of a zip; `offset` is that of its header.
-
-    It is read here and not by zipfile, which would let every process read the whole table of
-    contents, and believes the size that the table gives.
-    """
-
-    method: int
-    checksum: int
-
-    def _content(self, count: int) -> bytes:
-        unpack = _METHODS.get(self.method)
-        if unpack is None:
-            raise ValueError(f"it is packed by method {self.method}, which is not read")
-        header = self._stored_bytes(self.offset, _LOCAL_HEADER.size)
-        signature, name, extra = _LOCAL_HEADER.unpack(header)
-        if signature != b"PK\3\4":
-            raise ValueError("it is not where the table of contents says")
-        start = self.offset + _LOCAL_HEADER.size + name + extra
-        if count < self.size:
-            return unpack(self._stored_bytes(start, min(self.stored, BEGINNING)), count)
-        content = unpack(self._stored_bytes(start, self.stored), count + 1)
-        if len(content) != self.size or zlib.crc32(content) != self.checksum:
-            raise ValueError("its checksum is wrong")
-        return content
 
 
 @dataclass(frozen=True)
@@ -182,9 +69,9 @@ def open_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
     try:
         is_zip = path.name.lower().endswith(ZIP_SUFFIXES)
         listing, members = _list(_zip_entries(path)) if is_zip else _list_tar(path)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DatasetError(
-            f"{path} cannot be read as an archive: {_reason(error)}.",
+            f"{path} cannot be read as an archive: {describe(error)}.",
             "It may have been cut off while it was copied; fetch it again.",
         ) from error
     if not listing.paths and any(reason == ENCRYPTED for _, reason in listing.skipped):
@@ -193,11 +80,6 @@ def open_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
             "Unpack it with its password, and give the folder.",
         )
     return Archive(arrange(listing, str(path), label_column, wrapped=True), members)
-
-
-def _reason(error: BaseException) -> str:
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(words.split()).rstrip(".") or type(error).__name__
 
 
 def _list(entries: Iterator[Entry]) -> tuple[Listing, dict[str, Member]]:
@@ -299,10 +181,10 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
 
 
 def _list_tar(path: Path) -> tuple[Listing, dict[str, Member]]:
-    plain = _as_plain_tar(path)
+    plain = as_plain_tar(path)
     try:
         return _list(_tar_entries(plain))
-    except _DAMAGE:
+    except DAMAGE:
         if plain != path:
             plain.unlink(missing_ok=True)  # no tar was compressed, or the copy has gone bad
         raise
@@ -347,77 +229,3 @@ def _check_end(path: Path, offset: int) -> None:
         handle.seek(offset)
         if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"it is damaged or cut off at byte {offset}")
-
-
-def _openers() -> dict[bytes, Callable[[Path], IO[bytes]]]:
-    """Return what opens a compressed file, by its first bytes."""
-    return {
-        b"\x1f\x8b": lambda path: cast(IO[bytes], gzip.open(path)),
-        b"BZh": lambda path: cast(IO[bytes], bz2.open(path)),
-        b"\xfd7zXZ": lambda path: cast(IO[bytes], lzma.open(path)),
-    }
-
-
-def _as_plain_tar(path: Path) -> Path:
-    """Return the tar itself, or the copy of it in the cache that is not compressed."""
-    with path.open("rb") as handle:
-        start = handle.read(6)
-    known = _openers().items()
-    opener = next((opener for magic, opener in known if start.startswith(magic)), None)
-    if opener is None:
-        return path
-    content = digest_files(path, [""], lambda *_: None)
-    copy = cache_folder() / "archives" / f"{content}.tar"
-    if copy.exists():
-        touch(copy)
-        return copy
-    with opener(path) as packed:
-        _unpack(packed, copy)
-    return copy
-
-
-def _unpack(packed: IO[bytes], copy: Path) -> None:
-    """Write a decompressed copy, while the disk has room."""
-    temporary = durable.partial_name(copy)
-    with _writing(copy.parent):
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(copy.parent)
-        handle = temporary.open("wb")
-    try:
-        with handle:
-            while block := packed.read(BLOCK_BYTES):
-                _check_room(copy.parent)
-                with _writing(copy.parent):
-                    handle.write(block)
-            with _writing(copy.parent):
-                durable.fsync_file(handle)
-        with _writing(copy.parent):
-            temporary.replace(copy)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Tell apart what fails in the cache from what fails in the archive."""
-    try:
-        yield
-    except OSError as error:
-        raise cache_error(error, folder) from error
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the copies that were cut off."""
-    for leftover in folder.glob(f"{durable.PARTIAL}*"):
-        with suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > LEFT_SECONDS:
-                leftover.unlink()
-
-
-def _check_room(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < RESERVE_BYTES:
-        raise DatasetError(
-            f"Unpacking the archive fills the disk of {folder}: {free / 1e9:.2f} GB are left.",
-            f"{HINT} Or unpack it yourself, and give the folder.",
-        )

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import archives, fingerprint, images
+from iddm_cli.data import fingerprint, images, members, unpacking
 from iddm_cli.data.archives import LINK, NAMELESS, OUTSIDE, TWICE, is_archive, open_archive
 from iddm_cli.data.images import MAX_FILE_BYTES, UnreadableImage
 from iddm_cli.data.index import index_folder
@@ -410,7 +410,7 @@ def test_a_zip_bomb_is_refused_in_little_memory(
     tmp_path: Path, method: int, claimed: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if claimed is None:
-        monkeypatch.setattr(archives, "MAX_FILE_BYTES", 32 * 2**20)
+        monkeypatch.setattr(members, "MAX_FILE_BYTES", 32 * 2**20)
     place = bomb(tmp_path / "a.zip", 64 * 2**20, method)
     if claimed:
         lie(place, "cat/x.png", claimed)
@@ -441,7 +441,7 @@ def test_a_table_may_be_a_bomb_as_well(tmp_path: Path) -> None:
 def test_a_large_member_of_a_tar_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 2000)
+    monkeypatch.setattr(members, "MAX_FILE_BYTES", 2000)
     source = opened(make(tmp_path / "a.tar", {**FILES, "cat/3.png": png(1, (99, 99))}))
     with pytest.raises(UnreadableImage, match="too large"):
         source.picture(source.paths.index("cat/3.png")).open()
@@ -645,9 +645,9 @@ def test_another_archive_of_the_same_name_is_read_anew(tmp_path: Path) -> None:
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Each time that something is unpacked."""
     calls: list[Path] = []
-    unpack = archives._unpack
+    unpack = unpacking._unpack
     monkeypatch.setattr(
-        archives, "_unpack", lambda packed, copy: (calls.append(copy), unpack(packed, copy))
+        unpacking, "_unpack", lambda packed, copy: (calls.append(copy), unpack(packed, copy))
     )
     return calls
 
@@ -714,7 +714,7 @@ def test_room_is_looked_at_as_the_copy_grows(
     place = make(tmp_path / "a.tar.gz", {"x.png": bytes(50_000)})
     free = [2**40, 2**40, 2**20]
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(archives, "BLOCK_BYTES", 8192)
+    monkeypatch.setattr(unpacking, "BLOCK_BYTES", 8192)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
     with pytest.raises(DatasetError, match=r"0\.00 GB are left"):
         open_archive(place)
@@ -732,7 +732,7 @@ def test_a_failed_copy_leaves_nothing(
     if where == "write":
         monkeypatch.setattr(shutil, "disk_usage", fail)
     else:
-        monkeypatch.setattr(archives.durable, "fsync_file", fail)
+        monkeypatch.setattr(unpacking.durable, "fsync_file", fail)
     with pytest.raises((DatasetError, OSError), match="No space left"):
         open_archive(make(tmp_path / "a.tar.gz", FILES))
     assert copies(cache_dir) == []
