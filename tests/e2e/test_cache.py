@@ -144,6 +144,7 @@ def test_what_is_being_made_is_left_and_told(shell: Shell, filled: Path) -> None
 
 
 def test_hostile_names_are_printed_safely(shell: Shell, cache: Path) -> None:
+    shell.env["COLUMNS"] = "400"  # so that no name is broken
     name = "a\x1b[2J[bold]\u202eb"
     make_pack(draw_folder(shell.folder / name, {"": 1}))
     folder = make_pack(draw_folder(shell.folder / "plain", {"": 2}))
