@@ -173,12 +173,7 @@ def check_shared(training: TrainingSettings, processes: int) -> None:
 def make_trainer(
     profile: Profile, pack: Pack, run: Run, place: Place, team: Team = ALONE
 ) -> Trainer:
-    """Make the trainer of a run.
-
-    Raises:
-        UsageError: The batch is too small for the team.
-    """
-    check_shared(profile.training, team.size)
+    """Make the trainer of a run."""
     denoiser = make_denoiser(profile, len(pack.classes)).to(place.device)
     bits = devices.bits(place.device, place.precision, team.size)
     wanted = profile.training.sample_count > 0

@@ -72,6 +72,7 @@ def launch(job: Job) -> None:
 
     runtime = profile.runtime
     if place is not None:
+        build.check_shared(profile.training, place.size)
         devices = devices_of_a_place(runtime.device, runtime.devices)
         sharded = runtime.sharding == "fsdp"
         code = launcher.run_joined(place, work, job, devices, runtime.timeout, sharded=sharded)

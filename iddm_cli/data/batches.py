@@ -68,9 +68,10 @@ class Batches:
 
     def at(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return pictures, float32 in [-1, 1], [B, C, H, W], and labels, [B], for these slots."""
-        for soon in range(self.store.ahead + 1):
-            self.store.expect(self.indices(step + soon, slots))
         index = self.indices(step, slots)
+        self.store.expect(index)
+        for soon in range(1, self.store.ahead + 1):
+            self.store.expect(self.indices(step + soon, slots))
         x = to_unit(self.store.read(index).to(self.device, non_blocking=True))
         if self.augment is not None:
             x = self.augment(x, step, slots)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.images import Decoded, UnreadableImage, fit, flatten, is_grey
+from iddm_cli.data.images import Decoded, UnreadableImage, flatten, is_grey
 from iddm_cli.data.likeness import THUMB, dhash
+from iddm_cli.data.preparing import Look
 from iddm_cli.data.sources import Picture
 from iddm_cli.settings import DataSettings
 
@@ -112,13 +113,8 @@ def _moments(flat: Image.Image, settings: DataSettings, *, grey: bool) -> tuple[
     """
     mean, square = np.zeros(4), np.zeros(4)
     for planes in PLANES if grey or settings.channels == 1 else PLANES[1:]:
-        pixels = fit(
-            flat,
-            size=settings.stored_size,
-            channels=3 if len(planes) == 3 else 1,
-            aspect=settings.aspect,
-            background=settings.background,
-        ).astype(np.float64)
+        look = Look.of(settings, 3 if len(planes) == 3 else 1)
+        pixels = look.fit(flat).astype(np.float64)
         mean[planes] = pixels.mean(axis=(0, 1))
         square[planes] = (pixels**2).mean(axis=(0, 1))
     return mean, square

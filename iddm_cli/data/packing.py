@@ -8,11 +8,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -21,13 +20,14 @@ from numpy import ndarray
 from iddm_cli import durable
 from iddm_cli.data import packstore
 from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
-from iddm_cli.data.images import UnreadableImage, fit, flatten, is_grey
 from iddm_cli.data.listing import Skip
 from iddm_cli.data.packstore import Looks, Outcome, Partial, Prepared, Record
 from iddm_cli.data.parallel import Lost, Workers
-from iddm_cli.data.sources import Picture, Source
+from iddm_cli.data.preparing import Channels, Look, prepare
+from iddm_cli.data.shapes import Shapes, extent
+from iddm_cli.data.sources import Source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import AspectName, BackgroundName, DataSettings
+from iddm_cli.settings import DataSettings
 
 FORMAT = 3
 CHUNK_BYTES = 2 * 2**20
@@ -35,28 +35,12 @@ MOST_IN_CHUNK = 32
 RESERVE = 1.02
 """Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
 
-Channels = Literal[1, 3]
 Progress = Callable[[str, int, int], None]
 """`progress(what, done, total)` is called as work goes on."""
 
 
 def quiet(what: str, done: int, total: int) -> None:
     """Report no progress."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """All that the pixels of a stored picture depend on."""
-
-    size: tuple[int, int]
-    channels: Channels
-    aspect: AspectName
-    background: BackgroundName
-
-    @property
-    def picture_bytes(self) -> int:
-        """Bytes of one picture."""
-        return self.size[0] * self.size[1] * self.channels
 
 
 @dataclass(frozen=True)
@@ -184,17 +168,13 @@ class _Packer:
         wanted = self.settings.channels
         if wanted != "auto":
             return self._one(wanted)
-        made = [self._find(self._look(channels)) for channels in (1, 3)]
+        made = [self._find(Look.of(self.settings, channels)) for channels in (1, 3)]
         if not any(found and not found[1].grey for found in made):
             try:
                 return self._one(1, grey_only=True)
             except _ColourFoundError:
                 pass
         return self._one(3)
-
-    def _look(self, channels: Channels) -> Look:
-        settings = self.settings
-        return Look(settings.stored_size, channels, settings.aspect, settings.background)
 
     def _place(self, look: Look, *, stored: bool) -> Path:
         """Name the folder by a digest of all that the pixels depend on."""
@@ -213,17 +193,19 @@ class _Packer:
         return None
 
     def _one(self, channels: Channels, *, grey_only: bool = False) -> tuple[Path, Look, Record]:
-        look = self._look(channels)
+        look = Look.of(self.settings, channels)
         found = self._find(look)
         if found:
             return found[0], look, found[1]
         try:
             self.packs.mkdir(parents=True, exist_ok=True)
             packstore.sweep(self.packs)
-            place = self._place(look, stored=self._should_store(look))
+            stored = self._should_store(look)
+            place = self._place(look, stored=stored)
             with self._locked(place):
                 # Whoever held the lock before may have made it.
-                record = packstore.read(place) or self._make(place, look, grey_only=grey_only)
+                record = packstore.read(place)
+                record = record or self._make(place, look, stored=stored, grey_only=grey_only)
         except OSError as error:
             raise cache_error(error, self.packs) from error
         return place, look, record
@@ -250,22 +232,25 @@ class _Packer:
             f"{HINT} Or set data.cache to off, which decodes pictures anew in each epoch.",
         )
 
-    def _locked(self, place: Path) -> FileLock:
-        """Take the lock of a pack, waiting for the process that makes it just now."""
+    @contextmanager
+    def _locked(self, place: Path) -> Iterator[None]:
+        """Hold the lock of a pack, waiting for the process that makes it just now."""
         lock = FileLock(place.with_name(f"{place.name}.lock"))
         try:
             lock.acquire(timeout=0)
-            lock.release()
         except Timeout:
             self.progress("waiting for another process that reads the same pictures", 0, 1)
-        return lock
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     @staticmethod
     def _partial_folder(place: Path) -> Path:
         return place.with_name(f"{durable.PARTIAL}{place.name}")
 
-    def _make(self, place: Path, look: Look, *, grey_only: bool) -> Record:
-        stored = place == self._place(look, stored=True)
+    def _make(self, place: Path, look: Look, *, stored: bool, grey_only: bool) -> Record:
         part = Partial(self._partial_folder(place), look.picture_bytes if stored else 0)
         part.open()
         try:
@@ -310,34 +295,6 @@ class _Packer:
                 raise _ColourFoundError
 
 
-def prepare(look: Look, picture: Picture) -> Outcome:
-    """Decode one picture and bring it to its size; a reason, not an error, where that fails.
-
-    Errors are not sent between processes: they would drag half-decoded pictures along.
-    """
-    try:
-        decoded = picture.open(max(look.size))
-        flat = flatten(decoded.image, look.background)
-        pixels = fit(
-            flat,
-            size=look.size,
-            channels=look.channels,
-            aspect=look.aspect,
-            background=look.background,
-        )
-    except UnreadableImage as error:
-        return str(error)
-    planes = np.moveaxis(pixels, -1, 0).tobytes()
-    return Prepared(
-        planes=planes,
-        digest=packstore.digest(planes),
-        width=decoded.width,
-        height=decoded.height,
-        grey=is_grey(flat),
-        animated=decoded.animated,
-    )
-
-
 def _record(source: Source, look: Look, outcomes: list[Outcome], *, stored: bool) -> Record:
     kept = [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
     left_out = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
@@ -364,34 +321,16 @@ def _record(source: Source, look: Look, outcomes: list[Outcome], *, stored: bool
 
 
 def _looks(kept: list[Prepared], look: Look) -> Looks:
-    height, width = look.size
     widths = np.array([picture.width for picture in kept])
     heights = np.array([picture.height for picture in kept])
-    ratio = (widths / heights) / (width / height)
-    shown = np.minimum(ratio, 1 / ratio) if look.aspect == "crop" else np.ones(1)
+    shapes = Shapes(widths, heights, look.size, look.aspect)
     return Looks(
-        width=_spread(widths),
-        height=_spread(heights),
-        shown=float(shown.mean()),
-        enlarged=int((_enlargement(widths / width, heights / height, look.aspect) < 1).sum()),
+        width=extent(widths),
+        height=extent(heights),
+        shown=float(shapes.kept.mean()),
+        enlarged=int((shapes.scale > 1).sum()),
         animated=sum(picture.animated for picture in kept),
     )
-
-
-def _enlargement(across: ndarray, down: ndarray, aspect: AspectName) -> ndarray:
-    """Return how many times each original is as large as it has to be, [N]; below 1 it is not.
-
-    Args:
-        across: Width of each original over the width wanted, [N].
-        down: The same of heights.
-        aspect: A crop needs both sides to be enough, padding only the longer one.
-    """
-    return np.maximum(across, down) if aspect == "pad" else np.minimum(across, down)
-
-
-def _spread(numbers: ndarray) -> tuple[int, int, int]:
-    ordered = np.sort(numbers)
-    return int(ordered[0]), int(ordered[len(ordered) // 2]), int(ordered[-1])
 
 
 def _unreadable(name: str, reason: str) -> DatasetError:

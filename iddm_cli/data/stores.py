@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from iddm_cli.data.packing import Look, prepare
 from iddm_cli.data.packstore import Prepared
 from iddm_cli.data.parallel import Lost, Pending, Workers
+from iddm_cli.data.preparing import Look, prepare
 from iddm_cli.data.sources import Source
 from iddm_cli.errors import DatasetError
 

@@ -13,14 +13,14 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from iddm_cli.data.images import UnreadableImage, fit, flatten
+from iddm_cli.data.images import UnreadableImage, flatten
 from iddm_cli.data.inspection import Survey
 from iddm_cli.data.likeness import Groups
 from iddm_cli.data.packing import Progress, quiet
 from iddm_cli.data.parallel import Workers
+from iddm_cli.data.preparing import Look
 from iddm_cli.data.sources import Picture
 from iddm_cli.data.treatment import learnt_channels
-from iddm_cli.settings import DataSettings
 
 SIDE = 128
 """Longest side of a thumbnail, in pixels."""
@@ -122,11 +122,10 @@ def _first_groups(seen: Survey, groups: Groups) -> Groups:
 
 def _take(seen: Survey, rows: list[int], progress: Progress) -> list[Shot | None]:
     """Decode pictures; what was readable before and is not any more is None."""
-    fixed = {"channels": learnt_channels(seen.facts, seen.settings)}
-    work = partial(_shoot, seen.settings.model_copy(update=fixed))
+    settings = seen.settings
+    work = partial(_shoot, Look.of(settings, learnt_channels(seen.facts, settings)))
     items = [int(seen.items[row]) for row in rows]
     shots: list[Shot | None] = []
-    settings = seen.settings
     with Workers(settings.workers, seconds=settings.timeout) as workers:
         named = ((seen.source.item_name(i), seen.source.picture(i)) for i in items)
         results = workers.in_order(work, named, chunk=CHUNK)
@@ -137,19 +136,13 @@ def _take(seen: Survey, rows: list[int], progress: Progress) -> list[Shot | None
     return shots
 
 
-def _shoot(settings: DataSettings, named: tuple[str, Picture]) -> Shot | None:
+def _shoot(look: Look, named: tuple[str, Picture]) -> Shot | None:
     name, picture = named
     try:
-        flat = flatten(picture.open(SIDE).image, settings.background)
+        flat = flatten(picture.open(SIDE).image, look.background)
     except UnreadableImage:
         return None
-    pixels = fit(
-        flat,
-        size=settings.stored_size,
-        channels=1 if settings.channels == 1 else 3,
-        aspect=settings.aspect,
-        background=settings.background,
-    )
+    pixels = look.fit(flat)
     learnt = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
     return Shot(_encode(name, flat), _encode(name, learnt))
 

@@ -7,23 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.index import Index, index_folder
+from iddm_cli.data.index import index_folder
 from iddm_cli.data.listing import HIDDEN, SUFFIXES, plain
 from iddm_cli.errors import DatasetError
 
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
-def pairs(found: Index) -> dict[str, str]:
-    """Class of each picture."""
-    classes = [found.classes[label] for label in found.labels]
-    return dict(zip(found.paths, classes, strict=True))
+from .folders import pairs, touch
 
 
 def test_one_folder_for_each_class(tmp_path: Path) -> None:

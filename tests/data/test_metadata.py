@@ -14,6 +14,8 @@ from iddm_cli.data.sources import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings
 
+from .folders import pairs, touch
+
 
 def csv_of(*rows: str) -> bytes:
     return "\n".join(("file_name,label", *rows, "")).encode()
@@ -35,23 +37,10 @@ def failure(content: bytes, column: str = "label", name: str = "metadata.csv") -
     return caught.value
 
 
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
 def found(root: Path, table: bytes, name: str = "metadata.csv", column: str = "label") -> Index:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_bytes(table)
     return index_folder(root, column)
-
-
-def pairs(index: Index) -> dict[str, str]:
-    classes = [index.classes[label] for label in index.labels]
-    return dict(zip(index.paths, classes, strict=True))
 
 
 # --- what a table says ------------------------------------------------------------------------
