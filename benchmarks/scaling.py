@@ -2,9 +2,10 @@
 
 Each process has one thread. The peer is the same network in DDP in about thirty lines: no
 checkpoints, no average, no logging, no data but a tensor; ours is a run's whole training loop,
-its checkpoints and grids left out. Rounds alternate, and medians are compared.
+its checkpoints and grids left out. Both make their steps in turn inside the same processes, and
+the ratio is the median over pairs of neighbouring steps.
 
-    python benchmarks/scaling.py [--rounds 3] [--steps 30] [--json FILE]
+    python benchmarks/scaling.py [--steps 40] [--json FILE]
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -31,13 +33,16 @@ from iddm_cli.settings import Profile
 BATCH, SIZE, PICTURES, WARM = 32, 32, 256, 5
 
 
-def profile(steps: int) -> Profile:
+Step = Callable[[int], None]
+
+
+def profile() -> Profile:
     """Return the profile of both."""
     return Profile.model_validate(
         {
             "data": {"channels": 3, "image_size": SIZE},
             "model": {"base_channels": 32, "channel_multipliers": [1, 2, 2]},
-            "training": {"batch_size": BATCH, "steps": steps, "epochs": None, "log_every": 10**6},
+            "training": {"batch_size": BATCH, "steps": 10**6, "epochs": None, "log_every": 10**6},
         }
     )
 
@@ -49,10 +54,9 @@ def pixels() -> torch.Tensor:
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
 
-def ours(team: Team, _device: torch.device, job: dict) -> int:
-    """Train with iddm's trainer, and time the steps."""
-    torch.set_num_threads(1)
-    chosen = profile(WARM + job["steps"])
+def ours(team: Team, folder: Path) -> Step:
+    """Return one step of iddm's trainer, as fit makes it."""
+    chosen = profile()
     batches = Batches(
         MemoryStore(pixels()),
         torch.zeros(PICTURES, dtype=torch.int64),
@@ -66,32 +70,28 @@ def ours(team: Team, _device: torch.device, job: dict) -> int:
         times="stratified",
         precision="fp32",
         num_classes=0,
-        checkpoints=CheckpointFolder(Path(job["folder"])),
+        checkpoints=CheckpointFolder(folder),
         bits={},
         team=team,
     )
-    for step in range(WARM):
-        trainer.update(step)
-    began = time.perf_counter()
-    for step in range(WARM, WARM + job["steps"]):
-        trainer.update(step)
-        team.largest(0)  # as fit does, to agree on a stop
-    return finish(team, job, began)
+
+    def step(number: int) -> None:
+        trainer.meter.add(*trainer.update(number))
+        team.largest(0)  # to agree on a stop
+
+    return step
 
 
-def peers(team: Team, _device: torch.device, job: dict) -> int:
-    """Train with plain DDP, and time the steps."""
-    torch.set_num_threads(1)
-    denoiser = build.make_denoiser(profile(1), 0)
+def peers(team: Team) -> Step:
+    """Return one step of plain DDP."""
+    denoiser = build.make_denoiser(profile(), 0)
     network = denoiser.backbone if team.size == 1 else DistributedDataParallel(denoiser.backbone)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4, fused=True)
     data = pixels().float() / 127.5 - 1
     share = BATCH // team.size
     alpha, sigma = denoiser.schedule.alpha, denoiser.schedule.sigma
-    began = 0.0
-    for step in range(WARM + job["steps"]):
-        if step == WARM:
-            began = time.perf_counter()
+
+    def step(_number: int) -> None:
         x = data[torch.randint(0, PICTURES, (share,))]
         noise, t = torch.randn_like(x), torch.randint(0, 1000, (share,))
         a, s = alpha[t][:, None, None, None], sigma[t][:, None, None, None]
@@ -100,60 +100,76 @@ def peers(team: Team, _device: torch.device, job: dict) -> int:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return finish(team, job, began)
+
+    return step
 
 
-def finish(team: Team, job: dict, began: float) -> int:
-    """Wait for all, and let the leader leave the speed behind."""
-    if team.size > 1:
-        dist.barrier()
+def race(team: Team, _device: torch.device, job: dict) -> int:
+    """Let both make their steps in turn, so that a machine of changing speed is fair to both."""
+    torch.set_num_threads(1)
+    folder = Path(job["folder"])
+    steps = {"iddm": ours(team, folder), "plain DDP": peers(team)}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(WARM + job["steps"]):
+        # Who comes first changes: the second finds the caches as the first has left them.
+        for name in list(steps)[:: 1 if number % 2 else -1]:
+            meet(team)
+            began = time.perf_counter()
+            steps[name](number)
+            meet(team)
+            seconds[name].append(time.perf_counter() - began)
     if team.leads:
-        speed = BATCH * job["steps"] / (time.perf_counter() - began)
-        Path(job["folder"], "speed").write_text(str(speed))
+        kept = {name: taken[WARM:] for name, taken in seconds.items()}
+        Path(folder, "seconds").write_text(json.dumps(kept))
     return 0
 
 
-def measure(work: object, size: int, steps: int) -> float:
-    """Return images per second of one training."""
+def meet(team: Team) -> None:
+    """Wait for all processes."""
+    if team.size > 1:
+        dist.barrier()
+
+
+def measure(size: int, steps: int) -> dict[str, list[float]]:
+    """Return the seconds of each step of both, with so many processes."""
     with tempfile.TemporaryDirectory() as folder:
         job = {"folder": folder, "steps": steps}
         devices = [torch.device("cpu")] * size
         if size == 1:
             # In a process of its own as well, so that both sizes start alike.
             context = torch.multiprocessing.get_context("spawn")
-            process = context.Process(target=work, args=(Team(), devices[0], job))
+            process = context.Process(target=race, args=(Team(), devices[0], job))
             process.start()
             process.join()
         else:
-            run_here(work, job, devices, 120)
-        return float(Path(folder, "speed").read_text())
+            run_here(race, job, devices, 120)
+        found: dict[str, list[float]] = json.loads(Path(folder, "seconds").read_text())
+        return found
 
 
 def main() -> None:
     """Measure all in turn and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    subjects = {"iddm": ours, "plain DDP": peers}
-    found: dict[tuple[str, int], list[float]] = {}
-    for _ in range(options.rounds):
-        for size in (1, 2):
-            for name, work in subjects.items():
-                speed = measure(work, size, options.steps)
-                found.setdefault((name, size), []).append(speed)
-    speeds = {key: statistics.median(values) for key, values in found.items()}
-    print("| processes | iddm, images/s | plain DDP, images/s | time, plain DDP = 1 |")
+    found = {size: measure(size, options.steps) for size in (1, 2)}
+    speeds = {
+        (name, size): BATCH / statistics.median(taken)
+        for size, both in found.items()
+        for name, taken in both.items()
+    }
+    print("| processes | iddm, images/s | plain DDP, images/s | time of a step, plain DDP = 1 |")
     print("|---|---|---|---|")
-    for size in (1, 2):
+    for size, both in found.items():
+        pairs = zip(both["iddm"], both["plain DDP"], strict=True)
+        ratio = statistics.median(one / other for one, other in pairs)
         one, other = speeds["iddm", size], speeds["plain DDP", size]
-        print(f"| {size} | {one:.1f} | {other:.1f} | {other / one:.3f} |")
-    for name in subjects:
+        print(f"| {size} | {one:.1f} | {other:.1f} | {ratio:.3f} |")
+    for name in ("iddm", "plain DDP"):
         print(f"2 processes of {name}: {speeds[name, 2] / speeds[name, 1]:.2f} times 1")
     if options.json:
-        rows = [{"name": n, "processes": s, "speeds": v} for (n, s), v in found.items()]
-        options.json.write_text(json.dumps(rows, indent=1))
+        options.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

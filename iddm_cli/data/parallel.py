@@ -10,8 +10,10 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.synchronize import RLock
 from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -41,7 +43,8 @@ class Workers:
     def __init__(self, count: int, *, seconds: float) -> None:
         self.count = count or cores()
         self.seconds = seconds
-        self._pool = ProcessPool(self.count, initializer=_prepare_process, context=_context())
+        context, self._locks = _context()
+        self._pool = ProcessPool(self.count, initializer=_prepare_process, context=context)
 
     def __enter__(self) -> "Workers":
         return self
@@ -119,17 +122,29 @@ def _each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]
     return [work(item) for item in items]
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def _context() -> tuple[multiprocessing.context.BaseContext, list[RLock]]:
     """Start processes from a small server where there is such a thing.
 
     A plain fork would copy this process with torch's threads in the middle of their work.
+
+    Returns:
+        The context, and all locks it makes: the pool drops its own before it ends its processes,
+        and one that is still starting would look for them in vain, and complain.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
+    methods = multiprocessing.get_all_start_methods()
+    context = copy(
+        multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    )
     # With the program itself loaded there, no process has to load it again.
     context.set_forkserver_preload(["__main__", "iddm_cli.data.sources"])
-    return context
+    make, locks = context.RLock, list[RLock]()
+
+    def make_and_keep() -> RLock:
+        locks.append(make())
+        return locks[-1]
+
+    context.RLock = make_and_keep  # type: ignore[method-assign]
+    return context, locks
 
 
 def _prepare_process() -> None:

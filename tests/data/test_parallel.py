@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 
@@ -101,3 +102,39 @@ def test_closing_ends_what_goes_on() -> None:
     with Workers(2, seconds=60) as workers:
         workers.begin(work, ["hang"])
     assert time.monotonic() - began < 20
+
+
+STARTS_LATE = """
+import sys, time
+import pebble.pool.process
+from iddm_cli.data import parallel
+
+prepare, stop = parallel._prepare_process, pebble.pool.process.stop_process
+
+def arrive():
+    time.sleep(0.5)
+    return prepare
+
+class Slow:
+    def __reduce__(self):
+        return arrive, ()
+
+def stop_late(process):
+    time.sleep(2)
+    stop(process)
+
+if __name__ == "__main__":
+    pebble.pool.process.stop_process = stop_late
+    parallel._prepare_process = Slow()
+    with parallel.Workers(2, seconds=5) as workers:
+        workers.begin(abs, [1])
+        while len(workers._pool._pool_manager.worker_manager.workers) < 2:
+            time.sleep(0.01)
+"""
+
+
+def test_a_process_that_is_still_starting_does_not_complain_when_all_is_closed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(STARTS_LATE)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
