@@ -1,5 +1,6 @@
 """The seam between settings and objects: only this file knows both profiles and the engine."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, restore
+from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
 from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
-from iddm_cli.engine.trainer import Trainer, total_steps
+from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
@@ -39,6 +42,12 @@ SAMPLE_SEED = 0
 
 MOST_CLASSES_IN_GRID = 64
 """With more classes a sample grid shows some of them, always the same."""
+
+STATE_BYTES = 5 * 4
+"""Bytes for each parameter: weight, gradient, average and two means, see MemoryEstimate."""
+
+MEMORY_SHARE = 0.8
+"""Of the free memory, how much training.micro_batch: auto takes."""
 
 DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""
@@ -70,6 +79,7 @@ def choose_place(
 def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     """Make an untrained denoiser on the CPU, its weights a function of the seed."""
     model = profile.model
+    _check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
     backbone = NETWORKS[model.network](
         channels=picture_shape(profile.data)[0],
@@ -84,6 +94,28 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
         prediction=profile.diffusion.prediction,
         loss_weight=profile.diffusion.loss_weight,
     )
+
+
+def _check_size(profile: Profile, num_classes: int) -> None:
+    """Refuse a network that this machine cannot even hold, before it tries.
+
+    Raises:
+        UsageError: There is not so much memory.
+    """
+    model = profile.model
+    try:
+        with torch.device("meta"):
+            network = NETWORKS[model.network](
+                channels=picture_shape(profile.data)[0],
+                num_classes=num_classes,
+                **model.model_dump(exclude={"network"}),
+            )
+        needed = float(4 * sum(p.numel() for p in network.parameters()))
+    except RuntimeError:  # more numbers than a tensor can count
+        needed = math.inf
+    there = devices.all_memory(torch.device("cpu"))
+    if needed > there:
+        raise _too_large(needed, there)
 
 
 def picture_shape(data: DataSettings) -> tuple[int, int, int]:
@@ -175,17 +207,23 @@ def make_trainer(
 ) -> Trainer:
     """Make the trainer of a run."""
     denoiser = make_denoiser(profile, len(pack.classes)).to(place.device)
-    bits = devices.bits(place.device, place.precision, team.size)
+    _check_room(denoiser, place.device)
+    training = profile.training
+    if training.micro_batch == "auto" and place.device.type == "cpu":
+        size = largest_micro_batch(profile, pack, place, team)
+        training = training.model_copy(update={"micro_batch": size})
     wanted = profile.training.sample_count > 0
     return Trainer(
         denoiser,
         make_batches(profile, pack, place.device, team),
-        profile.training,
+        training,
         times=profile.diffusion.times,
         precision=place.precision,
         num_classes=len(pack.classes),
-        checkpoints=CheckpointFolder(run.checkpoints, profile.training.keep),
-        bits={**bits, "micro_batch": profile.training.micro_batch},
+        checkpoints=CheckpointFolder(
+            run.checkpoints, Retention(training.keep, training.keep_every, training.keep_best)
+        ),
+        bits=devices.bits(place.device, place.precision, team.size),
         team=team,
         draw_samples=partial(_draw_samples, profile, pack.classes, run, team) if wanted else None,
     )
@@ -239,7 +277,9 @@ def load_denoiser(
     """
     denoiser = make_denoiser(profile, num_classes).requires_grad_(False).eval()
     part = {"average": "average", "raw": "model"}[weights]
-    restore(denoiser.backbone.state_dict(), saved.read(part), str(saved.path / part))
+    targets = denoiser.backbone.state_dict()
+    for name, tensor in saved.read(part, targets).items():
+        targets[name].copy_(tensor)
     return denoiser.to(device)
 
 
@@ -258,15 +298,50 @@ def make_generator(
     )
 
 
+def largest_micro_batch(profile: Profile, pack: Pack, place: Place, team: Team = ALONE) -> int:
+    """Return how many pictures this process can compute at once, by an estimate."""
+    found = estimate(profile, pack, place)
+    room = MEMORY_SHARE * devices.free_memory(place.device) / team.neighbours
+    most = int((room - found.total + found.activations) / (found.activations / found.micro_batch))
+    size = len(team.slots(profile.training.batch_size))
+    while size > max(1, most):
+        size = (size + 1) // 2
+    return size
+
+
+def _check_room(denoiser: Denoiser, device: torch.device) -> None:
+    """Refuse a network that this device can never train.
+
+    Raises:
+        UsageError: Its weights, gradients, averages and means alone are too large.
+    """
+    needed = STATE_BYTES * sum(p.numel() for p in denoiser.parameters())
+    there = devices.all_memory(device)
+    if needed > there:
+        raise _too_large(needed, there)
+
+
+def _too_large(needed: float, there: int) -> UsageError:
+    return UsageError(
+        f"the network is too large: it takes {needed / 1e9:.4g} GB, and this device has "
+        f"{there / 1e9:.4g} GB",
+        "Choose smaller model.base_channels, model.channel_multipliers or model.blocks_per_level.",
+    )
+
+
 def estimate(profile: Profile, pack: Pack, place: Place) -> MemoryEstimate:
-    """Estimate the memory that training this profile takes on its device."""
+    """Estimate the memory that training this profile takes on its device.
+
+    With training.micro_batch: auto, as if the whole batch were computed at once.
+    """
     training = profile.training
+    asked = training.micro_batch
     cache = choose_cache(profile.data, pack, place.device)
     on_device = cache == "device" or (cache == "memory" and place.device.type == "cpu")
     return estimate_memory(
         make_denoiser(profile, len(pack.classes)),
         shape=picture_shape(profile.data),
-        micro_batch=training.micro_batch or training.batch_size,
+        micro_batch=asked if isinstance(asked, int) else training.batch_size,
         precision=place.precision,
         data=pack.pixels_bytes if on_device else 0,
         on_cpu=place.device.type == "cpu",

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from iddm_cli.profile_messages import Fault
 from iddm_cli.settings import (
+    LARGEST_SIDE,
     DataSettings,
     ModelSettings,
     Profile,
     SamplingSettings,
     TrainingSettings,
 )
-
-MOST_TRIED = 4096
 
 
 def contradictions(profile: Profile) -> Iterator[Fault]:
@@ -43,12 +42,13 @@ def _image_size(data: DataSettings, model: ModelSettings) -> Iterator[Fault]:
         return
     down = [max(1, side // reduction) * reduction for side in data.size]
     up = [-(-side // reduction) * reduction for side in data.size]
+    sizes = [down, up] if max(up) <= LARGEST_SIDE else [down]
     height, width = data.size
     yield Fault(
         ("data", "image_size"),
         f"an image size of {height} x {width} must be divisible by {reduction}: "
         "model.patch_size times two for each level after the first",
-        f"Sizes that work: {down[0]}x{down[1]}, {up[0]}x{up[1]}.",
+        f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
     )
 
 
@@ -75,9 +75,7 @@ def _indivisible(key: str, number: int, widths: Sequence[int]) -> Iterator[Fault
     if not wrong:
         return
     common = math.gcd(*widths)
-    # Bounded: channels with too many digits must not be searched one by one.
-    highest = min(number, common, MOST_TRIED)
-    near = next(divisor for divisor in range(highest, 0, -1) if common % divisor == 0)
+    near = next(divisor for divisor in range(number, 0, -1) if common % divisor == 0)
     yield Fault(
         ("model", key),
         f"{key} {number} does not divide the {wrong[0]} channels of a level",
@@ -105,7 +103,7 @@ def _length(training: TrainingSettings) -> Iterator[Fault]:
             f"{training.warmup_steps} warm-up steps leave nothing of a run of "
             f"{training.steps} steps",
         )
-    if training.micro_batch is not None and training.micro_batch > training.batch_size:
+    if isinstance(training.micro_batch, int) and training.micro_batch > training.batch_size:
         yield Fault(
             ("training", "micro_batch"),
             f"micro_batch {training.micro_batch} is larger than batch_size {training.batch_size}",

@@ -2,16 +2,83 @@
 
 Each write goes to a temporary name beside the target, is flushed to the disk, and is renamed;
 the folder that holds the name is flushed as well, since a rename alone may be lost, or may reach
-the disk before the bytes do.
+the disk before the bytes do. Nothing older is removed before what takes its place is safe.
 """
 
+import contextlib
 import io
 import os
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
 PARTIAL = ".partial-"
+
+
+class Disk:
+    """The calls that change what is on the disk, each of which may fail, or be the last one.
+
+    Tests put another one in the place of `disk`: it fails at a chosen call, ends the process
+    there, or notes what a power cut could leave.
+    """
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder."""
+        path.mkdir()
+
+    def create(self, path: Path) -> IO[bytes]:
+        """Make an empty file, and open it."""
+        return path.open("wb", buffering=0)
+
+    def append_to(self, path: Path) -> IO[bytes]:
+        """Open a file at its end."""
+        return path.open("ab", buffering=0)
+
+    def write(self, handle: IO[bytes], content: bytes) -> None:
+        """Write all of some bytes."""
+        rest = memoryview(content)
+        while rest:
+            rest = rest[handle.write(rest) :]
+
+    def cut(self, handle: IO[bytes], length: int) -> None:
+        """Shorten a file."""
+        handle.truncate(length)
+
+    def flush(self, handle: IO[bytes]) -> None:
+        """Flush a file's bytes to the disk itself."""
+        if sys.platform == "darwin":
+            import fcntl
+
+            # There, fsync leaves them in the drive's own memory.
+            fcntl.fcntl(handle.fileno(), fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(handle.fileno())
+
+    def flush_folder(self, path: Path) -> None:
+        """Flush a folder's names, where the system lets folders be opened."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Rename a file, or a folder; a file of the new name is replaced."""
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, or a folder with all that is in it."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+disk = Disk()
 
 
 def partial_name(path: Path) -> Path:
@@ -22,18 +89,7 @@ def partial_name(path: Path) -> Path:
 def fsync_file(handle: IO[bytes]) -> None:
     """Flush an open file to the disk."""
     handle.flush()
-    os.fsync(handle.fileno())
-
-
-def fsync_folder(path: Path) -> None:
-    """Flush a folder's names to the disk, where the system lets folders be opened."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    disk.flush(handle)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -44,14 +100,50 @@ def write_file(path: Path, content: bytes) -> None:
     """
     temporary = partial_name(path)
     try:
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            fsync_file(handle)
-        temporary.replace(path)
+        _write(temporary, content)
+        disk.rename(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
-    fsync_folder(path.parent)
+    disk.flush_folder(path.parent)
+
+
+def write_folder(
+    path: Path, files: Iterable[tuple[str, bytes]], folders: Iterable[str] = ()
+) -> None:
+    """Write a new folder of files, all of it or nothing.
+
+    Args:
+        path: Its name, which must be free.
+        files: Name and content of each file; asked for one at a time.
+        folders: Names of empty folders inside it.
+
+    Raises:
+        FileExistsError: `path` exists and is not empty.
+        OSError: It cannot be written; nothing of it is left.
+    """
+    temporary = partial_name(path)
+    try:
+        disk.make_folder(temporary)
+        for name in folders:
+            disk.make_folder(temporary / name)
+        for name, content in files:
+            _write(temporary / name, content)
+        publish_folder(temporary, path)
+    except OSError:
+        _discard(temporary)
+        raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    with disk.create(path) as handle:
+        disk.write(handle, content)
+        disk.flush(handle)
+
+
+def _discard(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        disk.remove(path)
 
 
 def publish_folder(temporary: Path, final: Path) -> None:
@@ -61,23 +153,31 @@ def publish_folder(temporary: Path, final: Path) -> None:
         FileExistsError: `final` exists and is not empty; `temporary` is left as it is.
         OSError: The rename failed.
     """
-    fsync_folder(temporary)
+    disk.flush_folder(temporary)
     try:
-        temporary.rename(final)
+        disk.rename(temporary, final)
     except OSError as error:
         if final.exists():
             raise FileExistsError(f"{final} exists") from error
         raise
-    fsync_folder(final.parent)
+    disk.flush_folder(final.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder such that, cut off halfway, nothing is left under its name.
+
+    Raises:
+        OSError: It cannot be renamed; it is left as it was.
+    """
+    doomed = partial_name(path)
+    disk.rename(path, doomed)
+    _discard(doomed)
 
 
 def sweep(folder: Path) -> None:
     """Remove what cut-off writes left in `folder`; only call while nobody writes there."""
     for leftover in folder.glob(f"{PARTIAL}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        _discard(leftover)
 
 
 class LineFile:
@@ -87,9 +187,23 @@ class LineFile:
         self.path = path
 
     def append(self, line: str) -> None:
-        """Add one line and hand it to the system at once."""
-        with self.path.open("ab") as handle:
-            handle.write(line.encode() + b"\n")
+        """Add one line and hand it to the system at once.
+
+        Raises:
+            OSError: It cannot be written; no half of it stays.
+        """
+        with disk.append_to(self.path) as handle:
+            length = handle.seek(0, io.SEEK_END)
+            try:
+                disk.write(handle, line.encode() + b"\n")
+            except OSError:
+                disk.cut(handle, length)
+                raise
+
+    def flush(self) -> None:
+        """Flush the lines to the disk itself."""
+        with disk.append_to(self.path) as handle:
+            disk.flush(handle)
 
     def lines(self) -> list[str]:
         """Return the complete lines; one that was cut off in the middle is left out."""

@@ -6,13 +6,14 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError, did_you_mean
+from iddm_cli.locks import Lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -73,14 +74,13 @@ class Run:
 
     def write(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files, whole or not at all."""
-        content = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-        durable.write_file(self.path / name, content.encode())
+        durable.write_file(self.path / name, as_json(document))
 
     def note(self, **changes: object) -> None:
         """Change entries of run.json."""
         path = self.path / "run.json"
         before = self.read("run.json") if path.exists() else {}
-        self.write("run.json", {**before, **changes, "updated": _now()})
+        self.write("run.json", noted(before, **changes))
 
     def rows(self) -> list[dict[str, float]]:
         """Return the lines of metrics.jsonl that are whole."""
@@ -95,31 +95,10 @@ class Run:
         kept = [json.dumps(row) for row in self.rows() if row["step"] <= step]
         self.metrics.rewrite(kept)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run for this process; the lock ends with the process, however it ends.
-
-        Raises:
-            RunError: Another process trains this run.
-        """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            owner = self.read("run.json")
-            raise RunError(
-                f"run {self.name} is being trained by process {owner.get('pid')} "
-                f"on {owner.get('host')}",
-                "Wait for it, or stop it with Ctrl-C; it saves before it ends.",
-            ) from None
-        except OSError as error:
-            raise RunError(f"run {self.name} cannot be locked: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            lock.release()
+    @property
+    def lock(self) -> Lock:
+        """What keeps two processes from training it at once."""
+        return Lock(self.path)
 
 
 def state_of(run: Run) -> str:
@@ -129,17 +108,17 @@ def state_of(run: Run) -> str:
         RunError: run.json is damaged.
     """
     state = str(run.read("run.json").get("state", "unknown"))
-    if state not in ("starting", "running"):
-        return state
-    try:
-        with run.locked():
-            return "killed"
-    except RunError:
-        return state
+    return "killed" if state in ("starting", "running") and run.lock.is_free() else state
 
 
-def _now() -> str:
-    return datetime.now().astimezone().isoformat()
+def as_json(document: dict[str, object]) -> bytes:
+    """Return the content of a run's JSON file."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def noted(before: dict[str, object], **changes: object) -> dict[str, object]:
+    """Return run.json with some entries changed, and when."""
+    return {**before, **changes, "updated": datetime.now().astimezone().isoformat()}
 
 
 def owner() -> dict[str, object]:
@@ -186,6 +165,22 @@ def check_name(name: str) -> None:
         )
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder for runs that cannot be written to, or cannot be made.
+
+    Raises:
+        UsageError: Something stands in its way.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        problem = f"{there} is a file, so it cannot hold runs"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        problem = f"nothing can be written in {there}"
+    else:
+        return
+    raise UsageError(problem, "Choose another --runs-dir, or set $IDDM_RUNS_DIR.")
+
+
 def check_free(folder: Path, name: str) -> None:
     """Refuse a name that is taken.
 
@@ -199,8 +194,8 @@ def check_free(folder: Path, name: str) -> None:
         )
 
 
-def create_run(folder: Path, name: str) -> Run:
-    """Make a new run folder.
+def create_run(folder: Path, name: str, files: Mapping[str, bytes]) -> Run:
+    """Make a new run folder, with all the files it begins with, or nothing.
 
     Raises:
         RunError: The name is taken, or the folder cannot be made.
@@ -209,9 +204,7 @@ def create_run(folder: Path, name: str) -> Run:
     run = Run(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        run.path.mkdir()
-        run.samples.mkdir()
-        run.checkpoints.mkdir()
+        durable.write_folder(run.path, files.items(), (run.samples.name, run.checkpoints.name))
     except FileExistsError:
         check_free(folder, name)
         raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None
@@ -238,9 +231,9 @@ def remove_run(run: Run) -> None:
     """
     if not (run.path / "run.json").is_file():
         raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
-    with run.locked():
+    with run.lock.held():
         doomed = durable.partial_name(run.path)
-        run.path.rename(doomed)
+        durable.disk.rename(run.path, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 

@@ -5,12 +5,23 @@ stays as it is. The sentences are the profile reference (README) and the JSON sc
 """
 
 import math
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Positive = Annotated[int, Field(ge=1)]
-Numbers = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+# Every number has an upper bound, so that a slip of the keyboard overflows nothing.
+LARGEST_SIDE = 8192
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Steps = Annotated[int, Field(ge=1, le=10**9)]
+StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
+Pictures = Annotated[int, Field(ge=1, le=2**20)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Multiplier = Annotated[int, Field(ge=1, le=64)]
+Level = Annotated[int, Field(ge=0, le=7)]
+Devices = Annotated[int, Field(ge=1, le=4096)]
+Numbers = Annotated[list[Annotated[int, Field(ge=0, lt=4096)]], Field(min_length=1, max_length=64)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
@@ -28,6 +39,10 @@ NetworkName = Literal["unet"]
 ShardingName = Literal["none", "fsdp"]
 
 
+DURATION = r"^(\d{1,6}[dhms]){1,4}$"
+"""Days, hours, minutes and seconds, as in 1d12h."""
+
+
 class Settings(BaseModel):
     """Base of every table: strict types, no unknown keys, no changes afterwards."""
 
@@ -43,10 +58,10 @@ class Settings(BaseModel):
 class DataSettings(Settings):
     """Which pictures are learnt from, and how each becomes an array of one size."""
 
-    path: str = Field(default="demo", min_length=1)
+    path: str = Field(default="demo", min_length=1, max_length=4096)
     """A folder, a zip or tar, a built-in set (cifar10, mnist, fashion-mnist, ...), or demo."""
 
-    image_size: Positive | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 32
+    image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size trained and drawn at, in pixels: one number, or [height, width]."""
 
     channels: Literal["auto", 1, 3] = "auto"
@@ -55,7 +70,7 @@ class DataSettings(Settings):
     conditional: bool | Literal["auto"] = "auto"
     """Whether class names are learnt; auto: if the dataset has classes."""
 
-    label_column: str = Field(default="label", min_length=1)
+    label_column: str = Field(default="label", min_length=1, max_length=1000)
     """Column with the class, where the folder has a metadata.csv or metadata.jsonl."""
 
     aspect: AspectName = "crop"
@@ -79,7 +94,7 @@ class DataSettings(Settings):
     on_error: Literal["skip", "fail"] = "skip"
     """Whether a file that cannot be decoded is left out (and told), or ends the run."""
 
-    timeout: float = Field(default=30.0, gt=0)
+    timeout: Seconds = 30.0
     """Seconds that decoding one file may take; a file that takes longer counts as unreadable."""
 
     workers: int = Field(default=0, ge=0, le=1024)
@@ -105,22 +120,22 @@ class ModelSettings(Settings):
     network: NetworkName = "unet"
     """Which backbone."""
 
-    base_channels: int = Field(default=64, ge=1, le=4096)
+    base_channels: Width = 64
     """Channels of the first level."""
 
-    channel_multipliers: list[Positive] = Field(default=[1, 2, 2], min_length=1, max_length=8)
+    channel_multipliers: list[Multiplier] = Field(default=[1, 2, 2], min_length=1, max_length=8)
     """Channels of each level as multiples of base_channels; each further level halves the size."""
 
     blocks_per_level: int = Field(default=2, ge=1, le=64)
     """Residual blocks of each level on the way down; one more on the way up."""
 
-    attention_levels: list[Annotated[int, Field(ge=0)]] = [1, 2]
+    attention_levels: list[Level] = Field(default=[1, 2], max_length=8)
     """Levels with self-attention after each block, 0 being full size; the middle always has it."""
 
-    head_channels: Positive = 64
+    head_channels: Width = 64
     """Channels of one attention head."""
 
-    norm_groups: Positive = 32
+    norm_groups: Width = 32
     """Groups of each group normalisation; must divide every level's channels."""
 
     activation: ActivationName = "silu"
@@ -129,7 +144,7 @@ class ModelSettings(Settings):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of activations dropped inside residual blocks while training."""
 
-    patch_size: Positive = 1
+    patch_size: int = Field(default=1, ge=1, le=64)
     """Side of the squares of pixels folded into channels first; 2 makes a step about 4x cheaper."""
 
 
@@ -158,22 +173,22 @@ class TrainingSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Decides initial weights, order, noise and all else that is random."""
 
-    epochs: Positive | None = 300
+    epochs: Steps | None = 300
     """Passes over the dataset; null where steps is given."""
 
-    steps: Positive | None = None
+    steps: Steps | None = None
     """Updates of the weights; takes the place of epochs."""
 
-    batch_size: Positive = 64
+    batch_size: Pictures = 64
     """Pictures in one update, over all devices."""
 
-    micro_batch: Positive | None = None
-    """Pictures computed at once; less than batch_size accumulates gradients and saves memory."""
+    micro_batch: Pictures | Literal["auto"] | None = None
+    """Pictures computed at once; fewer than there are save memory; auto: as many as fit."""
 
     optimizer: OptimizerName = "adamw"
     """Optimizer."""
 
-    lr: float = Field(default=3e-4, gt=0)
+    lr: float = Field(default=3e-4, gt=0, le=1000)
     """Peak learning rate."""
 
     lr_schedule: LrScheduleName = "cosine"
@@ -182,16 +197,16 @@ class TrainingSettings(Settings):
     lr_final: float = Field(default=0.0, ge=0, le=1)
     """Where linear and cosine end, as a share of lr."""
 
-    warmup_steps: int = Field(default=0, ge=0)
+    warmup_steps: StepsOrNone = 0
     """Steps over which lr rises from 0; warmup_cosine takes a twentieth of the run where 0."""
 
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     """Decay of the optimizer's running means."""
 
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=1000)
     """Decoupled weight decay for adamw, L2 penalty for adam."""
 
-    gradient_clip: float = Field(default=1.0, ge=0)
+    gradient_clip: float = Field(default=1.0, ge=0, le=10**9)
     """Largest norm of the gradient; 0 turns clipping off."""
 
     label_drop: float = Field(default=0.1, ge=0, le=1)
@@ -200,19 +215,28 @@ class TrainingSettings(Settings):
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
     """Decay of the averaged weights; warmed up, so a short run is averaged over its last tenth."""
 
-    log_every: Positive = 10
+    log_every: Steps = 10
     """Steps between lines of metrics.jsonl."""
 
-    checkpoint_every: Positive = 1000
+    checkpoint_every: Steps = 1000
     """Steps between checkpoints; the last step always has one."""
 
-    checkpoint_from: int = Field(default=0, ge=0)
+    checkpoint_from: StepsOrNone = 0
     """No checkpoint before this step."""
 
-    keep: int = Field(default=3, ge=2)
+    keep: int = Field(default=3, ge=2, le=10**9)
     """Newest checkpoints kept; at least 2, since one may be in the middle of being saved."""
 
-    sample_every: int = Field(default=1000, ge=0)
+    keep_every: StepsOrNone = 0
+    """Checkpoints at multiples of so many steps are kept for good; 0: none are."""
+
+    keep_best: Literal["loss"] | None = None
+    """Keeps the best checkpoint too: by the mean loss since the one before it; null: does not."""
+
+    max_skipped: Steps = 20
+    """Updates in a row that may be skipped as not finite; then back, once, to learn more slowly."""
+
+    sample_every: StepsOrNone = 1000
     """Steps between sample grids; 0 draws none but the last."""
 
     sample_count: int = Field(default=8, ge=0, le=64)
@@ -225,10 +249,10 @@ class SamplingSettings(Settings):
     sampler: SamplerName = "ddim"
     """Solver: ddim, ddpm (ancestral), or dpmpp-2m (multistep)."""
 
-    steps: Positive | None = None
+    steps: Steps | None = None
     """Solver steps; null: 20, and all timesteps for ddpm."""
 
-    guidance: float = Field(default=3.0, ge=0)
+    guidance: float = Field(default=3.0, ge=0, le=1000)
     """Classifier-free guidance weight; 1 is none, larger follows the class harder."""
 
     eta: float = Field(default=0.0, ge=0, le=1)
@@ -240,30 +264,40 @@ class SamplingSettings(Settings):
     weights: WeightsName = "average"
     """The averaged weights, or those the optimizer left."""
 
-    batch_size: Positive = 64
+    batch_size: Pictures = 64
     """Pictures drawn at once; changes no picture."""
 
 
 class RuntimeSettings(Settings):
     """Where and how it computes."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$")] = "auto"
     """auto, cpu, cuda, cuda:N or mps; auto takes GPUs where there are any."""
 
-    devices: Positive | Numbers | Literal["auto"] = "auto"
+    devices: Devices | Numbers | Literal["auto"] = "auto"
     """How many devices train together, or which GPUs, as [0, 2]; auto: all GPUs there are."""
 
     sharding: ShardingName = "none"
     """fsdp divides weights and averages among the devices, for networks that do not fit one."""
 
-    timeout: float = Field(default=600.0, gt=0)
+    timeout: Seconds = 600.0
     """Seconds that one process may keep the others waiting before all give up."""
+
+    max_time: Annotated[str, Field(pattern=DURATION)] | None = None
+    """Time after which training saves and stops by itself: 8h, 90m, 1d12h; null: it does not."""
 
     precision: PrecisionName = "auto"
     """Arithmetic of the network in training; auto: bf16 where the device is fast at it."""
 
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=1024)
     """Processor threads for computing; 0: one for each core. Another number changes last bits."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The longest time that training may take, or None."""
+        units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+        parts = re.findall(r"(\d+)([dhms])", self.max_time or "")
+        return sum(int(count) * units[unit] for count, unit in parts) if parts else None
 
 
 class Profile(Settings):

@@ -1,6 +1,8 @@
 """Runs: names that are safe, the run last trained, one process at a time, metrics without gaps."""
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.runs import (
     Run,
+    as_json,
     check_name,
     create_run,
     fresh_name,
@@ -20,9 +23,8 @@ from iddm_cli.runs import (
 
 
 def make(folder: Path, name: str, updated: str = "2026-01-01") -> Run:
-    run = create_run(folder, name)
-    run.write("run.json", {"updated": updated, "pid": 12, "host": "here"})
-    return run
+    document = {"updated": updated, "pid": 12, "host": "here"}
+    return create_run(folder, name, {"run.json": as_json(document)})
 
 
 @pytest.mark.parametrize("name", ["a", "A.b-c_9", "x" * 64, "0"])
@@ -43,12 +45,12 @@ def test_names_that_lead_elsewhere_or_nowhere_are_refused(name):
 def test_a_taken_name_is_told_with_what_to_do(tmp_path):
     make(tmp_path, "one")
     with pytest.raises(RunError, match="one exists already") as refused:
-        create_run(tmp_path, "one")
+        create_run(tmp_path, "one", {})
     assert "iddm resume one" in refused.value.hint
 
 
 def test_fresh_names_are_free(tmp_path):
-    names = [create_run(tmp_path, fresh_name(tmp_path, "my profile!")).name for _ in range(3)]
+    names = [create_run(tmp_path, fresh_name(tmp_path, "my profile!"), {}).name for _ in range(3)]
     assert len(set(names)) == 3
     assert all(name.startswith("my-profile-2") for name in names)
 
@@ -85,12 +87,13 @@ def test_the_runs_dir_is_the_option_else_the_variable_else_the_config_else_here(
 
 def test_a_locked_run_is_refused_and_free_again_afterwards(tmp_path):
     run = make(tmp_path, "one")
-    with run.locked():
-        with pytest.raises(RunError, match="trained by process 12 on here"), run.locked():
+    here = f"trained by process {os.getpid()} on {socket.gethostname()}"
+    with run.lock.held():
+        with pytest.raises(RunError, match=here), run.lock.held():
             pass
-        with pytest.raises(RunError):
+        with pytest.raises(RunError, match=here):
             remove_run(run)
-    with run.locked():
+    with run.lock.held():
         pass
     remove_run(run)
     assert list(tmp_path.iterdir()) == []
@@ -127,7 +130,7 @@ def test_a_run_that_nobody_trains_any_more_was_killed(tmp_path):
     run = make(tmp_path, "one")
     run.note(state="running")
     assert state_of(run) == "killed"
-    with run.locked():
+    with run.lock.held():
         assert state_of(run) == "running"
     run.note(state="finished")
     assert state_of(run) == "finished"

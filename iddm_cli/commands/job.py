@@ -5,17 +5,29 @@ of a team writes and speaks for all.
 """
 
 import contextlib
-from dataclasses import dataclass, replace
+import shutil
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from iddm_cli.commands import training
+from iddm_cli.commands.stopping import ignore_saving
 from iddm_cli.display import console
 from iddm_cli.engine.place import place_from_environment
 from iddm_cli.errors import DatasetError, RunError
-from iddm_cli.runs import Run, check_free, create_run, fresh_name, remove_run
+from iddm_cli.runs import (
+    Run,
+    as_json,
+    check_free,
+    check_writable,
+    create_run,
+    fresh_name,
+    noted,
+    remove_run,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +37,10 @@ if TYPE_CHECKING:
     from iddm_cli.engine.team import Team
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.settings import Profile
+
+
+BYTES_PER_PARAMETER = 4 * 4
+"""A checkpoint holds the weight, its average and the optimizer's two means, each in 4 bytes."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class Job:
         overwrite: Whether an older run of that name is replaced.
         as_json: Whether the result is told as JSON.
         packed: The dataset, where it is packed already.
+        steal_lock: Whether the run is taken from a process on another machine.
+        began: When the command began, by time.monotonic().
     """
 
     profile: "Profile"
@@ -50,6 +68,14 @@ class Job:
     overwrite: bool = False
     as_json: bool = False
     packed: "Pack | None" = None
+    steal_lock: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float | None:
+        """When training must save and stop, by time.monotonic(); None: never."""
+        seconds = self.profile.runtime.seconds
+        return None if seconds is None else self.began + seconds
 
 
 def launch(job: Job) -> None:
@@ -58,6 +84,7 @@ def launch(job: Job) -> None:
     Raises:
         IddmError: It cannot begin, or failed.
     """
+    ignore_saving()
     place = place_from_environment()
     if place is None or place.rank == 0:
         check_begin(job, restarted=place is not None and place.restarted)
@@ -88,10 +115,12 @@ def check_begin(job: Job, *, restarted: bool) -> None:
     """Refuse what can be refused before anything long is begun.
 
     Raises:
+        UsageError: Nothing can be written there.
         RunError: The name is taken, or another process trains this run.
     """
+    check_writable(job.folder if job.resumed is None else job.resumed.path)
     if job.resumed is not None:
-        with job.resumed.locked():
+        with job.resumed.lock.held(steal=job.steal_lock or restarted):
             return
     if job.name is not None and not job.overwrite and not restarted:
         check_free(job.folder, job.name)
@@ -130,8 +159,9 @@ def work(team: "Team", device: "torch.device", job: Job) -> int:
     assert job.packed is not None, "launch packs it"
     agree_on_data(team, job.packed)
     place = build.choose_place(job.profile.runtime, device, team)
-    run, fresh = find_run(team, job)
-    with run.locked() if team.leads else contextlib.nullcontext():
+    run, fresh = find_run(team, place, job)
+    steal = job.steal_lock or team.restarted
+    with run.lock.held(steal=steal) if team.leads else contextlib.nullcontext():
         if fresh:
             return begin(team, place, job, run)
         return go_on(team, place, job, run)
@@ -152,7 +182,7 @@ def agree_on_data(team: "Team", packed: "Pack") -> None:
         )
 
 
-def find_run(team: "Team", job: Job) -> tuple[Run, bool]:
+def find_run(team: "Team", place: "Place", job: Job) -> tuple[Run, bool]:
     """Return the run, made by the leader where it is new, and whether it is new.
 
     Raises:
@@ -166,30 +196,51 @@ def find_run(team: "Team", job: Job) -> tuple[Run, bool]:
     if team.leads and fresh:
         if job.overwrite and run.path.exists():
             remove_run(run)
-        create_run(job.folder, name)
+        create_run(job.folder, name, first_files(team, place, job))
     return run, team.tell(fresh)
+
+
+def first_files(team: "Team", place: "Place", job: Job) -> dict[str, bytes]:
+    """Return the files that a new run begins with."""
+    from iddm_cli.engine.device import describe
+    from iddm_cli.profile_text import dump_profile
+
+    assert job.packed is not None, "launch packs it"
+    process = training.describe_process(describe(place.device), team.size)
+    return {
+        "profile.yaml": dump_profile(job.profile).encode(),
+        "dataset.json": as_json(training.describe_dataset(job.packed, job.profile.data.path)),
+        "run.json": as_json(noted({}, state="starting", **process)),
+    }
 
 
 def begin(team: "Team", place: "Place", job: Job, run: Run) -> int:
     """Train a new run."""
     from iddm_cli import build
     from iddm_cli.display import dataset, tables
-    from iddm_cli.engine.device import describe
-    from iddm_cli.profile_text import save_profile
 
     profile, packed = job.profile, job.packed
     assert packed is not None, "launch packs it"
-    if team.leads:
-        save_profile(profile, run.profile)
-        run.write("dataset.json", training.describe_dataset(packed, profile.data.path))
-        run.note(state="starting", **training.describe_process(describe(place.device), team.size))
     trainer = build.make_trainer(profile, packed, run, place, team)
     cache = build.choose_cache(profile.data, packed, place.device)
     lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
     if team.leads:
         console.err.print(tables.facts(lines))
+        warn_of_little_room(run, trainer)
     console.note(f"run {run.name}: {trainer.total} steps on {where(team, place)}")
-    return training.follow(trainer, run, as_json=job.as_json)
+    return training.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+
+
+def warn_of_little_room(run: Run, trainer: "Trainer") -> None:
+    """Say so where the disk has no room for the checkpoints that are to be kept."""
+    numbers = sum(p.numel() for p in trainer.denoiser.parameters())
+    needed = (trainer.settings.keep + 1) * numbers * BYTES_PER_PARAMETER
+    free = shutil.disk_usage(run.path).free
+    if free < needed:
+        console.warn(
+            f"the disk has {free / 1e9:.2f} GB free, and {trainer.settings.keep + 1} checkpoints "
+            f"take {needed / 1e9:.2f} GB; one that does not fit is left out, and told"
+        )
 
 
 def where(team: "Team", place: "Place") -> str:
@@ -223,7 +274,7 @@ def go_on(team: "Team", place: "Place", job: Job, run: Run) -> int:
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
         f"on {where(team, place)}; {tier}"
     )
-    return training.follow(trainer, run, as_json=job.as_json)
+    return training.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
 
 
 def refuse_other_data(run: Run, packed: "Pack") -> None:
@@ -255,8 +306,11 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
     if not there or not team.leads:
         return "nothing had been saved yet, so it starts again"
     saved, damaged = trainer.checkpoints.newest()
+    newer = [path for path in trainer.checkpoints.paths() if path.name > saved.path.name]
+    with contextlib.suppress(OSError):
+        trainer.checkpoints.set_aside(newer)
     for error in damaged:
-        console.warn(f"{error.problem}; using {saved.path.name}")
+        console.warn(f"{error.problem}; set aside, using {saved.path.name}")
     trainer.load(saved)
     changed = [
         f"{key} {saved.bits.get(key)} → {value}"

@@ -133,6 +133,23 @@ DevicesOption = Annotated[
         metavar="N|N,N",
     ),
 ]
+MaxTimeOption = Annotated[
+    str | None,
+    option(
+        "--max-time",
+        help="Save and stop by itself after this time: 8h, 90m, 1d12h.",
+        panel=LENGTH,
+        metavar="TIME",
+    ),
+]
+StealLockOption = Annotated[
+    bool,
+    option(
+        "--steal-lock",
+        help="Take the run from a process on another machine that is gone.",
+        panel=OUTPUT,
+    ),
+]
 OverwriteOption = Annotated[
     bool, option("--overwrite", help="Replace what stands under that name.", panel=OUTPUT)
 ]

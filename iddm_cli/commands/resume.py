@@ -28,7 +28,9 @@ def resume(
     steps: options.StepsOption = None,
     device: options.DeviceOption = None,
     devices: options.DevicesOption = None,
+    max_time: options.MaxTimeOption = None,
     runs_dir: options.RunsDirOption = None,
+    steal_lock: options.StealLockOption = False,
     json: options.JsonOption = False,
 ) -> None:
     """Go on with a run from its last good checkpoint."""
@@ -45,11 +47,14 @@ def resume(
         "--steps training.steps": steps,
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
+        "--max-time runtime.max_time": max_time,
     }
     overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
     refuse_other_model(overrides)
     profile = load_profile(str(opened.profile), overrides)
-    job.launch(job.Job(profile=profile, folder=folder, resumed=opened, as_json=json))
+    job.launch(
+        job.Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock)
+    )
 
 
 def refuse_other_model(overrides: list["Override"]) -> None:

@@ -84,7 +84,9 @@ def train(
     seed: SeedOption = None,
     device: options.DeviceOption = None,
     devices: options.DevicesOption = None,
+    max_time: options.MaxTimeOption = None,
     runs_dir: options.RunsDirOption = None,
+    steal_lock: options.StealLockOption = False,
     overwrite: options.OverwriteOption = False,
     dry_run: DryRunOption = False,
     json: options.JsonOption = False,
@@ -105,6 +107,7 @@ def train(
         "--seed training.seed": seed,
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
+        "--max-time runtime.max_time": max_time,
     }
     overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
     resolved = load_profile(profile, overrides)
@@ -122,6 +125,7 @@ def train(
             stem=Path(profile).stem,
             overwrite=overwrite,
             as_json=json,
+            steal_lock=steal_lock,
         )
     )
 

@@ -1,20 +1,19 @@
 """Training a run: what `train` and `resume` share, from the data to the last checkpoint."""
 
 import contextlib
-import json
 import shlex
 import sys
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli import __version__, pictures
-from iddm_cli.commands.stopping import StopRequest
+from iddm_cli import __version__
+from iddm_cli.commands.recorder import Recorder, save_loss_plot
+from iddm_cli.commands.stopping import Requests
 from iddm_cli.display import console
 from iddm_cli.display.progress import TrainingProgress, counting
-from iddm_cli.engine.events import Event, Logged, Sampled, Stopped
-from iddm_cli.errors import CheckpointError, NonFiniteError
+from iddm_cli.engine.events import TIME_UP, Event, Stopped
+from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.runs import Run, owner
 
 if TYPE_CHECKING:
@@ -91,10 +90,16 @@ def _git_commit() -> str | None:
     return asked.stdout.strip() or None
 
 
-def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> int:
+def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | None = None) -> int:
     """Train to the end or until asked to stop; the leader keeps the run's files up to date.
 
     The run must be locked.
+
+    Args:
+        trainer: What trains.
+        run: Its run.
+        as_json: Whether the result is told as JSON.
+        deadline: When the time is up, by time.monotonic(); None: never.
 
     Returns:
         The exit code: 0, or 128 and the signal that asked for a stop.
@@ -103,60 +108,45 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool) -> int:
         IddmError: Training failed; the run says so, and the last good checkpoint is named.
     """
     if not trainer.team.leads:
-        with StopRequest() as request, contextlib.closing(trainer.batches.store):
-            events = list(trainer.fit(should_stop=request))
+        with Requests(deadline) as requests, contextlib.closing(trainer.batches.store):
+            events = list(trainer.fit(asked=requests))
         return _exit_code(events[-1] if events else None)
+    recorder = Recorder(run, trainer.guard.read().total)
     run.note(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
     try:
         with contextlib.closing(trainer.batches.store):
-            stopped = _train(trainer, run)
+            stopped = _train(trainer, recorder, deadline)
     except BaseException as error:
         # On a full disk this cannot be written down either; the error itself must come through.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RunError):
             run.note(state="failed", step=trainer.step)
-            run.log("".join(traceback.format_exception(error)))
+        recorder.log("".join(traceback.format_exception(error)))
         if isinstance(error, NonFiniteError):
             raise _diagnosed(error, trainer, run) from error
         raise
     run.note(state="interrupted" if stopped else "finished", step=trainer.step)
-    run.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
+    recorder.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _conclude(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)
 
 
 def _exit_code(last: Event | None) -> int:
-    return 128 + last.signal if isinstance(last, Stopped) else 0
+    return last.exit_code if isinstance(last, Stopped) else 0
 
 
-def _train(trainer: "Trainer", run: Run) -> Stopped | None:
+def _train(trainer: "Trainer", recorder: Recorder, deadline: float | None) -> Stopped | None:
     """Return the event by which training stopped, or None where it reached its last step."""
     progress = TrainingProgress(
         step=trainer.step, total=trainer.total, batch_size=trainer.settings.batch_size
     )
-    with StopRequest() as request, progress:
-        for event in trainer.fit(should_stop=request):
-            record(event, run)
+    with Requests(deadline) as requests, progress:
+        for event in trainer.fit(asked=requests):
+            recorder.record(event)
             progress.show(event)
             if isinstance(event, Stopped):
                 return event
     return None
-
-
-def record(event: Event, run: Run) -> None:
-    """Write down an event in the run's files."""
-    match event:
-        case Logged():
-            run.metrics.append(json.dumps(asdict(event)))
-        case Sampled():
-            run.log(f"step {event.step}: drew {event.path.name}")
-            save_loss_plot(run)
-
-
-def save_loss_plot(run: Run) -> None:
-    """Draw loss.png from metrics.jsonl."""
-    points = [(row["step"], row["loss"]) for row in run.rows()]
-    pictures.save_png(pictures.plot(points, title="loss"), run.path / "loss.png")
 
 
 def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteError:
@@ -166,7 +156,7 @@ def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFinite
         kept, command = "No checkpoint had been saved yet.", "iddm train ..."
     else:
         kept, command = f"The last good checkpoint is {good.path}.", f"iddm resume {run.name}"
-    lower = f"{command} --set training.lr={trainer.settings.lr / 3:.1g}"
+    lower = f"{command} --set training.lr={trainer.rate * trainer.settings.lr / 3:.1g}"
     return NonFiniteError(error.problem, f"{kept} A lower learning rate often helps: {lower}")
 
 
@@ -187,8 +177,9 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
             }
         )
     elif stopped:
+        why = "the time is up; " if stopped.request == TIME_UP else ""
         console.note(
-            f"saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
+            f"{why}saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
         )
     else:
         console.result(str(grid or run.path))

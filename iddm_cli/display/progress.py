@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, Sampled, Stepped
+from iddm_cli.engine.events import Event, Logged, Sampled, Stepped, WentBack
 
 PLAIN_INTERVAL = 10.0
 """Seconds between lines where stderr is no terminal."""
@@ -124,7 +124,7 @@ class TrainingProgress:
     def show(self, event: Event) -> None:
         """Take in what happened."""
         match event:
-            case Stepped():
+            case Stepped() | WentBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
                 self.bar.update(self.task, figures=figures(event))

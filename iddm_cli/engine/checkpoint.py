@@ -11,27 +11,34 @@ A checkpoint appears under its name only when every byte of it is on the disk, a
 if every file still has its digest.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
-import os
 import re
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from iddm_cli import durable
+from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError
 
 FORMAT = 1
 PARTS = ("model", "average", "optimizer")
 NAME = re.compile(r"step-(\d{8,})")
+MOST_STATE_BYTES = 2**20
+TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
+"""What safetensors and torch call the same types."""
 
 Tensors = dict[str, Tensor]
+Kinds = dict[str, tuple[list[int], str]]
+"""The shape and type of each tensor, by its name."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Checkpoint:
         bits: What decided the last bits when it was saved.
         scaler: The state of the gradient scaler.
         files: Size and SHA-256 of each file.
+        course: What else training has to remember; see TrainingState.
+        metrics: Figures by which the best checkpoint is chosen.
     """
 
     path: Path
@@ -51,26 +60,49 @@ class Checkpoint:
     bits: dict[str, object]
     scaler: dict[str, Any]
     files: dict[str, dict[str, object]]
+    course: dict[str, Any]
+    metrics: dict[str, float]
 
-    def read(self, part: str) -> Tensors:
+    @property
+    def streak(self) -> int:
+        """Updates in a row that had been skipped when it was saved."""
+        return int(self.course.get("streak", 0))
+
+    def read(self, part: str, like: Tensors | None = None) -> Tensors:
         """Read one part, checking its digest.
 
-        Raises:
-            CheckpointError: The file is missing, or is not what was written.
-        """
-        name = f"{part}.safetensors"
-        try:
-            content = (self.path / name).read_bytes()
-            self.check(name, content)
-            return load(content)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{self.path / name}: {error}") from error
+        Args:
+            part: model, average or optimizer.
+            like: What it must fit, by names, shapes and types; before any of it is read.
 
-    def check(self, name: str, content: bytes) -> None:
-        """Compare a file's bytes with the digest that was written down for it."""
-        wanted = self.files.get(name, {}).get("sha256")
-        if hashlib.sha256(content).hexdigest() != wanted:
-            raise CheckpointError(f"{self.path / name} is damaged: its SHA-256 has changed")
+        Raises:
+            CheckpointError: The file is missing, is not what was written, or does not fit.
+        """
+        path = self.path / f"{part}.safetensors"
+        self.check(path)
+        try:
+            if like is not None:
+                check_fit(kinds_of(like), kinds_in(path), str(self.path / part))
+            return load_file(path)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+    def check(self, path: Path) -> None:
+        """Compare a file with the size and digest that were written down for it.
+
+        Raises:
+            CheckpointError: It is missing, or is not what was written.
+        """
+        wanted = self.files.get(path.name, {})
+        try:
+            if path.stat().st_size != wanted.get("bytes"):
+                raise CheckpointError(f"{path} is damaged: its size has changed")
+            with path.open("rb") as handle:
+                found = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror}") from error
+        if found != wanted.get("sha256"):
+            raise CheckpointError(f"{path} is damaged: its SHA-256 has changed")
 
     def verify(self) -> None:
         """Check every file.
@@ -79,7 +111,7 @@ class Checkpoint:
             CheckpointError: One is missing or is not what was written.
         """
         for part in PARTS:
-            self.read(part)
+            self.check(self.path / f"{part}.safetensors")
 
 
 def folder_name(step: int) -> str:
@@ -101,10 +133,15 @@ def open_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: It is missing, malformed, or of a newer format.
     """
     try:
-        document = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        with (path / "state.json").open("rb") as handle:
+            content = handle.read(MOST_STATE_BYTES)
+        document = json.loads(content)
         version, sound = int(document["format"]), signed(document) == document
         step = int(document["step"])
-        tables = [dict(document[name]) for name in ("bits", "scaler", "files")]
+        tables = {name: dict(document[name]) for name in ("bits", "scaler", "files")}
+        # The first checkpoints had none of these.
+        tables |= {name: dict(document.get(name, {})) for name in ("course", "metrics")}
+        _check_course(tables["course"])
     except OSError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error.strerror}: state.json") from error
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -116,7 +153,19 @@ def open_checkpoint(path: Path) -> Checkpoint:
         )
     if not sound or path.name != folder_name(step):
         raise CheckpointError(f"{path / 'state.json'} is damaged: it is not what was written")
-    return Checkpoint(path, step, *tables)
+    return Checkpoint(path, step, **tables)
+
+
+def _check_course(course: dict[str, Any]) -> None:
+    """Raise a ValueError where these are not the values that a training remembers."""
+    counts = [course.get(name, 0) for name in ("skipped", "streak", "first")]
+    rate = course.get("rate", 1.0)
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
+        raise ValueError("course has counts that are none")
+    if type(rate) not in (int, float) or not 0 < rate <= 1:
+        raise ValueError("course.rate is no share")
+    if not isinstance(course.get("micro_batch", {}), dict):
+        raise ValueError("course.micro_batch is no table")
 
 
 class CheckpointFolder:
@@ -124,12 +173,12 @@ class CheckpointFolder:
 
     Args:
         path: The folder that holds them.
-        keep: How many of the newest stay; None keeps all.
+        retention: Which of them stay; None keeps all.
     """
 
-    def __init__(self, path: Path, keep: int | None = None) -> None:
+    def __init__(self, path: Path, retention: Retention | None = None) -> None:
         self.path = path
-        self.keep = keep
+        self.retention = retention
 
     def paths(self) -> list[Path]:
         """Return the checkpoint folders, oldest first."""
@@ -153,8 +202,16 @@ class CheckpointFolder:
             else:
                 return checkpoint, damaged
         if damaged:
-            raise CheckpointError("\n".join(error.problem for error in damaged))
+            raise CheckpointError("\n".join(error.problem for error in damaged), damaged[0].hint)
         raise CheckpointError(f"{self.path} holds no checkpoint")
+
+    def sound(self) -> Iterator[Checkpoint]:
+        """Yield the checkpoints that verify, the newest first."""
+        for path in reversed(self.paths()):
+            with contextlib.suppress(CheckpointError):
+                checkpoint = open_checkpoint(path)
+                checkpoint.verify()
+                yield checkpoint
 
     def at(self, step: int) -> Checkpoint:
         """Return the checkpoint of one step.
@@ -172,89 +229,124 @@ class CheckpointFolder:
         return checkpoint
 
     def save(self, step: int, parts: dict[str, Tensors], state: dict[str, object]) -> Path:
-        """Write a checkpoint, then remove the oldest beyond `keep`.
+        """Write a checkpoint, then remove those that are not to stay.
 
         Raises:
             CheckpointError: It could not be written; what was there before still is.
         """
         final = self.path / folder_name(step)
-        temporary = durable.partial_name(final)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             durable.sweep(self.path)
-            self._write(temporary, step, parts, state)
-            self._publish(temporary, final)
+            self.set_aside([final])
+            durable.write_folder(final, _files(step, parts, state))
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
             reason = error.strerror or str(error)
             raise CheckpointError(
-                f"checkpoint of step {step} could not be saved: {reason}",
+                f"the checkpoint of step {step} could not be saved: {reason}",
                 "Earlier checkpoints are untouched. Make room, then: iddm resume",
             ) from error
-        self._prune()
+        with contextlib.suppress(OSError):  # it is tried again after the next one
+            self._prune()
         return final
 
-    def _write(
-        self, temporary: Path, step: int, parts: dict[str, Tensors], state: dict[str, object]
-    ) -> None:
-        temporary.mkdir()
-        files = {}
-        for part, tensors in parts.items():
-            content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
-            files[f"{part}.safetensors"] = {
-                "bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
-            durable.write_file(temporary / f"{part}.safetensors", content)
-        document = {"format": FORMAT, "step": step, **state, "files": files}
-        content = json.dumps(signed(document), indent=1).encode()
-        durable.write_file(temporary / "state.json", content)
+    def set_aside(self, paths: list[Path]) -> None:
+        """Rename checkpoints that are damaged, so that they are not met again, yet kept.
 
-    def _publish(self, temporary: Path, final: Path) -> None:
-        if final.exists():
-            # Only a damaged one is ever saved again; it makes way, and is kept for inspection.
-            final.rename(final.with_name(f"{final.name}.damaged-{os.getpid()}"))
-        durable.publish_folder(temporary, final)
+        Raises:
+            OSError: One cannot be renamed.
+        """
+        for path in paths:
+            if path.exists():
+                names = (f"{path.name}.damaged-{number}" for number in itertools.count(1))
+                free = (path.with_name(name) for name in names)
+                durable.disk.rename(path, next(path for path in free if not path.exists()))
+
+    def remove_after(self, step: int) -> None:
+        """Remove the checkpoints of a course that is given up.
+
+        Raises:
+            OSError: One cannot be removed.
+        """
+        for path in self.paths():
+            if path.name > folder_name(step):
+                durable.remove_folder(path)
 
     def _prune(self) -> None:
-        paths = self.paths()
-        for path in paths[: -self.keep] if self.keep else []:
-            # Renamed first: a removal cut off halfway leaves nothing that looks like a checkpoint.
-            doomed = durable.partial_name(path)
-            path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        if self.retention is None:
+            return
+        found = {int(path.name.removeprefix("step-")): path for path in self.paths()}
+        for step in self.retention.dispensable({s: _metrics(path) for s, path in found.items()}):
+            durable.remove_folder(found[step])
 
 
-def restore(targets: Tensors, saved: Tensors, what: str) -> None:
-    """Copy saved tensors into tensors of the same names and shapes.
+def _metrics(path: Path) -> dict[str, float]:
+    try:
+        return open_checkpoint(path).metrics
+    except CheckpointError:
+        return {}
+
+
+def _files(
+    step: int, parts: dict[str, Tensors], state: dict[str, object]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a checkpoint; the last one vouches for the others."""
+    files = {}
+    for part, tensors in parts.items():
+        content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        name = f"{part}.safetensors"
+        files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        yield name, content
+    document = {"format": FORMAT, "step": step, **state, "files": files}
+    yield "state.json", json.dumps(signed(document), indent=1).encode()
+
+
+def kinds_of(tensors: Tensors) -> Kinds:
+    """Describe some tensors."""
+    return {
+        name: (list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors.items()
+    }
+
+
+def kinds_in(path: Path) -> Kinds:
+    """Describe the tensors of a file, of which only the header is read.
 
     Raises:
-        CheckpointError: A tensor is missing, unexpected or of another shape; nothing was copied.
+        SafetensorError: It is no such file.
     """
-    check_fit(targets, saved, what)
-    for name, target in targets.items():
-        target.copy_(saved[name])
+    with safe_open(path, framework="pt") as handle:
+        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
+        return {
+            name: (list(part.get_shape()), TYPES.get(part.get_dtype(), part.get_dtype()))
+            for name, part in slices.items()
+        }
 
 
-def check_fit(targets: Tensors, saved: Tensors, what: str) -> None:
+def check_fit(targets: Kinds, saved: Kinds, what: str) -> None:
     """Hold saved tensors against those that they are to be copied into.
 
     Raises:
-        CheckpointError: A tensor is missing, unexpected or of another shape.
+        CheckpointError: A tensor is missing, unexpected, or of another shape or type.
     """
     missing = sorted(targets.keys() - saved.keys())
     unexpected = sorted(saved.keys() - targets.keys())
-    misshapen = [
-        f"{name} is {list(saved[name].shape)}, should be {list(targets[name].shape)}"
-        for name in sorted(targets.keys() & saved.keys())
-        if saved[name].shape != targets[name].shape
-    ]
+    common = sorted(targets.keys() & saved.keys())
+    misshapen, mistyped = (
+        [
+            f"{name} is {saved[name][i]}, should be {targets[name][i]}"
+            for name in common
+            if saved[name][i] != targets[name][i]
+        ]
+        for i in (0, 1)
+    )
     told = [
         f"{word}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
         for word, names in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("wrong shape", misshapen),
+            ("wrong type", mistyped),
         )
         if names
     ]

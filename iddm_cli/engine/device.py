@@ -143,6 +143,13 @@ def free_memory(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
+def all_memory(device: torch.device) -> int:
+    """Return the bytes that a device has; the CPU, those of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return psutil.virtual_memory().total
+
+
 def prepare(threads: int, neighbours: int = 1) -> None:
     """Set up this process: its number of threads, and its allocator.
 

@@ -38,11 +38,17 @@ class Average(Generic[Module]):
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Move towards `module`, which has been updated `step` times; buffers are copied."""
-        weight = 1 - warmed_decay(self.decay, step)
+    def update(self, module: nn.Module, step: int, sound: Tensor) -> None:
+        """Move towards `module`, which has been updated `step` times; buffers are copied.
+
+        Args:
+            module: The original.
+            step: Updates so far.
+            sound: 1, or 0 where the update was skipped: then nothing moves. A scalar, float32.
+        """
+        weight = sound * (1 - warmed_decay(self.decay, step))
         ours = [here(parameter) for parameter in self.module.parameters()]
         theirs = [here(parameter) for parameter in module.parameters()]
-        torch._foreach_lerp_(ours, theirs, weight)
+        torch._foreach_lerp_(ours, theirs, [weight] * len(ours))
         for mine, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
             mine.copy_(buffer)

@@ -40,6 +40,12 @@ GRACE_SECONDS = 3.0
 STOPPED = (0, 130, 143, 129)
 """Exit codes of a process that ended as it was asked to."""
 
+SAVING = [getattr(signal, name) for name in ("SIGUSR1",) if hasattr(signal, name)]
+PASSED_ON = [
+    *(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)),
+    *SAVING,
+]
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -263,10 +269,13 @@ class _Watch:
 
     @contextlib.contextmanager
     def _signals_passed_on(self) -> Iterator[None]:
-        """Hand Ctrl-C and SIGTERM on; the second time, end all at once."""
+        """Hand requests to stop on, the second time ending all at once, and those to save."""
         before = {
             number: signal.signal(number, self._pass_on)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in PASSED_ON
+            if number == signal.SIGINT
+            or signal.getsignal(number) != signal.SIG_IGN
+            or number in SAVING
         }
         try:
             yield
@@ -275,10 +284,11 @@ class _Watch:
                 signal.signal(number, handler)
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
-            self._kill()
-            os._exit(128 + number)
-        self.asked = number
+        if number not in SAVING:
+            if self.asked:
+                self._kill()
+                os._exit(128 + number)
+            self.asked = number
         for process in self._alive():
             if process.pid:
                 os.kill(process.pid, number)

@@ -28,6 +28,7 @@ class MemoryEstimate:
         activations: What the backward pass of one micro-batch needs.
         data: The pictures, where they lie on the device.
         program: Python and PyTorch themselves, where they share the device's memory.
+        micro_batch: Pictures computed at once.
     """
 
     parameters: int
@@ -35,6 +36,7 @@ class MemoryEstimate:
     activations: int
     data: int
     program: int
+    micro_batch: int
 
     @property
     def total(self) -> int:
@@ -69,6 +71,7 @@ def estimate_memory(
         activations=micro_batch * round(TEMPORARIES * kept),
         data=data,
         program=PROGRAM if on_cpu else 0,
+        micro_batch=micro_batch,
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from iddm_cli.settings import TrainingSettings
 
@@ -61,3 +61,28 @@ def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim
         weight_decay=settings.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+
+
+def step_unless(
+    bad: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> None:
+    """Update the parameters, or leave them and the optimizer's state as they are.
+
+    Args:
+        bad: 1 where the update is to be skipped, else 0: a scalar, float32.
+        optimizer: From `make_optimizer`, its gradients unscaled.
+        scaler: Where enabled, it decides by itself, by the same gradients.
+    """
+    if scaler.is_enabled():
+        scaler.step(optimizer)
+        scaler.update()
+    elif optimizer.defaults["fused"] and not _is_divided(optimizer):
+        # As a gradient scaler does: the kernel looks at it, and nobody waits for the device.
+        optimizer.grad_scale, optimizer.found_inf = None, bad  # type: ignore[attr-defined]
+        optimizer.step()
+    elif not bool(bad):
+        optimizer.step()
+
+
+def _is_divided(optimizer: torch.optim.Optimizer) -> bool:
+    return hasattr(optimizer.param_groups[0]["params"][0], "to_local")

@@ -74,8 +74,8 @@ class Team:
         """
         return backbone
 
-    def divide(self, backbone: nn.Module) -> None:
-        """Leave this process only its shard of a network that is not trained itself."""
+    def divide(self, *networks: nn.Module) -> None:
+        """Leave this process only its part of these networks, where they are shared out."""
 
     def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
         """Return a context in which gradients are only added up here."""
@@ -87,6 +87,10 @@ class Team:
 
     def largest(self, number: int) -> int:
         """Return the largest of each member's number."""
+        return number
+
+    def most(self, number: Tensor) -> Tensor:
+        """Return the largest of each member's scalar, on its device, without waiting for it."""
         return number
 
     def tell(self, thing: Thing) -> Thing:
@@ -150,6 +154,11 @@ class Crew(Team):
         dist.all_reduce(most, dist.ReduceOp.MAX)
         return int(most)
 
+    def most(self, number: Tensor) -> Tensor:
+        """Return the largest of each member's scalar, on its device, without waiting for it."""
+        dist.all_reduce(number, dist.ReduceOp.MAX)
+        return number
+
     def tell(self, thing: Thing) -> Thing:
         """Return what the leader has; the others' is ignored."""
         things = [thing]
@@ -193,21 +202,21 @@ class Sharded(Crew):
     """
 
     def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
-        """Divide the backbone, such that its gradients become the mean over the team."""
-        self.divide(backbone)
+        """Return the backbone, which has been divided: its gradients become the mean by that."""
         return backbone
 
-    def divide(self, backbone: nn.Module) -> None:
-        """Leave this process only its shard."""
+    def divide(self, *networks: nn.Module) -> None:
+        """Leave this process only its shards."""
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
-        backbone.to(memory_format=torch.contiguous_format)  # the only one that can be divided
-        device = next(backbone.parameters()).device
-        mesh = init_device_mesh(device.type, (self.size,))
-        units = backbone.units() if isinstance(backbone, HasUnits) else []
-        for unit in [*units, backbone]:
-            fully_shard(unit, mesh=mesh)
+        for network in networks:
+            network.to(memory_format=torch.contiguous_format)  # the only one that can be divided
+            device = next(network.parameters()).device
+            mesh = init_device_mesh(device.type, (self.size,))
+            units = network.units() if isinstance(network, HasUnits) else []
+            for unit in [*units, network]:
+                fully_shard(unit, mesh=mesh)
 
     @contextmanager
     def unsynchronised(self, backbone: nn.Module) -> Iterator[None]:

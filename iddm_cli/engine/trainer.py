@@ -3,21 +3,28 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from iddm_cli.data.batches import Batches
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine import checkpoint, randomness
-from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, Tensors
-from iddm_cli.engine.device import autocast
-from iddm_cli.engine.ema import Average
-from iddm_cli.engine.events import Event, Logged, Sampled, Saved, Stepped, Stopped
+from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
+from iddm_cli.engine.events import (
+    SAVE,
+    Event,
+    Logged,
+    Sampled,
+    Saved,
+    Saving,
+    Shrunk,
+    Stepped,
+    Stopped,
+    Unsaved,
+    WentBack,
+)
+from iddm_cli.engine.guard import Skipped
+from iddm_cli.engine.learner import Learner
 from iddm_cli.engine.meter import Meter
-from iddm_cli.engine.optimizers import lr_at, make_optimizer
+from iddm_cli.engine.saver import Saver
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.errors import NonFiniteError
 from iddm_cli.settings import TrainingSettings
@@ -25,29 +32,27 @@ from iddm_cli.settings import TrainingSettings
 DrawSamples = Callable[[Denoiser, int], Path | None]
 """`draw_samples(average, step)` draws the sample grid; the leader of a team gets its file."""
 
-
-def total_steps(settings: TrainingSettings, pictures: int) -> int:
-    """Return how many updates a run makes in all."""
-    if settings.steps is not None:
-        return settings.steps
-    assert settings.epochs is not None, "a profile has steps or epochs"
-    return math.ceil(settings.epochs * pictures / settings.batch_size)
+SLOWER = 1 / 3
+"""Share of the learning rate that is left after going back."""
 
 
-class Trainer:
-    """Trains a denoiser and keeps its average, checkpoints and sample grids.
+class Trainer(Learner):
+    """Takes a denoiser through its whole course: updates, checkpoints, sample grids.
 
     Args:
         denoiser: The denoiser, on the device it is trained on.
         batches: The pictures of each step.
         settings: The profile's training section.
+        checkpoints: Where checkpoints go.
+        draw_samples: Draws the sample grid; None draws none.
         times: How diffusion times are drawn, stratified or uniform.
         precision: fp32, bf16 or fp16.
         num_classes: Number of classes; the label that means "no label".
-        checkpoints: Where checkpoints go.
-        bits: What decides the last bits, saved with each checkpoint.
+        bits: What decides the last bits besides the size of micro-batches.
         team: The processes that train together.
-        draw_samples: Draws the sample grid; None draws none.
+
+    Attributes:
+        step: Updates done.
     """
 
     def __init__(
@@ -56,183 +61,138 @@ class Trainer:
         batches: Batches,
         settings: TrainingSettings,
         *,
+        checkpoints: CheckpointFolder,
+        draw_samples: DrawSamples | None = None,
         times: str,
         precision: str,
         num_classes: int,
-        checkpoints: CheckpointFolder,
         bits: dict[str, object],
         team: Team = ALONE,
-        draw_samples: DrawSamples | None = None,
     ) -> None:
-        self.denoiser = denoiser
-        self.batches = batches
-        self.settings = settings
-        self.times = times
-        self.precision = precision
-        self.num_classes = num_classes
+        super().__init__(
+            denoiser,
+            batches,
+            settings,
+            times=times,
+            precision=precision,
+            num_classes=num_classes,
+            bits=bits,
+            team=team,
+        )
         self.checkpoints = checkpoints
-        self.bits = bits
-        self.team = team
         self.draw_samples = draw_samples
-
-        self.device = denoiser.schedule.alpha.device
-        self.slots = team.slots(settings.batch_size)
-        steady = len(self.slots) <= (settings.micro_batch or settings.batch_size)
-        self.average = Average(denoiser, settings.ema_decay)
-        team.divide(self.average.module.backbone)
-        self.learner = denoiser.around(team.wrap(denoiser.backbone, steady=steady))
-        self.optimizer = make_optimizer(denoiser, settings)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self.total = total_steps(settings, len(batches))
+        self.saver = Saver(checkpoints)
         self.step = 0
         self.trained_seconds = 0.0
         self.meter = Meter.on(self.device)
 
-    def fit(self, should_stop: Callable[[], int] = lambda: 0) -> Iterator[Event]:
-        """Train up to the last step, or until `should_stop` says so; yield what happens.
+    def fit(self, asked: Callable[[], int] = lambda: 0) -> Iterator[Event]:
+        """Train up to the last step, or until asked to stop; yield what happens.
 
         Args:
-            should_stop: Returns the signal that asks for a stop, or 0; the whole team stops after
-                the same step, whichever process was asked.
+            asked: Returns what is asked of this process: 0, SAVE, TIME_UP, or 128 and a signal.
+                The whole team does it after the same step, whichever process was asked.
 
         Raises:
-            NonFiniteError: The loss or the gradient is not a finite number any more.
-            CheckpointError: A checkpoint could not be saved.
+            NonFiniteError: Losses or gradients stay numbers that are not finite.
+            CheckpointError: The last checkpoint could not be saved.
+            IddmError: Not even one picture at once fits the memory.
         """
-        if self.step == self.total:
-            # Killed between its last checkpoint and its last grid.
-            yield from self._sample()
-        while self.step < self.total:
-            self.meter.add(*self.update(self.step))
-            self.step += 1
-            yield Stepped(self.step)
-            asked = self.team.largest(int(should_stop()))
-            stopping = asked > 0 and self.step < self.total
-            yield from self._after_step(stopping)
-            if stopping:
-                yield Stopped(self.step, asked)
-                return
+        try:
+            if self.step == self.total:
+                # Killed between its last checkpoint and its last grid.
+                yield from self._sample()
+            elif self.device.type == "cuda" and (self.micro.asked == "auto" or self.team.size > 1):
+                self.rehearse(self.step)
+            while self.step < self.total:
+                size = self.micro.size
+                self.meter.add(*self.update(self.step))
+                self.step += 1
+                yield Stepped(self.step)
+                if self.micro.size < size:
+                    yield Shrunk(self.step, self.micro.size)
+                yield from self.saver.done()
+                request = self.team.largest(int(asked()))
+                stopping = request > SAVE and self.step < self.total
+                yield from self._after_step(stopping, save=request == SAVE)
+                if stopping:
+                    yield Stopped(self.step, request)
+                    return
+        finally:
+            self.saver.close()
 
-    def update(self, step: int) -> tuple[Tensor, Tensor]:
-        """Make update number `step`; return its loss and gradient norm, both scalars."""
-        self.denoiser.train()
-        purpose = "dropout" if self.team.leads else f"dropout/{self.team.rank}"
-        randomness.seed_library(self.settings.seed, purpose, step=step)
-        loss = self._accumulate(step)
-        self.scaler.unscale_(self.optimizer)
-        parameters = list(self.denoiser.parameters())
-        limit = self.settings.gradient_clip or math.inf
-        grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr_at(self.settings, step, self.total)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.denoiser, step + 1)
-        return loss, self.team.whole(grad_norm.detach())
-
-    def _accumulate(self, step: int) -> Tensor:
-        """Add up the gradients of the whole batch; return this process's part of its mean loss."""
-        size = self.settings.batch_size
-        total = torch.zeros((), device=self.device)
-        *others, last = self.slots.split(self.settings.micro_batch or size)
-        with self.team.unsynchronised(self.learner.backbone) if others else nullcontext():
-            for some in others:
-                total += self._backward(step, some)
-        return total + self._backward(step, last)
-
-    def _backward(self, step: int, slots: Tensor) -> Tensor:
-        """Add the gradients of some slots; return their share of the batch's mean loss."""
-        loss = self.losses(step, slots).sum() / self.settings.batch_size
-        # The team takes the mean of its gradients, where their sum is wanted.
-        self.scaler.scale(loss * self.team.size).backward()
-        return loss.detach()
-
-    def losses(self, step: int, slots: Tensor) -> Tensor:
-        """Return the loss of each of these slots of the batch, [B]."""
-        x, label = self.batches.at(step, slots)
-        x, label, slots = (tensor.to(self.device) for tensor in (x, label, slots))
-        noise = self._normal("noise", slots, step, tuple(x.shape[1:]))
-        dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
-        label = torch.where(dropped, self.num_classes, label)
-        with autocast(self.device, self.precision):
-            return self.learner.loss(x, self.draw_times(step, slots), noise, label)
-
-    def draw_times(self, step: int, slots: Tensor) -> Tensor:
-        """Return the diffusion time of each slot, [B], int64.
-
-        Stratified: slot s draws from the s-th of batch_size equal parts of [0, 1), which lowers
-        the variance of the loss (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
-        """
-        fraction = self._uniform("time", slots, step)
-        if self.times == "stratified":
-            fraction = (slots + fraction) / self.settings.batch_size
-        timesteps = len(self.denoiser.schedule)
-        return (fraction * timesteps).long().clamp(max=timesteps - 1)
-
-    def _uniform(self, purpose: str, slots: Tensor, step: int) -> Tensor:
-        return randomness.uniform(self.settings.seed, purpose, items=slots, step=step)
-
-    def _normal(self, purpose: str, slots: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
-        return randomness.normal(self.settings.seed, purpose, items=slots, step=step, shape=shape)
-
-    def _after_step(self, stopping: bool) -> Iterator[Event]:
+    def _after_step(self, stopping: bool, *, save: bool) -> Iterator[Event]:
         """Log, save and sample where this step is due for it, in that order."""
         settings, step = self.settings, self.step
         last = step == self.total
-        save = last or stopping
+        save |= last or stopping
         save |= step % settings.checkpoint_every == 0 and step >= settings.checkpoint_from
         sample = last or (settings.sample_every > 0 and step % settings.sample_every == 0)
-        if last or stopping or save or step % settings.log_every == 0:
+        if save or step % settings.log_every == 0:
             yield self._read_meter()
+            skipped = self.guard.read()
+            if skipped.streak >= settings.max_skipped:
+                yield self._go_back(skipped)
+                return
         if save:
-            path = self.save()
-            if path is not None:
-                yield Saved(step, path)
+            yield from self._save(final=last or stopping)
         if sample and not stopping:
             yield from self._sample()
         if self.meter.steps == 0:
             self.meter.started = time.perf_counter()
 
     def _sample(self) -> Iterator[Event]:
-        if self.draw_samples is not None:
+        if self.draw_samples is None:
+            return
+        try:
             path = self.draw_samples(self.average.module, self.step)
+        except OSError as error:
+            problem = error.strerror or str(error)
+            yield Unsaved(self.step, f"the grid of step {self.step} could not be saved: {problem}")
+        else:
             if path is not None:
                 yield Sampled(self.step, path)
 
     def _read_meter(self) -> Logged:
         meter, self.meter = self.meter, Meter.on(self.device)
-        loss = float(self.team.sum(meter.loss)) / meter.steps
-        grad_norm = float(meter.grad_norm)
-        # With fp16 an overflowing gradient is usual: the scaler skips the step and scales down.
-        if not math.isfinite(loss) or not (math.isfinite(grad_norm) or self.scaler.is_enabled()):
-            raise NonFiniteError(
-                f"the loss is {loss} and the gradient norm {grad_norm} at step {self.step}"
-            )
+        loss, sound = float(self.team.sum(meter.loss)), int(meter.sound)
         # Reading the loss has waited for the device, so the clock now covers every step.
         seconds = time.perf_counter() - meter.started
         self.trained_seconds += seconds
         images = meter.steps * self.settings.batch_size
+        self.state.add_loss(loss, sound)
         return Logged(
             step=self.step,
             epoch=self.step * self.settings.batch_size / len(self.batches),
-            loss=loss,
+            loss=loss / sound if sound else math.nan,
             lr=self.optimizer.param_groups[0]["lr"],
-            grad_norm=grad_norm,
+            grad_norm=float(meter.grad_norm),
             images_per_second=images / seconds,
             seconds=self.trained_seconds,
+            skipped=self.guard.read().total,
         )
 
-    def save(self) -> Path | None:
-        """Let the leader write a checkpoint of this moment; return its folder to the leader."""
-        parts = {
-            part: {name: self.team.whole(tensor) for name, tensor in tensors.items()}
-            for part, tensors in self._parts().items()
-        }
-        if not self.team.leads:
-            return None
-        state: dict[str, object] = {"bits": self.bits, "scaler": self.scaler.state_dict()}
-        return self.checkpoints.save(self.step, parts, state)
+    def _save(self, *, final: bool) -> Iterator[Event]:
+        yield Saving(self.step)
+        yield from self.save()
+        if final:
+            yield from self.saver.wait()
+            if self.saver.problem is not None:
+                raise self.saver.problem
+
+    def save(self) -> list[Saved | Unsaved]:
+        """Let the leader begin to write a checkpoint of this moment.
+
+        Returns:
+            To the leader, what became of the one before.
+        """
+        parts = self.state.snapshot()
+        metrics = self.state.take_metrics()
+        if parts is None:
+            return []
+        course = {**self.guard.state(), "rate": self.rate, "micro_batch": self.micro.state()}
+        saved: dict[str, object] = {"bits": self.bits, "scaler": self.scaler.state_dict()}
+        return self.saver.begin(self.step, parts, {**saved, "course": course, "metrics": metrics})
 
     def load(self, saved: Checkpoint | None) -> None:
         """Go on from a checkpoint that the team's leader has found; the others pass None.
@@ -240,40 +200,31 @@ class Trainer:
         Raises:
             CheckpointError: It is damaged, or does not fit this network.
         """
-        self._make_optimizer_state()
-        targets = self._parts()
-        sources = None if saved is None else {part: saved.read(part) for part in targets}
-        if saved is not None and sources is not None:
-            for part, tensors in targets.items():
-                checkpoint.check_fit(tensors, sources[part], str(saved.path / part))
-            self.scaler.load_state_dict(saved.scaler)
-            self.step = saved.step
-        for part, tensors in targets.items():
-            names = sorted(tensors)
-            found = [sources[part][name] for name in names] if sources else None
-            self.team.copy([tensors[name] for name in names], found)
-        self.step = self.team.tell(self.step)
-        self.scaler.load_state_dict(self.team.tell(self.scaler.state_dict()))
+        self.state.load(saved)
+        self.step = self.team.tell(saved.step if saved else 0)
+        course = self.team.tell(saved.course if saved else {})
+        self.guard.load(course)
+        self.rate = float(course.get("rate", 1.0))
+        self.micro.load(dict(course.get("micro_batch", {})))
 
-    def _parts(self) -> dict[str, Tensors]:
-        return {
-            "model": self.denoiser.backbone.state_dict(),
-            "average": self.average.module.backbone.state_dict(),
-            "optimizer": self._optimizer_tensors(),
-        }
+    def _go_back(self, skipped: Skipped) -> WentBack:
+        """Return to the last good checkpoint, once, and learn more slowly from there.
 
-    def _optimizer_tensors(self) -> Tensors:
-        return {
-            f"{name}.{quantity}": value
-            for name, parameter in self.denoiser.backbone.named_parameters()
-            for quantity, value in self.optimizer.state[parameter].items()
-        }
+        Raises:
+            NonFiniteError: That was done before, or there is none.
+        """
+        failed = self.step
+        self.saver.wait()
+        good = self._last_good() if self.team.leads and self.rate == 1 else None
+        if not self.team.tell(good is not None):
+            raise NonFiniteError(self.diagnose(skipped))
+        self.load(good)
+        if good is not None:
+            self.checkpoints.remove_after(good.step)
+        self.guard.load({"skipped": skipped.total})
+        self.rate = SLOWER
+        return WentBack(self.step, failed, self.rate * self.settings.lr)
 
-    def _make_optimizer_state(self) -> None:
-        """Let the optimizer create its tensors, in its own memory layout, to be copied into."""
-        for parameter in self.denoiser.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        for group in self.optimizer.param_groups:
-            group["lr"] = 0.0
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+    def _last_good(self) -> Checkpoint | None:
+        """Return the newest checkpoint from before the trouble began."""
+        return next((saved for saved in self.checkpoints.sound() if not saved.streak), None)

@@ -43,6 +43,8 @@ def imported(shell, *words) -> set[str]:
         ("train", "--image-size", "big"),
         ("resume", "no-such-run"),
         ("generate", "no-such-run"),
+        ("train", "--profile", "smoke", "--runs-dir", "/dev/null"),
+        ("train", "--profile", "smoke", "--max-time", "soon"),
         ("profiles",),
         ("runs",),
     ],
@@ -70,6 +72,8 @@ def test_the_module_is_the_command(shell):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (("train", "--runs-dir", "/dev/null"), 2, "/dev/null is a file, so it cannot hold runs"),
+        (("train", "--max-time", "soon"), 2, "--max-time: runtime.max_time must be a time"),
         (("train", "--no-such-option"), 2, "No such option: --no-such-option"),
         (("trian",), 2, "train"),
         (("train", "--profile", "demmo"), 2, "Did you mean demo?"),

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from .conftest import SMOKE, draw_folder
 from .test_train import metrics
 
-KILLS = 10
+KILLS = 3
 LONG = (*SMOKE, "--steps", "80", "--set", "training.checkpoint_every=2",
         "--set", "training.log_every=1", "--set", "training.sample_every=20")  # fmt: skip
 
@@ -76,7 +76,9 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bits(shell, straight):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["ctrl-c", "sigterm", "sighup"],
 )
 def test_a_signal_saves_and_says_how_to_go_on(shell, straight, number, code):
     run = shell.folder / "runs" / "one"
@@ -95,6 +97,40 @@ def test_a_signal_saves_and_says_how_to_go_on(shell, straight, number, code):
     assert tensors(run, 80) == straight[0]
 
 
+def test_sigusr1_saves_and_training_goes_on(shell, straight):
+    run = shell.folder / "runs" / "one"
+    process = shell.start(*LONG, "--set", "training.checkpoint_every=1000", "--name", "one")
+    wait_for_training(run, process)
+    time.sleep(straight[1] / 8)
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "saving after this step, and going on" in err
+    steps = [int(path.name[5:]) for path in (run / "checkpoints").iterdir()]
+    assert len(steps) == 2, "the one asked for, and the last"
+    assert tensors(run, 80) == straight[0]
+
+
+def test_time_that_is_up_saves_and_ends_well(shell, straight):
+    first = shell.iddm(*LONG, "--name", "one", "--max-time", "2s")
+    assert "the time is up; saved step" in first.err
+    run = shell.folder / "runs" / "one"
+    assert json.loads((run / "run.json").read_text())["state"] == "interrupted"
+    shell.iddm("resume", "one", "--max-time", "1h")
+    assert tensors(run, 80) == straight[0]
+
+
+def test_a_run_locked_by_another_machine_is_taken_by_force_only(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--max-time", "0s")
+    record = shell.folder / "runs" / "one" / "lock.json"
+    record.write_text('{"pid": 12, "host": "elsewhere", "boot": "x", "started": 1.0}')
+    answer = shell.iddm("resume", "one", expect=4)
+    assert "process 12 on elsewhere" in answer.err
+    assert "--steal-lock" in answer.err
+    shell.iddm("resume", "one", "--steal-lock", "--max-time", "1h")
+    assert not record.exists()
+
+
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(shell):
     shell.iddm(*SMOKE, "--name", "one")
     run = shell.folder / "runs" / "one"
@@ -105,8 +141,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(shell):
     damaged.write_bytes(content)
     answer = shell.iddm("resume", "one")
     assert "SHA-256" in answer.err
-    assert "using step-00000005" in answer.err
+    assert "set aside, using step-00000005" in answer.err
     assert tensors(run, 10) == wanted
+    assert (run / "checkpoints" / "step-00000010.damaged-1").is_dir()
 
 
 def test_a_finished_run_is_left_alone_and_can_be_extended(shell):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from iddm_cli import durable
-from iddm_cli.engine.checkpoint import CheckpointFolder, open_checkpoint, restore
+from iddm_cli.engine.checkpoint import CheckpointFolder, check_fit, kinds_of, open_checkpoint
+from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError
 
 FILES = ("model.safetensors", "average.safetensors", "optimizer.safetensors")
@@ -28,7 +29,7 @@ def save(folder: CheckpointFolder, *steps: int) -> None:
 
 @pytest.fixture
 def folder(tmp_path) -> CheckpointFolder:
-    return CheckpointFolder(tmp_path / "checkpoints", keep=3)
+    return CheckpointFolder(tmp_path / "checkpoints", Retention(3))
 
 
 def test_what_is_saved_is_read(folder):
@@ -143,14 +144,14 @@ def test_a_damaged_one_makes_way_when_its_step_is_saved_again(folder):
 def test_a_full_disk_costs_no_earlier_checkpoint(folder, monkeypatch, fails_at):
     save(folder, 1, 2, 3)
     calls = iter(range(9))
-    write = durable.write_file
+    write = durable.disk.write
 
-    def full(path, content):
+    def full(handle, content):
         if next(calls) == fails_at:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, content)
+        write(handle, content)
 
-    monkeypatch.setattr(durable, "write_file", full)
+    monkeypatch.setattr(durable.disk, "write", full)
     before = sorted(folder.path.rglob("*"))
     with pytest.raises(CheckpointError, match="No space left on device"):
         save(folder, 4)
@@ -165,10 +166,13 @@ def test_a_full_disk_costs_no_earlier_checkpoint(folder, monkeypatch, fails_at):
         ({"a": torch.ones(2)}, "missing: b"),
         ({"a": torch.ones(2), "b": torch.ones(3), "c": torch.ones(1)}, "unexpected: c"),
         ({"a": torch.ones(2), "b": torch.ones(4)}, r"wrong shape: b is \[4\], should be \[3\]"),
+        ({"a": torch.ones(2), "b": torch.ones(3).half()}, "wrong type: b is float16"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name_and_nothing_is_copied(saved, said):
+def test_what_does_not_fit_is_refused_by_name(folder, saved, said):
     targets = {"a": torch.zeros(2), "b": torch.zeros(3)}
     with pytest.raises(CheckpointError, match=said):
-        restore(targets, saved, "average")
-    assert not targets["a"].any()
+        check_fit(kinds_of(targets), kinds_of(saved), "average")
+    folder.save(1, dict.fromkeys(("model", "average", "optimizer"), saved), STATE)
+    with pytest.raises(CheckpointError, match=said):
+        folder.newest()[0].read("average", targets)

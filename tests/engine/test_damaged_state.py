@@ -5,13 +5,14 @@ import json
 import pytest
 
 from iddm_cli.engine.checkpoint import CheckpointFolder, open_checkpoint, signed
+from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_checkpoint import FILES, save
 
 
 @pytest.fixture
 def folder(tmp_path) -> CheckpointFolder:
-    folder = CheckpointFolder(tmp_path / "checkpoints", keep=9)
+    folder = CheckpointFolder(tmp_path / "checkpoints", Retention(9))
     save(folder, 1, 20)
     return folder
 

@@ -21,7 +21,7 @@ def test_the_average_is_the_recursion_by_hand():
     mean = 0.0
     for step in range(1, 20):
         module.weight.data.fill_(float(step))
-        average.update(module, step)
+        average.update(module, step, torch.ones(()))
         decay = min(0.5, (1 + step) / (10 + step))
         mean = decay * mean + (1 - decay) * step
         assert float(average.module.weight) == pytest.approx(mean, rel=1e-5)
@@ -39,7 +39,7 @@ def test_buffers_are_copied_not_averaged():
     module = torch.nn.BatchNorm1d(1)
     average = Average(module, decay=0.9)
     module.running_mean.fill_(7.0)
-    average.update(module, 1)
+    average.update(module, 1, torch.ones(()))
     assert average.module.running_mean == 7
 
 

@@ -10,6 +10,7 @@ from iddm_cli.engine.checkpoint import CheckpointFolder
 from iddm_cli.engine.ema import here
 from iddm_cli.engine.events import Logged, Saved, Stopped
 from iddm_cli.engine.launch import run_here
+from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from tests.engine.test_trainer import make
 from tests.engine.test_training_step import asked
@@ -49,11 +50,11 @@ def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
     asked_at = changes.pop("asked_at", {})
     trainer = make(folder / f"rank-{team.rank}", team=team, **changes)
     if job.get("from"):
-        trainer.checkpoints = CheckpointFolder(folder / "rank-0", 9)
+        trainer.checkpoints = CheckpointFolder(folder / "rank-0", Retention(9))
         trainer.load(trainer.checkpoints.newest()[0] if team.leads else None)
 
     def should_stop() -> int:
-        return 15 * (asked_at.get(team.rank) == trainer.step)
+        return 143 * (asked_at.get(team.rank) == trainer.step)
 
     events = list(trainer.fit(should_stop))
     left = {

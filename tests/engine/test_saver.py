@@ -1,0 +1,129 @@
+"""The saver: training goes on meanwhile, and what is written is what was copied."""
+
+import threading
+
+import pytest
+import torch
+
+from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.events import Saved, Stepped, Unsaved
+from iddm_cli.engine.saver import Saver, snapshot
+from iddm_cli.errors import CheckpointError
+from tests.engine.test_checkpoint import STATE, parts
+from tests.engine.test_trainer import bits, make
+
+
+class Slow(CheckpointFolder):
+    """Waits until it may write."""
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.may = threading.Event()
+        self.failing = False
+
+    def save(self, *args):
+        assert self.may.wait(20)
+        if self.failing:
+            raise CheckpointError("no room")
+        return super().save(*args)
+
+
+@pytest.fixture
+def slow(tmp_path) -> Slow:
+    return Slow(tmp_path / "checkpoints")
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
+    trainer = make(tmp_path, steps=6, checkpoint_every=2, sample_every=0)
+    trainer.saver.folder = slow
+    told = []
+    wanted = None
+    for event in trainer.fit():
+        told.append(event)
+        if event == Stepped(3):
+            assert not any(isinstance(event, Saved) for event in told)
+            slow.may.set()
+            trainer.saver._writing[1].result()
+        if event == Stepped(2):
+            wanted = snapshot(trainer.state.parts()["model"])
+    found = slow.at(2).read("model")
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    assert [event.step for event in told if isinstance(event, Saved)] == [2, 4, 6]
+
+
+def test_the_next_one_waits_for_the_one_before(slow):
+    saver = Saver(slow)
+    assert saver.begin(1, parts(1), STATE) == []
+    assert saver.done() == []
+    slow.may.set()
+    assert [event.step for event in saver.begin(2, parts(2), STATE)] == [1]
+    assert [event.step for event in saver.wait()] == [2]
+    assert saver.wait() == []
+    saver.close()
+
+
+def test_a_failure_is_told_and_forgotten_with_the_next_success(slow):
+    saver = Saver(slow)
+    slow.may.set()
+    slow.failing = True
+    saver.begin(1, parts(1), STATE)
+    assert saver.wait() == [Unsaved(1, "no room")]
+    assert saver.problem is not None
+    slow.failing = False
+    saver.begin(2, parts(2), STATE)
+    assert [type(event) for event in saver.wait()] == [Saved]
+    assert (saver.saved, saver.problem) == (2, None)
+    saver.close()
+
+
+def test_a_disk_that_is_full_for_a_while_stops_nothing(tmp_path, slow):
+    slow.may.set()
+    trainer = make(tmp_path, steps=8, checkpoint_every=2, sample_every=0)
+    trainer.saver.folder = slow
+    told = []
+    for event in trainer.fit():
+        slow.failing = 3 <= trainer.step <= 5
+        told += [event] if isinstance(event, Saved | Unsaved) else []
+    assert {(type(event), event.step) for event in told} >= {(Unsaved, 4), (Saved, 8)}
+    straight = make(tmp_path / "b", steps=8)
+    list(straight.fit())
+    assert bits(trainer) == bits(straight)
+
+
+def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, slow):
+    slow.may.set()
+    slow.failing = True
+    trainer = make(tmp_path, steps=4)
+    trainer.saver.folder = slow
+    with pytest.raises(CheckpointError, match="no room"):
+        list(trainer.fit())
+    assert trainer.step == 4
+
+
+def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
+    trainer = make(tmp_path, steps=9, checkpoint_every=2, sample_every=0)
+    for event in trainer.fit():
+        if event == Stepped(3):
+            break
+    del event
+    trainer.saver.close()
+    assert trainer.checkpoints.newest()[0].step == 2
+
+
+def test_a_snapshot_shares_no_memory():
+    tensor = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    copied = snapshot({"a": tensor})["a"]
+    assert torch.equal(copied, tensor)
+    tensor.zero_()
+    assert copied.any()
+
+
+def test_a_grid_that_cannot_be_saved_stops_nothing(tmp_path):
+    def draw(average, step):
+        raise OSError(28, "No space left on device")
+
+    trainer = make(tmp_path, draw=draw)
+    told = [event for event in trainer.fit() if isinstance(event, Unsaved)]
+    assert [event.step for event in told] == [2, 4]
+    assert "grid of step 2" in told[0].problem
+    assert "No space left" in told[0].problem
