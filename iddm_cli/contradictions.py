@@ -9,6 +9,7 @@ from iddm_cli.settings import (
     DataSettings,
     ModelSettings,
     Profile,
+    RuntimeSettings,
     SamplingSettings,
     TrainingSettings,
 )
@@ -21,12 +22,7 @@ def contradictions(profile: Profile) -> Iterator[Fault]:
     yield from _length(profile.training)
     yield from _betas(profile.training)
     yield from _sampling(profile.sampling, profile.diffusion.timesteps)
-    if profile.runtime.sharding == "fsdp" and profile.runtime.precision == "fp16":
-        yield Fault(
-            ("runtime", "precision"),
-            "fp16 needs one scale for all gradients, which runtime.sharding: fsdp does not keep",
-            "Use bf16, which needs none.",
-        )
+    yield from _sharding(profile.runtime, profile.training)
     no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
     if no_labels and profile.sampling.guidance != 1:
         yield Fault(
@@ -107,6 +103,24 @@ def _length(training: TrainingSettings) -> Iterator[Fault]:
         yield Fault(
             ("training", "micro_batch"),
             f"micro_batch {training.micro_batch} is larger than batch_size {training.batch_size}",
+        )
+
+
+def _sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Iterator[Fault]:
+    if runtime.sharding == "none":
+        return
+    if runtime.precision == "fp16":
+        yield Fault(
+            ("runtime", "precision"),
+            "fp16 needs one scale for all gradients, which runtime.sharding: fsdp does not keep",
+            "Use bf16, which needs none.",
+        )
+    if training.micro_batch == "auto":
+        yield Fault(
+            ("training", "micro_batch"),
+            "micro_batch: auto cannot try out what fits where runtime.sharding: fsdp divides the "
+            "network: no process computes alone",
+            "Give micro_batch a number.",
         )
 
 

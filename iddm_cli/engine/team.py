@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -46,6 +46,9 @@ class Team:
     size: int = 1
     neighbours: int = 1
     restarted: bool = False
+
+    divided: ClassVar[bool] = False
+    """Whether each process keeps only a part of every tensor."""
 
     @property
     def leads(self) -> bool:
@@ -200,6 +203,8 @@ class Sharded(Crew):
 
     Each unit of a network is gathered while it computes, and its gradients are divided again.
     """
+
+    divided: ClassVar[bool] = True
 
     def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
         """Return the backbone, which has been divided: its gradients become the mean by that."""

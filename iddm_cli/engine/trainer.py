@@ -102,7 +102,7 @@ class Trainer(Learner):
             if self.step == self.total:
                 # Killed between its last checkpoint and its last grid.
                 yield from self._sample()
-            elif self.device.type == "cuda" and (self.micro.asked == "auto" or self.team.size > 1):
+            elif self._memory_is_unsure():
                 self.rehearse(self.step)
             while self.step < self.total:
                 size = self.micro.size
@@ -120,6 +120,11 @@ class Trainer(Learner):
                     return
         finally:
             self.saver.close()
+
+    def _memory_is_unsure(self) -> bool:
+        """Say whether to try out how much fits: where nobody else would, and all can stop at it."""
+        wanted = self.micro.asked == "auto" or self.team.size > 1
+        return self.device.type == "cuda" and wanted and not self.team.divided
 
     def _after_step(self, stopping: bool, *, save: bool) -> Iterator[Event]:
         """Log, save and sample where this step is due for it, in that order."""

@@ -177,6 +177,28 @@ def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
     assert psutil.wait_procs(team, timeout=5)[1] == []
 
 
+def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
+    process = shell.start(*TRAIN, "--steps", "5000", "--set", "training.checkpoint_every=5000",
+                          *PAIR, "--name", "pair")  # fmt: skip
+    run = shell.folder / "runs" / "pair"
+    wait_for_step(run, 3)
+    process.send_signal(signal.SIGUSR1)
+    asked_at = len(rows(run))
+    wait_for_step(run, asked_at + 5)
+    assert len(list((run / "checkpoints").glob("step-*"))) == 1
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 129, err
+    assert "saving after this step, and going on" in err
+    assert "go on with: iddm resume pair" in err
+
+
+def test_the_time_of_a_team_is_up_for_all_at_once(shell):
+    answer = shell.iddm(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair", "--max-time", "1s")
+    assert "the time is up" in answer.err
+    assert json.loads((shell.folder / "runs" / "pair" / "run.json").read_text())["step"] < 5000
+
+
 def test_no_process_outlives_the_parent(shell):
     process = shell.start(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair")
     wait_for_step(shell.folder / "runs" / "pair", 5)

@@ -47,11 +47,16 @@ def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
     torch.set_num_threads(1)
     folder = Path(str(job["folder"]))
     changes = dict(job["changes"])
-    asked_at = changes.pop("asked_at", {})
+    asked_at, spoilt = changes.pop("asked_at", {}), changes.pop("spoilt", {})
     trainer = make(folder / f"rank-{team.rank}", team=team, **changes)
     if job.get("from"):
         trainer.checkpoints = CheckpointFolder(folder / "rank-0", Retention(9))
         trainer.load(trainer.checkpoints.newest()[0] if team.leads else None)
+
+    spoil(trainer, spoilt.get(team.rank))
+    if job.get("overflows"):
+        limit(trainer, job["overflows"].get(team.rank, BATCH))
+        trainer.rehearse(0)
 
     def should_stop() -> int:
         return 143 * (asked_at.get(team.rank) == trainer.step)
@@ -66,9 +71,34 @@ def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
         "saved": [event.step for event in events if isinstance(event, Saved)],
         "stopped": [event.step for event in events if isinstance(event, Stopped)],
         "step": trainer.step,
+        "skipped": trainer.guard.read().total,
+        "size": trainer.micro.size,
     }
     torch.save(left, folder / f"left-{team.rank}.pt")
     return 0
+
+
+def spoil(trainer, step: int | None) -> None:
+    """Let the loss of one step be no number."""
+    losses = trainer.losses
+
+    def spoilt(now, slots, *denoiser):
+        loss = losses(now, slots, *denoiser)
+        return loss * torch.nan if now == step else loss
+
+    trainer.losses = spoilt
+
+
+def limit(trainer, most: int) -> None:
+    """Let more pictures at once exceed the memory."""
+    losses = trainer.losses
+
+    def limited(step, slots, *denoiser):
+        if len(slots) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return losses(step, slots, *denoiser)
+
+    trainer.losses = limited
 
 
 def trained(folder: Path, size: int, *, sharded: bool = False, **changes: object) -> list[dict]:
@@ -118,6 +148,30 @@ def test_a_team_of_another_size_takes_over_what_the_leader_loads(tmp_path: Path)
                 if size == 2:
                     assert torch.equal(left["weights"][name], tensor)
                 assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("sharded", [False, True], ids=["whole", "shards"])
+def test_what_is_not_finite_for_one_is_skipped_by_all(tmp_path: Path, sharded: bool) -> None:
+    (one,) = trained(tmp_path / "1", 1, spoilt={0: 7})
+    members = trained(tmp_path / "2", 2, spoilt={1: 7}, sharded=sharded)
+    assert [one["skipped"], *(member["skipped"] for member in members)] == [1, 1, 1]
+    for kind in ("weights", "average"):
+        for name, tensor in one[kind].items():
+            assert tensor.isfinite().all()
+            assert torch.allclose(members[0][kind][name], tensor, rtol=0, atol=1e-5), name
+
+
+def test_memory_that_one_lacks_halves_the_parts_of_all(tmp_path: Path) -> None:
+    (one,) = trained(tmp_path / "1", 1)
+    folder = tmp_path / "2"
+    folder.mkdir()
+    job = {"folder": str(folder), "changes": LONG, "overflows": {1: 2}}
+    assert run_here(train, job, [CPU] * 2, 60) == 0
+    members = [torch.load(folder / f"left-{rank}.pt") for rank in (0, 1)]
+    assert [member["size"] for member in members] == [2, 2]
+    assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    for name, tensor in one["weights"].items():
+        assert torch.allclose(members[0]["weights"][name], tensor, rtol=0, atol=1e-5), name
 
 
 @pytest.mark.parametrize("micro_batch", [None, 1])
