@@ -108,6 +108,24 @@ def write_file(path: Path, content: bytes) -> None:
     disk.flush_folder(path.parent)
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder, and those above it that are missing.
+
+    Raises:
+        FileExistsError: Something else has its name.
+        OSError: One of them cannot be made.
+    """
+    if path.is_dir():
+        return
+    make_folders(path.parent)
+    try:
+        disk.make_folder(path)
+    except FileExistsError:
+        if not path.is_dir():  # nobody else has made it meanwhile
+            raise
+    disk.flush_folder(path.parent)
+
+
 def write_folder(
     path: Path, files: Iterable[tuple[str, bytes]], folders: Iterable[str] = ()
 ) -> None:
@@ -164,13 +182,15 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder such that, cut off halfway, nothing is left under its name.
+    """Remove a folder such that, cut off halfway, it is there whole or not at all.
 
     Raises:
         OSError: It cannot be renamed; it is left as it was.
     """
     doomed = partial_name(path)
     disk.rename(path, doomed)
+    # Else a power cut could bring the name back, but not what was in the folder.
+    disk.flush_folder(path.parent)
     _discard(doomed)
 
 

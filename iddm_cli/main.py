@@ -1,6 +1,5 @@
 """The command line: registers the commands and is the one place where errors end."""
 
-import io
 import os
 import sys
 import traceback
@@ -10,6 +9,7 @@ import typer
 
 from iddm_cli import __version__
 from iddm_cli.commands import cache, generate, inspect_dataset, profiles, resume, runs, train
+from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
 
 EXAMPLES = """\
@@ -63,12 +63,10 @@ def iddm(
 
 def main() -> None:
     """Run the command line; every problem ends here, as one clear message and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A class may be named in letters that the terminal's encoding does not have.
-            stream.reconfigure(errors="backslashreplace")
+    streams.prepare()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except IddmError as error:
         code = _report(error)
     except typer.TyperException as error:
@@ -76,20 +74,24 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = 130
         sys.stderr.write("\ninterrupted\n")
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except streams.ReaderGone:
         code = 0
     except OSError as error:
-        code = _report(IddmError(_describe(error)))
+        code = _report(_of_system(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
-        code = _report(_defect(error))
+        cause = error.__cause__
+        code = _report(_of_system(cause) if isinstance(cause, OSError) else _defect(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _describe(error: OSError) -> str:
+def _of_system(error: OSError) -> IddmError:
     name = f"{error.filename}: " if error.filename else ""
-    return f"{name}{error.strerror or error}"
+    problem = f"{name}{error.strerror or error}"
+    no_place = "temporary directory" in problem
+    hint = "Set TMPDIR to a folder that can be written." if no_place else ""
+    wrapped = IddmError(problem, hint)
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _defect(error: Exception) -> IddmError:
@@ -102,7 +104,12 @@ def _defect(error: Exception) -> IddmError:
 def _report(error: IddmError) -> int:
     from iddm_cli.display import errors
 
-    errors.show(error, as_json="--json" in sys.argv)
+    as_json = "--json" in sys.argv and not isinstance(error, streams.OutputError)
+    try:
+        errors.show(error, as_json=as_json)
+        sys.stdout.flush()
+    except (streams.ReaderGone, streams.OutputError):
+        pass  # the code still tells
     if "--debug" in sys.argv or os.environ.get("IDDM_DEBUG"):
         traceback.print_exception(error)
     return error.exit_code

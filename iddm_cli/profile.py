@@ -13,9 +13,7 @@ from iddm_cli.contradictions import contradictions
 from iddm_cli.errors import ProfileError, did_you_mean
 from iddm_cli.profile_messages import Fault, explain_all, suggest_key
 from iddm_cli.settings import Profile, Settings
-from iddm_cli.strict_yaml import Document, parse, parse_value
-
-MAX_BYTES = 2**20
+from iddm_cli.strict_yaml import Document, parse_value, read, shortened
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,13 @@ def parse_override(text: str) -> Override:
         ProfileError: It is not KEY=VALUE, or there is no such key.
     """
     key, equals, value = text.partition("=")
-    key, origin = key.strip(), f"--set {text}"
+    key, origin = key.strip(), f"--set {shortened(text)}"
     if not equals:
         raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
     if key not in known_keys():
-        raise ProfileError(f"{origin}: unknown setting {key}", suggest_key(key, known_keys()))
+        named = shortened(key) or "''"
+        hint = suggest_key(named, known_keys())
+        raise ProfileError(f"{origin}: unknown setting {named}", hint)
     return Override(key, parse_value(value, origin), origin)
 
 
@@ -91,16 +91,30 @@ def list_profiles() -> list[Entry]:
     """Return the profiles that can be named; a user's own hides a shipped one of that name."""
     entries: dict[str, Entry] = {}
     for origin, folder in folders():
-        for path in sorted(folder.glob("*.yaml")) + sorted(folder.glob("*.yml")):
+        for path in _yaml_files(folder):
             if _is_file(path):
                 entries.setdefault(path.stem, Entry(path.stem, path, origin, _purpose(path)))
     return sorted(entries.values(), key=lambda entry: entry.name)
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.glob("*.yaml")) + sorted(folder.glob("*.yml"))
+    except OSError:  # a folder that may not be read holds none
+        return []
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a name too long, a folder that may not be entered
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
         return False
 
 
@@ -117,7 +131,7 @@ def find_profile(reference: str) -> Path:
     """Find a profile: an existing file, else one of that name, the user's own first.
 
     Raises:
-        ProfileError: There is none.
+        ProfileError: There is none, or it is a folder or a device.
     """
     path = Path(reference)
     if _is_file(path):
@@ -126,9 +140,11 @@ def find_profile(reference: str) -> Path:
     name = reference.removesuffix(".yaml").removesuffix(".yml")
     if name in entries:
         return entries[name]
+    if _exists(path):
+        raise ProfileError(f"{path} is not a file", "A profile is a YAML file.")
     hint = did_you_mean(path.name.removesuffix(".yaml").removesuffix(".yml"), entries)
     listed = f"There are: {', '.join(entries)}; or give a file."
-    raise ProfileError(f"no profile {reference[:200]!r}", f"{hint} {listed}".strip())
+    raise ProfileError(f"no profile {shortened(reference)!r}", f"{hint} {listed}".strip())
 
 
 def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
@@ -139,7 +155,7 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
             wrong is told at once.
     """
     path = find_profile(reference)
-    document = parse(_read(path), str(path))
+    document = read(path)
     if not isinstance(document.data, dict | None):
         raise ProfileError(f"{path}: a profile is made of sections such as training:")
     merged = _Merged(path, document, overrides)
@@ -150,18 +166,6 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
     if faults := list(contradictions(profile)):
         raise merged.error(faults)
     return profile
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProfileError(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProfileError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ProfileError(f"{path}, line {line}: not UTF-8 text: {error.reason}") from error
 
 
 class _Merged:

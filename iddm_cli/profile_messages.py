@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iddm_cli.errors import did_you_mean
+from iddm_cli.settings import DURATION
 
 ALIASES = {
     "learning_rate": "training.lr",
@@ -107,6 +108,9 @@ CHOICES = {
 }
 """Values that other tools use, for suggestions only."""
 
+MOST_TOLD = 20
+"""Mistakes that are told; how many there are besides is said."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -119,6 +123,9 @@ class Fault:
 
 def suggest_key(key: str, known: Sequence[str]) -> str:
     """Suggest the setting that was meant by an unknown one, one of its own section if it can."""
+    if key in known:  # found where it does not belong
+        section, _, last = key.partition(".")
+        return f"Write it as two lines: {section}: and, indented, {last}:"
     section, _, last = key.rpartition(".")
     short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | ALIASES
     if last in short:
@@ -139,7 +146,7 @@ def _within(section: str, name: str, known: Sequence[str]) -> str:
 
 
 def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
-    """Put pydantic's errors in plain words, one fault for each value.
+    """Put pydantic's errors in plain words, one fault for each value, up to MOST_TOLD of them.
 
     A value that may be of several types is reported once for each of them.
 
@@ -152,7 +159,10 @@ def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
         by_value.setdefault(_path(error), []).append(error)
     # Where an item of a list is wrong, that the list is no number says nothing more.
     outer = {path[:end] for path in by_value for end in range(2, len(path))}
-    return [_explain(path, found, known) for path, found in by_value.items() if path not in outer]
+    wrong = [(path, found) for path, found in by_value.items() if path not in outer]
+    told = [_explain(path, found, known) for path, found in wrong[:MOST_TOLD]]
+    more = len(wrong) - len(told)
+    return [*told, Fault((), f"and {more:,} more mistakes")] if more else told
 
 
 def _path(error: Any) -> tuple[str | int, ...]:
@@ -165,7 +175,7 @@ def _path(error: Any) -> tuple[str | int, ...]:
 
 def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Fault:
     if errors[0]["type"] == "extra_forbidden":
-        key = ".".join(map(str, path))
+        key = ".".join(str(part) or "''" for part in path)
         return Fault(path, f"unknown setting {key}", suggest_key(key, known))
     name = ".".join(map(str, path[:2]))
     expected = " or ".join(_expected(error) for error in errors)
@@ -179,22 +189,35 @@ def _shown(value: object) -> str:
         return "a section"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value)[:60]
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
 
 
 def _expected(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
-        return f"{sign} {'2^63' if context[key] == 2**63 else f'{context[key]:g}'}"
+        return f"{sign} {bound(context[key])}"
     if kind == "literal_error":
         choices = context["expected"].replace("'", "")
         return f"one of {choices}" if " or " in choices else choices
+    if kind == "string_pattern_mismatch" and context["pattern"] == DURATION:
+        return "a time such as 8h, 90m or 1d12h"
     if kind == "too_short":
         return f"a list with {context['min_length']} or more entries"
     if kind == "too_long":
         return f"a list with {context['max_length']} or fewer entries"
     return EXPECTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
+
+
+def bound(number: float) -> str:
+    """Write a bound as a person would: 0.5, 1,048,576, 10^9."""
+    if number in ROUND:
+        return ROUND[number]
+    return f"{number:,.0f}" if number >= 10_000 else f"{number:g}"
+
+
+ROUND: dict[float, str] = {10**9: "10^9", 2**63: "2^63"}
 
 
 BOUNDS = {
@@ -208,11 +231,14 @@ EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text (in quotes if it looks like a number)",
     "list_type": "a list such as [1, 2]",
     "model_type": "a section of settings",
     "string_too_short": "some text",
+    "string_too_long": "shorter text",
+    "string_unicode": "text in UTF-8",
     "string_pattern_mismatch": "auto, cpu, mps, cuda, or cuda:N",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from iddm_cli import durable
 from iddm_cli.profile import section_table
+from iddm_cli.profile_messages import bound
 from iddm_cli.settings import Profile, Settings
 from iddm_cli.strict_yaml import parse
 
@@ -80,9 +81,5 @@ def _values(schema: dict[str, Any]) -> str:
     names = {"integer": "whole number", "number": "number", "boolean": "true, false",
              "string": "text", "null": "null", "array": "list"}  # fmt: skip
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    words = [f"{sign} {_bound(schema[key])}" for key, sign in bounds.items() if key in schema]
+    words = [f"{sign} {bound(schema[key])}" for key, sign in bounds.items() if key in schema]
     return " ".join([names[schema["type"]], *words])
-
-
-def _bound(number: float) -> str:
-    return "2^63" if number == 2**63 else f"{number:g}"

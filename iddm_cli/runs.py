@@ -16,6 +16,9 @@ from iddm_cli.errors import RunError, UsageError, did_you_mean
 from iddm_cli.locks import Lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MOST_JSON_BYTES = 2**26
+"""More than the names of ten thousand files that were left out."""
+
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -63,10 +66,11 @@ class Run:
         """
         path = self.path / name
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                document = json.loads(file.read(MOST_JSON_BYTES))
         except OSError as error:
             raise RunError(f"{self.path} is no usable run: {name}: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path} is damaged: {error}") from error
         if not isinstance(document, dict):
             raise RunError(f"{path} is damaged: it holds no JSON object")
@@ -86,9 +90,9 @@ class Run:
         """Return the lines of metrics.jsonl that are whole."""
         rows = []
         for line in self.metrics.lines():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
-        return [row for row in rows if isinstance(row, dict) and "step" in row]
+        return [row for row in rows if isinstance(row, dict) and type(row.get("step")) is int]
 
     def cut_metrics(self, step: int) -> None:
         """Drop the lines after `step`, so that a resumed run has each step once."""
@@ -139,17 +143,20 @@ def _configured_runs_folder() -> Path | None:
     from platformdirs import user_config_path
 
     path = user_config_path("iddm") / "config.yaml"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    from iddm_cli.strict_yaml import parse
+    from iddm_cli.strict_yaml import read
 
-    document = parse(path.read_text(encoding="utf-8"), str(path)).data
+    document = read(path).data
     if document is None:
         return None
     named = document.get("runs_dir") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(named, str):
         raise UsageError(f"{path}: the only setting here is runs_dir, a folder")
-    return Path(named).expanduser()
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: runs_dir: {error}") from error
 
 
 def check_name(name: str) -> None:
@@ -238,8 +245,16 @@ def remove_run(run: Run) -> None:
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Return the runs in a runs dir, the one last trained first."""
-    manifests = folder.glob("*/run.json") if folder.is_dir() else []
+    """Return the runs in a runs dir, the one last trained first.
+
+    Raises:
+        RunError: It cannot be looked into.
+    """
+    try:
+        found = folder.glob("*/run.json") if folder.is_dir() else []
+        manifests = [path for path in found if path.is_file()]
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} cannot be read: {error}") from error
     runs = [Run(path.parent) for path in manifests if not path.parent.name.startswith(".")]
     return sorted(runs, key=_last_trained, reverse=True)
 
@@ -249,6 +264,23 @@ def _last_trained(run: Run) -> str:
         return str(run.read("run.json").get("updated", ""))
     except RunError:
         return ""
+
+
+def _whole(run: Run) -> Run:
+    """Refuse a run of which nobody can tell how it was trained."""
+    if not run.profile.exists():
+        raise RunError(
+            f"{run.path} is no usable run: profile.yaml is missing",
+            "Put it back: the profile it was trained with, each setting written out.",
+        )
+    return run
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except (OSError, ValueError):  # a name too long or with a NUL, a folder not to be entered
+        return False
 
 
 def open_run(folder: Path, reference: str | None) -> Run:
@@ -263,8 +295,8 @@ def open_run(folder: Path, reference: str | None) -> Run:
             raise RunError(f"there is no run in {folder} yet", "Train one: iddm train")
         return newest[0]
     for path in (folder / reference, Path(reference)):
-        if (path / "run.json").is_file():
-            return Run(path)
+        if _is_run(path):
+            return _whole(Run(path))
     known = [run.name for run in list_runs(folder)]
     listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
     raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)

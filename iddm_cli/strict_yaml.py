@@ -1,7 +1,8 @@
 """Strict YAML: plain data with line numbers, and none of YAML's surprises.
 
 Scalars follow the core schema of YAML 1.2: `1e-4` is a number, `no`, `012` and `12:30` are text.
-Duplicate keys, anchors, tags and second documents are refused, and depth and size are bounded.
+Duplicate keys, anchors, tags and second documents are refused; depth, size and the number of
+values are bounded.
 PyYAML only splits the text into events; nothing is constructed by it.
 """
 
@@ -9,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -19,6 +21,10 @@ Key = tuple[str | int, ...]
 MAX_BYTES = 2**20
 MAX_DEPTH = 16
 MAX_DIGITS = 30
+MAX_VALUES = 10_000
+MAX_KEY = 200
+SHOWN = 80
+"""Letters of what a user wrote that a message repeats."""
 
 NULL = re.compile(r"~|null|Null|NULL|")
 TRUE = re.compile(r"true|True|TRUE")
@@ -42,6 +48,25 @@ class Document:
         return self.lines.get(path)
 
 
+def read(path: Path) -> Document:
+    """Read a YAML file.
+
+    Raises:
+        ProfileError: It cannot be read, is too large, is not UTF-8, or not what `parse` takes.
+    """
+    try:
+        with path.open("rb") as file:  # no more than that, whatever size it says it has
+            content = file.read(MAX_BYTES + 1)
+        return parse(content.decode(), str(path))
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ProfileError(
+            f"{path}, line {line}: not UTF-8 text: {error.reason}", "Save it as UTF-8."
+        ) from error
+
+
 def parse(text: str, source: str) -> Document:
     """Read a YAML text.
 
@@ -57,11 +82,13 @@ def parse(text: str, source: str) -> Document:
     try:
         return _Builder(text.removeprefix("\ufeff"), source).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ProfileError(f"{source}{where}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{source}: {_one_line(str(error))}") from error
+        raise ProfileError(f"{source}{_where(error)}: {_told(error)}") from error
+    except yaml.reader.ReaderError as error:
+        where = _position(text.removeprefix("\ufeff"), error.position)
+        raise ProfileError(
+            f"{source}, {where}: special characters are not allowed: U+{error.character:04X}",
+            "Save it as plain text, in UTF-8.",
+        ) from error
     except ValueError as error:  # PyYAML's own, from an escape or a directive
         raise ProfileError(f"{source}: a backslash or % with an impossible number") from error
 
@@ -84,6 +111,12 @@ def parse_value(text: str, source: str) -> object:
         raise ProfileError(f"{source}: {error}") from None
 
 
+def shortened(text: str) -> str:
+    """Return a text as a message repeats it: one line, and not endless."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
 def _plain(text: str) -> object:
     """Read a scalar that stands without quotes.
 
@@ -101,7 +134,7 @@ def _plain(text: str) -> object:
     if FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text):
         number = float(text) if FLOAT.fullmatch(text) else math.inf
         if not math.isfinite(number):
-            raise ValueError(f"{text[:40]} is not a finite number")
+            raise ValueError(f"{shortened(text)} is not a finite number")
         return number
     return text
 
@@ -122,8 +155,22 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _where(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """Return what PyYAML found wrong; it calls the end of the text by its marks for it."""
+    problem = shortened(error.problem or error.context or "not YAML")
+    for end in ("'<stream end>'", repr("\0")):
+        problem = problem.replace(end, "the end of the text")
+    return problem
+
+
+def _position(text: str, index: int) -> str:
+    before = text[:index].split("\n")
+    return f"line {len(before)}, column {len(before[-1]) + 1}"
 
 
 class _Builder:
@@ -133,6 +180,7 @@ class _Builder:
         self.source = source
         self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
         self.lines: dict[Key, int] = {}
+        self.count = 0
 
     def document(self) -> Document:
         next(self.events)
@@ -163,9 +211,12 @@ class _Builder:
             raise self.refusal(event, "anchors and aliases are not allowed")
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise self.refusal(event, f"the tag {tag} is not allowed")
+            raise self.refusal(event, f"the tag {shortened(tag)} is not allowed")
         if len(path) > MAX_DEPTH:
             raise self.refusal(event, f"nested deeper than {MAX_DEPTH} levels")
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise self.refusal(event, f"more than {MAX_VALUES:,} keys and values")
 
     def sequence(self, path: Key) -> list[object]:
         items: list[object] = []
@@ -188,6 +239,8 @@ class _Builder:
         self.check(event, path)
         if not isinstance(event, yaml.ScalarEvent):
             raise self.refusal(event, "a key must be a word")
+        if len(event.value) > MAX_KEY:
+            raise self.refusal(event, f"a key of {len(event.value)} letters")
         if not event.value.isprintable():
             raise self.refusal(event, "a key with characters that cannot be printed")
         return event.value

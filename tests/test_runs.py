@@ -24,7 +24,7 @@ from iddm_cli.runs import (
 
 def make(folder: Path, name: str, updated: str = "2026-01-01") -> Run:
     document = {"updated": updated, "pid": 12, "host": "here"}
-    return create_run(folder, name, {"run.json": as_json(document)})
+    return create_run(folder, name, {"run.json": as_json(document), "profile.yaml": b""})
 
 
 @pytest.mark.parametrize("name", ["a", "A.b-c_9", "x" * 64, "0"])

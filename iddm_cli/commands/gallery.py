@@ -3,8 +3,11 @@
 <out>/<class>/<class>-000007.png    pictures; without classes: images/image-000007.png
 <out>/grid.png                      the first ones of each class
 <out>/manifest.json                 how they were made, and the list of them
+
+A class whose name no folder can have gets one with a digest: class-3-0123456789.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +26,38 @@ if TYPE_CHECKING:
 
 GRID_COLUMNS = 10
 GRID_PICTURES = 100
+GRID_CLASSES = 100
+"""Classes that the grid shows at most."""
+
+MOST_PICTURES = 1_000_000
+LONGEST_NAME = 200
+"""Bytes of a folder's name; a file's adds a number, and ends a path that may be 255 long."""
+
+LONGEST_NOTE = 1000
+TAKEN = ("", ".", "..", "grid.png", "manifest.json")
+
+
+def folder_name(name: str, label: int) -> str:
+    """Return what the folder of a class is called: its name, if a folder can have it.
+
+    Args:
+        name: Any text, for dataset.json may come from elsewhere.
+        label: The class's index.
+    """
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:10]
+    if Path(name).name != name or name.lower() in TAKEN or not _is_storable(name):
+        return f"class-{label}-{digest}"
+    content = name.encode()
+    if len(content) <= LONGEST_NAME:
+        return name
+    return f"{content[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+
+
+def _is_storable(name: str) -> bool:
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:  # half a pair of surrogates
+        return False
 
 
 @dataclass(frozen=True)
@@ -73,18 +108,29 @@ class Plan:
         """How many pictures of each class the grid shows: a row, or more if classes are few."""
         return max(GRID_COLUMNS, GRID_PICTURES // len(self.labels))
 
+    @property
+    def shown_labels(self) -> list[int]:
+        """The classes that the grid shows."""
+        return self.labels[:GRID_CLASSES] if self.grid else []
+
     def file(self, label: int, index: int) -> Path:
         """Return the file of one picture."""
-        folder, stem = self._names(label)
+        folder = folder_name(self.classes[label], label) if self.classes else "images"
+        stem = folder if self.classes else "image"
         return self.folder / folder / f"{stem}-{index:06d}.{self.form}"
 
-    def _names(self, label: int) -> tuple[str, str]:
-        if not self.classes:
-            return "images", "image"
-        name = self.classes[label]
-        # dataset.json may come from elsewhere: a name must not lead out of the folder.
-        usable = Path(name).name == name and name not in ("", ".", "..") and "\0" not in name
-        return (name, name) if usable else (f"class-{label}", f"class-{label}")
+    def check_count(self) -> None:
+        """Refuse to draw without end.
+
+        Raises:
+            UsageError: So many pictures that listing them alone would fill the memory.
+        """
+        total = self.count * len(self.labels)
+        if total > MOST_PICTURES:
+            raise UsageError(
+                f"--count {self.count} would be {total:,} pictures",
+                f"Draw at most {MOST_PICTURES:,} at a time; another --seed draws others.",
+            )
 
     def check_free(self, *, overwrite: bool) -> None:
         """Refuse to write over what is there.
@@ -92,9 +138,11 @@ class Plan:
         Raises:
             UsageError: The folder holds something already, or is no folder.
         """
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"--out {self.folder} is not a folder", "Choose another --out.")
-        if not overwrite and self.folder.is_dir() and any(self.folder.iterdir()):
+        try:
+            holds = self.folder.exists() and any(self.folder.iterdir())
+        except OSError as error:  # a file, a name too long, a folder that may not be entered
+            raise self._unusable(error) from error
+        if holds and not overwrite:
             raise UsageError(
                 f"--out {self.folder} is not empty",
                 "Choose a new folder, or --overwrite to replace files of the same names.",
@@ -110,9 +158,10 @@ class Plan:
             for label in self.labels:
                 self.file(label, 0).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
-                f"--out {self.folder}: {error.strerror}", "Choose another --out."
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UsageError:
+        return UsageError(f"--out {self.folder}: {error.strerror}", "Choose another --out.")
 
 
 def fill(
@@ -128,12 +177,12 @@ def fill(
     recipe = describe(run, profile, saved, generator, seed)
     orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
-    shown: dict[int, list[Picture]] = {label: [] for label in plan.labels}
+    shown: dict[int, list[Picture]] = {label: [] for label in plan.shown_labels}
     with counting() as progress:
         drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
-            if picture.order.index < plan.shown_each:
+            if picture.order.label in shown and picture.order.index < plan.shown_each:
                 shown[picture.order.label].append(picture)
             progress("drawing pictures", done, len(orders))
     grid = draw_grid(plan, shown) if plan.grid else None
@@ -170,7 +219,7 @@ def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
     notes = {f"iddm:{key}": str(value) for key, value in asdict(recipe).items()}
     notes["iddm:index"] = str(order.index)
     if plan.classes:
-        notes["iddm:class"] = plan.classes[order.label]
+        notes["iddm:class"] = plan.classes[order.label][:LONGEST_NOTE]
     content = pictures.encode(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
     file = plan.file(order.label, order.index)

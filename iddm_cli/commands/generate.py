@@ -132,6 +132,7 @@ def generate(
     step = parse_checkpoint(checkpoint)
     folder = out or opened.path / "generated" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
     plan = gallery.Plan(folder, classes, wanted, count, form, grid=grid)
+    plan.check_count()
     plan.check_free(overwrite=overwrite)
     gallery.fill(plan, opened, profile, choose_checkpoint(opened, step), seed=seed, as_json=json)
 
@@ -160,9 +161,14 @@ def class_names(run: "Run") -> tuple[str, ...]:
     Raises:
         RunError: dataset.json is damaged.
     """
+    damaged = f"{run.path / 'dataset.json'} is damaged"
     classes = run.read("dataset.json").get("classes")
     if not isinstance(classes, dict):
-        raise RunError(f"{run.path / 'dataset.json'} is damaged: it names no classes")
+        raise RunError(f"{damaged}: it names no classes")
+    try:
+        "".join(classes).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{damaged}: half a letter in the name of a class") from error
     return tuple(classes)
 
 
@@ -187,12 +193,16 @@ def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:
 def _label(text: str, classes: tuple[str, ...]) -> int:
     if text in classes:
         return classes.index(text)
-    if text.isascii() and text.isdigit() and int(text) < len(classes):
+    if _is_number(text) and int(text) < len(classes):
         return int(text)
     known = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:12]))
     more = ", ..." if len(classes) > 12 else ""
     hint = f"{did_you_mean(text, classes)} There are: {known}{more}."
     raise UsageError(f"--class {text}: the run knows no such class", hint.strip())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 def parse_checkpoint(text: str) -> int | None:
@@ -204,7 +214,7 @@ def parse_checkpoint(text: str) -> int | None:
     if text == "last":
         return None
     digits = text.removeprefix("step-")
-    if not (digits.isascii() and digits.isdigit()):
+    if not _is_number(digits):
         raise UsageError(f"--checkpoint {text} is no step", "Write a number such as 500, or last.")
     return int(digits)
 

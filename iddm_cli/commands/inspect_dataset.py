@@ -116,15 +116,23 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
         ProfileError: The profile cannot be found or read, or something in it is wrong.
         UsageError: The size is none, or too large to look at.
     """
-    from iddm_cli.profile import load_profile
-    from iddm_cli.settings import DataSettings, Profile
+    from pydantic import ValidationError
+
+    from iddm_cli.profile import known_keys, load_profile
+    from iddm_cli.profile_messages import explain_all
+    from iddm_cli.settings import Profile
 
     size = None if image_size is None else parse_size(image_size)
     check_size(image_size, size)
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": size}
     if profile is not None:
         return load_profile(profile, as_overrides(given))
-    return Profile(data=DataSettings(path=path or "demo", image_size=size or 32))
+    try:
+        data = {"path": path or "demo", "image_size": size or 32}
+        return Profile.model_validate({"data": data})
+    except ValidationError as error:
+        fault = explain_all(error.errors(), known_keys())[0]
+        raise UsageError(f"PATH: {fault.problem}", fault.hint) from None
 
 
 def check_size(text: str | None, size: int | list[int] | None) -> None:
@@ -147,7 +155,10 @@ def check_out(out: Path, dataset: str) -> None:
         UsageError: The folder lies in the dataset.
         DatasetError: It cannot be made.
     """
-    around = [folder for folder in (out, *out.absolute().parents) if folder.exists()]
+    try:
+        around = [folder for folder in (out, *out.absolute().parents) if folder.exists()]
+    except OSError as error:
+        raise DatasetError(f"--out {out}: {error.strerror}", "Choose another --out.") from error
     if not (around[0].is_dir() and os.access(around[0], os.W_OK)):
         raise DatasetError(f"--out {out}: {around[0]} cannot be written to", "Choose another.")
     if is_inside(out, dataset):

@@ -75,10 +75,11 @@ def copy(
     from iddm_cli.profile import find_profile
 
     source = find_profile(profile)
-    target = to / source.name if to.is_dir() else to
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists already", "Choose another file, or --overwrite.")
+    target = to
     try:
+        target = to / source.name if to.is_dir() else to
+        if target.exists() and not overwrite:
+            raise UsageError(f"{target} exists already", "Choose another file, or --overwrite.")
         durable.write_file(target, source.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from error

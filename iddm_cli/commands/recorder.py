@@ -35,7 +35,8 @@ class Recorder:
     def __init__(self, run: Run, skipped: int) -> None:
         self.run = run
         self._waiting: list[str] = []
-        self._skipped = skipped
+        self._before = skipped
+        self._tell_from = skipped + 1
 
     def record(self, event: Event) -> None:
         """Write down an event, and tell the user if it is one to look at.
@@ -77,8 +78,9 @@ class Recorder:
         self.log(text)
 
     def _tell_skipped(self, event: Logged) -> None:
-        before, self._skipped = self._skipped, event.skipped
-        if event.skipped > before:
+        if event.skipped >= self._tell_from:
+            # Again when they are twice as many: a long streak is not told at every line.
+            self._tell_from = 2 * event.skipped - self._before
             self._warn(
                 f"step {event.step}: {event.skipped} updates were skipped so far, since the loss "
                 "or the gradient was not a finite number"

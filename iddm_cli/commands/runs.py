@@ -6,6 +6,8 @@ from iddm_cli.commands import options
 from iddm_cli.errors import RunError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from iddm_cli.runs import Run
 
 
@@ -15,6 +17,7 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
     from iddm_cli.runs import list_runs, runs_folder
 
     folder = runs_folder(runs_dir)
+    check_folder(folder)
     found = [describe(run) for run in list_runs(folder)]
     if json:
         console.document({"runs_dir": str(folder), "runs": found})
@@ -34,6 +37,19 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
         for run in found
     ]
     console.out.print(tables.listing(titles, rows))
+
+
+def check_folder(folder: "Path") -> None:
+    """Refuse a runs dir that is none; one that is not there yet holds no runs.
+
+    Raises:
+        RunError: It is not a folder, or cannot be looked at.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.")
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}", "Choose another --runs-dir.") from error
 
 
 def describe(run: "Run") -> dict[str, object]:

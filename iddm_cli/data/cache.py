@@ -76,7 +76,11 @@ def touch(path: Path) -> None:
 
 
 def entries() -> list[Entry]:
-    """List what is in the cache, the largest first."""
+    """List what is in the cache, the largest first.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
     packs = [path for path in _children("packs") if path.is_dir() or _begun(path)]
     found = [
         *(_entry(path, "begun" if _begun(path) else "pack") for path in packs),
@@ -92,7 +96,10 @@ def _begun(path: Path) -> bool:
 
 def _children(name: str) -> list[Path]:
     folder = cache_folder() / name
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise DatasetError(f"The cache {folder} cannot be read: {error.strerror}.", HINT) from error
 
 
 def _entry(path: Path, kind: Kind) -> Entry | None:

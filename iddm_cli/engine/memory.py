@@ -14,6 +14,10 @@ TEMPORARIES = 1.3
 """Peak of a step over what it keeps for its backward pass; measured by the growth of a CPU run's
 resident memory with its batch (1.28 for the demo profile's network, batch 64 to 256, fp32)."""
 
+COPIES = 8
+"""Numbers held for each parameter while a checkpoint is written: a copy of its weight, its average
+and two means, and of the latter two once more, in order, and as the bytes of their file."""
+
 PROGRAM = 930 * 2**20
 """What Python and PyTorch hold themselves; measured on a CPU run of batch 1, less its network."""
 
@@ -26,6 +30,8 @@ class MemoryEstimate:
         parameters: Number of trained parameters.
         state: Weights, gradients, average and the optimizer's two means.
         activations: What the backward pass of one micro-batch needs.
+        saving: Copies of what a checkpoint holds, while it is written, where they share the
+            device's memory.
         data: The pictures, where they lie on the device.
         program: Python and PyTorch themselves, where they share the device's memory.
         micro_batch: Pictures computed at once.
@@ -34,6 +40,7 @@ class MemoryEstimate:
     parameters: int
     state: int
     activations: int
+    saving: int
     data: int
     program: int
     micro_batch: int
@@ -41,7 +48,7 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """All of it."""
-        return self.state + self.activations + self.data + self.program
+        return self.state + self.activations + self.saving + self.data + self.program
 
 
 def estimate_memory(
@@ -69,6 +76,7 @@ def estimate_memory(
         parameters=parameters,
         state=parameters * FLOAT * 5,
         activations=micro_batch * round(TEMPORARIES * kept),
+        saving=parameters * FLOAT * COPIES if on_cpu else 0,
         data=data,
         program=PROGRAM if on_cpu else 0,
         micro_batch=micro_batch,

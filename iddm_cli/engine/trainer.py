@@ -181,9 +181,10 @@ class Trainer(Learner):
         yield Saving(self.step)
         yield from self.save()
         if final:
-            yield from self.saver.wait()
+            told = self.saver.wait()
             if self.saver.problem is not None:
                 raise self.saver.problem
+            yield from told
 
     def save(self) -> list[Saved | Unsaved]:
         """Let the leader begin to write a checkpoint of this moment.

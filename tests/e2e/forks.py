@@ -41,8 +41,13 @@ def start(argv: list[str], folder: str, env: dict[str, str], out: str, err: str)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(_opened(out), 1)
         os.dup2(1 if err == out else _opened(err), 2)
+        if "PYTHONIOENCODING" in env:  # which Python looks at when it starts
+            sys.stdout.reconfigure(encoding=env["PYTHONIOENCODING"])
+            sys.stderr.reconfigure(encoding=env["PYTHONIOENCODING"])
+        from iddm_cli.display import console
         from iddm_cli.main import main
 
+        importlib.reload(console)  # it looks at its environment when it is imported
         main()
     except SystemExit as end:
         sys.stdout.flush()

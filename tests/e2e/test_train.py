@@ -118,10 +118,15 @@ def test_any_folder_can_be_trained_on(shell, names, mode, options, classes):
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(shell):
     shell.iddm(*SMOKE, "--name", "one", "--steps", "5")
     answer = shell.iddm(
-        "resume", "one", "--steps", "500", "--set", "training.lr=1e30",
+        "resume", "one", "--steps", "500", "--set", "training.lr=1000",
         "--set", "training.gradient_clip=0", "--set", "training.log_every=1",
+        "--set", "training.max_skipped=3",
         expect=5,
     )  # fmt: skip
+    assert "going on from step 5 with a learning rate of 3.3e+02" in answer.err
+    assert "for 8 of its 8 pictures" in answer.err
+    steps = [row["step"] for row in metrics(shell.folder / "runs" / "one")]
+    assert steps == list(range(5, 5 + len(steps))), "what was given up is not in the metrics"
     assert "step-0000" in answer.err
     assert "iddm resume one" in answer.err
     assert json.loads((shell.folder / "runs/one/run.json").read_text())["state"] == "failed"

@@ -48,7 +48,10 @@ def test_the_estimate_adds_up_and_is_linear_in_the_micro_batch():
     assert two > one
     assert estimate(1).state == 4 * 5 * parameters, "weight, gradient, average, two means"
     assert estimate(1, data=1000).total == one + 1000
-    assert estimate(1, on_cpu=True).total - one == estimate(1, on_cpu=True).program > 2**29
+    on_cpu = estimate(1, on_cpu=True)
+    assert on_cpu.total - one == on_cpu.program + on_cpu.saving
+    assert on_cpu.program > 2**29
+    assert on_cpu.saving == 4 * 8 * parameters
 
 
 def test_weights_do_not_count_as_activations():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.events import Logged, Saved, Unsaved, WentBack
+from iddm_cli.engine.optimizers import lr_at
 from iddm_cli.errors import NonFiniteError
 from tests.engine.test_trainer import bits, make
 
@@ -109,6 +110,9 @@ def test_a_streak_goes_back_once_and_learns_more_slowly(tmp_path, log_every):
     assert [(event.step, event.lr) for event in back] == [(4, pytest.approx(1e-2 / 3))]
     assert trainer.step == 20
     assert trainer.rate == pytest.approx(1 / 3)
+    assert trainer.guard.read().total == 3
+    last = [event for event in events if isinstance(event, Logged)][-1]
+    assert last.lr == pytest.approx(lr_at(trainer.settings, 19, 20) / 3)
     saved = trainer.checkpoints.newest()[0]
     assert (saved.step, saved.course["rate"]) == (20, pytest.approx(1 / 3))
     again = make(tmp_path, steps=20, max_skipped=3)

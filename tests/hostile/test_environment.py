@@ -1,0 +1,229 @@
+"""Surroundings that lack something: streams, terminals, languages, folders that can be written."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.e2e.conftest import IDDM, Answer, Shell, draw_folder
+
+CAPABILITIES = "-dac_override,-dac_read_search"
+# Permissions do not bind root, unless it gives up the right to pass over them.
+BOUND = f"setpriv --bounding-set={CAPABILITIES} --inh-caps={CAPABILITIES}"
+FULL = "error: the output cannot be written: No space left on device"
+
+
+def run(shell: Shell, command: str, code: int = 0, **changes: str | None) -> Answer:
+    """Run a command line with the installed `iddm`; None takes a variable out."""
+    env = {key: value for key, value in (shell.env | changes).items() if value is not None}
+    asked = subprocess.run(
+        ["bash", "-c", f'set -o pipefail; iddm() {{ {IDDM} "$@"; }}; {command}'],
+        cwd=shell.folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    answer = Answer(
+        asked.returncode,
+        asked.stdout.decode(errors="replace"),
+        asked.stderr.decode(errors="replace"),
+    )
+    assert "Traceback" not in answer.out + answer.err, answer
+    assert "a defect of iddm" not in answer.out + answer.err, answer
+    assert "Exception ignored" not in answer.err, answer
+    assert answer.code == code, answer
+    return answer
+
+
+def can(command: str) -> bool:
+    """Say whether this system does something that a test needs."""
+    asked = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+needs_bounds = pytest.mark.skipif(
+    os.geteuid() == 0 and not can(f"{BOUND} true"), reason="root cannot be bound here"
+)
+needs_mounts = pytest.mark.skipif(not can("unshare -m true"), reason="nothing can be mounted here")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("--help >/dev/full", 1, FULL),
+        ("--help | true", 0, ""),
+        ("profiles >/dev/full", 1, FULL),
+        ("profiles schema >/dev/full", 1, FULL),
+        ("profiles schema >/dev/full 2>&1", 1, ""),
+        ("profiles schema >&-", 0, ""),
+        ("profiles schema <&- >&- 2>&-", 0, ""),
+        ("profiles schema | true", 0, ""),
+        ("profiles schema 2>&1 | head -n 1", 0, None),
+        ("profiles schema 2>&-", 0, None),
+        ("profiles schema 2>/dev/full", 0, None),
+    ],
+)
+def test_streams_that_are_closed_full_or_not_read(shell, command, code, said):
+    answer = run(shell, f"iddm {command}", code)
+    if said is None:
+        assert answer.out != ""
+    else:
+        assert (answer.out, answer.err.strip()) == ("", said)
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">/dev/full", "| true"])
+def test_a_mistake_has_its_exit_code_whoever_listens(shell, streams):
+    run(shell, f"iddm runs --no-such-option {streams}", 2)
+    run(shell, f"iddm runs --no-such-option --json {streams}", 2)
+
+
+def test_a_full_disk_behind_the_results_is_told(shell, trained):
+    """The work is done all the same, and what stderr cannot take is no failure."""
+    draw_folder(shell.folder / "set", {"a": 2})
+    runs = ("--runs-dir", trained.folder / "runs")
+    commands = [
+        ("inspect-dataset", "set"),
+        ("inspect-dataset", "set", "--json"),
+        ("generate", "first", *runs, "--count", "1", "--steps", "1", "--out", "new", "--overwrite"),
+        ("train", "--profile", "smoke", "--steps", "2"),
+    ]
+    place = {"folder": str(shell.folder), "env": shell.env}
+    for command in commands:
+        outcomes = []
+        for full in ("out", "err"):
+            place |= {"out": str(shell.folder / "o"), "err": str(shell.folder / "e")}
+            place[full] = "/dev/full"
+            outcomes.append(Shell.server.wait(Shell.server.start(*command, **place)))
+            if full == "out":
+                assert FULL in (shell.folder / "e").read_text()
+        assert outcomes == [1, 0], command
+    listed = shell.iddm("runs", "--json").json()["runs"]
+    assert [run["state"] for run in listed] == ["finished", "finished"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"COLUMNS": "20", "TERM": "dumb", "NO_COLOR": "1", "LC_ALL": "C"},
+        {"COLUMNS": "0", "LINES": "0"},
+        {"COLUMNS": "²"},
+        {"COLUMNS": "9" * 5000},
+        {"COLUMNS": None, "TERM": None, "HOME": None, "XDG_CONFIG_HOME": None},
+        {"TERM": "no-such-terminal", "FORCE_COLOR": "1"},
+        {"LC_ALL": "no_SUCH", "LANG": "x", "COLUMNS": "1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "utf-16"},
+    ],
+    ids=lambda changes: " ".join(f"{k}={v}"[:20] for k, v in changes.items()),
+)
+def test_terminals_and_languages_of_any_kind(shell, changes):
+    assert "smoke" in run(shell, "iddm profiles", **changes).out.replace("\0", "")
+
+
+def test_a_training_goes_on_where_nobody_listens_in_a_language_without_its_letters(shell):
+    draw_folder(shell.folder / "set", {"猫": 3, "狗": 3})
+    plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
+    train = "iddm train --profile smoke --data set --steps 2 --name left"
+    first_line = run(shell, f"{train} 2>&1 >&- <&- | head -n 1", **plain).out
+    assert len(first_line.splitlines()) == 1
+    assert shell.iddm("runs", "--json").json()["runs"][0]["state"] == "finished"
+    shell.iddm("generate", "left", "--class", "猫", "--count", "1", "--out", "new")
+    assert (shell.folder / "new" / "猫" / "猫-000000.png").is_file()
+
+
+def test_what_a_language_cannot_write_is_written_otherwise(shell):
+    draw_folder(shell.folder / "set", {"猫": 2})
+    plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    assert "\\u732b" in run(shell, "iddm inspect-dataset set", **plain).out
+    assert run(shell, "iddm resume 猫", 4, **plain).err.startswith("error: no run '\\u732b'")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("inspect-dataset", "set"), 0, ""),
+        (("cache",), 0, "nothing is in"),
+        (("cache", "clear"), 0, "removed 0"),
+        (("train", "--profile", "smoke"), 3, "IDDM_CACHE_DIR"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_cache_that_cannot_be(shell, words, code, said):
+    draw_folder(shell.folder / "set", {"a": 2})
+    file = shell.folder / "file"
+    file.touch()
+    del shell.env["IDDM_CACHE_DIR"]
+    for place in (file, "/proc/cache") if words[0] != "inspect-dataset" else (file,):
+        shell.env["XDG_CACHE_HOME"] = str(place)
+        assert said in shell.iddm(*words, expect=code).err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("runs", "--runs-dir", "file"), 4, "file is not a folder"),
+        (("runs", "--runs-dir", "file/x"), 0, "no runs in file/x yet"),
+        (("runs", "--runs-dir", "not/there"), 0, "no runs in not/there yet"),
+        (("runs", "--runs-dir", "x" * 5000), 4, "File name too long"),
+        (("generate", "--runs-dir", "file"), 4, "file"),
+        (("generate", "--runs-dir", "not/there"), 4, "there is no run in not/there yet"),
+        (("inspect-dataset", "set", "--out", "file"), 3, "--out file"),
+        (("inspect-dataset", "set", "--out", "file/x"), 3, "--out file/x"),
+        (("inspect-dataset", "set", "--out", "x" * 5000), 3, "File name too long"),
+        (("inspect-dataset", "x" * 5000), 2, "data.path must be shorter text"),
+        (("inspect-dataset", "M\udcfcller"), 2, "data.path must be text in UTF-8"),
+        (("profiles", "copy", "demo", "file/x"), 2, "cannot write file/x"),
+        (("profiles", "copy", "demo", "not/there"), 2, "cannot write not/there"),
+        (("profiles", "copy", "demo", "x" * 5000), 2, "File name too long"),
+        (("profiles", "show", "/dev/zero"), 2, "/dev/zero is not a file"),
+    ],
+)
+def test_places_that_cannot_be(shell, words, code, said):
+    draw_folder(shell.folder / "set", {"a": 2})
+    (shell.folder / "file").touch()
+    answer = shell.iddm(*words, expect=code)
+    assert answer.err.startswith("error: ") == (code != 0)
+    assert said in answer.err
+
+
+@needs_bounds
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("cache", 3, "cannot be read: Permission denied"),
+        ("cache clear", 3, "cannot be read: Permission denied"),
+        ("profiles", 0, ""),
+        ("profiles show locked/x", 2, "no profile"),
+        ("profiles copy demo locked/x", 2, "cannot write locked/x: Permission denied"),
+        ("inspect-dataset locked", 3, "locked"),
+        ("inspect-dataset demo --out locked/x", 3, "--out locked/x"),
+    ],
+)
+def test_folders_that_may_not_be_entered(shell, command, code, said):
+    locked = shell.folder / "locked"
+    locked.mkdir(mode=0)
+    bound = BOUND if os.geteuid() == 0 else ""
+    places = {"IDDM_CACHE_DIR": str(locked), "XDG_CONFIG_HOME": str(locked)}
+    answer = run(shell, f"{bound} {IDDM} {command}", code, **places)
+    assert said in answer.err
+
+
+@needs_mounts
+def test_nothing_to_write_temporary_files_to(shell):
+    draw_folder(shell.folder / "set", {"a": 2})
+    mount = "mount --bind . /mnt; for d in /tmp /var/tmp; do mount -t tmpfs -o ro t $d; done"
+    inspect = f"cd /proc; exec {IDDM} inspect-dataset /mnt/set"
+    answer = run(shell, f"unshare -m bash -c '{mount}; {inspect}'", 1, TMPDIR="/proc")
+    assert answer.err.startswith("error: No usable temporary directory found")
+    assert "Set TMPDIR" in answer.err
+
+
+@needs_mounts
+def test_runs_on_a_disk_that_is_only_read(shell, trained):
+    shutil.copytree(trained.folder / "runs", shell.folder / "runs")
+    mount = "mount -t tmpfs t /mnt; cp -r runs /mnt; mount -o remount,ro /mnt"
+    answer = run(shell, f"unshare -m bash -c '{mount}; exec {IDDM} runs --runs-dir /mnt/runs'")
+    assert "finished" in answer.out

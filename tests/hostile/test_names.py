@@ -1,0 +1,201 @@
+"""Names that are out to hurt: of runs, and of classes that become folders."""
+
+import json
+import os
+import shutil
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iddm_cli.commands.gallery import LONGEST_NAME, Plan, folder_name
+from iddm_cli.errors import UsageError
+from iddm_cli.runs import check_name
+
+from .conftest import check_refusal, fuzzed
+
+NOT_RUNS = {
+    "nothing": "",
+    "here": ".",
+    "up": "..",
+    "up and away": "../x",
+    "root": "/",
+    "inside": "a/b",
+    "Windows' way": "a\\b",
+    "a drive": "c:",
+    "a stream": "a:b",
+    "NUL": "a\0b",
+    "300 bytes": "x" * 300,
+    "65 letters": "x" * 65,
+    "an option": "-x",
+    "hidden": ".x",
+    "home": "~",
+    "a device": "con",
+    "a device's file": "CON.txt",
+    "a port": "Lpt9",
+    "nothing of Windows": "nul.tar.gz",
+    "a dot at the end": "a.",
+    "a space at the end": "a ",
+    "a space": "a b",
+    "a line": "a\nb",
+    "a line at the end": "a\n",
+    "a tab": "a\tb",
+    "an escape": "\x1b[31m",
+    "a wildcard": "a*",
+    "a Cyrillic а": "\u0430bc",
+    "wide letters": "ｃｏｎ",
+    "a digit of Arabic": "run-٣",
+    "turned around": "a\u202eb",
+    "no width": "a\u200bb",
+    "an accent": "é",
+    "half a letter": "\udcff",
+}
+
+RUNS = ["a", "A", "0", "demo-20261124-035420", "a.b", "a_b", "console", "com", "com10", "x" * 64]
+
+CLASSES = {
+    "nothing": "",
+    "here": ".",
+    "up": "..",
+    "up and away": "../../etc/passwd",
+    "root": "/etc",
+    "inside": "a/b",
+    "slash at the end": "a/",
+    "NUL": "a\0b",
+    "half a letter": "\ud800",
+    "the grid": "grid.png",
+    "the manifest": "Manifest.JSON",
+    "250 letters": "x" * 250,
+    "5,000 letters": "x" * 5000,
+    "3,000 bytes": "猫" * 1000,
+    "4,000 bytes": "😀" * 1000,
+}
+
+TEXT = st.text(st.characters(exclude_categories=()), max_size=400)
+PIECES = st.sampled_from(["..", ".", "/", "\\", "\0", "con", "nul", ":", "~", "-", "a", "猫", "%"])
+NAMES = TEXT | st.lists(PIECES, max_size=8).map("".join) | st.text("abAB019._-", max_size=70)
+
+
+def is_legal_on_windows(name: str) -> bool:
+    """Say whether Windows stores a name as it is: no device, drive, stream or lost ending."""
+    stem = name.split(".")[0].rstrip(" ").lower()
+    devices = {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
+    }
+    return (
+        stem not in devices
+        and not name.endswith((" ", "."))
+        and not set(name) & {*'<>:"/\\|?*', *map(chr, range(32))}
+        and PureWindowsPath(name).name == name
+    )
+
+
+def lies_directly_in(path: Path, folder: Path) -> bool:
+    return os.path.normpath(path) == str(path) and path.parent == folder
+
+
+@pytest.mark.parametrize("name", NOT_RUNS.values(), ids=list(NOT_RUNS))
+def test_a_name_that_could_lead_away_names_no_run(name):
+    with pytest.raises(UsageError) as refused:
+        check_name(name)
+    check_refusal(refused.value, code=2)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_plain_name_names_a_run(name):
+    check_name(name)
+
+
+@fuzzed
+@given(NAMES)
+def test_what_names_a_run_stays_in_its_folder_on_every_system(name):
+    try:
+        check_name(name)
+    except UsageError as error:
+        assert error.exit_code == 2
+        return
+    assert lies_directly_in(Path("/runs") / name, Path("/runs"))
+    assert is_legal_on_windows(name)
+
+
+@pytest.mark.parametrize("name", CLASSES.values(), ids=list(CLASSES))
+def test_a_class_of_any_name_gets_a_folder_of_its_own(tmp_path, name):
+    plan = Plan(tmp_path / "out", (name, "plain"), [0, 1], 1, "webp", grid=False)
+    plan.make_folders()
+    file = plan.file(0, 999_999)
+    temporary = file.with_name(f".partial-4194304-{file.name}")
+    temporary.write_bytes(b"x")
+    temporary.replace(file)
+    assert lies_directly_in(file.parent, tmp_path / "out")
+    assert plan.file(1, 0) == tmp_path / "out" / "plain" / "plain-000000.webp"
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.webp")) == [file.parent.name]
+
+
+@pytest.mark.parametrize("length", [LONGEST_NAME, LONGEST_NAME + 1, 5000])
+def test_long_names_that_begin_alike_stay_apart(length):
+    names = ["猫" * (length // 3 - 1) + end for end in ("abc", "abd")]
+    folders = {folder_name(name, 0) for name in names}
+    assert len(folders) == 2
+    assert (folders == set(names)) == (len(names[0].encode()) <= LONGEST_NAME)
+
+
+def test_a_class_cannot_take_the_place_that_another_one_gets():
+    stolen = folder_name("..", 0)
+    assert folder_name("../", 0) != stolen != folder_name("..", 1)
+
+
+@fuzzed
+@given(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+def test_folders_of_classes_stay_inside_and_apart(names):
+    plan = Plan(Path("/out"), tuple(names), [*range(len(names))], 1, "png", grid=True)
+    folders = [plan.file(label, 0).parent for label in plan.labels]
+    assert all(lies_directly_in(folder, Path("/out")) for folder in folders)
+    assert all(lies_directly_in(plan.file(n, 0), folders[n]) for n in plan.labels)
+    assert all(len(os.fsencode(plan.file(n, 0).name)) < 230 for n in plan.labels)
+    assert len(set(folders)) == len(names)
+    assert not {"grid.png", "manifest.json"} & {folder.name.lower() for folder in folders}
+
+
+def test_a_gallery_without_end_is_refused():
+    plan = Plan(Path("out"), ("a", "b"), [0, 1], 10**12, "png", grid=True)
+    with pytest.raises(UsageError, match="2,000,000,000,000 pictures"):
+        plan.check_count()
+
+
+def test_pictures_of_classes_with_hostile_names(trained, shell):
+    runs = shell.folder / "runs"
+    shutil.copytree(trained.folder / "runs", runs)
+    dataset = runs / "first" / "dataset.json"
+    known = json.loads(dataset.read_text())
+    names = ["..", "猫" * 200, "x" * 5000, "a\nb\x1b[31m", "grid.png", "plain"]
+    dataset.write_text(json.dumps(known | {"classes": dict.fromkeys(names, 1)}))
+    draw = ("generate", "first", "--count", "1", "--steps", "1", "--out", "new")
+    answer = shell.iddm(*draw, "--format", "jpg", "--json").json()
+    assert answer["classes"] == names
+    assert len({*answer["images"]}) == len(names)
+    assert all((shell.folder / "new" / image).is_file() for image in answer["images"])
+    assert "plain/plain-000000.jpg" in answer["images"]
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["new", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--class", "9" * 5000), 2, "the run knows no such class"),
+        (("--checkpoint", "9" * 5000), 2, "is no step"),
+        (("--count", "9" * 12), 2, "pictures"),
+        (("--out", "x" * 5000), 2, "File name too long"),
+        (("--out", "/dev/null/x"), 2, "Not a directory"),
+        (("--guidance", "1e400"), 2, "must be a finite number"),
+    ],
+)
+def test_words_that_generate_cannot_mean(trained, shell, words, code, said):
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", "first", *runs, *words, expect=code)
+    assert answer.err.startswith("error: ")
+    assert said in answer.err
