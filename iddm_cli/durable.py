@@ -108,16 +108,15 @@ def write_file(path: Path, content: bytes) -> None:
     disk.flush_folder(path.parent)
 
 
-def make_folders(path: Path) -> None:
-    """Make a folder, and those above it that are missing.
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none; not those above it, which may be away for a while.
 
     Raises:
         FileExistsError: Something else has its name.
-        OSError: One of them cannot be made.
+        OSError: It cannot be made.
     """
     if path.is_dir():
         return
-    make_folders(path.parent)
     try:
         disk.make_folder(path)
     except FileExistsError:

@@ -81,16 +81,16 @@ class Lock:
                         self._record.unlink()
 
     def check(self) -> None:
-        """Make sure that it was not taken away.
+        """Make sure that nobody has taken it away; that it cannot be read says nothing.
 
         Raises:
-            RunError: It was.
+            RunError: Somebody has.
         """
-        if not self.is_ours():
-            owner = self._owner()
-            by = f"process {owner.pid} on {owner.host}" if owner else "somebody"
+        owner = self._owner()
+        if owner is not None and owner != Owner.this():
             raise RunError(
-                f"run {self.folder.name} was taken over by {by}", "This process leaves it alone."
+                f"run {self.folder.name} was taken over by process {owner.pid} on {owner.host}",
+                "This process leaves it alone.",
             )
 
     def is_ours(self) -> bool:

@@ -236,7 +236,7 @@ class CheckpointFolder:
         """
         final = self.path / folder_name(step)
         try:
-            durable.make_folders(self.path)
+            durable.make_folder(self.path)
             durable.sweep(self.path)
             self.set_aside([final])
             durable.write_folder(final, _files(step, parts, state))

@@ -100,6 +100,24 @@ def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, slow):
     assert trainer.step == 4
 
 
+def test_a_folder_that_vanishes_is_not_made_anew_elsewhere(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    trainer = make(run / "checkpoints", steps=8, checkpoint_every=2, sample_every=0)
+    told = []
+    for event in trainer.fit():
+        if event == Stepped(3):
+            trainer.saver.wait()
+            run.rename(tmp_path / "gone")
+        if event == Stepped(5):
+            trainer.saver.wait()
+            assert not run.exists()
+            (tmp_path / "gone").rename(run)
+        told += [event] if isinstance(event, Saved | Unsaved) else []
+    assert trainer.checkpoints.newest()[0].step == 8
+    assert all("No such file" in event.problem for event in told if isinstance(event, Unsaved))
+
+
 def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
     trainer = make(tmp_path, steps=9, checkpoint_every=2, sample_every=0)
     for event in trainer.fit():
