@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.engine.checkpoint import FORMAT, open_checkpoint
+from iddm_cli.engine.checkpoint import open_checkpoint
+from iddm_cli.engine.checkpoint_state import FORMAT
 from tests.e2e.conftest import Shell
 
 GOLDEN = sorted((Path(__file__).parent / "golden").iterdir())

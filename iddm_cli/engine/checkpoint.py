@@ -16,29 +16,26 @@ import hashlib
 import itertools
 import json
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from iddm_cli import durable
+from iddm_cli.engine.checkpoint_state import FORMAT, FileRecord, Scaler, State, signed
+from iddm_cli.engine.fit import Tensors, check_fit, first, kinds_in, kinds_of, not_finite
 from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError
 
-FORMAT = 1
 PARTS = ("model", "average", "optimizer")
+WEIGHTS = ("model", "average")
 NAME = re.compile(r"step-(\d{8,})")
 MOST_STATE_BYTES = 2**20
-TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
-"""What safetensors and torch call the same types."""
-
-Tensors = dict[str, Tensor]
-Kinds = dict[str, tuple[list[int], str]]
-"""The shape and type of each tensor, by its name."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +44,42 @@ class Checkpoint:
 
     Attributes:
         path: Its folder.
-        step: Updates done when it was saved.
-        bits: What decided the last bits when it was saved.
-        scaler: The state of the gradient scaler.
-        files: Size and SHA-256 of each file.
-        course: What else training has to remember; see TrainingState.
-        metrics: Figures by which the best checkpoint is chosen.
+        state: What state.json says.
     """
 
     path: Path
-    step: int
-    bits: dict[str, object]
-    scaler: dict[str, Any]
-    files: dict[str, dict[str, object]]
-    course: dict[str, Any]
-    metrics: dict[str, float]
+    state: State
+
+    @property
+    def step(self) -> int:
+        """Updates done when it was saved."""
+        return self.state.step
+
+    @property
+    def bits(self) -> dict[str, Any]:
+        """What decided the last bits when it was saved."""
+        return self.state.bits
+
+    @property
+    def scaler(self) -> dict[str, Any]:
+        """The state of the gradient scaler; empty where there was none."""
+        scaler = self.state.scaler
+        return scaler.model_dump(by_alias=True) if isinstance(scaler, Scaler) else {}
+
+    @property
+    def course(self) -> dict[str, Any]:
+        """What else training has to remember."""
+        return self.state.course.model_dump()
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Figures by which the best checkpoint is chosen."""
+        return self.state.metrics
 
     @property
     def streak(self) -> int:
         """Updates in a row that had been skipped when it was saved."""
-        return int(self.course.get("streak", 0))
+        return self.state.course.streak
 
     def read(self, part: str, like: Tensors | None = None) -> Tensors:
         """Read one part, checking its digest.
@@ -76,32 +89,39 @@ class Checkpoint:
             like: What it must fit, by names, shapes and types; before any of it is read.
 
         Raises:
-            CheckpointError: The file is missing, is not what was written, or does not fit.
+            CheckpointError: The file is missing, is not what was written, does not fit, or holds
+                weights that are not finite.
         """
         path = self.path / f"{part}.safetensors"
-        self.check(path)
+        self.check(part)
         try:
             if like is not None:
                 check_fit(kinds_of(like), kinds_in(path), str(self.path / part))
-            return load_file(path)
+            tensors = load_file(path)
         except (OSError, SafetensorError, ValueError) as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            raise CheckpointError(f"{path}: {first(error)}") from error
+        name = not_finite(tensors) if part in WEIGHTS else None
+        if name is not None:
+            raise CheckpointError(f"{path}: {first(name)} holds numbers that are not finite")
+        return tensors
 
-    def check(self, path: Path) -> None:
+    def check(self, part: str) -> None:
         """Compare a file with the size and digest that were written down for it.
 
         Raises:
             CheckpointError: It is missing, or is not what was written.
         """
-        wanted = self.files.get(path.name, {})
+        path = self.path / f"{part}.safetensors"
+        wanted: FileRecord = getattr(self.state.files, part)
         try:
-            if path.stat().st_size != wanted.get("bytes"):
+            refuse_what_is_no_file(path)
+            if path.stat().st_size != wanted.bytes:
                 raise CheckpointError(f"{path} is damaged: its size has changed")
             with path.open("rb") as handle:
                 found = hashlib.file_digest(handle, "sha256").hexdigest()
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror}") from error
-        if found != wanted.get("sha256"):
+        if found != wanted.sha256:
             raise CheckpointError(f"{path} is damaged: its SHA-256 has changed")
 
     def verify(self) -> None:
@@ -111,19 +131,23 @@ class Checkpoint:
             CheckpointError: One is missing or is not what was written.
         """
         for part in PARTS:
-            self.check(self.path / f"{part}.safetensors")
+            self.check(part)
+
+
+def refuse_what_is_no_file(path: Path) -> None:
+    """Refuse a pipe, which nobody may ever write to, or a device, which never ends.
+
+    Raises:
+        CheckpointError: It is there, and is no file.
+        OSError: It is not there.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CheckpointError(f"{path} is no file")
 
 
 def folder_name(step: int) -> str:
     """Return the name of the checkpoint of that step."""
     return f"step-{step:08d}"
-
-
-def signed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a state.json's document with the SHA-256 of all else in it."""
-    rest = {key: value for key, value in document.items() if key != "sha256"}
-    content = json.dumps(rest, sort_keys=True).encode()
-    return {**rest, "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -132,40 +156,30 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: It is missing, malformed, or of a newer format.
     """
+    file = path / "state.json"
     try:
-        with (path / "state.json").open("rb") as handle:
-            content = handle.read(MOST_STATE_BYTES)
-        document = json.loads(content)
-        version, sound = int(document["format"]), signed(document) == document
-        step = int(document["step"])
-        tables = {name: dict(document[name]) for name in ("bits", "scaler", "files")}
-        # The first checkpoints had none of these.
-        tables |= {name: dict(document.get(name, {})) for name in ("course", "metrics")}
-        _check_course(tables["course"])
+        refuse_what_is_no_file(file)
+        with file.open("rb") as handle:
+            document = json.loads(handle.read(MOST_STATE_BYTES))
+        sound = signed(document) == document
     except OSError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error.strerror}: state.json") from error
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise CheckpointError(f"{path / 'state.json'} is damaged: {error}") from error
-    if version != FORMAT:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{file} is damaged: {first(error)}") from error
+    version = document.get("format")
+    if type(version) is int and version != FORMAT:
         raise CheckpointError(
-            f"{path} has checkpoint format {version}; this version of iddm reads {FORMAT}",
+            f"{file} has checkpoint format {first(version)}; this version of iddm reads {FORMAT}",
             "Use the version of iddm that wrote it.",
         )
-    if not sound or path.name != folder_name(step):
-        raise CheckpointError(f"{path / 'state.json'} is damaged: it is not what was written")
-    return Checkpoint(path, step, **tables)
-
-
-def _check_course(course: dict[str, Any]) -> None:
-    """Raise a ValueError where these are not the values that a training remembers."""
-    counts = [course.get(name, 0) for name in ("skipped", "streak", "first")]
-    rate = course.get("rate", 1.0)
-    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
-        raise ValueError("course has counts that are none")
-    if type(rate) not in (int, float) or not 0 < rate <= 1:
-        raise ValueError("course.rate is no share")
-    if not isinstance(course.get("micro_batch", {}), dict):
-        raise ValueError("course.micro_batch is no table")
+    try:
+        state = State.model_validate(document)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise CheckpointError(f"{file} is damaged: {first(where)}") from error
+    if not sound or path.name != folder_name(state.step):
+        raise CheckpointError(f"{file} is damaged: it is not what was written")
+    return Checkpoint(path, state)
 
 
 class CheckpointFolder:
@@ -299,59 +313,3 @@ def _files(
         yield name, content
     document = {"format": FORMAT, "step": step, **state, "files": files}
     yield "state.json", json.dumps(signed(document), indent=1).encode()
-
-
-def kinds_of(tensors: Tensors) -> Kinds:
-    """Describe some tensors."""
-    return {
-        name: (list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-        for name, tensor in tensors.items()
-    }
-
-
-def kinds_in(path: Path) -> Kinds:
-    """Describe the tensors of a file, of which only the header is read.
-
-    Raises:
-        SafetensorError: It is no such file.
-    """
-    with safe_open(path, framework="pt") as handle:
-        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
-        return {
-            name: (list(part.get_shape()), TYPES.get(part.get_dtype(), part.get_dtype()))
-            for name, part in slices.items()
-        }
-
-
-def check_fit(targets: Kinds, saved: Kinds, what: str) -> None:
-    """Hold saved tensors against those that they are to be copied into.
-
-    Raises:
-        CheckpointError: A tensor is missing, unexpected, or of another shape or type.
-    """
-    missing = sorted(targets.keys() - saved.keys())
-    unexpected = sorted(saved.keys() - targets.keys())
-    common = sorted(targets.keys() & saved.keys())
-    misshapen, mistyped = (
-        [
-            f"{name} is {saved[name][i]}, should be {targets[name][i]}"
-            for name in common
-            if saved[name][i] != targets[name][i]
-        ]
-        for i in (0, 1)
-    )
-    told = [
-        f"{word}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-        for word, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("wrong shape", misshapen),
-            ("wrong type", mistyped),
-        )
-        if names
-    ]
-    if told:
-        raise CheckpointError(
-            f"{what} does not fit this network: {'; '.join(told)}",
-            "The profile's model section must be the one it was trained with.",
-        )

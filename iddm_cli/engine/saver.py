@@ -10,11 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iddm_cli.engine.checkpoint import CheckpointFolder, Tensors
+from iddm_cli.engine.checkpoint import WEIGHTS, CheckpointFolder
 from iddm_cli.engine.events import Saved, Unsaved
+from iddm_cli.engine.fit import Tensors, not_finite
 from iddm_cli.errors import CheckpointError, IddmError, NonFiniteError
-
-NEVER_WHERE_NOT_FINITE = ("model", "average")
 
 
 class Saver:
@@ -85,13 +84,13 @@ def refuse_what_is_not_finite(step: int, parts: dict[str, Tensors]) -> None:
     Raises:
         NonFiniteError: A weight, or the average of one, is not a finite number.
     """
-    for part in NEVER_WHERE_NOT_FINITE:
-        for name, tensor in parts.get(part, {}).items():
-            if not bool(tensor.isfinite().all()):
-                raise NonFiniteError(
-                    f"the checkpoint of step {step} is not saved: in {part}, {name} holds numbers "
-                    "that are not finite"
-                )
+    for part in WEIGHTS:
+        name = not_finite(parts.get(part, {}))
+        if name is not None:
+            raise NonFiniteError(
+                f"the checkpoint of step {step} is not saved: in {part}, {name} holds numbers "
+                "that are not finite"
+            )
 
 
 def snapshot(tensors: Tensors) -> Tensors:

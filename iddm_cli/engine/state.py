@@ -6,8 +6,9 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import saver
-from iddm_cli.engine.checkpoint import Checkpoint, Tensors
+from iddm_cli.engine.checkpoint import Checkpoint
 from iddm_cli.engine.ema import Average
+from iddm_cli.engine.fit import Tensors
 from iddm_cli.engine.team import Team
 
 

@@ -1,0 +1,135 @@
+"""A power cut at any moment: whatever it leaves, nothing acknowledged is lost.
+
+Each protocol is recorded once; then every image that a power cut may leave is put on a disk and
+read. That the test can fail is tested too: without any one of the flushes it finds losses.
+"""
+
+import itertools
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from iddm_cli import durable
+from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.retention import Retention
+from tests.faults.disks import Call, Recorder, Unsynced, found, litter, save
+from tests.faults.images import Image, crash_images, put
+
+MOST = int(os.environ.get("IDDM_TEST_IMAGES", "300"))
+"""How many images of each protocol are tried; where there are more, some of them by chance."""
+
+Protocol = Callable[[CheckpointFolder, Recorder], None]
+
+
+def four_saves(folder: CheckpointFolder, disk: Recorder) -> None:
+    disk.allow(None, (1, 0))
+    for step in (1, 2, 3, 4):
+        save(folder, step)
+        disk.allow((step, 0), (step + 1, 0))
+
+
+def two_saves(folder: CheckpointFolder, disk: Recorder) -> None:
+    disk.allow(None, (1, 0))
+    save(folder, 1)
+    disk.allow((1, 0), (2, 0))
+    save(folder, 2)
+    disk.allow((2, 0))
+
+
+def a_save_over_a_damaged_one(folder: CheckpointFolder, disk: Recorder) -> None:
+    two_saves(folder, disk)
+    disk.allow((2, 0), (1, 0))
+    disk.damage(folder.path / "step-00000002" / "model.safetensors", b"damaged")
+    disk.allow((1, 0), (2, 1))
+    save(folder, 2, course=1)
+    disk.allow((2, 1))
+
+
+def a_course_given_up(folder: CheckpointFolder, disk: Recorder) -> None:
+    two_saves(folder, disk)
+    disk.allow((2, 0), (1, 0))
+    folder.remove_after(1)
+    disk.allow((1, 0), (2, 1))
+    save(folder, 2, course=1)
+    disk.allow((2, 1))
+
+
+PROTOCOLS = (four_saves, a_save_over_a_damaged_one, a_course_given_up)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """Return a folder for recordings, where nothing waits for the real disk."""
+    monkeypatch.setattr(durable, "disk", Unsynced())
+    return tmp_path / "run"
+
+
+def recorded(place: Path, protocol: Protocol) -> list[Call]:
+    place.mkdir()
+    before, durable.disk = durable.disk, Recorder()
+    protocol(CheckpointFolder(place / "checkpoints", Retention(2)), durable.disk)
+    calls, durable.disk = durable.disk.calls, before
+    return calls
+
+
+def some(images: list) -> list:
+    return images if len(images) <= MOST else random.Random(1).sample(images, MOST)
+
+
+def after(image: Image, place: Path) -> CheckpointFolder:
+    shutil.rmtree(place)
+    put(image, place)
+    return CheckpointFolder(place / "checkpoints", Retention(2))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)
+def test_nothing_acknowledged_is_lost(place, protocol):
+    images = list(crash_images(place, recorded(place, protocol)))
+    print(f"{protocol.__name__}: {len(images)} images")
+    for image, allowed in some(images):
+        folder = after(image, place)
+        assert found(folder) in allowed
+        save(folder, 9, course=9)
+        assert found(folder) == (9, 9)
+        assert not litter(place)
+
+
+def without(call: str, folder: str) -> Callable[[Call], bool]:
+    return lambda made: made.name == call and folder in str(made.path)
+
+
+FLUSHES = {
+    "the bytes": without("flush", ""),
+    "the names in a checkpoint": without("flush_folder", "/.partial"),
+    "the names of checkpoints": without("flush_folder", "checkpoints"),
+    "the name of their folder": lambda made: (
+        made.name == "flush_folder" and made.path.name == "run"
+    ),
+}
+
+
+@pytest.mark.parametrize("flush", FLUSHES)
+def test_without_one_of_the_flushes_something_is_lost(place, flush):
+    calls = [made for made in recorded(place, two_saves) if not FLUSHES[flush](made)]
+    images = some(list(itertools.islice(crash_images(place, calls), 100 * MOST)))
+    lost = sum(found(after(image, place)) not in allowed for image, allowed in images)
+    print(f"without flushing {flush}: {lost} of {len(images)} images lose something")
+    assert lost
+
+
+def test_a_file_is_the_old_or_the_new_and_the_new_once_that_was_said(tmp_path, monkeypatch):
+    path = tmp_path / "run" / "run.json"
+    path.parent.mkdir()
+    disk = Recorder()
+    monkeypatch.setattr(durable, "disk", disk)
+    disk.allow(None, b"old")
+    durable.write_file(path, b"old")
+    disk.allow(b"old", b"new")
+    durable.write_file(path, b"new")
+    disk.allow(b"new")
+    for image, allowed in crash_images(path.parent, disk.calls):
+        assert dict(image).get("run.json") in allowed
