@@ -28,13 +28,21 @@ from safetensors.torch import load_file, save
 
 from iddm_cli import durable
 from iddm_cli.engine.checkpoint_state import FORMAT, FileRecord, Scaler, State, signed
-from iddm_cli.engine.fit import Tensors, check_fit, first, kinds_in, kinds_of, not_finite
+from iddm_cli.engine.fit import (
+    Tensors,
+    check_fit,
+    first,
+    kinds_in,
+    kinds_of,
+    not_finite,
+    refuse_long_header,
+)
 from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError
 
 PARTS = ("model", "average", "optimizer")
 WEIGHTS = ("model", "average")
-NAME = re.compile(r"step-(\d{8,})")
+NAME = re.compile(r"step-[0-9]{8,}")
 MOST_STATE_BYTES = 2**20
 
 
@@ -96,6 +104,7 @@ class Checkpoint:
         self.check(part)
         try:
             if like is not None:
+                refuse_long_header(path, len(like))
                 check_fit(kinds_of(like), kinds_in(path), str(self.path / part))
             tensors = load_file(path)
         except (OSError, SafetensorError, ValueError) as error:
@@ -150,6 +159,11 @@ def folder_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def step_of(path: Path) -> int:
+    """Return the step that is in a checkpoint's name."""
+    return int(path.name.removeprefix("step-"))
+
+
 def open_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's state.json.
 
@@ -197,8 +211,7 @@ class CheckpointFolder:
     def paths(self) -> list[Path]:
         """Return the checkpoint folders, oldest first."""
         found = self.path.iterdir() if self.path.is_dir() else iter(())
-        named = ((NAME.fullmatch(path.name), path) for path in found)
-        return [path for _, path in sorted((int(m[1]), path) for m, path in named if m)]
+        return sorted((path for path in found if NAME.fullmatch(path.name)), key=step_of)
 
     def newest(self) -> tuple[Checkpoint, list[CheckpointError]]:
         """Return the newest checkpoint that verifies, and what is wrong with any newer ones.
@@ -235,8 +248,7 @@ class CheckpointFolder:
         """
         path = self.path / folder_name(step)
         if not path.is_dir():
-            steps = [int(path.name.removeprefix("step-")) for path in self.paths()]
-            known = ", ".join(map(str, steps)) or "none"
+            known = ", ".join(str(step_of(path)) for path in self.paths()) or "none"
             raise CheckpointError(f"no checkpoint of step {step}", f"There are: {known}.")
         checkpoint = open_checkpoint(path)
         checkpoint.verify()
@@ -283,13 +295,13 @@ class CheckpointFolder:
             OSError: One cannot be removed.
         """
         for path in self.paths():
-            if path.name > folder_name(step):
+            if step_of(path) > step:
                 durable.remove_folder(path)
 
     def _prune(self) -> None:
         if self.retention is None:
             return
-        found = {int(path.name.removeprefix("step-")): path for path in self.paths()}
+        found = {step_of(path): path for path in self.paths()}
         for step in self.retention.dispensable({s: _metrics(path) for s, path in found.items()}):
             durable.remove_folder(found[step])
 

@@ -12,6 +12,10 @@ TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16
 
 LONGEST_TOLD = 100
 
+HEADER_BYTES = 2**16
+HEADER_BYTES_EACH = 2**10
+"""No header that we write is longer, for each of its tensors."""
+
 Tensors = dict[str, Tensor]
 Kinds = dict[str, tuple[list[int], str]]
 """The shape and type of each tensor, by its name."""
@@ -37,6 +41,19 @@ def kinds_in(path: Path) -> Kinds:
             name: (list(part.get_shape()), TYPES.get(part.get_dtype(), part.get_dtype()))
             for name, part in slices.items()
         }
+
+
+def refuse_long_header(path: Path, tensors: int) -> None:
+    """Refuse a header that is far too long for so many tensors, since it would fill the memory.
+
+    Raises:
+        CheckpointError: It is.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as handle:
+        length = int.from_bytes(handle.read(8), "little")
+    if length > HEADER_BYTES + HEADER_BYTES_EACH * tensors:
+        raise CheckpointError(f"{path} is damaged: it says that its header has {length:,} bytes")
 
 
 def check_fit(targets: Kinds, saved: Kinds, what: str) -> None:

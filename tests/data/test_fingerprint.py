@@ -337,7 +337,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(durable, "fsync_file", full)
+        monkeypatch.setattr(durable.disk, "flush", full)
     first = now(root)
     assert now(root) == first
     monkeypatch.undo()

@@ -201,9 +201,11 @@ HARMS: list[Harm] = [
 def bounds(*, mebibytes: int = 64, seconds: float = 10) -> Iterator[None]:
     """Hold what is done to so much more memory, and time."""
     before, begun = _restarted_peak(), time.monotonic()
-    yield
-    assert time.monotonic() - begun < seconds
-    assert _memory("VmHWM") - before < mebibytes * 2**20
+    try:
+        yield
+    finally:  # a refusal is held to it as well
+        assert time.monotonic() - begun < seconds
+        assert _memory("VmHWM") - before < mebibytes * 2**20
 
 
 def _restarted_peak() -> int:

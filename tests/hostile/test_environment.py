@@ -214,7 +214,8 @@ def test_folders_that_may_not_be_entered(shell, command, code, said):
 @needs_mounts
 def test_nothing_to_write_temporary_files_to(shell):
     draw_folder(shell.folder / "set", {"a": 2})
-    mount = "mount --bind . /mnt; for d in /tmp /var/tmp; do mount -t tmpfs -o ro t $d; done"
+    tie = "mount --bind $d $d; mount -o remount,ro,bind $d"
+    mount = f"mount --bind . /mnt; for d in /tmp /var/tmp; do {tie}; done"
     inspect = f"cd /proc; exec {IDDM} inspect-dataset /mnt/set"
     answer = run(shell, f"unshare -m bash -c '{mount}; {inspect}'", 1, TMPDIR="/proc")
     assert answer.err.startswith("error: No usable temporary directory found")
