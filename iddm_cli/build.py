@@ -27,6 +27,7 @@ from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.export.model import TrainedModel
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
 from iddm_cli.settings import (
@@ -326,6 +327,32 @@ def _too_large(needed: float, there: int) -> UsageError:
         f"the network is too large: it takes {needed / 1e9:.4g} GB, and this device has "
         f"{there / 1e9:.4g} GB",
         "Choose smaller model.base_channels, model.channel_multipliers or model.blocks_per_level.",
+    )
+
+
+def load_model(
+    run: Run, profile: Profile, classes: tuple[str, ...], saved: Checkpoint
+) -> TrainedModel:
+    """Load what is exported of a trained run.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or is of another network.
+    """
+    weights = profile.sampling.weights
+    rows = [row for row in run.rows() if row["step"] <= saved.step]
+    manifest = run.read("run.json")
+    grid = run.samples / f"step-{saved.step:08d}.png"
+    return TrainedModel(
+        run=run.name,
+        step=saved.step,
+        weights=weights,
+        profile=profile,
+        classes=classes,
+        denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
+        dataset=run.read("dataset.json"),
+        figures=rows[-1] if rows else {},
+        made_with={name: str(manifest.get(name)) for name in ("iddm", "torch")},
+        grid=grid.read_bytes() if grid.is_file() else b"",
     )
 
 

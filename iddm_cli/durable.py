@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -126,17 +126,22 @@ def make_folder(path: Path) -> None:
 
 
 def write_folder(
-    path: Path, files: Iterable[tuple[str, bytes]], folders: Iterable[str] = ()
+    path: Path,
+    files: Iterable[tuple[str, bytes]],
+    folders: Sequence[str] = (),
+    *,
+    replace: bool = False,
 ) -> None:
     """Write a new folder of files, all of it or nothing.
 
     Args:
-        path: Its name, which must be free.
-        files: Name and content of each file; asked for one at a time.
-        folders: Names of empty folders inside it.
+        path: Its name.
+        files: Path inside it and content of each file; asked for one at a time.
+        folders: Names of folders inside it, which files may lie in.
+        replace: Whether a folder that has its name is removed, once the new one is written.
 
     Raises:
-        FileExistsError: `path` exists and is not empty.
+        FileExistsError: `path` exists and is not empty, and is not to be replaced.
         OSError: It cannot be written; nothing of it is left.
     """
     temporary = partial_name(path)
@@ -146,6 +151,10 @@ def write_folder(
             disk.make_folder(temporary / name)
         for name, content in files:
             _write(temporary / name, content)
+        for name in folders:
+            disk.flush_folder(temporary / name)
+        if replace and path.exists():
+            remove_folder(path)
         publish_folder(temporary, path)
     except OSError:
         _discard(temporary)
@@ -186,7 +195,8 @@ def remove_folder(path: Path) -> None:
     Raises:
         OSError: It cannot be renamed; it is left as it was.
     """
-    doomed = partial_name(path)
+    # Not the name under which this process may be writing what takes its place.
+    doomed = partial_name(path.with_name(f"removed-{path.name}"))
     disk.rename(path, doomed)
     # Else a power cut could bring the name back, but not what was in the folder.
     disk.flush_folder(path.parent)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from iddm_cli import __version__
-from iddm_cli.commands import cache, generate, inspect_dataset, profiles, resume, runs, train
+from iddm_cli.commands import (
+    cache,
+    export,
+    generate,
+    inspect_dataset,
+    profiles,
+    resume,
+    runs,
+    train,
+)
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
 
@@ -38,6 +47,7 @@ app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("runs")(runs.runs)
+app.add_typer(export.app, name="export")
 app.add_typer(cache.app, name="cache")
 app.add_typer(profiles.app, name="profiles")
 

@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,9 @@ def test_every_command_runs(tmp_path_factory):
     for command in COMMANDS:
         shell.iddm(*shortened(command))
     assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
+    (snippet,) = re.findall(r"(?:^    .*\n|^\n)*^    pipeline\(.*\n", TEXT, re.MULTILINE)
+    subprocess.run([sys.executable, "-c", textwrap.dedent(snippet)], cwd=shell.folder, check=True)
+    assert (shell.folder / "cat.png").is_file()
 
 
 def test_the_first_commands_set_up_and_do_the_job():

@@ -1,0 +1,188 @@
+"""The folder that diffusers loads: UNet2DModel, a scheduler, and a pipeline.
+
+Needs no diffusers: its files are JSON, safetensors, and for models with classes a pipeline of
+their own, since the pipelines of diffusers call a UNet2DModel without its class labels.
+"""
+
+import json
+import re
+from importlib.resources import files as package_files
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from iddm_cli.diffusion.schedules import SCHEDULES
+from iddm_cli.errors import UsageError
+from iddm_cli.export.card import card
+from iddm_cli.export.model import TrainedModel
+from iddm_cli.settings import DiffusionSettings, ModelSettings, SamplingSettings
+
+VERSION = "0.30.0"
+"""The oldest diffusers whose configuration has all keys written here."""
+
+RENAMED = (
+    (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
+    (r"^embedding\.perceptron\.2", "time_embedding.linear_2"),
+    (r"^embedding\.classes", "class_embedding"),
+    (r"^down\.(\d+)\.blocks", r"down_blocks.\1.resnets"),
+    (r"^down\.(\d+)\.attentions", r"down_blocks.\1.attentions"),
+    (r"^downsample\.(\d+)", r"down_blocks.\1.downsamplers.0"),
+    (r"^middle\.before", "mid_block.resnets.0"),
+    (r"^middle\.attention", "mid_block.attentions.0"),
+    (r"^middle\.after", "mid_block.resnets.1"),
+    (r"^up\.(\d+)\.blocks", r"up_blocks.\1.resnets"),
+    (r"^up\.(\d+)\.attentions", r"up_blocks.\1.attentions"),
+    (r"^upsample\.(\d+)", r"up_blocks.\1.upsamplers.0"),
+    (r"^norm_out", "conv_norm_out"),
+    (r"\.condition\.", ".time_emb_proj."),
+    (r"\.shortcut\.", ".conv_shortcut."),
+    (r"(attentions\.\d+)\.norm", r"\1.group_norm"),
+    (r"(attentions\.\d+)\.query", r"\1.to_q"),
+    (r"(attentions\.\d+)\.key", r"\1.to_k"),
+    (r"(attentions\.\d+)\.value", r"\1.to_v"),
+    (r"(attentions\.\d+)\.out", r"\1.to_out.0"),
+)
+"""Our names, as patterns, and those of UNet2DModel; later rules see what earlier ones made."""
+
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
+
+BETA_SCHEDULES = {
+    "linear": "linear",
+    "sqrt_linear": "scaled_linear",
+    "cosine": "squaredcos_cap_v2",
+}
+
+MOST_BETA = 0.999
+
+
+def renamed(key: str) -> str:
+    """Return what UNet2DModel calls one of our tensors."""
+    for ours, theirs in RENAMED:
+        key = re.sub(ours, theirs, key)
+    return key
+
+
+def files(model: TrainedModel) -> dict[str, bytes]:
+    """Return the files of the folder, by their paths inside it.
+
+    Raises:
+        UsageError: The network has no form in diffusers.
+    """
+    refuse_what_has_no_form(model.profile.model)
+    classes = list(model.classes)
+    pipeline, scheduler = _pipeline(model.profile.sampling, conditional=bool(classes))
+    index: dict[str, Any] = {
+        "_class_name": pipeline,
+        "_diffusers_version": VERSION,
+        "unet": ["diffusers", "UNet2DModel"],
+        "scheduler": ["diffusers", scheduler],
+    }
+    made = {
+        "unet/config.json": _json(network_config(model)),
+        "unet/diffusion_pytorch_model.safetensors": save(weights(model)),
+        "scheduler/scheduler_config.json": _json(
+            scheduler_config(model.profile.diffusion, model.profile.sampling, scheduler)
+        ),
+        "README.md": card(model, "diffusers").encode(),
+    }
+    if classes:
+        index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
+        index["num_inference_steps"] = model.profile.sampling.steps or 20
+        code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
+        made["pipeline.py"] = code.read_bytes()
+    if model.grid:
+        made["samples.png"] = model.grid
+    return {"model_index.json": _json(index), **made}
+
+
+def refuse_what_has_no_form(model: ModelSettings) -> None:
+    """Refuse a network that UNet2DModel cannot express.
+
+    Raises:
+        UsageError: It names the settings, and what would have a form.
+    """
+    wanted: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
+    other = {key: value for key, value in wanted.items() if getattr(model, key) != value}
+    if other:
+        has = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
+        would = ", ".join(f"model.{key}: {value}" for key, value in other.items())
+        raise UsageError(
+            f"a network with {has} has no form in diffusers", f"One trained with {would} has."
+        )
+
+
+def weights(model: TrainedModel) -> dict[str, Tensor]:
+    """Return the network's tensors under diffusers' names."""
+    state = model.denoiser.backbone.state_dict()
+    return {renamed(key): tensor.contiguous() for key, tensor in state.items()}
+
+
+def network_config(model: TrainedModel) -> dict[str, Any]:
+    """Return UNet2DModel's configuration."""
+    settings = model.profile.model
+    channels, height, width = model.shape
+    count = len(settings.channel_multipliers)
+    kinds = ["Attn" if level in settings.attention_levels else "" for level in range(count)]
+    return {
+        "_class_name": "UNet2DModel",
+        "_diffusers_version": VERSION,
+        "sample_size": height if height == width else [height, width],
+        "in_channels": channels,
+        "out_channels": channels,
+        "block_out_channels": [settings.base_channels * m for m in settings.channel_multipliers],
+        "layers_per_block": settings.blocks_per_level,
+        "down_block_types": [f"{kind}DownBlock2D" for kind in kinds],
+        "up_block_types": [f"{kind}UpBlock2D" for kind in reversed(kinds)],
+        "attention_head_dim": settings.head_channels,
+        "norm_num_groups": settings.norm_groups,
+        "attn_norm_num_groups": settings.norm_groups,
+        "norm_eps": 1e-5,
+        "act_fn": "silu",
+        "dropout": settings.dropout,
+        "resnet_time_scale_shift": "scale_shift",
+        "time_embedding_type": "positional",
+        "flip_sin_to_cos": True,
+        "freq_shift": 0,
+        "downsample_padding": 1,
+        "num_class_embeds": len(model.classes) + 1 if model.classes else None,
+    }
+
+
+def scheduler_config(
+    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: str
+) -> dict[str, Any]:
+    """Return the scheduler's configuration: the noise schedule by its name, or by its numbers."""
+    betas = SCHEDULES[diffusion.schedule](diffusion.timesteps)
+    scale = 1000 / diffusion.timesteps
+    # Only cosine has a bound of its own in diffusers.
+    named = diffusion.schedule == "cosine" or float(betas.max()) < MOST_BETA
+    config: dict[str, Any] = {
+        "_class_name": scheduler,
+        "_diffusers_version": VERSION,
+        "num_train_timesteps": diffusion.timesteps,
+        "beta_schedule": BETA_SCHEDULES[diffusion.schedule] if named else "linear",
+        "beta_start": 1e-4 * scale,
+        "beta_end": 0.02 * scale,
+        "trained_betas": None if named else betas.tolist(),
+        "prediction_type": PREDICTIONS[diffusion.prediction],
+        "clip_sample": sampling.clip,
+        "clip_sample_range": 1.0,
+        "timestep_spacing": "trailing",
+        "steps_offset": 0,
+    }
+    if scheduler == "DDIMScheduler":
+        return {**config, "set_alpha_to_one": True}
+    return {**config, "variance_type": "fixed_small"}
+
+
+def _pipeline(sampling: SamplingSettings, *, conditional: bool) -> tuple[Any, str]:
+    """Return what model_index.json calls the pipeline, and the scheduler's class."""
+    scheduler = "DDPMScheduler" if sampling.sampler == "ddpm" else "DDIMScheduler"
+    if conditional:
+        return ["pipeline", "ClassConditionalPipeline"], scheduler
+    return scheduler.replace("Scheduler", "Pipeline"), scheduler
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from iddm_cli import build
+from iddm_cli.export.model import TrainedModel
+from iddm_cli.settings import Profile
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Keep tiny networks from spreading over threads that wait for each other."""
+    torch.set_num_threads(1)
+
+
+def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
+    """Return a model with weights that say something."""
+    tables = {
+        "data": {"channels": 3, "image_size": [8, 16]},
+        "model": {"base_channels": 16, "channel_multipliers": [1, 2], "blocks_per_level": 1,
+                  "attention_levels": [1], "head_channels": 8, "norm_groups": 8},
+        "diffusion": {}, "sampling": {"steps": 5, "guidance": 2.0},
+    }  # fmt: skip
+    for name, table in changes.items():
+        tables[name] = tables[name] | table
+    profile = Profile.model_validate(tables)
+    denoiser = build.make_denoiser(profile, len(classes)).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in denoiser.parameters():
+        parameter.normal_(std=0.12, generator=generator)
+    return TrainedModel(
+        run="steel",
+        step=500,
+        weights="average",
+        profile=profile,
+        classes=tuple(classes),
+        denoiser=denoiser,
+        dataset={"classes": dict.fromkeys(classes, 40), "count": 40 * max(1, len(classes))},
+        figures={"loss": 0.25, "epoch": 3.0},
+        made_with={"iddm": "0.1.0", "torch": "2.14"},
+    )

@@ -1,0 +1,152 @@
+"""The diffusers folder: diffusers itself loads it, and says and draws the same."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDPMPipeline, DiffusionPipeline, UNet2DModel
+from diffusers.utils import logging
+
+from iddm_cli import durable
+from iddm_cli.engine import randomness
+from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.errors import UsageError
+from iddm_cli.export.diffusers import files
+from tests.export.conftest import trained
+
+logging.disable_progress_bar()
+
+
+def write(folder, model):
+    inner = ("unet", "scheduler")
+    durable.write_folder(folder, files(model).items(), inner)
+    return folder
+
+
+def load(folder):
+    pipeline = DiffusionPipeline.from_pretrained(
+        str(folder), trust_remote_code=True, low_cpu_mem_usage=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.mark.parametrize(
+    ("classes", "changes"),
+    [
+        (("cat", "dog"), {}),
+        ((), {"channel_multipliers": [1, 2, 3], "attention_levels": [], "blocks_per_level": 2}),
+        (tuple("abcde"), {"channel_multipliers": [1, 1, 3], "attention_levels": [0, 2]}),
+        ((), {"channel_multipliers": [1], "attention_levels": [0], "dropout": 0.2}),
+    ],
+    ids=["classes", "deep", "attention", "flat"],
+)
+def test_the_network_says_the_same(tmp_path, classes, changes):
+    model = trained(classes, model=changes)
+    folder = write(tmp_path / "out", model)
+    network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
+    x, t = torch.randn(3, 3, 8, 16), torch.tensor([0, 17, 999])
+    label = torch.tensor([0, len(classes) // 2, len(classes)])
+    with torch.no_grad():
+        wanted = model.denoiser.backbone(x, t, label)
+        found = network(x, t, class_labels=label if classes else None).sample
+    assert wanted.std() > 0.1, "the comparison is about something"
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert network.config.sample_size == [8, 16]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "sqrt_linear"])
+@pytest.mark.parametrize("timesteps", [1000, 100, 10])
+def test_the_scheduler_has_the_same_noise(tmp_path, schedule, prediction, sampler, timesteps):
+    diffusion = {"schedule": schedule, "prediction": prediction, "timesteps": timesteps}
+    model = trained((), diffusion=diffusion, sampling={"sampler": sampler})
+    pipeline = load(write(tmp_path / "out", model))
+    assert type(pipeline) is {"ddim": DDIMPipeline, "ddpm": DDPMPipeline}[sampler]
+    wanted = model.denoiser.schedule.alpha.double() ** 2
+    found = pipeline.scheduler.alphas_cumprod.double()
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-3)
+    assert len(found) == timesteps
+    kinds = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
+    assert pipeline.scheduler.config.prediction_type == kinds[prediction]
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_without_classes_the_pipelines_of_diffusers_run(tmp_path, sampler):
+    pipeline = load(write(tmp_path / "out", trained((), sampling={"sampler": sampler})))
+    (image,) = pipeline(num_inference_steps=3).images
+    assert image.size == (16, 8)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(tmp_path, guidance, prediction):
+    model = trained(diffusion={"prediction": prediction}, sampling={"guidance": guidance})
+    pipeline = load(write(tmp_path / "out", model))
+    ours = Generator(model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)).draw(
+        [Order(0, 0), Order(1, 1)], seed=3
+    )
+    noise = randomness.normal(3, "sample", items=torch.arange(2), step=0, shape=(3, 8, 16))
+    images = pipeline(["cat", 1], latents=noise).images
+    theirs = np.stack([np.asarray(image) for image in images]).astype(int)
+    difference = np.abs(theirs - ours.numpy().astype(int))
+    assert difference.max() <= 1
+    assert (difference == 0).mean() > 0.99
+    assert theirs.std() > 10, "the comparison is about something"
+
+
+def test_a_class_that_is_not_there_is_told(tmp_path):
+    pipeline = load(write(tmp_path / "out", trained()))
+    for classes in ([2], ["mouse"], -1):
+        with pytest.raises(ValueError, match=r"there are the classes|is not in list"):
+            pipeline(classes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"patch_size": 2}, "model.patch_size: 2"),
+        ({"activation": "gelu"}, "model.activation: gelu"),
+        ({"activation": "relu", "patch_size": 4}, "model.activation: relu, model.patch_size: 4"),
+    ],
+)
+def test_a_network_without_such_a_form_says_which_would_have_one(changes, said):
+    with pytest.raises(UsageError, match=said) as refused:
+        files(trained(model=changes))
+    assert refused.value.hint.startswith("One trained with model.")
+
+
+def test_names_of_classes_cannot_break_the_card():
+    hostile = ("a|b", "c\nd", "<script>", "![x](http://y)", "`", "\x1b[2J", "日本")
+    text = files(trained(hostile))["README.md"].decode()
+    table = [line for line in text.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert len(table) == len(hostile)
+    assert "<script>" not in text
+    assert "\x1b" not in text
+    assert "![x]" not in text
+    assert "日本" in text
+
+
+def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
+    text = files(trained())["README.md"].decode()
+    assert text.startswith("---\nlibrary_name: diffusers\n")
+    for word in ("# steel", "8 × 16 pixels", "in colour", "of 2 classes", "| 0 | cat | 40 |",
+                 "trust_remote_code", "500", "0.25", "may repeat"):  # fmt: skip
+        assert word in text, word
+    assert "trust_remote_code" not in files(trained(()))["README.md"].decode()
+
+
+def test_nothing_about_the_machine_it_was_trained_on_is_told():
+    model = trained(data={"path": "/home/somebody/secret"})
+    assert all(b"somebody" not in content for content in files(model).values())
+
+
+def test_the_index_is_json_with_every_part():
+    made = files(trained())
+    index = json.loads(made["model_index.json"])
+    assert index["class_names"] == ["cat", "dog"]
+    assert {name.split("/")[0] for name in made} == {
+        "model_index.json", "unet", "scheduler", "README.md", "pipeline.py"
+    }  # fmt: skip
