@@ -51,12 +51,7 @@ def diffusers(
     from iddm_cli.runs import open_run, runs_folder
 
     opened = open_run(runs_folder(runs_dir), run)
-    given: dict[str, object] = {
-        "--sampler sampling.sampler": sampler,
-        "--steps sampling.steps": steps,
-        "--guidance sampling.guidance": guidance,
-        "--weights sampling.weights": weights,
-    }
+    given = generate.given_sampling(sampler, steps, guidance, weights)
     profile = generate.load_sampling(opened, given)
     classes = generate.class_names(opened)
     step = generate.parse_checkpoint(checkpoint)

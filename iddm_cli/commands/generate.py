@@ -118,11 +118,8 @@ def generate(
     from iddm_cli.runs import open_run, runs_folder
 
     opened = open_run(runs_folder(runs_dir), run)
-    given: dict[str, object] = {
-        "--sampler sampling.sampler": sampler,
-        "--steps sampling.steps": steps,
-        "--guidance sampling.guidance": guidance,
-        "--weights sampling.weights": weights,
+    given = {
+        **given_sampling(sampler, steps, guidance, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
     }
@@ -135,6 +132,18 @@ def generate(
     plan.check_count()
     plan.check_free(overwrite=overwrite)
     gallery.fill(plan, opened, profile, choose_checkpoint(opened, step), seed=seed, as_json=json)
+
+
+def given_sampling(
+    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
+) -> dict[str, object]:
+    """Return the options that say how pictures are drawn, by what they override."""
+    return {
+        "--sampler sampling.sampler": sampler,
+        "--steps sampling.steps": steps,
+        "--guidance sampling.guidance": guidance,
+        "--weights sampling.weights": weights,
+    }
 
 
 def load_sampling(run: "Run", given: dict[str, object]) -> "Profile":

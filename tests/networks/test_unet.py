@@ -1,45 +1,14 @@
 """The U-Net: diffusers' UNet2DModel under other names, and what lies beyond it."""
 
-import re
-
 import pytest
 import torch
 from diffusers import UNet2DModel
 from diffusers.models.embeddings import get_timestep_embedding
 
+from iddm_cli.export.diffusers import renamed
 from iddm_cli.networks import UNet
 from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.networks.embeddings import sinusoid
-
-# Our names (a pattern) and theirs; the later rules see what the earlier ones made.
-RENAMED = [
-    (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
-    (r"^embedding\.perceptron\.2", "time_embedding.linear_2"),
-    (r"^embedding\.classes", "class_embedding"),
-    (r"^down\.(\d+)\.blocks", r"down_blocks.\1.resnets"),
-    (r"^down\.(\d+)\.attentions", r"down_blocks.\1.attentions"),
-    (r"^downsample\.(\d+)", r"down_blocks.\1.downsamplers.0"),
-    (r"^middle\.before", "mid_block.resnets.0"),
-    (r"^middle\.attention", "mid_block.attentions.0"),
-    (r"^middle\.after", "mid_block.resnets.1"),
-    (r"^up\.(\d+)\.blocks", r"up_blocks.\1.resnets"),
-    (r"^up\.(\d+)\.attentions", r"up_blocks.\1.attentions"),
-    (r"^upsample\.(\d+)", r"up_blocks.\1.upsamplers.0"),
-    (r"^norm_out", "conv_norm_out"),
-    (r"\.condition\.", ".time_emb_proj."),
-    (r"\.shortcut\.", ".conv_shortcut."),
-    (r"(attentions\.\d+)\.norm", r"\1.group_norm"),
-    (r"(attentions\.\d+)\.query", r"\1.to_q"),
-    (r"(attentions\.\d+)\.key", r"\1.to_k"),
-    (r"(attentions\.\d+)\.value", r"\1.to_v"),
-    (r"(attentions\.\d+)\.out", r"\1.to_out.0"),
-]
-
-
-def renamed(key: str) -> str:
-    for ours, theirs in RENAMED:
-        key = re.sub(ours, theirs, key)
-    return key
 
 
 def ours(**changes) -> UNet:
