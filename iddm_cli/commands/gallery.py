@@ -205,7 +205,7 @@ def describe(
         weights=sampling.weights,
         seed=seed,
         sampler=sampling.sampler,
-        steps=generator.steps,
+        steps=len(generator.steps),
         eta=sampling.eta,
         guidance=sampling.guidance,
     )

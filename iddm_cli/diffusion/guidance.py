@@ -6,7 +6,7 @@ from torch import Tensor
 from iddm_cli.diffusion.denoiser import Denoise
 
 
-def guided(denoise: Denoise, weight: float, *, no_label: int) -> Denoise:
+def guided(denoise: Denoise, weight: float | Tensor, *, no_label: int) -> Denoise:
     """Follow the label `weight` times as hard (Ho & Salimans 2022, arXiv:2207.12598).
 
     The estimate is uncond + weight * (cond - uncond): weight 1 is no guidance, 0 ignores the
@@ -15,10 +15,10 @@ def guided(denoise: Denoise, weight: float, *, no_label: int) -> Denoise:
 
     Args:
         denoise: The denoiser to ask, both with and without label.
-        weight: Guidance weight, 0 or more.
+        weight: Guidance weight, 0 or more; or one of each picture, [B, 1, 1, 1].
         no_label: The label that means "no label".
     """
-    if weight == 1:
+    if not isinstance(weight, Tensor) and weight == 1:
         return denoise
 
     def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:

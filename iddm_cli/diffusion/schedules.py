@@ -21,7 +21,11 @@ from torch import Tensor, nn
 
 
 class NoiseSchedule(nn.Module):
-    """Two tables, alpha and sigma, each [T], float32; and the logarithm of alpha.
+    """Two tables, alpha and sigma, each [T], float32.
+
+    Attributes:
+        log_alpha: The logarithm of alpha, [T], float64, always on the CPU: alpha's own has lost
+            its digits where alpha is almost 1.
 
     Args:
         betas: Variance added at each step (DDPM, Ho et al. 2020, arXiv:2006.11239, eq. 2), [T],
@@ -30,13 +34,12 @@ class NoiseSchedule(nn.Module):
 
     alpha: Tensor
     sigma: Tensor
-    log_alpha: Tensor
 
     def __init__(self, betas: Tensor) -> None:
         super().__init__()
         alpha_bar = torch.cumprod(1 - betas.double(), dim=0)
-        # Kept beside alpha, whose own logarithm has lost its digits where alpha is almost 1.
-        self.register_buffer("log_alpha", alpha_bar.log().float() / 2, persistent=False)
+        # No buffer, since those follow the network to devices without float64.
+        self.log_alpha = torch.log1p(-betas.double()).cumsum(dim=0) / 2
         self.register_buffer("alpha", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("sigma", (1 - alpha_bar).sqrt().float(), persistent=False)
 
@@ -50,10 +53,6 @@ class NoiseSchedule(nn.Module):
         alpha = torch.where(clean, torch.ones_like(self.alpha[index]), self.alpha[index])
         sigma = torch.where(clean, torch.zeros_like(self.sigma[index]), self.sigma[index])
         return alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
-
-    def log_alpha_at(self, t: Tensor) -> Tensor:
-        """Return the logarithm of alpha[t], [B, 1, 1, 1]; t = -1 is the clean end, 0."""
-        return torch.where(t < 0, 0.0, self.log_alpha[t.clamp(min=0)]).view(-1, 1, 1, 1)
 
     def snr(self, t: Tensor) -> Tensor:
         """Return the signal-to-noise ratio alpha[t]^2 / sigma[t]^2, [B, 1, 1, 1]."""

@@ -13,7 +13,16 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clipped
 from iddm_cli.diffusion.guidance import guided
-from iddm_cli.diffusion.samplers import SAMPLERS, Sampler, ddim, sampling_times, usual_steps
+from iddm_cli.diffusion.samplers import (
+    SAMPLERS,
+    Sampler,
+    Steps,
+    ddim,
+    sample,
+    sampling_times,
+    usual_steps,
+)
+from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.engine import randomness
 from iddm_cli.settings import SamplingSettings
 
@@ -46,6 +55,12 @@ def choose_sampler(settings: SamplingSettings) -> Sampler:
     return SAMPLERS[settings.sampler]
 
 
+def solver_steps(settings: SamplingSettings, schedule: NoiseSchedule) -> Steps:
+    """Return the steps that the settings ask for."""
+    count = settings.steps or usual_steps(settings.sampler, len(schedule))
+    return choose_sampler(settings)(schedule, sampling_times(len(schedule), count))
+
+
 class Generator:
     """Draws pictures on the device where the denoiser is, in float32.
 
@@ -68,9 +83,7 @@ class Generator:
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
-        timesteps = len(denoiser.schedule)
-        self.steps = settings.steps or usual_steps(settings.sampler, timesteps)
-        self.times = sampling_times(timesteps, self.steps)
+        self.steps = solver_steps(settings, denoiser.schedule)
 
     @torch.inference_mode()
     def draw(self, orders: Sequence[Order], seed: int) -> Tensor:
@@ -79,12 +92,11 @@ class Generator:
         items = torch.tensor([order.index for order in orders], device=device)
         label = torch.tensor([order.label for order in orders], device=device)
         noise_of = partial(randomness.normal, seed, items=items, shape=self.shape)
-        x = choose_sampler(self.settings)(
+        x = sample(
             self._denoise(label),
-            self.denoiser.schedule,
+            self.steps,
             noise=noise_of("sample", step=0),
             label=label,
-            times=self.times,
             noise_at=lambda k: noise_of("sample-step", step=k),
         )
         return to_pixels(x).permute(0, 2, 3, 1).contiguous()

@@ -5,7 +5,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from iddm_cli.diffusion.denoiser import PREDICTIONS, clipped
-from iddm_cli.diffusion.samplers import SAMPLERS, ddim, dpmpp_2m, sampling_times
+from iddm_cli.diffusion.samplers import SAMPLERS, ddim, dpmpp_2m, sample, sampling_times
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 
 THEIRS = {"linear": "linear", "sqrt_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
@@ -26,6 +26,12 @@ def settings(name: str, prediction: str, clip: bool) -> dict:
         "prediction_type": PREDICTION[prediction],
         "timestep_spacing": "trailing",
     } | ({"clip_sample": clip} if clip is not None else {})
+
+
+def double_precision(theirs):
+    """Let their formulas subtract neighbouring entries without losing four digits."""
+    theirs.alphas_cumprod = torch.cumprod(1 - theirs.betas.double(), dim=0)
+    return theirs
 
 
 class Network:
@@ -73,29 +79,27 @@ def test_the_times_are_their_trailing_ones(steps):
 def test_ddim_takes_their_steps(name, prediction, clip, eta, steps, noises):
     schedule = ours(name)
     network = Network(schedule, prediction)
-    theirs = DDIMScheduler(**settings(name, prediction, clip))
+    theirs = double_precision(DDIMScheduler(**settings(name, prediction, clip)))
     theirs.set_timesteps(steps)
-    x_t = noises[-1]
+    x_t = noises[-1].double()
     for k, t in enumerate(theirs.timesteps.tolist()):
         step = theirs.step(
-            network.out(x_t, t), t, x_t, eta=eta, variance_noise=noises[k],
+            network.out(x_t, t), t, x_t, eta=eta, variance_noise=noises[k].double(),
             # Ours derives the noise from the clipped estimate, as sampling must to stay on x_t.
             use_clipped_model_output=True,
         )  # fmt: skip
         # The last step has no noise left to add.
         x_t = step.prev_sample if t >= 1000 // steps else step.pred_original_sample
     denoise = clipped(network.denoise) if clip else network.denoise
-    found = ddim(
+    found = sample(
         denoise,
-        schedule,
+        ddim(schedule, sampling_times(1000, steps), eta=eta),
         noise=noises[-1],
         label=torch.zeros(2, dtype=torch.int64),
-        times=sampling_times(1000, steps),
         noise_at=lambda k: noises[k],
-        eta=eta,
     )
     # Without clipping, estimates of x from epsilon grow by 1 / alpha, and rounding with them.
-    torch.testing.assert_close(found, x_t, atol=1e-5, rtol=1e-5 if clip else 1e-3)
+    torch.testing.assert_close(found, x_t.float(), atol=1e-5, rtol=1e-5 if clip else 1e-3)
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -108,8 +112,7 @@ def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
     monkeypatch.setattr(
         "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noises[0]
     )
-    # Their formulas subtract neighbouring float32 entries, which loses four digits at t = 1.
-    theirs.alphas_cumprod = torch.cumprod(1 - theirs.betas.double(), dim=0)
+    double_precision(theirs)
     out, x_t = network.out(noises[-1], t).double(), noises[-1].double()
     wanted = theirs.step(out, t, x_t).prev_sample.float()
     # Two times, of which the second one's estimate is x_t itself: the first step's result.
@@ -118,12 +121,11 @@ def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
     def first_step_only(x_t, time, label):
         return clipped(network.denoise)(x_t, time, label) if int(time[0]) == t else x_t
 
-    found = SAMPLERS["ddpm"](
+    found = sample(
         first_step_only,
-        schedule,
+        SAMPLERS["ddpm"](schedule, [t, t - 1]),
         noise=noises[-1],
         label=label,
-        times=[t, t - 1],
         noise_at=lambda k: noises[k],
     )
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
@@ -150,12 +152,11 @@ def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
     x_t = noises[-1]
     for t in theirs.timesteps.tolist():
         x_t = theirs.step(network.out(x_t, t), t, x_t).prev_sample
-    found = dpmpp_2m(
+    found = sample(
         network.denoise,
-        schedule,
+        dpmpp_2m(schedule, theirs.timesteps.tolist()),
         noise=noises[-1],
         label=torch.zeros(2, dtype=torch.int64),
-        times=theirs.timesteps.tolist(),
         noise_at=lambda k: noises[k],
     )
     torch.testing.assert_close(found, x_t, atol=1e-4, rtol=1e-3)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from iddm_cli.diffusion.denoiser import clipped
 from iddm_cli.diffusion.guidance import guided
-from iddm_cli.diffusion.samplers import SAMPLERS, ddim, sampling_times, usual_steps
+from iddm_cli.diffusion.samplers import SAMPLERS, advance, ddim, sample, sampling_times, usual_steps
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
-from tests.diffusion.test_against_diffusers import SHAPE, Network
+from tests.diffusion.test_against_diffusers import SHAPE, Network, double_precision
 from tests.diffusion.test_against_diffusers import ours as schedule_of
 from tests.diffusion.test_against_diffusers import settings as their_settings
 
@@ -24,12 +24,6 @@ LABEL = torch.zeros(SHAPE[0], dtype=torch.int64)
 def noises() -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(2)
     return [torch.randn(SHAPE, generator=generator) for _ in range(1001)]
-
-
-def double_precision(theirs):
-    """Let their formulas subtract neighbouring entries without losing four digits."""
-    theirs.alphas_cumprod = torch.cumprod(1 - theirs.betas.double(), dim=0)
-    return theirs
 
 
 @pytest.mark.parametrize("clip", [True, False])
@@ -49,12 +43,11 @@ def test_ddpm_walks_their_whole_way(name, steps, prediction, clip, noises, monke
     x_t = noises[-1].double()
     for t in theirs.timesteps.tolist():
         x_t = theirs.step(network.out(x_t, t), t, x_t).prev_sample
-    found = SAMPLERS["ddpm"](
+    found = sample(
         clipped(network.denoise) if clip else network.denoise,
-        schedule,
+        SAMPLERS["ddpm"](schedule, sampling_times(1000, steps)),
         noise=noises[-1],
         label=LABEL,
-        times=sampling_times(1000, steps),
         noise_at=lambda k: noises[k],
     )
     # A thousand steps round a thousand times; without clipping, estimates from epsilon grow by
@@ -80,14 +73,12 @@ def test_ddim_walks_their_whole_way_over_all_times(name, prediction, eta, noises
             network.out(x_t, t), t, x_t, eta=eta, variance_noise=noises[k].double(),
             use_clipped_model_output=True,
         ).prev_sample  # fmt: skip
-    found = ddim(
+    found = sample(
         clipped(network.denoise),
-        schedule,
+        ddim(schedule, sampling_times(1000, 1000), eta=eta),
         noise=noises[-1],
         label=LABEL,
-        times=sampling_times(1000, 1000),
         noise_at=lambda k: noises[k],
-        eta=eta,
     )
     torch.testing.assert_close(found, x_t.float(), atol=3e-5, rtol=3e-5)
 
@@ -138,12 +129,11 @@ def test_each_step_asks_the_network_once_at_its_own_time(name, weight):
         return 0.1 * x_t
 
     times = sampling_times(100, 7)
-    SAMPLERS[name](
+    sample(
         guided(network, weight, no_label=4),
-        NoiseSchedule(SCHEDULES["cosine"](100)),
+        SAMPLERS[name](NoiseSchedule(SCHEDULES["cosine"](100)), times),
         noise=torch.ones(SHAPE),
         label=LABEL,
-        times=times,
         noise_at=lambda k: torch.ones(SHAPE),
     )
     pictures = SHAPE[0] if weight == 1 else 2 * SHAPE[0]
@@ -155,11 +145,38 @@ def test_deterministic_samplers_draw_no_noise(name):
     def refuses(k):
         raise AssertionError("asked for noise")
 
-    SAMPLERS[name](
+    sample(
         lambda x_t, t, label: 0.1 * x_t,
-        NoiseSchedule(SCHEDULES["cosine"](100)),
+        SAMPLERS[name](NoiseSchedule(SCHEDULES["cosine"](100)), [99, 50, 1]),
         noise=torch.ones(SHAPE),
         label=LABEL,
-        times=[99, 50, 1],
         noise_at=refuses,
     )
+
+
+def test_pictures_at_different_steps_of_different_samplers_advance_as_one_batch():
+    schedule = NoiseSchedule(SCHEDULES["linear"](100))
+    tables = [SAMPLERS["dpmpp-2m"](schedule, [99, 60, 3]), ddim(schedule, [99, 9], eta=0.5)]
+    generator = torch.Generator().manual_seed(4)
+    x_t, estimate, before = torch.randn(3, 2, *SHAPE[1:], generator=generator)
+    rows = torch.stack([tables[0].weights[1], tables[1].weights[0]])
+    together = advance(rows, x_t, estimate, before)
+    apart = [advance(rows[i], x_t[i], estimate[i], before[i]) for i in range(2)]
+    assert torch.equal(together, torch.stack(apart))
+    keep, take, back, fresh = rows[0].tolist()
+    torch.testing.assert_close(together[0], keep * x_t[0] + take * estimate[0] + back * before[0])
+    assert (back < 0, fresh) == (True, 0), "the first is in the middle of its steps"
+    assert rows[1, 3] > 0, "the other adds noise"
+
+
+@pytest.mark.parametrize("weight", [2.0, 0.0])
+def test_each_picture_may_have_its_own_guidance(weight):
+    def network(x_t, t, label):
+        return (1 + label.float()).view(-1, 1, 1, 1) * x_t
+
+    x_t, t = torch.ones(SHAPE), torch.zeros(2, dtype=torch.int64)
+    label = torch.tensor([0, 2])
+    own = guided(network, torch.tensor([5.0, weight]).view(-1, 1, 1, 1), no_label=4)(x_t, t, label)
+    for i, each in enumerate((5.0, weight)):
+        alone = guided(network, each, no_label=4)(x_t, t, label)
+        assert torch.equal(own[i], alone[i])

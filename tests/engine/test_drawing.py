@@ -100,8 +100,8 @@ def test_pictures_come_as_ordered_with_channels_last():
 
 
 def test_drawing_visits_the_times_asked():
-    assert make(steps=6).times == sampling_times(100, 6)
-    assert make(sampler="dpmpp-2m", steps=None).times == sampling_times(100, 20)
+    assert make(steps=6).steps.times == sampling_times(100, 6)
+    assert make(sampler="dpmpp-2m", steps=None).steps.times == sampling_times(100, 20)
 
 
 def test_pixels_are_clamped_then_rounded():
