@@ -19,12 +19,16 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 
 
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> list[Tensor]:
+Key = tuple[int, int] | tuple[Tensor, Tensor]
+"""Two words in [0, 2^32); as tensors, in exports that are given them as an input."""
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: Key) -> list[Tensor]:
     """Encrypt counters into random words.
 
     Args:
         counter: Four tensors of one shape, int64, values in [0, 2^32).
-        key: Two words in [0, 2^32).
+        key: Two words in [0, 2^32), or tensors of them that broadcast with the counter's.
 
     Returns:
         Four tensors of that shape, int64, uniform in [0, 2^32).
@@ -44,58 +48,61 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
     return [c0, c1, c2, c3]
 
 
-def _key(seed: int, purpose: str) -> tuple[int, int]:
+def key_of(seed: int, purpose: str) -> tuple[int, int]:
+    """Return the key of a purpose: the first 64 bits of the SHA-256 of "seed/purpose"."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
 
-def words(seed: int, purpose: str, *, items: Tensor, step: int, count: int) -> Tensor:
+def words(key: Key, *, items: Tensor, step: int | Tensor, count: int) -> Tensor:
     """Draw random words for each item.
 
     Args:
-        seed: The run's seed.
-        purpose: What they are for.
+        key: See `key_of`.
         items: Slots or picture indices, [B], int64, values in [0, 2^32); its device is used.
-        step: Training step, or solver step, in [0, 2^32).
+        step: Training step, or solver step, in [0, 2^32); or one for each item, [B, 1].
         count: Words for each item.
 
     Returns:
         [B, count], int64, uniform in [0, 2^32).
     """
     blocks = torch.arange(math.ceil(count / 4), device=items.device)
-    place = blocks[None, :].expand(len(items), -1)
-    item = items[:, None].expand_as(place)
-    zero = torch.zeros_like(place)
-    out = philox((place, item, zero + step, zero), _key(seed, purpose))
+    zero = torch.zeros_like(items[:, None] * blocks)
+    out = philox((zero + blocks, zero + items[:, None], zero + step, zero), key)
     return torch.stack(out, dim=2).flatten(1)[:, :count]
 
 
 def uniform(seed: int, purpose: str, *, items: Tensor, step: int) -> Tensor:
     """Draw one number in [0, 1) for each item, [B], float32, by steps of 2^-24."""
-    drawn = words(seed, purpose, items=items, step=step, count=1)[:, 0]
+    drawn = words(key_of(seed, purpose), items=items, step=step, count=1)[:, 0]
     return (drawn >> 8).float() * 2.0**-24
 
 
 def normal(seed: int, purpose: str, *, items: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
+    """Draw standard normal noise for each item, [B, *shape], float32."""
+    return normal_of(key_of(seed, purpose), items=items, step=step, shape=shape)
+
+
+def normal_of(key: Key, *, items: Tensor, step: int | Tensor, shape: tuple[int, ...]) -> Tensor:
     """Draw standard normal noise for each item (Box & Muller 1958), [B, *shape], float32."""
     count = math.prod(shape)
     pairs = (count + 1) // 2
-    drawn = words(seed, purpose, items=items, step=step, count=2 * pairs)
+    drawn = words(key, items=items, step=step, count=2 * pairs)
     # Halfway between the steps of 2^-24, so that the logarithm never meets zero.
     fraction = ((drawn >> 8).float() + 0.5) * 2.0**-24
     radius = (-2 * fraction[:, :pairs].log()).sqrt()
     angle = 2 * math.pi * fraction[:, pairs:]
     both = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
-    return both[:, :count].reshape(len(items), *shape)
+    return both[:, :count].reshape(-1, *shape)
 
 
 def permutation(seed: int, purpose: str, *, step: int, count: int) -> Tensor:
     """Shuffle the numbers 0 to count - 1, [count], int64; `step` is the epoch."""
     one = torch.zeros(1, dtype=torch.int64)
-    return words(seed, purpose, items=one, step=step, count=count)[0].argsort(stable=True)
+    return words(key_of(seed, purpose), items=one, step=step, count=count)[0].argsort(stable=True)
 
 
 def seed_library(seed: int, purpose: str, *, step: int) -> None:
     """Seed torch's own generators, for what draws inside a network: initial weights, dropout."""
-    k0, k1 = _key(seed, f"{purpose}/{step}")
+    k0, k1 = key_of(seed, f"{purpose}/{step}")
     torch.manual_seed(k0 << 31 ^ k1)

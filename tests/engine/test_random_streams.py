@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.checkpoint import CheckpointFolder
-from iddm_cli.engine.randomness import normal, seed_library, uniform, words
+from iddm_cli.engine.randomness import key_of, normal, seed_library, uniform, words
 from iddm_cli.engine.retention import Retention
 from tests.engine.test_checkpoint import save
 
@@ -13,7 +13,7 @@ def test_a_seed_goes_on_meaning_the_same_numbers():
     # Worked out apart, in plain integers: Philox4x32-10 of the counter (place, item, step, 0)
     # under the first eight bytes of sha256("0/noise"), little-endian. Another answer here means
     # that every run resumed and every picture drawn by its seed is another one.
-    drawn = words(0, "noise", items=torch.tensor([5]), step=3, count=6)
+    drawn = words(key_of(0, "noise"), items=torch.tensor([5]), step=3, count=6)
     assert drawn.tolist() == [
         [2774477228, 1156098622, 4252012736, 2698618573, 1533095328, 4291339675]
     ]
@@ -25,7 +25,9 @@ def test_a_seed_goes_on_meaning_the_same_numbers():
 def test_the_ends_of_every_range_are_usable_and_apart(seed):
     last = 2**32 - 1
     corners = [
-        tuple(words(seed, "noise", items=torch.tensor([item]), step=step, count=4)[0].tolist())
+        tuple(
+            words(key_of(seed, "noise"), items=torch.tensor([item]), step=step, count=4)[0].tolist()
+        )
         for item in (0, last)
         for step in (0, last)
     ]

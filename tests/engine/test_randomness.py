@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from iddm_cli.engine.randomness import normal, permutation, philox, seed_library, uniform, words
+from iddm_cli.engine.randomness import (
+    key_of,
+    normal,
+    permutation,
+    philox,
+    seed_library,
+    uniform,
+    words,
+)
 
 ALL = 0xFFFFFFFF
 
@@ -37,7 +45,7 @@ def test_an_item_draws_the_same_in_any_company():
 def test_seed_purpose_item_and_step_each_matter():
     def draw(seed=1, purpose="noise", item=2, step=3):
         return tuple(
-            words(seed, purpose, items=torch.tensor([item]), step=step, count=4)[0].tolist()
+            words(key_of(seed, purpose), items=torch.tensor([item]), step=step, count=4)[0].tolist()
         )
 
     drawn = [
@@ -52,8 +60,8 @@ def test_seed_purpose_item_and_step_each_matter():
 
 
 def test_more_words_begin_with_the_fewer():
-    some = words(0, "x", items=torch.arange(3), step=0, count=5)
-    more = words(0, "x", items=torch.arange(3), step=0, count=12)
+    some = words(key_of(0, "x"), items=torch.arange(3), step=0, count=5)
+    more = words(key_of(0, "x"), items=torch.arange(3), step=0, count=12)
     assert torch.equal(more[:, :5], some)
 
 
