@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -19,7 +20,8 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
+from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.fit import Tensors
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
@@ -27,7 +29,7 @@ from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.export.model import TrainedModel
+from iddm_cli.export.model import Story, TrainedModel
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
 from iddm_cli.settings import (
@@ -52,6 +54,19 @@ MEMORY_SHARE = 0.8
 
 DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""
+
+
+class Saved(Protocol):
+    """Weights on the disk: a checkpoint, or an exported file."""
+
+    @property
+    def step(self) -> int:
+        """Updates done when they were saved."""
+        ...
+
+    def read(self, part: str, like: Tensors | None = None) -> Tensors:
+        """Read model or average, which must fit the tensors in `like`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -269,7 +284,7 @@ def to_image(pixels: torch.Tensor) -> Image.Image:
 
 
 def load_denoiser(
-    profile: Profile, num_classes: int, saved: Checkpoint, weights: str, device: torch.device
+    profile: Profile, num_classes: int, saved: Saved, weights: str, device: torch.device
 ) -> Denoiser:
     """Make a denoiser and fill it from a checkpoint: its `average` or `raw` weights.
 
@@ -285,7 +300,7 @@ def load_denoiser(
 
 
 def make_generator(
-    profile: Profile, classes: tuple[str, ...], saved: Checkpoint, place: Place
+    profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
 ) -> Generator:
     """Make the generator of a trained run.
 
@@ -331,27 +346,34 @@ def _too_large(needed: float, there: int) -> UsageError:
 
 
 def load_model(
-    run: Run, profile: Profile, classes: tuple[str, ...], saved: Checkpoint
+    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, story: Story
 ) -> TrainedModel:
-    """Load what is exported of a trained run.
+    """Load what is exported of a trained model.
 
     Raises:
-        CheckpointError: The checkpoint is damaged, or is of another network.
+        CheckpointError: It is damaged, or is of another network.
     """
     weights = profile.sampling.weights
-    rows = [row for row in run.rows() if row["step"] <= saved.step]
-    manifest = run.read("run.json")
-    grid = run.samples / f"step-{saved.step:08d}.png"
     return TrainedModel(
-        run=run.name,
+        run=name,
         step=saved.step,
         weights=weights,
         profile=profile,
         classes=classes,
         denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
+        story=story,
+    )
+
+
+def story_of(run: Run, step: int) -> Story:
+    """Return what a run's files tell of its training, up to a step."""
+    rows = [row for row in run.rows() if row["step"] <= step]
+    manifest = run.read("run.json")
+    grid = run.samples / f"step-{step:08d}.png"
+    return Story(
         dataset=run.read("dataset.json"),
         figures=rows[-1] if rows else {},
-        made_with={name: str(manifest.get(name)) for name in ("iddm", "torch")},
+        made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
         grid=grid.read_bytes() if grid.is_file() else b"",
     )
 

@@ -155,7 +155,20 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
             wrong is told at once.
     """
     path = find_profile(reference)
-    document = read(path)
+    return resolve(path, read(path), overrides)
+
+
+def resolve(path: Path, document: Document, overrides: Sequence[Override]) -> Profile:
+    """Apply overrides to a profile's document, and check all of it.
+
+    Args:
+        path: Where it comes from.
+        document: What stands there.
+        overrides: Put on top, in their order.
+
+    Raises:
+        ProfileError: Something in it is wrong; everything that is wrong is told at once.
+    """
     if not isinstance(document.data, dict | None):
         raise ProfileError(f"{path}: a profile is made of sections such as training:")
     merged = _Merged(path, document, overrides)

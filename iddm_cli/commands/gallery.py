@@ -17,10 +17,9 @@ from iddm_cli import durable, pictures
 from iddm_cli.display import console
 from iddm_cli.display.progress import counting
 from iddm_cli.errors import UsageError
-from iddm_cli.runs import Run
 
 if TYPE_CHECKING:
-    from iddm_cli.engine.checkpoint import Checkpoint
+    from iddm_cli.build import Saved
     from iddm_cli.engine.generator import Generator, Picture
     from iddm_cli.settings import Profile
 
@@ -165,7 +164,7 @@ class Plan:
 
 
 def fill(
-    plan: Plan, run: Run, profile: "Profile", saved: "Checkpoint", *, seed: int, as_json: bool
+    plan: Plan, run: str, profile: "Profile", saved: "Saved", *, seed: int, as_json: bool
 ) -> None:
     """Draw the pictures and write them as they come."""
     from iddm_cli import build
@@ -195,12 +194,12 @@ def fill(
 
 
 def describe(
-    run: Run, profile: "Profile", saved: "Checkpoint", generator: "Generator", seed: int
+    run: str, profile: "Profile", saved: "Saved", generator: "Generator", seed: int
 ) -> Recipe:
     """Put together what all pictures of this gallery share."""
     sampling = profile.sampling
     return Recipe(
-        run=run.name,
+        run=run,
         step=saved.step,
         weights=sampling.weights,
         seed=seed,

@@ -24,7 +24,7 @@ def guided(denoise: Denoise, weight: float | Tensor, *, no_label: int) -> Denois
     def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         labels = torch.cat([label, torch.full_like(label, no_label)])
         both = denoise(torch.cat([x_t, x_t]), torch.cat([t, t]), labels)
-        cond, uncond = both.chunk(2)
+        cond, uncond = both.unflatten(0, (2, -1))
         return uncond + weight * (cond - uncond)
 
     return estimate

@@ -55,6 +55,13 @@ def counting() -> Iterator[Count]:
         yield count
 
 
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show that a piece of work goes on whose end nobody can tell; only on a terminal."""
+    with console.err.status(f"{what} ..."):
+        yield
+
+
 class Throttle:
     """Says when the next plain line is due."""
 

@@ -42,8 +42,8 @@ def card(model: TrainedModel, library: str) -> str:
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters["cell"] = cell
     channels, height, width = model.shape
-    counts = model.dataset.get("classes")
-    count = model.dataset.get("count")
+    counts = model.story.dataset.get("classes")
+    count = model.story.dataset.get("count")
     each = int(count) / max(1, len(model.classes)) if isinstance(count, int) else FEW
     return environment.from_string(text).render(
         library=LIBRARIES[library],
@@ -56,7 +56,7 @@ def card(model: TrainedModel, library: str) -> str:
         count=count,
         few=each < FEW,
         step=model.step,
-        grid=bool(model.grid),
+        grid=bool(model.story.grid),
         usage=CONDITIONAL if model.classes else PLAIN,
         model=model.profile.model,
         diffusion=model.profile.diffusion,
@@ -64,12 +64,12 @@ def card(model: TrainedModel, library: str) -> str:
         parameters=model.parameters,
         weights=model.weights,
         figures=list(_figures(model)),
-        made_with=", ".join(f"{name} {version}" for name, version in model.made_with.items()),
+        made_with=", ".join(f"{name} {version}" for name, version in model.story.made_with.items()),
     )
 
 
 def _figures(model: TrainedModel) -> list[tuple[str, str]]:
-    found = ((title, model.figures.get(name)) for name, title in FIGURES.items())
+    found = ((title, model.story.figures.get(name)) for name, title in FIGURES.items())
     return [(title, f"{value:.4g}") for title, value in found if isinstance(value, int | float)]
 
 

@@ -91,8 +91,8 @@ def files(model: TrainedModel) -> dict[str, bytes]:
         index["num_inference_steps"] = model.profile.sampling.steps or 20
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         made["pipeline.py"] = code.read_bytes()
-    if model.grid:
-        made["samples.png"] = model.grid
+    if model.story.grid:
+        made["samples.png"] = model.story.grid
     return {"model_index.json": _json(index), **made}
 
 

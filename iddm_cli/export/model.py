@@ -8,6 +8,23 @@ from iddm_cli.settings import Profile
 
 
 @dataclass(frozen=True)
+class Story:
+    """What is told of a training beside its settings.
+
+    Attributes:
+        dataset: What dataset.json says: counts of classes, digest, size.
+        figures: The last line of metrics.jsonl.
+        made_with: Versions of iddm and torch that trained it.
+        grid: The newest sample grid, a PNG; empty where there is none.
+    """
+
+    dataset: Mapping[str, object] = field(default_factory=dict)
+    figures: Mapping[str, object] = field(default_factory=dict)
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    grid: bytes = b""
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """A trained denoiser and where it comes from.
 
@@ -18,10 +35,7 @@ class TrainedModel:
         profile: The run's profile, its sampling section as the export is to be used.
         classes: Names of the classes, by index; empty without.
         denoiser: On the CPU, in evaluation mode.
-        dataset: What dataset.json says: counts of classes, digest, size.
-        figures: The last line of metrics.jsonl.
-        made_with: Versions of iddm and torch that trained it.
-        grid: The newest sample grid, a PNG; empty where there is none.
+        story: What else is told of its training.
     """
 
     run: str
@@ -30,10 +44,7 @@ class TrainedModel:
     profile: Profile
     classes: tuple[str, ...]
     denoiser: Denoiser
-    dataset: Mapping[str, object] = field(default_factory=dict)
-    figures: Mapping[str, object] = field(default_factory=dict)
-    made_with: Mapping[str, str] = field(default_factory=dict)
-    grid: bytes = b""
+    story: Story = Story()
 
     @property
     def shape(self) -> tuple[int, int, int]:

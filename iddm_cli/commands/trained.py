@@ -1,0 +1,256 @@
+"""Trained models as users name them, a run or an exported file, and how they are to draw.
+
+`generate` and `export` take the same reference and the same options, spelled here once.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from iddm_cli.commands import options
+from iddm_cli.errors import RunError, UsageError
+from iddm_cli.exported import SUFFIX, Exported, is_exported, open_exported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iddm_cli.build import Saved
+    from iddm_cli.export.model import Story
+    from iddm_cli.profile import Override
+    from iddm_cli.runs import Run
+    from iddm_cli.settings import Profile
+
+HOW = "How"
+
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's name or folder, or an exported FILE.safetensors; left out: the run last "
+        "trained.",
+        show_default=False,
+        autocompletion=options.complete_run,
+    ),
+]
+SamplerOption = Annotated[
+    str | None,
+    options.option(
+        help="ddim, ddpm or dpmpp-2m. (default: the profile's)", panel=HOW, metavar="NAME"
+    ),
+]
+StepsOption = Annotated[int | None, options.option(help="Solver steps.", panel=HOW, at_least=1)]
+GuidanceOption = Annotated[
+    float | None,
+    options.option(help="How hard the class is followed; 1 is plain.", panel=HOW, at_least=0),
+]
+CheckpointOption = Annotated[
+    str,
+    options.option(help="Which checkpoint.", panel=HOW, metavar="STEP|last", show_default=True),
+]
+WeightsOption = Annotated[
+    str | None,
+    options.option(
+        help="Averaged weights, or as the optimizer left them.",
+        panel=HOW,
+        metavar="average|raw",
+    ),
+]
+
+
+class Trained(Protocol):
+    """A trained model.
+
+    Attributes:
+        name: The run's name.
+        classes: Names of its classes, by index; empty without.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+        """Return its profile with some settings changed."""
+        ...
+
+    def saved(self, checkpoint: int | None) -> "Saved":
+        """Return its weights on the disk: those of a step, or the newest good ones."""
+        ...
+
+    def place(self) -> Path:
+        """Return a fresh folder for what it draws."""
+        ...
+
+    def story(self, step: int, /) -> "Story":
+        """Return what is told of its training."""
+        ...
+
+
+class TrainedRun:
+    """A run and its checkpoints."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+        self.name = run.name
+        self.classes = class_names(run)
+
+    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+        """Return the run's profile with some settings changed."""
+        from iddm_cli.profile import load_profile
+
+        return load_profile(str(self.run.profile), overrides)
+
+    def saved(self, checkpoint: int | None) -> "Saved":
+        """Return the checkpoint of a step, or the newest good one.
+
+        Raises:
+            CheckpointError: There is none, or it is damaged.
+        """
+        from iddm_cli.display import console
+        from iddm_cli.engine.checkpoint import CheckpointFolder
+
+        folder = CheckpointFolder(self.run.checkpoints)
+        if checkpoint is not None:
+            return folder.at(checkpoint)
+        newest, damaged = folder.newest()
+        for error in damaged:
+            console.warn(f"{error.problem}; using {newest.path.name}")
+        return newest
+
+    def place(self) -> Path:
+        """Return a fresh folder inside the run."""
+        return self.run.path / "generated" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+
+    def story(self, step: int, /) -> "Story":
+        """Return what the run's files tell of its training up to a step."""
+        from iddm_cli.build import story_of
+
+        return story_of(self.run, step)
+
+
+class TrainedFile:
+    """An exported file, which holds one lot of weights."""
+
+    def __init__(self, exported: Exported) -> None:
+        self.exported = exported
+        self.name = exported.record.run
+        self.classes = tuple(exported.record.classes)
+
+    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+        """Return the profile in the file with some settings changed."""
+        from iddm_cli.profile import Override, resolve
+        from iddm_cli.strict_yaml import Document
+
+        record = self.exported.record
+        weights = Override("sampling.weights", record.weights, str(self.exported.path))
+        return resolve(self.exported.path, Document(record.profile), [weights, *overrides])
+
+    def saved(self, checkpoint: int | None) -> "Saved":
+        """Return the weights in the file.
+
+        Raises:
+            UsageError: Others are asked for.
+        """
+        from iddm_cli.export.safetensors import SavedWeights
+
+        if checkpoint not in (None, self.exported.record.step):
+            raise UsageError(
+                f"--checkpoint {checkpoint}: {self.exported.path} holds the weights of step "
+                f"{self.exported.record.step} only"
+            )
+        return SavedWeights(self.exported)
+
+    def place(self) -> Path:
+        """Return a fresh folder beside the user."""
+        stem = self.exported.path.name.removesuffix(SUFFIX)
+        return Path(f"{stem}-{datetime.now():%Y%m%d-%H%M%S-%f}")
+
+    def story(self, _step: int, /) -> "Story":
+        """Return what the file tells of its training."""
+        from iddm_cli.export.model import Story
+
+        record = self.exported.record
+        return Story(dataset=record.dataset, made_with=record.versions)
+
+
+def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFile:
+    """Find a trained model by what the user called it.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    from iddm_cli.runs import open_run, runs_folder
+
+    if is_exported(reference):
+        return TrainedFile(open_exported(Path(str(reference))))
+    return TrainedRun(open_run(runs_folder(runs_dir), reference))
+
+
+def given_sampling(
+    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
+) -> dict[str, object]:
+    """Return the options that say how pictures are drawn, by what they override."""
+    return {
+        "--sampler sampling.sampler": sampler,
+        "--steps sampling.steps": steps,
+        "--guidance sampling.guidance": guidance,
+        "--weights sampling.weights": weights,
+    }
+
+
+def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
+    """Return a model's profile with the options that were given.
+
+    A number of steps belongs to its sampler: another sampler alone takes its own usual number.
+    """
+    from iddm_cli.commands.train import as_overrides
+    from iddm_cli.profile import Override
+
+    overrides: list[Override] = as_overrides(given)
+    profile = trained.profile([])
+    sampler = given["--sampler sampling.sampler"]
+    if sampler is not None and sampler != profile.sampling.sampler:
+        # Put first, so that --steps, if given, still wins.
+        overrides.insert(0, Override(key="sampling.steps", value=None, origin="--sampler"))
+        overrides.insert(0, Override(key="sampling.eta", value=0.0, origin="--sampler"))
+    return trained.profile(overrides)
+
+
+def class_names(run: "Run") -> tuple[str, ...]:
+    """Return the classes the run knows, in the order of their indices.
+
+    Raises:
+        RunError: dataset.json is damaged.
+    """
+    damaged = f"{run.path / 'dataset.json'} is damaged"
+    classes = run.read("dataset.json").get("classes")
+    if not isinstance(classes, dict):
+        raise RunError(f"{damaged}: it names no classes")
+    try:
+        "".join(classes).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"{damaged}: half a letter in the name of a class") from error
+    return tuple(classes)
+
+
+def parse_checkpoint(text: str) -> int | None:
+    """Read --checkpoint: a step, or None for the last one.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "last":
+        return None
+    digits = text.removeprefix("step-")
+    if not is_number(digits):
+        raise UsageError(f"--checkpoint {text} is no step", "Write a number such as 500, or last.")
+    return int(digits)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a whole number that fits anywhere."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
