@@ -1,0 +1,84 @@
+"""PT2: a loop over the table in the file draws what we draw, with PyTorch and nothing of ours."""
+
+import io
+import json
+import os
+import shutil
+
+import pytest
+import torch
+
+from iddm_cli.engine import randomness
+from iddm_cli.engine.generator import Generator, Order, to_pixels
+from iddm_cli.errors import IddmError
+from iddm_cli.export import pt2
+from tests.export.conftest import trained
+
+
+def loop(denoise, about, noise, label, guidance):
+    """Draw as the documentation says."""
+    x_t = before = noise
+    more = (label, torch.tensor(guidance)) if about["class_names"] else ()
+    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"], strict=True):
+        estimate = denoise(x_t, torch.full((len(noise),), t), *more)
+        x_t, before = keep * x_t + take * estimate + back * before, estimate
+        assert fresh == 0
+    return to_pixels(x_t).permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m"])
+@pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_loop_over_the_table_draws_what_we_draw(classes, sampler, count):
+    model = trained(classes, sampling={"sampler": sampler, "guidance": 2.5})
+    made, off = pt2.content(model, aot=False)
+    assert off < 1e-5
+    extra = {pt2.ABOUT: ""}
+    program = torch.export.load(io.BytesIO(made), extra_files=extra)
+    about = json.loads(extra[pt2.ABOUT])
+    assert about["shape"] == list(model.shape)
+    orders = [Order(index % max(1, len(classes)), index) for index in range(count)]
+    noise = randomness.normal(9, "sample", items=torch.arange(count), step=0, shape=model.shape)
+    label = torch.tensor([order.label for order in orders])
+    with torch.no_grad():
+        found = loop(program.module(), about, noise, label, 2.5)
+    kinds = {"num_classes": len(classes), "shape": model.shape}
+    wanted = Generator(model.denoiser, model.profile.sampling, **kinds).draw(orders, 9)
+    assert wanted.float().std() > 10, "the comparison is about something"
+    assert ((found.int() - wanted.int()).abs() <= 1).float().mean() >= 0.999
+
+
+def test_a_program_that_says_something_else_is_not_let_through(monkeypatch):
+    other = trained()
+    for parameter in other.denoiser.parameters():
+        parameter.mul_(1.05)
+    program = pt2.exported(other)
+    monkeypatch.setattr(pt2, "exported", lambda _: program)
+    with pytest.raises(IddmError, match="says something else"):
+        pt2.content(trained(), aot=False)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("IDDM_TEST_AOT") or not shutil.which("g++"),
+    reason="takes a compiler, and half a minute: IDDM_TEST_AOT=1",
+)
+def test_compiled_ahead_of_time(tmp_path):
+    from torch._inductor import aoti_load_package
+
+    made, off = pt2.content(trained(), aot=True)
+    assert off < 1e-4
+    (tmp_path / "model.pt2").write_bytes(made)
+    module = aoti_load_package(str(tmp_path / "model.pt2"))
+    assert json.loads(module.get_metadata()[pt2.ABOUT])["class_names"] == ["cat", "dog"]
+
+
+def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
+    import torch._inductor
+
+    def fails(*_, **__):
+        raise RuntimeError("no g++ here\nand more")
+
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
+    with pytest.raises(IddmError, match="could not compile the model: no g\\+\\+ here$") as refused:
+        pt2.content(trained(), aot=True)
+    assert "C++ compiler" in refused.value.hint
