@@ -29,9 +29,9 @@ SEED = 5
 class Exported:
     """A model beside what onnxruntime has of it."""
 
-    def __init__(self, model: TrainedModel, form: Form = Form()) -> None:
+    def __init__(self, model: TrainedModel, form: Form | None = None) -> None:
         self.model = model
-        self.made = onnx_model(model, form)
+        self.made = onnx_model(model, form or Form())
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 

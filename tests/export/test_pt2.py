@@ -76,9 +76,11 @@ def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
     import torch._inductor
 
     def fails(*_, **__):
-        raise RuntimeError("no g++ here\nand more")
+        raise RuntimeError("no compiler here\nand more")
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
-    with pytest.raises(IddmError, match="could not compile the model: no g\\+\\+ here$") as refused:
+    with pytest.raises(
+        IddmError, match="could not compile the model: no compiler here$"
+    ) as refused:
         pt2.content(trained(), aot=True)
     assert "C++ compiler" in refused.value.hint
