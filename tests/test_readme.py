@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from .e2e.conftest import Shell, draw_folder
 
@@ -36,6 +37,12 @@ def shortened(command: str) -> list[str]:
     return words
 
 
+def scripts(text: str) -> list[str]:
+    """Return the Python programs in a page: indented blocks that begin with an import."""
+    blocks = re.findall(r"^    (?:import|from) .*\n(?:    .*\n|\n(?=    ))*", text, re.MULTILINE)
+    return [textwrap.dedent(block) for block in blocks]
+
+
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
@@ -43,9 +50,13 @@ def test_every_command_runs(tmp_path_factory):
     for command in COMMANDS:
         shell.iddm(*shortened(command))
     assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
-    (snippet,) = re.findall(r"(?:^    .*\n|^\n)*^    pipeline\(.*\n", TEXT, re.MULTILINE)
-    subprocess.run([sys.executable, "-c", textwrap.dedent(snippet)], cwd=shell.folder, check=True)
-    assert (shell.folder / "cat.png").is_file()
+    exporting = (README.parent / "docs" / "exporting.md").read_text(encoding="utf-8")
+    snippets = [*scripts(TEXT), *scripts(exporting)]
+    assert len(snippets) == 3
+    for snippet in snippets:
+        subprocess.run([sys.executable, "-c", snippet], cwd=shell.folder, check=True)
+    pictures = [f"{number}.png" for number in range(8)] + ["cat.png"]
+    assert {Image.open(shell.folder / name).size for name in pictures} == {(32, 32)}
 
 
 def test_the_first_commands_set_up_and_do_the_job():

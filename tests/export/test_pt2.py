@@ -79,8 +79,7 @@ def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
         raise RuntimeError("no compiler here\nand more")
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
-    with pytest.raises(
-        IddmError, match="could not compile the model: no compiler here$"
-    ) as refused:
+    with pytest.raises(IddmError, match="could not compile the model: no compiler") as refused:
         pt2.content(trained(), aot=True)
+    assert refused.value.problem.endswith("here"), "one line is enough"
     assert "C++ compiler" in refused.value.hint
