@@ -108,7 +108,7 @@ def pipeline(
         "pipeline",
         _inputs(drawing),
         [_value("image", "uint8", ["N", *drawing.shape[1:], drawing.shape[0]])],
-        [*_constants(drawing), *_weights(denoiser), *(_weights(step_noise) if step_noise else [])],
+        _constants(drawing),
     )
     model = helper.make_model(
         graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
@@ -160,8 +160,11 @@ def _body(
     text = [GUIDED if conditional else "x_t = Identity(x)", ASKING]
     after = [LEADING if conditional else "", _clipping(drawing), ADVANCING]
     nodes = [*_nodes("".join(text)), *_inlined(denoiser, "network", asked)]
+    # Inside the loop, where onnxruntime takes them for constants and lays them out for its speed.
+    weights = _weights(denoiser)
     if step_noise is not None:
         nodes += _inlined(step_noise, "noise", {"step": "k", "noise": "drawn"})
+        weights += _weights(step_noise)
         after.append("added = Mul(fresh, drawn)\nnext = Add(clean, added)\n")
     else:
         after.append("next = Identity(clean)\n")
@@ -172,6 +175,7 @@ def _body(
          _value("x", "float", picture), _value("before", "float", picture)],
         [_value("go_on", "bool", []), _value("next", "float", picture),
          _value("estimate", "float", picture)],
+        weights,
     )  # fmt: skip
 
 
