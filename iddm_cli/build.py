@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import nn
 
 from iddm_cli import pictures
 from iddm_cli.data.augment import Augmentation
@@ -20,6 +21,7 @@ from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
+from iddm_cli.engine.fit import Kinds, kinds_of
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
@@ -31,6 +33,7 @@ from iddm_cli.export.model import TrainedModel
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
 from iddm_cli.settings import (
+    NETWORK_SETTINGS,
     CacheName,
     DataSettings,
     Profile,
@@ -79,14 +82,9 @@ def choose_place(
 
 def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     """Make an untrained denoiser on the CPU, its weights a function of the seed."""
-    model = profile.model
-    _check_size(profile, num_classes)
+    check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
-    backbone = NETWORKS[model.network](
-        channels=picture_shape(profile.data)[0],
-        num_classes=num_classes,
-        **model.model_dump(exclude={"network"}),
-    )
+    backbone = make_backbone(profile, num_classes)
     schedule = NoiseSchedule(SCHEDULES[profile.diffusion.schedule](profile.diffusion.timesteps))
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
@@ -97,26 +95,32 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     )
 
 
-def _check_size(profile: Profile, num_classes: int) -> None:
+def make_backbone(profile: Profile, num_classes: int) -> nn.Module:
+    """Make the network that a profile asks for."""
+    settings = profile.model.model_dump(include=set(NETWORK_SETTINGS[profile.model.network]))
+    channels = picture_shape(profile.data)[0]
+    return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
+
+
+def check_size(profile: Profile, num_classes: int) -> Kinds:
     """Refuse a network that this machine cannot even hold, before it tries.
+
+    Returns:
+        Its tensors, of which none is made.
 
     Raises:
         UsageError: There is not so much memory.
     """
-    model = profile.model
     try:
         with torch.device("meta"):
-            network = NETWORKS[model.network](
-                channels=picture_shape(profile.data)[0],
-                num_classes=num_classes,
-                **model.model_dump(exclude={"network"}),
-            )
+            network = make_backbone(profile, num_classes)
         needed = float(4 * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
     there = devices.all_memory(torch.device("cpu"))
     if needed > there:
         raise _too_large(needed, there)
+    return kinds_of(network.state_dict())
 
 
 def picture_shape(data: DataSettings) -> tuple[int, int, int]:
