@@ -1,6 +1,7 @@
 """The seam between settings and objects: only this file knows both profiles and the engine."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,19 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
+from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder, checkpoint_files
 from iddm_cli.engine.fit import Kinds, kinds_of
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.engine.optimizers import unused_state
 from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.export.model import TrainedModel
+from iddm_cli.importing.foreign import Asked, Foreign
+from iddm_cli.importing.source import read
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
 from iddm_cli.settings import (
@@ -358,6 +362,27 @@ def load_model(
         made_with={name: str(manifest.get(name)) for name in ("iddm", "torch")},
         grid=grid.read_bytes() if grid.is_file() else b"",
     )
+
+
+def import_model(source: Path, asked: Asked) -> Foreign:
+    """Read a model of another program, or an export of our own.
+
+    Raises:
+        CheckpointError: It cannot be imported.
+        UsageError: It does not say something that must be given.
+    """
+    return read(source, asked, check_size)
+
+
+def imported_files(model: Foreign) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an imported run's first checkpoint, by their paths inside it."""
+    parts = {
+        "model": model.raw,
+        "average": model.average,
+        "optimizer": unused_state(model.raw, model.profile.training),
+    }
+    state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
+    return checkpoint_files(0, parts, state)
 
 
 def estimate(profile: Profile, pack: Pack, place: Place) -> MemoryEstimate:
