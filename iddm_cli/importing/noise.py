@@ -35,7 +35,7 @@ def tables_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
         raise CheckpointError(f"its scheduler is a {first(kind)}, which is not supported")
     predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
     predicted = config.get("prediction_type", "epsilon")
-    if predicted not in predictions:
+    if not isinstance(predicted, str) or predicted not in predictions:
         raise CheckpointError(f"scheduler: prediction_type {first(predicted)!r} is unknown")
     for key, wanted in (("rescale_betas_zero_snr", False), ("clip_sample_range", 1.0)):
         if config.get(key, wanted) != wanted:
