@@ -12,8 +12,8 @@ from torch import Tensor
 
 from iddm_cli.engine.fit import Kinds, Tensors, first, kinds_in, refuse_long_header
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.export.diffusers import CONDITIONINGS, renamed
-from iddm_cli.importing import noise, untrusted
+from iddm_cli.export.diffusers import renamed
+from iddm_cli.importing import noise, unet2d, untrusted
 from iddm_cli.importing.files import read_json, refuse_what_is_no_file
 from iddm_cli.importing.foreign import (
     Asked,
@@ -30,45 +30,10 @@ from iddm_cli.settings import Profile
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 MOST_TENSORS = 8192
 
-FIXED: dict[str, tuple[Any, ...]] = {
-    "center_input_sample": (False,),
-    "time_embedding_type": ("positional",),
-    "mid_block_type": ("UNetMidBlock2D",),
-    "mid_block_scale_factor": (1,),
-    "downsample_type": ("conv",),
-    "upsample_type": ("conv",),
-    "act_fn": ("silu", "swish"),
-    "add_attention": (True,),
-    "class_embed_type": (None,),
-    "num_train_timesteps": (None, 1000),
-}
-"""Keys of UNet2DModel that must have one of these values, of which the first is its default."""
-
-DEFAULTS: dict[str, Any] = {
-    "_class_name": "UNet2DModel",
-    "sample_size": None,
-    "in_channels": 3,
-    "out_channels": 3,
-    "time_embedding_dim": None,
-    "freq_shift": 0,
-    "flip_sin_to_cos": True,
-    "down_block_types": ["DownBlock2D", *["AttnDownBlock2D"] * 3],
-    "up_block_types": [*["AttnUpBlock2D"] * 3, "UpBlock2D"],
-    "block_out_channels": [224, 448, 672, 896],
-    "layers_per_block": 2,
-    "downsample_padding": 1,
-    "dropout": 0.0,
-    "attention_head_dim": 8,
-    "norm_num_groups": 32,
-    "attn_norm_num_groups": None,
-    "norm_eps": 1e-5,
-    "resnet_time_scale_shift": "default",
-    "num_class_embeds": None,
-}
-"""The other keys, with the defaults of UNet2DModel, which apply where one is left out."""
-
 FORMER = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0"))
 """What layers of attention were called before diffusers 0.18, and are since."""
+
+CLASSES, FIRST_OF_TIME = "embedding.classes.weight", "embedding.perceptron.0.weight"
 
 OURS = ("unet", "scheduler", "class_names", "guidance_scale", "num_inference_steps")
 
@@ -100,21 +65,9 @@ def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
     classes, last_means_none = _classes(folder, asked, rows or 0)
     profile = _profile(folder, asked, len(classes), last_means_none, notes)
     expected = expect(profile, len(classes))
-    theirs = {renamed(name): name for name in expected}
-    wanted = {name: expected[ours] for name, ours in theirs.items()}
-    if rows and not last_means_none:
-        wanted["class_embedding.weight"] = ([rows, expected["embedding.classes.weight"][0][1]],
-                                            "float32")  # fmt: skip
-    tensors = _read_weights(folder.weights, wanted)
-    weights = {ours: tensors[name] for name, ours in theirs.items()}
-    if rows and not last_means_none:
-        weights["embedding.classes.weight"] = _with_row_of_zeros(
-            weights["embedding.classes.weight"]
-        )
+    weights = _read_weights(folder.weights, expected, rows=rows, last_means_none=last_means_none)
     if not folder.network["flip_sin_to_cos"]:
-        weights["embedding.perceptron.0.weight"] = cosines_first(
-            weights["embedding.perceptron.0.weight"]
-        )
+        weights[FIRST_OF_TIME] = cosines_first(weights[FIRST_OF_TIME])
     notes.append("the folder holds one set of weights, which stand for raw and average alike")
     return Foreign("diffusers", profile, classes, weights, weights, tuple(notes))
 
@@ -143,7 +96,7 @@ def open_folder(path: Path) -> Folder:
     return Folder(
         weights=_weights_file(place),
         index=index,
-        network=checked_config(read_json(place / "config.json")),
+        network=unet2d.checked(read_json(place / "config.json")),
         scheduler=read_json(found[0]) if found else None,
     )
 
@@ -157,55 +110,6 @@ def _weights_file(place: Path) -> Path:
         f"{place} has neither {' nor '.join(WEIGHTS)}",
         "Weights in several files, or of half precision alone: load and save them with diffusers.",
     )
-
-
-def checked_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the network's configuration with its defaults.
-
-    Raises:
-        CheckpointError: A key has a value that our network cannot have; it is named.
-    """
-    for key, value in config.items():
-        if key in FIXED and value not in FIXED[key]:
-            allowed = " or ".join(str(one) for one in FIXED[key])
-            raise CheckpointError(f"config.json: {key} must be {allowed}, not {first(value)}")
-        known = key in FIXED or key in DEFAULTS or key.startswith("_")
-        if not known and value is not None:
-            raise CheckpointError(f"config.json: {first(key)} is no key of a UNet2DModel")
-    full = DEFAULTS | config
-    for key, wanted in (
-        ("_class_name", "UNet2DModel"),
-        ("out_channels", full["in_channels"]),
-        ("attn_norm_num_groups", _attention_groups(full)),
-        ("up_block_types", _mirrored(full["down_block_types"])),
-    ):
-        if full[key] != wanted:
-            told = f"{first(wanted)}, not {first(full[key])}"
-            raise CheckpointError(f"config.json: {key} must be {told}")
-    return full
-
-
-def _attention_groups(config: dict[str, Any]) -> Any:
-    """Return what attn_norm_num_groups must be: its default differs with the conditioning."""
-    left_out = config["attn_norm_num_groups"] is None
-    default = config["resnet_time_scale_shift"] == "default"
-    return None if left_out and default else config["norm_num_groups"]
-
-
-def _mirrored(down: Any) -> list[str]:
-    """Return the up_block_types that belong to down_block_types.
-
-    Raises:
-        CheckpointError: There is a block that we do not have.
-    """
-    ups = {"DownBlock2D": "UpBlock2D", "AttnDownBlock2D": "AttnUpBlock2D"}
-    kinds = down if isinstance(down, list) else [None]
-    for kind in kinds:
-        if not isinstance(kind, str) or kind not in ups:
-            raise CheckpointError(
-                f"config.json: down_block_types must be of {' and '.join(ups)}, not {first(kind)}"
-            )
-    return [ups[kind] for kind in reversed(kinds)]
 
 
 def _classes(folder: Folder, asked: Asked, rows: int) -> tuple[tuple[str, ...], bool]:
@@ -233,7 +137,7 @@ def _profile(
         )
     tables = _noise(folder, asked, notes)
     tables["data"] = picture_tables(size, folder.network["in_channels"], classes=classes)
-    tables["model"] = _model(folder.network)
+    tables["model"] = unet2d.model_section(folder.network)
     if classes and not last_means_none:
         tables["sampling"]["guidance"] = 1.0
         notes.append("it has not learnt pictures without a class, so sampling.guidance is 1: none")
@@ -255,44 +159,37 @@ def _noise(folder: Folder, asked: Asked, notes: list[str]) -> dict[str, dict[str
     return {"diffusion": {"schedule": assumed}, "sampling": {}}
 
 
-def _model(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the model section of a UNet2DModel's configuration."""
-    widths = config["block_out_channels"]
-    numbers = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
-    if not numbers or not widths or any(width % widths[0] for width in widths):
-        raise CheckpointError(
-            f"config.json: block_out_channels must be multiples of the first, not {first(widths)}"
-        )
-    if config["time_embedding_dim"] not in (None, 4 * widths[0]):
-        raise CheckpointError(f"config.json: time_embedding_dim must be {4 * widths[0]}")
-    conditionings = {theirs: ours for ours, theirs in CONDITIONINGS.items()}
-    kind = config["resnet_time_scale_shift"]
-    if kind not in conditionings:
-        raise CheckpointError(
-            f"config.json: resnet_time_scale_shift must be {' or '.join(conditionings)}, "
-            f"not {first(kind)}"
-        )
-    attended = [i for i, kind in enumerate(config["down_block_types"]) if "Attn" in kind]
-    return {
-        "base_channels": widths[0],
-        "channel_multipliers": [width // widths[0] for width in widths],
-        "blocks_per_level": config["layers_per_block"],
-        "attention_levels": attended,
-        "head_channels": config["attention_head_dim"],
-        "norm_groups": config["norm_num_groups"],
-        "dropout": config["dropout"],
-        "conditioning": conditionings[kind],
-        "norm_eps": config["norm_eps"],
-        "downsample_padding": config["downsample_padding"],
-        "frequency_shift": config["freq_shift"],
-    }
+def _read_weights(
+    path: Path, expected: Kinds, *, rows: int | None, last_means_none: bool
+) -> Tensors:
+    """Read the weights under our names, once all of them are accounted for.
 
-
-def _read_weights(path: Path, wanted: Kinds) -> Tensors:
-    """Read the tensors that are wanted, once all of them are accounted for.
+    Args:
+        path: The file.
+        expected: Our network's tensors.
+        rows: Rows of the class embedding there, of which ours has one more ...
+        last_means_none: ... unless the last of them means "no class".
 
     Raises:
         CheckpointError: They are not, or the file is damaged.
+    """
+    lacking = bool(rows) and not last_means_none
+    if lacking:
+        (_, width), kind = expected[CLASSES]
+        expected = expected | {CLASSES: ([rows or 0, width], kind)}
+    tensors = _read_tensors(path, {renamed(name): kind for name, kind in expected.items()})
+    weights = {name: tensors[renamed(name)] for name in expected}
+    if lacking:
+        table = weights[CLASSES]
+        weights[CLASSES] = torch.cat([table, torch.zeros_like(table[:1])])
+    return weights
+
+
+def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
+    """Read the tensors that are wanted, under the names of today.
+
+    Raises:
+        CheckpointError: There are others, or the file is damaged.
     """
     if path.suffix == ".bin":
         table = untrusted.tensors_in(untrusted.look_into(path), str(path))
@@ -303,7 +200,7 @@ def _read_weights(path: Path, wanted: Kinds) -> Tensors:
         refuse_long_header(path, MOST_TENSORS)
         found = kinds_in(path)
         names = by_present_names(found, path)
-        check_weights(wanted, {ours: found[name] for ours, name in names.items()}, str(path))
+        check_weights(wanted, {today: found[name] for today, name in names.items()}, str(path))
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {first(error)}") from error
@@ -335,7 +232,3 @@ def cosines_first(weight: Tensor) -> Tensor:
     """Let the first layer take a time code whose cosines come first, not its sines."""
     sines, cosines = weight.chunk(2, dim=1)
     return torch.cat([cosines, sines], dim=1).contiguous()
-
-
-def _with_row_of_zeros(table: Tensor) -> Tensor:
-    return torch.cat([table, torch.zeros_like(table[:1])])
