@@ -1,6 +1,7 @@
 """The seam between settings and objects: only this file knows both profiles and the engine."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 
 import torch
 from PIL import Image
+from torch import nn
 
 from iddm_cli import pictures
 from iddm_cli.data.augment import Augmentation
@@ -20,19 +22,23 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import CheckpointFolder
-from iddm_cli.engine.fit import Tensors
+from iddm_cli.engine.checkpoint import CheckpointFolder, checkpoint_files
+from iddm_cli.engine.fit import Kinds, Tensors, kinds_of
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.engine.optimizers import unused_state
 from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.export.model import Story, TrainedModel
+from iddm_cli.importing.foreign import Asked, Foreign
+from iddm_cli.importing.source import read
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
 from iddm_cli.settings import (
+    NETWORK_SETTINGS,
     CacheName,
     DataSettings,
     Profile,
@@ -94,14 +100,9 @@ def choose_place(
 
 def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     """Make an untrained denoiser on the CPU, its weights a function of the seed."""
-    model = profile.model
-    _check_size(profile, num_classes)
+    check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
-    backbone = NETWORKS[model.network](
-        channels=picture_shape(profile.data)[0],
-        num_classes=num_classes,
-        **model.model_dump(exclude={"network"}),
-    )
+    backbone = make_backbone(profile, num_classes)
     schedule = NoiseSchedule(SCHEDULES[profile.diffusion.schedule](profile.diffusion.timesteps))
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
@@ -112,26 +113,32 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     )
 
 
-def _check_size(profile: Profile, num_classes: int) -> None:
+def make_backbone(profile: Profile, num_classes: int) -> nn.Module:
+    """Make the network that a profile asks for."""
+    settings = profile.model.model_dump(include=set(NETWORK_SETTINGS[profile.model.network]))
+    channels = picture_shape(profile.data)[0]
+    return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
+
+
+def check_size(profile: Profile, num_classes: int) -> Kinds:
     """Refuse a network that this machine cannot even hold, before it tries.
+
+    Returns:
+        Its tensors, of which none is made.
 
     Raises:
         UsageError: There is not so much memory.
     """
-    model = profile.model
     try:
         with torch.device("meta"):
-            network = NETWORKS[model.network](
-                channels=picture_shape(profile.data)[0],
-                num_classes=num_classes,
-                **model.model_dump(exclude={"network"}),
-            )
+            network = make_backbone(profile, num_classes)
         needed = float(4 * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
     there = devices.all_memory(torch.device("cpu"))
     if needed > there:
         raise _too_large(needed, there)
+    return kinds_of(network.state_dict())
 
 
 def picture_shape(data: DataSettings) -> tuple[int, int, int]:
@@ -376,6 +383,27 @@ def story_of(run: Run, step: int) -> Story:
         made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
         grid=grid.read_bytes() if grid.is_file() else b"",
     )
+
+
+def import_model(source: Path, asked: Asked) -> Foreign:
+    """Read a model of another program, or an export of our own.
+
+    Raises:
+        CheckpointError: It cannot be imported.
+        UsageError: It does not say something that must be given.
+    """
+    return read(source, asked, check_size)
+
+
+def imported_files(model: Foreign) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an imported run's first checkpoint, by their paths inside it."""
+    parts = {
+        "model": model.raw,
+        "average": model.average,
+        "optimizer": unused_state(model.raw, model.profile.training),
+    }
+    state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
+    return checkpoint_files(0, parts, state)
 
 
 def estimate(profile: Profile, pack: Pack, place: Place) -> MemoryEstimate:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from iddm_cli.profile_messages import Fault
 from iddm_cli.settings import (
     LARGEST_SIDE,
+    NETWORK_SETTINGS,
     DataSettings,
     ModelSettings,
     Profile,
@@ -18,7 +19,9 @@ from iddm_cli.settings import (
 def contradictions(profile: Profile) -> Iterator[Fault]:
     """Yield every contradiction in a profile."""
     yield from _image_size(profile.data, profile.model)
-    yield from _widths(profile.model)
+    yield from _not_of_this_network(profile.model)
+    if profile.model.network == "unet":
+        yield from _widths(profile.model)
     yield from _length(profile.training)
     yield from _betas(profile.training)
     yield from _sampling(profile.sampling, profile.diffusion.timesteps)
@@ -33,7 +36,7 @@ def contradictions(profile: Profile) -> Iterator[Fault]:
 
 
 def _image_size(data: DataSettings, model: ModelSettings) -> Iterator[Fault]:
-    reduction = model.patch_size * 2 ** (len(model.channel_multipliers) - 1)
+    reduction, why = _reduction(model)
     if all(side % reduction == 0 for side in data.size):
         return
     down = [max(1, side // reduction) * reduction for side in data.size]
@@ -42,10 +45,30 @@ def _image_size(data: DataSettings, model: ModelSettings) -> Iterator[Fault]:
     height, width = data.size
     yield Fault(
         ("data", "image_size"),
-        f"an image size of {height} x {width} must be divisible by {reduction}: "
-        "model.patch_size times two for each level after the first",
+        f"an image size of {height} x {width} must be divisible by {reduction}: {why}",
         f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
     )
+
+
+def _reduction(model: ModelSettings) -> tuple[int, str]:
+    """Return by how much a network reduces height and width, and why."""
+    if model.network == "iddm-unet":
+        return 8, "iddm-unet halves it three times"
+    reduction = model.patch_size * 2 ** (len(model.channel_multipliers) - 1)
+    return reduction, "model.patch_size times two for each level after the first"
+
+
+def _not_of_this_network(model: ModelSettings) -> Iterator[Fault]:
+    """Yield the settings that were given, and that this network does not have."""
+    of_its_own = ("network", *NETWORK_SETTINGS[model.network])
+    for key, field in type(model).model_fields.items():
+        if key not in of_its_own and getattr(model, key) != field.default:
+            owners = [name for name, keys in NETWORK_SETTINGS.items() if key in keys]
+            yield Fault(
+                ("model", key),
+                f"model.{key} belongs to {', '.join(owners)}, not to {model.network}",
+                "Leave it out.",
+            )
 
 
 def _widths(model: ModelSettings) -> Iterator[Fault]:
@@ -61,9 +84,15 @@ def _widths(model: ModelSettings) -> Iterator[Fault]:
         yield Fault(("model", "attention_levels"), "attention_levels names a level twice")
     yield from _indivisible("norm_groups", model.norm_groups, widths)
     attended = {widths[level] for level in model.attention_levels if level < len(widths)}
-    yield from _indivisible("head_channels", model.head_channels, sorted({*attended, widths[-1]}))
+    if model.head_channels is not None:
+        heads = sorted({*attended, widths[-1]})
+        yield from _indivisible("head_channels", model.head_channels, heads)
     if model.base_channels % 2:
         yield Fault(("model", "base_channels"), "base_channels must be even")
+    elif model.base_channels < 2 + 2 * model.frequency_shift:
+        yield Fault(
+            ("model", "base_channels"), "frequency_shift 1 needs base_channels of 4 or more"
+        )
 
 
 def _indivisible(key: str, number: int, widths: Sequence[int]) -> Iterator[Fault]:

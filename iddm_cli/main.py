@@ -12,6 +12,7 @@ from iddm_cli.commands import (
     cache,
     export,
     generate,
+    import_,
     inspect_dataset,
     profiles,
     resume,
@@ -46,6 +47,7 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
+app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 app.command("runs")(runs.runs)
 app.add_typer(export.app, name="export")
 app.add_typer(cache.app, name="cache")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from iddm_cli.contradictions import contradictions
 from iddm_cli.errors import ProfileError, did_you_mean
 from iddm_cli.profile_messages import Fault, explain_all, suggest_key
-from iddm_cli.settings import Profile, Settings
+from iddm_cli.settings import NETWORK_SETTINGS, Profile, Settings
 from iddm_cli.strict_yaml import Document, parse_value, read, shortened
 
 
@@ -191,6 +191,9 @@ class _Merged:
         self.origins: dict[str, str] = {}
         self._settle_length(self._section("training"))
         for override in overrides:
+            if override.key == "model.network":
+                self._forget_network(self._section("model"), override.value)
+        for override in overrides:
             self._apply(override)
 
     def _section(self, name: str) -> dict[str, Any]:
@@ -212,6 +215,14 @@ class _Merged:
     def _settle_length(training: dict[str, Any]) -> None:
         if training.get("steps") is not None and "epochs" not in training:
             training["epochs"] = None
+
+    @staticmethod
+    def _forget_network(model: dict[str, Any], asked: object) -> None:
+        """Leave out what the file says of its own network, and another one does not have."""
+        for name, keys in NETWORK_SETTINGS.items():
+            if name == asked:
+                for key in {*NETWORK_SETTINGS["unet"]} - {*keys}:
+                    model.pop(key, None)
 
     def error(self, faults: Sequence[Fault]) -> ProfileError:
         """Put all faults into one error, each with where it stands."""

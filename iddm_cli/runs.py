@@ -1,12 +1,13 @@
 """Runs: the folder of a training run, its name, its lock, and the plain files inside it."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -201,8 +202,22 @@ def check_free(folder: Path, name: str) -> None:
         )
 
 
-def create_run(folder: Path, name: str, files: Mapping[str, bytes]) -> Run:
+def create_run(
+    folder: Path,
+    name: str,
+    files: Mapping[str, bytes],
+    *,
+    folders: Sequence[str] = (),
+    large: Iterable[tuple[str, bytes]] = (),
+) -> Run:
     """Make a new run folder, with all the files it begins with, or nothing.
+
+    Args:
+        folder: The runs dir.
+        name: The run's name.
+        files: Content of each file, by its path inside the run.
+        folders: Folders inside it, besides those that every run has.
+        large: Paths and contents of files that are made one after another.
 
     Raises:
         RunError: The name is taken, or the folder cannot be made.
@@ -211,7 +226,8 @@ def create_run(folder: Path, name: str, files: Mapping[str, bytes]) -> Run:
     run = Run(folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        durable.write_folder(run.path, files.items(), (run.samples.name, run.checkpoints.name))
+        inner = (run.samples.name, run.checkpoints.name, *folders)
+        durable.write_folder(run.path, itertools.chain(files.items(), large), inner)
     except FileExistsError:
         check_free(folder, name)
         raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None

@@ -35,7 +35,8 @@ PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
 CacheName = Literal["auto", "device", "memory", "disk", "off"]
-NetworkName = Literal["unet"]
+NetworkName = Literal["unet", "iddm-unet"]
+ConditioningName = Literal["scale_shift", "shift"]
 ShardingName = Literal["none", "fsdp"]
 
 
@@ -118,7 +119,7 @@ class ModelSettings(Settings):
     """The network: a U-Net with residual blocks and attention."""
 
     network: NetworkName = "unet"
-    """Which backbone."""
+    """Which backbone; iddm-unet is that of IDDM, and takes no other setting than activation."""
 
     base_channels: Width = 64
     """Channels of the first level."""
@@ -132,8 +133,8 @@ class ModelSettings(Settings):
     attention_levels: list[Level] = Field(default=[1, 2], max_length=8)
     """Levels with self-attention after each block, 0 being full size; the middle always has it."""
 
-    head_channels: Width = 64
-    """Channels of one attention head."""
+    head_channels: Width | None = 64
+    """Channels of one attention head; null: one head has all of its level's."""
 
     norm_groups: Width = 32
     """Groups of each group normalisation; must divide every level's channels."""
@@ -146,6 +147,25 @@ class ModelSettings(Settings):
 
     patch_size: int = Field(default=1, ge=1, le=64)
     """Side of the squares of pixels folded into channels first; 2 makes a step about 4x cheaper."""
+
+    conditioning: ConditioningName = "scale_shift"
+    """How time and class act on a block: by scale and shift, or added as a shift, as in DDPM."""
+
+    norm_eps: float = Field(default=1e-5, ge=1e-12, le=0.1)
+    """What each normalisation adds to the variance."""
+
+    downsample_padding: Literal[1, 0] = 1
+    """Padding before the size is halved: 1 on every side, or 0: only on the right and below."""
+
+    frequency_shift: Literal[0, 1] = 0
+    """1 lets the frequencies of the time code fall a little lower, as in DDPM."""
+
+
+NETWORK_SETTINGS: dict[NetworkName, tuple[str, ...]] = {
+    "unet": tuple(key for key in ModelSettings.model_fields if key != "network"),
+    "iddm-unet": ("activation",),
+}
+"""Which settings of the model section each network takes."""
 
 
 class DiffusionSettings(Settings):

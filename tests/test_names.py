@@ -1,5 +1,6 @@
 """Names in settings and tables of what they stand for agree."""
 
+import inspect
 from typing import get_args
 
 import pytest
@@ -18,6 +19,7 @@ from iddm_cli.networks.blocks import ACTIVATIONS
     ("names", "table"),
     [
         (settings.NetworkName, NETWORKS),
+        (settings.NetworkName, settings.NETWORK_SETTINGS),
         (settings.ActivationName, ACTIVATIONS),
         (settings.ScheduleName, SCHEDULES),
         (settings.PredictionName, PREDICTIONS),
@@ -29,3 +31,9 @@ from iddm_cli.networks.blocks import ACTIVATIONS
 )
 def test_every_name_stands_for_something(names, table):
     assert sorted(get_args(names)) == sorted(table)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_takes_its_settings_and_nothing_else(name):
+    taken = set(inspect.signature(NETWORKS[name]).parameters) - {"channels", "num_classes"}
+    assert taken == set(settings.NETWORK_SETTINGS[name])

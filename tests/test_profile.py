@@ -166,6 +166,18 @@ def test_all_mistakes_are_told_at_once(load):
     ("text", "said"),
     [
         ("model:\n  attention_levels: [3]\n", "there is no level 3"),
+        (
+            "model:\n  network: iddm-unet\n  base_channels: 32\n",
+            "model.base_channels belongs to unet, not to iddm-unet",
+        ),
+        (
+            "model:\n  network: iddm-unet\ndata:\n  image_size: 36\n",
+            "divisible by 8: iddm-unet halves it three times",
+        ),
+        (
+            "model: {base_channels: 2, norm_groups: 1, head_channels: 1, frequency_shift: 1}\n",
+            "frequency_shift 1 needs base_channels of 4",
+        ),
         ("model:\n  head_channels: 48\n", "head_channels 48 does not divide the 128 channels"),
         ("training:\n  micro_batch: 65\n", "micro_batch 65 is larger than batch_size 64"),
         ("training:\n  steps: 5\n  warmup_steps: 5\n", "5 warm-up steps leave nothing"),
@@ -251,6 +263,17 @@ def test_steps_and_epochs_take_each_others_place(load):
     assert length("training:\n  epochs: 7\n") == (None, 7)
     assert length("training:\n  steps: 7\n", "training.epochs=5") == (None, 5)
     assert length("training:\n  epochs: 7\n", "training.steps=5") == (5, None)
+
+
+def test_another_network_leaves_out_what_the_file_says_of_its_own(load):
+    text = (
+        "model:\n  base_channels: 16\n  norm_groups: 8\n  activation: relu\n  head_channels: 16\n"
+    )
+    other = load(text, "model.network=iddm-unet").model
+    assert (other.network, other.activation, other.base_channels) == ("iddm-unet", "relu", 64)
+    assert load(text, "model.network=unet").model.base_channels == 16
+    with pytest.raises(ProfileError, match="base_channels belongs to unet"):
+        load(text, "model.network=iddm-unet", "model.base_channels=32")
 
 
 def test_an_override_is_named_as_it_was_spelled(load):

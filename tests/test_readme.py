@@ -8,9 +8,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from .e2e.conftest import Shell, draw_folder
+from .importing.upstream import today, weights
 
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -46,6 +48,8 @@ def scripts(text: str) -> list[str]:
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
+    state = weights()
+    torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     for command in COMMANDS:
         shell.iddm(*shortened(command))

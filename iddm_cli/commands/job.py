@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from iddm_cli.commands import training
+from iddm_cli.commands import first_pictures, training
 from iddm_cli.commands.stopping import ignore_saving
+from iddm_cli.commands.trained import class_names
 from iddm_cli.display import console
 from iddm_cli.engine.place import place_from_environment
 from iddm_cli.errors import DatasetError, RunError
@@ -260,13 +261,16 @@ def go_on(team: "Team", place: "Place", job: Job, run: Run) -> int:
     assert job.packed is not None, "launch packs it"
     if team.leads:
         refuse_other_data(run, job.packed)
-    trainer = build.make_trainer(job.profile, job.packed, run, place, team)
+    classes = team.tell(class_names(run) if team.leads else ())
+    packed = first_pictures.in_order(job.packed, classes, run.name)
+    trainer = build.make_trainer(job.profile, packed, run, place, team)
     tier = load_newest(team, trainer)
     done = team.leads and run.read("run.json").get("state") == "finished"
     if trainer.step >= trainer.total and team.tell(done):
         _say_finished(run, trainer, as_json=job.as_json)
         return 0
     if team.leads:
+        first_pictures.note(run, packed, job.profile.data.path)
         save_profile(job.profile, run.profile)
         run.cut_metrics(trainer.step)
         run.note(**training.describe_process(describe(place.device), team.size))
@@ -284,7 +288,7 @@ def refuse_other_data(run: Run, packed: "Pack") -> None:
         DatasetError: Pictures were added, removed or changed.
     """
     before = run.read("dataset.json")
-    if before.get("digest") != packed.digest:
+    if first_pictures.has_pictures(run) and before.get("digest") != packed.digest:
         raise DatasetError(
             f"the pictures have changed since run {run.name} began: there were "
             f"{before.get('count')}, there are {packed.count} now, or some look different",
@@ -312,6 +316,8 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
     for error in damaged:
         console.warn(f"{error.problem}; set aside, using {saved.path.name}")
     trainer.load(saved)
+    if saved.step == 0:
+        return "from the average of the model that was imported, with a fresh optimizer"
     changed = [
         f"{key} {saved.bits.get(key)} → {value}"
         for key, value in trainer.bits.items()

@@ -14,11 +14,16 @@ EXAMPLES = """\
   iddm resume                                    the run last trained
 
   iddm resume first --epochs 200                 and further than was planned
+
+  iddm resume steel --set data.path=photos       an imported model, on pictures of your own
 """
 
 CHANGEABLE = ("training", "sampling", "runtime")
 HARMLESS = ("data.path", "data.cache", "data.workers", "data.timeout")
 """Where pictures are and how they are read; which they are is checked by their digest."""
+
+GIVEN_BY_THE_MODEL = ("data.image_size", "data.channels", "data.conditional")
+"""What cannot be chosen of the pictures even where a model was imported, and has none yet."""
 
 
 def resume(
@@ -35,7 +40,8 @@ def resume(
 ) -> None:
     """Go on with a run from its last good checkpoint."""
     from iddm_cli.commands import job
-    from iddm_cli.commands.train import as_overrides
+    from iddm_cli.commands.first_pictures import has_pictures, refuse_without_pictures
+    from iddm_cli.commands.train import as_overrides, with_absolute_data
     from iddm_cli.profile import load_profile, parse_override
     from iddm_cli.runs import open_run, runs_folder
 
@@ -50,21 +56,30 @@ def resume(
         "--max-time runtime.max_time": max_time,
     }
     overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
-    refuse_other_model(overrides)
-    profile = load_profile(str(opened.profile), overrides)
+    known = has_pictures(opened)
+    if not known:
+        refuse_without_pictures(opened, overrides)
+    refuse_other_model(overrides, begun=known)
+    profile = with_absolute_data(load_profile(str(opened.profile), overrides))
     job.launch(
         job.Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock)
     )
 
 
-def refuse_other_model(overrides: list["Override"]) -> None:
+def refuse_other_model(overrides: list["Override"], *, begun: bool = True) -> None:
     """Refuse changes of what the weights depend on.
+
+    Args:
+        overrides: The changes.
+        begun: Whether the pictures are known; else how they are shown may still be chosen.
 
     Raises:
         UsageError: An override is about the data, the model or the diffusion.
     """
     for override in overrides:
-        if override.key.split(".")[0] not in CHANGEABLE and override.key not in HARMLESS:
+        section, key = override.key.split(".")[0], override.key
+        chosen = not begun and section == "data" and key not in GIVEN_BY_THE_MODEL
+        if section not in CHANGEABLE and key not in HARMLESS and not chosen:
             raise UsageError(
                 f"{override.origin}: {override.key} cannot change once a run has begun",
                 "Start a new run for it: iddm train --profile RUN/profile.yaml",

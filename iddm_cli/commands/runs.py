@@ -30,7 +30,7 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
         (
             str(run["name"]),
             str(run.get("state", "")),
-            f"{run.get('step', 0)}/{run.get('steps', '?')}",
+            f"{run.get('step', 0)}/{run.get('steps', '?')}" if run["state"] != "imported" else "",
             str(run.get("device", "")),
             str(run.get("updated", ""))[:16].replace("T", " "),
         )

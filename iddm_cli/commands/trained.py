@@ -155,7 +155,7 @@ class TrainedFile:
         Raises:
             UsageError: Others are asked for.
         """
-        from iddm_cli.export.safetensors import SavedWeights
+        from iddm_cli.engine.exported_weights import SavedWeights
 
         if checkpoint not in (None, self.exported.record.step):
             raise UsageError(

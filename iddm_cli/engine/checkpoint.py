@@ -265,7 +265,7 @@ class CheckpointFolder:
             durable.make_folder(self.path)
             durable.sweep(self.path)
             self.set_aside([final])
-            durable.write_folder(final, _files(step, parts, state))
+            durable.write_folder(final, checkpoint_files(step, parts, state))
         except OSError as error:
             reason = error.strerror or str(error)
             raise CheckpointError(
@@ -313,10 +313,10 @@ def _metrics(path: Path) -> dict[str, float]:
         return {}
 
 
-def _files(
+def checkpoint_files(
     step: int, parts: dict[str, Tensors], state: dict[str, object]
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a checkpoint; the last one vouches for the others."""
+    """Yield the files of a checkpoint, one at a time; the last one vouches for the others."""
     files = {}
     for part, tensors in parts.items():
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})

@@ -56,8 +56,17 @@ def refuse_long_header(path: Path, tensors: int) -> None:
         raise CheckpointError(f"{path} is damaged: it says that its header has {length:,} bytes")
 
 
-def check_fit(targets: Kinds, saved: Kinds, what: str) -> None:
+HINT = "The profile's model section must be the one it was trained with."
+
+
+def check_fit(targets: Kinds, saved: Kinds, what: str, hint: str = HINT) -> None:
     """Hold saved tensors against those that they are to be copied into.
+
+    Args:
+        targets: What they are read for.
+        saved: What there is.
+        what: What it is called.
+        hint: What to do where they do not fit.
 
     Raises:
         CheckpointError: A tensor is missing, unexpected, or of another shape or type.
@@ -86,7 +95,7 @@ def check_fit(targets: Kinds, saved: Kinds, what: str) -> None:
     if told:
         raise CheckpointError(
             f"{what} does not fit this network: {'; '.join(told)}",
-            "The profile's model section must be the one it was trained with.",
+            hint,
         )
 
 

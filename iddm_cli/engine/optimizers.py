@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from iddm_cli.engine.fit import Tensors
 from iddm_cli.settings import TrainingSettings
 
 OPTIMIZERS: dict[str, type[torch.optim.AdamW] | type[torch.optim.Adam]] = {
@@ -61,6 +62,24 @@ def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim
         weight_decay=settings.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+
+
+def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
+    """Return what an optimizer remembers before its first update, named as in a checkpoint.
+
+    Args:
+        weights: The parameters, by name.
+        settings: Which optimizer.
+    """
+    single = nn.Linear(1, 1, bias=False)
+    single.weight.grad = torch.zeros_like(single.weight)
+    optimizer = make_optimizer(single, settings)
+    optimizer.step()
+    return {
+        f"{name}.{quantity}": torch.zeros_like(weight if value.dim() else value)
+        for name, weight in weights.items()
+        for quantity, value in optimizer.state[single.weight].items()
+    }
 
 
 def step_unless(

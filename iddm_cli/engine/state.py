@@ -60,12 +60,18 @@ class TrainingState:
     def load(self, saved: Checkpoint | None) -> None:
         """Overwrite all tensors by those of a checkpoint; only the team's leader has it.
 
+        One of step 0 is an imported model. Training then begins from its average, which is what
+        its user knows it by: the average, warming up, would soon have forgotten its own past.
+
         Raises:
             CheckpointError: It is damaged, or does not fit this network; nothing has changed.
         """
         self._make_optimizer_state()
         targets = self.parts()
-        sources = saved and {part: saved.read(part, like) for part, like in targets.items()}
+        first = {"model": "average"} if saved and saved.step == 0 else {}
+        sources = saved and {
+            part: saved.read(first.get(part, part), like) for part, like in targets.items()
+        }
         for part, tensors in targets.items():
             names = sorted(tensors)
             found = [sources[part][name] for name in names] if sources else None

@@ -47,6 +47,8 @@ RENAMED = (
 
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
 
+CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
+
 BETA_SCHEDULES = {
     "linear": "linear",
     "sqrt_linear": "scaled_linear",
@@ -137,14 +139,14 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
         "attention_head_dim": settings.head_channels,
         "norm_num_groups": settings.norm_groups,
         "attn_norm_num_groups": settings.norm_groups,
-        "norm_eps": 1e-5,
+        "norm_eps": settings.norm_eps,
         "act_fn": "silu",
         "dropout": settings.dropout,
-        "resnet_time_scale_shift": "scale_shift",
+        "resnet_time_scale_shift": CONDITIONINGS[settings.conditioning],
         "time_embedding_type": "positional",
         "flip_sin_to_cos": True,
-        "freq_shift": 0,
-        "downsample_padding": 1,
+        "freq_shift": settings.frequency_shift,
+        "downsample_padding": settings.downsample_padding,
         "num_class_embeds": len(model.classes) + 1 if model.classes else None,
     }
 

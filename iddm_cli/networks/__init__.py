@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from iddm_cli.networks.iddm_unet import IddmUNet
 from iddm_cli.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "iddm-unet": IddmUNet}

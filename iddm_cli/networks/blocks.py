@@ -29,7 +29,10 @@ def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions around a conditioning by scale and shift (ADM, arXiv:2105.05233, sec. 3).
+    """Two convolutions around a conditioning.
+
+    By scale and shift after the second normalisation (ADM, arXiv:2105.05233, section 3), or by a
+    shift before it (DDPM, arXiv:2006.11239, its code).
 
     Args:
         channels: Channels in.
@@ -38,6 +41,8 @@ class ResidualBlock(nn.Module):
         groups: Groups of the normalisations.
         dropout: Share of activations dropped before the second convolution.
         activation: Makes the non-linearity.
+        conditioning: scale_shift, or shift.
+        eps: What the normalisations add to the variance.
     """
 
     def __init__(
@@ -49,12 +54,15 @@ class ResidualBlock(nn.Module):
         groups: int,
         dropout: float,
         activation: Callable[[], nn.Module],
+        conditioning: str = "scale_shift",
+        eps: float = EPS,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, channels, eps=EPS)
+        self.scales = conditioning == "scale_shift"
+        self.norm1 = nn.GroupNorm(groups, channels, eps=eps)
         self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
-        self.condition = nn.Linear(embedding, 2 * out)
-        self.norm2 = nn.GroupNorm(groups, out, eps=EPS)
+        self.condition = nn.Linear(embedding, 2 * out if self.scales else out)
+        self.norm2 = nn.GroupNorm(groups, out, eps=eps)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         self.shortcut = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
@@ -63,9 +71,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Return [B, out, H, W] for features h, [B, channels, H, W]."""
-        scale, shift = self.condition(self.activation(embedding))[:, :, None, None].chunk(2, dim=1)
+        condition = self.condition(self.activation(embedding))[:, :, None, None]
         branch = self.conv1(self.activation(self.norm1(h)))
-        branch = self.norm2(branch) * (1 + scale) + shift
+        if self.scales:
+            scale, shift = condition.chunk(2, dim=1)
+            branch = self.norm2(branch) * (1 + scale) + shift
+        else:
+            branch = self.norm2(branch + condition)
         branch = self.conv2(self.dropout(self.activation(branch)))
         return self.shortcut(h) + branch
 
@@ -75,14 +87,17 @@ class SelfAttention(nn.Module):
 
     Args:
         channels: Channels in and out.
-        head_channels: Channels of one head; divides `channels`.
+        head_channels: Channels of one head, which divide `channels`; None: one head has them all.
         groups: Groups of the normalisation.
+        eps: What the normalisation adds to the variance.
     """
 
-    def __init__(self, channels: int, *, head_channels: int, groups: int) -> None:
+    def __init__(
+        self, channels: int, *, head_channels: int | None, groups: int, eps: float = EPS
+    ) -> None:
         super().__init__()
-        self.heads = channels // head_channels
-        self.norm = nn.GroupNorm(groups, channels, eps=EPS)
+        self.heads = channels // (head_channels or channels)
+        self.norm = nn.GroupNorm(groups, channels, eps=eps)
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
@@ -102,15 +117,21 @@ class SelfAttention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halve height and width by a convolution of stride 2."""
+    """Halve height and width by a convolution of stride 2.
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Channels in and out.
+        padding: 1 on every side, or 0: only on the right and below.
+    """
+
+    def __init__(self, channels: int, padding: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.pad = nn.Identity() if padding else nn.ZeroPad2d((0, 1, 0, 1))
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
 
     def forward(self, h: Tensor) -> Tensor:
         """Return [B, C, H / 2, W / 2]."""
-        return self.conv(h)
+        return self.conv(self.pad(h))
 
 
 class Upsample(nn.Module):

@@ -7,19 +7,20 @@ import torch
 from torch import Tensor, nn
 
 
-def sinusoid(t: Tensor, width: int) -> Tensor:
+def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
     """Encode times as cosines and sines of falling frequency (Vaswani et al. 2017, section 3.5).
 
     Args:
         t: Times, [B].
         width: Length of the code; even.
+        shift: 1 lets the frequencies fall to 1 / 10000 itself (DDPM, arXiv:2006.11239, its code).
 
     Returns:
-        [B, width], float32: cosines first, frequencies 10000^(-2i / width).
+        [B, width], float32: cosines first, frequencies 10000^(-2i / (width - 2 shift)).
     """
     half = width // 2
-    exponent = torch.arange(half, device=t.device, dtype=torch.float32) / half
-    angle = t.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
+    exponent = -math.log(10_000) * torch.arange(half, device=t.device, dtype=torch.float32)
+    angle = t.float()[:, None] * torch.exp(exponent / (half - shift))
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
 
@@ -31,17 +32,25 @@ class ConditionEmbedding(nn.Module):
         out: Length of the embedding.
         num_classes: Number of classes, K; row K of the table means "no label". 0 learns no table.
         activation: Makes the non-linearity.
+        shift: The shift of the time code's frequencies.
     """
 
     def __init__(
-        self, width: int, out: int, *, num_classes: int, activation: Callable[[], nn.Module]
+        self,
+        width: int,
+        out: int,
+        *,
+        num_classes: int,
+        activation: Callable[[], nn.Module],
+        shift: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
+        self.shift = shift
         self.perceptron = nn.Sequential(nn.Linear(width, out), activation(), nn.Linear(out, out))
         self.classes = nn.Embedding(num_classes + 1, out) if num_classes else None
 
     def forward(self, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, out] for times t, [B], and labels, [B], int64 in [0, K]."""
-        embedding = self.perceptron(sinusoid(t, self.width))
+        embedding = self.perceptron(sinusoid(t, self.width, self.shift))
         return embedding if self.classes is None else embedding + self.classes(label)

@@ -1,7 +1,7 @@
 """The U-Net: residual blocks with scale and shift, attention at chosen levels.
 
-With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names
-(`resnet_time_scale_shift="scale_shift"`, `downsample_padding=1`, `flip_sin_to_cos=True`).
+With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names; the
+time code has its cosines first (`flip_sin_to_cos=True`).
 """
 
 from collections.abc import Callable, Sequence
@@ -90,11 +90,15 @@ class UNet(nn.Module):
         channel_multipliers: Channels of each level as multiples of base_channels.
         blocks_per_level: Residual blocks of each level going down; one more going up.
         attention_levels: Levels whose blocks are followed by attention.
-        head_channels: Channels of one attention head.
+        head_channels: Channels of one attention head; None: one head has them all.
         norm_groups: Groups of each normalisation.
         activation: Name of the non-linearity.
         dropout: Share of activations dropped in residual blocks.
         patch_size: Side of the squares of pixels folded into channels first.
+        conditioning: How blocks are conditioned: scale_shift, or shift.
+        norm_eps: What each normalisation adds to the variance.
+        downsample_padding: 1 pads every side before halving; 0 the right and below alone.
+        frequency_shift: The shift of the time code's frequencies, 0 or 1.
     """
 
     def __init__(
@@ -106,11 +110,15 @@ class UNet(nn.Module):
         channel_multipliers: Sequence[int],
         blocks_per_level: int,
         attention_levels: Sequence[int],
-        head_channels: int,
+        head_channels: int | None,
         norm_groups: int,
         activation: str = "silu",
         dropout: float = 0.0,
         patch_size: int = 1,
+        conditioning: str = "scale_shift",
+        norm_eps: float = EPS,
+        downsample_padding: int = 1,
+        frequency_shift: int = 0,
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
@@ -121,22 +129,32 @@ class UNet(nn.Module):
             groups=norm_groups,
             dropout=dropout,
             activation=make_activation,
+            conditioning=conditioning,
+            eps=norm_eps,
         )
-        attention = partial(SelfAttention, head_channels=head_channels, groups=norm_groups)
+        attention = partial(
+            SelfAttention, head_channels=head_channels, groups=norm_groups, eps=norm_eps
+        )
         at = [attention if level in attention_levels else None for level in range(len(widths))]
         folded = channels * patch_size**2
 
         self.patch_size = patch_size
         self.embedding = ConditionEmbedding(
-            base_channels, 4 * base_channels, num_classes=num_classes, activation=make_activation
+            base_channels,
+            4 * base_channels,
+            num_classes=num_classes,
+            activation=make_activation,
+            shift=frequency_shift,
         )
         self.conv_in = nn.Conv2d(folded, base_channels, 3, padding=1)
         self.down = nn.ModuleList(_going_down(widths, blocks_per_level, block, at))
-        self.downsample = nn.ModuleList([Downsample(width) for width in widths[:-1]])
+        self.downsample = nn.ModuleList(
+            [Downsample(width, downsample_padding) for width in widths[:-1]]
+        )
         self.middle = Middle(widths[-1], block, attention)
         self.up = nn.ModuleList(_going_up(widths, blocks_per_level, block, at))
         self.upsample = nn.ModuleList([Upsample(width) for width in widths[:0:-1]])
-        self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=EPS)
+        self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=norm_eps)
         self.activation = make_activation()
         self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
         start_at_zero(self.conv_out)

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load, save
 
 from iddm_cli import build
+from iddm_cli.engine.exported_weights import SavedWeights
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.export.safetensors import SavedWeights, content
+from iddm_cli.export.safetensors import content
 from iddm_cli.exported import KEY, open_exported
 from iddm_cli.settings import Profile
 from tests.export.conftest import trained

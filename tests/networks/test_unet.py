@@ -23,23 +23,26 @@ def ours(**changes) -> UNet:
     return network.eval()
 
 
-def theirs(network: UNet, channels: int, widths: list[int], blocks: int, levels: list[int]):
+def theirs(
+    network: UNet, channels: int, widths: list[int], blocks: int, levels: list[int], **changes
+):
     num_classes = network.embedding.classes.num_embeddings if network.embedding.classes else None
     kinds = ["Attn" if level in levels else "" for level in range(len(widths))]
-    model = UNet2DModel(
-        in_channels=channels,
-        out_channels=channels,
-        block_out_channels=tuple(widths),
-        layers_per_block=blocks,
-        down_block_types=tuple(f"{kind}DownBlock2D" for kind in kinds),
-        up_block_types=tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
-        attention_head_dim=8,
-        norm_num_groups=8,
-        attn_norm_num_groups=8,
-        num_class_embeds=num_classes,
-        resnet_time_scale_shift="scale_shift",
-        downsample_padding=1,
-    )
+    config = {
+        "in_channels": channels,
+        "out_channels": channels,
+        "block_out_channels": tuple(widths),
+        "layers_per_block": blocks,
+        "down_block_types": tuple(f"{kind}DownBlock2D" for kind in kinds),
+        "up_block_types": tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
+        "attention_head_dim": 8,
+        "norm_num_groups": 8,
+        "attn_norm_num_groups": 8,
+        "num_class_embeds": num_classes,
+        "resnet_time_scale_shift": "scale_shift",
+        "downsample_padding": 1,
+    }
+    model = UNet2DModel(**(config | changes))
     model.load_state_dict({renamed(key): value for key, value in network.state_dict().items()})
     return model.eval()
 
@@ -74,10 +77,32 @@ def test_renamed_it_is_diffusers_network(channels, num_classes, multipliers, blo
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_the_time_code_is_diffusers_with_cosines_first():
+@pytest.mark.parametrize(
+    ("settings", "config"),
+    [
+        ({"conditioning": "shift"}, {"resnet_time_scale_shift": "default"}),
+        ({"norm_eps": 0.01}, {"norm_eps": 0.01}),
+        ({"downsample_padding": 0}, {"downsample_padding": 0}),
+        ({"frequency_shift": 1}, {"freq_shift": 1}),
+        ({"head_channels": None}, {"attention_head_dim": None}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_each_variant_is_one_of_theirs_and_makes_a_difference(settings, config):
+    changed, plain = ours(**settings), ours()
+    x, t, label = torch.randn(2, 3, 8, 8), torch.tensor([3, 999]), torch.tensor([0, 5])
+    with torch.no_grad():
+        found = changed(x, t, label)
+        wanted = theirs(changed, 3, [16, 32], 1, [1], **config)(x, t, class_labels=label).sample
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+        assert (found - plain(x, t, label)).abs().max() > 1e-4, "ten times what is allowed"
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_time_code_is_diffusers_with_cosines_first(shift):
     t = torch.tensor([0, 1, 250, 999])
-    wanted = get_timestep_embedding(t, 32, flip_sin_to_cos=True, downscale_freq_shift=0)
-    torch.testing.assert_close(sinusoid(t, 32), wanted, atol=1e-5, rtol=1e-5)
+    wanted = get_timestep_embedding(t, 32, flip_sin_to_cos=True, downscale_freq_shift=shift)
+    torch.testing.assert_close(sinusoid(t, 32, shift), wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_a_new_network_says_nothing():

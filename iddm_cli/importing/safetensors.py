@@ -1,0 +1,54 @@
+"""Our own exports as one safetensors file, which carries its profile in the header."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from iddm_cli.engine.exported_weights import KINDS, SavedWeights
+from iddm_cli.engine.fit import first, kinds_in
+from iddm_cli.errors import CheckpointError
+from iddm_cli.exported import open_exported
+from iddm_cli.importing.foreign import (
+    UNKNOWN_PICTURES,
+    Asked,
+    Expect,
+    Foreign,
+    as_weights,
+    check_names,
+    check_weights,
+    make_profile,
+)
+
+
+def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
+    """Read an export.
+
+    Raises:
+        CheckpointError: It is none, it is damaged, or a tensor of it is not accounted for.
+        UsageError: An option was given that it answers itself.
+    """
+    why = "the file says it itself"
+    asked.refuse("class_names", "image_size", "activation", "schedule", why=why)
+    exported = open_exported(path)
+    record = exported.record
+    classes = check_names(record.classes) if record.classes else ()
+    profile = make_profile(_tables(record.profile, path), asked)
+    if profile.data.channels == "auto":
+        raise CheckpointError(f"{path}: its profile does not say whether pictures are grey")
+    try:
+        check_weights(expect(profile, len(classes)), kinds_in(path), str(path))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+    (part,) = (part for part, kind in KINDS.items() if kind == record.weights)
+    weights = as_weights(SavedWeights(exported).read(part), str(path))
+    note = f"it holds {record.weights} weights alone, which stand for both"
+    return Foreign("safetensors", profile, classes, weights, weights, (note,))
+
+
+def _tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """Return the profile's tables, without what was true on another machine alone."""
+    if not isinstance(tables.get("data"), dict):
+        raise CheckpointError(f"{path} is damaged: it carries no profile")
+    data = {**tables["data"], "path": UNKNOWN_PICTURES}
+    return {key: value for key, value in tables.items() if key != "runtime"} | {"data": data}
