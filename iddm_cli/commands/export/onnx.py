@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from iddm_cli.commands import options, trained
 from iddm_cli.commands.export import writing
-from iddm_cli.display import progress
 from iddm_cli.errors import UsageError
 
 EXAMPLES = """\
@@ -81,6 +80,7 @@ def onnx(
     given = trained.given_sampling(sampler, steps, guidance, weights)
     model = writing.load(found, given, checkpoint)
 
+    from iddm_cli.display import progress
     from iddm_cli.export.onnx.check import checked
     from iddm_cli.export.onnx.model import Form, onnx_model
 

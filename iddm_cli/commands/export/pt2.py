@@ -5,7 +5,6 @@ from typing import Annotated
 
 from iddm_cli.commands import options, trained
 from iddm_cli.commands.export import writing
-from iddm_cli.display import progress
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -51,6 +50,7 @@ def pt2(
     given = trained.given_sampling(sampler, steps, guidance, weights)
     model = writing.load(found, given, checkpoint)
 
+    from iddm_cli.display import progress
     from iddm_cli.export.pt2 import content
 
     with progress.waiting("compiling" if aot else "exporting"):
