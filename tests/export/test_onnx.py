@@ -56,7 +56,9 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
     assert found.dtype == np.uint8
     assert found.shape == wanted.shape
     assert wanted.std() > 10, "the comparison is about something"
-    return (np.abs(found.astype(int) - wanted) <= 1).mean() >= 0.999
+    difference = np.abs(found.astype(int) - wanted)
+    # Off by one may be rounding here and there; everywhere, it would be truncation.
+    return (difference <= 1).mean() >= 0.999 and (difference == 0).mean() > 0.99
 
 
 @pytest.mark.parametrize("guidance", [1.0, 0.0, 2.5])
