@@ -16,6 +16,7 @@ from iddm_cli.commands import (
     profiles,
     resume,
     runs,
+    serve,
     train,
 )
 from iddm_cli.display import streams
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("runs")(runs.runs)
 app.add_typer(export.app, name="export")

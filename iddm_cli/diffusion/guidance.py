@@ -11,7 +11,8 @@ def guided(denoise: Denoise, weight: float | Tensor, *, no_label: int) -> Denois
 
     The estimate is uncond + weight * (cond - uncond): weight 1 is no guidance, 0 ignores the
     label; the paper's own w is our weight - 1 (its eq. 6). Both halves go through the network as
-    one batch. Guiding estimates of x or of the noise is the same, each being linear in the other.
+    one batch, and a picture of weight 1 has no second half. Guiding estimates of x or of the
+    noise is the same, each being linear in the other.
 
     Args:
         denoise: The denoiser to ask, both with and without label.
@@ -22,9 +23,11 @@ def guided(denoise: Denoise, weight: float | Tensor, *, no_label: int) -> Denois
         return denoise
 
     def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        labels = torch.cat([label, torch.full_like(label, no_label)])
-        both = denoise(torch.cat([x_t, x_t]), torch.cat([t, t]), labels)
-        cond, uncond = both.chunk(2)
-        return uncond + weight * (cond - uncond)
+        each = torch.as_tensor(weight, dtype=x_t.dtype, device=x_t.device).expand(len(x_t), 1, 1, 1)
+        rows = (each.flatten() != 1).nonzero().flatten()
+        labels = torch.cat([label, torch.full_like(label[rows], no_label)])
+        both = denoise(torch.cat([x_t, x_t[rows]]), torch.cat([t, t[rows]]), labels)
+        cond, uncond = both.split([len(x_t), len(rows)])
+        return cond.index_copy(0, rows, uncond + each[rows] * (cond[rows] - uncond))
 
     return estimate
