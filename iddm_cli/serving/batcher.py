@@ -20,7 +20,7 @@ from iddm_cli.engine import randomness
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """How a picture is drawn.
 

@@ -1,6 +1,7 @@
 """A served model of a few thousand random weights, and a server of it in a thread."""
 
 import dataclasses
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -68,13 +69,18 @@ class Running:
 
 
 @contextmanager
-def serving(*models: ServedModel, policy=None, **limits):
-    """Serve models in a thread of this process, on a free port."""
+def serving(*models: ServedModel, policy=None, buffer=None, **limits):
+    """Serve models in a thread of this process, on a free port.
+
+    `buffer` is how many bytes the system keeps for a reader who does not read.
+    """
     told: list[str] = []
     service = Service({m.name: m for m in models}, Limits(**limits), told.append)
     up = threading.Event()
     server = Server(service, policy or Policy(LOOPBACK), up.set)
     listener = listen("127.0.0.1", 0)
+    if buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     port = listener.getsockname()[1]
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
