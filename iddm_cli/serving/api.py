@@ -1,8 +1,6 @@
 """The HTTP interface: routes of version 1, health, metrics, and the web page."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
@@ -34,23 +32,13 @@ from iddm_cli.serving.service import (
 )
 from iddm_cli.serving.thumbnails import Thumbnails
 from iddm_cli.serving.waiting import EventStream, Watch, finish
-from iddm_cli.serving.worker import Worker
 
 PAGE = {"/": "text/html", "/app.js": "text/javascript", "/style.css": "text/css"}
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
 
 
 def create_app(service: Service) -> FastAPI:
-    """Make the application; its worker draws as long as it is up."""
-    worker = Worker(service.desk, service.metrics, service.tell)
-
-    @contextlib.asynccontextmanager
-    async def up(_: FastAPI) -> AsyncIterator[None]:
-        worker.start()
-        yield
-        service.desk.stop(at_once=True)
-        worker.thread.join(service.limits.grace)
-
+    """Make the application; somebody else sees to it that jobs are drawn."""
     app = FastAPI(
         title="iddm",
         version=__version__,
@@ -59,7 +47,6 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=up,
     )
     add_handlers(app, service)
     app.include_router(_images(service))

@@ -18,6 +18,7 @@ from iddm_cli.serving.failures import Boundary
 from iddm_cli.serving.protocol import TimedProtocol
 from iddm_cli.serving.security import Gate, Policy
 from iddm_cli.serving.service import Service
+from iddm_cli.serving.worker import Worker
 
 HEAD_BYTES = 16 * 1024
 """Longest request line and headers."""
@@ -51,7 +52,7 @@ class Server(uvicorn.Server):
             http=protocol,
             ws="none",
             loop="asyncio",
-            lifespan="on",
+            lifespan="off",
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -65,7 +66,18 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.service = service
         self.ready = ready
+        self.worker = Worker(service.desk, service.metrics, service.tell)
         self.stopped_by: int | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer and draw, until it is asked to stop."""
+        self.worker.start()
+        try:
+            await super().serve(sockets)
+        finally:
+            self.service.desk.stop(at_once=True)
+            # An interpreter that ends while a step is computed aborts.
+            self.worker.thread.join(self.service.limits.grace)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer, and say so."""
@@ -89,7 +101,6 @@ class Server(uvicorn.Server):
         """Take no new jobs, give those that run some time, and end."""
         self.service.desk.stop()
         await super().shutdown(sockets)
-        self.service.desk.stop(at_once=True)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.force_exit = self.stopped_by is not None

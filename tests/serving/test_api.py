@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from .conftest import make_model, serving, slowed
+from .conftest import serving, slowed
 
 
 def draw(client, **asked):

@@ -7,6 +7,8 @@ import openai
 import pytest
 from PIL import Image
 
+from iddm_cli.serving.security import Policy
+
 from .conftest import serving
 
 
@@ -48,13 +50,11 @@ def test_the_prompt_is_of_no_account_without_classes(api):
 
 
 def test_its_key_is_the_token(model):
-    from iddm_cli.serving.security import Policy
+    def ask(key: str) -> None:
+        with openai.OpenAI(base_url=f"{own.url}/v1", api_key=key, max_retries=0) as api:
+            assert api.images.generate(model="pets", prompt="cat").data
 
     with serving(model, policy=Policy(token="a-token-long-enough")) as own:
-        for key, code in {"a-token-long-enough": None, "another": openai.AuthenticationError}.items():
-            with openai.OpenAI(base_url=f"{own.url}/v1", api_key=key, max_retries=0) as api:
-                if code is None:
-                    assert api.images.generate(model="pets", prompt="cat").data
-                else:
-                    with pytest.raises(code):
-                        api.images.generate(model="pets", prompt="cat")
+        ask("a-token-long-enough")
+        with pytest.raises(openai.AuthenticationError):
+            ask("another")

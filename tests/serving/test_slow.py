@@ -1,4 +1,4 @@
-"""Those who take their time: drips, half requests, readers who do not read, floods of connections."""
+"""Those who take their time: drips, half requests, readers who do not read, many connections."""
 
 import socket
 import time
@@ -117,14 +117,14 @@ def test_a_body_of_100_mb_is_not_read(hurried):
 def test_a_reader_who_takes_nothing_is_let_go(model):
     """A stream of more than the buffers on the way hold."""
     asked = b'{"class": 0, "count": 64, "steps": 1000, "response": "stream"}'
-    with serving(slowed(model, 0.01), stalled=0.5, buffer=4096) as own:
-        with socket.socket() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            connection.connect(("127.0.0.1", own.port))
-            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(asked) + asked)
-            own.until(lambda: own.service.desk.counts()["running"] == 1)
-            own.until(lambda: own.service.desk.counts()["running"] == 0, 60)
-            own.until(lambda: not own.server.server_state.connections)
+    slow = slowed(model, 0.01)
+    with serving(slow, stalled=0.5, buffer=4096) as own, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.connect(("127.0.0.1", own.port))
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(asked) + asked)
+        own.until(lambda: own.service.desk.counts()["running"] == 1)
+        own.until(lambda: own.service.desk.counts()["running"] == 0, 60)
+        own.until(lambda: not own.server.server_state.connections)
 
 
 def test_pipelined_requests_are_answered_in_order(hurried):
