@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,26 @@ def shortened(command: str) -> list[str]:
     return words
 
 
+def serve_for_a_moment(shell: Shell, command: str) -> None:
+    """Start a server, wait until it answers, and end it."""
+    process = shell.start(*shlex.split(command)[1:], "--port", "0")
+    with process, process.stdout:
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}ready", timeout=30) as answer:
+            assert answer.status == 200
+        process.terminate()
+        assert process.wait(30) == 143
+
+
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
     assert len(COMMANDS) > 10
     for command in COMMANDS:
-        shell.iddm(*shortened(command))
+        if command.startswith("iddm serve"):
+            serve_for_a_moment(shell, command)
+        else:
+            shell.iddm(*shortened(command))
     assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
     (snippet,) = re.findall(r"(?:^    .*\n|^\n)*^    pipeline\(.*\n", TEXT, re.MULTILINE)
     subprocess.run([sys.executable, "-c", textwrap.dedent(snippet)], cwd=shell.folder, check=True)
