@@ -129,7 +129,7 @@ async function draw() {
   const body = request();
   const mine = (job = { abort: new AbortController(), images: [], cells: [] });
   prepareGrid(body);
-  $("results").scrollIntoView({ block: "nearest" });
+  if (matchMedia("(max-width: 46rem)").matches) $("results").scrollIntoView();
   say("Asking …");
   try {
     const answer = await ask("v1/images", {
