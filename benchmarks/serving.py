@@ -58,7 +58,7 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
 
     profile, denoiser = load(name)
     shape = build.picture_shape(profile.data)
-    exact = Exact(denoiser, shape, sizes=ON_CPU, lanes=torch.get_num_threads())
+    exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=torch.get_num_threads())
     model = ServedModel(name, 0, CLASSES, shape, profile.sampling, denoiser, exact)
     listener = listen("127.0.0.1", 0)
     service = Service({name: model}, Limits(), print)

@@ -315,7 +315,7 @@ def load_served(
         exact=Exact(
             denoiser,
             shape,
-            sizes=ON_CPU if on_cpu else ON_GPU,
+            blocks=ON_CPU if on_cpu else ON_GPU,
             lanes=torch.get_num_threads() if on_cpu else 1,
         ),
     )

@@ -2,15 +2,17 @@
 
 In which order a kernel sums follows from the shape of its batch and from the number of threads,
 so that a picture drawn alone differs in last bits from the same one drawn among others, and now
-and then a pixel is rounded the other way. Here the network only ever sees blocks of one size, the
-last filled up with zeros, and each block is computed by one thread; several blocks are computed
-at once. Smaller blocks, which spare a single picture the filling, are used where a trial shows
-that they give the same bits; the size of the large ones is what decides the bits, and is fixed.
+and then a pixel is rounded the other way. Here the network sees blocks of one size, the last
+filled up with zeros, and each block is computed by one thread; several blocks are computed at
+once. Blocks of other sizes are used where a trial shows that they give the same bits: smaller
+ones spare a single picture the filling, larger ones are faster for many. Which bits these are is
+decided by the one size, which is fixed.
 """
 
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,10 +20,19 @@ from torch import Tensor
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
 
-ON_CPU = (4, 8)
-"""Blocks of 8 reach nine tenths of the throughput of large batches, and 4 is their half."""
 
-ON_GPU = (8, 16, 64)
+@dataclass(frozen=True)
+class Blocks:
+    """Sizes of blocks: the one that decides the bits, and those that are tried beside it."""
+
+    usual: int
+    others: tuple[int, ...]
+
+
+ON_CPU = Blocks(8, (4, 16))
+"""Blocks of 8 reach nine tenths of the throughput of large batches, on one thread."""
+
+ON_GPU = Blocks(16, (8, 64))
 
 
 def cut(count: int, sizes: Sequence[int], lanes: int) -> list[int]:
@@ -48,7 +59,7 @@ class Exact:
     Args:
         denoiser: In evaluation mode.
         shape: Channels, height and width of a picture.
-        sizes: Sizes of blocks, rising; the largest decides the bits.
+        blocks: Sizes of blocks.
         lanes: Blocks that are computed at once, each by one thread.
     """
 
@@ -57,29 +68,36 @@ class Exact:
         denoiser: Denoiser,
         shape: tuple[int, int, int],
         *,
-        sizes: tuple[int, ...],
+        blocks: Blocks,
         lanes: int,
     ) -> None:
         self.denoiser = denoiser
         self.lanes = lanes
         self._pool = ThreadPoolExecutor(lanes, "lane", torch.set_num_threads, (1,))
-        self.sizes = sizes[-1:]
-        trial = _trial(denoiser, shape, sizes[-1])
-        self.holds = self._neighbours_do_not_matter(*trial)
-        self.sizes = (*(size for size in sizes[:-1] if self._agrees(size, *trial)), sizes[-1])
+        self.sizes: tuple[int, ...] = (blocks.usual,)
+        trial = _trial(denoiser, shape, max(blocks.usual, *blocks.others))
+        said = self(*trial)
+        self.holds = self._neighbours_do_not_matter(*(rows[: blocks.usual] for rows in trial))
+        same = [size for size in blocks.others if torch.equal(self._in_blocks(size, *trial), said)]
+        self.sizes = tuple(sorted([blocks.usual, *same]))
 
-    @torch.inference_mode()
     def __call__(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Estimate x from x_t, [B, C, H, W]."""
-        blocks = cut(len(x_t), self.sizes, self.lanes)
-        room = sum(blocks)
-        asked = zip(*(_filled(rows, room).split(blocks) for rows in (x_t, t, label)), strict=True)
-        said = self._pool.map(lambda block: self._block(*block), asked)
-        return torch.cat(list(said))[: len(x_t)]
+        return self._run(cut(len(x_t), self.sizes, self.lanes), x_t, t, label)
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+
+    def _in_blocks(self, size: int, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        return self._run([size] * math.ceil(len(x_t) / size), x_t, t, label)
+
+    @torch.inference_mode()
+    def _run(self, blocks: list[int], x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        room = sum(blocks)
+        asked = zip(*(_filled(rows, room).split(blocks) for rows in (x_t, t, label)), strict=True)
+        said = self._pool.map(lambda block: self._block(*block), asked)
+        return torch.cat(list(said))[: len(x_t)]
 
     @torch.inference_mode()
     def _block(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
@@ -90,11 +108,6 @@ class Exact:
         moved = self(x_t.roll(1, 0), t.roll(1), label.roll(1)).roll(-1, 0)
         alone = self(x_t[:1], t[:1], label[:1])
         return torch.equal(among, moved) and torch.equal(among[:1], alone)
-
-    def _agrees(self, size: int, x_t: Tensor, t: Tensor, label: Tensor) -> bool:
-        parts = zip(x_t.split(size), t.split(size), label.split(size), strict=True)
-        said = [future.result() for future in [self._pool.submit(self._block, *p) for p in parts]]
-        return torch.equal(torch.cat(said), self(x_t, t, label))
 
 
 def _filled(rows: Tensor, room: int) -> Tensor:

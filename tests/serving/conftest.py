@@ -43,7 +43,7 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
     shape = build.picture_shape(profile.data)
-    exact = Exact(denoiser, shape, sizes=ON_CPU, lanes=2)
+    exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=2)
     return ServedModel(name, 500, classes, shape, profile.sampling, denoiser, exact)
 
 

@@ -107,6 +107,7 @@ def test_cutting_uses_every_lane_and_wastes_less_than_a_block():
     assert cut(17, (4, 8), 2) == [8, 8, 4]
     assert cut(22, (4, 8), 2) == [8, 8, 8]
     assert cut(3, (8,), 4) == [8]
+    assert cut(64, (4, 8, 16), 2) == [16, 16, 16, 16]
 
 
 class Meddling(torch.nn.Module):
@@ -122,12 +123,16 @@ class Meddling(torch.nn.Module):
 
 
 def test_a_trial_finds_neighbours_that_matter(model):
-    meddling = Exact(Meddling(model, by_size=False), model.shape, sizes=(4, 8), lanes=1)
+    meddling = Exact(
+        Meddling(model, by_size=False), model.shape, blocks=Blocks(8, (4, 16)), lanes=1
+    )
     assert not meddling.holds
 
 
 def test_a_trial_finds_blocks_that_round_differently(model):
-    differing = Exact(Meddling(model, by_size=True), model.shape, sizes=(4, 8), lanes=1)
+    differing = Exact(
+        Meddling(model, by_size=True), model.shape, blocks=Blocks(8, (4, 16)), lanes=1
+    )
     assert (differing.sizes, differing.holds) == ((8,), True)
 
 
