@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from PIL import Image
 from torch import nn
 
 from iddm_cli import pictures
@@ -24,7 +23,7 @@ from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.engine.checkpoint import CheckpointFolder, checkpoint_files
 from iddm_cli.engine.fit import Kinds, Tensors, kinds_of
-from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.engine.generator import Generator, Order, to_image
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.engine.optimizers import unused_state
@@ -37,6 +36,8 @@ from iddm_cli.importing.foreign import Asked, Foreign
 from iddm_cli.importing.source import read
 from iddm_cli.networks import NETWORKS
 from iddm_cli.runs import Run
+from iddm_cli.serving.exact import ON_CPU, ON_GPU, Exact
+from iddm_cli.serving.model import ServedModel
 from iddm_cli.settings import (
     NETWORK_SETTINGS,
     CacheName,
@@ -284,12 +285,6 @@ def evenly(count: int, most: int) -> list[int]:
     return [i * count // min(count, most) for i in range(min(count, most))]
 
 
-def to_image(pixels: torch.Tensor) -> Image.Image:
-    """Turn uint8 pixels, [H, W, C], into a grey or colour image."""
-    array = pixels.numpy()
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-
-
 def load_denoiser(
     profile: Profile, num_classes: int, saved: Saved, weights: str, device: torch.device
 ) -> Denoiser:
@@ -318,6 +313,33 @@ def make_generator(
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
     return Generator(
         denoiser, sampling, num_classes=len(classes), shape=picture_shape(profile.data)
+    )
+
+
+def load_served(
+    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
+) -> ServedModel:
+    """Load a trained model for the server; on the CPU each thread computes pictures of its own.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or is of another network.
+    """
+    sampling, shape = profile.sampling, picture_shape(profile.data)
+    denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
+    on_cpu = place.device.type == "cpu"
+    return ServedModel(
+        name=name,
+        trained=saved.step,
+        classes=classes,
+        shape=shape,
+        sampling=sampling,
+        denoiser=denoiser,
+        exact=Exact(
+            denoiser,
+            shape,
+            blocks=ON_CPU if on_cpu else ON_GPU,
+            lanes=torch.get_num_threads() if on_cpu else 1,
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from iddm_cli.commands import (
     profiles,
     resume,
     runs,
+    serve,
     train,
 )
 from iddm_cli.display import streams
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 app.command("runs")(runs.runs)

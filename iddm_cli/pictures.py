@@ -1,4 +1,4 @@
-"""Pictures that people look at: grids with row names, and the curve of a run's loss.
+"""Pictures that people look at: files that say how they were made, grids, the curve of a loss.
 
 Only Pillow is needed here; pixels come in as Pillow images.
 """
@@ -6,6 +6,7 @@ Only Pillow is needed here; pixels come in as Pillow images.
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -16,9 +17,30 @@ from iddm_cli import durable
 PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (205, 205, 205)
 GAP = 4
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+LONGEST_NOTE = 1000
 
 Row = tuple[str, Sequence[Image.Image]]
 Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a picture what it is, beside its class and index."""
+
+    run: str
+    step: int
+    weights: str
+    seed: int
+    sampler: str
+    steps: int
+    eta: float
+    guidance: float
+
+    def notes(self, index: int, name: str) -> dict[str, str]:
+        """Return what a picture's file says about itself; the class's name is empty without."""
+        notes = {f"iddm:{key}": str(value) for key, value in asdict(self).items()}
+        notes["iddm:index"] = str(index)
+        return notes | ({"iddm:class": name[:LONGEST_NOTE]} if name else {})
 
 
 def encode(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,17 @@ def scripts(text: str) -> list[str]:
     return [textwrap.dedent(block) for block in blocks]
 
 
+def serve_for_a_moment(shell: Shell, command: str) -> None:
+    """Start a server, wait until it answers, and end it."""
+    process = shell.start(*shlex.split(command)[1:], "--port", "0")
+    with process, process.stdout:
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}ready", timeout=30) as answer:
+            assert answer.status == 200
+        process.terminate()
+        assert process.wait(30) == 143
+
+
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
@@ -52,7 +64,10 @@ def test_every_command_runs(tmp_path_factory):
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     for command in COMMANDS:
-        shell.iddm(*shortened(command))
+        if command.startswith("iddm serve"):
+            serve_for_a_moment(shell, command)
+        else:
+            shell.iddm(*shortened(command))
     assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
     exporting = (README.parent / "docs" / "exporting.md").read_text(encoding="utf-8")
     snippets = [*scripts(TEXT), *scripts(exporting)]

@@ -9,7 +9,7 @@ A class whose name no folder can have gets one with a digest: class-3-0123456789
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from iddm_cli import durable, pictures
 from iddm_cli.display import console
 from iddm_cli.display.progress import counting
 from iddm_cli.errors import UsageError
+from iddm_cli.pictures import Recipe
 
 if TYPE_CHECKING:
     from iddm_cli.build import Saved
@@ -32,7 +33,6 @@ MOST_PICTURES = 1_000_000
 LONGEST_NAME = 200
 """Bytes of a folder's name; a file's adds a number, and ends a path that may be 255 long."""
 
-LONGEST_NOTE = 1000
 TAKEN = ("", ".", "..", "grid.png", "manifest.json")
 
 
@@ -57,20 +57,6 @@ def _is_storable(name: str) -> bool:
         return b"\0" not in name.encode()
     except UnicodeEncodeError:  # half a pair of surrogates
         return False
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes a picture what it is, beside its class and index."""
-
-    run: str
-    step: int
-    weights: str
-    seed: int
-    sampler: str
-    steps: int
-    eta: float
-    guidance: float
 
 
 class Plan:
@@ -212,13 +198,10 @@ def describe(
 
 def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
     """Write one picture, with how it was made inside the file."""
-    from iddm_cli.build import to_image
+    from iddm_cli.engine.generator import to_image
 
     order = picture.order
-    notes = {f"iddm:{key}": str(value) for key, value in asdict(recipe).items()}
-    notes["iddm:index"] = str(order.index)
-    if plan.classes:
-        notes["iddm:class"] = plan.classes[order.label][:LONGEST_NOTE]
+    notes = recipe.notes(order.index, plan.classes[order.label] if plan.classes else "")
     content = pictures.encode(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
     file = plan.file(order.label, order.index)
@@ -229,7 +212,7 @@ def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
 
 def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
     """Draw the first pictures of each class as grid.png."""
-    from iddm_cli.build import to_image
+    from iddm_cli.engine.generator import to_image
 
     rows: list[pictures.Row] = []
     for label, drawn in shown.items():

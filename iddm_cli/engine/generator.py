@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clipped
@@ -46,6 +47,12 @@ class Picture:
 def to_pixels(x: Tensor) -> Tensor:
     """Turn values about [-1, 1] into uint8: clamp first, then round."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """Turn uint8 pixels, [H, W, C], into a grey or colour image."""
+    array = pixels.numpy()
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
 def choose_sampler(settings: SamplingSettings) -> Sampler:

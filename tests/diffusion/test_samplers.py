@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iddm_cli.diffusion.denoiser import clipped
-from iddm_cli.diffusion.guidance import guided
+from iddm_cli.diffusion.guidance import guided, guided_each
 from iddm_cli.diffusion.samplers import SAMPLERS, advance, ddim, sample, sampling_times, usual_steps
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from tests.diffusion.test_against_diffusers import SHAPE, Network, double_precision
@@ -169,14 +169,18 @@ def test_pictures_at_different_steps_of_different_samplers_advance_as_one_batch(
     assert rows[1, 3] > 0, "the other adds noise"
 
 
-@pytest.mark.parametrize("weight", [2.0, 0.0])
-def test_each_picture_may_have_its_own_guidance(weight):
+@pytest.mark.parametrize("weight", [2.0, 0.0, 1.0])
+def test_each_picture_may_have_its_own_guidance_and_asks_twice_only_if_it_has(weight):
+    asked = []
+
     def network(x_t, t, label):
+        asked.append(label.tolist())
         return (1 + label.float()).view(-1, 1, 1, 1) * x_t
 
     x_t, t = torch.ones(SHAPE), torch.zeros(2, dtype=torch.int64)
     label = torch.tensor([0, 2])
-    own = guided(network, torch.tensor([5.0, weight]).view(-1, 1, 1, 1), no_label=4)(x_t, t, label)
+    own = guided_each(network, torch.tensor([5.0, weight]), no_label=4)(x_t, t, label)
+    assert asked == [[0, 2, 4, *([4] if weight != 1 else [])]]
     for i, each in enumerate((5.0, weight)):
         alone = guided(network, each, no_label=4)(x_t, t, label)
         assert torch.equal(own[i], alone[i])

@@ -1,0 +1,137 @@
+"""A picture is the same, to the last bit, whoever it is drawn beside, and whenever it joined."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from iddm_cli.engine.generator import Generator, Order, to_pixels
+from iddm_cli.serving.batcher import Drawing, shared_out
+from iddm_cli.serving.exact import Exact, cut
+
+from .conftest import make_model
+
+
+def drawing(model, *, label=0, seed=0, index=0, **settings) -> Drawing:
+    asked = {"sampler": None, "steps": None, "guidance": None} | settings
+    return Drawing(model.plan(model.settings(**asked), label=label, seed=seed), index)
+
+
+def finish(model, *drawings: Drawing) -> None:
+    while going := [one for one in drawings if not one.finished]:
+        model.step(going)
+
+
+KINDS = [
+    {},
+    {"guidance": 1.0},
+    {"sampler": "ddpm", "steps": 9},
+    {"sampler": "dpmpp-2m", "steps": 6},
+    {"seed": 7, "index": 3, "label": 2},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_picture_is_the_same_alone_and_among_others(model, kind):
+    alone, among = drawing(model, **kind), drawing(model, **kind)
+    finish(model, alone)
+    others = [drawing(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:4] * 6)]
+    model.step(others[:7])
+    finish(model, *others[:7], among, *others[7:])
+    assert torch.equal(alone.x_t, among.x_t)
+
+
+def test_a_picture_that_waits_between_its_steps_is_the_same(model):
+    plain = drawing(model, sampler="ddpm", steps=12)
+    paused = drawing(model, sampler="ddpm", steps=12)
+    finish(model, plain)
+    while not paused.finished:
+        model.step([paused])
+        model.step([drawing(model, index=5)])
+    assert torch.equal(plain.x_t, paused.x_t)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_it_is_the_picture_that_iddm_generate_draws(model, kind):
+    kind = dict(kind)
+    label, seed, index = (kind.pop(key, 0) for key in ("label", "seed", "index"))
+    settings = model.settings(**({"sampler": None, "steps": None, "guidance": None} | kind))
+    generator = Generator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.draw([Order(label, index)], seed)[0].int()
+    served = drawing(model, label=label, seed=seed, index=index, **kind)
+    finish(model, served)
+    assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_a_model_without_classes_draws_too():
+    plain = make_model("plain", classes=())
+    one = drawing(plain)
+    finish(plain, one)
+    generator = Generator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
+    expected = generator.draw([Order(0, 0)], 0)[0].int()
+    assert (to_pixels(one.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_only_pictures_that_follow_something_have_a_second_half(model):
+    asked = []
+
+    def spied(of):
+        def exact(x_t, t, label):
+            asked.append(len(x_t))
+            return of.exact(x_t, t, label)
+
+        return replace(of, exact=exact)
+
+    spied(model).step([drawing(model, guidance=1.0), drawing(model, guidance=2.0), drawing(model)])
+    plain = make_model("plain", classes=())
+    spied(plain).step([drawing(plain, guidance=2.0)])
+    assert asked == [5, 1]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9, 17, 31])
+def test_the_network_sees_blocks_of_few_sizes(model, count):
+    seen = []
+    hook = model.denoiser.register_forward_pre_hook(lambda _, asked: seen.append(len(asked[0])))
+    x_t = torch.randn(count, *model.shape)
+    said = model.exact(x_t, torch.arange(count), torch.zeros(count, dtype=torch.int64))
+    hook.remove()
+    assert said.shape == x_t.shape
+    assert set(seen) <= set(model.exact.sizes)
+    assert sum(seen) >= count
+
+
+def test_cutting_uses_every_lane_and_wastes_less_than_a_block():
+    assert cut(1, (4, 8), 2) == [4]
+    assert cut(8, (4, 8), 2) == [4, 4]
+    assert cut(9, (4, 8), 2) == [8, 4]
+    assert cut(17, (4, 8), 2) == [8, 8, 4]
+    assert cut(22, (4, 8), 2) == [8, 8, 8]
+    assert cut(3, (8,), 4) == [8]
+    assert cut(64, (4, 8, 16), 2) == [16, 16, 16, 16]
+
+
+class Meddling(torch.nn.Module):
+    """A denoiser whose every picture depends on the whole batch, and on its size."""
+
+    def __init__(self, model, by_size: bool) -> None:
+        super().__init__()
+        self.schedule = model.denoiser.schedule
+        self.by_size = by_size
+
+    def forward(self, x_t, t, label):
+        return x_t * (1.0 + 1e-6 * len(x_t)) if self.by_size else x_t + 1e-6 * x_t.mean()
+
+
+def test_a_trial_finds_neighbours_that_matter(model):
+    meddling = Exact(Meddling(model, by_size=False), model.shape, blocks=ON_CPU, lanes=1)
+    assert not meddling.holds
+
+
+def test_a_trial_finds_blocks_that_round_differently(model):
+    differing = Exact(Meddling(model, by_size=True), model.shape, blocks=ON_CPU, lanes=1)
+    assert (differing.sizes, differing.holds) == ((8,), True)
+
+
+def test_sharing_out_is_by_turns():
+    assert shared_out(["abc", "d", "ef"], 5) == ["a", "d", "e", "b", "f"]
+    assert shared_out([], 5) == []

@@ -1,0 +1,220 @@
+"""The page in a real browser: draw, watch, look, download, by mouse, by keyboard, on a phone.
+
+IDDM_TEST_SCREENSHOTS names a folder for pictures of the page.
+"""
+
+import io
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+
+from iddm_cli.serving.security import Policy
+
+from .conftest import make_model, serving, slowed
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+SCREENSHOTS = os.environ.get("IDDM_TEST_SCREENSHOTS")
+PHONE = {"width": 360, "height": 740}
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with serving(slowed(model, 0.01), make_model("plain", classes=())) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser, server):
+    yield from opened(browser, server)
+
+
+def opened(browser, server, **options):
+    """Open the page; in the end nothing went wrong in it, and nothing came from elsewhere."""
+    context = browser.new_context(accept_downloads=True, **options)
+    page = context.new_page()
+    wrong, asked = [], []
+
+    def note(said) -> None:
+        if said.type == "error" and "status of 429" not in said.text:
+            wrong.append(said.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/")
+    expect(page.locator("#classes label")).to_have_count(3)
+    yield page
+    foreign = [url for url in asked if not url.startswith((server.url, "data:", "blob:"))]
+    context.close()
+    assert (wrong, foreign) == ([], [])
+
+
+def keep(page, name: str) -> None:
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS, f"{name}.png"), full_page=True)
+
+
+def draw(page, **fields) -> None:
+    for name, value in fields.items():
+        page.fill(f"#{name}", str(value))
+    page.click("#draw")
+
+
+def finished(page, count: int) -> None:
+    expect(page.locator('#grid button[aria-busy="false"]')).to_have_count(count, timeout=30_000)
+    expect(page.locator("#after")).to_be_visible()
+
+
+def test_pictures_appear_as_they_clear_up(page):
+    draw(page, count=3, seed=5, steps=150)
+    preview = page.locator("#grid button img").first
+    expect(preview).to_have_attribute("src", re.compile("^data:image/png"))
+    seen = {preview.get_attribute("src")}
+    expect(page.locator("#status")).to_contain_text("Drawing")
+    expect(page.locator("#progress")).to_be_visible()
+    keep(page, "drawing")
+    finished(page, 3)
+    assert preview.get_attribute("src") not in seen, "the picture is not its first glimpse"
+    expect(page.locator("#status")).to_have_text("3 pictures, seed 5.")
+    keep(page, "drawn")
+
+
+def test_what_is_downloaded_is_what_the_server_makes(page, server):
+    page.click("#classes label:nth-child(2)")
+    draw(page, count=2, seed=7, steps=3)
+    finished(page, 2)
+    asked = {"class": "dog", "count": 2, "seed": 7, "steps": 3, "response": "zip"}
+    with server.client() as client:
+        answer = client.post("/v1/images", json=asked)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        expected = [archive.read(f"image-00000{index}.png") for index in (0, 1)]
+    page.click("#grid button:nth-child(2)")
+    expect(page.locator("#notes")).to_contain_text("dog")
+    with page.expect_download() as one:
+        page.click("#download")
+    assert Path(one.value.path()).read_bytes() == expected[1]
+    assert one.value.suggested_filename == "dog-7-000001.png"
+    page.keyboard.press("Escape")
+    with page.expect_download() as both:
+        page.click("#all")
+    with zipfile.ZipFile(both.value.path()) as archive:
+        assert archive.testzip() is None
+        assert [archive.read(name) for name in archive.namelist()] == expected
+
+
+def test_the_command_line_that_makes_the_same(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    draw(page, count=1, seed=9, steps=2, guidance=1.5)
+    finished(page, 1)
+    page.click("#copy")
+    expect(page.locator("#copied")).to_have_text("Copied.")
+    command = page.evaluate("navigator.clipboard.readText()")
+    assert command.startswith("iddm generate pets --class cat --count 1 --seed 9 --sampler ddim")
+
+
+def test_by_keyboard_alone(page):
+    page.keyboard.press("d")
+    assert page.input_value("#seed") != "0"
+    page.focus("#count")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("2")
+    page.fill("#steps", "2")
+    page.keyboard.press("Control+Enter")
+    finished(page, 2)
+    page.focus("#grid button:first-child")
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#large")).to_have_attribute("alt", "Picture 1, cat")
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+
+
+def test_stopping_frees_the_server(page, server):
+    draw(page, count=2, steps=1000)
+    server.until(lambda: server.service.desk.counts()["running"] == 1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    server.until(lambda: server.service.desk.counts()["running"] == 0)
+
+
+def test_a_model_without_classes(page):
+    page.select_option("#model", "plain")
+    expect(page.locator("#classes-box")).to_be_hidden()
+    draw(page, count=1, steps=2)
+    finished(page, 1)
+
+
+def test_another_sampler_takes_its_own_steps(page):
+    page.select_option("#sampler", "dpmpp-2m")
+    assert page.input_value("#steps") == "20"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_by_day_and_by_night(browser, server, scheme):
+    for page in opened(browser, server, viewport=PHONE, color_scheme=scheme, has_touch=True):
+        draw(page, count=4, steps=2)
+        finished(page, 4)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= PHONE["width"], "nothing has to be scrolled sideways"
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(int(part) for part in paper[4:-1].split(",")) / 3
+        assert (brightness < 60) == (scheme == "dark")
+        small = page.locator("button:visible, select:visible, .fields input:visible")
+        heights = [box["height"] for box in (one.bounding_box() for one in small.all())]
+        assert min(heights) >= 40, "a finger hits it"
+        keep(page, f"phone-{scheme}")
+        page.click("#grid button:first-child")
+        keep(page, f"phone-{scheme}-picture")
+        image = Image.open(io.BytesIO(page.screenshot()))
+        assert image.width >= PHONE["width"]
+
+
+def test_the_token_comes_with_the_address_and_leaves_it(browser, model):
+    policy = Policy(token="a-token-long-enough")
+    with serving(model, policy=policy) as own:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{own.url}/#token=a-token-long-enough")
+        expect(page.locator("#classes label")).to_have_count(3)
+        assert page.url == f"{own.url}/"
+        draw(page, count=1, steps=2)
+        finished(page, 1)
+        stranger = browser.new_context().new_page()
+        stranger.goto(f"{own.url}/")
+        expect(stranger.locator("#ask")).to_be_visible()
+        stranger.fill("#token", "a-token-long-enough")
+        stranger.keyboard.press("Enter")
+        expect(stranger.locator("#classes label")).to_have_count(3)
+        stranger.context.close()
+        context.close()
+
+
+def test_what_the_server_refuses_is_said(browser, model):
+    with serving(slowed(model, 0.05), max_batch=1, queue=0) as own:
+        for page in opened(browser, own):
+            with own.client() as other:
+                asked = {"class": 0, "steps": 1000, "response": "stream"}
+                with other.stream("POST", "/v1/images", json=asked):
+                    own.until(lambda: own.service.desk.counts()["running"] == 1)
+                    draw(page, count=1, steps=2)
+                    expect(page.locator("#status.wrong")).to_contain_text("Too many requests wait")
