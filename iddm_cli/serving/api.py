@@ -33,7 +33,12 @@ from iddm_cli.serving.service import (
 from iddm_cli.serving.thumbnails import Thumbnails
 from iddm_cli.serving.waiting import EventStream, Watch, finish
 
-PAGE = {"/": "text/html", "/app.js": "text/javascript", "/style.css": "text/css"}
+PAGE = {
+    "/": "text/html",
+    "/app.js": "text/javascript",
+    "/zip.js": "text/javascript",
+    "/style.css": "text/css",
+}
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
 
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from iddm_cli.serving.jobs import Desk, Job
+from iddm_cli.serving.desk import Desk
+from iddm_cli.serving.jobs import Job
 from iddm_cli.serving.service import command_line, encoded, glimpse, settings_of
 from iddm_cli.serving.waiting import Watch
 

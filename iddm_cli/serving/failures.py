@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from iddm_cli.serving.jobs import QueueFullError, StoppingError
+from iddm_cli.serving.desk import QueueFullError, StoppingError
 from iddm_cli.serving.metrics import Metrics
 from iddm_cli.serving.schemas import ErrorAnswer
 from iddm_cli.serving.security import error_body

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from iddm_cli.serving.limits import Limits
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-OPEN = frozenset({"/", "/app.js", "/style.css", "/health", "/ready"})
+OPEN = frozenset({"/", "/app.js", "/zip.js", "/style.css", "/health", "/ready"})
 """What needs no token: nothing here is anybody's."""
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})

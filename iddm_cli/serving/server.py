@@ -23,7 +23,9 @@ from iddm_cli.serving.worker import Worker
 HEAD_BYTES = 16 * 1024
 """Longest request line and headers."""
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 def guarded(service: Service, policy: Policy) -> ASGIApp:
@@ -33,7 +35,7 @@ def guarded(service: Service, policy: Policy) -> ASGIApp:
 
 
 class Server(uvicorn.Server):
-    """A server that stops at the first SIGINT or SIGTERM, and at once at the second.
+    """A server that stops at the first SIGINT, SIGTERM or SIGHUP, and at once at the second.
 
     Attributes:
         stopped_by: The signal; None before.
@@ -87,8 +89,9 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """While serving, let signals ask for the end."""
+        heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
         try:
-            before = {number: signal.signal(number, self._ask) for number in STOPPING}
+            before = {number: signal.signal(number, self._ask) for number in heard}
         except ValueError:  # not in the main thread, as in tests
             before = {}
         try:

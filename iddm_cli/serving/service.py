@@ -18,7 +18,8 @@ from iddm_cli import pictures
 from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
-from iddm_cli.serving.jobs import Desk, Job
+from iddm_cli.serving.desk import Desk
+from iddm_cli.serving.jobs import Job
 from iddm_cli.serving.limits import Limits
 from iddm_cli.serving.metrics import Metrics
 from iddm_cli.serving.model import ServedModel

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from iddm_cli.serving.jobs import Desk, Job
+from iddm_cli.serving.desk import Desk
+from iddm_cli.serving.jobs import Job
 
 
 class Watch:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iddm_cli.engine.generator import to_pixels
 from iddm_cli.serving.batcher import Drawing
-from iddm_cli.serving.jobs import Desk
+from iddm_cli.serving.desk import Desk
 from iddm_cli.serving.metrics import Metrics
 from iddm_cli.serving.model import ServedModel
 

@@ -7,7 +7,7 @@ import torch
 
 from iddm_cli.engine.generator import Generator, Order, to_pixels
 from iddm_cli.serving.batcher import Drawing, shared_out
-from iddm_cli.serving.exact import Exact, cut
+from iddm_cli.serving.exact import ON_CPU, Exact, cut
 
 from .conftest import make_model
 

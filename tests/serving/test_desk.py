@@ -6,7 +6,8 @@ import time
 import pytest
 import torch
 
-from iddm_cli.serving.jobs import Desk, Job, QueueFullError, StoppingError
+from iddm_cli.serving.desk import Desk, QueueFullError, StoppingError
+from iddm_cli.serving.jobs import Job
 from iddm_cli.serving.limits import Limits
 
 from .conftest import make_model
@@ -119,7 +120,7 @@ def test_a_desk_that_stops_takes_nothing_new_and_lets_the_rest_finish(model):
 
 
 def test_what_has_ended_is_forgotten_in_time(model, monkeypatch):
-    monkeypatch.setattr("iddm_cli.serving.jobs.REMEMBERED", 2)
+    monkeypatch.setattr("iddm_cli.serving.desk.REMEMBERED", 2)
     jobs = [job(model) for _ in range(3)]
     made = desk(*jobs)
     for one in jobs:
