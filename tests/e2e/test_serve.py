@@ -146,7 +146,7 @@ def test_the_token_stands_in_the_printed_address(serve, shell, trained):
     ("words", "code", "said"),
     [
         (("no-such-run",), 4, "no run 'no-such-run'"),
-        (("first", "first"), 2, "two runs are named first"),
+        (("first", "first"), 2, "two models are named first"),
         (("--host", "0.0.0.0"), 2, "a token is needed"),
         (("--host", "0.0.0.0", "--token", "short"), 2, "16 ASCII characters or more"),
         (("--no-auth", "--token", "sixteen-letters-or-more"), 2, "contradict each other"),
