@@ -40,10 +40,10 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     denoiser = build.make_denoiser(profile(), 2)
     numbers = sum(p.numel() for p in denoiser.parameters())
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers)
-    build._check_room(denoiser, torch.device("cpu"))
+    build.check_room(denoiser, torch.device("cpu"))
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers - 1)
     with pytest.raises(UsageError, match="too large"):
-        build._check_room(denoiser, torch.device("cpu"))
+        build.check_room(denoiser, torch.device("cpu"))
     assert build.make_denoiser(profile(), 2), "four bytes for each number are there"
 
 

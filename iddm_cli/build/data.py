@@ -1,0 +1,89 @@
+"""The pictures of a profile: where they wait, and the batches made of them."""
+
+from functools import partial
+
+import torch
+
+from iddm_cli.data.augment import Augmentation
+from iddm_cli.data.batches import Batches
+from iddm_cli.data.packing import Pack
+from iddm_cli.data.parallel import cores
+from iddm_cli.data.sources import open_source
+from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.engine import device as devices
+from iddm_cli.engine import randomness
+from iddm_cli.engine.team import ALONE, Team
+from iddm_cli.errors import DatasetError
+from iddm_cli.settings import (
+    CacheName,
+    DataSettings,
+    Profile,
+)
+
+DEVICE_DATA_SHARE = 0.25
+"""Packs up to this share of a GPU's free memory are kept there whole."""
+
+
+def learnt_from(profile: Profile, pack: Pack) -> Profile:
+    """Write down in a profile what was found out about its pictures: whether they are grey."""
+    data = profile.data.model_copy(update={"channels": pack.channels})
+    return profile.model_copy(update={"data": data})
+
+
+def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheName:
+    """Say where the pictures wait while training: device, memory, disk or off.
+
+    Raises:
+        DatasetError: They are wanted in a memory that has no room for them.
+    """
+    if not pack.record.stored or data.cache == "off":
+        return "off"
+    if data.cache in ("memory", "device"):
+        free = devices.free_memory(device if data.cache == "device" else torch.device("cpu"))
+        if pack.pixels_bytes > free:
+            raise DatasetError(
+                f"The pictures take {pack.pixels_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB of "
+                f"memory are free for data.cache: {data.cache}.",
+                "Set data.cache to disk, which is as fast where the system has room to spare.",
+            )
+        return data.cache
+    on_gpu = device.type == "cuda"
+    fits = on_gpu and pack.pixels_bytes < DEVICE_DATA_SHARE * devices.free_memory(device)
+    return "device" if fits else "disk"
+
+
+def make_store(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Store:
+    """Open the pictures of a pack where its profile wants them.
+
+    Raises:
+        DatasetError: They are wanted in a memory that has no room for them.
+    """
+    data = profile.data
+    cache = choose_cache(data, pack, device)
+    if cache == "off":
+        source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+        kept = sorted(set(range(len(source))) - set(pack.record.left_out))
+        workers = max(1, (data.workers or cores()) // team.neighbours)
+        return StreamStore(source, kept, pack.look, workers=workers, seconds=data.timeout)
+    store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
+    if cache == "disk":
+        return store
+    return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
+
+
+def make_batches(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Batches:
+    """Open a pack for training."""
+    seed, data = profile.training.seed, profile.data
+    changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
+    return Batches(
+        make_store(profile, pack, device, team),
+        torch.from_numpy(pack.labels),
+        batch_size=profile.training.batch_size,
+        order=lambda epoch: randomness.permutation(seed, "order", step=epoch, count=pack.count),
+        augment=Augmentation(data, partial(_uniform, seed)) if changes else None,
+        device=device,
+    )
+
+
+def _uniform(seed: int, purpose: str, step: int, slots: torch.Tensor) -> torch.Tensor:
+    return randomness.uniform(seed, purpose, items=slots, step=step)

@@ -1,0 +1,49 @@
+"""Where a run computes: device, precision, and what processes share."""
+
+from dataclasses import dataclass
+
+import torch
+
+from iddm_cli.engine import device as devices
+from iddm_cli.engine.team import ALONE, Team
+from iddm_cli.errors import UsageError
+from iddm_cli.settings import (
+    RuntimeSettings,
+    TrainingSettings,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run computes, and in which precision."""
+
+    device: torch.device
+    precision: str
+
+
+def choose_place(
+    runtime: RuntimeSettings, device: torch.device | None = None, team: Team = ALONE
+) -> Place:
+    """Set up this process for computing, on this device or the one that is asked for.
+
+    Raises:
+        UsageError: This machine has no such device.
+    """
+    devices.prepare(runtime.threads, team.neighbours)
+    device = device or devices.choose_device(runtime.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Place(device, devices.choose_precision(runtime.precision, device))
+
+
+def check_shared(training: TrainingSettings, processes: int) -> None:
+    """Refuse a batch that is too small to be shared.
+
+    Raises:
+        UsageError: Some process would have nothing to do.
+    """
+    if training.batch_size < processes:
+        raise UsageError(
+            f"a batch of {training.batch_size} cannot be shared by {processes} processes",
+            "Give training.batch_size at least one picture for each, or use fewer devices.",
+        )
