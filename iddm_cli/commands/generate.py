@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from iddm_cli.classes import label_of
 from iddm_cli.commands import options, trained
 from iddm_cli.errors import UsageError, did_you_mean
 
@@ -123,10 +124,9 @@ def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:
 
 
 def _label(text: str, classes: tuple[str, ...]) -> int:
-    if text in classes:
-        return classes.index(text)
-    if trained.is_number(text) and int(text) < len(classes):
-        return int(text)
+    label = label_of(text, classes)
+    if label is not None:
+        return label
     known = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:12]))
     more = ", ..." if len(classes) > 12 else ""
     hint = f"{did_you_mean(text, classes)} There are: {known}{more}."

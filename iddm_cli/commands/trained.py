@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
+from iddm_cli.classes import is_number
 from iddm_cli.commands import options
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.exported import SUFFIX, Exported, is_exported, open_exported
@@ -249,8 +250,3 @@ def parse_checkpoint(text: str) -> int | None:
     if not is_number(digits):
         raise UsageError(f"--checkpoint {text} is no step", "Write a number such as 500, or last.")
     return int(digits)
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a whole number that fits anywhere."""
-    return text.isascii() and text.isdigit() and len(text) <= 18

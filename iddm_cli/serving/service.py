@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli import pictures
+from iddm_cli.classes import label_of
 from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
@@ -110,12 +111,13 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
         raise Refused(422, "no_classes", "class: this model was trained without classes.")
     if class_ is None:
         raise Refused(422, "class_missing", "class: name one; GET /v1/models lists them.")
-    if class_ in classes:
-        return classes.index(str(class_))
-    digits = str(class_)
-    if digits.isascii() and digits.isdigit() and int(digits) < len(classes):
-        return int(digits)
-    hint = did_you_mean(digits[:100], classes)
+    if isinstance(class_, str):
+        label = label_of(class_, classes)
+    else:  # a number in JSON is an index, even where a class is named by it
+        label = class_ if 0 <= class_ < len(classes) else None
+    if label is not None:
+        return label
+    hint = did_you_mean(str(class_)[:100], classes)
     raise Refused(422, "no_such_class", f"class: the model knows no such class. {hint}".strip())
 
 
