@@ -25,7 +25,7 @@ from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.model import Form, onnx_model
 from iddm_cli.settings import Profile
 
-SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 100}
+SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
 SIZE, CLASSES = 32, 4
 MOST_UNROLLED = 20
 """A hundred copies of a network take onnxruntime minutes to load."""
