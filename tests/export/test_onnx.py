@@ -192,3 +192,11 @@ def test_the_seed_is_the_hash_that_the_documentation_gives():
     digest = hashlib.sha256(b"3/sample-step").digest()[:8]
     assert int(check.seed_of(3)) == int.from_bytes(digest, "little", signed=True)
     assert randomness.key_of(3, "sample-step")[0] == int.from_bytes(digest[:4], "little")
+
+
+def test_the_network_of_iddm_draws_the_same():
+    model = trained(model={"network": "iddm-unet", "activation": "lrelu"}, sampling={"steps": 2})
+    exported = Exported(model)
+    orders = [Order(index % 3, index) for index in range(3)]
+    assert same(exported.draw(orders, 2.0), exported.wanted(orders, 2.0))
+    assert exported.made.ByteSize() < 1.01 * 4 * model.parameters
