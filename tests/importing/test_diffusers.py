@@ -17,6 +17,7 @@ from diffusers.utils import logging
 from safetensors.torch import load_file, save_file
 
 from iddm_cli import build, durable
+from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import files
 from iddm_cli.export.model import TrainedModel
@@ -170,7 +171,7 @@ def test_a_schedule_is_known_by_its_numbers(tmp_path, scheduler, config, name):
     assert diffusion.schedule == name
     assert diffusion.timesteps == len(made.betas)
     wanted = made.alphas_cumprod.double()
-    alpha = build.SCHEDULES[name](diffusion.timesteps)
+    alpha = SCHEDULES[name](diffusion.timesteps)
     torch.testing.assert_close(torch.cumprod(1 - alpha, 0), wanted, atol=1e-4, rtol=0)
 
 
