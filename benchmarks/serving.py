@@ -62,7 +62,7 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     profile, denoiser = load(name)
     shape = build.picture_shape(profile.data)
     exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=torch.get_num_threads())
-    model = ServedModel(name, 0, CLASSES, shape, profile.sampling, denoiser, exact)
+    model = ServedModel(name, name, 0, CLASSES, shape, profile.sampling, denoiser, exact)
     listener = listen("127.0.0.1", 0)
     service = Service({name: model}, Limits(), print)
     run(Server(service, Policy(), lambda: tell(listener.getsockname()[1])), listener)

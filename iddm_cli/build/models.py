@@ -67,9 +67,23 @@ def make_generator(
 
 
 def load_served(
-    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
+    name: str,
+    profile: Profile,
+    classes: tuple[str, ...],
+    saved: Saved,
+    place: Place,
+    *,
+    reference: str,
 ) -> ServedModel:
     """Load a trained model for the server; on the CPU each thread computes pictures of its own.
+
+    Args:
+        name: The run's name.
+        profile: Its profile, its sampling section as it is to be used.
+        classes: Names of its classes.
+        saved: Its weights.
+        place: Where it computes.
+        reference: What `iddm generate` calls it.
 
     Raises:
         CheckpointError: The checkpoint is damaged, or is of another network.
@@ -79,6 +93,7 @@ def load_served(
     on_cpu = place.device.type == "cpu"
     return ServedModel(
         name=name,
+        reference=reference,
         trained=saved.step,
         classes=classes,
         shape=shape,

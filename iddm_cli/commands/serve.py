@@ -197,7 +197,9 @@ def load(model: trained.Trained, profile: "Profile") -> "ServedModel":
     from iddm_cli.display import console
 
     place = build.choose_place(profile.runtime)
-    served = build.load_served(model.name, profile, model.classes, model.saved(None), place)
+    served = build.load_served(
+        model.name, profile, model.classes, model.saved(None), place, reference=model.reference
+    )
     if not served.exact.holds:
         console.warn(
             f"{served.name}: on this machine a picture's last bits depend on what others ask for"

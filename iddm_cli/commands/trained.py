@@ -65,11 +65,15 @@ class Trained(Protocol):
 
     Attributes:
         name: The run's name.
+        reference: What it is called on a command line; no folder is told.
         classes: Names of its classes, by index; empty without.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def reference(self) -> str: ...  # noqa: D102
 
     @property
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -96,7 +100,7 @@ class TrainedRun:
 
     def __init__(self, run: "Run") -> None:
         self.run = run
-        self.name = run.name
+        self.name = self.reference = run.name
         self.classes = class_names(run)
 
     def profile(self, overrides: "Sequence[Override]") -> "Profile":
@@ -139,6 +143,7 @@ class TrainedFile:
     def __init__(self, exported: Exported) -> None:
         self.exported = exported
         self.name = exported.record.run
+        self.reference = exported.path.name
         self.classes = tuple(exported.record.classes)
 
     def profile(self, overrides: "Sequence[Override]") -> "Profile":

@@ -17,6 +17,7 @@ class ServedModel:
 
     Attributes:
         name: The run's name, by which requests call it.
+        reference: What `iddm generate` calls it: the run's name, or an exported file's.
         trained: Updates done.
         classes: Names of the classes, by index; empty without.
         shape: Channels, height and width of a picture.
@@ -26,6 +27,7 @@ class ServedModel:
     """
 
     name: str
+    reference: str
     trained: int
     classes: tuple[str, ...]
     shape: tuple[int, int, int]

@@ -168,7 +168,7 @@ def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
 def command_line(job: Job) -> str:
     """Return the command line that makes the same pictures."""
     recipe = job.recipe
-    words = ["iddm", "generate", recipe.run]
+    words = ["iddm", "generate", job.model.reference]
     words += ["--class", job.name] if job.name else []
     words += ["--count", str(job.count), "--seed", str(recipe.seed)]
     words += ["--sampler", recipe.sampler, "--steps", str(recipe.steps)]

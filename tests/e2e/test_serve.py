@@ -65,11 +65,16 @@ def serve(trained):
             served.ended()
 
 
-def test_it_serves_what_iddm_generate_draws_and_ends_with_143(serve, trained, shell):
-    served = serve("first")
+@pytest.mark.parametrize("exported", [False, True], ids=["run", "file"])
+def test_it_serves_what_iddm_generate_draws_and_ends_with_143(serve, trained, shell, exported):
+    file = shell.folder / "moved.safetensors"
+    if exported:
+        trained.iddm("export", "safetensors", "first", "--out", file)
+    served = serve(str(file) if exported else "first")
     asked = {"class": "scratches", "seed": 4, "count": 3, "sampler": "ddpm", "steps": 12}
     answer = served.client.post("/v1/images", json=asked).json()
     words = answer["command"].split()[1:]
+    assert words[1] == (file.name if exported else "first"), "what the user calls it, no folder"
     shell.iddm(*words, "--runs-dir", trained.folder / "runs", "--out", "same", "--no-grid")
     for image in answer["images"]:
         content = base64.b64decode(image["image"])

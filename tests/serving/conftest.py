@@ -44,7 +44,7 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
         parameter.normal_(std=0.12, generator=generator)
     shape = build.picture_shape(profile.data)
     exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=2)
-    return ServedModel(name, 500, classes, shape, profile.sampling, denoiser, exact)
+    return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, exact)
 
 
 class Running:
