@@ -316,7 +316,7 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
     for error in damaged:
         console.warn(f"{error.problem}; set aside, using {saved.path.name}")
     trainer.load(saved)
-    if saved.step == 0:
+    if not saved.bits:  # nobody has trained it here
         return "from the average of the model that was imported, with a fresh optimizer"
     changed = [
         f"{key} {saved.bits.get(key)} → {value}"
