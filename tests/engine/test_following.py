@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from iddm_cli.engine.events import Logged, Sampled, Saved, Saving, Stepped, Stopped
-from tests.engine.test_trainer import make
+from tests.engine.test_trainer import make, saved_at_once
 
 
 def logged(trainer) -> list[Logged]:
@@ -29,7 +29,7 @@ def test_a_line_has_the_mean_loss_and_the_largest_gradient_of_its_steps(tmp_path
 @pytest.mark.parametrize("kept_from", [0, 2])
 def test_lines_are_written_at_checkpoints_too_and_they_begin_at_the_step_asked(tmp_path, kept_from):
     trainer = make(tmp_path, log_every=99, checkpoint_from=kept_from, sample_every=0)
-    trainer.saver.done = trainer.saver.wait  # as if it had ended by then
+    saved_at_once(trainer)
     events = [
         (type(event), event.step) for event in trainer.fit() if type(event) not in (Stepped, Saving)
     ]
@@ -78,6 +78,7 @@ def test_asked_to_stop_at_the_last_step_a_run_is_finished(tmp_path):
 
 def test_a_stopped_run_draws_no_grid(tmp_path):
     trainer = make(tmp_path, steps=9, sample_every=1, draw=lambda average, step: tmp_path)
+    saved_at_once(trainer)
     events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 3)))
     assert [type(event) for event in events[-4:]] == [Logged, Saving, Saved, Stopped]
     assert [event.step for event in events if isinstance(event, Sampled)] == [1, 2]

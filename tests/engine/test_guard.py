@@ -8,7 +8,7 @@ import torch
 from iddm_cli.engine.events import Logged, Saved, Unsaved, WentBack
 from iddm_cli.engine.optimizers import lr_at
 from iddm_cli.errors import NonFiniteError
-from tests.engine.test_trainer import bits, make
+from tests.engine.test_trainer import bits, make, saved_at_once
 
 
 def spoil(trainer, *steps: int, by=math.nan) -> None:
@@ -183,6 +183,7 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path):
 @pytest.mark.parametrize("part", ["weights", "average"])
 def test_weights_that_are_not_finite_never_reach_a_file(tmp_path, part):
     trainer = make(tmp_path, steps=6, checkpoint_every=2, max_skipped=20)
+    saved_at_once(trainer)
     module = trainer.denoiser if part == "weights" else trainer.average.module
     events = []
     with pytest.raises(NonFiniteError):

@@ -10,7 +10,7 @@ from iddm_cli.engine.events import Saved, Stepped, Unsaved
 from iddm_cli.engine.saver import Saver, snapshot
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_checkpoint import STATE, parts
-from tests.engine.test_trainer import bits, make
+from tests.engine.test_trainer import bits, make, saved_at_once
 
 
 class Slow(CheckpointFolder):
@@ -80,6 +80,7 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(tmp_path, slow):
     slow.may.set()
     trainer = make(tmp_path, steps=8, checkpoint_every=2, sample_every=0)
     trainer.saver.folder = slow
+    saved_at_once(trainer)
     told = []
     for event in trainer.fit():
         slow.failing = 3 <= trainer.step <= 5
