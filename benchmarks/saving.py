@@ -23,7 +23,7 @@ from iddm_cli import build
 from iddm_cli.data.batches import Batches
 from iddm_cli.data.stores import MemoryStore
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.settings import Profile

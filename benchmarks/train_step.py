@@ -32,7 +32,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     from iddm_cli.data.batches import Batches
     from iddm_cli.data.stores import MemoryStore
     from iddm_cli.engine import device, randomness
-    from iddm_cli.engine.checkpoint import CheckpointFolder
+    from iddm_cli.engine.checkpoint_folder import CheckpointFolder
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.settings import Profile
 

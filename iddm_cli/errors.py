@@ -63,3 +63,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     folded = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     return f"Did you mean {folded[near[0]]}?" if near else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

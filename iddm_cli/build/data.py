@@ -6,7 +6,7 @@ import torch
 
 from iddm_cli.data.augment import Augmentation
 from iddm_cli.data.batches import Batches
-from iddm_cli.data.packing import Pack
+from iddm_cli.data.pack import Pack
 from iddm_cli.data.parallel import cores
 from iddm_cli.data.sources import open_source
 from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore

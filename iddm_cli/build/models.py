@@ -9,7 +9,7 @@ import torch
 from iddm_cli.build.networks import check_size, make_denoiser, picture_shape
 from iddm_cli.build.place import Place
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.checkpoint import checkpoint_files
+from iddm_cli.engine.checkpoint_folder import checkpoint_files
 from iddm_cli.engine.fit import Tensors
 from iddm_cli.engine.generator import Generator
 from iddm_cli.engine.optimizers import unused_state

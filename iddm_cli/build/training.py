@@ -7,10 +7,10 @@ from iddm_cli import pictures
 from iddm_cli.build.data import choose_cache, make_batches
 from iddm_cli.build.networks import check_room, make_denoiser, picture_shape
 from iddm_cli.build.place import Place
-from iddm_cli.data.packing import Pack
+from iddm_cli.data.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import device as devices
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.generator import Generator, Order, to_image
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory

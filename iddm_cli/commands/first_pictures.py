@@ -9,7 +9,7 @@ from iddm_cli.runs import Run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iddm_cli.data.packing import Pack
+    from iddm_cli.data.pack import Pack
     from iddm_cli.profile import Override
 
 

@@ -7,7 +7,7 @@ from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from iddm_cli.data.packing import Pack
+    from iddm_cli.data.pack import Pack
     from iddm_cli.profile import Override
     from iddm_cli.settings import Profile
 

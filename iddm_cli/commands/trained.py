@@ -116,7 +116,7 @@ class TrainedRun:
             CheckpointError: There is none, or it is damaged.
         """
         from iddm_cli.display import console
-        from iddm_cli.engine.checkpoint import CheckpointFolder
+        from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 
         folder = CheckpointFolder(self.run.checkpoints)
         if checkpoint is not None:

@@ -17,7 +17,9 @@ from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.runs import Run, owner
 
 if TYPE_CHECKING:
-    from iddm_cli.data.packing import Pack
+    from iddm_cli.build import Place
+    from iddm_cli.data.pack import Pack
+    from iddm_cli.engine.team import Team
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.settings import Profile
 
@@ -189,3 +191,11 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
 def newest_grid(run: Run) -> Path | None:
     """Return the newest sample grid, or None."""
     return max(run.samples.glob("step-*.png"), default=None)
+
+
+def where(team: "Team", place: "Place") -> str:
+    """Say on what a run computes: 4 x cuda (NVIDIA H100), bf16."""
+    from iddm_cli.engine.device import describe
+
+    several = f"{team.size} processes, each on " if team.size > 1 else ""
+    return f"{several}{describe(place.device)}, {place.precision}"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.images import Decoded, UnreadableImage, flatten, is_grey
+from iddm_cli.data.fitting import flatten, is_grey
+from iddm_cli.data.images import Decoded, UnreadableImage
 from iddm_cli.data.likeness import THUMB, dhash
 from iddm_cli.data.preparing import Look
 from iddm_cli.data.sources import Picture

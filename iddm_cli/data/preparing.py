@@ -8,7 +8,8 @@ from numpy import ndarray
 from PIL import Image
 
 from iddm_cli.data import packstore
-from iddm_cli.data.images import UnreadableImage, fit, flatten, is_grey
+from iddm_cli.data.fitting import fit, flatten, is_grey
+from iddm_cli.data.images import UnreadableImage
 from iddm_cli.data.packstore import Outcome, Prepared
 from iddm_cli.data.sources import Picture
 from iddm_cli.settings import AspectName, BackgroundName, DataSettings

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from iddm_cli.data.images import UnreadableImage, flatten
+from iddm_cli.data.fitting import flatten
+from iddm_cli.data.images import UnreadableImage
 from iddm_cli.data.inspection import Survey
 from iddm_cli.data.likeness import Groups
 from iddm_cli.data.packing import Progress, quiet

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from iddm_cli.data.packing import Pack
+from iddm_cli.data.pack import Pack
 from iddm_cli.display.tables import amount
 from iddm_cli.settings import CacheName, Profile
 

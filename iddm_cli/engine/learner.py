@@ -16,8 +16,8 @@ from iddm_cli.engine.guard import Guard, Skipped
 from iddm_cli.engine.microbatch import MicroBatch, free_what_is_left, is_out_of_memory
 from iddm_cli.engine.optimizers import lr_at, make_optimizer, step_unless
 from iddm_cli.engine.state import TrainingState
-from iddm_cli.engine.team import ALONE, Team, first_line
-from iddm_cli.errors import IddmError
+from iddm_cli.engine.team import ALONE, Team
+from iddm_cli.errors import IddmError, first_line
 from iddm_cli.settings import TrainingSettings
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iddm_cli.engine.checkpoint import WEIGHTS, CheckpointFolder
+from iddm_cli.engine.checkpoint import WEIGHTS
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.events import Saved, Unsaved
 from iddm_cli.engine.fit import Tensors, not_finite
 from iddm_cli.errors import CheckpointError, IddmError, NonFiniteError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from iddm_cli.data.batches import Batches
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.checkpoint import Checkpoint, CheckpointFolder
+from iddm_cli.engine.checkpoint import Checkpoint
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.events import (
     SAVE,
     Event,

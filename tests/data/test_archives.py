@@ -22,7 +22,8 @@ from iddm_cli.data.archives import LINK, NAMELESS, OUTSIDE, TWICE, is_archive, o
 from iddm_cli.data.images import MAX_FILE_BYTES, UnreadableImage
 from iddm_cli.data.index import index_folder
 from iddm_cli.data.listing import HIDDEN
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import ArchiveSource, open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings

@@ -15,7 +15,8 @@ from PIL import Image
 from iddm_cli.data import cache
 from iddm_cli.data.archives import open_archive
 from iddm_cli.data.cache import Entry, cache_folder, clear, entries, touch
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import open_source
 from iddm_cli.data.stores import FileStore
 from iddm_cli.errors import DatasetError

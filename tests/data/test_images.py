@@ -7,7 +7,8 @@ import pytest
 from numpy import ndarray
 from PIL import Image, ImageDraw
 
-from iddm_cli.data.images import BackgroundName, UnreadableImage, fit, open_image
+from iddm_cli.data.fitting import fit
+from iddm_cli.data.images import BackgroundName, UnreadableImage, open_image
 from iddm_cli.settings import AspectName
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first

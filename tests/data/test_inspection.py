@@ -12,7 +12,7 @@ from PIL import Image
 from iddm_cli.data import histograms
 from iddm_cli.data.advice import fitting_size, named
 from iddm_cli.data.findings import Bar, Fault, Inspection, Spread, Twins
-from iddm_cli.data.images import fit
+from iddm_cli.data.fitting import fit
 from iddm_cli.data.inspection import inspect
 from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import FolderSource

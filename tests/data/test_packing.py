@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.images import fit, open_image
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.fitting import fit
+from iddm_cli.data.images import open_image
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.packstore import digest
 from iddm_cli.data.sources import FolderSource, open_source
 from iddm_cli.errors import DatasetError

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings

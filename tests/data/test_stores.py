@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from iddm_cli.data.batches import Batches
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import FolderSource
 from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
 from iddm_cli.errors import DatasetError

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data import thumbnails
-from iddm_cli.data.images import fit
+from iddm_cli.data.fitting import fit
 from iddm_cli.data.inspection import Survey, sum_up, survey
 from iddm_cli.data.sources import FolderSource, open_source
 from iddm_cli.data.thumbnails import Album, choose, make_album

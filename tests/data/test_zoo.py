@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iddm_cli.data.images import fit, open_image
+from iddm_cli.data.fitting import fit
+from iddm_cli.data.images import open_image
 from iddm_cli.data.index import plain
 from iddm_cli.data.inspection import inspect
-from iddm_cli.data.packing import Pack, pack
+from iddm_cli.data.pack import Pack
+from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import Source, open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from iddm_cli import durable
-from iddm_cli.engine.checkpoint import CheckpointFolder, open_checkpoint
+from iddm_cli.engine.checkpoint import open_checkpoint
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.fit import check_fit, kinds_of
 from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from iddm_cli.engine.checkpoint import CheckpointFolder, open_checkpoint
+from iddm_cli.engine.checkpoint import open_checkpoint
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.checkpoint_state import signed
 from iddm_cli.engine.retention import Retention
 from iddm_cli.errors import CheckpointError

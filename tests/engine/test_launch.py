@@ -12,9 +12,10 @@ import psutil
 import pytest
 import torch
 
-from iddm_cli.engine.launch import TeamError, run_here
+from iddm_cli.engine.launch import run_here
 from iddm_cli.engine.place import Place, place_from_environment
 from iddm_cli.engine.team import Team
+from iddm_cli.engine.watch import TeamError
 from iddm_cli.errors import IddmError, NonFiniteError
 
 SECONDS = 20.0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.randomness import key_of, normal, seed_library, uniform, words
 from iddm_cli.engine.retention import Retention
 from tests.engine.test_checkpoint import save

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.events import Saved, Stepped, Unsaved
 from iddm_cli.engine.saver import Saver, snapshot
 from iddm_cli.errors import CheckpointError

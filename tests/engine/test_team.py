@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.ema import here
 from iddm_cli.engine.events import Logged, Saved, Stopped
 from iddm_cli.engine.launch import run_here

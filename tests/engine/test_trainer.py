@@ -12,7 +12,7 @@ from iddm_cli.data.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.events import Logged, Sampled, Saved, Saving, Stepped, Stopped
 from iddm_cli.engine.learner import total_steps
 from iddm_cli.engine.retention import Retention

@@ -14,7 +14,7 @@ import torch
 
 from iddm_cli import durable
 from iddm_cli.durable import Disk
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.errors import CheckpointError
 
 CALLS = (

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.engine.checkpoint import CheckpointFolder
+from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.engine.events import Saved, Unsaved
 from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.saver import Saver

@@ -1,0 +1,86 @@
+"""Beginning: what a process of a team does for a run that is new."""
+
+import shutil
+from typing import TYPE_CHECKING
+
+from iddm_cli.commands import training
+from iddm_cli.display import console
+from iddm_cli.runs import (
+    Run,
+    as_json,
+    create_run,
+    fresh_name,
+    noted,
+    remove_run,
+)
+
+if TYPE_CHECKING:
+    from iddm_cli.build import Place
+    from iddm_cli.commands.job import Job
+    from iddm_cli.engine.team import Team
+    from iddm_cli.engine.trainer import Trainer
+
+
+BYTES_PER_PARAMETER = 4 * 4
+"""A checkpoint holds the weight, its average and the optimizer's two means, each in 4 bytes."""
+
+
+def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
+    """Return the run, made by the leader where it is new, and whether it is new.
+
+    Raises:
+        RunError: It cannot be made.
+    """
+    if job.resumed is not None:
+        return job.resumed, False
+    name = team.tell(job.name or fresh_name(job.folder, job.stem))
+    run = Run(job.folder / name)
+    fresh = not (team.restarted and team.leads and (run.path / "profile.yaml").exists())
+    if team.leads and fresh:
+        if job.overwrite and run.path.exists():
+            remove_run(run)
+        create_run(job.folder, name, first_files(team, place, job))
+    return run, team.tell(fresh)
+
+
+def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:
+    """Return the files that a new run begins with."""
+    from iddm_cli.engine.device import describe
+    from iddm_cli.profile_text import dump_profile
+
+    assert job.packed is not None, "launch packs it"
+    process = training.describe_process(describe(place.device), team.size)
+    return {
+        "profile.yaml": dump_profile(job.profile).encode(),
+        "dataset.json": as_json(training.describe_dataset(job.packed, job.profile.data.path)),
+        "run.json": as_json(noted({}, state="starting", **process)),
+    }
+
+
+def begin(team: "Team", place: "Place", job: "Job", run: Run) -> int:
+    """Train a new run."""
+    from iddm_cli import build
+    from iddm_cli.display import dataset, tables
+
+    profile, packed = job.profile, job.packed
+    assert packed is not None, "launch packs it"
+    trainer = build.make_trainer(profile, packed, run, place, team)
+    cache = build.choose_cache(profile.data, packed, place.device)
+    lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
+    if team.leads:
+        console.err.print(tables.facts(lines))
+        warn_of_little_room(run, trainer)
+    console.note(f"run {run.name}: {trainer.total} steps on {training.where(team, place)}")
+    return training.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+
+
+def warn_of_little_room(run: Run, trainer: "Trainer") -> None:
+    """Say so where the disk has no room for the checkpoints that are to be kept."""
+    numbers = sum(p.numel() for p in trainer.denoiser.parameters())
+    needed = (trainer.settings.keep + 1) * numbers * BYTES_PER_PARAMETER
+    free = shutil.disk_usage(run.path).free
+    if free < needed:
+        console.warn(
+            f"the disk has {free / 1e9:.2f} GB free, and {trainer.settings.keep + 1} checkpoints "
+            f"take {needed / 1e9:.2f} GB; one that does not fit is left out, and told"
+        )
