@@ -288,6 +288,10 @@ class SamplingSettings(Settings):
     """Pictures drawn at once; changes no picture."""
 
 
+OF_ONE_SAMPLER = {"steps": None, "eta": 0.0}
+"""Sampling settings that belong to their sampler: where another is asked for, these apply."""
+
+
 class RuntimeSettings(Settings):
     """Where and how it computes."""
 

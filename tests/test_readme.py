@@ -57,6 +57,7 @@ def serve_for_a_moment(shell: Shell, command: str) -> None:
         assert process.wait(30) == 143
 
 
+@pytest.mark.timeout(900)  # it is all of them, one after another
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))

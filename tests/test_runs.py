@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import RunError, UsageError
+from iddm_cli.run import Run, as_json, state_of
 from iddm_cli.runs import (
-    Run,
-    as_json,
     check_name,
     create_run,
     fresh_name,
@@ -18,7 +17,6 @@ from iddm_cli.runs import (
     open_run,
     remove_run,
     runs_folder,
-    state_of,
 )
 
 

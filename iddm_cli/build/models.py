@@ -16,7 +16,7 @@ from iddm_cli.engine.optimizers import unused_state
 from iddm_cli.export.model import Story, TrainedModel
 from iddm_cli.importing.foreign import Asked, Foreign
 from iddm_cli.importing.source import read
-from iddm_cli.runs import Run
+from iddm_cli.run import Run
 from iddm_cli.serving.exact import ON_CPU, ON_GPU, Exact
 from iddm_cli.serving.model import ServedModel
 from iddm_cli.settings import Profile

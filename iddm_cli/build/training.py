@@ -17,7 +17,7 @@ from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.runs import Run
+from iddm_cli.run import Run
 from iddm_cli.settings import Profile
 
 SAMPLE_SEED = 0

@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.commands import training
 from iddm_cli.display import console
-from iddm_cli.runs import (
-    Run,
-    as_json,
-    create_run,
-    fresh_name,
-    noted,
-    remove_run,
-)
+from iddm_cli.run import Run, as_json, noted
+from iddm_cli.runs import create_run, fresh_name, remove_run
 
 if TYPE_CHECKING:
     from iddm_cli.build import Place

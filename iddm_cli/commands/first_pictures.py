@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
-from iddm_cli.runs import Run
+from iddm_cli.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

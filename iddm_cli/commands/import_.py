@@ -8,10 +8,10 @@ import typer
 from iddm_cli import __version__
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
+from iddm_cli.run import Run, as_json, noted
 
 if TYPE_CHECKING:
     from iddm_cli.importing.foreign import Foreign
-    from iddm_cli.runs import Run
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -121,7 +121,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 def make_run(
     folder: Path, name: str | None, source: Path, model: "Foreign", *, overwrite: bool
-) -> "Run":
+) -> Run:
     """Write the run, all of it or nothing.
 
     Raises:
@@ -134,7 +134,7 @@ def make_run(
     large = ((f"{place}/{file}", content) for file, content in build.imported_files(model))
     name = name or runs.fresh_name(folder, source.resolve().stem)
     if overwrite and (folder / name).exists():
-        runs.remove_run(runs.Run(folder / name))
+        runs.remove_run(Run(folder / name))
     return runs.create_run(folder, name, first_files(source, model), folders=[place], large=large)
 
 
@@ -143,7 +143,6 @@ def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
     import torch
 
     from iddm_cli.profile_text import dump_profile
-    from iddm_cli.runs import as_json, noted
 
     data = model.profile.data
     manifest = {
@@ -168,7 +167,7 @@ def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
     }
 
 
-def tell(run: "Run", model: "Foreign", *, as_json: bool) -> None:
+def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
     """Say what was made, and what had to be assumed."""
     from iddm_cli.display import console
 

@@ -19,12 +19,8 @@ from iddm_cli.commands.stopping import ignore_saving
 from iddm_cli.display import console
 from iddm_cli.engine.place import place_from_environment
 from iddm_cli.errors import DatasetError, RunError
-from iddm_cli.runs import (
-    Run,
-    check_free,
-    check_writable,
-    fresh_name,
-)
+from iddm_cli.run import Run
+from iddm_cli.runs import check_free, check_writable, fresh_name
 
 if TYPE_CHECKING:
     import torch

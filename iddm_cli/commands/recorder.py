@@ -21,7 +21,7 @@ from iddm_cli.engine.events import (
     Unsaved,
     WentBack,
 )
-from iddm_cli.runs import Run
+from iddm_cli.run import Run
 
 
 class Recorder:

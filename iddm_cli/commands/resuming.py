@@ -7,9 +7,7 @@ from iddm_cli.commands import first_pictures, training
 from iddm_cli.commands.trained import class_names
 from iddm_cli.display import console
 from iddm_cli.errors import DatasetError
-from iddm_cli.runs import (
-    Run,
-)
+from iddm_cli.run import Run
 
 if TYPE_CHECKING:
     from iddm_cli.build import Place

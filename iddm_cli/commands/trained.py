@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iddm_cli.build import Saved
     from iddm_cli.export.model import Story
     from iddm_cli.profile import Override
-    from iddm_cli.runs import Run
+    from iddm_cli.run import Run
     from iddm_cli.settings import Profile
 
 HOW = "How"
@@ -211,18 +211,18 @@ def given_sampling(
 def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
     """Return a model's profile with the options that were given.
 
-    A number of steps belongs to its sampler: another sampler alone takes its own usual number.
+    Another sampler alone takes its own usual number of steps.
     """
     from iddm_cli.commands.train import as_overrides
     from iddm_cli.profile import Override
+    from iddm_cli.settings import OF_ONE_SAMPLER
 
     overrides: list[Override] = as_overrides(given)
     profile = trained.profile([])
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:
-        # Put first, so that --steps, if given, still wins.
-        overrides.insert(0, Override(key="sampling.steps", value=None, origin="--sampler"))
-        overrides.insert(0, Override(key="sampling.eta", value=0.0, origin="--sampler"))
+        usual = [Override(f"sampling.{k}", v, "--sampler") for k, v in OF_ONE_SAMPLER.items()]
+        overrides = [*usual, *overrides]  # so that --steps, if given, still wins
     return trained.profile(overrides)
 
 

@@ -14,7 +14,7 @@ from iddm_cli.display import console
 from iddm_cli.display.progress import TrainingProgress, counting
 from iddm_cli.engine.events import TIME_UP, Event, Stopped
 from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
-from iddm_cli.runs import Run, owner
+from iddm_cli.run import Run, owner
 
 if TYPE_CHECKING:
     from iddm_cli.build import Place

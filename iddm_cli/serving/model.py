@@ -8,7 +8,7 @@ from iddm_cli.engine.generator import solver_steps
 from iddm_cli.pictures import Recipe
 from iddm_cli.serving.batcher import Drawing, Plan, step
 from iddm_cli.serving.exact import Exact
-from iddm_cli.settings import SamplingSettings
+from iddm_cli.settings import OF_ONE_SAMPLER, SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class ServedModel:
     ) -> SamplingSettings:
         """Return the settings of a request; None is what the run's profile says.
 
-        A number of steps belongs to its sampler: another sampler takes its own usual number.
+        Another sampler alone takes its own usual number of steps.
         """
         usual = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
-            usual |= {"steps": None, "eta": 0.0}
+            usual |= OF_ONE_SAMPLER
         asked = {"sampler": sampler, "steps": steps, "guidance": guidance}
         given = {key: value for key, value in asked.items() if value is not None}
         return SamplingSettings.model_validate(usual | given)
