@@ -8,8 +8,8 @@ from numpy import ndarray
 from PIL import Image, ImageDraw
 
 from iddm_cli.data.fitting import fit
-from iddm_cli.data.images import BackgroundName, UnreadableImage, open_image
-from iddm_cli.settings import AspectName
+from iddm_cli.data.images import UnreadableImage, open_image
+from iddm_cli.settings import AspectName, BackgroundName
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 
