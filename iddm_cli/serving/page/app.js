@@ -140,6 +140,7 @@ async function draw() {
     });
     for await (const [name, content] of events(answer)) take(mine, name, content, body);
   } catch (problem) {
+    if (job !== mine) return; // the next one has the word
     if (problem.name === "AbortError") say("Stopped.");
     else say(problem.message, true);
   }
