@@ -167,11 +167,13 @@ def parse_size(text: str) -> int | list[int]:
 
 
 def with_absolute_data(profile: "Profile") -> "Profile":
-    """Write a dataset folder's path out in full, so that the run can be resumed from anywhere."""
-    folder = Path(profile.data.path).expanduser()
-    if not folder.is_dir():
+    """Write the path of a folder or archive in full, so that the run resumes from anywhere."""
+    from iddm_cli.data.sources import existing
+
+    place = existing(profile.data.path)
+    if place is None:
         return profile
-    data = profile.data.model_copy(update={"path": str(folder.resolve())})
+    data = profile.data.model_copy(update={"path": str(place.resolve())})
     return profile.model_copy(update={"data": data})
 
 

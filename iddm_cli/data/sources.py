@@ -238,7 +238,7 @@ def open_source(path: str, *, size: tuple[int, int], label_column: str = DEFAULT
     Raises:
         DatasetError: There is no such dataset, or nothing in it to train on.
     """
-    folder = _existing(path)
+    folder = existing(path)
     if folder and folder.is_file() and is_archive(folder):
         return ArchiveSource(folder, label_column)
     if folder:
@@ -250,7 +250,7 @@ def open_source(path: str, *, size: tuple[int, int], label_column: str = DEFAULT
     raise _unknown(path)
 
 
-def _existing(path: str) -> Path | None:
+def existing(path: str) -> Path | None:
     """Return the path if there is anything; words that no system takes for a path are none."""
     try:
         folder = Path(path).expanduser()

@@ -2,13 +2,15 @@
 
 import json
 import random
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
 
-from .conftest import SMOKE, draw_folder
+from .conftest import SMOKE, Shell, draw_folder
 from .test_train import metrics
 
 KILLS = 3
@@ -162,6 +164,16 @@ def test_a_changed_dataset_is_refused(shell):
     (folder / "cat" / "0.png").unlink()
     answer = shell.iddm("resume", "one", "--steps", "4", expect=3)
     assert "there were 9, there are 8" in answer.err
+
+
+@pytest.mark.parametrize("data", ["set", "set.zip"])
+def test_a_run_goes_on_from_any_folder(shell, data):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    shutil.make_archive(str(folder), "zip", folder)
+    shell.iddm(*SMOKE, "--data", data, "--name", "one", "--steps", "1")
+    elsewhere = Shell(shell.folder / "elsewhere", Path(shell.env["IDDM_CACHE_DIR"]))
+    elsewhere.folder.mkdir()
+    elsewhere.iddm("resume", "../runs/one", "--steps", "2")
 
 
 def test_what_the_weights_depend_on_cannot_change(shell, trained):

@@ -60,6 +60,11 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
     assert not (shell.folder / "runs").exists()
 
 
+@pytest.mark.parametrize("data", ["~nobody-of-that-name/photos", "a" * 3000])
+def test_words_that_no_system_takes_for_a_path_name_no_dataset(shell, data):
+    assert "no folder or archive" in shell.iddm(*SMOKE, "--data", data, expect=3).err
+
+
 def test_a_taken_name_is_refused_unless_overwritten(shell):
     shell.iddm(*SMOKE, "--name", "one", "--steps", "1")
     before = (shell.folder / "runs" / "one" / "run.json").read_bytes()
