@@ -1,5 +1,6 @@
 """The seam: what a profile asks for is held against the machine before anything is computed."""
 
+import contextlib
 import resource
 from types import SimpleNamespace
 
@@ -45,6 +46,26 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     with pytest.raises(UsageError, match="too large"):
         build.check_room(denoiser, torch.device("cpu"))
     assert build.make_denoiser(profile(), 2), "four bytes for each number are there"
+
+
+@pytest.mark.parametrize(
+    ("sharding", "micro_batch", "batch_size", "said"),
+    [
+        ("none", None, 5, ""),
+        ("none", 2, 5, ""),
+        ("none", None, 1, "cannot be shared by 2 processes"),
+        ("fsdp", None, 5, ""),
+        ("fsdp", 2, 6, ""),
+        ("fsdp", 2, 7, ""),
+        ("fsdp", 2, 5, "2 parts of up to 2 for some and 1 for others"),
+    ],
+)
+def test_a_batch_that_two_cannot_share_is_refused(sharding, micro_batch, batch_size, said) -> None:
+    training = {"steps": 1, "batch_size": batch_size, "micro_batch": micro_batch}
+    asked = profile(training=training, runtime={"sharding": sharding})
+    build.check_shared(asked, 1)
+    with pytest.raises(UsageError, match=said) if said else contextlib.nullcontext():
+        build.check_shared(asked, 2)
 
 
 @pytest.mark.parametrize("batch_size", [64, 48])

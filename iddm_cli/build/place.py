@@ -1,5 +1,6 @@
 """Where a run computes: device, precision, and what processes share."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +9,8 @@ from iddm_cli.engine import device as devices
 from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.errors import UsageError
 from iddm_cli.settings import (
+    Profile,
     RuntimeSettings,
-    TrainingSettings,
 )
 
 
@@ -36,14 +37,27 @@ def choose_place(
     return Place(device, devices.choose_precision(runtime.precision, device))
 
 
-def check_shared(training: TrainingSettings, processes: int) -> None:
-    """Refuse a batch that is too small to be shared.
+def check_shared(profile: Profile, processes: int) -> None:
+    """Refuse a batch that cannot be shared.
 
     Raises:
-        UsageError: Some process would have nothing to do.
+        UsageError: Some process would have nothing to do, or would wait for others for ever.
     """
+    training = profile.training
     if training.batch_size < processes:
         raise UsageError(
             f"a batch of {training.batch_size} cannot be shared by {processes} processes",
             "Give training.batch_size at least one picture for each, or use fewer devices.",
+        )
+    if profile.runtime.sharding == "none" or not isinstance(training.micro_batch, int):
+        return
+    least = training.batch_size // processes
+    shares = (least, least + (training.batch_size % processes > 0))
+    fewer, more = (math.ceil(share / training.micro_batch) for share in shares)
+    if fewer != more:
+        raise UsageError(
+            f"runtime.sharding: fsdp computes all parts together, and a batch of "
+            f"{training.batch_size} shared by {processes} processes has {more} parts of up to "
+            f"{training.micro_batch} for some and {fewer} for others",
+            f"Let {processes} divide training.batch_size, or choose another training.micro_batch.",
         )

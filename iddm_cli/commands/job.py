@@ -86,13 +86,13 @@ def launch(job: Job) -> None:
 
     runtime = profile.runtime
     if place is not None:
-        build.check_shared(profile.training, place.size)
+        build.check_shared(profile, place.size)
         devices = devices_of_a_place(runtime.device, runtime.devices)
         sharded = runtime.sharding == "fsdp"
         code = run_joined(place, work, job, devices, runtime.timeout, sharded=sharded)
     else:
         devices = choose_devices(runtime.device, runtime.devices)
-        build.check_shared(profile.training, len(devices))
+        build.check_shared(profile, len(devices))
         code = _watched(job, devices)
     if code:
         raise typer.Exit(code)

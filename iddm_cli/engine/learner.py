@@ -83,7 +83,8 @@ class Learner:
     @cached_property
     def learner(self) -> Denoiser:
         """The denoiser whose gradients become those of the whole team."""
-        steady = self.micro.size == len(self.slots)
+        # Agreed on, since of a batch of five in parts of two only one of two has to split its own.
+        steady = not self.team.largest(int(self.micro.size < len(self.slots)))
         return self.denoiser.around(self.team.wrap(self.denoiser.backbone, steady=steady))
 
     @property

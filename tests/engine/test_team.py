@@ -127,6 +127,15 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
         assert all(member["saved"] == [] for member in members[1:]), "only the leader writes"
 
 
+def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:
+    """Five pictures in parts of two: 2 and 1 for the one, 2 for the other."""
+    (one,) = trained(tmp_path / "1", 1, batch_size=5, micro_batch=2)
+    members = trained(tmp_path / "2", 2, batch_size=5, micro_batch=2)
+    for name, tensor in one["weights"].items():
+        assert torch.allclose(members[0]["weights"][name], tensor, rtol=0, atol=1e-5), name
+    assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+
+
 def test_a_stop_asked_of_any_member_ends_all_after_the_same_step(tmp_path: Path) -> None:
     members = trained(tmp_path, 2, asked_at={1: 7})
     assert [member["stopped"] for member in members] == [[7], [7]]
