@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.commands import training
 from iddm_cli.display import console
+from iddm_cli.errors import ProfileError
 from iddm_cli.run import Run, as_json, noted
 from iddm_cli.runs import create_run, fresh_name, remove_run
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from iddm_cli.commands.job import Job
     from iddm_cli.engine.team import Team
     from iddm_cli.engine.trainer import Trainer
+    from iddm_cli.settings import Profile
 
 
 BYTES_PER_PARAMETER = 4 * 4
@@ -29,12 +31,22 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
         return job.resumed, False
     name = team.tell(job.name or fresh_name(job.folder, job.stem))
     run = Run(job.folder / name)
-    fresh = not (team.restarted and team.leads and (run.path / "profile.yaml").exists())
+    fresh = not (team.restarted and team.leads and was_begun_so(run, job.profile))
     if team.leads and fresh:
         if job.overwrite and run.path.exists():
             remove_run(run)
         create_run(job.folder, name, first_files(team, place, job))
     return run, team.tell(fresh)
+
+
+def was_begun_so(run: Run, profile: "Profile") -> bool:
+    """Say whether a run has this profile: else it is another one that a team was refused before."""
+    from iddm_cli.profile import load_profile
+
+    try:
+        return load_profile(str(run.profile), []) == profile
+    except ProfileError:
+        return False
 
 
 def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:

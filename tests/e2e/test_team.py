@@ -224,6 +224,23 @@ def test_torchrun_starts_a_failed_team_again_and_it_goes_on(whole, shell):
     assert digest(run) == digest(whole.folder / "runs" / "pair")
 
 
+def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
+    """What the first start was refused, another run of that name, is refused at each."""
+    run = shell.folder / "runs" / "pair"
+    shell.iddm(*SMOKE, "--name", "pair", "--steps", "1")
+    before = (run / "profile.yaml").read_bytes()
+    shell.env |= {
+        "RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RESTART_COUNT": "1",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+    }  # fmt: skip
+    answer = shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", expect=4)
+    assert "run pair exists already" in answer.err
+    assert (run / "profile.yaml").read_bytes() == before
+    assert "has done its 1 steps" in shell.iddm(*SMOKE, "--name", "pair", "--steps", "1").err
+    shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", "--overwrite")
+    assert rows(run)[-1]["step"] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
