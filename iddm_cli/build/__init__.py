@@ -15,6 +15,7 @@ from iddm_cli.build.networks import check_room, make_denoiser, picture_shape
 from iddm_cli.build.place import Place, check_shared, choose_place
 from iddm_cli.build.training import (
     MEMORY_SHARE,
+    check_trainable,
     estimate,
     largest_micro_batch,
     make_trainer,
@@ -27,6 +28,7 @@ __all__ = [
     "Saved",
     "check_room",
     "check_shared",
+    "check_trainable",
     "choose_cache",
     "choose_place",
     "estimate",

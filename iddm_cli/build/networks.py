@@ -71,13 +71,13 @@ def check_size(profile: Profile, num_classes: int) -> Kinds:
     return kinds_of(network.state_dict())
 
 
-def check_room(denoiser: Denoiser, device: torch.device) -> None:
+def check_room(network: nn.Module, device: torch.device) -> None:
     """Refuse a network that this device can never train.
 
     Raises:
         UsageError: Its weights, gradients, averages and means alone are too large.
     """
-    needed = STATE_BYTES * sum(p.numel() for p in denoiser.parameters())
+    needed = STATE_BYTES * sum(p.numel() for p in network.parameters())
     there = devices.all_memory(device)
     if needed > there:
         raise too_large(needed, there)

@@ -3,9 +3,17 @@
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from iddm_cli import pictures
 from iddm_cli.build.data import choose_cache, make_batches
-from iddm_cli.build.networks import check_room, make_denoiser, picture_shape
+from iddm_cli.build.networks import (
+    check_room,
+    check_size,
+    make_backbone,
+    make_denoiser,
+    picture_shape,
+)
 from iddm_cli.build.place import Place
 from iddm_cli.data.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
@@ -28,6 +36,19 @@ MOST_CLASSES_IN_GRID = 64
 
 MEMORY_SHARE = 0.8
 """Of the free memory, how much training.micro_batch: auto takes."""
+
+
+def check_trainable(profile: Profile, pack: Pack, device: torch.device) -> None:
+    """Refuse what a device can never train, before anything is computed or written.
+
+    Raises:
+        UsageError: The network is too large for it.
+        DatasetError: The pictures are wanted in a memory that has no room for them.
+    """
+    check_size(profile, len(pack.classes))
+    with torch.device("meta"):
+        check_room(make_backbone(profile, len(pack.classes)), device)
+    choose_cache(profile.data, pack, device)
 
 
 def make_trainer(

@@ -25,14 +25,18 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
     """Return the run, made by the leader where it is new, and whether it is new.
 
     Raises:
-        RunError: It cannot be made.
+        IddmError: It cannot be made, or not be trained here; an older run is still there.
     """
+    from iddm_cli import build
+
     if job.resumed is not None:
         return job.resumed, False
     name = team.tell(job.name or fresh_name(job.folder, job.stem))
     run = Run(job.folder / name)
     fresh = not (team.restarted and team.leads and was_begun_so(run, job.profile))
     if team.leads and fresh:
+        assert job.packed is not None, "launch packs it"
+        build.check_trainable(job.profile, job.packed, place.device)
         if job.overwrite and run.path.exists():
             remove_run(run)
         create_run(job.folder, name, first_files(team, place, job))

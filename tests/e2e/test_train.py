@@ -75,6 +75,17 @@ def test_a_taken_name_is_refused_unless_overwritten(shell):
     assert metrics(shell.folder / "runs" / "one")[-1]["step"] == 2
 
 
+def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_be_trained(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "1")
+    huge = ("--set", "model.base_channels=4096", "--set", "model.channel_multipliers=[64, 64]",
+            "--set", "model.blocks_per_level=64")  # fmt: skip
+    answer = shell.iddm(*SMOKE, *huge, "--name", "one", "--overwrite", expect=2)
+    assert "the network is too large" in answer.err
+    assert metrics(shell.folder / "runs" / "one")[-1]["step"] == 1
+    shell.iddm(*SMOKE, *huge, "--name", "two", expect=2)
+    assert not (shell.folder / "runs" / "two").exists(), "the name is free for the next try"
+
+
 def test_overwrite_never_deletes_what_is_no_run(shell):
     keep = shell.folder / "runs" / "one" / "thesis.txt"
     keep.parent.mkdir(parents=True)
