@@ -178,12 +178,19 @@ def with_absolute_data(profile: "Profile") -> "Profile":
 
 
 def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
-    """Tell what a training would be like, without training."""
+    """Tell what a training would be like, without training.
+
+    Raises:
+        IddmError: It would be refused.
+    """
     from iddm_cli import build
     from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import describe
+    from iddm_cli.engine.device import choose_devices, describe
 
-    place = build.choose_place(profile.runtime)
+    runtime = profile.runtime
+    build.check_shared(profile, len(choose_devices(runtime.device, runtime.devices)))
+    place = build.choose_place(runtime)
+    build.check_trainable(profile, packed, place.device)
     memory = build.estimate(profile, packed, place)
     steps = build.plan_steps(profile, packed.count)
     cache = build.choose_cache(profile.data, packed, place.device)

@@ -253,6 +253,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     ],
 )
 def test_devices_that_are_not_there(shell, words, problem):
-    answer = shell.iddm(*SMOKE, *words, expect=2)
-    assert problem in answer.err
+    for more in ((), ("--dry-run",)):
+        answer = shell.iddm(*SMOKE, *words, *more, expect=2)
+        assert problem in answer.err
     assert not (shell.folder / "runs").exists()
