@@ -132,15 +132,19 @@ def fresh_name(folder: Path, stem: str) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
-def remove_run(run: Run) -> None:
+def remove_run(run: Run, *, steal: bool = False) -> None:
     """Delete a run that nobody trains; a folder that is no run is left alone.
+
+    Args:
+        run: The run.
+        steal: Whether it is taken from a process on another machine.
 
     Raises:
         RunError: The folder is no run, or is being trained.
     """
     if not (run.path / "run.json").is_file():
         raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
-    with run.lock.held():
+    with run.lock.held(steal=steal):
         doomed = durable.partial_name(run.path)
         durable.disk.rename(run.path, doomed)
     shutil.rmtree(doomed, ignore_errors=True)

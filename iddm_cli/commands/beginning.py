@@ -38,7 +38,7 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
         assert job.packed is not None, "launch packs it"
         build.check_trainable(job.profile, job.packed, place.device)
         if job.overwrite and run.path.exists():
-            remove_run(run)
+            remove_run(run, steal=job.steal_lock)
         create_run(job.folder, name, first_files(team, place, job))
     return run, team.tell(fresh)
 

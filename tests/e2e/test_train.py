@@ -75,6 +75,16 @@ def test_a_taken_name_is_refused_unless_overwritten(shell):
     assert metrics(shell.folder / "runs" / "one")[-1]["step"] == 2
 
 
+def test_a_run_of_another_machine_is_overwritten_by_force_only(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "1")
+    record = shell.folder / "runs" / "one" / "lock.json"
+    record.write_text('{"pid": 12, "host": "elsewhere", "boot": "x", "started": 1.0}')
+    again = (*SMOKE, "--name", "one", "--steps", "2", "--overwrite")
+    assert "process 12 on elsewhere" in shell.iddm(*again, expect=4).err
+    shell.iddm(*again, "--steal-lock")
+    assert metrics(shell.folder / "runs" / "one")[-1]["step"] == 2
+
+
 def test_overwrite_keeps_the_old_run_where_the_new_one_cannot_be_trained(shell):
     shell.iddm(*SMOKE, "--name", "one", "--steps", "1")
     huge = ("--set", "model.base_channels=4096", "--set", "model.channel_multipliers=[64, 64]",
