@@ -65,6 +65,13 @@ def test_a_run_is_found_by_name_by_path_and_as_the_last_trained(tmp_path):
     assert refused.value.hint == "Did you mean old?"
 
 
+def test_a_run_is_found_from_inside_it_and_has_its_name(tmp_path, monkeypatch):
+    run = make(tmp_path, "one")
+    for folder, reference in ((run.path, "."), (run.samples, ".."), (run.path, "")):
+        monkeypatch.chdir(folder)
+        assert open_run(Path("runs"), reference).name == "one"
+
+
 def test_the_runs_dir_is_the_option_else_the_variable_else_the_config_else_here(
     tmp_path, monkeypatch
 ):
