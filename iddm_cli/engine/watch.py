@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -139,6 +140,7 @@ class Watch:
         if number not in SAVING:
             if self.asked:
                 self._kill()
+                shutil.rmtree(self.folder, ignore_errors=True)  # nobody else gets to it
                 os._exit(128 + number)
             self.asked = number
         for process in self._alive():

@@ -15,7 +15,7 @@ import torch
 from iddm_cli.engine.launch import run_here
 from iddm_cli.engine.place import Place, place_from_environment
 from iddm_cli.engine.team import Team
-from iddm_cli.engine.watch import TeamError
+from iddm_cli.engine.watch import TeamError, Watch
 from iddm_cli.errors import IddmError, NonFiniteError
 
 SECONDS = 20.0
@@ -102,6 +102,19 @@ def test_a_process_that_hangs_is_named_and_ended(tmp_path: Path) -> None:
     with pytest.raises(TeamError, match=r"process 1: did not answer the others for 3 seconds"):
         start(tmp_path, seconds=3, rank=1, how="hang")
     assert children_left() == []
+
+
+def test_a_second_request_to_stop_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    folder = tmp_path / "meeting"
+    folder.mkdir()
+    watch = Watch([], folder, SECONDS)
+    watch._pass_on(signal.SIGTERM, None)
+    assert folder.exists()
+    with pytest.raises(SystemExit) as ended:
+        watch._pass_on(signal.SIGTERM, None)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert not folder.exists()
 
 
 def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
