@@ -4,6 +4,7 @@ import contextlib
 import shlex
 import sys
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,8 +112,8 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | Non
     """
     if not trainer.team.leads:
         with Requests(deadline) as requests, contextlib.closing(trainer.batches.store):
-            events = list(trainer.fit(asked=requests))
-        return _exit_code(events[-1] if events else None)
+            last = deque(trainer.fit(asked=requests), maxlen=1)  # of millions, one a step
+        return _exit_code(last[0] if last else None)
     recorder = Recorder(run, trainer.guard.read().total)
     run.note(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
