@@ -14,11 +14,12 @@ import typer
 
 from iddm_cli.commands import training
 from iddm_cli.commands.beginning import begin, find_run
+from iddm_cli.commands.resume import HARMLESS
 from iddm_cli.commands.resuming import go_on
 from iddm_cli.commands.stopping import ignore_saving
 from iddm_cli.display import console
 from iddm_cli.engine.place import place_from_environment
-from iddm_cli.errors import DatasetError, RunError
+from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.run import Run
 from iddm_cli.runs import check_free, check_writable, fresh_name
 
@@ -145,6 +146,7 @@ def work(team: "Team", device: "torch.device", job: Job) -> int:
     if not team.leads:
         console.silence()
     assert job.packed is not None, "launch packs it"
+    agree_on_settings(team, job.profile)
     agree_on_data(team, job.packed)
     place = build.choose_place(job.profile.runtime, device, team)
     run, fresh = find_run(team, place, job)
@@ -153,6 +155,30 @@ def work(team: "Team", device: "torch.device", job: Job) -> int:
         if fresh:
             return begin(team, place, job, run)
         return go_on(team, place, job, run)
+
+
+def agree_on_settings(team: "Team", profile: "Profile") -> None:
+    """Refuse to train where the processes were given different settings.
+
+    Raises:
+        UsageError: This one's are not the leader's; where it computes, and how it reads the
+            pictures, is its own affair.
+    """
+    ours = {
+        f"{section}.{key}": value
+        for section, table in profile.model_dump().items()
+        for key, value in table.items()
+        if section != "runtime" and f"{section}.{key}" not in HARMLESS
+    }
+    theirs = team.tell(ours)
+    other = [
+        f"{key} {value}, not {theirs[key]}" for key, value in ours.items() if value != theirs[key]
+    ]
+    if other:
+        raise UsageError(
+            f"process {team.rank} has other settings than process 0: {'; '.join(other)}",
+            "Give every machine the same command and the same profile.",
+        )
 
 
 def agree_on_data(team: "Team", packed: "Pack") -> None:

@@ -224,6 +224,18 @@ def test_torchrun_starts_a_failed_team_again_and_it_goes_on(whole, shell):
     assert digest(run) == digest(whole.folder / "runs" / "pair")
 
 
+def test_processes_with_other_settings_do_not_train_together(shell):
+    """Each would make its own updates of the same gradients, and their weights would part."""
+    shell.env |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    both = []
+    for rank, lr in ((0, "0.1"), (1, "0.2")):
+        shell.env["RANK"] = str(rank)
+        both.append(shell.start(*TRAIN, "--name", "pair", "--set", f"training.lr={lr}"))
+    errors = [process.communicate(timeout=100)[1] for process in both]
+    assert "process 1 has other settings than process 0: training.lr 0.2, not 0.1" in errors[1]
+    assert [process.returncode for process in both] == [1, 2]
+
+
 def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     """What the first start was refused, another run of that name, is refused at each."""
     run = shell.folder / "runs" / "pair"
