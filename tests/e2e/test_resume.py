@@ -158,6 +158,20 @@ def test_a_finished_run_is_left_alone_and_can_be_extended(shell):
     assert tensors(run, 14) == tensors(shell.folder / "runs" / "straight", 14)
 
 
+@pytest.mark.parametrize(
+    "fewer",
+    [("--steps", "5"), ("--set", "training.epochs=1", "--set", "training.batch_size=1000")],
+    ids=["steps", "batch"],
+)
+def test_a_run_does_not_end_before_where_it_has_come_to(shell, fewer):
+    shell.iddm(*SMOKE, "--name", "one", "--steps", "6")
+    profile = shell.folder / "runs" / "one" / "profile.yaml"
+    before = profile.read_bytes()
+    answer = shell.iddm("resume", "one", *fewer, expect=2)
+    assert "has made 6 steps, and would have" in answer.err
+    assert profile.read_bytes() == before
+
+
 def test_a_changed_dataset_is_refused(shell):
     folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
     shell.iddm(*SMOKE, "--data", folder, "--name", "one", "--steps", "2")
