@@ -128,7 +128,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     if profile is not None:
         return load_profile(profile, as_overrides(given))
     try:
-        data = {"path": path or "demo", "image_size": size or 32}
+        data = {"path": path, "image_size": size or 32}
         return Profile.model_validate({"data": data})
     except ValidationError as error:
         fault = explain_all(error.errors(), known_keys())[0]

@@ -105,6 +105,7 @@ def test_a_profile_may_stand_in_place_of_the_dataset():
         (("a.yaml", "--profile", "demo"), 2, "both profiles"),
         (("demo", "--profile", "nothing"), 2, "no profile"),
         (("no.yaml",), 2, "no profile 'no.yaml'"),
+        (("",), 2, "PATH: data.path must be some text"),
         (("demo", "--image-size", "0"), 2, "--image-size 0"),
         (("demo", "--image-size", "big"), 2, "--image-size big"),
         (("demo", "--image-size", "99999"), 2, "--image-size 99999"),
