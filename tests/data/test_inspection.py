@@ -105,6 +105,15 @@ def test_kinds(found: Inspection) -> None:
     assert found.constant == ["dog/9.png"]
 
 
+def test_an_alpha_channel_that_is_full_is_not_transparent(tmp_path: Path) -> None:
+    drawn("full").convert("RGBA").save(tmp_path / "full.png")
+    Image.new("LA", (8, 8), (9, 255)).save(tmp_path / "grey.png")
+    assert look_at(tmp_path).kinds.transparent == 0
+    Image.fromarray(np.full((8, 8), 999, np.uint16)).save(tmp_path / "deep.png", transparency=999)
+    Image.new("LA", (8, 8), (9, 254)).save(tmp_path / "grey.png")
+    assert look_at(tmp_path).kinds.transparent == 2
+
+
 def test_what_is_left_out_is_grouped_by_reason(found: Inspection) -> None:
     assert [name for name, _ in found.unreadable] == [
         *(f"dog/broken{i}.png" for i in range(3)),
