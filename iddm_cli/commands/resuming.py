@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.commands import first_pictures, training
 from iddm_cli.commands.trained import class_names
 from iddm_cli.display import console
-from iddm_cli.errors import DatasetError
+from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.run import Run
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
     packed = first_pictures.in_order(job.packed, classes, run.name)
     trainer = build.make_trainer(job.profile, packed, run, place, team)
     tier = load_newest(team, trainer)
+    refuse_a_step_back(run, trainer)
     done = team.leads and run.read("run.json").get("state") == "finished"
     if trainer.step >= trainer.total and team.tell(done):
         _say_finished(run, trainer, as_json=job.as_json)
@@ -58,6 +59,19 @@ def refuse_other_data(run: Run, packed: "Pack") -> None:
             f"the pictures have changed since run {run.name} began: there were "
             f"{before.get('count')}, there are {packed.count} now, or some look different",
             "Put them back as they were, or start a new run on them: iddm train",
+        )
+
+
+def refuse_a_step_back(run: Run, trainer: "Trainer") -> None:
+    """Refuse to end a run before where it has come to: it would be called finished.
+
+    Raises:
+        UsageError: It has made more steps than it is to have in all.
+    """
+    if trainer.step > trainer.total:
+        raise UsageError(
+            f"run {run.name} has made {trainer.step} steps, and would have {trainer.total} in all",
+            f"Ask for more: iddm resume {run.name} --steps {2 * trainer.step}",
         )
 
 
