@@ -1,6 +1,7 @@
 """Inspection: what is counted, measured and advised, held against sets whose faults are known."""
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,17 @@ def test_advice_on_few_pictures_and_imbalance(tmp_path: Path) -> None:
     assert "Class `pits` has 6 pictures: so few are memorised rather than learnt" in advice
     assert "`many` has 60 pictures and `pits` 6: the rare class is learnt less well" in advice
     assert "No picture of `none` can be read" in advice
+
+
+def test_classes_that_are_not_learnt_are_no_matter(tmp_path: Path) -> None:
+    for i in range(70):
+        put(tmp_path, f"many/{i}.png")
+    put(tmp_path, "few/0.png")
+    shutil.copy(tmp_path / "many/0.png", tmp_path / "few/1.png")
+    assert "such labels contradict each other" in advised(look_at(tmp_path))
+    found = look_at(tmp_path, conditional=False)
+    assert found.verdict == "72 pictures can be learnt from, without classes."
+    assert [line.text.split(" (")[0] for line in found.advice] == ["1 group of equal pictures"]
 
 
 def test_advice_on_size_and_shape(oblong: Path) -> None:
