@@ -263,10 +263,11 @@ def test_shapes_are_counted_by_their_names() -> None:
 
 def test_a_turned_picture_falls_into_the_turned_bar() -> None:
     rng = np.random.default_rng(0)
-    ratios = rng.uniform(1, 5, 300)
+    ratios = np.append(rng.uniform(1, 5, 300), [1.05, 5 / 4, 3 / 2, 2, 3])
     wide = [bar.count for bar in histograms.of_aspects(ratios)]
     tall = [bar.count for bar in histograms.of_aspects(1 / ratios)]
     assert wide == tall[::-1]
+    assert histograms.of_aspects(np.array([3.0])) == [Bar("2:1 to 3:1", 1)]
 
 
 # --- advice ----------------------------------------------------------------------------------
