@@ -27,7 +27,6 @@ EXAMPLES = """\
 """
 
 PROFILES = (".yaml", ".yml")
-LARGEST_SIZE = 4096
 
 PathArgument = Annotated[
     str | None,
@@ -114,7 +113,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
 
     Raises:
         ProfileError: The profile cannot be found or read, or something in it is wrong.
-        UsageError: The size is none, or too large to look at.
+        UsageError: The size is none, or too large.
     """
     from pydantic import ValidationError
 
@@ -128,7 +127,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     if profile is not None:
         return load_profile(profile, as_overrides(given))
     try:
-        data = {"path": path or "demo", "image_size": size or 32}
+        data = {"path": path, "image_size": size or 32}
         return Profile.model_validate({"data": data})
     except ValidationError as error:
         fault = explain_all(error.errors(), known_keys())[0]
@@ -141,10 +140,12 @@ def check_size(text: str | None, size: int | list[int] | None) -> None:
     Raises:
         UsageError: One side is 0, or larger than any network takes.
     """
+    from iddm_cli.settings import LARGEST_SIDE
+
     sides = size if isinstance(size, list) else [1 if size is None else size]
-    if not all(1 <= side <= LARGEST_SIZE for side in sides):
+    if not all(1 <= side <= LARGEST_SIDE for side in sides):
         raise UsageError(
-            f"--image-size {text} cannot be learnt at", f"Give 1 to {LARGEST_SIZE} pixels."
+            f"--image-size {text} cannot be learnt at", f"Give 1 to {LARGEST_SIDE} pixels."
         )
 
 

@@ -31,10 +31,14 @@ def judge(found: Inspection, settings: DataSettings) -> tuple[bool, str]:
         return False, f"data.on_error is fail, and {many(bad, 'picture')} cannot be read."
     if settings.conditional is True and not found.classes:
         return False, "data.conditional is true, and there are no classes."
-    if not found.classes:
+    if not _learns_classes(found, settings):
         return True, f"{many(found.count, 'picture')} can be learnt from, without classes."
     learnt = sum(count > 0 for count in found.classes.values())
     return True, f"{many(found.count, 'picture')} of {many(learnt, 'class')} can be learnt from."
+
+
+def _learns_classes(found: Inspection, settings: DataSettings) -> bool:
+    return bool(found.classes) and settings.conditional is not False
 
 
 def advise(found: Inspection, settings: DataSettings) -> list[Advice]:
@@ -79,16 +83,17 @@ def _on_faults(found: Inspection, _: DataSettings) -> Sentences:
         yield warning(f"{flat}: look whether they are faults; there is nothing to learn in them.")
 
 
-def _on_duplicates(found: Inspection, _: DataSettings) -> Sentences:
+def _on_duplicates(found: Inspection, settings: DataSettings) -> Sentences:
     same, near = found.duplicates, found.near_duplicates
-    if same.across_classes:
-        which = f"{many(same.across_classes, 'group')} of equal pictures in more than one class"
+    contradictory = same.across_classes if _learns_classes(found, settings) else 0
+    if contradictory:
+        which = f"{many(contradictory, 'group')} of equal pictures in more than one class"
         yield warning(
             f"{which} ({_example(same.groups[0])}): such labels contradict each other; keep each "
             "picture in the class that is right."
         )
-    if within := len(same.groups) - same.across_classes:
-        which = f"{many(within, 'group')} of equal pictures ({_example(same.groups[-1])})"
+    if others := len(same.groups) - contradictory:
+        which = f"{many(others, 'group')} of equal pictures ({_example(same.groups[-1])})"
         yield warning(f"{which}: keep one of each, or what they show is learnt more often.")
     if near.groups:
         groups = f"{many(len(near.groups), 'group')} of near duplicates ({_example(near.groups[0])}"
@@ -107,12 +112,13 @@ def _example(twins: Twins) -> str:
     return f"such as {pictures[0]} and {pictures[1]}{others}"
 
 
-def _on_classes(found: Inspection, _: DataSettings) -> Sentences:
+def _on_classes(found: Inspection, settings: DataSettings) -> Sentences:
     if not found.classes:
         yield hint(
             "There are no classes: pictures will be drawn without choosing a kind. Put each kind "
             "into a folder of its own if that is wanted."
         )
+    if not _learns_classes(found, settings):
         yield from _on_few({"the whole set": found.count})
         return
     if empty := [name for name, count in found.classes.items() if not count]:

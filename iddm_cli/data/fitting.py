@@ -55,6 +55,14 @@ def flatten(image: Image.Image, background: BackgroundName) -> Image.Image:
         raise UnreadableImage(f"colours of kind {image.mode} are not read here") from error
 
 
+def is_see_through(image: Image.Image) -> bool:
+    """Look whether any pixel lets the background through; most alpha channels are full."""
+    if not image.has_transparency_data:
+        return False
+    alpha = _eight_bits(image).convert("RGBA").getchannel("A")
+    return alpha.getextrema() != (255, 255)
+
+
 def is_grey(flat: Image.Image) -> bool:
     """Look whether all colours of a flattened picture are grey, as often where they need not be."""
     if flat.mode == "L":

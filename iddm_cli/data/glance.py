@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.fitting import flatten, is_grey
+from iddm_cli.data.fitting import flatten, is_grey, is_see_through
 from iddm_cli.data.images import Decoded, UnreadableImage
 from iddm_cli.data.likeness import THUMB, dhash
 from iddm_cli.data.preparing import Look
@@ -31,7 +31,7 @@ FACTS = np.dtype(
         ("mode", "U8"),  # as Pillow calls it
         ("format", "U8"),  # "" where it was drawn or is held in memory
         ("grey", np.bool_),  # without colour, however it is stored
-        ("transparent", np.bool_),
+        ("transparent", np.bool_),  # somewhere
         ("animated", np.bool_),
         ("deep", np.bool_),  # of 16 bits
         ("constant", np.bool_),  # of one colour, or nearly
@@ -83,7 +83,7 @@ def _look(decoded: Decoded, flat: Image.Image, settings: DataSettings) -> Glance
         mode=image.mode,
         format=image.format or "",
         grey=grey,
-        transparent=image.has_transparency_data,
+        transparent=is_see_through(image),
         animated=decoded.animated,
         deep=image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"),
         constant=_is_constant(flat),

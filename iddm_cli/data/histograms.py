@@ -58,7 +58,9 @@ def of_aspects(ratios: ndarray) -> list[Bar]:
     """Count ratios of width to height by kinds of shape, from tall to wide."""
     if not ratios.size:
         return []
-    counts, _ = np.histogram(ratios, [0, *(edge for _, edge in ASPECTS)])
+    # On an edge a shape counts as the less long one, wide or tall: 3:1 is not beyond 3:1.
+    edges = [np.nextafter(edge, np.inf) if edge > 1 else edge for _, edge in ASPECTS]
+    counts, _ = np.histogram(ratios, [0, *edges])
     bars = [Bar(label, int(n)) for (label, _), n in zip(ASPECTS, counts, strict=True)]
     return _trimmed(bars)
 

@@ -114,9 +114,13 @@ class _Packer:
         return self._one(3)
 
     def _place(self, look: Look, *, stored: bool) -> Path:
-        """Name the folder by a digest of all that the pixels depend on."""
+        """Name the folder by a digest of all that the pixels depend on.
+
+        The time a picture may take is part of it: one that took too long may not, given more.
+        """
         facts = [FORMAT, self.fingerprint, look.size, look.channels, look.aspect, look.background]
-        name = hashlib.sha256(json.dumps([*facts, stored]).encode()).hexdigest()
+        facts += [self.settings.timeout, stored]
+        name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return self.packs / name
 
     def _find(self, look: Look) -> tuple[Path, Record] | None:

@@ -1,5 +1,6 @@
 """Pictures: colours against values worked out by hand, shapes, and files that are out to hurt."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,19 @@ def test_16_bit_grey_is_rounded_to_the_nearest(tmp_path: Path) -> None:
     values = np.array([[0, 128, 129, 257 * 7 + 128, 257 * 7 + 129, 65535]], dtype=np.uint16)
     path = saved(tmp_path, Image.fromarray(values))
     assert colours(path, channels=1).tolist() == [[0, 0, 1, 7, 8, 255]]
+
+
+def test_12_bit_grey_is_scaled_by_its_own_range(tmp_path: Path) -> None:
+    """Pillow writes none; so a header of 5 bytes is changed to say that they are 3 values."""
+    packed = bytes.fromhex("00 08 00 ff f0")  # 0x000, 0x800 and 0xfff, and 4 bits to fill up
+    path = saved(tmp_path, Image.frombytes("L", (5, 1), packed), "a.tif")
+    content = path.read_bytes()
+    for tag, kind, before, after in ((256, 4, 5, 3), (258, 3, 8, 12)):
+        entry = struct.pack("<HHII", tag, kind, 1, before)
+        assert content.count(entry) == 1
+        content = content.replace(entry, struct.pack("<HHII", tag, kind, 1, after))
+    path.write_bytes(content)
+    assert colours(path, channels=1).tolist() == [[0, 128, 255]]
 
 
 def test_16_bit_grey_with_a_transparent_value(tmp_path: Path) -> None:

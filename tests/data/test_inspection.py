@@ -1,6 +1,7 @@
 """Inspection: what is counted, measured and advised, held against sets whose faults are known."""
 
 import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def test_kinds(found: Inspection) -> None:
     assert (kinds.grey, kinds.grey_stored_as_colour) == (3, 1)
     assert (kinds.transparent, kinds.animated, kinds.sixteen_bit) == (1, 1, 1)
     assert found.constant == ["dog/9.png"]
+
+
+def test_an_alpha_channel_that_is_full_is_not_transparent(tmp_path: Path) -> None:
+    drawn("full").convert("RGBA").save(tmp_path / "full.png")
+    Image.new("LA", (8, 8), (9, 255)).save(tmp_path / "grey.png")
+    assert look_at(tmp_path).kinds.transparent == 0
+    Image.fromarray(np.full((8, 8), 999, np.uint16)).save(tmp_path / "deep.png", transparency=999)
+    Image.new("LA", (8, 8), (9, 254)).save(tmp_path / "grey.png")
+    assert look_at(tmp_path).kinds.transparent == 2
 
 
 def test_what_is_left_out_is_grouped_by_reason(found: Inspection) -> None:
@@ -253,10 +263,11 @@ def test_shapes_are_counted_by_their_names() -> None:
 
 def test_a_turned_picture_falls_into_the_turned_bar() -> None:
     rng = np.random.default_rng(0)
-    ratios = rng.uniform(1, 5, 300)
+    ratios = np.append(rng.uniform(1, 5, 300), [1.05, 5 / 4, 3 / 2, 2, 3])
     wide = [bar.count for bar in histograms.of_aspects(ratios)]
     tall = [bar.count for bar in histograms.of_aspects(1 / ratios)]
     assert wide == tall[::-1]
+    assert histograms.of_aspects(np.array([3.0])) == [Bar("2:1 to 3:1", 1)]
 
 
 # --- advice ----------------------------------------------------------------------------------
@@ -297,6 +308,17 @@ def test_advice_on_few_pictures_and_imbalance(tmp_path: Path) -> None:
     assert "Class `pits` has 6 pictures: so few are memorised rather than learnt" in advice
     assert "`many` has 60 pictures and `pits` 6: the rare class is learnt less well" in advice
     assert "No picture of `none` can be read" in advice
+
+
+def test_classes_that_are_not_learnt_are_no_matter(tmp_path: Path) -> None:
+    for i in range(70):
+        put(tmp_path, f"many/{i}.png")
+    put(tmp_path, "few/0.png")
+    shutil.copy(tmp_path / "many/0.png", tmp_path / "few/1.png")
+    assert "such labels contradict each other" in advised(look_at(tmp_path))
+    found = look_at(tmp_path, conditional=False)
+    assert found.verdict == "72 pictures can be learnt from, without classes."
+    assert [line.text.split(" (")[0] for line in found.advice] == ["1 group of equal pictures"]
 
 
 def test_advice_on_size_and_shape(oblong: Path) -> None:

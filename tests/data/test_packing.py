@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iddm_cli.data import packing
 from iddm_cli.data.fitting import fit
 from iddm_cli.data.images import open_image
 from iddm_cli.data.pack import Pack
 from iddm_cli.data.packing import pack
 from iddm_cli.data.packstore import digest
+from iddm_cli.data.parallel import Lost, Workers
 from iddm_cli.data.sources import FolderSource, open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings
@@ -221,6 +223,22 @@ def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
     made = pack(folder_source(pets), changed(timeout=2.0))
     assert made.count == 80
     assert made.skipped == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
+
+
+class Impatient(Workers):
+    """Loses the fourth picture where it may take less than ten seconds."""
+
+    def in_order(self, work, items, *, chunk):
+        for i, outcome in enumerate(work(item) for item in items):
+            yield [Lost("it is slow") if i == 3 and self.seconds < 10 else outcome]
+
+
+def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
+    pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "Workers", Impatient)
+    assert pack(folder_source(pets), changed(timeout=9)).skipped == [("cat/03.png", "it is slow")]
+    assert pack(folder_source(pets), changed(timeout=10)).count == 80
 
 
 # --- found by content ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from iddm_cli.commands.inspect_dataset import is_inside, tell_apart
+from iddm_cli.settings import LARGEST_SIDE
 from tests.data import zoo
 from tests.data.zoo.places import locked
 
@@ -91,6 +92,8 @@ def test_a_profile_says_how_or_what(shell):
     plain = shell.iddm("inspect-dataset", "set", "--image-size", "16x48")
     assert "48 x 16, colour" in plain.out
     assert "With the defaults (no profile)" in plain.out
+    large = shell.iddm("inspect-dataset", "set", "--image-size", f"1x{LARGEST_SIDE}", "--json")
+    assert large.json()["treatment"]["width"] == LARGEST_SIDE
 
 
 def test_a_profile_may_stand_in_place_of_the_dataset():
@@ -105,6 +108,7 @@ def test_a_profile_may_stand_in_place_of_the_dataset():
         (("a.yaml", "--profile", "demo"), 2, "both profiles"),
         (("demo", "--profile", "nothing"), 2, "no profile"),
         (("no.yaml",), 2, "no profile 'no.yaml'"),
+        (("",), 2, "PATH: data.path must be some text"),
         (("demo", "--image-size", "0"), 2, "--image-size 0"),
         (("demo", "--image-size", "big"), 2, "--image-size big"),
         (("demo", "--image-size", "99999"), 2, "--image-size 99999"),
