@@ -65,6 +65,16 @@ def test_a_run_is_found_by_name_by_path_and_as_the_last_trained(tmp_path):
     assert refused.value.hint == "Did you mean old?"
 
 
+def test_a_run_in_whose_folder_one_stands_has_its_name(tmp_path, monkeypatch):
+    run = make(tmp_path, "first")
+    monkeypatch.chdir(run.path)
+    assert open_run(tmp_path / "elsewhere", ".").name == "first"
+    monkeypatch.chdir(run.samples)
+    assert open_run(tmp_path / "elsewhere", "..").name == "first"
+    (tmp_path / "alias").symlink_to(run.path)
+    assert open_run(tmp_path, "alias").name == "alias"
+
+
 def test_the_runs_dir_is_the_option_else_the_variable_else_the_config_else_here(
     tmp_path, monkeypatch
 ):
