@@ -1,6 +1,7 @@
 """The diffusers folder: diffusers itself loads it, and says and draws the same."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.errors import UsageError
 from iddm_cli.export.diffusers import files
+from iddm_cli.export.model import Story
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -127,6 +129,17 @@ def test_names_of_classes_cannot_break_the_card():
     assert "\x1b" not in text
     assert "![x]" not in text
     assert "日本" in text
+
+
+def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
+    dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
+    story = Story(dataset=dataset, made_with={"iddm": "1|2\n# x"})
+    text = files(replace(trained(), run="<b>x", story=story))["README.md"].decode()
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "\n# x" not in text
+    assert "| 1 | dog | 7 |" in text
+    assert "may repeat" not in text
 
 
 def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
