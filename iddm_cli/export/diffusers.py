@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iddm_cli.diffusion.schedules import SCHEDULES
+from iddm_cli.engine.generator import solver_steps
 from iddm_cli.errors import UsageError
 from iddm_cli.export.card import card
 from iddm_cli.export.model import TrainedModel
@@ -90,7 +91,8 @@ def files(model: TrainedModel) -> dict[str, bytes]:
     }
     if classes:
         index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
-        index["num_inference_steps"] = model.profile.sampling.steps or 20
+        steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
+        index["num_inference_steps"] = len(steps)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         made["pipeline.py"] = code.read_bytes()
     if model.story.grid:

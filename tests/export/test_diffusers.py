@@ -82,10 +82,20 @@ def test_without_classes_the_pipelines_of_diffusers_run(tmp_path, sampler):
     assert image.size == (16, 8)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 20), ("ddpm", 50)])
+def test_with_classes_it_takes_as_many_steps_as_we_do(sampler, steps):
+    sampling = {"sampler": sampler, "steps": None}
+    made = files(trained(diffusion={"timesteps": 50}, sampling=sampling))
+    assert json.loads(made["model_index.json"])["num_inference_steps"] == steps
+
+
+@pytest.mark.parametrize(("guidance", "steps"), [(1.0, 5), (2.5, 5), (1.0, 7), (1.0, 150)])
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(tmp_path, guidance, prediction):
-    model = trained(diffusion={"prediction": prediction}, sampling={"guidance": guidance})
+def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
+    tmp_path, guidance, steps, prediction
+):
+    sampling = {"guidance": guidance, "steps": steps}
+    model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = Generator(model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)).draw(
         [Order(0, 0), Order(1, 1)], seed=3
