@@ -75,6 +75,19 @@ def test_what_is_no_export_is_left_alone(exporting):
     assert "is a file" in exporting.iddm(*words[:-2], "file/below", expect=2).err
 
 
+def test_neither_a_pipe_nor_the_folder_one_stands_in_is_replaced(exporting):
+    os.mkfifo(exporting.folder / "pipe")
+    for more in ((), ("--overwrite",)):
+        answer = exporting.iddm("export", "pt2", "first", "--out", "pipe", *more, expect=2)
+        assert "is no file" in answer.err
+    assert (exporting.folder / "pipe").is_fifo()
+    (exporting.folder / "empty").mkdir()
+    away = Shell(exporting.folder / "empty", exporting.env["IDDM_CACHE_DIR"])
+    answer = away.iddm("export", "diffusers", "../runs/first", "--out", ".", expect=2)
+    assert "no name of its own" in answer.err
+    assert list(away.folder.iterdir()) == []
+
+
 def test_a_checkpoint_and_its_raw_weights_can_be_chosen(exporting):
     words = ("export", "safetensors", "first", "--checkpoint", "5", "--weights", "raw", "--json")
     told = exporting.iddm(*words, "--out", "raw.safetensors").json()
