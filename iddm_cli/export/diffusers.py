@@ -116,6 +116,15 @@ def refuse_what_has_no_form(model: ModelSettings) -> None:
         )
 
 
+def drawn_otherwise(sampling: SamplingSettings) -> str:
+    """Say what of the sampling settings the folder does not follow; nothing where it does."""
+    if sampling.sampler == "dpmpp-2m":
+        return "the folder draws with ddim: sampling.sampler dpmpp-2m has no form in it"
+    if sampling.sampler == "ddim" and sampling.eta:
+        return f"the folder draws without noise: sampling.eta {sampling.eta:g} has no form in it"
+    return ""
+
+
 def weights(model: TrainedModel) -> dict[str, Tensor]:
     """Return the network's tensors under diffusers' names."""
     state = model.denoiser.backbone.state_dict()
