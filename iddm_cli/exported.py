@@ -30,7 +30,9 @@ class Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
     format: int = Field(ge=FORMAT, le=FORMAT)
-    run: str = Field(max_length=255)
+    run: str = Field(max_length=255, pattern=r"^[^/\\\x00-\x1f\x7f]+$")
+    """The run's name, of which names of files are made."""
+
     step: int = Field(ge=0, lt=2**63)
     weights: Literal["average", "raw"]
     profile: dict[str, Any]

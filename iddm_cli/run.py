@@ -24,8 +24,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The run's name, which is its folder's."""
-        return self.path.name
+        """The run's name, which is its folder's, also where that is called `.` or `..`."""
+        return (self.path.resolve() if self.path.name in ("", "..") else self.path).name
 
     @property
     def profile(self) -> Path:

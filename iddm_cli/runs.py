@@ -202,8 +202,7 @@ def open_run(folder: Path, reference: str | None) -> Run:
         return newest[0]
     for path in (folder / reference, Path(reference)):
         if _is_run(path):
-            # "." and ".." are no names, and a run is called by its folder's.
-            return _whole(Run(path if path.name.strip(".") else path.resolve()))
+            return _whole(Run(path))
     known = [run.name for run in list_runs(folder)]
     listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
     raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)

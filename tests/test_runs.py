@@ -70,6 +70,8 @@ def test_a_run_is_found_from_inside_it_and_has_its_name(tmp_path, monkeypatch):
     for folder, reference in ((run.path, "."), (run.samples, ".."), (run.path, "")):
         monkeypatch.chdir(folder)
         assert open_run(Path("runs"), reference).name == "one"
+    (tmp_path / "alias").symlink_to(run.path)
+    assert open_run(tmp_path, "alias").name == "alias"
 
 
 def test_the_runs_dir_is_the_option_else_the_variable_else_the_config_else_here(

@@ -44,7 +44,7 @@ def card(model: TrainedModel, library: str) -> str:
     channels, height, width = model.shape
     counts = model.story.dataset.get("classes")
     count = model.story.dataset.get("count")
-    each = int(count) / max(1, len(model.classes)) if isinstance(count, int) else FEW
+    enough = FEW * max(1, len(model.classes))
     return environment.from_string(text).render(
         library=LIBRARIES[library],
         run=model.run,
@@ -52,9 +52,9 @@ def card(model: TrainedModel, library: str) -> str:
         height=height,
         width=width,
         classes=model.classes,
-        counts=counts if isinstance(counts, dict) else {},
-        count=count,
-        few=each < FEW,
+        counts=_numbers(counts),
+        count=count if type(count) is int else None,
+        few=type(count) is int and count < enough,
         step=model.step,
         grid=bool(model.story.grid),
         usage=CONDITIONAL if model.classes else PLAIN,
@@ -71,6 +71,12 @@ def card(model: TrainedModel, library: str) -> str:
 def _figures(model: TrainedModel) -> list[tuple[str, str]]:
     found = ((title, model.story.figures.get(name)) for name, title in FIGURES.items())
     return [(title, f"{value:.4g}") for title, value in found if isinstance(value, int | float)]
+
+
+def _numbers(counts: object) -> dict[str, int]:
+    """Return how many pictures each class has, as far as that is told in numbers."""
+    told = counts.items() if isinstance(counts, dict) else ()
+    return {name: number for name, number in told if type(number) is int}
 
 
 def cell(text: str) -> str:

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iddm_cli.diffusion.schedules import SCHEDULES
+from iddm_cli.engine.generator import solver_steps
 from iddm_cli.errors import UsageError
 from iddm_cli.export.card import card
 from iddm_cli.export.model import TrainedModel
@@ -90,7 +91,8 @@ def files(model: TrainedModel) -> dict[str, bytes]:
     }
     if classes:
         index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
-        index["num_inference_steps"] = model.profile.sampling.steps or 20
+        steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
+        index["num_inference_steps"] = len(steps)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         made["pipeline.py"] = code.read_bytes()
     if model.story.grid:
@@ -112,6 +114,15 @@ def refuse_what_has_no_form(model: ModelSettings) -> None:
         raise UsageError(
             f"a network with {has} has no form in diffusers", f"One trained with {would} has."
         )
+
+
+def drawn_otherwise(sampling: SamplingSettings) -> str:
+    """Say what of the sampling settings the folder does not follow; nothing where it does."""
+    if sampling.sampler == "dpmpp-2m":
+        return "the folder draws with ddim: sampling.sampler dpmpp-2m has no form in it"
+    if sampling.sampler == "ddim" and sampling.eta:
+        return f"the folder draws without noise: sampling.eta {sampling.eta:g} has no form in it"
+    return ""
 
 
 def weights(model: TrainedModel) -> dict[str, Tensor]:

@@ -28,6 +28,9 @@ CLASSES = "condition_adapter.label_emb.weight"
 FORMER_CLASSES = "label_emb.weight"
 FIRST = "inc.double_conv.0.weight"
 PARTS = {"model": "raw", "ema_model": "average"}
+SAID = ("network", "mode", "act", "image_size", "num_classes", "classes_name")
+"""What is read of the dictionary besides weights."""
+
 USUAL_ACTIVATION, USUAL_SCHEDULE, USUAL_GUIDANCE = "gelu", "linear", 3.0
 
 
@@ -75,6 +78,8 @@ def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dic
     if not contents.keys() & PARTS.keys():
         part = "ema_model" if path.name.startswith("ema_") else "model"
         return {}, {part: untrusted.tensors_in(contents, str(path))}
+    for key in SAID:
+        refuse_nested(contents.get(key), f"{path}: {key}")
     for key, wanted in (("network", "unet"), ("mode", "class")):
         if contents.get(key) not in (None, wanted):
             raise CheckpointError(
@@ -86,6 +91,17 @@ def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dic
     if not tables:
         raise CheckpointError(f"{path} holds no weights: model and ema_model are both empty")
     return contents, tables
+
+
+def refuse_nested(value: Any, what: str) -> None:
+    """Refuse lists of lists: one that holds another twice, and so on, has no end when it is told.
+
+    Raises:
+        CheckpointError: It is neither a number nor a text, nor a list of such.
+    """
+    told = value if isinstance(value, list | tuple) else (value,)
+    if not all(one is None or isinstance(one, str | int | float) for one in told):
+        raise CheckpointError(f"{what} is neither a number nor a text, nor a list of them")
 
 
 def our_names(table: dict[str, Declared], what: str) -> dict[str, str]:

@@ -59,6 +59,13 @@ def test_the_folder_for_diffusers_says_what_is_in_it(exporting):
     assert (folder / "samples.png").is_file()
 
 
+def test_what_the_folder_for_diffusers_does_not_follow_is_told(exporting):
+    words = ("export", "diffusers", "first", "--overwrite", "--out", "otherwise")
+    assert "draws with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
+    for sampler in ("ddim", "ddpm"):
+        assert "has no form" not in exporting.iddm(*words, "--sampler", sampler).err
+
+
 def test_what_is_no_export_is_left_alone(exporting):
     thesis = exporting.folder / "thesis"
     thesis.mkdir()
@@ -73,6 +80,19 @@ def test_what_is_no_export_is_left_alone(exporting):
     words = ("export", "diffusers", "first", "--out", "file", "--overwrite")
     assert "leaves it alone" in exporting.iddm(*words, expect=2).err
     assert "is a file" in exporting.iddm(*words[:-2], "file/below", expect=2).err
+
+
+def test_neither_a_pipe_nor_the_folder_one_stands_in_is_replaced(exporting):
+    os.mkfifo(exporting.folder / "pipe")
+    for more in ((), ("--overwrite",)):
+        answer = exporting.iddm("export", "pt2", "first", "--out", "pipe", *more, expect=2)
+        assert "is no file" in answer.err
+    assert (exporting.folder / "pipe").is_fifo()
+    (exporting.folder / "empty").mkdir()
+    away = Shell(exporting.folder / "empty", exporting.env["IDDM_CACHE_DIR"])
+    answer = away.iddm("export", "diffusers", "../runs/first", "--out", ".", expect=2)
+    assert "no name of its own" in answer.err
+    assert list(away.folder.iterdir()) == []
 
 
 def test_a_checkpoint_and_its_raw_weights_can_be_chosen(exporting):

@@ -1,6 +1,7 @@
 """The diffusers folder: diffusers itself loads it, and says and draws the same."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.generator import Generator, Order
 from iddm_cli.errors import UsageError
 from iddm_cli.export.diffusers import files
+from iddm_cli.export.model import Story
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -80,10 +82,20 @@ def test_without_classes_the_pipelines_of_diffusers_run(tmp_path, sampler):
     assert image.size == (16, 8)
 
 
-@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 20), ("ddpm", 50)])
+def test_with_classes_it_takes_as_many_steps_as_we_do(sampler, steps):
+    sampling = {"sampler": sampler, "steps": None}
+    made = files(trained(diffusion={"timesteps": 50}, sampling=sampling))
+    assert json.loads(made["model_index.json"])["num_inference_steps"] == steps
+
+
+@pytest.mark.parametrize(("guidance", "steps"), [(1.0, 5), (2.5, 5), (1.0, 7), (1.0, 150)])
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(tmp_path, guidance, prediction):
-    model = trained(diffusion={"prediction": prediction}, sampling={"guidance": guidance})
+def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
+    tmp_path, guidance, steps, prediction
+):
+    sampling = {"guidance": guidance, "steps": steps}
+    model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = Generator(model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)).draw(
         [Order(0, 0), Order(1, 1)], seed=3
@@ -127,6 +139,17 @@ def test_names_of_classes_cannot_break_the_card():
     assert "\x1b" not in text
     assert "![x]" not in text
     assert "日本" in text
+
+
+def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
+    dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
+    story = Story(dataset=dataset, made_with={"iddm": "1|2\n# x"})
+    text = files(replace(trained(), run="<b>x", story=story))["README.md"].decode()
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "\n# x" not in text
+    assert "| 1 | dog | 7 |" in text
+    assert "may repeat" not in text
 
 
 def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():

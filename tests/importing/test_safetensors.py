@@ -74,6 +74,11 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
     [
         ({"format": 2}, "has format 2; this version of iddm reads 1"),
         ({"format": None}, "is damaged: format"),
+        ({"run": "../../elsewhere"}, "is damaged: run"),
+        ({"run": "a\\b"}, "is damaged: run"),
+        ({"run": "a\nb"}, "is damaged: run"),
+        ({"run": "a\n"}, "is damaged: run"),
+        ({"run": ""}, "is damaged: run"),
         ({"classes": ["a", "a"]}, "class names"),
         ({"classes": [1, 2]}, "is damaged: classes.0"),
         ({"classes": ["a", "b", "c"]}, "wrong shape: embedding.classes.weight"),

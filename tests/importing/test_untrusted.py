@@ -208,6 +208,16 @@ def test_a_pickle_cannot_fill_the_memory_or_overrun_it(tmp_path, content, said):
     assert re.search(said, refused(archive(tmp_path / "model.pt", content)).problem)
 
 
+@pytest.mark.parametrize("key", ["network", "mode", "act", "image_size", "classes_name"])
+def test_a_list_that_is_endless_when_it_is_told_is_not_told(tmp_path, key):
+    endless = ("x",)
+    for _ in range(60):
+        endless = (endless, endless)
+    path = archive(tmp_path / "model.pt", pickle.dumps({"model": {}, key: endless}, 2))
+    assert path.stat().st_size < 1500
+    assert f"{key} is neither a number nor a text" in refused(path).problem
+
+
 def test_a_directory_of_any_length_is_not_read(tmp_path):
     path = tmp_path / "model.pt"
     with zipfile.ZipFile(path, "w") as file:

@@ -41,8 +41,12 @@ def diffusers(
     given = trained.given_sampling(sampler, steps, guidance, weights)
     model = writing.load(found, given, checkpoint)
 
-    from iddm_cli.export.diffusers import files
+    from iddm_cli.display import console
+    from iddm_cli.export.diffusers import drawn_otherwise, files
 
+    other = drawn_otherwise(model.profile.sampling)
+    if other:
+        console.warn(other)
     writing.write_folder(folder, files(model))
     note = f"how to use it is in {folder}/README.md"
     writing.tell(model, "diffusers", folder, note, as_json=json)

@@ -40,6 +40,8 @@ def check_file(path: Path, *, overwrite: bool) -> None:
     if _exists(path):
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder", "Name a file inside it.")
+        if not path.is_file() and not path.is_symlink():
+            raise UsageError(f"--out {path} is no file, and is not replaced by one", HINT)
         if not overwrite:
             raise _taken(path)
     _check_writable(path)
@@ -51,6 +53,8 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
     Raises:
         UsageError: There is something in it, or it cannot be made.
     """
+    if not path.name:
+        raise UsageError(f"--out {path} has no name of its own", "Name a folder inside it.")
     if not _exists(path) or _is_empty_folder(path):
         _check_writable(path)
         return

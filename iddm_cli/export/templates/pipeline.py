@@ -9,6 +9,7 @@ one. It needs diffusers and torch, and nothing else:
 """
 
 import inspect
+from fractions import Fraction
 
 import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
@@ -91,13 +92,25 @@ class ClassConditionalPipeline(DiffusionPipeline):
         # pixel range, as the model's own program does.
         takes = inspect.signature(self.scheduler.step).parameters
         more = {"use_clipped_model_output": True} if "use_clipped_model_output" in takes else {}
-        for t in self.progress_bar(self.scheduler.timesteps):
+        times = self.scheduler.timesteps.tolist()
+        bar = self.progress_bar(self.scheduler.timesteps)
+        for t, then in zip(bar, [*times[1:], -1], strict=True):
+            if more:
+                self.scheduler.num_inference_steps = self.steps_as_long(int(t) - then)
             said = self.predict(x, t, label, weight)
             x = self.scheduler.step(said, t, x, generator=generator, **more).prev_sample
         images = (x / 2 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
         if output_type == "pil":
             images = self.numpy_to_pil(images)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
+
+    def steps_as_long(self, length: int) -> Fraction:
+        """Return how many steps of a length there would be, from which DDIM computes its length.
+
+        It takes all to be equally long, rounded down; so those that are not would end elsewhere
+        than the next begins.
+        """
+        return Fraction(self.scheduler.config.num_train_timesteps, length)
 
     def predict(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, weight: float):
         """Ask the network, with and without the class."""
