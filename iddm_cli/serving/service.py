@@ -169,11 +169,17 @@ def command_line(job: Job) -> str:
     """Return the command line that makes the same pictures."""
     recipe = job.recipe
     words = ["iddm", "generate", job.model.reference]
-    words += ["--class", job.name] if job.name else []
+    words += ["--class", _as_generate_takes_it(job)] if job.name else []
     words += ["--count", str(job.count), "--seed", str(recipe.seed)]
     words += ["--sampler", recipe.sampler, "--steps", str(recipe.steps)]
-    words += ["--guidance", f"{recipe.guidance:g}", "--checkpoint", str(recipe.step)]
+    guidance = str(recipe.guidance).removesuffix(".0")
+    words += ["--guidance", guidance, "--checkpoint", str(recipe.step)]
     return shlex.join([*words, "--weights", recipe.weights])
+
+
+def _as_generate_takes_it(job: Job) -> str:
+    """Return what `--class` takes for a job's class: its name, but `all` would be all of them."""
+    return str(job.plan.label) if job.name == "all" else job.name
 
 
 def settings_of(job: Job) -> dict[str, Any]:

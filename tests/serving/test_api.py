@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from .conftest import serving, slowed
+from .conftest import make_model, serving, slowed
 
 
 def draw(client, **asked):
@@ -43,6 +43,18 @@ def test_pictures_say_how_they_were_made(client):
         "iddm generate pets --class cat --count 2 --seed 3 --sampler dpmpp-2m --steps 4 "
         "--guidance 1.5 --checkpoint 500 --weights average"
     )
+
+
+@pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
+def test_the_command_line_has_the_very_guidance(client, guidance):
+    words = draw(client, guidance=guidance).json()["command"].split()
+    assert float(words[words.index("--guidance") + 1]) == guidance
+
+
+def test_the_command_line_for_a_class_named_all_draws_it_alone():
+    with serving(make_model(classes=("cat", "all"))) as own, own.client() as client:
+        command = client.post("/v1/images", json={"class": "all"}).json()["command"]
+    assert "--class 1 --count" in command
 
 
 @pytest.mark.parametrize(("form", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
