@@ -74,7 +74,7 @@ class Policy:
     def knows(self, host: str) -> bool:
         """Say whether the server is reached under this Host header."""
         name = PORT.sub("", host.lower())
-        return name in self.names or (self.any_address and _is_address(name))
+        return name in self.names or (self.any_address and is_address(name))
 
 
 def is_loopback(host: str) -> bool:
@@ -85,7 +85,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Say whether a name is a numeric address, in brackets or not."""
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
