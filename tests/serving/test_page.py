@@ -220,3 +220,15 @@ def test_what_the_server_refuses_is_said(browser, model):
                     assert answer.status_code == 200
                     draw(page, count=1, steps=2)
                     expect(page.locator("#status.wrong")).to_contain_text("Too many requests wait")
+
+
+def test_keys_reach_nothing_behind_an_open_picture(page):
+    draw(page, count=2, steps=2)
+    finished(page, 2)
+    seed = page.input_value("#seed")
+    page.click("#grid button:first-child")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("d")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#large")).to_have_attribute("alt", "Picture 1, cat")
+    assert page.input_value("#seed") == seed

@@ -289,11 +289,12 @@ function rollSeed() {
 
 function onKey(event) {
   const typing = event.target.matches("input:not([type=radio]), select");
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
-  else if (event.key === "Escape" && !$("detail").open) stop();
-  else if ($("detail").open && event.key === "ArrowRight") turn(1);
+  if ($("detail").open && event.key === "ArrowRight") turn(1);
   else if ($("detail").open && event.key === "ArrowLeft") turn(-1);
-  else if (event.key.toLowerCase() === "d" && !typing && !event.ctrlKey && !event.metaKey && !$("ask").open) rollSeed();
+  else if ($("detail").open || $("ask").open) return; // what lies below is out of reach, for the mouse too
+  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
+  else if (event.key === "Escape") stop();
+  else if (event.key.toLowerCase() === "d" && !typing && !event.ctrlKey && !event.metaKey) rollSeed();
 }
 
 takeToken();
