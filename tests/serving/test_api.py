@@ -242,19 +242,24 @@ def test_a_step_that_fails_is_told_to_the_owner_and_ends_nothing(model):
 
 
 def test_stopping_cancels_what_does_not_finish_in_time(model):
-    with serving(slowed(model, 0.05), grace=1) as own:
-        answers = []
+    """Of two that run and one that waits each is told."""
+    with serving(slowed(model, 0.05), grace=1, max_batch=2) as own, ThreadPoolExecutor(3) as pool:
 
-        def ask() -> None:
+        def ask(response: str) -> tuple[int, str]:
             with own.client() as client:
-                answers.append(client.post("/v1/images", json={"class": 0, "steps": 1000}))
+                asked = {"class": 0, "steps": 1000, "response": response}
+                answer = client.post("/v1/images", json=asked)
+                return answer.status_code, answer.text
 
-        thread = threading.Thread(target=ask)
-        thread.start()
-        own.until(lambda: own.service.desk.counts()["running"] == 1)
+        told = [pool.submit(ask, response) for response in ("base64", "stream", "stream")]
+        own.until(lambda: own.service.desk.counts() == {"running": 2, "waiting": 1})
         own.server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive()
+        plain, *streamed = [one.result(10) for one in told]
+    assert plain[0] == 409
+    assert json.loads(plain[1])["error"]["code"] == "cancelled"
+    for status, text in streamed:
+        assert status == 200
+        assert text.rstrip().splitlines()[-2] == "event: error"
 
 
 def test_thumbnails_are_drawn_once(client, running):
