@@ -136,6 +136,8 @@ class Gate:
 
     def refuse(self, scope: Scope) -> Refusal | None:
         """Return why a request goes no further, or None."""
+        if _head_bytes(scope) > self.limits.head:  # h11 counts only what comes in parts
+            return Refusal(400, "too_large", f"Send headers of at most {self.limits.head} bytes.")
         headers = _single(scope["headers"])
         if headers is None:
             return Refusal(400, "bad_header", "A header that must stand once stands twice.")
@@ -189,6 +191,11 @@ class Gate:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return Refusal(415, "wrong_type", "Send Content-Type: application/json.")
         return None
+
+
+def _head_bytes(scope: Scope) -> int:
+    line = len(scope["raw_path"]) + len(scope["query_string"])
+    return line + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _single(headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:

@@ -20,9 +20,6 @@ from iddm_cli.serving.security import Gate, Policy
 from iddm_cli.serving.service import Service
 from iddm_cli.serving.worker import Worker
 
-HEAD_BYTES = 16 * 1024
-"""Longest request line and headers."""
-
 LAST_WORDS = 3.0
 """Seconds in which those whose jobs are cancelled at the end are told so."""
 
@@ -66,7 +63,7 @@ class Server(uvicorn.Server):
             limit_concurrency=limits.connections,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=round(limits.grace + LAST_WORDS),
-            h11_max_incomplete_event_size=HEAD_BYTES,
+            h11_max_incomplete_event_size=limits.head,
         )
         super().__init__(config)
         self.service = service

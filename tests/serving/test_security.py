@@ -126,6 +126,8 @@ PROBES = {
     "no UTF-8": (400, {"body": b'{"class": "\xff"}'}),
     "nested 8,000 deep": (400, {"body": b"[" * 8000 + b"]" * 8000}),
     # Other ways in.
+    "headers of 20 kB": (400, {"headers": {"cookie": "x" * 20_000}}),
+    "a path of 20 kB": (400, {"method": "GET", "path": "/?" + "x" * 20_000, "body": b""}),
     "a range": (200, {"method": "GET", "path": "/", "body": b"",
                       "headers": {"range": "bytes=" + "0-1," * 999}}),
     "another method": (405, {"method": "PUT"}),
