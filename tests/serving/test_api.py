@@ -1,6 +1,7 @@
 """The HTTP interface, over a real socket."""
 
 import base64
+import dataclasses
 import io
 import json
 import threading
@@ -89,6 +90,18 @@ def test_without_a_seed_the_server_chooses_one_and_says_it(client):
 def test_another_sampler_takes_its_own_usual_steps(client):
     assert draw(client).json()["settings"]["steps"] == 5, "the profile's"
     assert draw(client, sampler="dpmpp-2m").json()["settings"]["steps"] == 20
+
+
+def test_the_usual_steps_are_never_more_than_may_be_asked_for(model):
+    many = dataclasses.replace(model, sampling=model.sampling.model_copy(update={"steps": 900}))
+    with serving(many, steps=50) as own, own.client() as client:
+        defaults = client.get("/v1/models").json()["data"][0]["defaults"]
+        assert defaults["steps"] == 50
+        assert defaults["usual_steps"] == {"ddim": 20, "ddpm": 50, "dpmpp-2m": 20}
+        assert draw(client).json()["settings"]["steps"] == 50
+        assert draw(client, sampler="ddpm").json()["settings"]["steps"] == 50
+        assert client.get("/v1/models/pets/thumbnails/0").status_code == 200
+        assert draw(client, steps=51).status_code == 422
 
 
 def test_models_by_name(client):
@@ -228,8 +241,6 @@ def test_a_step_that_fails_is_told_to_the_owner_and_ends_nothing(model):
             if self.broken:
                 raise RuntimeError("secret detail")
             return model.exact(*asked)
-
-    import dataclasses
 
     broken = Broken()
     with serving(dataclasses.replace(model, exact=broken)) as own, own.client() as client:
