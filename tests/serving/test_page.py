@@ -131,6 +131,14 @@ def test_the_command_line_that_makes_the_same(page):
     assert command.startswith("iddm generate pets --class cat --count 1 --seed 9 --sampler ddim")
 
 
+@pytest.mark.parametrize(
+    ("name", "stem"), [("Käfer", "Käfer"), ("猫 & dog", "猫-dog"), ("a/b", "a-b"), ("", "image")]
+)
+def test_files_are_named_after_classes_in_every_script(page, name, stem):
+    named = page.evaluate("fileName", {"class": name, "seed": 7, "index": 1})
+    assert named == f"{stem}-7-000001.png"
+
+
 def test_by_keyboard_alone(page):
     page.keyboard.press("d")
     assert page.input_value("#seed") != "0"

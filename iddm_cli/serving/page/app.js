@@ -252,7 +252,7 @@ function bytes(image) {
 }
 
 function fileName(image) {
-  const stem = (image.class || "image").replace(/[^\w.-]+/g, "-");
+  const stem = (image.class || "image").replace(/[^\p{L}\p{M}\p{N}_.-]+/gu, "-");
   return `${stem}-${image.seed}-${String(image.index).padStart(6, "0")}.png`;
 }
 
