@@ -209,8 +209,9 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is taken, or not this machine's.
     """
-    from iddm_cli.serving.listening import listen
+    from iddm_cli.serving.listening import allow_files, listen
 
+    allow_files()
     try:
         return listen(host, port)
     except OSError as error:

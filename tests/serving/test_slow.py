@@ -9,6 +9,8 @@ import httpx
 import psutil
 import pytest
 
+from iddm_cli.serving.listening import allow_files
+
 from .conftest import serving, slowed
 
 HEAD = b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -91,6 +93,19 @@ def test_too_many_connections_are_answered_503(model):
         own.until(lambda: len(own.server.server_state.connections) == 6)
         with own.client() as client:
             assert client.get("/health").status_code == 503
+
+
+def test_as_many_files_may_be_open_as_there_may_be_connections():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        allow_files(700)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (700, before[1])
+        allow_files(600)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 700, "it is never lowered"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_half_closed_connection_is_let_go(hurried):
