@@ -59,7 +59,8 @@ def encode(image: Image.Image, form: str, notes: dict[str, str] | None = None) -
         image.save(buffer, "PNG", pnginfo=chunks)
         return buffer.getvalue()
     exif = Image.Exif()
-    exif[0x010E] = "; ".join(f"{key}: {value}" for key, value in (notes or {}).items())
+    text = "; ".join(f"{key}: {value}" for key, value in (notes or {}).items())
+    exif[0x010E] = text.encode()  # as text, Pillow makes ? of each letter that is not ASCII
     options = {"lossless": True} if form == "webp" else {"quality": 95, "subsampling": 0}
     image.save(buffer, FORMATS[form], exif=exif, **options)
     return buffer.getvalue()

@@ -1,11 +1,13 @@
 """`iddm serve`: answer requests for pictures over HTTP."""
 
 import os
+import re
 import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -29,6 +31,7 @@ EXAMPLES = """\
 """
 WHO, HOW_MUCH = "Who may ask", "How much"
 SHORTEST_TOKEN = 16
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 RunsArgument = Annotated[
     list[str] | None,
@@ -103,7 +106,8 @@ def serve(
 ) -> None:
     """Answer requests for pictures over HTTP, and show a web page to ask for them."""
     check_installed()
-    policy = make_policy(host, token or os.environ.get("IDDM_TOKEN"), no_auth, allow_host or [])
+    token = os.environ.get("IDDM_TOKEN") if token is None else token
+    policy = make_policy(host, token, no_auth, allow_host or [])
     found = find_all(run or [None], runs_dir)
     given = {
         **trained.given_sampling(None, None, None, weights),
@@ -149,14 +153,39 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
             f"--host {host} lets other machines ask, so a token is needed",
             "Set $IDDM_TOKEN, or give --token TEXT; or --no-auth, if everyone there may draw.",
         )
-    if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
+    if token is not None and not is_token(token):
         raise UsageError(
-            f"the token must have {SHORTEST_TOKEN} ASCII characters or more",
+            f"the token must have {SHORTEST_TOKEN} ASCII characters or more, no line end among "
+            "them and no blank at its ends",
             'Make one: python -c "import secrets; print(secrets.token_urlsafe())"',
         )
     address = f"[{host}]" if ":" in host else host
-    known = LOOPBACK | {address.lower()} | {name.lower() for name in names}
+    known = LOOPBACK | {address.lower()} | {as_in_header(name) for name in names}
     return Policy(known, any_address=not local, token=token)
+
+
+def is_token(text: str) -> bool:
+    """Say whether a header can carry that text as it is, and nobody guesses it."""
+    printable = text.isascii() and text.isprintable() and text == text.strip()
+    return printable and len(text) >= SHORTEST_TOKEN
+
+
+def as_in_header(name: str) -> str:
+    """Return a name given by --allow-host as it stands in the Host header.
+
+    Raises:
+        UsageError: No Host header could be that.
+    """
+    from iddm_cli.serving.security import is_address
+
+    if is_address(name):
+        return f"[{name.strip('[]')}]".lower() if ":" in name else name
+    if not HOST_NAME.fullmatch(name):
+        raise UsageError(
+            f"--allow-host {name} is not the name of a host",
+            "Write the name alone, such as pictures.example.org: no scheme, no port, ASCII.",
+        )
+    return name.lower()
 
 
 def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[trained.Trained]:
@@ -180,8 +209,9 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is taken, or not this machine's.
     """
-    from iddm_cli.serving.listening import listen
+    from iddm_cli.serving.listening import allow_files, listen
 
+    allow_files()
     try:
         return listen(host, port)
     except OSError as error:
@@ -217,7 +247,7 @@ def answer(
 
     address, port = listener.getsockname()[:2]
     place = f"[{address}]" if ":" in address else address
-    key = f"#token={policy.token}" if policy.token else ""
+    key = f"#token={quote(policy.token, safe='')}" if policy.token else ""
 
     def ready() -> None:
         console.result(f"http://{place}:{port}/{key}")

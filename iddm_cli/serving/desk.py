@@ -163,6 +163,9 @@ class Desk:
             self._ended.popitem(last=False)
         self._admit()
         job.changed()
+        for other in self._jobs.values():
+            if other.state == "waiting":
+                other.changed()  # its place in the queue
 
     def _drop_late(self) -> None:
         now = time.monotonic()

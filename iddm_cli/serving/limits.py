@@ -16,6 +16,7 @@ class Limits:
         count: Pictures of one request.
         steps: Solver steps: all times of an ordinary schedule.
         body: Bytes of a request's body; the longest honest one has some hundred.
+        head: Bytes of a request line and headers.
         seconds: From a request's arrival to its answer.
         reading: Seconds in which a request must have arrived, however slowly it is sent.
         stalled: Seconds for which a reader may take nothing of its answer.
@@ -29,6 +30,7 @@ class Limits:
     count: int = 64
     steps: int = 1000
     body: int = 16 * 1024
+    head: int = 16 * 1024
     seconds: float = 600.0
     reading: float = 10.0
     stalled: float = 30.0

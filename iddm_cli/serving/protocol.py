@@ -64,13 +64,27 @@ class TimedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Start the clock of a reader who takes nothing."""
         super().pause_writing()
-        self.stalled = self.loop.call_later(self.limits.stalled, self.transport.abort)
+        self._time_reader()
 
     def resume_writing(self) -> None:
         """Stop that clock."""
         super().resume_writing()
         if self.stalled:
             self.stalled.cancel()
+
+    def _time_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self.stalled = self.loop.call_later(self.limits.stalled, self._cut_if_nothing_taken, left)
+
+    def _cut_if_nothing_taken(self, before: int) -> None:
+        """Cut a reader who has left all there was; give one who is only slow the same time again.
+
+        Nothing is added meanwhile: whoever writes waits for the end of the pause.
+        """
+        if self.transport.get_write_buffer_size() < before:
+            self._time_reader()
+        else:
+            self.transport.abort()
 
     def _time_reading(self) -> None:
         """Let the clock run while a request is incomplete, and only then."""

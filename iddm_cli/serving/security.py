@@ -74,7 +74,7 @@ class Policy:
     def knows(self, host: str) -> bool:
         """Say whether the server is reached under this Host header."""
         name = PORT.sub("", host.lower())
-        return name in self.names or (self.any_address and _is_address(name))
+        return name in self.names or (self.any_address and is_address(name))
 
 
 def is_loopback(host: str) -> bool:
@@ -85,7 +85,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Say whether a name is a numeric address, in brackets or not."""
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -135,6 +136,8 @@ class Gate:
 
     def refuse(self, scope: Scope) -> Refusal | None:
         """Return why a request goes no further, or None."""
+        if _head_bytes(scope) > self.limits.head:  # h11 counts only what comes in parts
+            return Refusal(400, "too_large", f"Send headers of at most {self.limits.head} bytes.")
         headers = _single(scope["headers"])
         if headers is None:
             return Refusal(400, "bad_header", "A header that must stand once stands twice.")
@@ -188,6 +191,11 @@ class Gate:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return Refusal(415, "wrong_type", "Send Content-Type: application/json.")
         return None
+
+
+def _head_bytes(scope: Scope) -> int:
+    line = len(scope["raw_path"]) + len(scope["query_string"])
+    return line + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _single(headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:

@@ -20,8 +20,8 @@ from iddm_cli.serving.security import Gate, Policy
 from iddm_cli.serving.service import Service
 from iddm_cli.serving.worker import Worker
 
-HEAD_BYTES = 16 * 1024
-"""Longest request line and headers."""
+LAST_WORDS = 3.0
+"""Seconds in which those whose jobs are cancelled at the end are told so."""
 
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -62,8 +62,8 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             limit_concurrency=limits.connections,
             timeout_keep_alive=5,
-            timeout_graceful_shutdown=round(limits.grace),
-            h11_max_incomplete_event_size=HEAD_BYTES,
+            timeout_graceful_shutdown=round(limits.grace + LAST_WORDS),
+            h11_max_incomplete_event_size=limits.head,
         )
         super().__init__(config)
         self.service = service
@@ -101,9 +101,12 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no new jobs, give those that run some time, and end."""
-        self.service.desk.stop()
+        """Take no new jobs, give those there are some time, cancel the rest, and end."""
+        desk, grace = self.service.desk, self.service.limits.grace
+        desk.stop()
+        end = asyncio.get_running_loop().call_later(grace, partial(desk.stop, at_once=True))
         await super().shutdown(sockets)
+        end.cancel()
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.force_exit = self.stopped_by is not None

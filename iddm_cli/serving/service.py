@@ -25,6 +25,7 @@ from iddm_cli.serving.limits import Limits
 from iddm_cli.serving.metrics import Metrics
 from iddm_cli.serving.model import ServedModel
 from iddm_cli.serving.schemas import FORMATS, Drawn, ModelAnswer
+from iddm_cli.settings import SamplingSettings
 
 ANY_SEED = 2**31
 """Seeds that the server chooses are below this: easily read out, and exact in JavaScript."""
@@ -80,11 +81,12 @@ class Service:
         """
         model = self.model(asked.model)
         label = find_label(class_, model.classes)
-        settings = model.settings(asked.sampler, asked.steps, asked.guidance)
-        most = min(self.limits.steps, len(model.denoiser.schedule))
-        steps = settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
-        if steps > most:
+        most = most_steps(model, self.limits)
+        if asked.steps is not None and asked.steps > most:
             raise Refused(422, "too_many_steps", f"steps: this model takes at most {most}.")
+        usual = model.settings(asked.sampler, None, asked.guidance)
+        steps = asked.steps or min(most, steps_of(usual, model))
+        settings = model.settings(asked.sampler, steps, asked.guidance)
         if count > self.limits.pictures(math.prod(model.shape)):
             most = self.limits.pictures(math.prod(model.shape))
             raise Refused(422, "too_many_images", f"count: at most {most} in one request.")
@@ -97,6 +99,16 @@ class Service:
             count,
             deadline=time.monotonic() + self.limits.seconds,
         )
+
+
+def most_steps(model: ServedModel, limits: Limits) -> int:
+    """Return the most steps that a request may ask for."""
+    return min(limits.steps, len(model.denoiser.schedule))
+
+
+def steps_of(settings: SamplingSettings, model: ServedModel) -> int:
+    """Return the solver steps that the settings stand for."""
+    return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
 
 def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
@@ -138,7 +150,7 @@ def check_done(job: Job) -> None:
 
 def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
     """Say what a model can draw."""
-    steps = len(model.denoiser.schedule)
+    steps, most = len(model.denoiser.schedule), most_steps(model, limits)
     channels, height, width = model.shape
     defaults = model.settings(None, None, None)
     return ModelAnswer(
@@ -149,13 +161,13 @@ def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
         samplers=list(SAMPLERS),
         defaults={
             "sampler": defaults.sampler,
-            "steps": defaults.steps or usual_steps(defaults.sampler, steps),
+            "steps": min(most, steps_of(defaults, model)),
             "guidance": defaults.guidance,
-            "usual_steps": {name: usual_steps(name, steps) for name in SAMPLERS},
+            "usual_steps": {name: min(most, usual_steps(name, steps)) for name in SAMPLERS},
         },
         limits={
             "count": limits.pictures(math.prod(model.shape)),
-            "steps": min(limits.steps, steps),
+            "steps": most,
             "body": limits.body,
             "seconds": limits.seconds,
             "max_batch": limits.max_batch,
@@ -169,11 +181,17 @@ def command_line(job: Job) -> str:
     """Return the command line that makes the same pictures."""
     recipe = job.recipe
     words = ["iddm", "generate", job.model.reference]
-    words += ["--class", job.name] if job.name else []
+    words += ["--class", _as_generate_takes_it(job)] if job.name else []
     words += ["--count", str(job.count), "--seed", str(recipe.seed)]
     words += ["--sampler", recipe.sampler, "--steps", str(recipe.steps)]
-    words += ["--guidance", f"{recipe.guidance:g}", "--checkpoint", str(recipe.step)]
+    guidance = str(recipe.guidance).removesuffix(".0")
+    words += ["--guidance", guidance, "--checkpoint", str(recipe.step)]
     return shlex.join([*words, "--weights", recipe.weights])
+
+
+def _as_generate_takes_it(job: Job) -> str:
+    """Return what `--class` takes for a job's class: its name, but `all` would be all of them."""
+    return str(job.plan.label) if job.name == "all" else job.name
 
 
 def settings_of(job: Job) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from urllib.parse import parse_qs
 
 import httpx
 import numpy as np
@@ -133,12 +134,13 @@ def test_a_second_signal_ends_at_once(serve):
 
 
 def test_the_token_stands_in_the_printed_address(serve, shell, trained):
-    trained.env["IDDM_TOKEN"] = "sixteen-letters-or-more"
+    trained.env["IDDM_TOKEN"] = "as+base64/has&it=="
     try:
         served = serve("--host", "0.0.0.0")
     finally:
         del trained.env["IDDM_TOKEN"]
-    token = served.address.split("#token=")[1]
+    (token,) = parse_qs(served.address.split("#")[1])["token"]
+    assert token == "as+base64/has&it==", "what the page makes of it"
     port = re.search(r":(\d+)/", served.address)[1]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         assert client.get("/v1/models").status_code == 401
@@ -154,6 +156,10 @@ def test_the_token_stands_in_the_printed_address(serve, shell, trained):
         (("first", "first"), 2, "two models are named first"),
         (("--host", "0.0.0.0"), 2, "a token is needed"),
         (("--host", "0.0.0.0", "--token", "short"), 2, "16 ASCII characters or more"),
+        (("--token", ""), 2, "16 ASCII characters or more"),
+        (("--token", "from-a-file-with-its-end\n"), 2, "no line end among"),
+        (("--allow-host", "http://example.org"), 2, "not the name of a host"),
+        (("--allow-host", "example.org:8443"), 2, "no port"),
         (("--no-auth", "--token", "sixteen-letters-or-more"), 2, "contradict each other"),
         (("--host", "no.such.host.invalid", "--no-auth"), 2, "--host no.such.host.invalid"),
         (("--host", "192.0.2.1", "--no-auth"), 2, "Choose another --port"),

@@ -1,6 +1,7 @@
 """The HTTP interface, over a real socket."""
 
 import base64
+import dataclasses
 import io
 import json
 import threading
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from .conftest import serving, slowed
+from .conftest import make_model, serving, slowed
 
 
 def draw(client, **asked):
@@ -45,6 +46,18 @@ def test_pictures_say_how_they_were_made(client):
     )
 
 
+@pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
+def test_the_command_line_has_the_very_guidance(client, guidance):
+    words = draw(client, guidance=guidance).json()["command"].split()
+    assert float(words[words.index("--guidance") + 1]) == guidance
+
+
+def test_the_command_line_for_a_class_named_all_draws_it_alone():
+    with serving(make_model(classes=("cat", "all"))) as own, own.client() as client:
+        command = client.post("/v1/images", json={"class": "all"}).json()["command"]
+    assert "--class 1 --count" in command
+
+
 @pytest.mark.parametrize(("form", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
 def test_formats(client, form, kind):
     (file,) = files(draw(client, format=form))
@@ -77,6 +90,18 @@ def test_without_a_seed_the_server_chooses_one_and_says_it(client):
 def test_another_sampler_takes_its_own_usual_steps(client):
     assert draw(client).json()["settings"]["steps"] == 5, "the profile's"
     assert draw(client, sampler="dpmpp-2m").json()["settings"]["steps"] == 20
+
+
+def test_the_usual_steps_are_never_more_than_may_be_asked_for(model):
+    many = dataclasses.replace(model, sampling=model.sampling.model_copy(update={"steps": 900}))
+    with serving(many, steps=50) as own, own.client() as client:
+        defaults = client.get("/v1/models").json()["data"][0]["defaults"]
+        assert defaults["steps"] == 50
+        assert defaults["usual_steps"] == {"ddim": 20, "ddpm": 50, "dpmpp-2m": 20}
+        assert draw(client).json()["settings"]["steps"] == 50
+        assert draw(client, sampler="ddpm").json()["settings"]["steps"] == 50
+        assert client.get("/v1/models/pets/thumbnails/0").status_code == 200
+        assert draw(client, steps=51).status_code == 422
 
 
 def test_models_by_name(client):
@@ -217,8 +242,6 @@ def test_a_step_that_fails_is_told_to_the_owner_and_ends_nothing(model):
                 raise RuntimeError("secret detail")
             return model.exact(*asked)
 
-    import dataclasses
-
     broken = Broken()
     with serving(dataclasses.replace(model, exact=broken)) as own, own.client() as client:
         answer = draw(client)
@@ -230,19 +253,24 @@ def test_a_step_that_fails_is_told_to_the_owner_and_ends_nothing(model):
 
 
 def test_stopping_cancels_what_does_not_finish_in_time(model):
-    with serving(slowed(model, 0.05), grace=1) as own:
-        answers = []
+    """Of two that run and one that waits each is told."""
+    with serving(slowed(model, 0.05), grace=1, max_batch=2) as own, ThreadPoolExecutor(3) as pool:
 
-        def ask() -> None:
+        def ask(response: str) -> tuple[int, str]:
             with own.client() as client:
-                answers.append(client.post("/v1/images", json={"class": 0, "steps": 1000}))
+                asked = {"class": 0, "steps": 1000, "response": response}
+                answer = client.post("/v1/images", json=asked)
+                return answer.status_code, answer.text
 
-        thread = threading.Thread(target=ask)
-        thread.start()
-        own.until(lambda: own.service.desk.counts()["running"] == 1)
+        told = [pool.submit(ask, response) for response in ("base64", "stream", "stream")]
+        own.until(lambda: own.service.desk.counts() == {"running": 2, "waiting": 1})
         own.server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive()
+        plain, *streamed = [one.result(10) for one in told]
+    assert plain[0] == 409
+    assert json.loads(plain[1])["error"]["code"] == "cancelled"
+    for status, text in streamed:
+        assert status == 200
+        assert text.rstrip().splitlines()[-2] == "event: error"
 
 
 def test_thumbnails_are_drawn_once(client, running):

@@ -73,6 +73,15 @@ def test_jobs_beyond_the_batch_wait_in_order_and_then_are_refused(model):
     made.submit(job(model))
 
 
+def test_those_who_wait_hear_of_it_when_their_place_has_changed(model):
+    jobs = [job(model) for _ in range(4)]
+    made, places = desk(*jobs, max_batch=1, queue=3), []
+    jobs[3].changed = lambda: places.append(made._place(jobs[3]))
+    for ahead in jobs[:2]:
+        made.cancel(ahead)
+    assert places == [1, 0]
+
+
 def test_one_models_queue_closes_no_other_model(model):
     made = desk(*(job(model) for _ in range(6)))
     made.submit(job(make_model("other")))

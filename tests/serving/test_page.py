@@ -131,6 +131,14 @@ def test_the_command_line_that_makes_the_same(page):
     assert command.startswith("iddm generate pets --class cat --count 1 --seed 9 --sampler ddim")
 
 
+@pytest.mark.parametrize(
+    ("name", "stem"), [("Käfer", "Käfer"), ("猫 & dog", "猫-dog"), ("a/b", "a-b"), ("", "image")]
+)
+def test_files_are_named_after_classes_in_every_script(page, name, stem):
+    named = page.evaluate("fileName", {"class": name, "seed": 7, "index": 1})
+    assert named == f"{stem}-7-000001.png"
+
+
 def test_by_keyboard_alone(page):
     page.keyboard.press("d")
     assert page.input_value("#seed") != "0"
@@ -220,3 +228,60 @@ def test_what_the_server_refuses_is_said(browser, model):
                     assert answer.status_code == 200
                     draw(page, count=1, steps=2)
                     expect(page.locator("#status.wrong")).to_contain_text("Too many requests wait")
+
+
+def test_keys_reach_nothing_behind_an_open_picture(page):
+    draw(page, count=2, steps=2)
+    finished(page, 2)
+    seed = page.input_value("#seed")
+    page.click("#grid button:first-child")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("d")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#large")).to_have_attribute("alt", "Picture 1, cat")
+    assert page.input_value("#seed") == seed
+
+
+def test_a_server_that_goes_away_is_said_in_a_sentence(browser, model):
+    context = browser.new_context()
+    page = context.new_page()
+    with serving(slowed(model, 0.02)) as own:
+        page.goto(f"{own.url}/")
+        expect(page.locator("#classes label")).to_have_count(3)
+        draw(page, count=1, steps=1000)
+        expect(page.locator("#status")).to_contain_text("Drawing")
+        own.server.force_exit = True
+        own.server.should_exit = True
+        gone = page.locator("#status.wrong")
+        expect(gone).to_contain_text("The server does not answer any more")
+        expect(page.locator("#stop")).to_be_disabled()
+    draw(page)
+    expect(gone).to_contain_text("The server does not answer any more")
+    context.close()
+
+
+def test_a_token_is_asked_for_until_it_is_right(browser, model):
+    """By letters that no header can carry, by two requests at once, by the address once more."""
+    with serving(model, policy=Policy(token="a-token-long-enough")) as own:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{own.url}/")
+        asked = page.locator("#ask")
+        expect(asked).to_be_visible()
+        page.fill("#token", "ключ")
+        page.keyboard.press("Enter")
+        expect(page.locator("#token")).to_have_value("")
+        expect(asked).to_be_visible()
+        page.reload()
+        expect(asked).to_be_visible()
+        page.evaluate(f"location.href = '{own.url}/#token=a-token-long-enough'")
+        expect(page.locator("#classes label")).to_have_count(3)
+        assert page.evaluate("location.hash") == ""
+        page.evaluate("""sessionStorage.setItem("token", "of-the-server-before");
+            answers = Promise.all(["v1/models", "v1/models"].map((path) => ask(path))); null""")
+        expect(asked).to_be_visible()
+        page.fill("#token", "a-token-long-enough")
+        page.keyboard.press("Enter")
+        statuses = "answers.then((all) => all.map((answer) => answer.status))"
+        assert page.evaluate(statuses) == [200, 200]
+        context.close()

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from iddm_cli.commands.serve import make_policy
 from iddm_cli.serving.security import LOOPBACK, Policy, is_loopback
 
 from .conftest import serving
@@ -125,6 +126,8 @@ PROBES = {
     "no UTF-8": (400, {"body": b'{"class": "\xff"}'}),
     "nested 8,000 deep": (400, {"body": b"[" * 8000 + b"]" * 8000}),
     # Other ways in.
+    "headers of 20 kB": (400, {"headers": {"cookie": "x" * 20_000}}),
+    "a path of 20 kB": (400, {"method": "GET", "path": "/?" + "x" * 20_000, "body": b""}),
     "a range": (200, {"method": "GET", "path": "/", "body": b"",
                       "headers": {"range": "bytes=" + "0-1," * 999}}),
     "another method": (405, {"method": "PUT"}),
@@ -183,6 +186,12 @@ def test_numeric_addresses_are_no_names_that_could_be_rebound():
     assert policy.knows("192.168.0.7:8000")
     assert policy.knows("[fe80::1]:8000")
     assert not policy.knows("evil.example.org")
+
+
+def test_an_address_may_be_allowed_with_brackets_or_without():
+    for name in ("fe80::1", "[FE80::1]"):
+        policy = make_policy("127.0.0.1", None, False, [name, "10.0.0.1", "Example.org"])
+        assert all(map(policy.knows, ("[fe80::1]:8000", "10.0.0.1", "example.org")))
 
 
 def test_what_is_loopback():

@@ -1,5 +1,6 @@
 """Those who take their time: drips, half requests, readers who do not read, many connections."""
 
+import dataclasses
 import socket
 import time
 from contextlib import ExitStack
@@ -7,6 +8,8 @@ from contextlib import ExitStack
 import httpx
 import psutil
 import pytest
+
+from iddm_cli.serving.listening import allow_files
 
 from .conftest import serving, slowed
 
@@ -92,6 +95,19 @@ def test_too_many_connections_are_answered_503(model):
             assert client.get("/health").status_code == 503
 
 
+def test_as_many_files_may_be_open_as_there_may_be_connections():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        allow_files(700)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (700, before[1])
+        allow_files(600)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 700, "it is never lowered"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_a_half_closed_connection_is_let_go(hurried):
     with connect(hurried) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
@@ -125,6 +141,33 @@ def test_a_reader_who_takes_nothing_is_let_go(model):
         own.until(lambda: own.service.desk.counts()["running"] == 1)
         own.until(lambda: own.service.desk.counts()["running"] == 0, 60)
         own.until(lambda: not own.server.server_state.connections)
+
+
+def test_a_reader_who_is_only_slow_gets_all_of_it(model):
+    """An answer of 2 MB, which nothing on the way holds, read over three times the deadline."""
+
+    class Noise:
+        holds = True
+
+        def __call__(self, x_t, *_):
+            return x_t
+
+    noisy = dataclasses.replace(model, shape=(3, 256, 256), exact=Noise())
+    asked = b'{"class": 0, "count": 8, "steps": 1}'
+    with (
+        serving(noisy, stalled=0.6, buffer=16384) as own,
+        socket.create_connection(("127.0.0.1", own.port), timeout=20) as slow,
+    ):
+        slow.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(asked) + asked)
+        content = slow.recv(65536)
+        head, _, _ = content.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        size = len(head) + 4 + length
+        while len(content) < size:
+            time.sleep(0.05)
+            more = slow.recv(49152)
+            assert more, "it was cut"
+            content += more
 
 
 def test_pipelined_requests_are_answered_in_order(hurried):

@@ -9,6 +9,7 @@ const KEYS = { model: "run", class: "class", seed: "seed", sampler: "sampler", s
 let models = [];
 let job = null; // {abort, id, settings, command, images: [], cells: []}
 let shown = -1;
+let asking = null; // the promise of a token, while it is asked for
 
 // ---- the token: comes behind the # of the printed address, which no server and no log ever sees
 
@@ -18,12 +19,20 @@ function takeToken() {
     sessionStorage.setItem("token", given);
     history.replaceState(null, "", location.pathname);
   }
+  return given;
+}
+
+// A browser that is given the address again, in the same tab, loads nothing by itself.
+function takeNewToken() {
+  if (takeToken()) location.reload();
 }
 
 async function ask(path, options = {}) {
   const token = sessionStorage.getItem("token");
-  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(path, { ...options, headers, credentials: "omit" });
+  // fetch refuses letters that no header can carry; the server is to refuse them, and ask anew.
+  const shown = token ? { Authorization: `Bearer ${token.replace(/[^ -~]/g, "?")}` } : {};
+  const headers = { ...options.headers, ...shown };
+  const answer = await fetch(path, { ...options, headers, credentials: "omit" }).catch(lost);
   if (answer.status === 401) {
     await askForToken();
     return ask(path, options);
@@ -36,15 +45,23 @@ async function ask(path, options = {}) {
   return answer;
 }
 
+function lost(problem) {
+  if (problem.name === "AbortError") throw problem;
+  throw new Error("The server does not answer any more, or the network to it is gone.");
+}
+
+// Several requests may find at once that the token is wrong; all wait for one answer.
 function askForToken() {
-  $("token").value = "";
-  $("ask").showModal();
-  return new Promise((resolve) => {
+  asking ??= new Promise((resolve) => {
+    $("token").value = "";
+    $("ask").showModal();
     $("ask").onclose = () => {
       sessionStorage.setItem("token", $("token").value);
+      asking = null;
       resolve();
     };
   });
+  return asking;
 }
 
 // ---- what can be drawn
@@ -151,7 +168,7 @@ async function* events(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(lost);
     if (done) return;
     text += value;
     const blocks = text.split("\n\n");
@@ -235,7 +252,7 @@ function bytes(image) {
 }
 
 function fileName(image) {
-  const stem = (image.class || "image").replace(/[^\w.-]+/g, "-");
+  const stem = (image.class || "image").replace(/[^\p{L}\p{M}\p{N}_.-]+/gu, "-");
   return `${stem}-${image.seed}-${String(image.index).padStart(6, "0")}.png`;
 }
 
@@ -289,11 +306,12 @@ function rollSeed() {
 
 function onKey(event) {
   const typing = event.target.matches("input:not([type=radio]), select");
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
-  else if (event.key === "Escape" && !$("detail").open) stop();
-  else if ($("detail").open && event.key === "ArrowRight") turn(1);
+  if ($("detail").open && event.key === "ArrowRight") turn(1);
   else if ($("detail").open && event.key === "ArrowLeft") turn(-1);
-  else if (event.key.toLowerCase() === "d" && !typing && !event.ctrlKey && !event.metaKey && !$("ask").open) rollSeed();
+  else if ($("detail").open || $("ask").open) return; // what lies below is out of reach, for the mouse too
+  else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
+  else if (event.key === "Escape") stop();
+  else if (event.key.toLowerCase() === "d" && !typing && !event.ctrlKey && !event.metaKey) rollSeed();
 }
 
 takeToken();
@@ -309,4 +327,5 @@ $("previous").onclick = () => turn(-1);
 $("next").onclick = () => turn(1);
 $("close").onclick = () => $("detail").close();
 document.addEventListener("keydown", onKey);
+addEventListener("hashchange", takeNewToken);
 loadModels().catch((problem) => say(problem.message, true));
