@@ -1,10 +1,10 @@
 """The folder of runs: names that runs may have, new ones made, and those there are found."""
 
+import contextlib
 import itertools
 import os
 import re
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -95,6 +95,8 @@ def create_run(
     *,
     folders: Sequence[str] = (),
     large: Iterable[tuple[str, bytes]] = (),
+    overwrite: bool = False,
+    steal: bool = False,
 ) -> Run:
     """Make a new run folder, with all the files it begins with, or nothing.
 
@@ -104,16 +106,21 @@ def create_run(
         files: Content of each file, by its path inside the run.
         folders: Folders inside it, besides those that every run has.
         large: Paths and contents of files that are made one after another.
+        overwrite: Whether a run of that name is replaced, once the new one is written.
+        steal: Whether it may be taken from a process on another machine.
 
     Raises:
-        RunError: The name is taken, or the folder cannot be made.
+        RunError: The name is taken, by a run that is being trained or by no run, or the folder
+            cannot be made; what was there is still there.
     """
     check_name(name)
     run = Run(folder / name)
+    inner = (run.samples.name, run.checkpoints.name, *folders)
+    every = itertools.chain(files.items(), large)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        inner = (run.samples.name, run.checkpoints.name, *folders)
-        durable.write_folder(run.path, itertools.chain(files.items(), large), inner)
+        with _for_replacing(run, steal=steal) if overwrite else contextlib.nullcontext():
+            durable.write_folder(run.path, every, inner, replace=overwrite)
     except FileExistsError:
         check_free(folder, name)
         raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None
@@ -132,22 +139,20 @@ def fresh_name(folder: Path, stem: str) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
-def remove_run(run: Run, *, steal: bool = False) -> None:
-    """Delete a run that nobody trains; a folder that is no run is left alone.
-
-    Args:
-        run: The run.
-        steal: Whether it is taken from a process on another machine.
+@contextlib.contextmanager
+def _for_replacing(run: Run, *, steal: bool) -> Iterator[None]:
+    """Keep others from a run that is to be replaced, if there is one.
 
     Raises:
         RunError: The folder is no run, or is being trained.
     """
+    if not run.path.exists():
+        yield
+        return
     if not (run.path / "run.json").is_file():
         raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
     with run.lock.held(steal=steal):
-        doomed = durable.partial_name(run.path)
-        durable.disk.rename(run.path, doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+        yield
 
 
 def list_runs(folder: Path) -> list[Run]:

@@ -1,5 +1,6 @@
 """Runs: names that are safe, the run last trained, one process at a time, metrics without gaps."""
 
+import errno
 import json
 import os
 import socket
@@ -15,7 +16,6 @@ from iddm_cli.runs import (
     fresh_name,
     list_runs,
     open_run,
-    remove_run,
     runs_folder,
 )
 
@@ -99,18 +99,32 @@ def test_a_locked_run_is_refused_and_free_again_afterwards(tmp_path):
         with pytest.raises(RunError, match=here), run.lock.held():
             pass
         with pytest.raises(RunError, match=here):
-            remove_run(run)
+            create_run(tmp_path, "one", {}, overwrite=True)
     with run.lock.held():
         pass
-    remove_run(run)
-    assert list(tmp_path.iterdir()) == []
+    create_run(tmp_path, "one", {"new": b"1"}, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    assert {path.name for path in run.path.iterdir()} == {"new", "samples", "checkpoints"}
 
 
-def test_only_runs_are_removed(tmp_path):
+def test_only_runs_are_overwritten(tmp_path):
     (tmp_path / "thesis").mkdir()
     with pytest.raises(RunError, match="is not a run"):
-        remove_run(Run(tmp_path / "thesis"))
-    assert (tmp_path / "thesis").is_dir()
+        create_run(tmp_path, "thesis", {}, overwrite=True)
+    assert list((tmp_path / "thesis").iterdir()) == []
+
+
+def test_a_run_is_there_until_the_one_that_overwrites_it_is_written(tmp_path):
+    def large():
+        yield "checkpoints/model", b"1"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = make(tmp_path, "one")
+    before = run.read("run.json")
+    with pytest.raises(RunError, match="No space left"):
+        create_run(tmp_path, "one", {}, large=large(), overwrite=True)
+    assert run.read("run.json") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
 def test_metrics_past_a_step_and_torn_lines_are_cut(tmp_path):

@@ -7,7 +7,7 @@ from iddm_cli.commands import training
 from iddm_cli.display import console
 from iddm_cli.errors import ProfileError
 from iddm_cli.run import Run, as_json, noted
-from iddm_cli.runs import create_run, fresh_name, remove_run
+from iddm_cli.runs import create_run, fresh_name
 
 if TYPE_CHECKING:
     from iddm_cli.build import Place
@@ -37,9 +37,8 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
     if team.leads and fresh:
         assert job.packed is not None, "launch packs it"
         build.check_trainable(job.profile, job.packed, place.device)
-        if job.overwrite and run.path.exists():
-            remove_run(run, steal=job.steal_lock)
-        create_run(job.folder, name, first_files(team, place, job))
+        files = first_files(team, place, job)
+        create_run(job.folder, name, files, overwrite=job.overwrite, steal=job.steal_lock)
     return run, team.tell(fresh)
 
 

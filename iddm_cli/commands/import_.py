@@ -133,9 +133,8 @@ def make_run(
     place = f"checkpoints/{folder_name(0)}"
     large = ((f"{place}/{file}", content) for file, content in build.imported_files(model))
     name = name or runs.fresh_name(folder, source.resolve().stem)
-    if overwrite and (folder / name).exists():
-        runs.remove_run(Run(folder / name))
-    return runs.create_run(folder, name, first_files(source, model), folders=[place], large=large)
+    files = first_files(source, model)
+    return runs.create_run(folder, name, files, folders=[place], large=large, overwrite=overwrite)
 
 
 def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
