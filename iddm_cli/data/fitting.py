@@ -20,7 +20,8 @@ TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
 GREY_TOLERANCE = 4
 """Levels by which red, green and blue of a grey picture may differ, after lossy compression."""
 
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF 6.0, page 37
+BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
 
 
 def fit(
@@ -94,11 +95,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Divide by 257 and round, which takes 65535 to 255."""
+    """Scale and round, so that 65535 becomes 255, or 4095 where a TIFF has 12 bits."""
     values = np.asarray(image).astype(np.uint32)
-    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        values = 65535 - values  # Pillow turns such a TIFF round only up to 8 bits
-    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    tags = getattr(image, "tag_v2", {})
+    most = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = most - values  # Pillow turns such a TIFF round only up to 8 bits
+    grey = Image.fromarray(((values * 255 + most // 2) // most).astype(np.uint8))
     key = image.info.get("transparency")
     if isinstance(key, int):
         opaque = values != key

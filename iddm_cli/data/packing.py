@@ -25,7 +25,7 @@ from iddm_cli.data.sources import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.settings import DataSettings
 
-FORMAT = 3
+FORMAT = 4
 CHUNK_BYTES = 2 * 2**20
 MOST_IN_CHUNK = 32
 RESERVE = 1.02
