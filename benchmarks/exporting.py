@@ -18,12 +18,12 @@ import onnx
 import onnxruntime
 import torch
 
-from iddm_cli import build
-from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.build.networks import make_denoiser
+from iddm_cli.engine.image_generator import Generator, Order
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.model import Form, onnx_model
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
 
 SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
 SIZE, CLASSES = 32, 4
@@ -40,7 +40,7 @@ def make(sampler: str, base_channels: int) -> TrainedModel:
             "sampling": {"sampler": sampler, "steps": SAMPLERS[sampler]},
         }
     )
-    denoiser = build.make_denoiser(profile, CLASSES).eval().requires_grad_(False)
+    denoiser = make_denoiser(profile, CLASSES).eval().requires_grad_(False)
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.05)
     names = tuple(f"class-{label}" for label in range(CLASSES))

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import torch
 
-from iddm_cli import build
-from iddm_cli.data.batches import Batches
-from iddm_cli.data.stores import MemoryStore
+from iddm_cli.build.networks import make_denoiser
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.retention import Retention
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
 
 BATCH, SIZE, PICTURES = 8, 16, 64
 
@@ -47,7 +47,7 @@ def make(folder: Path, base_channels: int) -> Trainer:
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
     trainer = Trainer(
-        build.make_denoiser(profile, 0),
+        make_denoiser(profile, 0),
         batches,
         profile.training,
         times="stratified",

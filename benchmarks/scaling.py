@@ -20,15 +20,15 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from iddm_cli import build
-from iddm_cli.data.batches import Batches
-from iddm_cli.data.stores import MemoryStore
+from iddm_cli.build.networks import make_denoiser
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.stores import MemoryStore
+from iddm_cli.distributed.group import Team
+from iddm_cli.distributed.launch import run_here
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.launch import run_here
-from iddm_cli.engine.team import Team
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
 
 BATCH, SIZE, PICTURES, WARM = 32, 32, 256, 5
 
@@ -64,7 +64,7 @@ def ours(team: Team, folder: Path) -> Step:
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
     trainer = Trainer(
-        build.make_denoiser(chosen, 0),
+        make_denoiser(chosen, 0),
         batches,
         chosen.training,
         times="stratified",
@@ -84,7 +84,7 @@ def ours(team: Team, folder: Path) -> Step:
 
 def peers(team: Team) -> Step:
     """Return one step of plain DDP."""
-    denoiser = build.make_denoiser(profile(), 0)
+    denoiser = make_denoiser(profile(), 0)
     network = denoiser.backbone if team.size == 1 else DistributedDataParallel(denoiser.backbone)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4, fused=True)
     data = pixels().float() / 127.5 - 1

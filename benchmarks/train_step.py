@@ -28,13 +28,13 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     """Return our parameters and our step."""
     import torch
 
-    from iddm_cli import build
-    from iddm_cli.data.batches import Batches
-    from iddm_cli.data.stores import MemoryStore
+    from iddm_cli.build.networks import make_denoiser
+    from iddm_cli.checkpoints.folder import CheckpointFolder
+    from iddm_cli.data.loader.batches import Batches
+    from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
-    from iddm_cli.engine.checkpoint_folder import CheckpointFolder
     from iddm_cli.engine.trainer import Trainer
-    from iddm_cli.settings import Profile
+    from iddm_cli.profiles.profile import Profile
 
     device.prepare(0)
     model = {"base_channels": 64, "channel_multipliers": [1, 2, 3], "attention_levels": [1, 2]}
@@ -42,7 +42,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     profile = Profile.model_validate(
         {"data": {"channels": 3}, "model": model, "training": training}
     )
-    denoiser = build.make_denoiser(profile, 0)
+    denoiser = make_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
     batches = Batches(
         MemoryStore(pixels),

@@ -3,7 +3,7 @@
 import pytest
 
 from iddm_cli.classes import label_of
-from iddm_cli.serving.service import find_label
+from iddm_cli.serving.http.service import find_label
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.engine.checkpoint import open_checkpoint
-from iddm_cli.engine.checkpoint_state import FORMAT
+from iddm_cli.checkpoints.checkpoint import open_checkpoint
+from iddm_cli.checkpoints.state_file import FORMAT
 from tests.e2e.conftest import Shell
 
 GOLDEN = sorted((Path(__file__).parent / "golden").iterdir())

@@ -13,7 +13,7 @@ import filelock
 import pytest
 
 from iddm_cli.errors import RunError
-from iddm_cli.locks import Lock, Owner
+from iddm_cli.runs.locks import Lock, Owner
 
 HOLD = """
 import sys, time
@@ -126,7 +126,7 @@ class NoFlock(filelock.FileLock):
 def test_where_files_cannot_be_locked_the_process_itself_is_looked_for(
     lock, monkeypatch, changes, free
 ):
-    from iddm_cli import locks
+    from iddm_cli.runs import locks
 
     monkeypatch.setattr(filelock, "FileLock", NoFlock)
     started = {"started": locks._started(os.getppid())}

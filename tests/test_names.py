@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 
-from iddm_cli import settings
 from iddm_cli.diffusion.denoiser import PREDICTIONS
 from iddm_cli.diffusion.samplers import SAMPLERS
 from iddm_cli.diffusion.schedules import SCHEDULES
@@ -13,6 +12,7 @@ from iddm_cli.engine.device import DTYPES
 from iddm_cli.engine.optimizers import LR_SCHEDULES, OPTIMIZERS
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.blocks import ACTIVATIONS
+from iddm_cli.profiles import settings
 
 
 @pytest.mark.parametrize(

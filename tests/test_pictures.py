@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from iddm_cli.pictures import GAP, encode, grid, plot, save_png, smoothed
+from iddm_cli.image_files import GAP, encode, grid, plot, save_png, smoothed
 
 
 def flat(level: int, size=(8, 8)) -> Image.Image:

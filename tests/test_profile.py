@@ -9,19 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iddm_cli import profile as profiles
 from iddm_cli.errors import ProfileError
-from iddm_cli.profile import (
-    Override,
-    find_profile,
-    known_keys,
-    list_profiles,
-    load_profile,
-    parse_override,
-)
-from iddm_cli.profile_messages import ALIASES, CHOICES, suggest_key
-from iddm_cli.profile_text import dump_profile, profile_schema, save_profile
-from iddm_cli.settings import OptimizerName, Profile
+from iddm_cli.profiles import overrides
+from iddm_cli.profiles.loading import find_profile, list_profiles, load_profile
+from iddm_cli.profiles.messages import ALIASES, CHOICES, suggest_key
+from iddm_cli.profiles.overrides import Override, known_keys, parse_override
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import OptimizerName
+from iddm_cli.profiles.writing import dump_profile, profile_schema, save_profile
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -390,7 +385,7 @@ def test_every_alias_leads_to_a_setting():
 
 def test_every_setting_has_a_sentence():
     for section in Profile.model_fields:
-        for name, field in profiles.section_table(section).model_fields.items():
+        for name, field in overrides.section_table(section).model_fields.items():
             assert field.description, f"{section}.{name}"
             assert field.description.rstrip().endswith("."), f"{section}.{name}"
 
@@ -421,7 +416,9 @@ def test_the_schema_describes_every_setting():
 
 
 def test_profiles_are_read_without_torch():
-    code = "import sys; from iddm_cli.profile import load_profile; load_profile('demo', [])"
+    code = (
+        "import sys; from iddm_cli.profiles.loading import load_profile; load_profile('demo', [])"
+    )
     words = [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"]
     asked = subprocess.run(words, capture_output=True, text=True, check=True)
     assert asked.stdout.strip() == "False"

@@ -87,7 +87,7 @@ def test_the_first_commands_set_up_and_do_the_job():
 
 
 def test_the_reference_is_the_programs_own():
-    from iddm_cli.profile_text import reference_markdown
+    from iddm_cli.profiles.writing import reference_markdown
 
     shown = re.search(r"<!-- reference: begin -->\n(.*)<!-- reference: end -->", TEXT, re.DOTALL)
     assert shown, "the markers are there"

@@ -7,10 +7,11 @@ import math
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.commands.recorder import Recorder
-from iddm_cli.engine.events import Logged, Sampled, Saving, Shrunk, Unsaved, WentBack
+from iddm_cli.checkpoints.events import Unsaved
+from iddm_cli.engine.events import Logged, Sampled, Saving, Shrunk, WentBack
 from iddm_cli.errors import RunError
-from iddm_cli.runs import create_run
+from iddm_cli.runs.registry import create_run
+from iddm_cli.workflows.training.run_logger import Recorder
 
 
 def logged(step: int, **changes: float) -> Logged:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from iddm_cli.commands.stopping import Requests, ignore_saving
 from iddm_cli.engine.events import SAVE, TIME_UP, Stopped
+from iddm_cli.workflows.training.stop_requests import Requests, ignore_saving
 
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import RunError, UsageError
-from iddm_cli.run import Run, as_json, state_of
-from iddm_cli.runs import (
+from iddm_cli.runs.registry import (
     check_name,
     create_run,
     fresh_name,
@@ -18,6 +17,7 @@ from iddm_cli.runs import (
     open_run,
     runs_folder,
 )
+from iddm_cli.runs.run import Run, as_json, state_of
 
 
 def make(folder: Path, name: str, updated: str = "2026-01-01") -> Run:

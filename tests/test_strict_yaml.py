@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iddm_cli.errors import ProfileError
-from iddm_cli.strict_yaml import parse, parse_value
+from iddm_cli.profiles.strict_yaml import parse, parse_value
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import signal
 import weakref
 from types import SimpleNamespace
 
-from iddm_cli.commands.training import follow
 from iddm_cli.engine.events import Stepped, Stopped
+from iddm_cli.workflows.training.loop import follow
 
 
 def test_a_follower_keeps_none_of_the_events_but_the_last():

@@ -4,21 +4,18 @@ from functools import partial
 
 import torch
 
-from iddm_cli.data.augment import Augmentation
-from iddm_cli.data.batches import Batches
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.parallel import cores
-from iddm_cli.data.sources import open_source
-from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.decoding.workers import cores
+from iddm_cli.data.loader.augment import Augmentation
+from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.registry import open_source
+from iddm_cli.distributed.group import ALONE, Team
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.team import ALONE, Team
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import (
-    CacheName,
-    DataSettings,
-    Profile,
-)
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import CacheName, DataSettings
 
 DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""

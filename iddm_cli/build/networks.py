@@ -5,18 +5,15 @@ import math
 import torch
 from torch import nn
 
+from iddm_cli.checkpoints.tensors import Kinds, kinds_of
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.fit import Kinds, kinds_of
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import NETWORKS
-from iddm_cli.settings import (
-    NETWORK_SETTINGS,
-    DataSettings,
-    Profile,
-)
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import NETWORK_SETTINGS, DataSettings
 
 STATE_BYTES = 5 * 4
 """Bytes for each parameter: weight, gradient, average and two means, see MemoryEstimate."""

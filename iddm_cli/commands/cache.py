@@ -93,7 +93,7 @@ def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list
 def show(*, as_json: bool) -> None:
     """Print what is in the cache."""
     from iddm_cli.data import cache as store
-    from iddm_cli.data.packstore import read
+    from iddm_cli.data.packs.store import read
     from iddm_cli.display import console, tables
 
     rows = []

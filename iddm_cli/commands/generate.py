@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from iddm_cli.classes import label_of
-from iddm_cli.commands import options, trained
+from iddm_cli.commands import options
 from iddm_cli.errors import UsageError, did_you_mean
+from iddm_cli.workflows import models
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -69,15 +70,15 @@ GridOption = Annotated[
 
 
 def generate(
-    run: trained.ModelArgument = None,
+    run: options.ModelArgument = None,
     class_: ClassOption = None,
     count: CountOption = 16,
     seed: SeedOption = 0,
-    sampler: trained.SamplerOption = None,
-    steps: trained.StepsOption = None,
-    guidance: trained.GuidanceOption = None,
-    checkpoint: trained.CheckpointOption = "last",
-    weights: trained.WeightsOption = None,
+    sampler: options.SamplerOption = None,
+    steps: options.SolverStepsOption = None,
+    guidance: options.GuidanceOption = None,
+    checkpoint: options.CheckpointOption = "last",
+    weights: options.WeightsOption = None,
     batch_size: BatchSizeOption = None,
     device: options.DeviceOption = None,
     out: OutOption = None,
@@ -88,21 +89,21 @@ def generate(
     json: options.JsonOption = False,
 ) -> None:
     """Draw new pictures with a trained run."""
-    from iddm_cli.commands import gallery
+    from iddm_cli.workflows import generation
 
-    model = trained.find(runs_dir, run)
+    model = models.find(runs_dir, run)
     given = {
-        **trained.given_sampling(sampler, steps, guidance, weights),
+        **options.given_sampling(sampler, steps, guidance, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
     }
-    profile = trained.sampling_profile(model, given)
+    profile = models.sampling_profile(model, given)
     wanted = choose_classes(class_ or ["all"], model.classes)
-    step = trained.parse_checkpoint(checkpoint)
-    plan = gallery.Plan(out or model.place(), model.classes, wanted, count, form, grid=grid)
+    step = options.parse_checkpoint(checkpoint)
+    plan = generation.Plan(out or model.place(), model.classes, wanted, count, form, grid=grid)
     plan.check_count()
     plan.check_free(overwrite=overwrite)
-    gallery.fill(plan, model.name, profile, model.saved(step), seed=seed, as_json=json)
+    generation.fill(plan, model.name, profile, model.saved(step), seed=seed, as_json=json)
 
 
 def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:

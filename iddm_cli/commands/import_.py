@@ -8,10 +8,10 @@ import typer
 from iddm_cli import __version__
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
-from iddm_cli.run import Run, as_json, noted
+from iddm_cli.runs.run import Run, as_json, noted
 
 if TYPE_CHECKING:
-    from iddm_cli.importing.foreign import Foreign
+    from iddm_cli.importing.imported_model import Foreign
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -83,9 +83,9 @@ def import_(
     json: options.JsonOption = False,
 ) -> None:
     """Make a run of a trained model: draw from it, export it, train it further."""
-    from iddm_cli.commands.train import parse_size
+    from iddm_cli.commands.options import parse_size
     from iddm_cli.importing.files import kind_of
-    from iddm_cli.runs import check_free, check_name, check_writable, runs_folder
+    from iddm_cli.runs.registry import check_free, check_name, check_writable, runs_folder
 
     folder = runs_folder(runs_dir)
     names = None if class_names is None else parse_names(class_names)
@@ -97,10 +97,10 @@ def import_(
         check_free(folder, name)
     kind_of(source)
 
-    from iddm_cli import build
-    from iddm_cli.importing.foreign import Asked
+    from iddm_cli.build.importing import import_model
+    from iddm_cli.importing.imported_model import Asked
 
-    model = build.import_model(source, Asked(names, size, activation, schedule))
+    model = import_model(source, Asked(names, size, activation, schedule))
     tell(make_run(folder, name, source, model, overwrite=overwrite), model, as_json=json)
 
 
@@ -127,21 +127,24 @@ def make_run(
     Raises:
         RunError: The name is taken, or it cannot be written.
     """
-    from iddm_cli import build, runs
-    from iddm_cli.engine.checkpoint import folder_name
+    from iddm_cli.build.importing import imported_files
+    from iddm_cli.checkpoints.checkpoint import folder_name
+    from iddm_cli.runs import registry
 
     place = f"checkpoints/{folder_name(0)}"
-    large = ((f"{place}/{file}", content) for file, content in build.imported_files(model))
-    name = name or runs.fresh_name(folder, source.resolve().stem)
+    large = ((f"{place}/{file}", content) for file, content in imported_files(model))
+    name = name or registry.fresh_name(folder, source.resolve().stem)
     files = first_files(source, model)
-    return runs.create_run(folder, name, files, folders=[place], large=large, overwrite=overwrite)
+    return registry.create_run(
+        folder, name, files, folders=[place], large=large, overwrite=overwrite
+    )
 
 
 def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
     """Return the run's small files."""
     import torch
 
-    from iddm_cli.profile_text import dump_profile
+    from iddm_cli.profiles.writing import dump_profile
 
     data = model.profile.data
     manifest = {

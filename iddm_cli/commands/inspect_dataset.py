@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iddm_cli.commands import options
-from iddm_cli.commands.train import ImageSizeOption, as_overrides, parse_size
+from iddm_cli.commands.options import ImageSizeOption, parse_size
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.profiles.overrides import as_overrides
 
 if TYPE_CHECKING:
-    from iddm_cli.data.findings import Inspection
-    from iddm_cli.data.inspection import Survey
+    from iddm_cli.data.inspection.report_data import Inspection
+    from iddm_cli.data.inspection.scan import Survey
     from iddm_cli.display.progress import Count
-    from iddm_cli.settings import Profile
+    from iddm_cli.profiles.profile import Profile
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -69,9 +70,9 @@ def inspect_dataset(
 
     The exit code is 0 where it can be trained on, and 3 where it cannot.
     """
-    from iddm_cli.data.inspection import sum_up, survey
-    from iddm_cli.data.listing import plain
-    from iddm_cli.data.sources import open_source
+    from iddm_cli.data.inspection.scan import sum_up, survey
+    from iddm_cli.data.sources.listing import plain
+    from iddm_cli.data.sources.registry import open_source
     from iddm_cli.display.progress import counting
 
     path, profile = tell_apart(path, profile)
@@ -117,9 +118,10 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     """
     from pydantic import ValidationError
 
-    from iddm_cli.profile import known_keys, load_profile
-    from iddm_cli.profile_messages import explain_all
-    from iddm_cli.settings import Profile
+    from iddm_cli.profiles.loading import load_profile
+    from iddm_cli.profiles.messages import explain_all
+    from iddm_cli.profiles.overrides import known_keys
+    from iddm_cli.profiles.profile import Profile
 
     size = None if image_size is None else parse_size(image_size)
     check_size(image_size, size)
@@ -140,7 +142,7 @@ def check_size(text: str | None, size: int | list[int] | None) -> None:
     Raises:
         UsageError: One side is 0, or larger than any network takes.
     """
-    from iddm_cli.settings import LARGEST_SIDE
+    from iddm_cli.profiles.settings import LARGEST_SIDE
 
     sides = size if isinstance(size, list) else [1 if size is None else size]
     if not all(1 <= side <= LARGEST_SIDE for side in sides):
@@ -187,8 +189,8 @@ def write_report(folder: Path, seen: "Survey", found: "Inspection", progress: "C
     """
     from json import dumps
 
-    from iddm_cli import durable, pictures
-    from iddm_cli.data.thumbnails import make_album
+    from iddm_cli import durable, image_files
+    from iddm_cli.data.inspection.thumbnails import make_album
     from iddm_cli.display import report
 
     album = make_album(seen, progress=progress)
@@ -198,7 +200,7 @@ def write_report(folder: Path, seen: "Survey", found: "Inspection", progress: "C
         durable.write_file(folder / "report.json", content.encode())
         durable.write_file(folder / "report.html", report.page(found, album).encode())
         if found.count:
-            pictures.save_png(report.contact_sheet(found, album), folder / "contact-sheet.png")
+            image_files.save_png(report.contact_sheet(found, album), folder / "contact-sheet.png")
     except OSError as error:
         raise DatasetError(f"--out {folder}: {error.strerror}", "Choose another --out.") from error
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from iddm_cli.classes import is_number
 from iddm_cli.errors import UsageError
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
@@ -47,7 +48,7 @@ def option(
 
 def complete_run(incomplete: str) -> list[str]:
     """Offer the names of runs to the shell."""
-    from iddm_cli.runs import list_runs, runs_folder
+    from iddm_cli.runs.registry import list_runs, runs_folder
 
     names = (run.name for run in list_runs(runs_folder(None)))
     return [name for name in names if name.startswith(incomplete)]
@@ -55,7 +56,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 def complete_profile(incomplete: str) -> list[str]:
     """Offer the names of profiles to the shell."""
-    from iddm_cli.profile import list_profiles
+    from iddm_cli.profiles.loading import list_profiles
 
     names = (entry.name for entry in list_profiles())
     return [name for name in names if name.startswith(incomplete)]
@@ -156,3 +157,98 @@ OverwriteOption = Annotated[
 JsonOption = Annotated[
     bool, option("--json", help="Print one JSON document instead of text.", panel=OUTPUT)
 ]
+
+
+def parse_size(text: str) -> int | list[int]:
+    """Read an image size: N, or HxW.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(f"--image-size {text} is no size", "Write 64, or 64x96 (height x width).")
+    numbers = [int(part) for part in parts]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+ImageSizeOption = Annotated[
+    str | None,
+    option(
+        help="Size trained at, in pixels: 64, or 64x96 (height x width).",
+        panel=BASICS,
+        metavar="N|HxW",
+    ),
+]
+
+
+HOW = "How"
+
+
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's name or folder, or an exported FILE.safetensors; left out: the run last "
+        "trained.",
+        show_default=False,
+        autocompletion=complete_run,
+    ),
+]
+
+
+SamplerOption = Annotated[
+    str | None,
+    option(help="ddim, ddpm or dpmpp-2m. (default: the profile's)", panel=HOW, metavar="NAME"),
+]
+
+
+GuidanceOption = Annotated[
+    float | None,
+    option(help="How hard the class is followed; 1 is plain.", panel=HOW, at_least=0),
+]
+
+
+CheckpointOption = Annotated[
+    str,
+    option(help="Which checkpoint.", panel=HOW, metavar="STEP|last", show_default=True),
+]
+
+
+WeightsOption = Annotated[
+    str | None,
+    option(
+        help="Averaged weights, or as the optimizer left them.",
+        panel=HOW,
+        metavar="average|raw",
+    ),
+]
+
+
+def parse_checkpoint(text: str) -> int | None:
+    """Read --checkpoint: a step, or None for the last one.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "last":
+        return None
+    digits = text.removeprefix("step-")
+    if not is_number(digits):
+        raise UsageError(f"--checkpoint {text} is no step", "Write a number such as 500, or last.")
+    return int(digits)
+
+
+def given_sampling(
+    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
+) -> dict[str, object]:
+    """Return the options that say how pictures are drawn, by what they override."""
+    return {
+        "--sampler sampling.sampler": sampler,
+        "--steps sampling.steps": steps,
+        "--guidance sampling.guidance": guidance,
+        "--weights sampling.weights": weights,
+    }
+
+
+SolverStepsOption = Annotated[int | None, option(help="Solver steps.", panel=HOW, at_least=1)]

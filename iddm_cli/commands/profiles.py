@@ -33,7 +33,7 @@ def profiles(context: typer.Context) -> None:
 def list_them(json: options.JsonOption = False) -> None:
     """List the profiles that can be named."""
     from iddm_cli.display import console, tables
-    from iddm_cli.profile import list_profiles
+    from iddm_cli.profiles.loading import list_profiles
 
     found = list_profiles()
     if json:
@@ -53,8 +53,9 @@ def show(
 ) -> None:
     """Print a profile with every default written out."""
     from iddm_cli.display import console
-    from iddm_cli.profile import load_profile, parse_override
-    from iddm_cli.profile_text import dump_profile
+    from iddm_cli.profiles.loading import load_profile
+    from iddm_cli.profiles.overrides import parse_override
+    from iddm_cli.profiles.writing import dump_profile
 
     loaded = load_profile(profile, [parse_override(text) for text in set_ or []])
     if json:
@@ -72,7 +73,7 @@ def copy(
     """Copy a profile, comments and all, to start your own from."""
     from iddm_cli import durable
     from iddm_cli.display import console
-    from iddm_cli.profile import find_profile
+    from iddm_cli.profiles.loading import find_profile
 
     source = find_profile(profile)
     target = to
@@ -93,7 +94,7 @@ def schema() -> None:
     Save it, and begin a profile with: # yaml-language-server: $schema=FILE
     """
     from iddm_cli.display import console
-    from iddm_cli.profile_text import profile_schema
+    from iddm_cli.profiles.writing import profile_schema
 
     console.document(profile_schema())
 
@@ -102,6 +103,6 @@ def schema() -> None:
 def reference() -> None:
     """Print what every setting does, its default and its values, as Markdown."""
     from iddm_cli.display import console
-    from iddm_cli.profile_text import reference_markdown
+    from iddm_cli.profiles.writing import reference_markdown
 
     console.result(reference_markdown())

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
+from iddm_cli.profiles.overrides import CHANGEABLE, GIVEN_BY_THE_MODEL, HARMLESS
 
 if TYPE_CHECKING:
-    from iddm_cli.profile import Override
+    from iddm_cli.profiles.overrides import Override
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -17,13 +18,6 @@ EXAMPLES = """\
 
   iddm resume steel --set data.path=photos       an imported model, on pictures of your own
 """
-
-CHANGEABLE = ("training", "sampling", "runtime")
-HARMLESS = ("data.path", "data.cache", "data.workers", "data.timeout")
-"""Where pictures are and how they are read; which they are is checked by their digest."""
-
-GIVEN_BY_THE_MODEL = ("data.image_size", "data.channels", "data.conditional")
-"""What cannot be chosen of the pictures even where a model was imported, and has none yet."""
 
 
 def resume(
@@ -39,11 +33,13 @@ def resume(
     json: options.JsonOption = False,
 ) -> None:
     """Go on with a run from its last good checkpoint."""
-    from iddm_cli.commands import job
-    from iddm_cli.commands.first_pictures import has_pictures, refuse_without_pictures
-    from iddm_cli.commands.train import as_overrides, with_absolute_data
-    from iddm_cli.profile import load_profile, parse_override
-    from iddm_cli.runs import open_run, runs_folder
+    from iddm_cli.profiles.loading import load_profile
+    from iddm_cli.profiles.overrides import as_overrides, parse_override
+    from iddm_cli.runs.registry import open_run, runs_folder
+    from iddm_cli.workflows.training.attach_dataset import has_pictures, refuse_without_pictures
+    from iddm_cli.workflows.training.data import with_absolute_data
+    from iddm_cli.workflows.training.job import Job
+    from iddm_cli.workflows.training.launch import launch
 
     options.check_length(steps, epochs)
     folder = runs_folder(runs_dir)
@@ -61,9 +57,7 @@ def resume(
         refuse_without_pictures(opened, overrides)
     refuse_other_model(overrides, begun=known)
     profile = with_absolute_data(load_profile(str(opened.profile), overrides))
-    job.launch(
-        job.Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock)
-    )
+    launch(Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock))
 
 
 def refuse_other_model(overrides: list["Override"], *, begun: bool = True) -> None:

@@ -8,13 +8,13 @@ from iddm_cli.errors import RunError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iddm_cli.run import Run
+    from iddm_cli.runs.run import Run
 
 
 def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = False) -> None:
     """List the runs, the one last trained first."""
     from iddm_cli.display import console, tables
-    from iddm_cli.runs import list_runs, runs_folder
+    from iddm_cli.runs.registry import list_runs, runs_folder
 
     folder = runs_folder(runs_dir)
     check_folder(folder)
@@ -54,7 +54,7 @@ def check_folder(folder: "Path") -> None:
 
 def describe(run: "Run") -> dict[str, object]:
     """Return what run.json says, with the state as it really is."""
-    from iddm_cli.run import state_of
+    from iddm_cli.runs.run import state_of
 
     try:
         return {"name": run.name, **run.read("run.json"), "state": state_of(run)}

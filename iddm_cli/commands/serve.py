@@ -11,14 +11,15 @@ from urllib.parse import quote
 
 import typer
 
-from iddm_cli.commands import options, trained
+from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
-    from iddm_cli.serving.limits import Limits
-    from iddm_cli.serving.model import ServedModel
-    from iddm_cli.serving.security import Policy
-    from iddm_cli.settings import Profile
+    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.serving.http.security import Policy
+    from iddm_cli.serving.scheduling.limits import Limits
+    from iddm_cli.serving.scheduling.served_model import ServedModel
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -100,7 +101,7 @@ def serve(
     allow_host: AllowHostOption = None,
     max_batch: MaxBatchOption = 32,
     queue: QueueOption = 64,
-    weights: trained.WeightsOption = None,
+    weights: options.WeightsOption = None,
     device: options.DeviceOption = None,
     runs_dir: options.RunsDirOption = None,
 ) -> None:
@@ -110,17 +111,17 @@ def serve(
     policy = make_policy(host, token, no_auth, allow_host or [])
     found = find_all(run or [None], runs_dir)
     given = {
-        **trained.given_sampling(None, None, None, weights),
+        **options.given_sampling(None, None, None, weights),
         "--device runtime.device": device,
     }
-    profiles = [trained.sampling_profile(one, given) for one in found]
+    profiles = [models.sampling_profile(one, given) for one in found]
     listener = open_port(host, port)
 
-    from iddm_cli.serving.limits import Limits
+    from iddm_cli.serving.scheduling.limits import Limits
 
     limits = Limits(max_batch=max_batch, queue=queue)
-    models = [load(one, profile) for one, profile in zip(found, profiles, strict=True)]
-    if number := answer(models, listener, policy, limits):
+    served = [load(one, profile) for one, profile in zip(found, profiles, strict=True)]
+    if number := answer(served, listener, policy, limits):
         raise typer.Exit(128 + number)
 
 
@@ -143,7 +144,7 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
     Raises:
         UsageError: Anyone could, without having been told so; or the token is too short.
     """
-    from iddm_cli.serving.security import LOOPBACK, Policy, is_loopback
+    from iddm_cli.serving.http.security import LOOPBACK, Policy, is_loopback
 
     local = is_loopback(host)
     if no_auth and token:
@@ -176,7 +177,7 @@ def as_in_header(name: str) -> str:
     Raises:
         UsageError: No Host header could be that.
     """
-    from iddm_cli.serving.security import is_address
+    from iddm_cli.serving.http.security import is_address
 
     if is_address(name):
         return f"[{name.strip('[]')}]".lower() if ":" in name else name
@@ -188,14 +189,14 @@ def as_in_header(name: str) -> str:
     return name.lower()
 
 
-def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[trained.Trained]:
+def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[models.Trained]:
     """Find the models to serve.
 
     Raises:
         RunError: There is no such run, or no such file.
         UsageError: Two have the same name, by which requests call them.
     """
-    found: list[trained.Trained] = [trained.find(runs_dir, one) for one in references]
+    found: list[models.Trained] = [models.find(runs_dir, one) for one in references]
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -209,7 +210,7 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is taken, or not this machine's.
     """
-    from iddm_cli.serving.listening import allow_files, listen
+    from iddm_cli.serving.http.sockets import allow_files, listen
 
     allow_files()
     try:
@@ -221,13 +222,14 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def load(model: trained.Trained, profile: "Profile") -> "ServedModel":
+def load(model: models.Trained, profile: "Profile") -> "ServedModel":
     """Load a model's newest good weights."""
-    from iddm_cli import build
+    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.serving import load_served
     from iddm_cli.display import console
 
-    place = build.choose_place(profile.runtime)
-    served = build.load_served(
+    place = choose_place(profile.runtime)
+    served = load_served(
         model.name, profile, model.classes, model.saved(None), place, reference=model.reference
     )
     if not served.exact.holds:
@@ -238,12 +240,12 @@ def load(model: trained.Trained, profile: "Profile") -> "ServedModel":
 
 
 def answer(
-    models: list["ServedModel"], listener: socket.socket, policy: "Policy", limits: "Limits"
+    served: list["ServedModel"], listener: socket.socket, policy: "Policy", limits: "Limits"
 ) -> int | None:
     """Answer requests until a signal asks for the end; return the signal."""
     from iddm_cli.display import console
-    from iddm_cli.serving.server import Server, run
-    from iddm_cli.serving.service import Service
+    from iddm_cli.serving.http.server import Server, run
+    from iddm_cli.serving.http.service import Service
 
     address, port = listener.getsockname()[:2]
     place = f"[{address}]" if ":" in address else address
@@ -251,7 +253,7 @@ def answer(
 
     def ready() -> None:
         console.result(f"http://{place}:{port}/{key}")
-        console.note(f"serving {', '.join(model.name for model in models)}; Ctrl-C ends it")
+        console.note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-    service = Service({model.name: model for model in models}, limits, console.warn)
+    service = Service({model.name: model for model in served}, limits, console.warn)
     return run(Server(service, policy, ready), listener)

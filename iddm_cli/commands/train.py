@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from iddm_cli.commands import options
+from iddm_cli.commands.options import parse_size
 from iddm_cli.errors import UsageError
+from iddm_cli.profiles.overrides import as_overrides
+from iddm_cli.workflows.training.data import with_absolute_data
+from iddm_cli.workflows.training.plan import show_plan
 
 if TYPE_CHECKING:
-    from iddm_cli.data.pack import Pack
-    from iddm_cli.profile import Override
-    from iddm_cli.settings import Profile
+    pass
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -18,7 +20,7 @@ EXAMPLES = """\
 
   iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
 
-  iddm train --profile neu-det --data NEU-DET/train --set training.lr=1e-4 --dry-run
+  iddm train --profile neu-det --data NEU-DET/train --set loop.lr=1e-4 --dry-run
 """
 
 
@@ -47,14 +49,6 @@ NameOption = Annotated[
         help="Name of the run. (default: profile and time)", panel=options.BASICS, metavar="NAME"
     ),
 ]
-ImageSizeOption = Annotated[
-    str | None,
-    options.option(
-        help="Size trained at, in pixels: 64, or 64x96 (height x width).",
-        panel=options.BASICS,
-        metavar="N|HxW",
-    ),
-]
 SeedOption = Annotated[
     int | None,
     options.option(help="Decides all that is random.", panel=options.BASICS, at_least=0),
@@ -80,7 +74,7 @@ def train(
     epochs: options.EpochsOption = None,
     steps: options.StepsOption = None,
     batch_size: BatchSizeOption = None,
-    image_size: ImageSizeOption = None,
+    image_size: options.ImageSizeOption = None,
     seed: SeedOption = None,
     device: options.DeviceOption = None,
     devices: options.DevicesOption = None,
@@ -92,19 +86,22 @@ def train(
     json: options.JsonOption = False,
 ) -> None:
     """Train a diffusion model on a folder of images."""
-    from iddm_cli.commands import job, training
-    from iddm_cli.profile import load_profile, parse_override
-    from iddm_cli.runs import check_name, runs_folder
+    from iddm_cli.profiles.loading import load_profile
+    from iddm_cli.profiles.overrides import parse_override
+    from iddm_cli.runs.registry import check_name, runs_folder
+    from iddm_cli.workflows.training.data import prepare_data
+    from iddm_cli.workflows.training.job import Job
+    from iddm_cli.workflows.training.launch import launch
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
-        "--epochs training.epochs": epochs,
-        "--steps training.steps": steps,
-        "--batch-size training.batch_size": batch_size,
+        "--epochs loop.epochs": epochs,
+        "--steps loop.steps": steps,
+        "--batch-size loop.batch_size": batch_size,
         "--image-size data.image_size": None if image_size is None else parse_size(image_size),
-        "--seed training.seed": seed,
+        "--seed loop.seed": seed,
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
@@ -115,10 +112,10 @@ def train(
     if name is not None:
         check_name(name)
     if dry_run:
-        show_plan(*training.prepare_data(resolved), as_json=json)
+        show_plan(*prepare_data(resolved), as_json=json)
         return
-    job.launch(
-        job.Job(
+    launch(
+        Job(
             profile=with_absolute_data(resolved),
             folder=folder,
             name=name,
@@ -143,77 +140,3 @@ def choose_profile(profile: str | None, data: str | None) -> str:
             "iddm profiles",
         )
     return profile or "demo"
-
-
-def as_overrides(given: dict[str, object]) -> list["Override"]:
-    """Turn options that were given ("--steps training.steps": 5) into overrides."""
-    from iddm_cli.profile import Override
-
-    pairs = ((spelled.split(), value) for spelled, value in given.items() if value is not None)
-    return [Override(key=key, value=value, origin=option) for (option, key), value in pairs]
-
-
-def parse_size(text: str) -> int | list[int]:
-    """Read an image size: N, or HxW.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--image-size {text} is no size", "Write 64, or 64x96 (height x width).")
-    numbers = [int(part) for part in parts]
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-def with_absolute_data(profile: "Profile") -> "Profile":
-    """Write the path of a folder or archive in full, so that the run resumes from anywhere."""
-    from iddm_cli.data.sources import existing
-
-    place = existing(profile.data.path)
-    if place is None:
-        return profile
-    data = profile.data.model_copy(update={"path": str(place.resolve())})
-    return profile.model_copy(update={"data": data})
-
-
-def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
-    """Tell what a training would be like, without training.
-
-    Raises:
-        IddmError: It would be refused.
-    """
-    from iddm_cli import build
-    from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import choose_devices, describe
-
-    runtime = profile.runtime
-    build.check_shared(profile, len(choose_devices(runtime.device, runtime.devices)))
-    place = build.choose_place(runtime)
-    build.check_trainable(profile, packed, place.device)
-    memory = build.estimate(profile, packed, place)
-    steps = build.plan_steps(profile, packed.count)
-    cache = build.choose_cache(profile.data, packed, place.device)
-    plan: dict[str, object] = {
-        "data": profile.data.path,
-        "pictures": packed.count,
-        "skipped": len(packed.skipped),
-        "passed_over": len(packed.passed_over),
-        "classes": list(packed.classes),
-        "image_size": list(profile.data.size),
-        "channels": packed.channels,
-        "parameters": memory.parameters,
-        "steps": steps,
-        "epochs": steps * profile.training.batch_size / packed.count,
-        "device": describe(place.device),
-        "precision": place.precision,
-        "cache": cache,
-        "cache_bytes": packed.pixels_bytes,
-        "memory_bytes": memory.total,
-        "checkpoint_bytes": memory.parameters * 4 * 4,
-    }
-    if as_json:
-        console.document({**plan, "profile": profile.model_dump()})
-    else:
-        lines = dataset.brief(packed, profile, steps=steps, cache=cache)
-        console.out.print(tables.plan(plan, lines))

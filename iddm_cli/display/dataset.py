@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from iddm_cli.data.pack import Pack
+from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import amount
-from iddm_cli.settings import CacheName, Profile
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import CacheName
 
 FEW = 50
 REASONS_SHOWN = 2

@@ -7,7 +7,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from iddm_cli.data.findings import Bar, Duplicates, Inspection, Spread, Values
+from iddm_cli.data.inspection.report_data import Bar, Duplicates, Inspection, Spread, Values
 from iddm_cli.display.console import printable
 from iddm_cli.display.tables import amount, facts, listing
 

@@ -13,9 +13,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from iddm_cli import __version__, pictures
-from iddm_cli.data.findings import Bar, Duplicates, Inspection
-from iddm_cli.data.thumbnails import Album, Thumbnail
+from iddm_cli import __version__, image_files
+from iddm_cli.data.inspection.report_data import Bar, Duplicates, Inspection
+from iddm_cli.data.inspection.thumbnails import Album, Thumbnail
 from iddm_cli.display.inspection import left_out, picture_facts, treatment
 from iddm_cli.display.tables import amount
 
@@ -145,4 +145,4 @@ def contact_sheet(found: Inspection, album: Album) -> Image.Image:
     names = list(found.classes) or [found.name]
     rows = list(zip(names, album.classes, strict=False))[:SHEET_ROWS]
     images = [(name, [small.image() for small in row[:SHEET_COLUMNS]]) for name, row in rows]
-    return pictures.grid(images, cell=64)
+    return image_files.grid(images, cell=64)

@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from iddm_cli.distributed.group import here
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -16,12 +18,6 @@ def warmed_decay(decay: float, updates: int) -> float:
     never be longer than its run (the rule of TensorFlow's ExponentialMovingAverage).
     """
     return min(decay, (1 + updates) / (10 + updates))
-
-
-def here(tensor: Tensor) -> Tensor:
-    """Return the part of a tensor that this process keeps: all of it, unless it is sharded."""
-    local: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return local
 
 
 class Average(Generic[Module]):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from iddm_cli.checkpoints.events import Saved, Unsaved
+
 SAVE = 1
 """What may be asked of a training: a checkpoint, and going on."""
 
@@ -48,22 +50,6 @@ class Saving:
     """A checkpoint of this moment is going to be written."""
 
     step: int
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint is complete on the disk; training may have gone on meanwhile."""
-
-    step: int
-    path: Path
-
-
-@dataclass(frozen=True)
-class Unsaved:
-    """A checkpoint or a grid could not be written; training goes on."""
-
-    step: int
-    problem: str
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from iddm_cli.engine.fit import Tensors
-from iddm_cli.settings import TrainingSettings
+from iddm_cli.checkpoints.tensors import Tensors
+from iddm_cli.profiles.settings import TrainingSettings
 
 OPTIMIZERS: dict[str, type[torch.optim.AdamW] | type[torch.optim.Adam]] = {
     "adamw": torch.optim.AdamW,

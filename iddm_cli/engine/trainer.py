@@ -5,30 +5,29 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from iddm_cli.data.batches import Batches
+from iddm_cli.checkpoints.checkpoint import Checkpoint
+from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.writer import Saver
+from iddm_cli.data.loader.batches import Batches
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.checkpoint import Checkpoint
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
+from iddm_cli.distributed.group import ALONE, Team
 from iddm_cli.engine.events import (
     SAVE,
     Event,
     Logged,
     Sampled,
-    Saved,
     Saving,
     Shrunk,
     Stepped,
     Stopped,
-    Unsaved,
     WentBack,
 )
-from iddm_cli.engine.guard import Skipped
-from iddm_cli.engine.learner import Learner
-from iddm_cli.engine.meter import Meter
-from iddm_cli.engine.saver import Saver
-from iddm_cli.engine.team import ALONE, Team
+from iddm_cli.engine.metrics import Meter
+from iddm_cli.engine.nonfinite import Skipped
+from iddm_cli.engine.train_step import Learner
 from iddm_cli.errors import NonFiniteError
-from iddm_cli.settings import TrainingSettings
+from iddm_cli.profiles.settings import TrainingSettings
 
 DrawSamples = Callable[[Denoiser, int], Path | None]
 """`draw_samples(average, step)` draws the sample grid; the leader of a team gets its file."""

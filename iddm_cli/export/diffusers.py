@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iddm_cli.diffusion.schedules import SCHEDULES
-from iddm_cli.engine.generator import solver_steps
+from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import UsageError
 from iddm_cli.export.card import card
 from iddm_cli.export.model import TrainedModel
-from iddm_cli.settings import DiffusionSettings, ModelSettings, SamplingSettings
+from iddm_cli.profiles.settings import DiffusionSettings, ModelSettings, SamplingSettings
 
 VERSION = "0.30.0"
 """The oldest diffusers whose configuration has all keys written here."""

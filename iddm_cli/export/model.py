@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch.export import Dim, ExportedProgram
 
 from iddm_cli.diffusion.denoiser import Denoiser, clipped
 from iddm_cli.diffusion.guidance import guided
-from iddm_cli.engine.generator import solver_steps
+from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import IddmError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.quiet import quiet

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save
 
 from iddm_cli.export.model import TrainedModel
-from iddm_cli.exported import FORMAT, KEY
+from iddm_cli.runs.exported_file import FORMAT, KEY
 
 TOLD = ("count", "classes")
 """What is told of the dataset."""

@@ -10,12 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iddm_cli.engine.fit import Kinds, Tensors, first, kinds_in, refuse_long_header
+from iddm_cli.checkpoints.tensors import Kinds, Tensors, first, kinds_in, refuse_long_header
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import renamed
-from iddm_cli.importing import noise, unet2d, untrusted
+from iddm_cli.importing import diffusers_scheduler as noise
+from iddm_cli.importing import unet2d, untrusted
 from iddm_cli.importing.files import read_json, refuse_what_is_no_file
-from iddm_cli.importing.foreign import (
+from iddm_cli.importing.imported_model import (
     Asked,
     Expect,
     Foreign,
@@ -25,7 +26,7 @@ from iddm_cli.importing.foreign import (
     make_profile,
     picture_tables,
 )
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 MOST_TENSORS = 8192

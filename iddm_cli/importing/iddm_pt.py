@@ -8,10 +8,10 @@ left them, and the class embedding may have its older name.
 from pathlib import Path
 from typing import Any, get_args
 
-from iddm_cli.engine.fit import Kinds, Tensors, first
+from iddm_cli.checkpoints.tensors import Kinds, Tensors, first
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing import untrusted
-from iddm_cli.importing.foreign import (
+from iddm_cli.importing.imported_model import (
     Asked,
     Expect,
     Foreign,
@@ -22,7 +22,8 @@ from iddm_cli.importing.foreign import (
     picture_tables,
 )
 from iddm_cli.importing.pickled import Declared
-from iddm_cli.settings import ActivationName, Profile
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import ActivationName
 
 CLASSES = "condition_adapter.label_emb.weight"
 FORMER_CLASSES = "label_emb.weight"

@@ -5,11 +5,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from iddm_cli.engine.exported_weights import KINDS, SavedWeights
-from iddm_cli.engine.fit import first, kinds_in
+from iddm_cli.checkpoints.tensors import first, kinds_in
 from iddm_cli.errors import CheckpointError
-from iddm_cli.exported import open_exported
-from iddm_cli.importing.foreign import (
+from iddm_cli.export.exported_weights import KINDS, SavedWeights
+from iddm_cli.importing.imported_model import (
     UNKNOWN_PICTURES,
     Asked,
     Expect,
@@ -19,6 +18,7 @@ from iddm_cli.importing.foreign import (
     check_weights,
     make_profile,
 )
+from iddm_cli.runs.exported_file import open_exported
 
 
 def read(path: Path, asked: Asked, expect: Expect) -> Foreign:

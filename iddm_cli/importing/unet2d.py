@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from iddm_cli.engine.fit import first
+from iddm_cli.checkpoints.tensors import first
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import CONDITIONINGS
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from iddm_cli.engine.fit import Kinds, first
+from iddm_cli.checkpoints.tensors import Kinds, first
 from iddm_cli.errors import CheckpointError
 from iddm_cli.importing.files import refuse_what_is_no_file
 from iddm_cli.importing.pickled import Declared, RefusedError, describe

@@ -17,16 +17,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import fingerprint, images, members, unpacking
-from iddm_cli.data.archives import LINK, NAMELESS, OUTSIDE, TWICE, is_archive, open_archive
-from iddm_cli.data.images import MAX_FILE_BYTES, UnreadableImage
-from iddm_cli.data.index import index_folder
-from iddm_cli.data.listing import HIDDEN
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import ArchiveSource, open_source
+from iddm_cli.data.decoding import images
+from iddm_cli.data.decoding.images import MAX_FILE_BYTES, UnreadableImage
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources import archive_members as members
+from iddm_cli.data.sources import fingerprint
+from iddm_cli.data.sources import untar as unpacking
+from iddm_cli.data.sources.archives import LINK, NAMELESS, OUTSIDE, TWICE, is_archive, open_archive
+from iddm_cli.data.sources.index import index_folder
+from iddm_cli.data.sources.listing import HIDDEN
+from iddm_cli.data.sources.registry import ArchiveSource, open_source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 SETTINGS = DataSettings(image_size=[4, 6], channels=3, workers=1)
 KINDS = ("zip", "deflated.zip", "bz2.zip", "lzma.zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
-from iddm_cli.data.augment import Augmentation
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.loader.augment import Augmentation
+from iddm_cli.profiles.settings import DataSettings
 
 
 def drawn(**values: float) -> object:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from iddm_cli.data.batches import Batches, to_unit
-from iddm_cli.data.stores import MemoryStore
+from iddm_cli.data.loader.batches import Batches, to_unit
+from iddm_cli.data.loader.stores import MemoryStore
 
 COUNT = 10
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iddm_cli.data.builtin import _SETS, BUILTIN_NAMES
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import open_source
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.sources.builtin import _SETS, BUILTIN_NAMES
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 SIZE = (16, 24)
 RAW = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from iddm_cli.data import cache
-from iddm_cli.data.archives import open_archive
 from iddm_cli.data.cache import Entry, cache_folder, clear, entries, touch
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import open_source
-from iddm_cli.data.stores import FileStore
+from iddm_cli.data.loader.stores import FileStore
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.archives import open_archive
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 from .test_archives import FILES, make
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iddm_cli.data.demo import KINDS, draw
+from iddm_cli.data.sources.demo import KINDS, draw
 
 
 def pixels(kind: str, index: int, height: int = 32, width: int = 32) -> np.ndarray:

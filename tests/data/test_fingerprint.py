@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.data import fingerprint
-from iddm_cli.data.fingerprint import SETTLED_SECONDS, digest_files
+from iddm_cli.data.sources import fingerprint
+from iddm_cli.data.sources.fingerprint import SETTLED_SECONDS, digest_files
 
 NAMES = ("a.png", "b/c.png", "b/d.png")
 
@@ -379,7 +379,7 @@ def test_thousands_of_files(tmp_path: Path, settled: None, read: Callable[[], li
 
 def test_another_process_finds_the_same(root: Path) -> None:
     code = (
-        "import sys, pathlib; from iddm_cli.data.fingerprint import digest_files;"
+        "import sys, pathlib; from iddm_cli.data.sources.fingerprint import digest_files;"
         "print(digest_files(pathlib.Path(sys.argv[1]), sys.argv[2:], lambda *_: None));"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
     )

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.images import UnreadableImage, open_image
+from iddm_cli.data.decoding.images import UnreadableImage, open_image
+from iddm_cli.data.decoding.resize import fit
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 

@@ -8,9 +8,9 @@ import pytest
 from numpy import ndarray
 from PIL import Image, ImageDraw
 
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.images import UnreadableImage, open_image
-from iddm_cli.settings import AspectName, BackgroundName
+from iddm_cli.data.decoding.images import UnreadableImage, open_image
+from iddm_cli.data.decoding.resize import fit
+from iddm_cli.profiles.settings import AspectName, BackgroundName
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.index import index_folder
-from iddm_cli.data.listing import HIDDEN, SUFFIXES, plain
+from iddm_cli.data.sources.index import index_folder
+from iddm_cli.data.sources.listing import HIDDEN, SUFFIXES, plain
 from iddm_cli.errors import DatasetError
 
 from .folders import pairs, touch

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import histograms
-from iddm_cli.data.advice import fitting_size, named
-from iddm_cli.data.findings import Bar, Fault, Inspection, Spread, Twins
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.inspection import inspect
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import FolderSource
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.inspection import histograms
+from iddm_cli.data.inspection.advice import fitting_size, named
+from iddm_cli.data.inspection.report_data import Bar, Fault, Inspection, Spread, Twins
+from iddm_cli.data.inspection.scan import inspect
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.profiles.settings import DataSettings
 
 FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
 

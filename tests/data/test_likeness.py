@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import demo, likeness
-from iddm_cli.data.likeness import DIFFERENCE, DISTANCE, THUMB, alike, dhash, equal
+from iddm_cli.data.inspection import duplicates
+from iddm_cli.data.inspection.duplicates import DIFFERENCE, DISTANCE, THUMB, alike, dhash, equal
+from iddm_cli.data.sources import demo
 
 FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
 needs_fashion = pytest.mark.skipif(
@@ -166,19 +167,19 @@ def test_bands_miss_no_pair_that_comparing_all_would_find() -> None:
     assert not together.capped
 
 
-@pytest.mark.parametrize("kept", range(likeness.BANDS))
+@pytest.mark.parametrize("kept", range(duplicates.BANDS))
 def test_one_untouched_band_is_enough(kept: int) -> None:
-    wide = 128 // likeness.BANDS
+    wide = 128 // duplicates.BANDS
     bits = np.zeros((2, 128), np.uint8)
-    bits[1, likeness._SHUFFLED[[band * wide for band in range(8) if band != kept]]] = 1
+    bits[1, duplicates._SHUFFLED[[band * wide for band in range(8) if band != kept]]] = 1
     thumbs = np.random.default_rng(0).integers(0, 256, (1, THUMB, THUMB), dtype=np.uint8)
     assert alike(np.packbits(bits, axis=1), np.repeat(thumbs, 2, axis=0)).groups == [[0, 1]]
 
 
 def test_each_pair_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "NEIGHBOURS", 3)  # so that bands see different pairs
+    monkeypatch.setattr(duplicates, "NEIGHBOURS", 3)  # so that bands see different pairs
     hashes, thumbs = families(np.random.default_rng(2), 6, 40)
-    search = likeness._Search(hashes, thumbs)
+    search = duplicates._Search(hashes, thumbs)
     pairs = [
         tuple(sorted(pair))
         for first, second in search.candidates()
@@ -190,14 +191,14 @@ def test_each_pair_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cap_that_is_met_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes, thumbs = families(np.random.default_rng(3), 1, 60)
     assert not alike(hashes, thumbs).capped
-    monkeypatch.setattr(likeness, "NEIGHBOURS", 5)
+    monkeypatch.setattr(duplicates, "NEIGHBOURS", 5)
     assert alike(hashes, thumbs).capped
 
 
 def test_of_many_pictures_each_has_fewer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes, thumbs = families(np.random.default_rng(4), 10, 10)
-    monkeypatch.setattr(likeness, "COMPARISONS", 8 * 100 * 7)
-    assert likeness._Search(hashes, thumbs).reach == 7
+    monkeypatch.setattr(duplicates, "COMPARISONS", 8 * 100 * 7)
+    assert duplicates._Search(hashes, thumbs).reach == 7
 
 
 def test_likeness_goes_on_from_one_to_the_next() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data.index import Index, index_folder
-from iddm_cli.data.metadata import class_order, read_labels
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import FolderSource
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.sources.index import Index, index_folder
+from iddm_cli.data.sources.metadata import class_order, read_labels
+from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 from .folders import pairs, touch
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import packing
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.images import open_image
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.packstore import digest
-from iddm_cli.data.parallel import Lost, Workers
-from iddm_cli.data.sources import FolderSource, open_source
+from iddm_cli.data.decoding.images import open_image
+from iddm_cli.data.decoding.preprocess import digest_pixels
+from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.packs import builder
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.registry import FolderSource, open_source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
 SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
@@ -75,7 +75,7 @@ def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
     made = pack(folder_source(pets), SETTINGS)
     digests = {made.digest}
     record = json.loads((made.folder / "pack.json").read_text())
-    each = "".join(digest(planes.tobytes()) for planes in pixels(made))
+    each = "".join(digest_pixels(planes.tobytes()) for planes in pixels(made))
     assert record["pixels"] == hashlib.sha256(each.encode()).hexdigest()
     digests.add(pack(folder_source(pets), changed(conditional=False)).digest)
     digests.add(pack(folder_source(pets), changed(background="black")).digest)
@@ -236,7 +236,7 @@ class Impatient(Workers):
 def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "Workers", Impatient)
+    monkeypatch.setattr(builder, "Workers", Impatient)
     assert pack(folder_source(pets), changed(timeout=9)).skipped == [("cat/03.png", "it is slow")]
     assert pack(folder_source(pets), changed(timeout=10)).count == 80
 

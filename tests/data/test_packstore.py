@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import FolderSource
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
 
@@ -108,7 +108,7 @@ class CutError(Exception):
 @pytest.fixture
 def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pack of 80 pictures that was cut off after some; its folder."""
-    monkeypatch.setattr("iddm_cli.data.packing.MOST_IN_CHUNK", 8)
+    monkeypatch.setattr("iddm_cli.data.packs.builder.MOST_IN_CHUNK", 8)
     (pets / "cat" / "03.png").write_text("broken")
 
     def progress(what: str, done: int, _: int) -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from iddm_cli.data.parallel import MOST_ADDRESS_SPACE, Lost, Workers
+from iddm_cli.data.decoding.workers import MOST_ADDRESS_SPACE, Lost, Workers
 
 SECONDS = 1.5
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data import demo
-from iddm_cli.data.images import UnreadableImage
-from iddm_cli.data.sources import DemoSource, FolderSource, Source, open_source
+from iddm_cli.data.decoding.images import UnreadableImage
+from iddm_cli.data.sources import demo
+from iddm_cli.data.sources.registry import DemoSource, FolderSource, Source, open_source
 from iddm_cli.errors import DatasetError
 
 SIZE = (16, 24)
@@ -146,7 +146,8 @@ def test_unknown_names(
 
 def test_nothing_here_imports_torch() -> None:
     code = (
-        "import sys, iddm_cli.data.sources, iddm_cli.data.packing, iddm_cli.data.inspection;"
+        "import sys, iddm_cli.data.sources.registry, iddm_cli.data.packs.builder;"
+        "import iddm_cli.data.inspection.scan;"
         "sys.exit(any(name in sys.modules for name in ('torch', 'torchvision')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from iddm_cli.data.batches import Batches
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import FolderSource
-from iddm_cli.data.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data import thumbnails
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.inspection import Survey, sum_up, survey
-from iddm_cli.data.sources import FolderSource, open_source
-from iddm_cli.data.thumbnails import Album, choose, make_album
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.inspection import thumbnails
+from iddm_cli.data.inspection.scan import Survey, sum_up, survey
+from iddm_cli.data.inspection.thumbnails import Album, choose, make_album
+from iddm_cli.data.sources.registry import FolderSource, open_source
+from iddm_cli.profiles.settings import DataSettings
 
 from .test_inspection import drawn, put
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iddm_cli.data.fitting import fit
-from iddm_cli.data.images import open_image
-from iddm_cli.data.index import plain
-from iddm_cli.data.inspection import inspect
-from iddm_cli.data.pack import Pack
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import Source, open_source
+from iddm_cli.data.decoding.images import open_image
+from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.inspection.scan import inspect
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.index import plain
+from iddm_cli.data.sources.registry import Source, open_source
 from iddm_cli.errors import DatasetError
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 from tests.data.zoo import Zoo, colours, draw, shapes
 from tests.data.zoo.layouts import draw_split, draw_thousand
 from tests.data.zoo.places import locked

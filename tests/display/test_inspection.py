@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from iddm_cli.data.findings import Advice, Bar, Duplicates, Fault, Inspection, Twins
-from iddm_cli.data.inspection import inspect
-from iddm_cli.data.sources import FolderSource
+from iddm_cli.data.inspection.report_data import Advice, Bar, Duplicates, Fault, Inspection, Twins
+from iddm_cli.data.inspection.scan import inspect
+from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.display.inspection import CLASSES_SHOWN, histogram, report
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 from tests.data.test_inspection import put
 
 SETTINGS = DataSettings(image_size=8, workers=2)

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data.inspection import sum_up, survey
-from iddm_cli.data.sources import FolderSource
-from iddm_cli.data.thumbnails import (
+from iddm_cli.data.inspection.scan import sum_up, survey
+from iddm_cli.data.inspection.thumbnails import (
     ALL_TOGETHER,
     PER_CLASS,
     QUALITY,
@@ -21,8 +20,9 @@ from iddm_cli.data.thumbnails import (
     Thumbnail,
     make_album,
 )
+from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.display.report import CELL, contact_sheet, page, picture
-from iddm_cli.settings import DataSettings
+from iddm_cli.profiles.settings import DataSettings
 from tests.data.test_inspection import put
 
 HOSTILE = '"><img src=x onerror=alert(1)>'

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import open_source
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.sources.registry import open_source
+from iddm_cli.profiles.settings import DataSettings
 
 from .conftest import Shell, draw_folder
 from .test_command_line import imported

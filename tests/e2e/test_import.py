@@ -10,7 +10,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 from diffusers.utils import logging
 from safetensors.torch import load_file, save_file
 
-from iddm_cli.profile import load_profile
+from iddm_cli.profiles.loading import load_profile
 from tests.importing.upstream import today, weights
 
 from .conftest import Shell, draw_folder
@@ -91,10 +91,10 @@ def test_iddms_own_file_becomes_a_run_that_draws_and_is_trained_further(place):
 
 
 def test_labels_are_counted_as_the_model_counts_them(place):
-    from iddm_cli.commands.first_pictures import in_order
-    from iddm_cli.data.packing import pack
-    from iddm_cli.data.sources import open_source
-    from iddm_cli.settings import DataSettings
+    from iddm_cli.data.packs.builder import pack
+    from iddm_cli.data.sources.registry import open_source
+    from iddm_cli.profiles.settings import DataSettings
+    from iddm_cli.workflows.training.attach_dataset import in_order
 
     os.environ["IDDM_CACHE_DIR"] = place.env["IDDM_CACHE_DIR"]
     settings = DataSettings(path=str(place.folder / "photos"), image_size=8)
@@ -185,10 +185,11 @@ def test_a_mistake_is_one_clear_error_and_leaves_nothing(place, words, code, sai
 
 
 def test_a_full_disk_leaves_nothing(place, monkeypatch):
-    from iddm_cli import build, durable
+    from iddm_cli import durable
+    from iddm_cli.build.importing import import_model
     from iddm_cli.commands import import_
     from iddm_cli.errors import RunError
-    from iddm_cli.importing.foreign import Asked
+    from iddm_cli.importing.imported_model import Asked
 
     class Full(durable.Disk):
         def flush(self, handle):
@@ -197,7 +198,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
             super().flush(handle)
 
     folder = place.folder / "elsewhere"
-    model = build.import_model(place.folder / "small", Asked())
+    model = import_model(place.folder / "small", Asked())
     monkeypatch.setattr(durable, "disk", Full())
     with pytest.raises(RunError, match="No space left on device"):
         import_.make_run(folder, "full", place.folder / "small", model, overwrite=False)

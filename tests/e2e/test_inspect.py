@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from iddm_cli.commands.inspect_dataset import is_inside, tell_apart
-from iddm_cli.settings import LARGEST_SIDE
+from iddm_cli.profiles.settings import LARGEST_SIDE
 from tests.data import zoo
 from tests.data.zoo.places import locked
 

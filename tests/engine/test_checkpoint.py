@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from iddm_cli import durable
-from iddm_cli.engine.checkpoint import open_checkpoint
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.fit import check_fit, kinds_of
-from iddm_cli.engine.retention import Retention
+from iddm_cli.checkpoints.checkpoint import open_checkpoint
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.tensors import check_fit, kinds_of
 from iddm_cli.errors import CheckpointError
 
 FILES = ("model.safetensors", "average.safetensors", "optimizer.safetensors")

@@ -3,7 +3,8 @@
 import os
 import time
 
-from iddm_cli.engine.events import Logged, Saved
+from iddm_cli.checkpoints.events import Saved
+from iddm_cli.engine.events import Logged
 from iddm_cli.engine.trainer import Trainer
 from tests.engine.test_trainer import bits, make
 

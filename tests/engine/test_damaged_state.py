@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from iddm_cli.engine.checkpoint import open_checkpoint
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.checkpoint_state import signed
-from iddm_cli.engine.retention import Retention
+from iddm_cli.checkpoints.checkpoint import open_checkpoint
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.state_file import signed
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_checkpoint import FILES, save
 

@@ -7,7 +7,7 @@ import torch
 
 from iddm_cli.diffusion.samplers import sampling_times
 from iddm_cli.engine import randomness
-from iddm_cli.engine.generator import Order, to_pixels
+from iddm_cli.engine.image_generator import Order, to_pixels
 from tests.engine.test_generator import CLASSES, draw, make
 
 ONE = [Order(1, 3)]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from iddm_cli.engine.events import Logged, Sampled, Saved, Saving, Stepped, Stopped
+from iddm_cli.checkpoints.events import Saved
+from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
 from tests.engine.test_trainer import make, saved_at_once
 
 

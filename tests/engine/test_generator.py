@@ -5,9 +5,9 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
-from iddm_cli.engine.generator import Generator, Order, to_pixels
+from iddm_cli.engine.image_generator import Generator, Order, to_pixels
 from iddm_cli.networks import UNet
-from iddm_cli.settings import SamplingSettings
+from iddm_cli.profiles.settings import SamplingSettings
 
 CLASSES = 3
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from iddm_cli.engine.events import Logged, Saved, Unsaved, WentBack
+from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.engine.events import Logged, WentBack
 from iddm_cli.engine.optimizers import lr_at
 from iddm_cli.errors import NonFiniteError
 from tests.engine.test_trainer import bits, make, saved_at_once

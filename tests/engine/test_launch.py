@@ -12,10 +12,10 @@ import psutil
 import pytest
 import torch
 
-from iddm_cli.engine.launch import run_here
-from iddm_cli.engine.place import Place, place_from_environment
-from iddm_cli.engine.team import Team
-from iddm_cli.engine.watch import TeamError, Watch
+from iddm_cli.distributed.environment import Place, place_from_environment
+from iddm_cli.distributed.group import Team
+from iddm_cli.distributed.launch import run_here
+from iddm_cli.distributed.supervisor import TeamError, Watch
 from iddm_cli.errors import IddmError, NonFiniteError
 
 SECONDS = 20.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.optimizers import make_optimizer
-from iddm_cli.settings import TrainingSettings
+from iddm_cli.profiles.settings import TrainingSettings
 
 
 def after_one_update(gradient: float, **settings) -> float:

@@ -11,7 +11,7 @@ from iddm_cli.engine.memory import estimate_memory
 from iddm_cli.engine.optimizers import OPTIMIZERS, lr_at, make_optimizer
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import UNet
-from iddm_cli.settings import TrainingSettings
+from iddm_cli.profiles.settings import TrainingSettings
 
 
 def test_the_average_is_the_recursion_by_hand():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.engine.randomness import key_of, normal, seed_library, uniform, words
-from iddm_cli.engine.retention import Retention
 from tests.engine.test_checkpoint import save
 
 

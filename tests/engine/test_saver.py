@@ -5,9 +5,10 @@ import threading
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.events import Saved, Stepped, Unsaved
-from iddm_cli.engine.saver import Saver, snapshot
+from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.writer import Saver, snapshot
+from iddm_cli.engine.events import Stepped
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_checkpoint import STATE, parts
 from tests.engine.test_trainer import bits, make, saved_at_once

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.ema import here
-from iddm_cli.engine.events import Logged, Saved, Stopped
-from iddm_cli.engine.launch import run_here
-from iddm_cli.engine.retention import Retention
-from iddm_cli.engine.team import ALONE, Team
+from iddm_cli.checkpoints.events import Saved
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.distributed.group import ALONE, Team, here
+from iddm_cli.distributed.launch import run_here
+from iddm_cli.engine.events import Logged, Stopped
 from tests.engine.test_trainer import make
 from tests.engine.test_training_step import asked
 

@@ -6,21 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from iddm_cli.data.augment import Augmentation
-from iddm_cli.data.batches import Batches
-from iddm_cli.data.stores import MemoryStore
+from iddm_cli.checkpoints.events import Saved
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.augment import Augmentation
+from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from iddm_cli.distributed.group import ALONE
 from iddm_cli.engine import randomness
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.events import Logged, Sampled, Saved, Saving, Stepped, Stopped
-from iddm_cli.engine.learner import total_steps
-from iddm_cli.engine.retention import Retention
-from iddm_cli.engine.team import ALONE
+from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
+from iddm_cli.engine.train_step import total_steps
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import CheckpointError
 from iddm_cli.networks import UNet
-from iddm_cli.settings import DataSettings, TrainingSettings
+from iddm_cli.profiles.settings import DataSettings, TrainingSettings
 
 PICTURES, CLASSES = 20, 3
 

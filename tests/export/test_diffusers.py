@@ -11,7 +11,7 @@ from diffusers.utils import logging
 
 from iddm_cli import durable
 from iddm_cli.engine import randomness
-from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.engine.image_generator import Generator, Order
 from iddm_cli.errors import UsageError
 from iddm_cli.export.diffusers import files
 from iddm_cli.export.model import Story

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.generator import Generator, Order, to_pixels
+from iddm_cli.engine.image_generator import Generator, Order, to_pixels
 from iddm_cli.errors import IddmError
 from iddm_cli.export import pt2
 from tests.export.conftest import trained

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from iddm_cli import build
-from iddm_cli.engine.exported_weights import SavedWeights
+from iddm_cli.build.models import load_denoiser
 from iddm_cli.errors import CheckpointError, UsageError
+from iddm_cli.export.exported_weights import SavedWeights
 from iddm_cli.export.safetensors import content
-from iddm_cli.exported import KEY, open_exported
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.runs.exported_file import KEY, open_exported
 from tests.export.conftest import trained
 
 
@@ -45,7 +45,7 @@ def test_weights_and_profile_come_back(file, model):
     assert profile.model == model.profile.model
     saved = SavedWeights(exported)
     place = torch.device("cpu")
-    denoiser = build.load_denoiser(profile, len(record.classes), saved, record.weights, place)
+    denoiser = load_denoiser(profile, len(record.classes), saved, record.weights, place)
     wanted = model.denoiser.state_dict()
     found = denoiser.state_dict()
     assert found.keys() == wanted.keys()

@@ -13,8 +13,8 @@ from typing import IO
 import torch
 
 from iddm_cli import durable
+from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.durable import Disk
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
 from iddm_cli.errors import CheckpointError
 
 CALLS = (

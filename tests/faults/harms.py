@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from iddm_cli.engine.checkpoint_state import signed
+from iddm_cli.checkpoints.state_file import signed
 
 PAGE = 4096
 PARTS = ("model", "average", "optimizer")

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.engine.checkpoint_folder import CheckpointFolder
-from iddm_cli.engine.events import Saved, Unsaved
-from iddm_cli.engine.retention import Retention
-from iddm_cli.engine.saver import Saver
+from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.writer import Saver
 from iddm_cli.errors import CheckpointError
 from tests.faults.disks import (
     Deadly,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iddm_cli.commands.gallery import LONGEST_NAME, Plan, folder_name
 from iddm_cli.errors import UsageError
-from iddm_cli.runs import check_name
+from iddm_cli.runs.registry import check_name
+from iddm_cli.workflows.generation import LONGEST_NAME, Plan, folder_name
 
 from .conftest import check_refusal, fuzzed
 

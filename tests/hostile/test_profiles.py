@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iddm_cli.errors import ProfileError
-from iddm_cli.profile import known_keys, load_profile, parse_override
-from iddm_cli.profile_text import dump_profile
-from iddm_cli.settings import Profile
+from iddm_cli.profiles.loading import load_profile
+from iddm_cli.profiles.overrides import known_keys, parse_override
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.writing import dump_profile
 
 from .conftest import check_refusal, fuzzed
 
@@ -251,7 +252,8 @@ def test_the_worst_is_refused_in_little_time_and_memory(tmp_path):
     begun = time.monotonic()
     code = (
         "import sys, resource; resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
-        "from iddm_cli.profile import load_profile; from iddm_cli.errors import ProfileError\n"
+        "from iddm_cli.profiles.loading import load_profile\n"
+        "from iddm_cli.errors import ProfileError\n"
         "for path in sys.argv[1:]:\n"
         "    try: load_profile(path, [])\n"
         "    except ProfileError: print('refused')"

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from iddm_cli import build
+from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError, UsageError
-from iddm_cli.importing.foreign import Asked
+from iddm_cli.importing.imported_model import Asked
 from tests.importing.upstream import LABELS, today, weights
 
 SIZE = Asked(image_size=16)
@@ -25,7 +25,7 @@ def average():
 def read(tmp_path):
     def save_and_read(contents, asked=SIZE, name="ckpt_last.pt"):
         torch.save(contents, tmp_path / name)
-        return build.import_model(tmp_path / name, asked)
+        return import_model(tmp_path / name, asked)
 
     return save_and_read
 

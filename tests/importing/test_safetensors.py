@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from iddm_cli import build
+from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.safetensors import content
-from iddm_cli.importing.foreign import UNKNOWN_PICTURES, Asked
+from iddm_cli.importing.imported_model import UNKNOWN_PICTURES, Asked
 from tests.export.conftest import trained
 
 
@@ -36,7 +36,7 @@ def read(tmp_path, model):
         state = tensors or model.denoiser.backbone.state_dict()
         stored = {name: tensor.contiguous() for name, tensor in state.items()}
         save_file(stored, path, metadata=header)
-        return build.import_model(path, asked or Asked())
+        return import_model(path, asked or Asked())
 
     return write_and_read
 
@@ -58,7 +58,7 @@ def test_it_comes_back_whole(read, model):
 def test_what_the_exporter_writes_comes_back(tmp_path, model):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content(model))
-    back = build.import_model(path, Asked())
+    back = import_model(path, Asked())
     state = model.denoiser.backbone.state_dict()
     assert all(torch.equal(back.average[name], state[name]) for name in state)
     assert (back.classes, back.profile.model) == (model.classes, model.profile.model)
@@ -66,7 +66,7 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
     raw[-1] ^= 1
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="its SHA-256 has changed"):
-        build.import_model(path, Asked())
+        import_model(path, Asked())
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import httpx
 import pytest
 import torch
 
-from iddm_cli import build
-from iddm_cli.serving.exact import ON_CPU, Exact
-from iddm_cli.serving.limits import Limits
-from iddm_cli.serving.listening import listen
-from iddm_cli.serving.model import ServedModel
-from iddm_cli.serving.security import LOOPBACK, Policy
-from iddm_cli.serving.server import Server
-from iddm_cli.serving.service import Service
-from iddm_cli.settings import Profile
+from iddm_cli.build.networks import make_denoiser, picture_shape
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.serving.http.security import LOOPBACK, Policy
+from iddm_cli.serving.http.server import Server
+from iddm_cli.serving.http.service import Service
+from iddm_cli.serving.http.sockets import listen
+from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, Exact
+from iddm_cli.serving.scheduling.limits import Limits
+from iddm_cli.serving.scheduling.served_model import ServedModel
 
 CLASSES = ("cat", "dog", "1")
 
@@ -38,11 +38,11 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
         "sampling": {"steps": 5, "guidance": 2.0} | sampling,
     }  # fmt: skip
     profile = Profile.model_validate(tables)
-    denoiser = build.make_denoiser(profile, len(classes)).eval().requires_grad_(False)
+    denoiser = make_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(len(name))
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
-    shape = build.picture_shape(profile.data)
+    shape = picture_shape(profile.data)
     exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=2)
     return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, exact)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iddm_cli.engine.generator import Generator, Order, to_pixels
-from iddm_cli.serving.batcher import Drawing, shared_out
-from iddm_cli.serving.exact import ON_CPU, Exact, cut
+from iddm_cli.engine.image_generator import Generator, Order, to_pixels
+from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, Exact, cut
+from iddm_cli.serving.scheduling.batcher import Drawing, shared_out
 
 from .conftest import make_model
 

@@ -6,9 +6,9 @@ import time
 import pytest
 import torch
 
-from iddm_cli.serving.desk import Desk, QueueFullError, StoppingError
-from iddm_cli.serving.jobs import Job
-from iddm_cli.serving.limits import Limits
+from iddm_cli.serving.scheduling.jobs import Job
+from iddm_cli.serving.scheduling.limits import Limits
+from iddm_cli.serving.scheduling.scheduler import Desk, QueueFullError, StoppingError
 
 from .conftest import make_model
 
@@ -129,7 +129,7 @@ def test_a_desk_that_stops_takes_nothing_new_and_lets_the_rest_finish(model):
 
 
 def test_what_has_ended_is_forgotten_in_time(model, monkeypatch):
-    monkeypatch.setattr("iddm_cli.serving.desk.REMEMBERED", 2)
+    monkeypatch.setattr("iddm_cli.serving.scheduling.scheduler.REMEMBERED", 2)
     jobs = [job(model) for _ in range(3)]
     made = desk(*jobs)
     for one in jobs:

@@ -7,7 +7,7 @@ import openai
 import pytest
 from PIL import Image
 
-from iddm_cli.serving.security import Policy
+from iddm_cli.serving.http.security import Policy
 
 from .conftest import serving
 

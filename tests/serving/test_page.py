@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from iddm_cli.serving.security import Policy
+from iddm_cli.serving.http.security import Policy
 
 from .conftest import make_model, serving, slowed
 

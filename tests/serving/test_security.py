@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from iddm_cli.commands.serve import make_policy
-from iddm_cli.serving.security import LOOPBACK, Policy, is_loopback
+from iddm_cli.serving.http.security import LOOPBACK, Policy, is_loopback
 
 from .conftest import serving
 

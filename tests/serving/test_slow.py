@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from iddm_cli.serving.listening import allow_files
+from iddm_cli.serving.http.sockets import allow_files
 
 from .conftest import serving, slowed
 

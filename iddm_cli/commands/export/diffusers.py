@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from iddm_cli.commands import options, trained
-from iddm_cli.commands.export import writing
+from iddm_cli.commands import options
+from iddm_cli.workflows import exporting, models
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -23,23 +23,23 @@ FolderOption = Annotated[
 
 
 def diffusers(
-    run: trained.ModelArgument = None,
-    sampler: trained.SamplerOption = None,
-    steps: trained.StepsOption = None,
-    guidance: trained.GuidanceOption = None,
-    checkpoint: trained.CheckpointOption = "last",
-    weights: trained.WeightsOption = None,
+    run: options.ModelArgument = None,
+    sampler: options.SamplerOption = None,
+    steps: options.SolverStepsOption = None,
+    guidance: options.GuidanceOption = None,
+    checkpoint: options.CheckpointOption = "last",
+    weights: options.WeightsOption = None,
     out: FolderOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Write a folder that diffusers loads: UNet2DModel, scheduler, pipeline, model card."""
-    found = trained.find(runs_dir, run)
+    found = models.find(runs_dir, run)
     folder = out or Path(f"{found.name}-diffusers")
-    writing.check_folder(folder, overwrite=overwrite)
-    given = trained.given_sampling(sampler, steps, guidance, weights)
-    model = writing.load(found, given, checkpoint)
+    exporting.check_folder(folder, overwrite=overwrite)
+    given = options.given_sampling(sampler, steps, guidance, weights)
+    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import console
     from iddm_cli.export.diffusers import drawn_otherwise, files
@@ -47,6 +47,6 @@ def diffusers(
     other = drawn_otherwise(model.profile.sampling)
     if other:
         console.warn(other)
-    writing.write_folder(folder, files(model))
+    exporting.write_folder(folder, files(model))
     note = f"how to use it is in {folder}/README.md"
-    writing.tell(model, "diffusers", folder, note, as_json=json)
+    exporting.tell(model, "diffusers", folder, note, as_json=json)

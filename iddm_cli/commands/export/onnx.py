@@ -4,9 +4,9 @@ import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
-from iddm_cli.commands import options, trained
-from iddm_cli.commands.export import writing
+from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows import exporting, models
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -58,15 +58,15 @@ FileOption = Annotated[
 
 
 def onnx(
-    run: trained.ModelArgument = None,
+    run: options.ModelArgument = None,
     part: PartOption = "pipeline",
     precision: PrecisionOption = "fp32",
     opset: OpsetOption = 20,
-    sampler: trained.SamplerOption = None,
-    steps: trained.StepsOption = None,
-    guidance: trained.GuidanceOption = None,
-    checkpoint: trained.CheckpointOption = "last",
-    weights: trained.WeightsOption = None,
+    sampler: options.SamplerOption = None,
+    steps: options.SolverStepsOption = None,
+    guidance: options.GuidanceOption = None,
+    checkpoint: options.CheckpointOption = "last",
+    weights: options.WeightsOption = None,
     out: FileOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
@@ -74,11 +74,11 @@ def onnx(
 ) -> None:
     """Write one ONNX file that needs nothing but onnxruntime, and check what it draws."""
     check_installed()
-    found = trained.find(runs_dir, run)
+    found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.onnx" if part == "pipeline" else f"{found.name}-{part}.onnx")
-    writing.check_file(path, overwrite=overwrite)
-    given = trained.given_sampling(sampler, steps, guidance, weights)
-    model = writing.load(found, given, checkpoint)
+    exporting.check_file(path, overwrite=overwrite)
+    given = options.given_sampling(sampler, steps, guidance, weights)
+    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress
     from iddm_cli.export.onnx.check import checked
@@ -89,8 +89,8 @@ def onnx(
         made = onnx_model(model, form)
     with progress.waiting("drawing with onnxruntime and with PyTorch, to compare"):
         agreement = checked(model, made, form)
-    writing.write_file(path, made.SerializeToString())
-    writing.tell(
+    exporting.write_file(path, made.SerializeToString())
+    exporting.tell(
         model, "onnx", path, str(agreement), as_json=json, part=part, precision=precision,
         opset=opset, within_one=agreement.within_one, mean_difference=agreement.mean,
         largest_difference=agreement.most,

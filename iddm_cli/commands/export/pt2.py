@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from iddm_cli.commands import options, trained
-from iddm_cli.commands.export import writing
+from iddm_cli.commands import options
+from iddm_cli.workflows import exporting, models
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -31,30 +31,30 @@ AotOption = Annotated[
 
 
 def pt2(
-    run: trained.ModelArgument = None,
+    run: options.ModelArgument = None,
     aot: AotOption = False,
-    sampler: trained.SamplerOption = None,
-    steps: trained.StepsOption = None,
-    guidance: trained.GuidanceOption = None,
-    checkpoint: trained.CheckpointOption = "last",
-    weights: trained.WeightsOption = None,
+    sampler: options.SamplerOption = None,
+    steps: options.SolverStepsOption = None,
+    guidance: options.GuidanceOption = None,
+    checkpoint: options.CheckpointOption = "last",
+    weights: options.WeightsOption = None,
     out: FileOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Write the denoiser as torch.export keeps it, and the table of its sampler."""
-    found = trained.find(runs_dir, run)
+    found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.pt2")
-    writing.check_file(path, overwrite=overwrite)
-    given = trained.given_sampling(sampler, steps, guidance, weights)
-    model = writing.load(found, given, checkpoint)
+    exporting.check_file(path, overwrite=overwrite)
+    given = options.given_sampling(sampler, steps, guidance, weights)
+    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress
     from iddm_cli.export.pt2 import content
 
     with progress.waiting("compiling" if aot else "exporting"):
         made, off = content(model, aot=aot)
-    writing.write_file(path, made)
+    exporting.write_file(path, made)
     note = f"its estimates of x are within {off:.2g} of the model's"
-    writing.tell(model, "pt2", path, note, as_json=json, aot=aot, difference=off)
+    exporting.tell(model, "pt2", path, note, as_json=json, aot=aot, difference=off)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from iddm_cli.commands import options, trained
-from iddm_cli.commands.export import writing
+from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
-from iddm_cli.exported import SUFFIX
+from iddm_cli.runs.exported_file import SUFFIX
+from iddm_cli.workflows import exporting, models
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -28,27 +28,27 @@ FileOption = Annotated[
 
 
 def safetensors(
-    run: trained.ModelArgument = None,
-    sampler: trained.SamplerOption = None,
-    steps: trained.StepsOption = None,
-    guidance: trained.GuidanceOption = None,
-    checkpoint: trained.CheckpointOption = "last",
-    weights: trained.WeightsOption = None,
+    run: options.ModelArgument = None,
+    sampler: options.SamplerOption = None,
+    steps: options.SolverStepsOption = None,
+    guidance: options.GuidanceOption = None,
+    checkpoint: options.CheckpointOption = "last",
+    weights: options.WeightsOption = None,
     out: FileOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Write one file: weights, settings, classes; `iddm generate` takes it like a run."""
-    found = trained.find(runs_dir, run)
+    found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}{SUFFIX}")
     if path.suffix != SUFFIX:
         raise UsageError(f"--out {path}: its name must end in {SUFFIX}", f"Name it {path}{SUFFIX}.")
-    writing.check_file(path, overwrite=overwrite)
-    given = trained.given_sampling(sampler, steps, guidance, weights)
-    model = writing.load(found, given, checkpoint)
+    exporting.check_file(path, overwrite=overwrite)
+    given = options.given_sampling(sampler, steps, guidance, weights)
+    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.export.safetensors import content
 
-    writing.write_file(path, content(model))
-    writing.tell(model, "safetensors", path, f"draw with: iddm generate {path}", as_json=json)
+    exporting.write_file(path, content(model))
+    exporting.tell(model, "safetensors", path, f"draw with: iddm generate {path}", as_json=json)

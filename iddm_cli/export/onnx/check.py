@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.generator import Generator, Order
+from iddm_cli.engine.image_generator import Generator, Order
 from iddm_cli.errors import IddmError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx.model import Form

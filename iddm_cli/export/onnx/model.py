@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 
 from iddm_cli import __version__
-from iddm_cli.engine.generator import solver_steps
+from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import UsageError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx.graphs import denoiser_graph, step_noise_graph, stripped

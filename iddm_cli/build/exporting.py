@@ -1,0 +1,41 @@
+"""Trained models, and what a run's files tell of their training, for exports."""
+
+import torch
+
+from iddm_cli.build.models import Saved, load_denoiser
+from iddm_cli.export.model import Story, TrainedModel
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.runs.run import Run
+
+
+def load_model(
+    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, story: Story
+) -> TrainedModel:
+    """Load what is exported of a trained model.
+
+    Raises:
+        CheckpointError: It is damaged, or is of another network.
+    """
+    weights = profile.sampling.weights
+    return TrainedModel(
+        run=name,
+        step=saved.step,
+        weights=weights,
+        profile=profile,
+        classes=classes,
+        denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
+        story=story,
+    )
+
+
+def story_of(run: Run, step: int) -> Story:
+    """Return what a run's files tell of its training, up to a step."""
+    rows = [row for row in run.rows() if row["step"] <= step]
+    manifest = run.read("run.json")
+    grid = run.samples / f"step-{step:08d}.png"
+    return Story(
+        dataset=run.read("dataset.json"),
+        figures=rows[-1] if rows else {},
+        made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
+        grid=grid.read_bytes() if grid.is_file() else b"",
+    )

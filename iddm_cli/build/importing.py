@@ -1,0 +1,31 @@
+"""Runs made of models that other programs trained."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from iddm_cli.build.networks import check_size
+from iddm_cli.checkpoints.folder import checkpoint_files
+from iddm_cli.engine.optimizers import unused_state
+from iddm_cli.importing.imported_model import Asked, Foreign
+from iddm_cli.importing.readers import read
+
+
+def import_model(source: Path, asked: Asked) -> Foreign:
+    """Read a model of another program, or an export of our own.
+
+    Raises:
+        CheckpointError: It cannot be imported.
+        UsageError: It does not say something that must be given.
+    """
+    return read(source, asked, check_size)
+
+
+def imported_files(model: Foreign) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an imported run's first checkpoint, by their paths inside it."""
+    parts = {
+        "model": model.raw,
+        "average": model.average,
+        "optimizer": unused_state(model.raw, model.profile.training),
+    }
+    state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
+    return checkpoint_files(0, parts, state)

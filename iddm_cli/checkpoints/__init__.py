@@ -1,0 +1,1 @@
+"""Checkpoints: folders of safetensors and JSON; written, verified, pruned and read."""

@@ -1,0 +1,20 @@
+"""Events of checkpoints, as plain data: one was saved, or could not be."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is complete on the disk; training may have gone on meanwhile."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A checkpoint or a grid could not be written; training goes on."""
+
+    step: int
+    problem: str

@@ -1,0 +1,158 @@
+"""Fitting: a decoded picture brought to 8 bits, onto a background, and to the size trained at.
+
+Notation:
+
+    tone     grey level from 0 to 255 of what stands behind transparent pixels and padding
+    size     (height, width) in pixels; Pillow's own sizes are (width, height)
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy import ndarray
+from PIL import Image, ImageChops
+
+from iddm_cli.data.decoding.images import UnreadableImage
+from iddm_cli.profiles.settings import AspectName, BackgroundName
+
+TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
+
+GREY_TOLERANCE = 4
+"""Levels by which red, green and blue of a grey picture may differ, after lossy compression."""
+
+BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
+
+
+def fit(
+    image: Image.Image,
+    *,
+    size: tuple[int, int],
+    channels: Literal[1, 3],
+    aspect: AspectName,
+    background: BackgroundName,
+) -> ndarray:
+    """Return a picture as uint8 pixels [height, width, channels] of exactly this size.
+
+    Raises:
+        UnreadableImage: The picture's numbers have no known meaning as brightness.
+    """
+    flat = flatten(image, background).convert("L" if channels == 1 else "RGB")
+    return np.array(_reshape(flat, size, aspect, TONES[background])).reshape(*size, channels)
+
+
+def flatten(image: Image.Image, background: BackgroundName) -> Image.Image:
+    """Return an opaque picture of mode L or RGB: 8 bits a value, nothing see-through.
+
+    Raises:
+        UnreadableImage: The picture's numbers have no known meaning as brightness.
+    """
+    image = _eight_bits(image)
+    try:
+        if image.has_transparency_data:
+            return _lay_over(image.convert("RGBA"), TONES[background])
+        return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    except ValueError as error:
+        raise UnreadableImage(f"colours of kind {image.mode} are not read here") from error
+
+
+def is_see_through(image: Image.Image) -> bool:
+    """Look whether any pixel lets the background through; most alpha channels are full."""
+    if not image.has_transparency_data:
+        return False
+    alpha = _eight_bits(image).convert("RGBA").getchannel("A")
+    return alpha.getextrema() != (255, 255)
+
+
+def is_grey(flat: Image.Image) -> bool:
+    """Look whether all colours of a flattened picture are grey, as often where they need not be."""
+    if flat.mode == "L":
+        return True
+    red, green, blue = flat.split()
+    return not any(_differ(a, b) for a, b in ((red, green), (red, blue), (green, blue)))
+
+
+def _differ(a: Image.Image, b: Image.Image) -> bool:
+    beyond = [255 * (level > GREY_TOLERANCE) for level in range(256)]
+    return ImageChops.difference(a, b).point(beyond).getbbox() is not None
+
+
+def _lay_over(image: Image.Image, tone: int) -> Image.Image:
+    sheet = Image.new("RGB", image.size, (tone, tone, tone))
+    sheet.paste(image, mask=image.getchannel("A"))
+    return sheet
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey of more than 8 bits to 0..255; Pillow itself would clip it to white."""
+    if image.mode.startswith("I;16"):
+        return _from_16_bits(image)
+    if image.mode == "I" and image.format == "PPM":  # Pillow has scaled it to 16 bits
+        return _from_16_bits(image)
+    if image.mode == "I":
+        raise UnreadableImage("32-bit whole numbers, of which no range is known")
+    return _from_floats(image) if image.mode == "F" else image
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Scale and round, so that 65535 becomes 255, or 4095 where a TIFF has 12 bits."""
+    values = np.asarray(image).astype(np.uint32)
+    tags = getattr(image, "tag_v2", {})
+    most = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = most - values  # Pillow turns such a TIFF round only up to 8 bits
+    grey = Image.fromarray(((values * 255 + most // 2) // most).astype(np.uint8))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        opaque = values != key
+        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
+    return grey
+
+
+def _from_floats(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if not (values.min() >= 0 and values.max() <= 1):  # not: so that NaN is refused as well
+        raise UnreadableImage("floating-point numbers outside 0..1")
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+
+
+def _reshape(
+    image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: int
+) -> Image.Image:
+    """Bring a picture to this size: crop its middle, pad it, or squash it."""
+    if aspect == "crop":
+        return _crop(image, size)
+    return _pad(image, size, tone) if aspect == "pad" else _resize(image, size)
+
+
+Box = tuple[float, float, float, float]
+
+
+def _resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
+    """Resize a part of the picture, averaging where it shrinks, so that nothing flickers."""
+    height, width = size
+    left, top, right, bottom = box or (0, 0, *image.size)
+    shrinks = right - left > width or bottom - top > height
+    method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    return image.resize((width, height), method, box=(left, top, right, bottom))
+
+
+def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Take the largest middle part of the wanted shape."""
+    height, width = size
+    box_width = min(image.width, image.height * width / height)
+    box_height = min(image.height, image.width * height / width)
+    # Whole offsets: half a pixel would blur a picture that needs no resizing at all.
+    left, top = int((image.width - box_width) / 2), int((image.height - box_height) / 2)
+    return _resize(image, size, (left, top, left + box_width, top + box_height))
+
+
+def _pad(image: Image.Image, size: tuple[int, int], tone: int) -> Image.Image:
+    """Show the whole picture in the middle of a plain sheet."""
+    height, width = size
+    inner_width = max(1, round(min(width, image.width * height / image.height)))
+    inner_height = max(1, round(min(height, image.height * width / image.width)))
+    sheet = Image.new(image.mode, (width, height), (tone,) * len(image.getbands()))
+    inner = _resize(image, (inner_height, inner_width))
+    sheet.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
+    return sheet

@@ -1,0 +1,1 @@
+"""Inspection: what is in a dataset, and what to know before training on it."""

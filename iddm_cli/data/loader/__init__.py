@@ -1,0 +1,1 @@
+"""The data loader: from a pack to the tensors of a training step (torch begins here)."""

@@ -1,0 +1,1 @@
+"""Distributed training: process groups, rendezvous, launch and supervision of processes."""

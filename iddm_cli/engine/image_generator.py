@@ -1,0 +1,123 @@
+"""The generator: pictures out of a trained denoiser.
+
+A picture is a function of (weights, seed, index, class, sampler settings) alone: its noise
+belongs to its index, not to the batch it happens to be drawn in.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clipped
+from iddm_cli.diffusion.guidance import guided
+from iddm_cli.diffusion.samplers import (
+    SAMPLERS,
+    Sampler,
+    Steps,
+    ddim,
+    sample,
+    sampling_times,
+    usual_steps,
+)
+from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.engine import randomness
+from iddm_cli.profiles.settings import SamplingSettings
+
+
+@dataclass(frozen=True)
+class Order:
+    """One picture that is wanted: its class (num_classes for none) and its index."""
+
+    label: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what was ordered, and its pixels, uint8, [H, W, C]."""
+
+    order: Order
+    pixels: Tensor
+
+
+def to_pixels(x: Tensor) -> Tensor:
+    """Turn values about [-1, 1] into uint8: clamp first, then round."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """Turn uint8 pixels, [H, W, C], into a grey or colour image."""
+    array = pixels.numpy()
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def choose_sampler(settings: SamplingSettings) -> Sampler:
+    """Return the sampler with its own options filled in."""
+    if settings.sampler == "ddim":
+        return partial(ddim, eta=settings.eta)
+    return SAMPLERS[settings.sampler]
+
+
+def solver_steps(settings: SamplingSettings, schedule: NoiseSchedule) -> Steps:
+    """Return the steps that the settings ask for."""
+    count = settings.steps or usual_steps(settings.sampler, len(schedule))
+    return choose_sampler(settings)(schedule, sampling_times(len(schedule), count))
+
+
+class Generator:
+    """Draws pictures on the device where the denoiser is, in float32.
+
+    Args:
+        denoiser: A trained denoiser.
+        settings: Sampler, steps, guidance and so on.
+        num_classes: Number of classes it knows, K; 0 for none.
+        shape: Channels, height and width of a picture.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        settings: SamplingSettings,
+        *,
+        num_classes: int,
+        shape: tuple[int, int, int],
+    ) -> None:
+        self.denoiser = denoiser
+        self.settings = settings
+        self.num_classes = num_classes
+        self.shape = shape
+        self.steps = solver_steps(settings, denoiser.schedule)
+
+    @torch.inference_mode()
+    def draw(self, orders: Sequence[Order], seed: int) -> Tensor:
+        """Draw one batch, uint8, [B, H, W, C]."""
+        device = self.denoiser.schedule.alpha.device
+        items = torch.tensor([order.index for order in orders], device=device)
+        label = torch.tensor([order.label for order in orders], device=device)
+        noise_of = partial(randomness.normal, seed, items=items, shape=self.shape)
+        x = sample(
+            self._denoise(label),
+            self.steps,
+            noise=noise_of("sample", step=0),
+            label=label,
+            noise_at=lambda k: noise_of("sample-step", step=k),
+        )
+        return to_pixels(x).permute(0, 2, 3, 1).contiguous()
+
+    def pictures(self, orders: Sequence[Order], *, seed: int, batch_size: int) -> Iterator[Picture]:
+        """Draw all that was ordered, in that order, `batch_size` at a time."""
+        self.denoiser.eval()
+        for start in range(0, len(orders), batch_size):
+            batch = orders[start : start + batch_size]
+            pixels = self.draw(batch, seed).cpu()
+            yield from (Picture(o, p) for o, p in zip(batch, pixels, strict=True))
+
+    def _denoise(self, label: Tensor) -> Denoise:
+        denoise: Denoise = self.denoiser
+        if bool((label < self.num_classes).any()):
+            denoise = guided(denoise, self.settings.guidance, no_label=self.num_classes)
+        return clipped(denoise) if self.settings.clip else denoise

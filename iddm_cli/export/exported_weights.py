@@ -1,0 +1,49 @@
+"""The weights of an exported file, read like those of a checkpoint."""
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from iddm_cli.checkpoints.tensors import Tensors, check_fit, first, kinds_in, kinds_of, not_finite
+from iddm_cli.errors import CheckpointError, UsageError
+from iddm_cli.runs.exported_file import Exported
+
+KINDS = {"average": "average", "model": "raw"}
+"""Parts of a checkpoint, and what the profile calls them."""
+
+
+class SavedWeights:
+    """The weights of an exported file, in the place of a checkpoint.
+
+    Args:
+        exported: The file.
+    """
+
+    def __init__(self, exported: Exported) -> None:
+        self.exported = exported
+        self.step = exported.record.step
+
+    def read(self, part: str, like: Tensors | None = None) -> Tensors:
+        """Read the weights, checking their digest.
+
+        Args:
+            part: model or average.
+            like: What they must fit, by names, shapes and types; before any is read.
+
+        Raises:
+            UsageError: The file holds the others.
+            CheckpointError: They are not what was written, do not fit, or are not finite.
+        """
+        path, there = self.exported.path, self.exported.record.weights
+        if KINDS[part] != there:
+            raise UsageError(f"{path} holds the {there} weights only", f"Use --weights {there}.")
+        try:
+            if like is not None:
+                check_fit(kinds_of(like), kinds_in(path), str(path))
+            self.exported.verify()
+            tensors = load_file(path)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise CheckpointError(f"{path}: {first(error)}") from error
+        name = not_finite(tensors)
+        if name is not None:
+            raise CheckpointError(f"{path}: {first(name)} holds numbers that are not finite")
+        return tensors

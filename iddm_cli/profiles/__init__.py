@@ -1,0 +1,1 @@
+"""Profiles: settings, strict YAML, overrides, rules between settings, messages, writing."""

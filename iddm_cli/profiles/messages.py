@@ -1,0 +1,251 @@
+"""Messages about profiles: what pydantic found wrong, in plain words, with a suggestion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from iddm_cli.errors import did_you_mean
+from iddm_cli.profiles.settings import DURATION
+
+ALIASES = {
+    "learning_rate": "training.lr",
+    "lr0": "training.lr",
+    "lr_func": "training.lr_schedule",
+    "lr_scheduler": "training.lr_schedule",
+    "warmup": "training.warmup_steps",
+    "lr_warmup_steps": "training.warmup_steps",
+    "batch": "training.batch_size",
+    "train_batch_size": "training.batch_size",
+    "bs": "training.batch_size",
+    "gradient_accumulation_steps": "training.micro_batch",
+    "micro_batch_size": "training.micro_batch",
+    "num_epochs": "training.epochs",
+    "num_train_epochs": "training.epochs",
+    "max_steps": "training.steps",
+    "max_train_steps": "training.steps",
+    "train_num_steps": "training.steps",
+    "optim": "training.optimizer",
+    "ema": "training.ema_decay",
+    "grad_clip": "training.gradient_clip",
+    "max_grad_norm": "training.gradient_clip",
+    "cond_drop_prob": "training.label_drop",
+    "class_dropout_prob": "training.label_drop",
+    "save_interval": "training.checkpoint_every",
+    "save_every": "training.checkpoint_every",
+    "save_steps": "training.checkpoint_every",
+    "save_model_interval": "training.checkpoint_every",
+    "start_model_interval": "training.checkpoint_from",
+    "save_total_limit": "training.keep",
+    "vis": "training.sample_every",
+    "num_vis": "training.sample_count",
+    "imgsz": "data.image_size",
+    "img_size": "data.image_size",
+    "resolution": "data.image_size",
+    "size": "data.image_size",
+    "dataset": "data.path",
+    "dataset_path": "data.path",
+    "data_dir": "data.path",
+    "train_data_dir": "data.path",
+    "in_channels": "data.channels",
+    "num_workers": "data.workers",
+    "flip": "data.horizontal_flip",
+    "random_flip": "data.horizontal_flip",
+    "num_classes": "data.conditional",
+    "class_cond": "data.conditional",
+    "act": "model.activation",
+    "dim": "model.base_channels",
+    "model_channels": "model.base_channels",
+    "num_channels": "model.base_channels",
+    "channel_mult": "model.channel_multipliers",
+    "dim_mults": "model.channel_multipliers",
+    "num_res_blocks": "model.blocks_per_level",
+    "layers_per_block": "model.blocks_per_level",
+    "attention_resolutions": "model.attention_levels",
+    "num_head_channels": "model.head_channels",
+    "attention_head_dim": "model.head_channels",
+    "norm_num_groups": "model.norm_groups",
+    "T": "diffusion.timesteps",
+    "noise_steps": "diffusion.timesteps",
+    "num_timesteps": "diffusion.timesteps",
+    "num_train_timesteps": "diffusion.timesteps",
+    "diffusion_steps": "diffusion.timesteps",
+    "beta_schedule": "diffusion.schedule",
+    "noise_schedule": "diffusion.schedule",
+    "prediction_type": "diffusion.prediction",
+    "objective": "diffusion.prediction",
+    "cfg": "sampling.guidance",
+    "cfg_scale": "sampling.guidance",
+    "guidance_scale": "sampling.guidance",
+    "num_inference_steps": "sampling.steps",
+    "sampling_timesteps": "sampling.steps",
+    "sample": "sampling.sampler",
+    "scheduler": "sampling.sampler",
+    "ddim_eta": "sampling.eta",
+    "fp16": "runtime.precision",
+    "amp": "runtime.precision",
+    "mixed_precision": "runtime.precision",
+    "dtype": "runtime.precision",
+    "gpu": "runtime.device",
+    "main_gpu": "runtime.device",
+}
+"""Names that other tools use, for suggestions only."""
+
+
+CHOICES = {
+    "dpm++": "dpmpp-2m",
+    "dpmpp": "dpmpp-2m",
+    "dpmsolver++": "dpmpp-2m",
+    "squaredcos_cap_v2": "cosine",
+    "scaled_linear": "sqrt_linear",
+    "v_prediction": "v",
+    "velocity": "v",
+    "noise": "epsilon",
+    "sample": "x",
+    "half": "fp16",
+    "float16": "fp16",
+    "float32": "fp32",
+    "bfloat16": "bf16",
+}
+"""Values that other tools use, for suggestions only."""
+
+MOST_TOLD = 20
+"""Mistakes that are told; how many there are besides is said."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong in a profile: where, what, and what to do."""
+
+    path: tuple[str | int, ...]
+    problem: str
+    hint: str = ""
+
+
+def suggest_key(key: str, known: Sequence[str]) -> str:
+    """Suggest the setting that was meant by an unknown one, one of its own section if it can."""
+    if key in known:  # found where it does not belong
+        section, _, last = key.partition(".")
+        return f"Write it as two lines: {section}: and, indented, {last}:"
+    section, _, last = key.rpartition(".")
+    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | ALIASES
+    if last in short:
+        return f"Did you mean {_within(section, short[last], known)}?"
+    if not section and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
+        return hint
+    folded = last.lower().replace("-", "_")
+    near = did_you_mean(folded, short).removeprefix("Did you mean ").removesuffix("?")
+    if not near:
+        return "See: iddm profiles show demo"
+    return f"Did you mean {_within(section, short[near], known)}?"
+
+
+def _within(section: str, name: str, known: Sequence[str]) -> str:
+    """Return the section's own setting of that name if there is one: sampling.steps has a twin."""
+    own = f"{section}.{name.rsplit('.', 1)[-1]}"
+    return own if own in known else name
+
+
+def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
+    """Put pydantic's errors in plain words, one fault for each value, up to MOST_TOLD of them.
+
+    A value that may be of several types is reported once for each of them.
+
+    Args:
+        errors: What ValidationError.errors() returns.
+        known: Every dotted key.
+    """
+    by_value: dict[tuple[str | int, ...], list[Any]] = {}
+    for error in errors:
+        by_value.setdefault(_path(error), []).append(error)
+    # Where an item of a list is wrong, that the list is no number says nothing more.
+    outer = {path[:end] for path in by_value for end in range(2, len(path))}
+    wrong = [(path, found) for path, found in by_value.items() if path not in outer]
+    told = [_explain(path, found, known) for path, found in wrong[:MOST_TOLD]]
+    more = len(wrong) - len(told)
+    return [*told, Fault((), f"and {more:,} more mistakes")] if more else told
+
+
+def _path(error: Any) -> tuple[str | int, ...]:
+    path = tuple(error["loc"])
+    if error["type"] == "extra_forbidden":
+        return path
+    # Past section and key, pydantic names the type it tried as well; only numbers are items.
+    return path[:2] + tuple(part for part in path[2:] if isinstance(part, int))
+
+
+def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Fault:
+    if errors[0]["type"] == "extra_forbidden":
+        key = ".".join(str(part) or "''" for part in path)
+        return Fault(path, f"unknown setting {key}", suggest_key(key, known))
+    name = ".".join(map(str, path[:2]))
+    expected = " or ".join(_expected(error) for error in errors)
+    given = _shown(errors[0]["input"])
+    hints = (_choice_hint(error) for error in errors)
+    return Fault(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a section"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
+
+
+def _expected(error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in BOUNDS:
+        sign, key = BOUNDS[kind]
+        return f"{sign} {bound(context[key])}"
+    if kind == "literal_error":
+        choices = context["expected"].replace("'", "")
+        return f"one of {choices}" if " or " in choices else choices
+    if kind == "string_pattern_mismatch" and context["pattern"] == DURATION:
+        return "a time such as 8h, 90m or 1d12h"
+    if kind == "too_short":
+        return f"a list with {context['min_length']} or more entries"
+    if kind == "too_long":
+        return f"a list with {context['max_length']} or fewer entries"
+    return EXPECTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
+
+
+def bound(number: float) -> str:
+    """Write a bound as a person would: 0.5, 1,048,576, 10^9."""
+    if number in ROUND:
+        return ROUND[number]
+    return f"{number:,.0f}" if number >= 10_000 else f"{number:g}"
+
+
+ROUND: dict[float, str] = {10**9: "10^9", 2**63: "2^63"}
+
+
+BOUNDS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text (in quotes if it looks like a number)",
+    "list_type": "a list such as [1, 2]",
+    "model_type": "a section of settings",
+    "string_too_short": "some text",
+    "string_too_long": "shorter text",
+    "string_unicode": "text in UTF-8",
+    "string_pattern_mismatch": "auto, cpu, mps, cuda, or cuda:N",
+}
+
+
+def _choice_hint(error: Any) -> str:
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return ""
+    choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+    given = CHOICES.get(error["input"].lower(), error["input"])
+    return did_you_mean(given, choices)

@@ -1,0 +1,1 @@
+"""The HTTP interface: routes, schemas, security, streaming, and the web page."""

@@ -1,0 +1,1 @@
+"""Scheduling: requests to jobs, jobs to batches that advance together."""

@@ -1,0 +1,1 @@
+"""Training workflows: start or resume a run, in one process or many, and log it."""
