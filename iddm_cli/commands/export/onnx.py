@@ -81,14 +81,14 @@ def onnx(
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress
-    from iddm_cli.export.onnx.check import checked
-    from iddm_cli.export.onnx.model import Form, onnx_model
+    from iddm_cli.export.onnx.check import check_onnx_model
+    from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
 
-    form = Form(part, precision, opset)
+    options_ = OnnxOptions(part, precision, opset)
     with progress.waiting("exporting"):
-        made = onnx_model(model, form)
+        made = build_onnx_model(model, options_)
     with progress.waiting("drawing with onnxruntime and with PyTorch, to compare"):
-        agreement = checked(model, made, form)
+        agreement = check_onnx_model(model, made, options_)
     exporting.write_file(path, made.SerializeToString())
     exporting.tell(
         model, "onnx", path, str(agreement), as_json=json, part=part, precision=precision,

@@ -8,7 +8,7 @@ from iddm_cli.profiles.profile import Profile
 
 
 @dataclass(frozen=True)
-class Story:
+class Provenance:
     """What is told of a training beside its settings.
 
     Attributes:
@@ -44,7 +44,7 @@ class TrainedModel:
     profile: Profile
     classes: tuple[str, ...]
     denoiser: Denoiser
-    story: Story = Story()
+    provenance: Provenance = Provenance()
 
     @property
     def shape(self) -> tuple[int, int, int]:
