@@ -201,9 +201,9 @@ def settings_of(job: Job) -> dict[str, Any]:
 
 async def encoded(job: Job, index: int, form: str) -> bytes:
     """Return a finished picture as a file that says how it was made."""
-    notes = job.recipe.notes(index, job.name)
+    notes = job.recipe.text_notes(index, job.name)
     image = to_image(job.pixels[index])
-    return await asyncio.to_thread(image_files.encode, image, FORMATS[form], notes)
+    return await asyncio.to_thread(image_files.encode_image, image, FORMATS[form], notes)
 
 
 async def glimpse(estimate: Tensor) -> bytes:
@@ -214,7 +214,7 @@ async def glimpse(estimate: Tensor) -> bytes:
 @torch.inference_mode()
 def _glimpse(estimate: Tensor) -> bytes:
     pixels = to_pixels(estimate).permute(1, 2, 0).contiguous().cpu()
-    return image_files.encode(to_image(pixels), "png")
+    return image_files.encode_image(to_image(pixels), "png")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
