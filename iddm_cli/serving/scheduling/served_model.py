@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.profiles.settings import OF_ONE_SAMPLER, SamplingSettings
+from iddm_cli.profiles.settings import SAMPLER_SPECIFIC, SamplingSettings
 from iddm_cli.serving.scheduling.batch_invariant import Exact
 from iddm_cli.serving.scheduling.batcher import Drawing, Plan, step
 

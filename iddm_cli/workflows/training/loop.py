@@ -94,7 +94,7 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
     save_loss_plot(run)
     grid = newest_grid(run)
     if as_json:
-        rows = run.rows()
+        rows = run.read_metrics()
         console.print_json(
             {
                 "run": run.name,

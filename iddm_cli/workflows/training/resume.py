@@ -37,9 +37,9 @@ def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
         return 0
     if team.leads:
         attach_dataset.note(run, packed, job.profile.data.path)
-        save_profile(job.profile, run.profile)
-        run.cut_metrics(trainer.step)
-        run.note(**describe_process(describe(place.device), team.size))
+        save_profile(job.profile, run.profile_path)
+        run.truncate_metrics(trainer.step)
+        run.update_manifest(**describe_process(describe(place.device), team.size))
     console.print_note(
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
         f"on {loop.where(team, place)}; {tier}"

@@ -110,5 +110,7 @@ def as_line(event: Logged) -> str:
 
 def save_loss_plot(run: Run) -> None:
     """Draw loss.png from metrics.jsonl."""
-    points = [(row["step"], row["loss"]) for row in run.rows() if row.get("loss") is not None]
+    points = [
+        (row["step"], row["loss"]) for row in run.read_metrics() if row.get("loss") is not None
+    ]
     image_files.save_png(image_files.plot_curve(points, title="loss"), run.path / "loss.png")
