@@ -35,7 +35,7 @@ class TrainedModel:
         profile: The run's profile, its sampling section as the export is to be used.
         classes: Names of the classes, by index; empty without.
         denoiser: On the CPU, in evaluation mode.
-        story: What else is told of its training.
+        provenance: What else is told of its training.
     """
 
     run: str

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from iddm_cli import durable, image_files
 from iddm_cli.display import console
-from iddm_cli.display.progress import counting
+from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import UsageError
-from iddm_cli.image_files import Recipe
+from iddm_cli.image_files import SamplingMetadata
 
 if TYPE_CHECKING:
     from iddm_cli.build.models import Saved
-    from iddm_cli.engine.image_generator import Generator, Picture
+    from iddm_cli.engine.image_generator import ImageGenerator, Sample
     from iddm_cli.profiles.profile import Profile
 
 GRID_COLUMNS = 10
@@ -155,35 +155,35 @@ def fill(
     """Draw the pictures and write them as they come."""
     from iddm_cli.build.compute import choose_place
     from iddm_cli.build.models import make_generator
-    from iddm_cli.engine.image_generator import Order
+    from iddm_cli.engine.image_generator import SampleSpec
 
     generator = make_generator(profile, plan.classes, saved, choose_place(profile.runtime))
     recipe = describe(run, profile, saved, generator, seed)
-    orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
+    specs = [SampleSpec(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
-    shown: dict[int, list[Picture]] = {label: [] for label in plan.shown_labels}
-    with counting() as progress:
-        drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
+    shown: dict[int, list[Sample]] = {label: [] for label in plan.shown_labels}
+    with show_progress() as progress:
+        drawn = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
-            if picture.order.label in shown and picture.order.index < plan.shown_each:
-                shown[picture.order.label].append(picture)
-            progress("drawing pictures", done, len(orders))
+            if picture.spec.label in shown and picture.spec.index < plan.shown_each:
+                shown[picture.spec.label].append(picture)
+            progress("drawing pictures", done, len(specs))
     grid = draw_grid(plan, shown) if plan.grid else None
-    document = write_manifest(plan, recipe, [plan.file(o.label, o.index) for o in orders])
+    document = write_manifest(plan, recipe, [plan.file(spec.label, spec.index) for spec in specs])
     if as_json:
-        console.document(document | {"out": str(plan.folder), "grid": grid and str(grid)})
+        console.print_json(document | {"out": str(plan.folder), "grid": grid and str(grid)})
     else:
-        console.result(str(grid or plan.folder))
-        console.note(f"{len(orders)} pictures in {plan.folder}")
+        console.print_result(str(grid or plan.folder))
+        console.print_note(f"{len(specs)} pictures in {plan.folder}")
 
 
 def describe(
-    run: str, profile: "Profile", saved: "Saved", generator: "Generator", seed: int
-) -> Recipe:
+    run: str, profile: "Profile", saved: "Saved", generator: "ImageGenerator", seed: int
+) -> SamplingMetadata:
     """Put together what all pictures of this gallery share."""
     sampling = profile.sampling
-    return Recipe(
+    return SamplingMetadata(
         run=run,
         step=saved.step,
         weights=sampling.weights,
@@ -195,36 +195,36 @@ def describe(
     )
 
 
-def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
+def write(plan: Plan, recipe: SamplingMetadata, picture: "Sample") -> None:
     """Write one picture, with how it was made inside the file."""
     from iddm_cli.engine.image_generator import to_image
 
-    order = picture.order
-    notes = recipe.notes(order.index, plan.classes[order.label] if plan.classes else "")
-    content = image_files.encode(to_image(picture.pixels), plan.form, notes)
+    spec = picture.spec
+    notes = recipe.text_notes(spec.index, plan.classes[spec.label] if plan.classes else "")
+    content = image_files.encode_image(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
-    file = plan.file(order.label, order.index)
-    temporary = durable.partial_name(file)
+    file = plan.file(spec.label, spec.index)
+    temporary = durable.partial_path(file)
     temporary.write_bytes(content)
     temporary.replace(file)
 
 
-def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
+def draw_grid(plan: Plan, shown: "dict[int, list[Sample]]") -> Path:
     """Draw the first pictures of each class as grid.png."""
     from iddm_cli.engine.image_generator import to_image
 
-    rows: list[image_files.Row] = []
+    rows: list[image_files.GridRow] = []
     for label, drawn in shown.items():
         images = [to_image(picture.pixels) for picture in drawn]
         for start in range(0, len(images), GRID_COLUMNS):
             name = plan.classes[label] if plan.classes and start == 0 else ""
             rows.append((name, images[start : start + GRID_COLUMNS]))
     path = plan.folder / "grid.png"
-    image_files.save_png(image_files.grid(rows), path)
+    image_files.save_png(image_files.make_grid(rows), path)
     return path
 
 
-def write_manifest(plan: Plan, recipe: Recipe, files: list[Path]) -> dict[str, object]:
+def write_manifest(plan: Plan, recipe: SamplingMetadata, files: list[Path]) -> dict[str, object]:
     """Write manifest.json and return what it says."""
     document = {
         **asdict(recipe),

@@ -46,7 +46,7 @@ def diffusers(
 
     other = sampling_difference(model.profile.sampling)
     if other:
-        console.warn(other)
+        console.print_warning(other)
     exporting.write_folder(folder, build_diffusers_folder(model))
     note = f"how to use it is in {folder}/README.md"
     exporting.tell(model, "diffusers", folder, note, as_json=json)

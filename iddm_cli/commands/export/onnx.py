@@ -84,11 +84,11 @@ def onnx(
     from iddm_cli.export.onnx.check import check_onnx_model
     from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
 
-    options_ = OnnxOptions(part, precision, opset)
-    with progress.waiting("exporting"):
-        made = build_onnx_model(model, options_)
-    with progress.waiting("drawing with onnxruntime and with PyTorch, to compare"):
-        agreement = check_onnx_model(model, made, options_)
+    form = OnnxOptions(part, precision, opset)
+    with progress.show_spinner("exporting"):
+        made = build_onnx_model(model, form)
+    with progress.show_spinner("drawing with onnxruntime and with PyTorch, to compare"):
+        agreement = check_onnx_model(model, made, form)
     exporting.write_file(path, made.SerializeToString())
     exporting.tell(
         model, "onnx", path, str(agreement), as_json=json, part=part, precision=precision,
