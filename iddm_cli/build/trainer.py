@@ -80,7 +80,7 @@ def _draw_samples(
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples / f"step-{step:08d}.png"
-    image_files.save_png(image_files.grid(rows), path)
+    image_files.save_png(image_files.make_grid(rows), path)
     return path
 
 

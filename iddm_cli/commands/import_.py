@@ -175,7 +175,7 @@ def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
 
     parameters = sum(tensor.numel() for tensor in model.raw.values())
     if as_json:
-        console.document(
+        console.print_json(
             {
                 "run": run.name,
                 "path": str(run.path),
@@ -188,9 +188,9 @@ def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
         )
         return
     for note in model.notes:
-        console.note(note)
-    console.result(str(run.path))
-    console.note(
+        console.print_note(note)
+    console.print_result(str(run.path))
+    console.print_note(
         f"imported {run.name}: {parameters:,} parameters; draw with: iddm generate {run.name}; "
         f"train further with: iddm resume {run.name} --set data.path=FOLDER"
     )

@@ -20,10 +20,10 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
     check_folder(folder)
     found = [describe(run) for run in list_runs(folder)]
     if json:
-        console.document({"runs_dir": str(folder), "runs": found})
+        console.print_json({"runs_dir": str(folder), "runs": found})
         return
     if not found:
-        console.note(f"no runs in {folder} yet; train one: iddm train")
+        console.print_note(f"no runs in {folder} yet; train one: iddm train")
         return
     titles = ("name", "state", "step", "device", "updated")
     rows = [
@@ -36,7 +36,7 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
         )
         for run in found
     ]
-    console.out.print(tables.listing(titles, rows))
+    console.out.print(tables.column_table(titles, rows))
 
 
 def check_folder(folder: "Path") -> None:

@@ -137,7 +137,7 @@ def tell(
     from iddm_cli.display import console
 
     if as_json:
-        console.document(
+        console.print_json(
             {
                 "run": model.run,
                 "step": model.step,
@@ -149,5 +149,5 @@ def tell(
             }
         )
         return
-    console.result(str(path))
-    console.note(f"step {model.step} of {model.run}; {note}")
+    console.print_result(str(path))
+    console.print_note(f"step {model.step} of {model.run}; {note}")

@@ -83,7 +83,7 @@ class TrainedRun:
             return folder.at(checkpoint)
         newest, damaged = folder.newest()
         for error in damaged:
-            console.warn(f"{error.problem}; using {newest.path.name}")
+            console.print_warning(f"{error.problem}; using {newest.path.name}")
         return newest
 
     def place(self) -> Path:

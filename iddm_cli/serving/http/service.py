@@ -205,9 +205,9 @@ def job_settings(job: GenerationJob) -> dict[str, Any]:
 
 async def encode_image(job: GenerationJob, index: int, form: str) -> bytes:
     """Return a finished picture as a file that says how it was made."""
-    notes = job.recipe.notes(index, job.name)
+    notes = job.recipe.text_notes(index, job.name)
     image = to_image(job.pixels[index])
-    return await asyncio.to_thread(image_files.encode, image, FORMATS[form], notes)
+    return await asyncio.to_thread(image_files.encode_image, image, FORMATS[form], notes)
 
 
 async def preview(estimate: Tensor) -> bytes:
@@ -218,7 +218,7 @@ async def preview(estimate: Tensor) -> bytes:
 @torch.inference_mode()
 def _glimpse(estimate: Tensor) -> bytes:
     pixels = to_pixels(estimate).permute(1, 2, 0).contiguous().cpu()
-    return image_files.encode(to_image(pixels), "png")
+    return image_files.encode_image(to_image(pixels), "png")
 
 
 def zip_files(files: Mapping[str, bytes]) -> bytes:

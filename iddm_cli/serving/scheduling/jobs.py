@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from iddm_cli.image_files import Recipe
+from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
@@ -56,7 +56,7 @@ class GenerationJob:
 
     model: ServedModel
     plan: SamplePlan
-    recipe: Recipe
+    recipe: SamplingMetadata
     count: int
     deadline: float
     changed: Callable[[], None] = lambda: None

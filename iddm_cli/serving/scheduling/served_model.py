@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import solver_steps
-from iddm_cli.image_files import Recipe
+from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.settings import OF_ONE_SAMPLER, SamplingSettings
 from iddm_cli.serving.scheduling.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
@@ -65,9 +65,9 @@ class ServedModel:
         steps = solver_steps(settings, self.denoiser.schedule)
         return SamplePlan(steps, label, seed, settings.guidance)
 
-    def recipe(self, settings: SamplingSettings, plan: SamplePlan) -> Recipe:
+    def recipe(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return what is written into the pictures of a request."""
-        return Recipe(
+        return SamplingMetadata(
             run=self.name,
             step=self.trained,
             weights=settings.weights,

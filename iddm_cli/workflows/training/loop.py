@@ -95,7 +95,7 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
     grid = newest_grid(run)
     if as_json:
         rows = run.rows()
-        console.document(
+        console.print_json(
             {
                 "run": run.name,
                 "path": str(run.path),
@@ -108,12 +108,12 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
         )
     elif stopped:
         why = "the time is up; " if stopped.request == TIME_UP else ""
-        console.note(
+        console.print_note(
             f"{why}saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
         )
     else:
-        console.result(str(grid or run.path))
-        console.note(f"finished {run.name}; draw more with: iddm generate {run.name}")
+        console.print_result(str(grid or run.path))
+        console.print_note(f"finished {run.name}; draw more with: iddm generate {run.name}")
 
 
 def newest_grid(run: Run) -> Path | None:

@@ -40,7 +40,7 @@ def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
         save_profile(job.profile, run.profile)
         run.cut_metrics(trainer.step)
         run.note(**describe_process(describe(place.device), team.size))
-    console.note(
+    console.print_note(
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
         f"on {loop.where(team, place)}; {tier}"
     )
@@ -93,7 +93,7 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
     with contextlib.suppress(OSError):
         trainer.checkpoints.set_aside(newer)
     for error in damaged:
-        console.warn(f"{error.problem}; set aside, using {saved.path.name}")
+        console.print_warning(f"{error.problem}; set aside, using {saved.path.name}")
     trainer.load(saved)
     if not saved.bits:  # nobody has trained it here
         return "from the average of the model that was imported, with a fresh optimizer"
@@ -107,7 +107,9 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
 
 def _say_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
     if as_json and trainer.team.leads:
-        console.document({"run": run.name, "state": "finished", "step": trainer.step})
+        console.print_json({"run": run.name, "state": "finished", "step": trainer.step})
     else:
         more = f"iddm resume {run.name} --steps {2 * trainer.step}"
-        console.note(f"run {run.name} has done its {trainer.total} steps; train further: {more}")
+        console.print_note(
+            f"run {run.name} has done its {trainer.total} steps; train further: {more}"
+        )

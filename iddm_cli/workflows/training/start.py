@@ -78,11 +78,11 @@ def begin(team: "Team", place: "Place", job: "Job", run: Run) -> int:
     assert packed is not None, "launch packs it"
     trainer = make_trainer(profile, packed, run, place, team)
     cache = choose_cache(profile.data, packed, place.device)
-    lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
+    lines = dataset.summarize_pack(packed, profile, steps=trainer.total, cache=cache)
     if team.leads:
-        console.err.print(tables.facts(lines))
+        console.err.print(tables.key_value_table(lines))
         warn_of_little_room(run, trainer)
-    console.note(f"run {run.name}: {trainer.total} steps on {loop.where(team, place)}")
+    console.print_note(f"run {run.name}: {trainer.total} steps on {loop.where(team, place)}")
     return loop.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
 
 
@@ -92,7 +92,7 @@ def warn_of_little_room(run: Run, trainer: "Trainer") -> None:
     needed = (trainer.settings.keep + 1) * numbers * BYTES_PER_PARAMETER
     free = shutil.disk_usage(run.path).free
     if free < needed:
-        console.warn(
+        console.print_warning(
             f"the disk has {free / 1e9:.2f} GB free, and {trainer.settings.keep + 1} checkpoints "
             f"take {needed / 1e9:.2f} GB; one that does not fit is left out, and told"
         )
