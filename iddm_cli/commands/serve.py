@@ -167,8 +167,8 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
 
 def is_token(text: str) -> bool:
     """Say whether a header can carry that text as it is, and nobody guesses it."""
-    escape_control = text.isascii() and text.isprintable() and text == text.strip()
-    return escape_control and len(text) >= SHORTEST_TOKEN
+    printable = text.isascii() and text.isprintable() and text == text.strip()
+    return printable and len(text) >= SHORTEST_TOKEN
 
 
 def as_in_header(name: str) -> str:
@@ -232,13 +232,8 @@ def load(model: models.Trained, profile: "Profile") -> "ServedModel":
     served = load_served(
         model.name, profile, model.classes, model.saved(None), place, reference=model.reference
     )
-<<<<<<< HEAD
     if not served.exact.is_invariant:
-        console.warn(
-=======
-    if not served.exact.holds:
         console.print_warning(
->>>>>>> main
             f"{served.name}: on this machine a picture's last bits depend on what others ask for"
         )
     return served
@@ -260,10 +255,5 @@ def answer(
         console.print_result(f"http://{place}:{port}/{key}")
         console.print_note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-<<<<<<< HEAD
-    service = GenerationService({model.name: model for model in served}, limits, console.warn)
+    service = GenerationService({model.name: model for model in served}, limits, console.print_warning)
     return run(ImageServer(service, policy, ready), listener)
-=======
-    service = Service({model.name: model for model in served}, limits, console.print_warning)
-    return run(Server(service, policy, ready), listener)
->>>>>>> main
