@@ -9,7 +9,7 @@ import typer
 from iddm_cli.commands import options
 from iddm_cli.commands.options import ImageSizeOption, parse_size
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.profiles.overrides import as_overrides
+from iddm_cli.profiles.overrides import collect_overrides
 
 if TYPE_CHECKING:
     from iddm_cli.data.inspection.report_data import Inspection
@@ -127,7 +127,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     check_size(image_size, size)
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": size}
     if profile is not None:
-        return load_profile(profile, as_overrides(given))
+        return load_profile(profile, collect_overrides(given))
     try:
         data = {"path": path, "image_size": size or 32}
         return Profile.model_validate({"data": data})

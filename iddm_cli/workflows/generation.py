@@ -204,7 +204,7 @@ def write(plan: Plan, recipe: SamplingMetadata, picture: "Picture") -> None:
     content = image_files.encode_image(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
     file = plan.file(order.label, order.index)
-    temporary = durable.partial_name(file)
+    temporary = durable.partial_path(file)
     temporary.write_bytes(content)
     temporary.replace(file)
 

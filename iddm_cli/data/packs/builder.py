@@ -191,7 +191,7 @@ class _Packer:
 
     @staticmethod
     def _partial_folder(place: Path) -> Path:
-        return place.with_name(f"{durable.PARTIAL}{place.name}")
+        return place.with_name(f"{durable.PARTIAL_PREFIX}{place.name}")
 
     def _make(self, place: Path, look: Look, *, stored: bool, grey_only: bool) -> PackRecord:
         part = PackWriter(self._partial_folder(place), look.picture_bytes if stored else 0)

@@ -129,7 +129,7 @@ class PackWriter:
         self._pixels = pixels.open("ab")
 
     def _noted(self) -> Iterator[tuple[str, list[Outcome]]]:
-        for line in self._journal.lines():
+        for line in self._journal.read_lines():
             try:
                 yield line, [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
@@ -194,7 +194,7 @@ class PackWriter:
 
 def remove_stale_partials(packs: Path) -> None:
     """Remove what was cut off long ago; a pack in the making is written to all the time."""
-    for leftover in packs.glob(f"{durable.PARTIAL}*"):
+    for leftover in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
         if time.time() - _touched(leftover) > KEPT_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli import image_files
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
@@ -126,7 +126,7 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
     if class_ is None:
         raise RequestError(422, "class_missing", "class: name one; GET /v1/models lists them.")
     if isinstance(class_, str):
-        label = label_of(class_, classes)
+        label = find_class(class_, classes)
     else:  # a number in JSON is an index, even where a class is named by it
         label = class_ if 0 <= class_ < len(classes) else None
     if label is not None:
