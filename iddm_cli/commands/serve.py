@@ -255,5 +255,7 @@ def answer(
         console.print_result(f"http://{place}:{port}/{key}")
         console.print_note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-    service = GenerationService({model.name: model for model in served}, limits, console.print_warning)
+    service = GenerationService(
+        {model.name: model for model in served}, limits, console.print_warning
+    )
     return run(ImageServer(service, policy, ready), listener)
