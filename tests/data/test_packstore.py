@@ -17,7 +17,7 @@ import pytest
 
 from iddm_cli.data.packs.builder import pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -168,9 +168,9 @@ def flip(path: Path, place: int) -> None:
 PACK = """
 import sys, time
 from pathlib import Path
-from iddm_cli.data import packing
-from iddm_cli.data.sources import FolderSource
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.packs import builder
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.profiles.settings import DataSettings
 
 def progress(what, done, total):
     if what == "reading pictures" and done == 40:
@@ -178,9 +178,9 @@ def progress(what, done, total):
         time.sleep(60)
 
 if __name__ == "__main__":
-    packing.MOST_IN_CHUNK = 8
+    builder.MOST_IN_CHUNK = 8
     settings = DataSettings(image_size=[8, 12], channels=3, workers=2)
-    packing.pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
+    builder.pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
 """
 
 

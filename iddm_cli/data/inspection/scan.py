@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.inspection import duplicates, histograms
 from iddm_cli.data.inspection.advice import advise, judge
 from iddm_cli.data.inspection.duplicates import Groups
@@ -25,9 +25,9 @@ from iddm_cli.data.inspection.report_data import (
     Twins,
     Values,
 )
-from iddm_cli.data.packs.builder import Progress, quiet
-from iddm_cli.data.sources.listing import Skip
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.sources.indexing.listing import SkippedFile
+from iddm_cli.data.sources.source import Source
 from iddm_cli.profiles.settings import DataSettings, TrainingSettings
 
 CHUNK = 16
@@ -57,7 +57,7 @@ class Survey:
     items: ndarray
     labels: ndarray
     facts: ndarray
-    unreadable: list[Skip]
+    unreadable: list[SkippedFile]
     equal: Groups
     alike: duplicates.Alike
 
@@ -81,14 +81,16 @@ def inspect(
     *,
     profile: str = "",
     batch_size: int = BATCH_SIZE,
-    progress: Progress = quiet,
+    progress: ProgressCallback = ignore_progress,
 ) -> Inspection:
     """Decode every picture of a dataset and sum up what was found; see `survey`, `sum_up`."""
     seen = survey(source, settings, progress=progress)
     return sum_up(seen, profile=profile, batch_size=batch_size)
 
 
-def survey(source: Source, settings: DataSettings, *, progress: Progress = quiet) -> Survey:
+def survey(
+    source: Source, settings: DataSettings, *, progress: ProgressCallback = ignore_progress
+) -> Survey:
     """Decode every picture of a dataset once, in parallel, and compare them."""
     facts, reasons = _look_at_all(source, settings, progress)
     items = np.array([i for i in range(len(source)) if i not in reasons], np.int64)
@@ -107,20 +109,20 @@ def survey(source: Source, settings: DataSettings, *, progress: Progress = quiet
 
 
 def _look_at_all(
-    source: Source, settings: DataSettings, progress: Progress
+    source: Source, settings: DataSettings, progress: ProgressCallback
 ) -> tuple[ndarray, dict[int, str]]:
     """Return FACTS of each picture, and why some have none."""
     facts = np.zeros(len(source), FACTS)
     reasons: dict[int, str] = {}
     done = 0
-    pictures = (source.picture(i) for i in range(len(source)))
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        results = workers.in_order(partial(glance, settings), pictures, chunk=CHUNK)
+    pictures = (source.image(i) for i in range(len(source)))
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        results = workers.map_ordered(partial(glance, settings), pictures, chunk=CHUNK)
         with closing(results):
             for some in results:
                 for i, seen in enumerate(some, start=done):
-                    if isinstance(seen, Lost | str):
-                        reasons[i] = seen.reason if isinstance(seen, Lost) else seen
+                    if isinstance(seen, WorkerFailure | str):
+                        reasons[i] = seen.reason if isinstance(seen, WorkerFailure) else seen
                     else:
                         facts[i] = tuple(seen)
                 done += len(some)
@@ -128,7 +130,7 @@ def _look_at_all(
     return facts, reasons
 
 
-def _compare(facts: ndarray, progress: Progress) -> tuple[Groups, duplicates.Alike]:
+def _compare(facts: ndarray, progress: ProgressCallback) -> tuple[Groups, duplicates.Alike]:
     """Group what is equal, and, of each such group only the first, what is alike."""
     progress("comparing pictures", 0, len(facts))
     equal = duplicates.equal(facts["digest"])
@@ -148,7 +150,7 @@ def sum_up(seen: Survey, *, profile: str = "", batch_size: int = BATCH_SIZE) -> 
     there = [count for count in classes.values() if count]
     found = Inspection(
         name=source.name,
-        place=source.place,
+        place=source.location,
         trainable=bool(len(facts)),
         verdict="",
         count=len(facts),
@@ -223,7 +225,7 @@ def _values(seen: Survey) -> Values:
     )
 
 
-def _faults(skipped: list[Skip]) -> list[Fault]:
+def _faults(skipped: list[SkippedFile]) -> list[Fault]:
     """Group what is left out by its reason, of which the details are left out."""
     groups: dict[str, list[str]] = {}
     for name, reason in skipped:
