@@ -22,7 +22,7 @@ import torch
 from iddm_cli.build.networks import make_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
 from iddm_cli.engine.trainer import Trainer
@@ -40,7 +40,7 @@ def make(folder: Path, base_channels: int) -> Trainer:
             "training": {"batch_size": BATCH, "steps": 10**6, "epochs": None},
         }
     )
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(torch.zeros(PICTURES, 3, SIZE, SIZE, dtype=torch.uint8)),
         torch.zeros(PICTURES, dtype=torch.int64),
         batch_size=BATCH,

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from iddm_cli.build.networks import make_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.distributed.group import Team
 from iddm_cli.distributed.launch import run_here
@@ -57,7 +57,7 @@ def pixels() -> torch.Tensor:
 def ours(team: Team, folder: Path) -> Step:
     """Return one step of iddm's trainer, as fit makes it."""
     chosen = profile()
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(pixels()),
         torch.zeros(PICTURES, dtype=torch.int64),
         batch_size=BATCH,

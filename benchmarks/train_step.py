@@ -30,7 +30,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
 
     from iddm_cli.build.networks import make_denoiser
     from iddm_cli.checkpoints.folder import CheckpointFolder
-    from iddm_cli.data.loader.batches import Batches
+    from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
     from iddm_cli.engine.trainer import Trainer
@@ -44,7 +44,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     )
     denoiser = make_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(pixels),
         torch.zeros(256, dtype=torch.int64),
         batch_size=BATCH,

@@ -6,8 +6,8 @@ import torch
 
 from iddm_cli.data.decoding.workers import count_cores
 from iddm_cli.data.loader.augment import Augmentation
-from iddm_cli.data.loader.batches import Batches
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.distributed.group import ALONE, Team
@@ -49,7 +49,9 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
     return "device" if fits else "disk"
 
 
-def make_store(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Store:
+def make_store(
+    profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE
+) -> PixelStore:
     """Open the pictures of a pack where its profile wants them.
 
     Raises:
@@ -68,11 +70,13 @@ def make_store(profile: Profile, pack: Pack, device: torch.device, team: Team = 
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
 
 
-def make_batches(profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE) -> Batches:
+def make_batches(
+    profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE
+) -> BatchLoader:
     """Open a pack for training."""
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
-    return Batches(
+    return BatchLoader(
         make_store(profile, pack, device, team),
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,

@@ -49,7 +49,7 @@ def make_trainer(
         precision=place.precision,
         num_classes=len(pack.classes),
         checkpoints=CheckpointFolder(
-            run.checkpoints, Retention(training.keep, training.keep_every, training.keep_best)
+            run.checkpoints_dir, Retention(training.keep, training.keep_every, training.keep_best)
         ),
         bits=devices.bits(place.device, place.precision, team.size),
         team=team,
@@ -79,8 +79,8 @@ def _draw_samples(
     images = [to_image(shares[i % team.size][i // team.size]) for i in range(len(orders))]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
-    path = run.samples / f"step-{step:08d}.png"
-    image_files.save_png(image_files.grid(rows), path)
+    path = run.samples_dir / f"step-{step:08d}.png"
+    image_files.save_png(image_files.make_grid(rows), path)
     return path
 
 

@@ -167,8 +167,8 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
 
 def is_token(text: str) -> bool:
     """Say whether a header can carry that text as it is, and nobody guesses it."""
-    printable = text.isascii() and text.isprintable() and text == text.strip()
-    return printable and len(text) >= SHORTEST_TOKEN
+    escape_control = text.isascii() and text.isprintable() and text == text.strip()
+    return escape_control and len(text) >= SHORTEST_TOKEN
 
 
 def as_in_header(name: str) -> str:
@@ -233,7 +233,7 @@ def load(model: models.Trained, profile: "Profile") -> "ServedModel":
         model.name, profile, model.classes, model.saved(None), place, reference=model.reference
     )
     if not served.exact.holds:
-        console.warn(
+        console.print_warning(
             f"{served.name}: on this machine a picture's last bits depend on what others ask for"
         )
     return served
@@ -252,8 +252,8 @@ def answer(
     key = f"#token={quote(policy.token, safe='')}" if policy.token else ""
 
     def ready() -> None:
-        console.result(f"http://{place}:{port}/{key}")
-        console.note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
+        console.print_result(f"http://{place}:{port}/{key}")
+        console.print_note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-    service = Service({model.name: model for model in served}, limits, console.warn)
+    service = Service({model.name: model for model in served}, limits, console.print_warning)
     return run(Server(service, policy, ready), listener)

@@ -1,10 +1,10 @@
-"""Progress callbacks: how the code that reads a dataset reports how far it is."""
+"""How work on a dataset reports its progress."""
 
 from collections.abc import Callable
 
 ProgressCallback = Callable[[str, int, int], None]
-"""`progress(task, done, total)` is called after each part of a task, with a short name of it."""
+"""`progress(stage, done, total)` is called while a stage of the work advances."""
 
 
-def ignore_progress(task: str, done: int, total: int) -> None:
-    """Report nothing: the default wherever a `ProgressCallback` is accepted."""
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Ignore the progress; the default of functions that report it."""

@@ -9,7 +9,7 @@ from iddm_cli.checkpoints.checkpoint import Checkpoint
 from iddm_cli.checkpoints.events import Saved, Unsaved
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.writer import Saver
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ALONE, Team
 from iddm_cli.engine.events import (
@@ -58,7 +58,7 @@ class Trainer(Learner):
     def __init__(
         self,
         denoiser: Denoiser,
-        batches: Batches,
+        batches: BatchLoader,
         settings: TrainingSettings,
         *,
         checkpoints: CheckpointFolder,

@@ -87,10 +87,10 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _check_writable(path: Path) -> None:
-    from iddm_cli.runs.registry import check_writable
+    from iddm_cli.runs.registry import check_runs_dir_writable
 
     try:
-        check_writable(path.absolute().parent)
+        check_runs_dir_writable(path.absolute().parent)
     except UsageError as error:
         raise UsageError(f"--out {path}: {error.problem}", HINT) from error
 
@@ -137,7 +137,7 @@ def tell(
     from iddm_cli.display import console
 
     if as_json:
-        console.document(
+        console.print_json(
             {
                 "run": model.run,
                 "step": model.step,
@@ -149,5 +149,5 @@ def tell(
             }
         )
         return
-    console.result(str(path))
-    console.note(f"step {model.step} of {model.run}; {note}")
+    console.print_result(str(path))
+    console.print_note(f"step {model.step} of {model.run}; {note}")

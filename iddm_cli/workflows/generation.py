@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from iddm_cli import durable, image_files
 from iddm_cli.display import console
-from iddm_cli.display.progress import counting
+from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import UsageError
-from iddm_cli.image_files import Recipe
+from iddm_cli.image_files import SamplingMetadata
 
 if TYPE_CHECKING:
     from iddm_cli.build.models import Saved
@@ -162,7 +162,7 @@ def fill(
     orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
     shown: dict[int, list[Picture]] = {label: [] for label in plan.shown_labels}
-    with counting() as progress:
+    with show_progress() as progress:
         drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
@@ -172,18 +172,18 @@ def fill(
     grid = draw_grid(plan, shown) if plan.grid else None
     document = write_manifest(plan, recipe, [plan.file(o.label, o.index) for o in orders])
     if as_json:
-        console.document(document | {"out": str(plan.folder), "grid": grid and str(grid)})
+        console.print_json(document | {"out": str(plan.folder), "grid": grid and str(grid)})
     else:
-        console.result(str(grid or plan.folder))
-        console.note(f"{len(orders)} pictures in {plan.folder}")
+        console.print_result(str(grid or plan.folder))
+        console.print_note(f"{len(orders)} pictures in {plan.folder}")
 
 
 def describe(
     run: str, profile: "Profile", saved: "Saved", generator: "Generator", seed: int
-) -> Recipe:
+) -> SamplingMetadata:
     """Put together what all pictures of this gallery share."""
     sampling = profile.sampling
-    return Recipe(
+    return SamplingMetadata(
         run=run,
         step=saved.step,
         weights=sampling.weights,
@@ -195,16 +195,16 @@ def describe(
     )
 
 
-def write(plan: Plan, recipe: Recipe, picture: "Picture") -> None:
+def write(plan: Plan, recipe: SamplingMetadata, picture: "Picture") -> None:
     """Write one picture, with how it was made inside the file."""
     from iddm_cli.engine.image_generator import to_image
 
     order = picture.order
-    notes = recipe.notes(order.index, plan.classes[order.label] if plan.classes else "")
-    content = image_files.encode(to_image(picture.pixels), plan.form, notes)
+    notes = recipe.text_notes(order.index, plan.classes[order.label] if plan.classes else "")
+    content = image_files.encode_image(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
     file = plan.file(order.label, order.index)
-    temporary = durable.partial_name(file)
+    temporary = durable.partial_path(file)
     temporary.write_bytes(content)
     temporary.replace(file)
 
@@ -213,18 +213,18 @@ def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
     """Draw the first pictures of each class as grid.png."""
     from iddm_cli.engine.image_generator import to_image
 
-    rows: list[image_files.Row] = []
+    rows: list[image_files.GridRow] = []
     for label, drawn in shown.items():
         images = [to_image(picture.pixels) for picture in drawn]
         for start in range(0, len(images), GRID_COLUMNS):
             name = plan.classes[label] if plan.classes and start == 0 else ""
             rows.append((name, images[start : start + GRID_COLUMNS]))
     path = plan.folder / "grid.png"
-    image_files.save_png(image_files.grid(rows), path)
+    image_files.save_png(image_files.make_grid(rows), path)
     return path
 
 
-def write_manifest(plan: Plan, recipe: Recipe, files: list[Path]) -> dict[str, object]:
+def write_manifest(plan: Plan, recipe: SamplingMetadata, files: list[Path]) -> dict[str, object]:
     """Write manifest.json and return what it says."""
     document = {
         **asdict(recipe),

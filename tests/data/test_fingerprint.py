@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.data.progress import ignore_progress
+from iddm_cli.data.progress import no_progress
 from iddm_cli.data.sources import fingerprint
 from iddm_cli.data.sources.fingerprint import SETTLED_SECONDS, digest_files
 
@@ -27,7 +27,7 @@ def write(root: Path, names: tuple[str, ...] = NAMES) -> Path:
 
 
 def now(root: Path, *names: str) -> str:
-    return digest_files(root, names or NAMES, ignore_progress)
+    return digest_files(root, names or NAMES, no_progress)
 
 
 @pytest.fixture

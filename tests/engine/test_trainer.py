@@ -10,7 +10,7 @@ from iddm_cli.checkpoints.events import Saved
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.augment import Augmentation
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
@@ -54,7 +54,7 @@ def make(
     ).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(5)
     pixels = torch.randint(0, 256, (PICTURES, 1, 8, 8), generator=generator, dtype=torch.uint8)
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(pixels),
         torch.arange(PICTURES) % CLASSES,
         batch_size=changes.get("batch_size", 8),

@@ -49,7 +49,7 @@ def test_times_noise_and_dropped_labels_are_others_in_each_step_and_seed(tmp_pat
 def test_a_label_is_the_pictures_own_or_none(tmp_path):
     trainer = make(tmp_path, batch_size=60, label_drop=0.5)
     label = asked(trainer, 0, torch.arange(60))["label"]
-    own = trainer.batches.at(0, torch.arange(60))[1]
+    own = trainer.batches.load_batch(0, torch.arange(60))[1]
     assert ((label == own) | (label == CLASSES)).all()
     for share, wanted in ((0.0, own), (1.0, torch.full((60,), CLASSES))):
         trainer = make(tmp_path, batch_size=60, label_drop=share)

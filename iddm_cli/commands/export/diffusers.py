@@ -46,7 +46,7 @@ def diffusers(
 
     other = drawn_otherwise(model.profile.sampling)
     if other:
-        console.warn(other)
+        console.print_warning(other)
     exporting.write_folder(folder, files(model))
     note = f"how to use it is in {folder}/README.md"
     exporting.tell(model, "diffusers", folder, note, as_json=json)

@@ -85,9 +85,9 @@ def onnx(
     from iddm_cli.export.onnx.model import Form, onnx_model
 
     form = Form(part, precision, opset)
-    with progress.waiting("exporting"):
+    with progress.show_spinner("exporting"):
         made = onnx_model(model, form)
-    with progress.waiting("drawing with onnxruntime and with PyTorch, to compare"):
+    with progress.show_spinner("drawing with onnxruntime and with PyTorch, to compare"):
         agreement = checked(model, made, form)
     exporting.write_file(path, made.SerializeToString())
     exporting.tell(

@@ -53,7 +53,7 @@ def pt2(
     from iddm_cli.display import progress
     from iddm_cli.export.pt2 import content
 
-    with progress.waiting("compiling" if aot else "exporting"):
+    with progress.show_spinner("compiling" if aot else "exporting"):
         made, off = content(model, aot=aot)
     exporting.write_file(path, made)
     note = f"its estimates of x are within {off:.2g} of the model's"

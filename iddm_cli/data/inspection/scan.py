@@ -25,7 +25,7 @@ from iddm_cli.data.inspection.report_data import (
     Twins,
     Values,
 )
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.profiles.settings import DataSettings, TrainingSettings
@@ -81,7 +81,7 @@ def inspect(
     *,
     profile: str = "",
     batch_size: int = BATCH_SIZE,
-    progress: ProgressCallback = ignore_progress,
+    progress: ProgressCallback = no_progress,
 ) -> Inspection:
     """Decode every picture of a dataset and sum up what was found; see `survey`, `sum_up`."""
     seen = survey(source, settings, progress=progress)
@@ -89,7 +89,7 @@ def inspect(
 
 
 def survey(
-    source: Source, settings: DataSettings, *, progress: ProgressCallback = ignore_progress
+    source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
 ) -> Survey:
     """Decode every picture of a dataset once, in parallel, and compare them."""
     facts, reasons = _look_at_all(source, settings, progress)

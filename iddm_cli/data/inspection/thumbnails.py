@@ -20,7 +20,7 @@ from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
 from iddm_cli.data.inspection.preprocessing_preview import learnt_channels
 from iddm_cli.data.inspection.scan import Survey
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 
 SIDE = 128
 """Longest side of a thumbnail, in pixels."""
@@ -78,7 +78,7 @@ class Album:
     alike: list[list[Thumbnail]]
 
 
-def make_album(seen: Survey, *, progress: ProgressCallback = ignore_progress) -> Album:
+def make_album(seen: Survey, *, progress: ProgressCallback = no_progress) -> Album:
     """Choose pictures of a survey, and make their thumbnails."""
     classes = choose(seen)
     pairs = _spread(range(len(seen.items)), PAIRS)

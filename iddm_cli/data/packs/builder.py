@@ -25,9 +25,9 @@ from iddm_cli.data.decoding.preprocess import (
 )
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
-from iddm_cli.data.packs.pack import Pack, record_of
-from iddm_cli.data.packs.store import Partial, Record
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.packs.pack import Pack, build_record
+from iddm_cli.data.packs.store import PackRecord, PackWriter
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
@@ -39,8 +39,8 @@ RESERVE = 1.02
 """Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
 
 
-def pack(
-    source: Source, settings: DataSettings, *, progress: ProgressCallback = ignore_progress
+def build_pack(
+    source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
 ) -> Pack:
     """Pack a dataset, or find the pack that was made of it before.
 
@@ -102,7 +102,7 @@ class _Packer:
         self.packs = cache_folder() / "packs"
         self.fingerprint = source.fingerprint(progress)
 
-    def find_or_make(self) -> tuple[Path, PixelSpec, Record]:
+    def find_or_make(self) -> tuple[Path, PixelSpec, PackRecord]:
         """Return where the pack is, and what it holds."""
         wanted = self.settings.channels
         if wanted != "auto":
@@ -125,11 +125,11 @@ class _Packer:
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return self.packs / name
 
-    def _find(self, look: PixelSpec) -> tuple[Path, Record] | None:
+    def _find(self, look: PixelSpec) -> tuple[Path, PackRecord] | None:
         """Return a pack with these pixels; one without any only where they are not wanted."""
         for stored in (True, False) if self.settings.cache == "off" else (True,):
             place = self._place(look, stored=stored)
-            record = store.read(place)
+            record = store.read_record(place)
             if record:
                 mark_used(place)
                 return place, record
@@ -137,19 +137,19 @@ class _Packer:
 
     def _one(
         self, channels: Channels, *, grey_only: bool = False
-    ) -> tuple[Path, PixelSpec, Record]:
+    ) -> tuple[Path, PixelSpec, PackRecord]:
         look = PixelSpec.from_settings(self.settings, channels)
         found = self._find(look)
         if found:
             return found[0], look, found[1]
         try:
             self.packs.mkdir(parents=True, exist_ok=True)
-            store.sweep(self.packs)
+            store.remove_stale_partials(self.packs)
             stored = self._should_store(look)
             place = self._place(look, stored=stored)
             with self._locked(place):
                 # Whoever held the lock before may have made it.
-                record = store.read(place)
+                record = store.read_record(place)
                 record = record or self._make(place, look, stored=stored, grey_only=grey_only)
         except OSError as error:
             raise cache_error(error, self.packs) from error
@@ -193,17 +193,17 @@ class _Packer:
 
     @staticmethod
     def _partial_folder(place: Path) -> Path:
-        return place.with_name(f"{durable.PARTIAL}{place.name}")
+        return place.with_name(f"{durable.PARTIAL_PREFIX}{place.name}")
 
-    def _make(self, place: Path, look: PixelSpec, *, stored: bool, grey_only: bool) -> Record:
-        part = Partial(self._partial_folder(place), look.image_bytes if stored else 0)
+    def _make(self, place: Path, look: PixelSpec, *, stored: bool, grey_only: bool) -> PackRecord:
+        part = PackWriter(self._partial_folder(place), look.image_bytes if stored else 0)
         part.open()
         try:
             self._fill(part, look, grey_only=grey_only)
             kept = [
                 i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, PreparedImage)
             ]
-            record = record_of(self.source, look, part.outcomes, stored=stored)
+            record = build_record(self.source, look, part.outcomes, stored=stored)
             number = {name: label for label, name in enumerate(record.classes)}
             names = self.source.classes or ("",)
             labels = [number.get(names[self.source.labels[i]], 0) for i in kept]
@@ -215,7 +215,7 @@ class _Packer:
             part.close()
         return record
 
-    def _fill(self, part: Partial, look: PixelSpec, *, grey_only: bool) -> None:
+    def _fill(self, part: PackWriter, look: PixelSpec, *, grey_only: bool) -> None:
         """Decode what is not there yet, in order."""
         self._check(part.outcomes, 0, grey_only=grey_only)
         first, total = len(part.outcomes), len(self.source)

@@ -10,7 +10,7 @@ from numpy import ndarray
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
-from iddm_cli.data.packs.store import Looks, Record
+from iddm_cli.data.packs.store import PackRecord, SourceStats
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
@@ -22,7 +22,7 @@ class Pack:
 
     folder: Path
     look: PixelSpec
-    record: Record
+    record: PackRecord
     labels: ndarray  # int64 [count]; all 0 where no classes are learnt
     classes: tuple[str, ...]
     digest: str
@@ -75,9 +75,9 @@ class Pack:
         return self.folder / store.PIXELS
 
 
-def record_of(
+def build_record(
     source: Source, look: PixelSpec, outcomes: list[PrepareResult], *, stored: bool
-) -> Record:
+) -> PackRecord:
     """Return what is known of a source's pictures, now that all have been looked at.
 
     Raises:
@@ -90,7 +90,7 @@ def record_of(
         raise _none_readable(source, skipped)
     there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, PreparedImage)}
     whole = hashlib.sha256("".join(picture.digest for picture in kept).encode())
-    return Record(
+    return PackRecord(
         source=source.name,
         place=source.location,
         count=len(kept),
@@ -102,16 +102,16 @@ def record_of(
         skipped=skipped,
         left_out=left_out,
         grey=all(picture.grey for picture in kept),
-        looks=_looks(kept, look),
+        looks=_source_stats(kept, look),
         pixels=whole.hexdigest(),
     )
 
 
-def _looks(kept: list[PreparedImage], look: PixelSpec) -> Looks:
+def _source_stats(kept: list[PreparedImage], look: PixelSpec) -> SourceStats:
     widths = np.array([picture.width for picture in kept])
     heights = np.array([picture.height for picture in kept])
     shapes = ResizeStats(widths, heights, look.size, look.aspect)
-    return Looks(
+    return SourceStats(
         width=min_median_max(widths),
         height=min_median_max(heights),
         shown=float(shapes.kept.mean()),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.archive_members import ArchiveMember
 from iddm_cli.data.sources.archive_reader import has_archive_suffix, read_archive
 from iddm_cli.data.sources.fingerprint import digest_files
@@ -26,7 +26,7 @@ class ArchiveSource(IndexedSource):
         """Return the size of all images, as they are stored in the archive."""
         return self._contents.stored_bytes
 
-    def fingerprint(self, progress: ProgressCallback = ignore_progress) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the archive file, and the class of each image."""
         content = digest_files(self._path, [""], progress)
         return self.digest_with_labels(content)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from iddm_cli.data.cache import cache_error, cache_folder
 from iddm_cli.data.decoding.images import DecodedImage
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import SourceOptions
 from iddm_cli.errors import DatasetError
 
@@ -122,7 +122,7 @@ class BuiltinSource:
         """Return the size of the pixels, which lie together in a few files."""
         return int(np.asarray(self._dataset.data).nbytes)
 
-    def fingerprint(self, progress: ProgressCallback = ignore_progress) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the name and all pixels and labels; the arrays are in memory anyway."""
         digest = hashlib.sha256(f"builtin {self.name} {self.labels}".encode())
         digest.update(np.ascontiguousarray(self._dataset.data).data)

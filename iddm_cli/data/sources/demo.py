@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iddm_cli.data.decoding.images import DecodedImage
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources import demo_images
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import SourceOptions
@@ -63,7 +63,7 @@ class DemoSource:
         """Return 0: nothing is stored."""
         return 0
 
-    def fingerprint(self, progress: ProgressCallback = ignore_progress) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the size and one image of each class, which changes when the renderer does."""
         digest = hashlib.sha256(f"demo {IMAGES_PER_CLASS} {self._height} {self._width}".encode())
         for done, name in enumerate(self.classes, start=1):

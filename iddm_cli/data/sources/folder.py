@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iddm_cli.data.decoding.images import MAX_FILE_BYTES, DecodedImage, decode_image_file
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.fingerprint import digest_files
 from iddm_cli.data.sources.indexing.index import index_folder
 from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
@@ -38,7 +38,7 @@ class FolderSource(IndexedSource):
         """Return the size of all image files."""
         return sum(_file_size(self._root / path) for path in self.paths)
 
-    def fingerprint(self, progress: ProgressCallback = ignore_progress) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the path, content and class of each image."""
         content = digest_files(self._root, self.paths, progress, max_bytes=MAX_FILE_BYTES)
         return self.digest_with_labels(content)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from iddm_cli.data.decoding.images import ImageHandle
-from iddm_cli.data.progress import ProgressCallback, ignore_progress
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.fingerprint import digest_labels
 from iddm_cli.data.sources.indexing.index import Index
 from iddm_cli.data.sources.indexing.listing import SkippedFile, to_printable
@@ -51,7 +51,7 @@ class Source(Protocol):
     def stored_bytes(self) -> int:
         """Return the bytes that the images take where they are stored; 0 if nowhere."""
 
-    def fingerprint(self, progress: ProgressCallback = ignore_progress) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Return a SHA-256 that changes whenever an image or a label does."""
 
 

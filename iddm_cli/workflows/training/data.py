@@ -1,7 +1,7 @@
 """The dataset of a training: found, packed, and described for the run."""
 
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.display.progress import counting
+from iddm_cli.display.progress import show_progress
 from iddm_cli.profiles.profile import Profile
 
 
@@ -14,13 +14,13 @@ def prepare_data(profile: "Profile") -> tuple["Profile", "Pack"]:
     Raises:
         DatasetError: It cannot be found, read or trained on.
     """
-    from iddm_cli.data.packs.builder import pack
+    from iddm_cli.data.packs.builder import build_pack
     from iddm_cli.data.sources.registry import open_source
 
     data = profile.data
     source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
-    with counting() as progress:
-        packed = pack(source, data, progress=progress)
+    with show_progress() as progress:
+        packed = build_pack(source, data, progress=progress)
 
     from iddm_cli.build.data import learnt_from
 

@@ -42,7 +42,7 @@ def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
         "checkpoint_bytes": memory.parameters * 4 * 4,
     }
     if as_json:
-        console.document({**plan, "profile": profile.model_dump()})
+        console.print_json({**plan, "profile": profile.model_dump()})
     else:
-        lines = dataset.brief(packed, profile, steps=steps, cache=cache)
-        console.out.print(tables.plan(plan, lines))
+        lines = dataset.summarize_pack(packed, profile, steps=steps, cache=cache)
+        console.out.print(tables.plan_table(plan, lines))

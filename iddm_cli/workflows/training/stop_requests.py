@@ -60,11 +60,11 @@ class Requests:
         if multiprocessing.parent_process() is None:
             for again in self._before.keys() & set(STOP_SIGNALS):
                 signal.signal(again, signal.SIG_DFL)
-        console.note("stopping after this step; once more ends at once, without saving")
+        console.print_note("stopping after this step; once more ends at once, without saving")
 
     def _ask_to_save(self, _number: int, _frame: FrameType | None) -> None:
         self.save = True
-        console.note("saving after this step, and going on")
+        console.print_note("saving after this step, and going on")
 
 
 def ignore_saving() -> None:
