@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.checkpoints.state_file import FORMAT, FileRecord, Scaler, State, signed
 from iddm_cli.checkpoints.tensors import (
     Tensors,
@@ -116,7 +117,7 @@ class Checkpoint:
         path = self.path / f"{part}.safetensors"
         wanted: FileRecord = getattr(self.state.files, part)
         try:
-            refuse_what_is_no_file(path)
+            check_regular_file(path)
             if path.stat().st_size != wanted.bytes:
                 raise CheckpointError(f"{path} is damaged: its size has changed")
             with path.open("rb") as handle:
@@ -134,17 +135,6 @@ class Checkpoint:
         """
         for part in PARTS:
             self.check(part)
-
-
-def refuse_what_is_no_file(path: Path) -> None:
-    """Refuse a pipe, which nobody may ever write to, or a device, which never ends.
-
-    Raises:
-        CheckpointError: It is there, and is no file.
-        OSError: It is not there.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError(f"{path} is no file")
 
 
 def folder_name(step: int) -> str:
@@ -165,7 +155,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     file = path / "state.json"
     try:
-        refuse_what_is_no_file(file)
+        check_regular_file(file)
         with file.open("rb") as handle:
             document = json.loads(handle.read(MOST_STATE_BYTES))
         sound = signed(document) == document

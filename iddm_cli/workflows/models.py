@@ -141,7 +141,7 @@ class TrainedFile:
         from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
-        return Provenance(dataset=record.dataset, made_with=record.versions)
+        return Provenance(dataset=record.dataset, versions=record.versions)
 
 
 def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFile:

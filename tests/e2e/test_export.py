@@ -43,7 +43,7 @@ def test_an_export_appears_beside_the_user_and_is_not_written_over(exporting, fo
     assert path.exists()
     before = {p: p.read_bytes() for p in [path, *path.rglob("*")] if p.is_file()}
     answer = exporting.iddm("export", form, "first", "--guidance", "1", expect=2)
-    assert "is there already" in answer.err
+    assert "already exists" in answer.err
     assert "--overwrite" in answer.err
     assert {p: p.read_bytes() for p in [path, *path.rglob("*")] if p.is_file()} == before
     exporting.iddm("export", form, "first", "--guidance", "1", "--overwrite")
@@ -61,9 +61,9 @@ def test_the_folder_for_diffusers_says_what_is_in_it(exporting):
 
 def test_what_the_folder_for_diffusers_does_not_follow_is_told(exporting):
     words = ("export", "diffusers", "first", "--overwrite", "--out", "otherwise")
-    assert "draws with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
+    assert "samples with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
     for sampler in ("ddim", "ddpm"):
-        assert "has no form" not in exporting.iddm(*words, "--sampler", sampler).err
+        assert "cannot express" not in exporting.iddm(*words, "--sampler", sampler).err
 
 
 def test_what_is_no_export_is_left_alone(exporting):
@@ -71,14 +71,14 @@ def test_what_is_no_export_is_left_alone(exporting):
     thesis.mkdir()
     (thesis / "thesis.tex").write_text("x")
     words = ("export", "diffusers", "first", "--out", "thesis", "--overwrite")
-    assert "leaves it alone" in exporting.iddm(*words, expect=2).err
+    assert "is not an export" in exporting.iddm(*words, expect=2).err
     for form in ("onnx", "pt2"):
         words = ("export", form, "first", "--out", "thesis", "--overwrite")
         assert "is a folder" in exporting.iddm(*words, expect=2).err
     assert [path.name for path in thesis.iterdir()] == ["thesis.tex"]
     (exporting.folder / "file").write_text("x")
     words = ("export", "diffusers", "first", "--out", "file", "--overwrite")
-    assert "leaves it alone" in exporting.iddm(*words, expect=2).err
+    assert "is not an export" in exporting.iddm(*words, expect=2).err
     assert "is a file" in exporting.iddm(*words[:-2], "file/below", expect=2).err
 
 
@@ -86,7 +86,7 @@ def test_neither_a_pipe_nor_the_folder_one_stands_in_is_replaced(exporting):
     os.mkfifo(exporting.folder / "pipe")
     for more in ((), ("--overwrite",)):
         answer = exporting.iddm("export", "pt2", "first", "--out", "pipe", *more, expect=2)
-        assert "is no file" in answer.err
+        assert "is not a regular file" in answer.err
     assert (exporting.folder / "pipe").is_fifo()
     (exporting.folder / "empty").mkdir()
     away = Shell(exporting.folder / "empty", exporting.env["IDDM_CACHE_DIR"])
@@ -167,7 +167,9 @@ def test_mistakes_are_told(exporting):
     assert "TorchScript is deprecated" in answer
     assert "iddm export pt2" in answer
     exporting.iddm(*SMOKE, "--name", "patched", "--set", "model.patch_size=2")
-    assert "model.patch_size: 2 has no form in diffusers" in told("diffusers", "patched")
+    assert "diffusers cannot express a network with model.patch_size: 2" in told(
+        "diffusers", "patched"
+    )
     assert not (exporting.folder / "patched-diffusers").exists()
 
 
@@ -175,15 +177,16 @@ def test_mistakes_are_told(exporting):
 def test_without_onnx_it_says_what_to_install(missing, monkeypatch):
     import importlib.util
 
-    from iddm_cli.commands.export.onnx import check_installed
+    from iddm_cli.commands.export.shared import require_packages
     from iddm_cli.errors import UsageError
+    from iddm_cli.export.formats import EXPORT_FORMATS
 
     there = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == missing else there(name)
     )
     with pytest.raises(UsageError, match=f"needs {missing}$") as refused:
-        check_installed()
+        require_packages(EXPORT_FORMATS["onnx"])
     assert "pip install 'iddm-cli[onnx]'" in refused.value.hint
 
 

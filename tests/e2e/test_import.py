@@ -122,7 +122,7 @@ def test_a_folder_of_diffusers_is_imported_trained_and_exported_again(place):
     assert all(torch.equal(after[name], before[name]) for name in before)
     card = (place.folder / "back" / "README.md").read_text()
     assert "None" not in card
-    assert "Its pictures are not known" in card
+    assert "The training images are unknown" in card
     shutil.copytree(place.folder / "photos" / "cat", place.folder / "numbered" / "0")
     shutil.copytree(place.folder / "photos" / "dog", place.folder / "numbered" / "1")
     flip = ("--set", "data.path=numbered", "--set", "data.horizontal_flip=true")

@@ -112,7 +112,7 @@ def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
 def test_a_class_that_is_not_there_is_told(tmp_path):
     pipeline = load(write(tmp_path / "out", trained()))
     for classes in ([2], ["mouse"], -1):
-        with pytest.raises(ValueError, match=r"there are the classes|is not in list"):
+        with pytest.raises(ValueError, match=r"the classes are|is not in list"):
             pipeline(classes)
 
 
@@ -127,7 +127,7 @@ def test_a_class_that_is_not_there_is_told(tmp_path):
 def test_a_network_without_such_a_form_says_which_would_have_one(changes, said):
     with pytest.raises(UsageError, match=said) as refused:
         build_diffusers_folder(trained(model=changes))
-    assert refused.value.hint.startswith("One trained with model.")
+    assert refused.value.hint.startswith("Train a model with model.")
 
 
 def test_names_of_classes_cannot_break_the_card():
@@ -143,7 +143,7 @@ def test_names_of_classes_cannot_break_the_card():
 
 def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
     dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
-    provenance = Provenance(dataset=dataset, made_with={"iddm": "1|2\n# x"})
+    provenance = Provenance(dataset=dataset, versions={"iddm": "1|2\n# x"})
     text = build_diffusers_folder(replace(trained(), run="<b>x", provenance=provenance))[
         "README.md"
     ].decode()
@@ -151,14 +151,14 @@ def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
     assert "<b>" not in text
     assert "\n# x" not in text
     assert "| 1 | dog | 7 |" in text
-    assert "may repeat" not in text
+    assert "may reproduce" not in text
 
 
 def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
     text = build_diffusers_folder(trained())["README.md"].decode()
     assert text.startswith("---\nlibrary_name: diffusers\n")
-    for word in ("# steel", "8 × 16 pixels", "in colour", "of 2 classes", "| 0 | cat | 40 |",
-                 "trust_remote_code", "500", "0.25", "may repeat"):  # fmt: skip
+    for word in ("# steel", "8 × 16 pixels", "color images", "of 2 classes", "| 0 | cat | 40 |",
+                 "trust_remote_code", "500", "0.25", "may reproduce"):  # fmt: skip
         assert word in text, word
     assert "trust_remote_code" not in build_diffusers_folder(trained(()))["README.md"].decode()
 

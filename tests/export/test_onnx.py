@@ -12,8 +12,8 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.graphs import OPSETS
-from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.onnx.model_proto import build_onnx_model
+from iddm_cli.export.onnx.options import OPSETS, OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
 from tests.export.conftest import trained
 
@@ -161,7 +161,7 @@ def test_a_graph_that_draws_something_else_is_not_let_through():
     assert check.check_onnx_model(model, made, form).within_one == 1
     for parameter in model.denoiser.parameters():
         parameter.mul_(1.05)
-    with pytest.raises(IddmError, match="draws other pictures than PyTorch"):
+    with pytest.raises(IddmError, match="generates other images than PyTorch"):
         check.check_onnx_model(model, made, form)
 
 
@@ -169,7 +169,7 @@ def test_a_graph_that_is_none_is_not_let_through():
     model, form = trained(), OnnxOptions()
     made = build_onnx_model(model, form)
     made.graph.node[0].op_type = "NoSuch"
-    with pytest.raises(IddmError, match="no valid ONNX"):
+    with pytest.raises(IddmError, match="not valid ONNX"):
         check.check_onnx_model(model, made, form)
 
 

@@ -19,10 +19,10 @@ def loop(denoise, about, noise, label, guidance):
     """Draw as the documentation says."""
     x_t = before = noise
     more = (label, torch.tensor(guidance)) if about["class_names"] else ()
-    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"], strict=True):
+    for t, (c_x, c_denoised, c_prev, c_noise) in zip(about["times"], about["steps"], strict=True):
         estimate = denoise(x_t, torch.full((len(noise),), t), *more)
-        x_t, before = keep * x_t + take * estimate + back * before, estimate
-        assert fresh == 0
+        x_t, before = c_x * x_t + c_denoised * estimate + c_prev * before, estimate
+        assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
@@ -56,7 +56,7 @@ def test_a_program_that_says_something_else_is_not_let_through(monkeypatch):
         parameter.mul_(1.05)
     program = pt2.export_program(other)
     monkeypatch.setattr(pt2, "export_program", lambda _: program)
-    with pytest.raises(IddmError, match="says something else"):
+    with pytest.raises(IddmError, match="differs from the model"):
         pt2.build_pt2(trained(), aot=False)
 
 

@@ -126,12 +126,12 @@ def test_somebody_elses_file_says_how_to_make_one(tmp_path):
 
 def test_a_pipe_does_not_hold_anybody_up(tmp_path):
     os.mkfifo(tmp_path / "pipe.safetensors")
-    with pytest.raises(CheckpointError, match="no safetensors file"):
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
         open_exported_file(tmp_path / "pipe.safetensors")
 
 
 def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path):
     path = tmp_path / "liar.safetensors"
     path.write_bytes((2**62).to_bytes(8, "little") + b"{}")
-    with pytest.raises(CheckpointError, match="no safetensors file"):
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
         open_exported_file(path)

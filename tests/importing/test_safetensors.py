@@ -99,7 +99,7 @@ def test_a_header_that_cannot_be_is_one_sentence(read, model, changes, said):
 
 @pytest.mark.parametrize("header", [{}, {"iddm": ""}, {"iddm": "["}, {"iddm": "[" * 10**5}])
 def test_a_file_without_a_header_of_ours_is_refused(read, header):
-    with pytest.raises(CheckpointError, match=r"was not exported by iddm|is no JSON"):
+    with pytest.raises(CheckpointError, match=r"was not exported by iddm|is not valid JSON"):
         read(header)
 
 
