@@ -111,7 +111,7 @@ def serve(
     policy = make_policy(host, token, no_auth, allow_host or [])
     found = find_all(run or [None], runs_dir)
     given = {
-        **options.given_sampling(None, None, None, weights),
+        **options.collect_sampling_options(None, None, None, weights),
         "--device runtime.device": device,
     }
     profiles = [models.sampling_profile(one, given) for one in found]

@@ -38,7 +38,7 @@ def diffusers(
     found = models.find(runs_dir, run)
     folder = out or Path(f"{found.name}-diffusers")
     exporting.check_folder(folder, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import console

@@ -77,7 +77,7 @@ def onnx(
     found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.onnx" if part == "pipeline" else f"{found.name}-{part}.onnx")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress

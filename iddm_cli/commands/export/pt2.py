@@ -47,7 +47,7 @@ def pt2(
     found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.pt2")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress

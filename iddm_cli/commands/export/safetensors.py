@@ -45,7 +45,7 @@ def safetensors(
     if path.suffix != SUFFIX:
         raise UsageError(f"--out {path}: its name must end in {SUFFIX}", f"Name it {path}{SUFFIX}.")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.export.safetensors import content
