@@ -73,15 +73,15 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
 def serve_one_by_one(name: str, tell: Callable[[int], None]) -> None:
     """Serve the same network, one request at a time."""
     from iddm_cli.build.networks import picture_shape
-    from iddm_cli.engine.image_generator import Generator, Order, to_image
+    from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 
     profile, denoiser = load(name)
 
     def draw(label: int, seed: int, steps: int) -> Any:
         sampling = profile.sampling.model_copy(update={"steps": steps, "guidance": 1.0})
         shape = picture_shape(profile.data)
-        generator = Generator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
-        return to_image(generator.draw([Order(label, 0)], seed)[0])
+        generator = ImageGenerator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
+        return to_image(generator.generate_batch([SampleSpec(label, 0)], seed)[0])
 
     serve_plainly(draw, tell)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iddm_cli.engine.image_generator import Generator, Order, to_pixels
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.serving.scheduling.batch_invariant import (
     CPU_BLOCKS,
     BatchInvariantDenoiser,
@@ -60,8 +60,8 @@ def test_it_is_the_picture_that_iddm_generate_draws(model, kind):
     kind = dict(kind)
     label, seed, index = (kind.pop(key, 0) for key in ("label", "seed", "index"))
     settings = model.settings(**({"sampler": None, "steps": None, "guidance": None} | kind))
-    generator = Generator(model.denoiser, settings, num_classes=3, shape=model.shape)
-    expected = generator.draw([Order(label, index)], seed)[0].int()
+    generator = ImageGenerator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.generate_batch([SampleSpec(label, index)], seed)[0].int()
     served = sample(model, label=label, seed=seed, index=index, **kind)
     finish(model, served)
     assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
@@ -71,8 +71,8 @@ def test_a_model_without_classes_draws_too():
     plain = make_model("plain", classes=())
     one = sample(plain)
     finish(plain, one)
-    generator = Generator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
-    expected = generator.draw([Order(0, 0)], 0)[0].int()
+    generator = ImageGenerator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
+    expected = generator.generate_batch([SampleSpec(0, 0)], 0)[0].int()
     assert (to_pixels(one.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
 
 
