@@ -3,7 +3,6 @@
 import pytest
 
 from iddm_cli.classes import find_class
-from iddm_cli.serving.http.service import find_label
 
 
 @pytest.mark.parametrize(
@@ -15,8 +14,3 @@ from iddm_cli.serving.http.service import find_label
 )  # fmt: skip
 def test_a_name_goes_before_an_index(text, label):
     assert find_class(text, ["cat", "dog", "1"]) == label
-
-
-def test_a_number_in_json_is_always_an_index():
-    classes = ("cat", "dog", "1")
-    assert [find_label(class_, classes) for class_ in (1, "1", "dog", 0)] == [1, 2, 1, 0]
