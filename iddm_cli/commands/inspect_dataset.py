@@ -119,8 +119,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     from pydantic import ValidationError
 
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.messages import explain_all
-    from iddm_cli.profiles.overrides import known_keys
+    from iddm_cli.profiles.messages import explain_errors
     from iddm_cli.profiles.profile import Profile
 
     size = None if image_size is None else parse_size(image_size)
@@ -132,7 +131,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
         data = {"path": path, "image_size": size or 32}
         return Profile.model_validate({"data": data})
     except ValidationError as error:
-        fault = explain_all(error.errors(), known_keys())[0]
+        fault = explain_errors(error)[0]
         raise UsageError(f"PATH: {fault.problem}", fault.hint) from None
 
 

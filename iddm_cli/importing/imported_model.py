@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from iddm_cli.checkpoints.tensors import Kinds, Tensors, check_fit, first, not_finite
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.profiles.messages import explain_all
-from iddm_cli.profiles.overrides import known_keys
+from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.rules import check_rules
 
@@ -123,7 +122,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
     try:
         profile = Profile.model_validate(tables)
     except ValidationError as error:
-        faults = explain_all(error.errors(), known_keys())
+        faults = explain_errors(error)
     else:
         faults = list(check_rules(profile))
         if not faults:

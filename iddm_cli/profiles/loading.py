@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from iddm_cli.errors import ProfileError, did_you_mean
-from iddm_cli.profiles.messages import Issue, explain_all
-from iddm_cli.profiles.overrides import Override, known_keys
+from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.messages import explain_errors
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
+from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.rules import check_rules
-from iddm_cli.profiles.settings import NETWORK_SETTINGS
 from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 
@@ -125,7 +126,7 @@ def build_profile(path: Path, document: Document, overrides: Sequence[Override])
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
-        raise merged.error(explain_all(error.errors(), known_keys())) from None
+        raise merged.error(explain_errors(error)) from None
     if issues := list(check_rules(profile)):
         raise merged.error(issues)
     return profile
@@ -142,7 +143,7 @@ class _MergedProfile:
         self._settle_length(self._section("training"))
         for override in overrides:
             if override.key == "model.network":
-                self._forget_network(self._section("model"), override.value)
+                self._forget_other_networks(self._section("model"), override.value)
         for override in overrides:
             self._apply(override)
 
@@ -167,12 +168,13 @@ class _MergedProfile:
             training["epochs"] = None
 
     @staticmethod
-    def _forget_network(model: dict[str, Any], asked: object) -> None:
-        """Leave out what the file says of its own network, and another one does not have."""
-        for name, keys in NETWORK_SETTINGS.items():
-            if name == asked:
-                for key in {*NETWORK_SETTINGS["unet"]} - {*keys}:
-                    model.pop(key, None)
+    def _forget_other_networks(model: dict[str, Any], network: object) -> None:
+        """Drop the file's settings that belong to other backbones than the one asked for."""
+        if not isinstance(network, str) or network not in MODEL_SETTINGS:
+            return
+        own = MODEL_SETTINGS[network].model_fields
+        for key in [key for key in model if key not in own and list_owners(key)]:
+            del model[key]
 
     def error(self, issues: Sequence[Issue]) -> ProfileError:
         """Put all issues into one error, each with where it stands."""

@@ -1,12 +1,10 @@
 """Overrides: settings given on the command line, on top of a profile."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from iddm_cli.errors import ProfileError
 from iddm_cli.profiles.messages import suggest_key
-from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.settings import Settings
+from iddm_cli.profiles.profile import known_keys
 from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
 
@@ -37,28 +35,9 @@ def parse_override(text: str) -> Override:
         raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
     if key not in known_keys():
         named = shorten(key) or "''"
-        hint = suggest_key(named, known_keys())
+        hint = suggest_key(named)
         raise ProfileError(f"{origin}: unknown setting {named}", hint)
     return Override(key, parse_value(value, origin), origin)
-
-
-@cache
-def known_keys() -> tuple[str, ...]:
-    """Return every dotted key, in the order of the file."""
-    return tuple(
-        f"{section}.{key}"
-        for section, field in Profile.model_fields.items()
-        for key in section_table(section).model_fields
-        if field is not None
-    )
-
-
-def section_table(section: str) -> type[Settings]:
-    """Return the settings class of a section."""
-    table = Profile.model_fields[section].annotation
-    assert isinstance(table, type), "every section is a table"
-    assert issubclass(table, Settings), "every section is a table"
-    return table
 
 
 def collect_overrides(given: dict[str, object]) -> list["Override"]:

@@ -132,7 +132,9 @@ def agree_on_settings(team: "Team", profile: "Profile") -> None:
     }
     theirs = team.tell(ours)
     other = [
-        f"{key} {value}, not {theirs[key]}" for key, value in ours.items() if value != theirs[key]
+        f"{key} {value}, not {theirs.get(key)}"  # another network has other keys
+        for key, value in ours.items()
+        if value != theirs.get(key)
     ]
     if other:
         raise UsageError(
