@@ -12,7 +12,7 @@ from iddm_cli.workflows import serving
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm serve                                     the newest run, for this machine only
+  iddm serve                                     the run last trained, for this machine only
 
   iddm serve first second --port 9000 --queue 200
 

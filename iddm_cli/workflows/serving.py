@@ -55,7 +55,7 @@ def serve_models(
     """Serve models until a signal stops the server; return the signal's number.
 
     Args:
-        references: Runs or exported files; None for the newest run.
+        references: Runs or exported files; None for the run last trained.
         runs_dir: The folder of the runs; None for the default.
         given: Options that override the models' profiles.
         access: Where the server listens and who may use it.
