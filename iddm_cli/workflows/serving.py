@@ -103,7 +103,7 @@ def build_access_policy(access: AccessOptions) -> "AccessPolicy":
             'Make one: python -c "import secrets; print(secrets.token_urlsafe())"',
         )
     address = f"[{host}]" if ":" in host else host
-    names = {host_header_name(name) for name in access.allowed_hosts}
+    names = {normalize_host(name) for name in access.allowed_hosts}
     hosts = LOOPBACK_HOSTS | {address.lower()} | names
     return AccessPolicy(hosts, allow_ip_hosts=not local, token=token)
 
@@ -114,7 +114,7 @@ def is_valid_token(text: str) -> bool:
     return printable and len(text) >= MIN_TOKEN_LENGTH
 
 
-def host_header_name(name: str) -> str:
+def normalize_host(name: str) -> str:
     """Return a name given by --allow-host in the form that the Host header has.
 
     Raises:
@@ -197,7 +197,7 @@ def answer_requests(
     from iddm_cli.serving.http.service import GenerationService
 
     def print_address() -> None:
-        console.print_result(server_address(listener, policy.token))
+        console.print_result(format_address(listener, policy.token))
         names = ", ".join(model.name for model in served)
         console.print_note(f"serving {names}; press Ctrl-C to stop")
 
@@ -206,7 +206,7 @@ def answer_requests(
     return run_server(ImageServer(service, policy, print_address), listener)
 
 
-def server_address(listener: socket.socket, token: str | None) -> str:
+def format_address(listener: socket.socket, token: str | None) -> str:
     """Return the page's address, with the token in the fragment, which browsers never send."""
     host, port = listener.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host

@@ -7,8 +7,8 @@ from iddm_cli.serving.http.sockets import open_listener
 from iddm_cli.workflows.serving import (
     AccessOptions,
     build_access_policy,
+    format_address,
     is_valid_token,
-    server_address,
 )
 
 TOKEN = "correct-horse-battery"
@@ -47,5 +47,5 @@ def test_a_token_is_long_and_survives_a_header():
 def test_the_address_has_the_token_in_its_fragment():
     with open_listener("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        assert server_address(listener, None) == f"http://127.0.0.1:{port}/"
-        assert server_address(listener, "a+b&c").endswith("/#token=a%2Bb%26c")
+        assert format_address(listener, None) == f"http://127.0.0.1:{port}/"
+        assert format_address(listener, "a+b&c").endswith("/#token=a%2Bb%26c")

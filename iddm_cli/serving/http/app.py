@@ -11,7 +11,7 @@ from iddm_cli import __version__
 from iddm_cli.serving.http import openai
 from iddm_cli.serving.http.class_thumbnails import ClassThumbnails
 from iddm_cli.serving.http.error_handlers import ERROR_RESPONSES, add_error_handlers
-from iddm_cli.serving.http.job_events import image_item, stream_job_events
+from iddm_cli.serving.http.job_events import build_image_item, stream_job_events
 from iddm_cli.serving.http.schemas import (
     FILE_EXTENSIONS,
     ImageRequest,
@@ -23,10 +23,10 @@ from iddm_cli.serving.http.service import (
     GenerationService,
     RequestError,
     check_done,
+    collect_settings,
     describe_model,
     encode_job_image,
-    generate_command,
-    job_settings,
+    format_command,
     zip_files,
 )
 from iddm_cli.serving.http.streaming import EventStream, JobWatch, submit_and_wait
@@ -80,7 +80,7 @@ def _image_routes(service: GenerationService) -> APIRouter:
         content = [await encode_job_image(job, index, query.format) for index in range(job.count)]
         if query.response == "zip":
             return _zip_response(job, query.format, content)
-        items = [image_item(job, i, query.format, file) for i, file in enumerate(content)]
+        items = [build_image_item(job, i, query.format, file) for i, file in enumerate(content)]
         return JSONResponse(_describe_job(job) | {"images": items})
 
     return router
@@ -90,8 +90,8 @@ def _describe_job(job: GenerationJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "model": job.model.name,
-        "settings": job_settings(job),
-        "command": generate_command(job),
+        "settings": collect_settings(job),
+        "command": format_command(job),
     }
 
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iddm_cli.serving.http.schemas import ErrorResponse
-from iddm_cli.serving.http.security import error_body
+from iddm_cli.serving.http.security import encode_error
 from iddm_cli.serving.http.service import GenerationService, RequestError
 from iddm_cli.serving.scheduling.scheduler import QueueFullError, StoppingError
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
@@ -38,9 +38,9 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def error_response(status: int, code: str, message: str, **headers: str) -> Response:
+def build_error_response(status: int, code: str, message: str, **headers: str) -> Response:
     """Return an error in the JSON form that all errors have."""
-    body = error_body(code, message)
+    body = encode_error(code, message)
     return Response(body, status, headers=headers, media_type="application/json")
 
 
@@ -49,33 +49,33 @@ def add_error_handlers(app: FastAPI, service: GenerationService) -> None:
 
     @app.exception_handler(RequestError)
     async def request_error(_: Request, error: RequestError) -> Response:
-        return error_response(error.status, error.code, error.message)
+        return build_error_response(error.status, error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> Response:
-        return error_response(422, "invalid", format_validation_error(error))
+        return build_error_response(422, "invalid", format_validation_error(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
         headers = error.headers or {}
-        return error_response(error.status_code, "refused", str(error.detail), **headers)
+        return build_error_response(error.status_code, "refused", str(error.detail), **headers)
 
     @app.exception_handler(QueueFullError)
     async def queue_full(_: Request, error: QueueFullError) -> Response:
         message = f"The queue is full; try again in {error.retry_after} s."
         headers = {"retry-after": str(error.retry_after)}
-        return error_response(429, "queue_full", message, **headers)
+        return build_error_response(429, "queue_full", message, **headers)
 
     @app.exception_handler(StoppingError)
     async def stopping(_: Request, _error: StoppingError) -> Response:
-        return error_response(503, "stopping", "The server is stopping.")
+        return build_error_response(503, "stopping", "The server is stopping.")
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, error: Exception) -> Response:
         number = secrets.token_hex(4)
         trace = "".join(traceback.format_exception(error))
         service.report(f"a request failed ({number}):\n{trace}")
-        return error_response(500, "defect", f"This is a defect of iddm, number {number}.")
+        return build_error_response(500, "defect", f"This is a defect of iddm, number {number}.")
 
 
 class MetricsMiddleware:

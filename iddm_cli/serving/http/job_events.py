@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from iddm_cli.serving.http.service import (
+    collect_settings,
     encode_job_image,
     encode_preview,
-    generate_command,
-    job_settings,
+    format_command,
 )
 from iddm_cli.serving.http.streaming import JobWatch
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
@@ -50,7 +50,7 @@ async def stream_job_events(
     sent: set[int] = set()
     previewed: dict[int, int] = {}
     next_preview = 0.0
-    yield "job", {"id": job.id, "settings": job_settings(job), "command": generate_command(job)}
+    yield "job", {"id": job.id, "settings": collect_settings(job), "command": format_command(job)}
     while True:
         ended = job.ended  # before the images, so that none is missed
         async for event in _finished_images(job, form, sent):
@@ -85,7 +85,7 @@ def _progress(scheduler: RequestScheduler, job: GenerationJob) -> dict[str, Any]
 
 async def _finished_images(job: GenerationJob, form: str, sent: set[int]) -> AsyncIterator[Event]:
     for index in sorted(job.pixels.keys() - sent):
-        yield "image", image_item(job, index, form, await encode_job_image(job, index, form))
+        yield "image", build_image_item(job, index, form, await encode_job_image(job, index, form))
         sent.add(index)
 
 
@@ -99,7 +99,7 @@ async def _previews(job: GenerationJob, previewed: dict[int, int]) -> AsyncItera
             yield "preview", {"index": sample.index, "step": steps_done, "image": image}
 
 
-def image_item(job: GenerationJob, index: int, form: str, content: bytes) -> dict[str, Any]:
+def build_image_item(job: GenerationJob, index: int, form: str, content: bytes) -> dict[str, Any]:
     """Return a finished image in the form of `ImageItem`."""
     return {
         "image": base64.b64encode(content).decode(),

@@ -28,7 +28,7 @@ def create_router(service: GenerationService) -> APIRouter:
     async def generations(query: GenerationRequest, request: Request) -> GenerationsResponse:
         """Generate images as OpenAI's API does; seed, sampler, steps and guidance are optional."""
         model = service.find_model(query.model)
-        check_size(query.size, model)
+        check_image_size(query.size, model)
         class_ = query.prompt if model.classes else None
         job = service.create_job(query, class_=class_, count=query.n or 1)
         await submit_and_wait(service.scheduler, job, request)
@@ -46,7 +46,7 @@ def create_router(service: GenerationService) -> APIRouter:
     return router
 
 
-def check_size(size: str | None, model: ServedModel) -> None:
+def check_image_size(size: str | None, model: ServedModel) -> None:
     """Check that a requested image size is the model's.
 
     Raises:

@@ -95,7 +95,7 @@ def is_ip_address(name: str) -> bool:
     return True
 
 
-def error_body(code: str, message: str) -> bytes:
+def encode_error(code: str, message: str) -> bytes:
     """Return the JSON form that all errors have."""
     return json.dumps({"error": {"code": code, "type": code, "message": message}}).encode()
 
@@ -215,7 +215,7 @@ def _parse_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:
 
 async def _send_rejection(rejection: Rejection, send: Send) -> None:
     """Answer and close the connection: what the client still sends is not read."""
-    body = error_body(rejection.code, rejection.message)
+    body = encode_error(rejection.code, rejection.message)
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

@@ -195,7 +195,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
     )
 
 
-def generate_command(job: GenerationJob) -> str:
+def format_command(job: GenerationJob) -> str:
     """Return the `iddm generate` command line for the same images."""
     metadata = job.metadata
     words = ["iddm", "generate", job.model.reference]
@@ -212,7 +212,7 @@ def _class_argument(job: GenerationJob) -> str:
     return str(job.plan.label) if job.class_name == "all" else job.class_name
 
 
-def job_settings(job: GenerationJob) -> dict[str, Any]:
+def collect_settings(job: GenerationJob) -> dict[str, Any]:
     """Return a job's sampling settings, by the names that requests use."""
     return asdict(job.metadata) | {"class": job.class_name}
 
