@@ -4,7 +4,6 @@ import pytest
 
 from iddm_cli.classes import choose_classes, find_class
 from iddm_cli.errors import UsageError
-from iddm_cli.serving.http.service import find_label
 
 
 @pytest.mark.parametrize(
@@ -16,11 +15,6 @@ from iddm_cli.serving.http.service import find_label
 )  # fmt: skip
 def test_a_name_takes_precedence_over_an_index(text, label):
     assert find_class(text, ["cat", "dog", "1"]) == label
-
-
-def test_a_number_in_json_is_always_an_index():
-    classes = ("cat", "dog", "1")
-    assert [find_label(class_, classes) for class_ in (1, "1", "dog", 0)] == [1, 2, 1, 0]
 
 
 def test_classes_are_chosen_once_each_in_the_order_given():

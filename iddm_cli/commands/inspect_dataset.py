@@ -71,7 +71,7 @@ def inspect_dataset(
     The exit code is 0 where it can be trained on, and 3 where it cannot.
     """
     from iddm_cli.data.inspection.scan import sum_up, survey
-    from iddm_cli.data.sources.listing import plain
+    from iddm_cli.data.sources.indexing.listing import to_printable
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.display.progress import show_progress
 
@@ -84,7 +84,7 @@ def inspect_dataset(
     with show_progress() as progress:
         seen = survey(source, data, progress=progress)
         batch_size = resolved.training.batch_size
-        found = sum_up(seen, profile=plain(profile or ""), batch_size=batch_size)
+        found = sum_up(seen, profile=to_printable(profile or ""), batch_size=batch_size)
         if out is not None:
             write_report(out, seen, found, progress)
     show(found, out, as_json=json)

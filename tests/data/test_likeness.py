@@ -11,7 +11,7 @@ from PIL import Image
 
 from iddm_cli.data.inspection import duplicates
 from iddm_cli.data.inspection.duplicates import DIFFERENCE, DISTANCE, THUMB, alike, dhash, equal
-from iddm_cli.data.sources import demo
+from iddm_cli.data.sources import demo_images
 
 FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
 needs_fashion = pytest.mark.skipif(
@@ -61,7 +61,11 @@ def clothes() -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def defects() -> list[Image.Image]:
-    return [demo.draw(kind, i) for kind in demo.KINDS for i in range(60)]
+    return [
+        demo_images.render_demo_image(kind, i)
+        for kind in demo_images.DEMO_CLASSES
+        for i in range(60)
+    ]
 
 
 def found(originals: list[Image.Image], alter: Alter) -> float:
@@ -120,7 +124,7 @@ def test_a_faint_shade_that_pages_share_is_no_likeness() -> None:
 
 
 def test_a_turned_or_mirrored_picture_is_another() -> None:
-    image = demo.draw("scratches", 3)
+    image = demo_images.render_demo_image("scratches", 3)
     assert groups([image, image.transpose(0), image.rotate(90), image.rotate(180)]) == []
 
 

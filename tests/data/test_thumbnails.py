@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.data.inspection import thumbnails
 from iddm_cli.data.inspection.scan import Survey, sum_up, survey
 from iddm_cli.data.inspection.thumbnails import Album, choose, make_album
-from iddm_cli.data.sources.registry import FolderSource, open_source
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.profiles.settings import DataSettings
 
 from .test_inspection import drawn, put
@@ -62,7 +63,7 @@ def test_large_pictures_shrink(album: Album) -> None:
 def test_pairs_show_what_is_learnt(album: Album) -> None:
     shot = next(shot for shot in album.pairs if shot.small.name == "cat/00.png")
     look = {"size": (8, 8), "channels": 3, "aspect": "crop", "background": "white"}
-    learnt = fit(drawn("cat/00.png", (20, 10)), **look)  # type: ignore[arg-type]
+    learnt = to_pixels(drawn("cat/00.png", (20, 10)), **look)  # type: ignore[arg-type]
     np.testing.assert_array_equal(np.asarray(shot.learnt.image()), learnt)
 
 

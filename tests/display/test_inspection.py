@@ -11,7 +11,7 @@ from rich.console import Console
 
 from iddm_cli.data.inspection.report_data import Advice, Bar, Duplicates, Fault, Inspection, Twins
 from iddm_cli.data.inspection.scan import inspect
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.display.inspection import CLASSES_SHOWN, histogram, report
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.test_inspection import put

@@ -20,7 +20,7 @@ from iddm_cli.data.inspection.thumbnails import (
     Thumbnail,
     make_album,
 )
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.display.report import CELL, contact_sheet, page, picture
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.test_inspection import put

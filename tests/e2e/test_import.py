@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
     from iddm_cli.build.importing import import_model
     from iddm_cli.commands import import_
     from iddm_cli.errors import RunError
-    from iddm_cli.importing.imported_model import Asked
+    from iddm_cli.importing.imported_model import ImportOptions
 
     class Full(durable.Disk):
         def flush(self, handle):
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
             super().flush(handle)
 
     folder = place.folder / "elsewhere"
-    model = import_model(place.folder / "small", Asked())
+    model = import_model(place.folder / "small", ImportOptions())
     monkeypatch.setattr(durable, "disk", Full())
     with pytest.raises(RunError, match="No space left on device"):
         import_.make_run(folder, "full", place.folder / "small", model, overwrite=False)

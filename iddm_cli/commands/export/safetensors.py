@@ -48,7 +48,7 @@ def safetensors(
     given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
-    from iddm_cli.export.safetensors import content
+    from iddm_cli.export.safetensors import build_safetensors
 
-    exporting.write_file(path, content(model))
+    exporting.write_file(path, build_safetensors(model))
     exporting.tell(model, "safetensors", path, f"draw with: iddm generate {path}", as_json=json)

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Channels, Look
-from iddm_cli.data.decoding.shapes import Shapes, extent
+from iddm_cli.data.decoding.preprocess import Channels, PixelSpec
+from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.inspection.report_data import Spread, Treatment
 from iddm_cli.profiles.settings import DataSettings
 
@@ -23,7 +23,7 @@ def treat(
     height, width = settings.size
     some = len(facts) > 0
     widths, heights = (facts["width"], facts["height"]) if some else (np.ones(1), np.ones(1))
-    shape = Shapes(widths, heights, settings.stored_size, settings.aspect)
+    shape = ResizeStats(widths, heights, settings.stored_size, settings.aspect)
     larger = shape.scale[shape.scale > 1] if some else np.empty(0)
     channels = learnt_channels(facts, settings)
     return Treatment(
@@ -40,7 +40,7 @@ def treat(
         enlarged=len(larger),
         enlarged_by=_round(np.median(larger)) if larger.size else 1.0,
         channels=channels,
-        pack_bytes=len(facts) * Look.of(settings, channels).picture_bytes,
+        pack_bytes=len(facts) * PixelSpec.from_settings(settings, channels).image_bytes,
         batch_size=batch_size,
         steps_per_epoch=len(facts) / batch_size,
     )
@@ -59,4 +59,4 @@ def learnt_channels(facts: ndarray, settings: DataSettings) -> Channels:
 
 def spread(numbers: ndarray) -> Spread:
     """Return least, middle and most."""
-    return Spread(*extent(numbers)) if len(numbers) else Spread(0, 0, 0)
+    return Spread(*min_median_max(numbers)) if len(numbers) else Spread(0, 0, 0)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from iddm_cli.data.sources.listing import Skip
+from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import AspectName
 
 
@@ -135,8 +135,8 @@ class Inspection:
     kinds: Kinds
     values: Values
     constant: list[str]  # pictures of one colour, or nearly
-    unreadable: list[Skip]
-    skipped: list[Skip]  # entries passed over
+    unreadable: list[SkippedFile]
+    skipped: list[SkippedFile]  # entries passed over
     faults: list[Fault]  # both, by their reasons; the commonest first
     duplicates: Duplicates  # equal pixels
     near_duplicates: Duplicates

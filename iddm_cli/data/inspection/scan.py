@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.inspection import duplicates, histograms
 from iddm_cli.data.inspection.advice import advise, judge
 from iddm_cli.data.inspection.duplicates import Groups
@@ -26,8 +26,8 @@ from iddm_cli.data.inspection.report_data import (
     Values,
 )
 from iddm_cli.data.progress import ProgressCallback, no_progress
-from iddm_cli.data.sources.listing import Skip
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.sources.indexing.listing import SkippedFile
+from iddm_cli.data.sources.source import Source
 from iddm_cli.profiles.settings import DataSettings, TrainingSettings
 
 CHUNK = 16
@@ -57,7 +57,7 @@ class Survey:
     items: ndarray
     labels: ndarray
     facts: ndarray
-    unreadable: list[Skip]
+    unreadable: list[SkippedFile]
     equal: Groups
     alike: duplicates.Alike
 
@@ -115,14 +115,14 @@ def _look_at_all(
     facts = np.zeros(len(source), FACTS)
     reasons: dict[int, str] = {}
     done = 0
-    pictures = (source.picture(i) for i in range(len(source)))
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        results = workers.in_order(partial(glance, settings), pictures, chunk=CHUNK)
+    pictures = (source.image(i) for i in range(len(source)))
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        results = workers.map_ordered(partial(glance, settings), pictures, chunk=CHUNK)
         with closing(results):
             for some in results:
                 for i, seen in enumerate(some, start=done):
-                    if isinstance(seen, Lost | str):
-                        reasons[i] = seen.reason if isinstance(seen, Lost) else seen
+                    if isinstance(seen, WorkerFailure | str):
+                        reasons[i] = seen.reason if isinstance(seen, WorkerFailure) else seen
                     else:
                         facts[i] = tuple(seen)
                 done += len(some)
@@ -150,7 +150,7 @@ def sum_up(seen: Survey, *, profile: str = "", batch_size: int = BATCH_SIZE) -> 
     there = [count for count in classes.values() if count]
     found = Inspection(
         name=source.name,
-        place=source.place,
+        place=source.location,
         trainable=bool(len(facts)),
         verdict="",
         count=len(facts),
@@ -225,7 +225,7 @@ def _values(seen: Survey) -> Values:
     )
 
 
-def _faults(skipped: list[Skip]) -> list[Fault]:
+def _faults(skipped: list[SkippedFile]) -> list[Fault]:
     """Group what is left out by its reason, of which the details are left out."""
     groups: dict[str, list[str]] = {}
     for name, reason in skipped:

@@ -13,10 +13,10 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Picture, UnreadableImage
-from iddm_cli.data.decoding.preprocess import Look
-from iddm_cli.data.decoding.resize import flatten
-from iddm_cli.data.decoding.workers import Workers
+from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.resize import flatten_image
+from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
 from iddm_cli.data.inspection.preprocessing_preview import learnt_channels
 from iddm_cli.data.inspection.scan import Survey
@@ -123,12 +123,12 @@ def _first_groups(seen: Survey, groups: Groups) -> Groups:
 def _take(seen: Survey, rows: list[int], progress: ProgressCallback) -> list[Shot | None]:
     """Decode pictures; what was readable before and is not any more is None."""
     settings = seen.settings
-    work = partial(_shoot, Look.of(settings, learnt_channels(seen.facts, settings)))
+    work = partial(_shoot, PixelSpec.from_settings(settings, learnt_channels(seen.facts, settings)))
     items = [int(seen.items[row]) for row in rows]
     shots: list[Shot | None] = []
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        named = ((seen.source.item_name(i), seen.source.picture(i)) for i in items)
-        results = workers.in_order(work, named, chunk=CHUNK)
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        named = ((seen.source.item_name(i), seen.source.image(i)) for i in items)
+        results = workers.map_ordered(work, named, chunk=CHUNK)
         with closing(results):
             for some in results:
                 shots += [shot if isinstance(shot, Shot) else None for shot in some]
@@ -136,13 +136,13 @@ def _take(seen: Survey, rows: list[int], progress: ProgressCallback) -> list[Sho
     return shots
 
 
-def _shoot(look: Look, named: tuple[str, Picture]) -> Shot | None:
+def _shoot(look: PixelSpec, named: tuple[str, ImageHandle]) -> Shot | None:
     name, picture = named
     try:
-        flat = flatten(picture.open(SIDE).image, look.background)
-    except UnreadableImage:
+        flat = flatten_image(picture.open(SIDE).image, look.background)
+    except UnreadableImageError:
         return None
-    pixels = look.fit(flat)
+    pixels = look.to_pixels(flat)
     learnt = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
     return Shot(_encode(name, flat), _encode(name, learnt))
 
