@@ -37,7 +37,7 @@ def test_what_is_not_finite_is_null_since_json_has_no_nan(run, recorder):
     recorder.record(logged(1, loss=math.nan, grad_norm=math.inf))
     assert "NaN" not in run.metrics.path.read_text()
     assert (rows(run)[0]["loss"], rows(run)[0]["grad_norm"]) == (None, None)
-    recorder.record(Sampled(1, run.samples / "a.png"))
+    recorder.record(Sampled(1, run.samples_dir / "a.png"))
     assert (run.path / "loss.png").exists()
 
 
@@ -79,7 +79,7 @@ def test_skipped_updates_are_told_when_there_are_new_ones(run, capsys):
 
 
 def test_nothing_is_saved_into_a_run_that_was_taken_over(run, recorder):
-    with run.lock.held():
+    with run.lock.hold():
         recorder.record(Saving(1))
         (run.path / "lock.json").write_text('{"pid": 7, "host": "elsewhere"}')
         with pytest.raises(RunError, match="taken over by process 7 on elsewhere"):

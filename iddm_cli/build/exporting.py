@@ -30,11 +30,11 @@ def load_model(
 
 def story_of(run: Run, step: int) -> Story:
     """Return what a run's files tell of its training, up to a step."""
-    rows = [row for row in run.rows() if row["step"] <= step]
-    manifest = run.read("run.json")
-    grid = run.samples / f"step-{step:08d}.png"
+    rows = [row for row in run.read_metrics() if row["step"] <= step]
+    manifest = run.read_json("run.json")
+    grid = run.samples_dir / f"step-{step:08d}.png"
     return Story(
-        dataset=run.read("dataset.json"),
+        dataset=run.read_json("dataset.json"),
         figures=rows[-1] if rows else {},
         made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
         grid=grid.read_bytes() if grid.is_file() else b"",

@@ -8,7 +8,7 @@ from iddm_cli.build.compute import Place
 from iddm_cli.build.networks import make_denoiser, picture_shape
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.image_generator import Generator
+from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.profiles.profile import Profile
 
 
@@ -43,7 +43,7 @@ def load_denoiser(
 
 def make_generator(
     profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
-) -> Generator:
+) -> ImageGenerator:
     """Make the generator of a trained run.
 
     Raises:
@@ -51,6 +51,6 @@ def make_generator(
     """
     sampling = profile.sampling
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
-    return Generator(
+    return ImageGenerator(
         denoiser, sampling, num_classes=len(classes), shape=picture_shape(profile.data)
     )

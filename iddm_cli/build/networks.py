@@ -13,7 +13,7 @@ from iddm_cli.engine import randomness
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.settings import NETWORK_SETTINGS, DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 STATE_BYTES = 5 * 4
 """Bytes for each parameter: weight, gradient, average and two means, see MemoryEstimate."""
@@ -42,7 +42,7 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
 
 def make_backbone(profile: Profile, num_classes: int) -> nn.Module:
     """Make the network that a profile asks for."""
-    settings = profile.model.model_dump(include=set(NETWORK_SETTINGS[profile.model.network]))
+    settings = profile.model.model_dump(exclude={"network"})
     channels = picture_shape(profile.data)[0]
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
 

@@ -6,7 +6,11 @@ from iddm_cli.build.compute import Place
 from iddm_cli.build.models import Saved, load_denoiser
 from iddm_cli.build.networks import picture_shape
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, ON_GPU, Exact
+from iddm_cli.serving.scheduling.batch_invariant import (
+    CPU_BLOCKS,
+    GPU_BLOCKS,
+    BatchInvariantDenoiser,
+)
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
 
@@ -43,10 +47,10 @@ def load_served(
         shape=shape,
         sampling=sampling,
         denoiser=denoiser,
-        exact=Exact(
+        exact=BatchInvariantDenoiser(
             denoiser,
             shape,
-            blocks=ON_CPU if on_cpu else ON_GPU,
-            lanes=torch.get_num_threads() if on_cpu else 1,
+            blocks=CPU_BLOCKS if on_cpu else GPU_BLOCKS,
+            num_threads=torch.get_num_threads() if on_cpu else 1,
         ),
     )

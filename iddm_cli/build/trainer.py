@@ -18,7 +18,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ALONE, Team
 from iddm_cli.engine import device as devices
-from iddm_cli.engine.image_generator import Generator, Order, to_image
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.runs.run import Run
@@ -49,7 +49,7 @@ def make_trainer(
         precision=place.precision,
         num_classes=len(pack.classes),
         checkpoints=CheckpointFolder(
-            run.checkpoints, Retention(training.keep, training.keep_every, training.keep_best)
+            run.checkpoints_dir, Retention(training.keep, training.keep_every, training.keep_best)
         ),
         bits=devices.bits(place.device, place.precision, team.size),
         team=team,
@@ -61,7 +61,7 @@ def _draw_samples(
     profile: Profile, classes: tuple[str, ...], run: Run, team: Team, average: Denoiser, step: int
 ) -> Path | None:
     """Draw the sample grid, each process its share; the leader puts it together."""
-    generator = Generator(
+    generator = ImageGenerator(
         average,
         profile.sampling,
         num_classes=len(classes),
@@ -69,17 +69,17 @@ def _draw_samples(
     )
     count = profile.training.sample_count
     labels = evenly(max(1, len(classes)), MOST_CLASSES_IN_GRID)
-    orders = [Order(label, index) for label in labels for index in range(count)]
-    drawn = generator.pictures(
-        team.share(orders), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
+    specs = [SampleSpec(label, index) for label in labels for index in range(count)]
+    drawn = generator.generate(
+        team.share(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )
     shares = team.gather([picture.pixels for picture in drawn])
     if not team.leads:
         return None
-    images = [to_image(shares[i % team.size][i // team.size]) for i in range(len(orders))]
+    images = [to_image(shares[i % team.size][i // team.size]) for i in range(len(specs))]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
-    path = run.samples / f"step-{step:08d}.png"
+    path = run.samples_dir / f"step-{step:08d}.png"
     image_files.save_png(image_files.make_grid(rows), path)
     return path
 

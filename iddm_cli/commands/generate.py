@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError, did_you_mean
 from iddm_cli.workflows import models
@@ -125,7 +125,7 @@ def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:
 
 
 def _label(text: str, classes: tuple[str, ...]) -> int:
-    label = label_of(text, classes)
+    label = find_class(text, classes)
     if label is not None:
         return label
     known = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:12]))

@@ -13,11 +13,11 @@ import typer
 
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
+from iddm_cli.serving.http.security import AccessPolicy
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import Profile
-    from iddm_cli.serving.http.security import Policy
     from iddm_cli.serving.scheduling.limits import Limits
     from iddm_cli.serving.scheduling.served_model import ServedModel
 
@@ -138,13 +138,13 @@ def check_installed() -> None:
         )
 
 
-def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -> "Policy":
+def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -> "AccessPolicy":
     """Decide who may ask.
 
     Raises:
         UsageError: Anyone could, without having been told so; or the token is too short.
     """
-    from iddm_cli.serving.http.security import LOOPBACK, Policy, is_loopback
+    from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy, is_loopback
 
     local = is_loopback(host)
     if no_auth and token:
@@ -161,14 +161,14 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
             'Make one: python -c "import secrets; print(secrets.token_urlsafe())"',
         )
     address = f"[{host}]" if ":" in host else host
-    known = LOOPBACK | {address.lower()} | {as_in_header(name) for name in names}
-    return Policy(known, any_address=not local, token=token)
+    known = LOOPBACK_HOSTS | {address.lower()} | {as_in_header(name) for name in names}
+    return AccessPolicy(known, allow_ip_hosts=not local, token=token)
 
 
 def is_token(text: str) -> bool:
     """Say whether a header can carry that text as it is, and nobody guesses it."""
-    escape_control = text.isascii() and text.isprintable() and text == text.strip()
-    return escape_control and len(text) >= SHORTEST_TOKEN
+    printable = text.isascii() and text.isprintable() and text == text.strip()
+    return printable and len(text) >= SHORTEST_TOKEN
 
 
 def as_in_header(name: str) -> str:
@@ -177,9 +177,9 @@ def as_in_header(name: str) -> str:
     Raises:
         UsageError: No Host header could be that.
     """
-    from iddm_cli.serving.http.security import is_address
+    from iddm_cli.serving.http.security import is_ip_address
 
-    if is_address(name):
+    if is_ip_address(name):
         return f"[{name.strip('[]')}]".lower() if ":" in name else name
     if not HOST_NAME.fullmatch(name):
         raise UsageError(
@@ -210,11 +210,11 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is taken, or not this machine's.
     """
-    from iddm_cli.serving.http.sockets import allow_files, listen
+    from iddm_cli.serving.http.sockets import open_listener, raise_file_limit
 
-    allow_files()
+    raise_file_limit()
     try:
-        return listen(host, port)
+        return open_listener(host, port)
     except OSError as error:
         raise UsageError(
             f"--host {host} --port {port}: {error.strerror or error}",
@@ -232,7 +232,7 @@ def load(model: models.Trained, profile: "Profile") -> "ServedModel":
     served = load_served(
         model.name, profile, model.classes, model.saved(None), place, reference=model.reference
     )
-    if not served.exact.holds:
+    if not served.exact.is_invariant:
         console.print_warning(
             f"{served.name}: on this machine a picture's last bits depend on what others ask for"
         )
@@ -240,12 +240,12 @@ def load(model: models.Trained, profile: "Profile") -> "ServedModel":
 
 
 def answer(
-    served: list["ServedModel"], listener: socket.socket, policy: "Policy", limits: "Limits"
+    served: list["ServedModel"], listener: socket.socket, policy: "AccessPolicy", limits: "Limits"
 ) -> int | None:
     """Answer requests until a signal asks for the end; return the signal."""
     from iddm_cli.display import console
-    from iddm_cli.serving.http.server import Server, run
-    from iddm_cli.serving.http.service import Service
+    from iddm_cli.serving.http.server import ImageServer, run
+    from iddm_cli.serving.http.service import GenerationService
 
     address, port = listener.getsockname()[:2]
     place = f"[{address}]" if ":" in address else address
@@ -255,5 +255,7 @@ def answer(
         console.print_result(f"http://{place}:{port}/{key}")
         console.print_note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-    service = Service({model.name: model for model in served}, limits, console.print_warning)
-    return run(Server(service, policy, ready), listener)
+    service = GenerationService(
+        {model.name: model for model in served}, limits, console.print_warning
+    )
+    return run(ImageServer(service, policy, ready), listener)

@@ -17,7 +17,8 @@ from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import UsageError
 from iddm_cli.export.card import card
 from iddm_cli.export.model import TrainedModel
-from iddm_cli.profiles.settings import DiffusionSettings, ModelSettings, SamplingSettings
+from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
+from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 
 VERSION = "0.30.0"
 """The oldest diffusers whose configuration has all keys written here."""
@@ -107,7 +108,7 @@ def refuse_what_has_no_form(model: ModelSettings) -> None:
         UsageError: It names the settings, and what would have a form.
     """
     wanted: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
-    other = {key: value for key, value in wanted.items() if getattr(model, key) != value}
+    other = {key: value for key, value in wanted.items() if getattr(model, key, value) != value}
     if other:
         has = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
         would = ", ".join(f"model.{key}: {value}" for key, value in other.items())
@@ -134,6 +135,7 @@ def weights(model: TrainedModel) -> dict[str, Tensor]:
 def network_config(model: TrainedModel) -> dict[str, Any]:
     """Return UNet2DModel's configuration."""
     settings = model.profile.model
+    assert isinstance(settings, UNetSettings), "refuse_what_has_no_form let nothing else pass"
     channels, height, width = model.shape
     count = len(settings.channel_multipliers)
     kinds = ["Attn" if level in settings.attention_levels else "" for level in range(count)]

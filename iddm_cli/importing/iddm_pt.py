@@ -22,8 +22,8 @@ from iddm_cli.importing.imported_model import (
     picture_tables,
 )
 from iddm_cli.importing.pickled import Declared
+from iddm_cli.profiles.model_settings import ActivationName
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.settings import ActivationName
 
 CLASSES = "condition_adapter.label_emb.weight"
 FORMER_CLASSES = "label_emb.weight"

@@ -8,10 +8,9 @@ from pydantic import ValidationError
 
 from iddm_cli.checkpoints.tensors import Kinds, Tensors, check_fit, first, not_finite
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.profiles.messages import explain_all
-from iddm_cli.profiles.overrides import known_keys
+from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.rules import contradictions
+from iddm_cli.profiles.rules import check_rules
 
 Expect = Callable[[Profile, int], Kinds]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
@@ -123,9 +122,9 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
     try:
         profile = Profile.model_validate(tables)
     except ValidationError as error:
-        faults = explain_all(error.errors(), known_keys())
+        faults = explain_errors(error)
     else:
-        faults = list(contradictions(profile))
+        faults = list(check_rules(profile))
         if not faults:
             return profile
     told = "; ".join(first(fault.problem) for fault in faults[:3])

@@ -16,13 +16,9 @@ Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 Steps = Annotated[int, Field(ge=1, le=10**9)]
 StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
 Pictures = Annotated[int, Field(ge=1, le=2**20)]
-Width = Annotated[int, Field(ge=1, le=4096)]
-Multiplier = Annotated[int, Field(ge=1, le=64)]
-Level = Annotated[int, Field(ge=0, le=7)]
 Devices = Annotated[int, Field(ge=1, le=4096)]
 Numbers = Annotated[list[Annotated[int, Field(ge=0, lt=4096)]], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
-ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
 LossWeightName = Literal["uniform", "min_snr"]
@@ -35,8 +31,6 @@ PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
 CacheName = Literal["auto", "device", "memory", "disk", "off"]
-NetworkName = Literal["unet", "iddm-unet"]
-ConditioningName = Literal["scale_shift", "shift"]
 ShardingName = Literal["none", "fsdp"]
 
 
@@ -113,59 +107,6 @@ class DataSettings(Settings):
         """Height and width kept of each picture: enough for the smallest crop to fill the size."""
         height, width = self.size
         return math.ceil(height / self.random_crop), math.ceil(width / self.random_crop)
-
-
-class ModelSettings(Settings):
-    """The network: a U-Net with residual blocks and attention."""
-
-    network: NetworkName = "unet"
-    """Which backbone; iddm-unet is that of IDDM, and takes no other setting than activation."""
-
-    base_channels: Width = 64
-    """Channels of the first level."""
-
-    channel_multipliers: list[Multiplier] = Field(default=[1, 2, 2], min_length=1, max_length=8)
-    """Channels of each level as multiples of base_channels; each further level halves the size."""
-
-    blocks_per_level: int = Field(default=2, ge=1, le=64)
-    """Residual blocks of each level on the way down; one more on the way up."""
-
-    attention_levels: list[Level] = Field(default=[1, 2], max_length=8)
-    """Levels with self-attention after each block, 0 being full size; the middle always has it."""
-
-    head_channels: Width | None = 64
-    """Channels of one attention head; null: one head has all of its level's."""
-
-    norm_groups: Width = 32
-    """Groups of each group normalisation; must divide every level's channels."""
-
-    activation: ActivationName = "silu"
-    """Non-linearity."""
-
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of activations dropped inside residual blocks while training."""
-
-    patch_size: int = Field(default=1, ge=1, le=64)
-    """Side of the squares of pixels folded into channels first; 2 makes a step about 4x cheaper."""
-
-    conditioning: ConditioningName = "scale_shift"
-    """How time and class act on a block: by scale and shift, or added as a shift, as in DDPM."""
-
-    norm_eps: float = Field(default=1e-5, ge=1e-12, le=0.1)
-    """What each normalisation adds to the variance."""
-
-    downsample_padding: Literal[1, 0] = 1
-    """Padding before the size is halved: 1 on every side, or 0: only on the right and below."""
-
-    frequency_shift: Literal[0, 1] = 0
-    """1 lets the frequencies of the time code fall a little lower, as in DDPM."""
-
-
-NETWORK_SETTINGS: dict[NetworkName, tuple[str, ...]] = {
-    "unet": tuple(key for key in ModelSettings.model_fields if key != "network"),
-    "iddm-unet": ("activation",),
-}
-"""Which settings of the model section each network takes."""
 
 
 class DiffusionSettings(Settings):
@@ -288,7 +229,7 @@ class SamplingSettings(Settings):
     """Pictures drawn at once; changes no picture."""
 
 
-OF_ONE_SAMPLER = {"steps": None, "eta": 0.0}
+SAMPLER_SPECIFIC = {"steps": None, "eta": 0.0}
 """Sampling settings that belong to their sampler: where another is asked for, these apply."""
 
 

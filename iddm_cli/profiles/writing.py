@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from iddm_cli import durable
-from iddm_cli.profiles.messages import bound
-from iddm_cli.profiles.overrides import section_table
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.messages import format_bound
+from iddm_cli.profiles.profile import Profile, section_classes
 from iddm_cli.profiles.settings import Settings
-from iddm_cli.profiles.strict_yaml import parse
+from iddm_cli.profiles.strict_yaml import parse_yaml
 
 SAVED_HEAD = """\
 # Every setting of this run, the defaults written out.
@@ -35,7 +34,7 @@ def _scalar(value: object) -> str:
         return f"[{', '.join(map(_scalar, value))}]"
     text = str(value)
     plain = all(c.isalnum() or c in "-_./" for c in text) and text.isascii() and text[0] not in "-."
-    if plain and parse(text, "").data == text:
+    if plain and parse_yaml(text, "").data == text:
         return text
     # JSON strings are YAML strings; what JSON leaves as it is but YAML does not, is escaped.
     return json.dumps(text)
@@ -53,24 +52,30 @@ def profile_schema() -> dict[str, Any]:
 
 
 def reference_markdown() -> str:
-    """Return the reference of all settings, a table for each section, as Markdown."""
-    return "\n\n".join(_section_markdown(section) for section in Profile.model_fields)
+    """Return the reference of all settings as Markdown: a table for each section and backbone."""
+    return "\n\n".join(
+        _table_markdown(section, network, settings)
+        for section in Profile.model_fields
+        for network, settings in section_classes(section).items()
+    )
 
 
-def _section_markdown(section: str) -> str:
-    table = section_table(section)
-    properties = table.model_json_schema()["properties"]
+def _table_markdown(section: str, network: str, settings: type[Settings]) -> str:
+    properties = settings.model_json_schema()["properties"]
     rows = [
         f"| `{section}.{key}` | `{_scalar(default)}` | {_values(properties[key])} | {sentence} |"
-        for key, default, sentence in _fields(table)
+        for key, default, sentence in _fields(settings)
     ]
+    title = f"**{section}**, with `network: {network}`" if network else f"**{section}**"
     head = ["| setting | default | values | what it does |", "|---|---|---|---|"]
-    return "\n".join([f"**{section}**: {table.__doc__}", "", *head, *rows])
+    return "\n".join([f"{title}: {settings.__doc__}", "", *head, *rows])
 
 
-def _fields(table: type[Settings]) -> Iterator[tuple[str, object, str]]:
-    for key, field in table.model_fields.items():
-        yield key, field.default, field.description or ""
+def _fields(settings: type[Settings]) -> Iterator[tuple[str, object, str]]:
+    """Yield key, default and sentence of each setting; `network` stands for itself."""
+    for key, field in settings.model_fields.items():
+        default = get_args(field.annotation)[0] if field.is_required() else field.default
+        yield key, default, field.description or ""
 
 
 def _values(schema: dict[str, Any]) -> str:
@@ -82,5 +87,5 @@ def _values(schema: dict[str, Any]) -> str:
     names = {"integer": "whole number", "number": "number", "boolean": "true, false",
              "string": "text", "null": "null", "array": "list"}  # fmt: skip
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    words = [f"{sign} {bound(schema[key])}" for key, sign in bounds.items() if key in schema]
+    words = [f"{sign} {format_bound(schema[key])}" for key, sign in bounds.items() if key in schema]
     return " ".join([names[schema["type"]], *words])

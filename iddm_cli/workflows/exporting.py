@@ -87,10 +87,10 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _check_writable(path: Path) -> None:
-    from iddm_cli.runs.registry import check_writable
+    from iddm_cli.runs.registry import check_runs_dir_writable
 
     try:
-        check_writable(path.absolute().parent)
+        check_runs_dir_writable(path.absolute().parent)
     except UsageError as error:
         raise UsageError(f"--out {path}: {error.problem}", HINT) from error
 

@@ -21,7 +21,7 @@ from iddm_cli.image_files import SamplingMetadata
 
 if TYPE_CHECKING:
     from iddm_cli.build.models import Saved
-    from iddm_cli.engine.image_generator import Generator, Picture
+    from iddm_cli.engine.image_generator import ImageGenerator, Sample
     from iddm_cli.profiles.profile import Profile
 
 GRID_COLUMNS = 10
@@ -155,31 +155,31 @@ def fill(
     """Draw the pictures and write them as they come."""
     from iddm_cli.build.compute import choose_place
     from iddm_cli.build.models import make_generator
-    from iddm_cli.engine.image_generator import Order
+    from iddm_cli.engine.image_generator import SampleSpec
 
     generator = make_generator(profile, plan.classes, saved, choose_place(profile.runtime))
     recipe = describe(run, profile, saved, generator, seed)
-    orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
+    specs = [SampleSpec(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
-    shown: dict[int, list[Picture]] = {label: [] for label in plan.shown_labels}
+    shown: dict[int, list[Sample]] = {label: [] for label in plan.shown_labels}
     with show_progress() as progress:
-        drawn = generator.pictures(orders, seed=seed, batch_size=profile.sampling.batch_size)
+        drawn = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
         for done, picture in enumerate(drawn, start=1):
             write(plan, recipe, picture)
-            if picture.order.label in shown and picture.order.index < plan.shown_each:
-                shown[picture.order.label].append(picture)
-            progress("drawing pictures", done, len(orders))
+            if picture.spec.label in shown and picture.spec.index < plan.shown_each:
+                shown[picture.spec.label].append(picture)
+            progress("drawing pictures", done, len(specs))
     grid = draw_grid(plan, shown) if plan.grid else None
-    document = write_manifest(plan, recipe, [plan.file(o.label, o.index) for o in orders])
+    document = write_manifest(plan, recipe, [plan.file(spec.label, spec.index) for spec in specs])
     if as_json:
         console.print_json(document | {"out": str(plan.folder), "grid": grid and str(grid)})
     else:
         console.print_result(str(grid or plan.folder))
-        console.print_note(f"{len(orders)} pictures in {plan.folder}")
+        console.print_note(f"{len(specs)} pictures in {plan.folder}")
 
 
 def describe(
-    run: str, profile: "Profile", saved: "Saved", generator: "Generator", seed: int
+    run: str, profile: "Profile", saved: "Saved", generator: "ImageGenerator", seed: int
 ) -> SamplingMetadata:
     """Put together what all pictures of this gallery share."""
     sampling = profile.sampling
@@ -195,21 +195,21 @@ def describe(
     )
 
 
-def write(plan: Plan, recipe: SamplingMetadata, picture: "Picture") -> None:
+def write(plan: Plan, recipe: SamplingMetadata, picture: "Sample") -> None:
     """Write one picture, with how it was made inside the file."""
     from iddm_cli.engine.image_generator import to_image
 
-    order = picture.order
-    notes = recipe.text_notes(order.index, plan.classes[order.label] if plan.classes else "")
+    spec = picture.spec
+    notes = recipe.text_notes(spec.index, plan.classes[spec.label] if plan.classes else "")
     content = image_files.encode_image(to_image(picture.pixels), plan.form, notes)
     # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
-    file = plan.file(order.label, order.index)
-    temporary = durable.partial_name(file)
+    file = plan.file(spec.label, spec.index)
+    temporary = durable.partial_path(file)
     temporary.write_bytes(content)
     temporary.replace(file)
 
 
-def draw_grid(plan: Plan, shown: "dict[int, list[Picture]]") -> Path:
+def draw_grid(plan: Plan, shown: "dict[int, list[Sample]]") -> Path:
     """Draw the first pictures of each class as grid.png."""
     from iddm_cli.engine.image_generator import to_image
 

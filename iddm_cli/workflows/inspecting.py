@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.profiles.overrides import as_overrides
+from iddm_cli.profiles.overrides import collect_overrides
 
 if TYPE_CHECKING:
     from iddm_cli.data.inspection.report_data import Inspection
@@ -31,7 +31,7 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     """
     from iddm_cli.data.inspection.scan import scan
     from iddm_cli.data.inspection.summary import summarize
-    from iddm_cli.data.sources.listing import plain
+    from iddm_cli.data.sources.indexing.listing import to_printable
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.display.progress import show_progress
 
@@ -42,7 +42,7 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     with show_progress() as progress:
         scanned = scan(source, data, progress=progress)
         inspection = summarize(
-            scanned, profile=plain(profile_name), batch_size=profile.training.batch_size
+            scanned, profile=to_printable(profile_name), batch_size=profile.training.batch_size
         )
         if output is not None:
             write_report(output, scanned, inspection, progress)
@@ -78,17 +78,16 @@ def resolve_settings(
     from pydantic import ValidationError
 
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.messages import explain_all
-    from iddm_cli.profiles.overrides import known_keys
+    from iddm_cli.profiles.messages import explain_errors
     from iddm_cli.profiles.profile import Profile
 
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": image_size}
     if profile is not None:
-        return load_profile(profile, as_overrides(given))
+        return load_profile(profile, collect_overrides(given))
     try:
         return Profile.model_validate({"data": {"path": path, "image_size": image_size or 32}})
     except ValidationError as error:
-        issue = explain_all(error.errors(), known_keys())[0]
+        issue = explain_errors(error)[0]
         raise UsageError(f"PATH: {issue.problem}", issue.hint) from None
 
 

@@ -61,13 +61,13 @@ class TrainedRun:
     def __init__(self, run: "Run") -> None:
         self.run = run
         self.name = self.reference = run.name
-        self.classes = run.classes()
+        self.classes = run.read_classes()
 
     def profile(self, overrides: "Sequence[Override]") -> "Profile":
         """Return the run's profile with some settings changed."""
         from iddm_cli.profiles.loading import load_profile
 
-        return load_profile(str(self.run.profile), overrides)
+        return load_profile(str(self.run.profile_path), overrides)
 
     def saved(self, checkpoint: int | None) -> "Saved":
         """Return the checkpoint of a step, or the newest good one.
@@ -78,7 +78,7 @@ class TrainedRun:
         from iddm_cli.checkpoints.folder import CheckpointFolder
         from iddm_cli.display import console
 
-        folder = CheckpointFolder(self.run.checkpoints)
+        folder = CheckpointFolder(self.run.checkpoints_dir)
         if checkpoint is not None:
             return folder.at(checkpoint)
         newest, damaged = folder.newest()
@@ -108,13 +108,13 @@ class TrainedFile:
 
     def profile(self, overrides: "Sequence[Override]") -> "Profile":
         """Return the profile in the file with some settings changed."""
-        from iddm_cli.profiles.loading import resolve
+        from iddm_cli.profiles.loading import build_profile
         from iddm_cli.profiles.overrides import Override
         from iddm_cli.profiles.strict_yaml import Document
 
         record = self.exported.record
         weights = Override("sampling.weights", record.weights, str(self.exported.path))
-        return resolve(self.exported.path, Document(record.profile), [weights, *overrides])
+        return build_profile(self.exported.path, Document(record.profile), [weights, *overrides])
 
     def saved(self, checkpoint: int | None) -> "Saved":
         """Return the weights in the file.
@@ -150,11 +150,11 @@ def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFi
     Raises:
         RunError: There is none, or it is damaged.
     """
-    from iddm_cli.runs.registry import open_run, runs_folder
+    from iddm_cli.runs.registry import open_run, resolve_runs_dir
 
     if is_exported(reference):
         return TrainedFile(open_exported(Path(str(reference))))
-    return TrainedRun(open_run(runs_folder(runs_dir), reference))
+    return TrainedRun(open_run(resolve_runs_dir(runs_dir), reference))
 
 
 def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
@@ -162,13 +162,13 @@ def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
 
     Another sampler alone takes its own usual number of steps.
     """
-    from iddm_cli.profiles.overrides import Override, as_overrides
-    from iddm_cli.profiles.settings import OF_ONE_SAMPLER
+    from iddm_cli.profiles.overrides import Override, collect_overrides
+    from iddm_cli.profiles.settings import SAMPLER_SPECIFIC
 
-    overrides: list[Override] = as_overrides(given)
+    overrides: list[Override] = collect_overrides(given)
     profile = trained.profile([])
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:
-        usual = [Override(f"sampling.{k}", v, "--sampler") for k, v in OF_ONE_SAMPLER.items()]
+        usual = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*usual, *overrides]  # so that --steps, if given, still wins
     return trained.profile(overrides)

@@ -21,7 +21,7 @@ from iddm_cli.data.inspection.thumbnails import (
     Thumbnail,
     build_thumbnails,
 )
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.display.report import CELL, image_attributes, render_contact_sheet, render_page
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.inspection.images import save_image

@@ -126,7 +126,7 @@ def test_nothing_usable_is_one_clear_error(folder):
 
 def test_what_a_killed_save_left_is_ignored_and_swept(folder):
     save(folder, 1)
-    partial = folder.path / f"{durable.PARTIAL}99-step-00000002"
+    partial = folder.path / f"{durable.PARTIAL_PREFIX}99-step-00000002"
     partial.mkdir()
     (partial / "model.safetensors").write_bytes(b"half")
     assert folder.newest()[0].step == 1

@@ -11,7 +11,7 @@ from diffusers.utils import logging
 
 from iddm_cli import durable
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import Generator, Order
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
 from iddm_cli.export.diffusers import files
 from iddm_cli.export.model import Story
@@ -97,9 +97,9 @@ def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
     sampling = {"guidance": guidance, "steps": steps}
     model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
-    ours = Generator(model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)).draw(
-        [Order(0, 0), Order(1, 1)], seed=3
-    )
+    ours = ImageGenerator(
+        model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)
+    ).generate_batch([SampleSpec(0, 0), SampleSpec(1, 1)], seed=3)
     noise = randomness.normal(3, "sample", items=torch.arange(2), step=0, shape=(3, 8, 16))
     images = pipeline(["cat", 1], latents=noise).images
     theirs = np.stack([np.asarray(image) for image in images]).astype(int)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import Generator, Order
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx import check
@@ -35,14 +35,18 @@ class Exported:
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
-    def draw(self, orders: list[Order], guidance: float, seed: int = SEED) -> np.ndarray:
-        inputs = check.feed(self.session, self.model, orders, seed=seed, guidance=guidance)
+    def draw(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
+        inputs = check.feed(self.session, self.model, specs, seed=seed, guidance=guidance)
         return self.session.run(None, inputs)[0]
 
-    def wanted(self, orders: list[Order], guidance: float, seed: int = SEED) -> np.ndarray:
+    def wanted(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
         settings = self.model.profile.sampling.model_copy(update={"guidance": guidance})
         kinds = {"num_classes": len(self.model.classes), "shape": self.model.shape}
-        return Generator(self.model.denoiser, settings, **kinds).draw(orders, seed).numpy()
+        return (
+            ImageGenerator(self.model.denoiser, settings, **kinds)
+            .generate_batch(specs, seed)
+            .numpy()
+        )
 
 
 @pytest.fixture(scope="module", params=SAMPLERS)
@@ -65,17 +69,17 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
 @pytest.mark.parametrize("count", [1, 8])
 def test_it_draws_what_we_draw(conditional, count, guidance):
     # The last of three labels means "no class".
-    orders = [Order(index % 3, 10 + index) for index in range(count)]
-    assert same(conditional.draw(orders, guidance), conditional.wanted(orders, guidance))
+    specs = [SampleSpec(index % 3, 10 + index) for index in range(count)]
+    assert same(conditional.draw(specs, guidance), conditional.wanted(specs, guidance))
 
 
 def test_guidance_may_be_left_out_and_is_then_the_profiles(conditional):
-    inputs = check.feed(conditional.session, conditional.model, [Order(0, 0)], seed=SEED)
+    inputs = check.feed(conditional.session, conditional.model, [SampleSpec(0, 0)], seed=SEED)
     del inputs["guidance"]
     (found,) = conditional.session.run(None, inputs)
     guidance = conditional.model.profile.sampling.guidance
     assert guidance == 2.0
-    assert same(found, conditional.wanted([Order(0, 0)], guidance))
+    assert same(found, conditional.wanted([SampleSpec(0, 0)], guidance))
 
 
 def test_only_samplers_that_add_noise_ask_for_a_seed(conditional):
@@ -89,7 +93,9 @@ def test_only_samplers_that_add_noise_ask_for_a_seed(conditional):
 
 def test_each_seed_and_each_index_has_its_own_noise():
     exported = Exported(trained(sampling=SAMPLERS["ddpm"]))
-    inputs = check.feed(exported.session, exported.model, [Order(0, 0), Order(0, 1)], seed=0)
+    inputs = check.feed(
+        exported.session, exported.model, [SampleSpec(0, 0), SampleSpec(0, 1)], seed=0
+    )
     inputs["noise"][1] = inputs["noise"][0]
     drawn = [exported.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)]
     pictures = [picture for pair in drawn for picture in pair]
@@ -100,8 +106,8 @@ def test_each_seed_and_each_index_has_its_own_noise():
 def test_without_classes_noise_is_enough(sampler):
     exported = Exported(trained((), sampling=SAMPLERS[sampler], model={"patch_size": 2}))
     assert exported.names == ["noise", "index"][: 2 if sampler == "ddpm" else 1]
-    orders = [Order(0, index) for index in range(3)]
-    assert same(exported.draw(orders, 1.0), exported.wanted(orders, 1.0))
+    specs = [SampleSpec(0, index) for index in range(3)]
+    assert same(exported.draw(specs, 1.0), exported.wanted(specs, 1.0))
 
 
 @pytest.mark.parametrize("opset", OPSETS)
@@ -197,6 +203,6 @@ def test_the_seed_is_the_hash_that_the_documentation_gives():
 def test_the_network_of_iddm_draws_the_same():
     model = trained(model={"network": "iddm-unet", "activation": "lrelu"}, sampling={"steps": 2})
     exported = Exported(model)
-    orders = [Order(index % 3, index) for index in range(3)]
-    assert same(exported.draw(orders, 2.0), exported.wanted(orders, 2.0))
+    specs = [SampleSpec(index % 3, index) for index in range(3)]
+    assert same(exported.draw(specs, 2.0), exported.wanted(specs, 2.0))
     assert exported.made.ByteSize() < 1.01 * 4 * model.parameters

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import Generator, Order, to_pixels
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.errors import IddmError
 from iddm_cli.export import pt2
 from tests.export.conftest import trained
@@ -37,13 +37,15 @@ def test_a_loop_over_the_table_draws_what_we_draw(classes, sampler, count):
     program = torch.export.load(io.BytesIO(made), extra_files=extra)
     about = json.loads(extra[pt2.ABOUT])
     assert about["shape"] == list(model.shape)
-    orders = [Order(index % max(1, len(classes)), index) for index in range(count)]
+    specs = [SampleSpec(index % max(1, len(classes)), index) for index in range(count)]
     noise = randomness.normal(9, "sample", items=torch.arange(count), step=0, shape=model.shape)
-    label = torch.tensor([order.label for order in orders])
+    label = torch.tensor([spec.label for spec in specs])
     with torch.no_grad():
         found = loop(program.module(), about, noise, label, 2.5)
     kinds = {"num_classes": len(classes), "shape": model.shape}
-    wanted = Generator(model.denoiser, model.profile.sampling, **kinds).draw(orders, 9)
+    wanted = ImageGenerator(model.denoiser, model.profile.sampling, **kinds).generate_batch(
+        specs, 9
+    )
     assert wanted.float().std() > 10, "the comparison is about something"
     assert ((found.int() - wanted.int()).abs() <= 1).float().mean() >= 0.999
 

@@ -22,7 +22,7 @@ CALLS = (
     "create",
     "append_to",
     "write",
-    "cut",
+    "truncate",
     "flush",
     "flush_folder",
     "rename",
@@ -186,4 +186,4 @@ def found(folder: CheckpointFolder) -> tuple[int, int] | None:
 
 
 def litter(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob(f"{durable.PARTIAL}*")]
+    return [path.name for path in folder.rglob(f"{durable.PARTIAL_PREFIX}*")]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from iddm_cli.errors import ProfileError
 from iddm_cli.profiles.loading import load_profile
-from iddm_cli.profiles.overrides import known_keys, parse_override
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.overrides import parse_override
+from iddm_cli.profiles.profile import Profile, known_keys
 from iddm_cli.profiles.writing import dump_profile
 
 from .conftest import check_refusal, fuzzed

@@ -12,11 +12,11 @@ import torch
 
 from iddm_cli.build.networks import make_denoiser, picture_shape
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.serving.http.security import LOOPBACK, Policy
-from iddm_cli.serving.http.server import Server
-from iddm_cli.serving.http.service import Service
-from iddm_cli.serving.http.sockets import listen
-from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, Exact
+from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
+from iddm_cli.serving.http.server import ImageServer
+from iddm_cli.serving.http.service import GenerationService
+from iddm_cli.serving.http.sockets import open_listener
+from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
@@ -43,14 +43,14 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
     shape = picture_shape(profile.data)
-    exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=2)
+    exact = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
     return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, exact)
 
 
 class Running:
     """A server that answers."""
 
-    def __init__(self, server: Server, port: int, told: list[str]) -> None:
+    def __init__(self, server: ImageServer, port: int, told: list[str]) -> None:
         self.server = server
         self.service = server.service
         self.port = port
@@ -60,10 +60,10 @@ class Running:
     def client(self, **options) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)
 
-    def until(self, holds, seconds=20.0) -> None:
+    def until(self, is_invariant, seconds=20.0) -> None:
         """Wait for something to become true."""
         end = time.monotonic() + seconds
-        while not holds():
+        while not is_invariant():
             assert time.monotonic() < end, "it never came true"
             time.sleep(0.01)
 
@@ -75,10 +75,10 @@ def serving(*models: ServedModel, policy=None, buffer=None, **limits):
     `buffer` is how many bytes the system keeps for a reader who does not read.
     """
     told: list[str] = []
-    service = Service({m.name: m for m in models}, Limits(**limits), told.append)
+    service = GenerationService({m.name: m for m in models}, Limits(**limits), told.append)
     up = threading.Event()
-    server = Server(service, policy or Policy(LOOPBACK), up.set)
-    listener = listen("127.0.0.1", 0)
+    server = ImageServer(service, policy or AccessPolicy(LOOPBACK_HOSTS), up.set)
+    listener = open_listener("127.0.0.1", 0)
     if buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     port = listener.getsockname()[1]
@@ -115,7 +115,7 @@ def slowed(model: ServedModel, seconds: float) -> ServedModel:
     exact = model.exact
 
     class Slow:
-        holds = True
+        is_invariant = True
 
         def __call__(self, *asked):
             time.sleep(seconds)

@@ -148,9 +148,9 @@ def test_a_stream_tells_place_progress_glimpses_pictures_and_the_end(client):
     assert names.count("image") == 2
     steps = [content["step"] for name, content in told if name == "progress"]
     assert steps == sorted(steps)
-    glimpses = [content for name, content in told if name == "preview"]
-    assert glimpses
-    assert Image.open(io.BytesIO(base64.b64decode(glimpses[0]["image"]))).size == (16, 8)
+    previews = [content for name, content in told if name == "preview"]
+    assert previews
+    assert Image.open(io.BytesIO(base64.b64decode(previews[0]["image"]))).size == (16, 8)
     plain = files(draw(client, steps=200, count=2))
     streamed = {c["index"]: base64.b64decode(c["image"]) for n, c in told if n == "image"}
     assert [streamed[0], streamed[1]] == plain
@@ -170,7 +170,7 @@ def test_the_same_bytes_alone_and_beside_fifty_others(client, running):
 
     with ThreadPoolExecutor(50) as pool:
         others = [pool.submit(other, number) for number in range(50)]
-        running.until(lambda: running.service.desk.counts()["running"] > 10)
+        running.until(lambda: running.service.scheduler.count_jobs()["running"] > 10)
         among = [files(draw(client, **wanted)) for _ in range(3)]
         assert {future.result() for future in others} == {200}
     assert among == [alone] * 3
@@ -198,9 +198,9 @@ def test_a_client_that_goes_away_frees_its_place(model, response):
             asked = {"class": 0, "steps": 1000, "response": response}
             with gone.stream("POST", "/v1/images", json=asked, timeout=0.3) as told:
                 for _ in told.iter_lines():
-                    assert own.service.desk.counts()["running"] == 1
+                    assert own.service.scheduler.count_jobs()["running"] == 1
                     raise TimeoutError("timed out")
-        own.until(lambda: own.service.desk.counts() == {"running": 0, "waiting": 0}, 5)
+        own.until(lambda: own.service.scheduler.count_jobs() == {"running": 0, "waiting": 0}, 5)
         with own.client() as next_one:
             assert draw(next_one, steps=1).status_code == 200
 
@@ -230,12 +230,12 @@ def test_a_full_queue_says_when_to_ask_again(model):
 def test_what_takes_too_long_is_ended(model):
     with serving(slowed(model, 0.05), seconds=0.3) as own, own.client() as client:
         assert draw(client, steps=1000).status_code == 504
-        assert own.service.desk.counts()["running"] == 0
+        assert own.service.scheduler.count_jobs()["running"] == 0
 
 
 def test_a_step_that_fails_is_told_to_the_owner_and_ends_nothing(model):
     class Broken:
-        holds, broken = True, True
+        is_invariant, broken = True, True
 
         def __call__(self, *asked):
             if self.broken:
@@ -263,7 +263,7 @@ def test_stopping_cancels_what_does_not_finish_in_time(model):
                 return answer.status_code, answer.text
 
         told = [pool.submit(ask, response) for response in ("base64", "stream", "stream")]
-        own.until(lambda: own.service.desk.counts() == {"running": 2, "waiting": 1})
+        own.until(lambda: own.service.scheduler.count_jobs() == {"running": 2, "waiting": 1})
         own.server.should_exit = True
         plain, *streamed = [one.result(10) for one in told]
     assert plain[0] == 409

@@ -5,21 +5,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from iddm_cli.engine.image_generator import Generator, Order, to_pixels
-from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, Exact, cut
-from iddm_cli.serving.scheduling.batcher import Drawing, shared_out
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.serving.scheduling.batch_invariant import (
+    CPU_BLOCKS,
+    BatchInvariantDenoiser,
+    split_into_blocks,
+)
+from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
 
 from .conftest import make_model
 
 
-def drawing(model, *, label=0, seed=0, index=0, **settings) -> Drawing:
+def sample(model, *, label=0, seed=0, index=0, **settings) -> InFlightSample:
     asked = {"sampler": None, "steps": None, "guidance": None} | settings
-    return Drawing(model.plan(model.settings(**asked), label=label, seed=seed), index)
+    return InFlightSample(model.plan(model.settings(**asked), label=label, seed=seed), index)
 
 
-def finish(model, *drawings: Drawing) -> None:
-    while going := [one for one in drawings if not one.finished]:
-        model.step(going)
+def finish(model, *samples: InFlightSample) -> None:
+    while going := [one for one in samples if not one.finished]:
+        model.advance(going)
 
 
 KINDS = [
@@ -33,21 +37,21 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_picture_is_the_same_alone_and_among_others(model, kind):
-    alone, among = drawing(model, **kind), drawing(model, **kind)
+    alone, among = sample(model, **kind), sample(model, **kind)
     finish(model, alone)
-    others = [drawing(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:4] * 6)]
-    model.step(others[:7])
+    others = [sample(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:4] * 6)]
+    model.advance(others[:7])
     finish(model, *others[:7], among, *others[7:])
     assert torch.equal(alone.x_t, among.x_t)
 
 
 def test_a_picture_that_waits_between_its_steps_is_the_same(model):
-    plain = drawing(model, sampler="ddpm", steps=12)
-    paused = drawing(model, sampler="ddpm", steps=12)
+    plain = sample(model, sampler="ddpm", steps=12)
+    paused = sample(model, sampler="ddpm", steps=12)
     finish(model, plain)
     while not paused.finished:
-        model.step([paused])
-        model.step([drawing(model, index=5)])
+        model.advance([paused])
+        model.advance([sample(model, index=5)])
     assert torch.equal(plain.x_t, paused.x_t)
 
 
@@ -56,19 +60,19 @@ def test_it_is_the_picture_that_iddm_generate_draws(model, kind):
     kind = dict(kind)
     label, seed, index = (kind.pop(key, 0) for key in ("label", "seed", "index"))
     settings = model.settings(**({"sampler": None, "steps": None, "guidance": None} | kind))
-    generator = Generator(model.denoiser, settings, num_classes=3, shape=model.shape)
-    expected = generator.draw([Order(label, index)], seed)[0].int()
-    served = drawing(model, label=label, seed=seed, index=index, **kind)
+    generator = ImageGenerator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.generate_batch([SampleSpec(label, index)], seed)[0].int()
+    served = sample(model, label=label, seed=seed, index=index, **kind)
     finish(model, served)
     assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
 
 
 def test_a_model_without_classes_draws_too():
     plain = make_model("plain", classes=())
-    one = drawing(plain)
+    one = sample(plain)
     finish(plain, one)
-    generator = Generator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
-    expected = generator.draw([Order(0, 0)], 0)[0].int()
+    generator = ImageGenerator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
+    expected = generator.generate_batch([SampleSpec(0, 0)], 0)[0].int()
     assert (to_pixels(one.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
 
 
@@ -82,9 +86,9 @@ def test_only_pictures_that_follow_something_have_a_second_half(model):
 
         return replace(of, exact=exact)
 
-    spied(model).step([drawing(model, guidance=1.0), drawing(model, guidance=2.0), drawing(model)])
+    spied(model).advance([sample(model, guidance=1.0), sample(model, guidance=2.0), sample(model)])
     plain = make_model("plain", classes=())
-    spied(plain).step([drawing(plain, guidance=2.0)])
+    spied(plain).advance([sample(plain, guidance=2.0)])
     assert asked == [5, 1]
 
 
@@ -101,13 +105,13 @@ def test_the_network_sees_blocks_of_few_sizes(model, count):
 
 
 def test_cutting_uses_every_lane_and_wastes_less_than_a_block():
-    assert cut(1, (4, 8), 2) == [4]
-    assert cut(8, (4, 8), 2) == [4, 4]
-    assert cut(9, (4, 8), 2) == [8, 4]
-    assert cut(17, (4, 8), 2) == [8, 8, 4]
-    assert cut(22, (4, 8), 2) == [8, 8, 8]
-    assert cut(3, (8,), 4) == [8]
-    assert cut(64, (4, 8, 16), 2) == [16, 16, 16, 16]
+    assert split_into_blocks(1, (4, 8), 2) == [4]
+    assert split_into_blocks(8, (4, 8), 2) == [4, 4]
+    assert split_into_blocks(9, (4, 8), 2) == [8, 4]
+    assert split_into_blocks(17, (4, 8), 2) == [8, 8, 4]
+    assert split_into_blocks(22, (4, 8), 2) == [8, 8, 8]
+    assert split_into_blocks(3, (8,), 4) == [8]
+    assert split_into_blocks(64, (4, 8, 16), 2) == [16, 16, 16, 16]
 
 
 class Meddling(torch.nn.Module):
@@ -123,15 +127,19 @@ class Meddling(torch.nn.Module):
 
 
 def test_a_trial_finds_neighbours_that_matter(model):
-    meddling = Exact(Meddling(model, by_size=False), model.shape, blocks=ON_CPU, lanes=1)
-    assert not meddling.holds
+    meddling = BatchInvariantDenoiser(
+        Meddling(model, by_size=False), model.shape, blocks=CPU_BLOCKS, num_threads=1
+    )
+    assert not meddling.is_invariant
 
 
 def test_a_trial_finds_blocks_that_round_differently(model):
-    differing = Exact(Meddling(model, by_size=True), model.shape, blocks=ON_CPU, lanes=1)
-    assert (differing.sizes, differing.holds) == ((8,), True)
+    differing = BatchInvariantDenoiser(
+        Meddling(model, by_size=True), model.shape, blocks=CPU_BLOCKS, num_threads=1
+    )
+    assert (differing.sizes, differing.is_invariant) == ((8,), True)
 
 
 def test_sharing_out_is_by_turns():
-    assert shared_out(["abc", "d", "ef"], 5) == ["a", "d", "e", "b", "f"]
-    assert shared_out([], 5) == []
+    assert round_robin(["abc", "d", "ef"], 5) == ["a", "d", "e", "b", "f"]
+    assert round_robin([], 5) == []

@@ -37,7 +37,7 @@ def fuzzed_server():
             assert client.post("/v1/images", json={"class": 0}).status_code == 200
         print(asked(server), "requests")
         assert server.told == [], "nothing went wrong inside"
-        assert server.service.desk.counts() == {"running": 0, "waiting": 0}
+        assert server.service.scheduler.count_jobs() == {"running": 0, "waiting": 0}
         assert psutil.Process().memory_info().rss - memory < 200 * MB
 
 

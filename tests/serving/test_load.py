@@ -52,4 +52,4 @@ def test_two_hundred_clients_and_a_queue_of_eight(crowded):
     assert {status for status, _, _ in answers} == {200, 429}
     assert all(int(again) >= 1 for status, again, _ in answers if status == 429)
     assert grown < 0.05 * memory
-    crowded.until(lambda: crowded.service.desk.counts() == {"running": 0, "waiting": 0})
+    crowded.until(lambda: crowded.service.scheduler.count_jobs() == {"running": 0, "waiting": 0})

@@ -7,7 +7,7 @@ import openai
 import pytest
 from PIL import Image
 
-from iddm_cli.serving.http.security import Policy
+from iddm_cli.serving.http.security import AccessPolicy
 
 from .conftest import serving
 
@@ -54,7 +54,7 @@ def test_its_key_is_the_token(model):
         with openai.OpenAI(base_url=f"{own.url}/v1", api_key=key, max_retries=0) as api:
             assert api.images.generate(model="pets", prompt="cat").data
 
-    with serving(model, policy=Policy(token="a-token-long-enough")) as own:
+    with serving(model, policy=AccessPolicy(token="a-token-long-enough")) as own:
         ask("a-token-long-enough")
         with pytest.raises(openai.AuthenticationError):
             ask("another")

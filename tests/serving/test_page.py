@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
-from iddm_cli.serving.http.security import Policy
+from iddm_cli.serving.http.security import AccessPolicy
 
 from .conftest import make_model, serving, slowed
 
@@ -159,10 +159,10 @@ def test_by_keyboard_alone(page):
 
 def test_stopping_frees_the_server(page, server):
     draw(page, count=2, steps=1000)
-    server.until(lambda: server.service.desk.counts()["running"] == 1)
+    server.until(lambda: server.service.scheduler.count_jobs()["running"] == 1)
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_have_text("Stopped.")
-    server.until(lambda: server.service.desk.counts()["running"] == 0)
+    server.until(lambda: server.service.scheduler.count_jobs()["running"] == 0)
 
 
 def test_a_model_without_classes(page):
@@ -198,7 +198,7 @@ def test_a_phone_by_day_and_by_night(browser, server, scheme):
 
 
 def test_the_token_comes_with_the_address_and_leaves_it(browser, model):
-    policy = Policy(token="a-token-long-enough")
+    policy = AccessPolicy(token="a-token-long-enough")
     with serving(model, policy=policy) as own:
         context = browser.new_context()
         page = context.new_page()
@@ -262,7 +262,7 @@ def test_a_server_that_goes_away_is_said_in_a_sentence(browser, model):
 
 def test_a_token_is_asked_for_until_it_is_right(browser, model):
     """By letters that no header can carry, by two requests at once, by the address once more."""
-    with serving(model, policy=Policy(token="a-token-long-enough")) as own:
+    with serving(model, policy=AccessPolicy(token="a-token-long-enough")) as own:
         context = browser.new_context()
         page = context.new_page()
         page.goto(f"{own.url}/")

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from iddm_cli.commands.serve import make_policy
-from iddm_cli.serving.http.security import LOOPBACK, Policy, is_loopback
+from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy, is_loopback
 
 from .conftest import serving
 
@@ -21,7 +21,7 @@ AUTH = {"authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture(scope="module")
 def guarded(model):
-    policy = Policy(LOOPBACK | {"pictures.example.org"}, token=TOKEN)
+    policy = AccessPolicy(LOOPBACK_HOSTS | {"pictures.example.org"}, token=TOKEN)
     with serving(model, policy=policy) as server:
         yield server
 
@@ -182,16 +182,16 @@ def test_every_answer_carries_the_headers(guarded):
 
 
 def test_numeric_addresses_are_no_names_that_could_be_rebound():
-    policy = Policy(any_address=True)
-    assert policy.knows("192.168.0.7:8000")
-    assert policy.knows("[fe80::1]:8000")
-    assert not policy.knows("evil.example.org")
+    policy = AccessPolicy(allow_ip_hosts=True)
+    assert policy.allows_host("192.168.0.7:8000")
+    assert policy.allows_host("[fe80::1]:8000")
+    assert not policy.allows_host("evil.example.org")
 
 
 def test_an_address_may_be_allowed_with_brackets_or_without():
     for name in ("fe80::1", "[FE80::1]"):
         policy = make_policy("127.0.0.1", None, False, [name, "10.0.0.1", "Example.org"])
-        assert all(map(policy.knows, ("[fe80::1]:8000", "10.0.0.1", "example.org")))
+        assert all(map(policy.allows_host, ("[fe80::1]:8000", "10.0.0.1", "example.org")))
 
 
 def test_what_is_loopback():

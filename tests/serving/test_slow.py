@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from iddm_cli.serving.http.sockets import allow_files
+from iddm_cli.serving.http.sockets import raise_file_limit
 
 from .conftest import serving, slowed
 
@@ -100,9 +100,9 @@ def test_as_many_files_may_be_open_as_there_may_be_connections():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
-        allow_files(700)
+        raise_file_limit(700)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (700, before[1])
-        allow_files(600)
+        raise_file_limit(600)
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 700, "it is never lowered"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -138,8 +138,8 @@ def test_a_reader_who_takes_nothing_is_let_go(model):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         connection.connect(("127.0.0.1", own.port))
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(asked) + asked)
-        own.until(lambda: own.service.desk.counts()["running"] == 1)
-        own.until(lambda: own.service.desk.counts()["running"] == 0, 60)
+        own.until(lambda: own.service.scheduler.count_jobs()["running"] == 1)
+        own.until(lambda: own.service.scheduler.count_jobs()["running"] == 0, 60)
         own.until(lambda: not own.server.server_state.connections)
 
 
@@ -147,7 +147,7 @@ def test_a_reader_who_is_only_slow_gets_all_of_it(model):
     """An answer of 2 MB, which nothing on the way holds, read over three times the deadline."""
 
     class Noise:
-        holds = True
+        is_invariant = True
 
         def __call__(self, x_t, *_):
             return x_t

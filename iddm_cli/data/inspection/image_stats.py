@@ -11,9 +11,9 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Decoded, Picture, UnreadableImage
-from iddm_cli.data.decoding.preprocess import Look
-from iddm_cli.data.decoding.resize import flatten, is_grey, is_see_through
+from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.resize import flatten_image, has_transparency, is_grey
 from iddm_cli.data.inspection.duplicates import THUMBNAIL_SIDE, dhash
 from iddm_cli.profiles.settings import DataSettings
 
@@ -62,17 +62,17 @@ class ImageStats(NamedTuple):
     thumb: ndarray
 
 
-def measure_image(settings: DataSettings, picture: Picture) -> ImageStats | str:
+def measure_image(settings: DataSettings, picture: ImageHandle) -> ImageStats | str:
     """Decode an image and return its statistics, or the reason why it cannot be decoded."""
     try:
         decoded = picture.open()
-        flat = flatten(decoded.image, settings.background)
-    except UnreadableImage as error:
+        flat = flatten_image(decoded.image, settings.background)
+    except UnreadableImageError as error:
         return str(error)
     return _compute_stats(decoded, flat, settings)
 
 
-def _compute_stats(decoded: Decoded, flat: Image.Image, settings: DataSettings) -> ImageStats:
+def _compute_stats(decoded: DecodedImage, flat: Image.Image, settings: DataSettings) -> ImageStats:
     image, grey = decoded.image, is_grey(flat)
     mean, square = _moments(flat, settings, grey=grey)
     level = flat.convert("L")
@@ -82,7 +82,7 @@ def _compute_stats(decoded: Decoded, flat: Image.Image, settings: DataSettings) 
         mode=image.mode,
         format=image.format or "",
         grey=grey,
-        transparent=is_see_through(image),
+        transparent=has_transparency(image),
         animated=decoded.animated,
         deep=image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"),
         constant=_is_constant(flat),
@@ -113,8 +113,8 @@ def _moments(flat: Image.Image, settings: DataSettings, *, grey: bool) -> tuple[
     """
     mean, square = np.zeros(4), np.zeros(4)
     for planes in PLANES if grey or settings.channels == 1 else PLANES[1:]:
-        look = Look.of(settings, 3 if len(planes) == 3 else 1)
-        pixels = look.fit(flat).astype(np.float64)
+        look = PixelSpec.from_settings(settings, 3 if len(planes) == 3 else 1)
+        pixels = look.to_pixels(flat).astype(np.float64)
         mean[planes] = pixels.mean(axis=(0, 1))
         square[planes] = (pixels**2).mean(axis=(0, 1))
     return mean, square

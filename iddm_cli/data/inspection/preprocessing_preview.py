@@ -3,8 +3,8 @@
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Channels, Look
-from iddm_cli.data.decoding.shapes import Shapes, extent
+from iddm_cli.data.decoding.preprocess import Channels, PixelSpec
+from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.inspection.report_data import PreprocessingPreview, Spread
 from iddm_cli.profiles.settings import DataSettings
 
@@ -23,7 +23,7 @@ def preview_preprocessing(
     height, width = settings.size
     some = len(stats) > 0
     widths, heights = (stats["width"], stats["height"]) if some else (np.ones(1), np.ones(1))
-    shapes = Shapes(widths, heights, settings.stored_size, settings.aspect)
+    shapes = ResizeStats(widths, heights, settings.stored_size, settings.aspect)
     enlarged = shapes.scale[shapes.scale > 1] if some else np.empty(0)
     channels = training_channels(stats, settings)
     return PreprocessingPreview(
@@ -40,7 +40,7 @@ def preview_preprocessing(
         enlarged=len(enlarged),
         enlarged_by=_round(np.median(enlarged)) if enlarged.size else 1.0,
         channels=channels,
-        pack_bytes=len(stats) * Look.of(settings, channels).picture_bytes,
+        pack_bytes=len(stats) * PixelSpec.from_settings(settings, channels).image_bytes,
         batch_size=batch_size,
         steps_per_epoch=len(stats) / batch_size,
     )
@@ -59,4 +59,4 @@ def training_channels(stats: ndarray, settings: DataSettings) -> Channels:
 
 def compute_spread(numbers: ndarray) -> Spread:
     """Return minimum, median and maximum; all 0 without numbers."""
-    return Spread(*extent(numbers)) if len(numbers) else Spread(0, 0, 0)
+    return Spread(*min_median_max(numbers)) if len(numbers) else Spread(0, 0, 0)

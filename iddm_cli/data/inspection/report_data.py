@@ -7,7 +7,7 @@ names are part of a file format and do not change.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from iddm_cli.data.sources.listing import Skip
+from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import AspectName
 
 
@@ -139,8 +139,8 @@ class Inspection:
     kinds: ImageKinds
     values: PixelStats
     constant: list[str]  # images of one colour, or nearly
-    unreadable: list[Skip]  # images that cannot be decoded
-    skipped: list[Skip]  # other entries of the dataset
+    unreadable: list[SkippedFile]  # images that cannot be decoded
+    skipped: list[SkippedFile]  # other entries of the dataset
     faults: list[SkipReason]  # of both, most common first
     duplicates: Duplicates  # equal pixels
     near_duplicates: Duplicates

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.inspection.duplicates import (
     Groups,
     NearDuplicates,
@@ -17,8 +17,8 @@ from iddm_cli.data.inspection.duplicates import (
 )
 from iddm_cli.data.inspection.image_stats import STATS_DTYPE, measure_image
 from iddm_cli.data.progress import ProgressCallback, no_progress
-from iddm_cli.data.sources.listing import Skip
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.sources.indexing.listing import SkippedFile
+from iddm_cli.data.sources.source import Source
 from iddm_cli.profiles.settings import DataSettings
 
 CHUNK_SIZE = 16
@@ -44,7 +44,7 @@ class DatasetScan:
     items: ndarray
     labels: ndarray
     stats: ndarray
-    unreadable: list[Skip]
+    unreadable: list[SkippedFile]
     equal: Groups
     near: NearDuplicates
 
@@ -89,14 +89,14 @@ def _measure_all(
     stats = np.zeros(len(source), STATS_DTYPE)
     reasons: dict[int, str] = {}
     done = 0
-    images = (source.picture(i) for i in range(len(source)))
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        chunks = workers.in_order(partial(measure_image, settings), images, chunk=CHUNK_SIZE)
+    images = (source.image(i) for i in range(len(source)))
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        chunks = workers.map_ordered(partial(measure_image, settings), images, chunk=CHUNK_SIZE)
         with closing(chunks):
             for chunk in chunks:
                 for i, result in enumerate(chunk, start=done):
-                    if isinstance(result, Lost | str):
-                        reasons[i] = result.reason if isinstance(result, Lost) else result
+                    if isinstance(result, WorkerFailure | str):
+                        reasons[i] = result.reason if isinstance(result, WorkerFailure) else result
                     else:
                         stats[i] = tuple(result)
                 done += len(chunk)

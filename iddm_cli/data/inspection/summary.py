@@ -27,7 +27,7 @@ from iddm_cli.data.inspection.report_data import (
     SkipReason,
 )
 from iddm_cli.data.inspection.scan import DatasetScan
-from iddm_cli.data.sources.listing import Skip
+from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import TrainingSettings
 
 COMMON_SIZES = 5
@@ -51,7 +51,7 @@ def summarize(
     filled = [count for count in classes.values() if count]
     inspection = Inspection(
         name=source.name,
-        place=source.place,
+        place=source.location,
         trainable=bool(len(stats)),
         verdict="",
         count=len(stats),
@@ -133,7 +133,7 @@ def _pixel_stats(scan: DatasetScan) -> PixelStats:
     )
 
 
-def _skip_reasons(skipped: list[Skip]) -> list[SkipReason]:
+def _skip_reasons(skipped: list[SkippedFile]) -> list[SkipReason]:
     """Group skipped files by the reason up to its first colon or semicolon."""
     groups: dict[str, list[str]] = {}
     for name, reason in skipped:

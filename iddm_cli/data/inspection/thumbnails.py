@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Picture, UnreadableImage
-from iddm_cli.data.decoding.preprocess import Look
-from iddm_cli.data.decoding.resize import flatten
-from iddm_cli.data.decoding.workers import Workers
+from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.resize import flatten_image
+from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
 from iddm_cli.data.inspection.preprocessing_preview import training_channels
 from iddm_cli.data.inspection.scan import DatasetScan
@@ -128,12 +128,14 @@ def _decode_rows(
 ) -> list[ThumbnailPair | None]:
     """Return the thumbnails of each row; None if the image can no longer be read."""
     settings = scan.settings
-    work = partial(_make_pair, Look.of(settings, training_channels(scan.stats, settings)))
+    work = partial(
+        _make_pair, PixelSpec.from_settings(settings, training_channels(scan.stats, settings))
+    )
     items = [int(scan.items[row]) for row in rows]
     pairs: list[ThumbnailPair | None] = []
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        named = ((scan.source.item_name(i), scan.source.picture(i)) for i in items)
-        chunks = workers.in_order(work, named, chunk=CHUNK_SIZE)
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        named = ((scan.source.item_name(i), scan.source.image(i)) for i in items)
+        chunks = workers.map_ordered(work, named, chunk=CHUNK_SIZE)
         with closing(chunks):
             for chunk in chunks:
                 pairs += [pair if isinstance(pair, ThumbnailPair) else None for pair in chunk]
@@ -141,13 +143,13 @@ def _decode_rows(
     return pairs
 
 
-def _make_pair(look: Look, named: tuple[str, Picture]) -> ThumbnailPair | None:
+def _make_pair(look: PixelSpec, named: tuple[str, ImageHandle]) -> ThumbnailPair | None:
     name, picture = named
     try:
-        flat = flatten(picture.open(SIDE).image, look.background)
-    except UnreadableImage:
+        flat = flatten_image(picture.open(SIDE).image, look.background)
+    except UnreadableImageError:
         return None
-    pixels = look.fit(flat)
+    pixels = look.to_pixels(flat)
     preprocessed = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
     return ThumbnailPair(_encode(name, flat), _encode(name, preprocessed))
 

@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import Generator, Order
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx.model import Form
@@ -79,18 +79,18 @@ def seed_of(seed: int) -> np.ndarray:
 def feed(
     session: onnxruntime.InferenceSession,
     model: TrainedModel,
-    orders: list[Order],
+    specs: list[SampleSpec],
     *,
     seed: int,
     guidance: float | None = None,
 ) -> dict[str, Any]:
-    """Return the inputs for which a pipeline draws what `Generator.draw` draws."""
-    index = torch.tensor([order.index for order in orders])
+    """Return the inputs for which a pipeline draws what `ImageGenerator.generate_batch` draws."""
+    index = torch.tensor([spec.index for spec in specs])
     noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.shape)
     weight = model.profile.sampling.guidance if guidance is None else guidance
     inputs = {
         "noise": noise.numpy(),
-        "label": np.array([order.label for order in orders]),
+        "label": np.array([spec.label for spec in specs]),
         "guidance": np.array(weight, np.float32),
         "index": index.numpy(),
         "seed": seed_of(seed),
@@ -102,14 +102,14 @@ def feed(
 def drawn(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
     """Draw two pictures, of the first and of the last class, both ways."""
     last = max(0, len(model.classes) - 1)
-    orders = [Order(0, 0), Order(last, 1)]
-    (found,) = session.run(None, feed(session, model, orders, seed=SEED))
-    wanted = Generator(
+    specs = [SampleSpec(0, 0), SampleSpec(last, 1)]
+    (found,) = session.run(None, feed(session, model, specs, seed=SEED))
+    wanted = ImageGenerator(
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
         shape=model.shape,
-    ).draw(orders, SEED)
+    ).generate_batch(specs, SEED)
     return compared(found.astype(np.float64), wanted.numpy().astype(np.float64))
 
 

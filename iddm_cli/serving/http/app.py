@@ -10,28 +10,28 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from iddm_cli import __version__
 from iddm_cli.serving.http import openai
-from iddm_cli.serving.http.class_thumbnails import Thumbnails
-from iddm_cli.serving.http.error_handlers import ERRORS, add_handlers
-from iddm_cli.serving.http.job_events import follow, picture
+from iddm_cli.serving.http.class_thumbnails import ClassThumbnails
+from iddm_cli.serving.http.error_handlers import ERRORS, add_error_handlers
+from iddm_cli.serving.http.job_events import picture, stream_job_events
 from iddm_cli.serving.http.schemas import (
     FORMATS,
     ImageRequest,
-    ImagesAnswer,
-    JobAnswer,
-    ModelsAnswer,
+    ImagesResponse,
+    JobResponse,
+    ModelsResponse,
 )
 from iddm_cli.serving.http.service import (
-    Refused,
-    Service,
+    GenerationService,
+    RequestError,
     check_done,
-    command_line,
     describe,
-    encoded,
-    settings_of,
-    zipped,
+    encode_image,
+    generate_command,
+    job_settings,
+    zip_files,
 )
-from iddm_cli.serving.http.streaming import EventStream, Watch, finish
-from iddm_cli.serving.scheduling.jobs import Job
+from iddm_cli.serving.http.streaming import EventStream, JobWatch, finish
+from iddm_cli.serving.scheduling.jobs import GenerationJob
 
 PAGE = {
     "/": "text/html",
@@ -42,7 +42,7 @@ PAGE = {
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
 
 
-def create_app(service: Service) -> FastAPI:
+def create_app(service: GenerationService) -> FastAPI:
     """Make the application; somebody else sees to it that jobs are drawn."""
     app = FastAPI(
         title="iddm",
@@ -53,7 +53,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    add_handlers(app, service)
+    add_error_handlers(app, service)
     app.include_router(_images(service))
     app.include_router(_looking(service))
     app.include_router(openai.router(service))
@@ -61,22 +61,22 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def _images(service: Service) -> APIRouter:
+def _images(service: GenerationService) -> APIRouter:
     router = APIRouter(prefix="/v1", responses=ERRORS)
     kinds: dict[str, Any] = {"application/zip": {}, "text/event-stream": {}}
 
-    @router.post("/images", response_model=ImagesAnswer, responses={200: {"content": kinds}})
+    @router.post("/images", response_model=ImagesResponse, responses={200: {"content": kinds}})
     async def images(asked: ImageRequest, request: Request) -> Response:
         """Draw pictures of one class."""
         job = service.job(asked, class_=asked.class_, count=asked.count)
         if asked.response == "stream":
-            watch = Watch(job)
-            service.desk.submit(job)
-            events = follow(service.desk, job, watch, asked.format)
-            return EventStream(events, at_end=lambda: service.desk.cancel(job))
-        await finish(service.desk, job, request)
+            watch = JobWatch(job)
+            service.scheduler.submit(job)
+            events = stream_job_events(service.scheduler, job, watch, asked.format)
+            return EventStream(events, at_end=lambda: service.scheduler.cancel(job))
+        await finish(service.scheduler, job, request)
         check_done(job)
-        content = [await encoded(job, index, asked.format) for index in range(job.count)]
+        content = [await encode_image(job, index, asked.format) for index in range(job.count)]
         if asked.response == "zip":
             return _zip(job, asked.format, content)
         found = [picture(job, i, asked.format, file) for i, file in enumerate(content)]
@@ -85,32 +85,32 @@ def _images(service: Service) -> APIRouter:
     return router
 
 
-def _answer(job: Job) -> dict[str, Any]:
+def _answer(job: GenerationJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "model": job.model.name,
-        "settings": settings_of(job),
-        "command": command_line(job),
+        "settings": job_settings(job),
+        "command": generate_command(job),
     }
 
 
-def _zip(job: Job, form: str, content: list[bytes]) -> Response:
+def _zip(job: GenerationJob, form: str, content: list[bytes]) -> Response:
     names = [f"image-{index:06d}.{FORMATS[form]}" for index in range(job.count)]
     manifest = json.dumps(_answer(job) | {"images": names}, indent=1, ensure_ascii=False).encode()
-    archive = zipped({**dict(zip(names, content, strict=True)), "manifest.json": manifest})
+    archive = zip_files({**dict(zip(names, content, strict=True)), "manifest.json": manifest})
     named = {"content-disposition": 'attachment; filename="images.zip"'}
     return Response(archive, media_type="application/zip", headers=named)
 
 
-def _looking(service: Service) -> APIRouter:
+def _looking(service: GenerationService) -> APIRouter:
     router = APIRouter(responses=ERRORS)
-    thumbnails = Thumbnails(service)
+    thumbnails = ClassThumbnails(service)
 
     @router.get("/v1/models")
-    async def models() -> ModelsAnswer:
+    async def models() -> ModelsResponse:
         """List the models, their classes and limits."""
         listed = [describe(model, service.limits) for model in service.models.values()]
-        return ModelsAnswer(data=listed)
+        return ModelsResponse(data=listed)
 
     @router.get("/v1/models/{model}/thumbnails/{label}", response_class=Response)
     async def thumbnail(
@@ -120,14 +120,14 @@ def _looking(service: Service) -> APIRouter:
         return Response(await thumbnails.get(model, label, request), media_type="image/png")
 
     @router.get("/v1/jobs/{id}")
-    async def job(id: JobId) -> JobAnswer:
+    async def job(id: JobId) -> JobResponse:
         """Say how far a job is."""
-        return _known(service.desk.status(id))
+        return _known(service.scheduler.status(id))
 
     @router.delete("/v1/jobs/{id}")
-    async def cancel(id: JobId) -> JobAnswer:
+    async def cancel(id: JobId) -> JobResponse:
         """Cancel a job."""
-        return _known(service.desk.cancel_named(id))
+        return _known(service.scheduler.cancel_by_id(id))
 
     @router.get("/health")
     async def health() -> dict[str, str]:
@@ -137,22 +137,22 @@ def _looking(service: Service) -> APIRouter:
     @router.get("/ready")
     async def ready() -> dict[str, str]:
         """Say whether requests are taken."""
-        if service.desk.stopping:
-            raise Refused(503, "stopping", "The server is about to stop.")
+        if service.scheduler.stopping:
+            raise RequestError(503, "stopping", "The server is about to stop.")
         return {"status": "ready"}
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> str:
         """Return what Prometheus collects."""
-        return service.metrics.text(service.desk.counts())
+        return service.metrics.text(service.scheduler.count_jobs())
 
     return router
 
 
-def _known(status: Any) -> JobAnswer:
+def _known(status: Any) -> JobResponse:
     if status is None:
-        raise Refused(404, "no_such_job", "There is no job of that id, or not any more.")
-    return JobAnswer(**asdict(status))
+        raise RequestError(404, "no_such_job", "There is no job of that id, or not any more.")
+    return JobResponse(**asdict(status))
 
 
 def _add_page(app: FastAPI) -> None:

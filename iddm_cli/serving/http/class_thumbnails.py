@@ -4,8 +4,8 @@ import asyncio
 
 from starlette.requests import Request
 
-from iddm_cli.serving.http.schemas import Drawn
-from iddm_cli.serving.http.service import Refused, Service, encoded
+from iddm_cli.serving.http.schemas import SamplingRequest
+from iddm_cli.serving.http.service import GenerationService, RequestError, encode_image
 from iddm_cli.serving.http.streaming import finish
 
 MOST_KEPT = 4096
@@ -13,14 +13,14 @@ SEED = 0
 """Everybody sees the same pictures."""
 
 
-class Thumbnails:
+class ClassThumbnails:
     """The pictures of classes.
 
     Args:
         service: Who draws them.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: GenerationService) -> None:
         self.service = service
         self._kept: dict[tuple[str, int], bytes] = {}
         self._one_at_a_time = asyncio.Semaphore(4)
@@ -39,13 +39,13 @@ class Thumbnails:
     async def _draw(self, model: str, label: int, request: Request) -> bytes:
         classes = self.service.model(model).classes
         if label >= max(1, len(classes)):
-            raise Refused(404, "no_such_class", "The model knows no such class.")
-        asked = Drawn(model=model, seed=SEED)
+            raise RequestError(404, "no_such_class", "The model knows no such class.")
+        asked = SamplingRequest(model=model, seed=SEED)
         job = self.service.job(asked, class_=classes[label] if classes else None, count=1)
-        await finish(self.service.desk, job, request)
+        await finish(self.service.scheduler, job, request)
         if job.state != "done":
-            raise Refused(503, "not_drawn", "The picture could not be drawn; ask again.")
-        return await encoded(job, 0, "png")
+            raise RequestError(503, "not_drawn", "The picture could not be drawn; ask again.")
+        return await encode_image(job, 0, "png")
 
     def _keep(self, key: tuple[str, int], content: bytes) -> None:
         if len(self._kept) >= MOST_KEPT:

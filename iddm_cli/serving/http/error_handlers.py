@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from iddm_cli.serving.http.schemas import ErrorAnswer
+from iddm_cli.serving.http.schemas import ErrorResponse
 from iddm_cli.serving.http.security import error_body
-from iddm_cli.serving.http.service import Refused, Service
+from iddm_cli.serving.http.service import GenerationService, RequestError
 from iddm_cli.serving.scheduling.scheduler import QueueFullError, StoppingError
-from iddm_cli.serving.scheduling.server_metrics import Metrics
+from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 STATUSES = {
     400: "Not HTTP as it should be.",
@@ -34,51 +34,51 @@ STATUSES = {
     504: "It took longer than any request may.",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": text} for status, text in STATUSES.items()
+    status: {"model": ErrorResponse, "description": text} for status, text in STATUSES.items()
 }
 
 
-def failure(status: int, code: str, message: str, **headers: str) -> Response:
+def error_response(status: int, code: str, message: str, **headers: str) -> Response:
     """Return an error as it is answered."""
     body = error_body(code, message)
     return Response(body, status, headers=headers, media_type="application/json")
 
 
-def add_handlers(app: FastAPI, service: Service) -> None:
+def add_error_handlers(app: FastAPI, service: GenerationService) -> None:
     """Make the application answer all that goes wrong in one form."""
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, problem: Refused) -> Response:
-        return failure(problem.status, problem.code, problem.message)
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, problem: RequestError) -> Response:
+        return error_response(problem.status, problem.code, problem.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, problem: RequestValidationError) -> Response:
-        return failure(422, "invalid", explain(problem))
+        return error_response(422, "invalid", format_validation_error(problem))
 
     @app.exception_handler(HTTPException)
     async def wrong(_: Request, problem: HTTPException) -> Response:
-        return failure(
+        return error_response(
             problem.status_code, "refused", str(problem.detail), **(problem.headers or {})
         )
 
     @app.exception_handler(QueueFullError)
     async def full(_: Request, problem: QueueFullError) -> Response:
         message = f"Too many requests wait; ask again in {problem.seconds} s."
-        return failure(429, "queue_full", message, **{"retry-after": str(problem.seconds)})
+        return error_response(429, "queue_full", message, **{"retry-after": str(problem.seconds)})
 
     @app.exception_handler(StoppingError)
     async def stopping(_: Request, _problem: StoppingError) -> Response:
-        return failure(503, "stopping", "The server is about to stop.")
+        return error_response(503, "stopping", "The server is about to stop.")
 
     @app.exception_handler(Exception)
     async def defect(_: Request, problem: Exception) -> Response:
         number = secrets.token_hex(4)
         trace = "".join(traceback.format_exception(problem))
         service.tell(f"a request failed ({number}):\n{trace}")
-        return failure(500, "defect", f"This is a defect of iddm, number {number}.")
+        return error_response(500, "defect", f"This is a defect of iddm, number {number}.")
 
 
-class Boundary:
+class MetricsMiddleware:
     """Counts every request, and lets no exception out: it has been told already.
 
     Args:
@@ -86,7 +86,7 @@ class Boundary:
         metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
         self.app = app
         self.metrics = metrics
 
@@ -113,7 +113,7 @@ class Boundary:
             self.metrics.observe("iddm_request_seconds", seconds, route=route)
 
 
-def explain(problem: RequestValidationError) -> str:
+def format_validation_error(problem: RequestValidationError) -> str:
     """Say which fields are wrong and why, without repeating what was sent."""
     lines = []
     for error in problem.errors()[:10]:

@@ -9,10 +9,10 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from iddm_cli.serving.http.service import command_line, encoded, glimpse, settings_of
-from iddm_cli.serving.http.streaming import Watch
-from iddm_cli.serving.scheduling.jobs import Job
-from iddm_cli.serving.scheduling.scheduler import Desk
+from iddm_cli.serving.http.service import encode_image, generate_command, job_settings, preview
+from iddm_cli.serving.http.streaming import JobWatch
+from iddm_cli.serving.scheduling.jobs import GenerationJob
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 
 Event = tuple[str, Mapping[str, Any]]
 PING = 10.0
@@ -31,40 +31,42 @@ ENDS = {
 }
 
 
-async def follow(desk: Desk, job: Job, watch: Watch, form: str) -> AsyncGenerator[Event]:
+async def stream_job_events(
+    scheduler: RequestScheduler, job: GenerationJob, watch: JobWatch, form: str
+) -> AsyncGenerator[Event]:
     """Tell what happens to a job that was handed in, until it ends.
 
     Args:
-        desk: Where it was handed in.
+        scheduler: Where it was handed in.
         job: The job.
         watch: Follows it.
         form: File format of the pictures.
     """
     sent: set[int] = set()
-    glimpses: dict[int, int] = {}
+    previews: dict[int, int] = {}
     next_glimpse = 0.0
-    yield "job", {"id": job.id, "settings": settings_of(job), "command": command_line(job)}
+    yield "job", {"id": job.id, "settings": job_settings(job), "command": generate_command(job)}
     while True:
         ended = job.ended
         async for event in _finished(job, form, sent):
             yield event
         if ended:
             break
-        yield "progress", _progress(desk, job)
+        yield "progress", _progress(scheduler, job)
         started = time.monotonic()
         if started >= next_glimpse:
-            async for event in _glimpsed(job, glimpses):
+            async for event in _glimpsed(job, previews):
                 yield event
             took = time.monotonic() - started
             next_glimpse = started + max(GLIMPSES, 4 * took)
         while not await watch.news(PING):
             yield "", {}
         await asyncio.sleep(PACE)
-    yield ("done", _progress(desk, job)) if job.state == "done" else ("error", _problem(job))
+    yield ("done", _progress(scheduler, job)) if job.state == "done" else ("error", _problem(job))
 
 
-def _progress(desk: Desk, job: Job) -> dict[str, Any]:
-    status = desk.status(job.id) or job.status()
+def _progress(scheduler: RequestScheduler, job: GenerationJob) -> dict[str, Any]:
+    status = scheduler.status(job.id) or job.status()
     return {
         "state": job.state,
         "place": status.place,
@@ -74,26 +76,26 @@ def _progress(desk: Desk, job: Job) -> dict[str, Any]:
     }
 
 
-def _problem(job: Job) -> dict[str, Any]:
+def _problem(job: GenerationJob) -> dict[str, Any]:
     return {"code": job.state, "message": ENDS[job.state]}
 
 
-async def _finished(job: Job, form: str, sent: set[int]) -> AsyncIterator[Event]:
+async def _finished(job: GenerationJob, form: str, sent: set[int]) -> AsyncIterator[Event]:
     for index in sorted(job.pixels.keys() - sent):
-        yield "image", picture(job, index, form, await encoded(job, index, form))
+        yield "image", picture(job, index, form, await encode_image(job, index, form))
         sent.add(index)
 
 
-async def _glimpsed(job: Job, glimpses: dict[int, int]) -> AsyncIterator[Event]:
-    for drawing in job.drawings:
-        estimate, done = drawing.estimate, drawing.done
-        if estimate is not None and done > glimpses.get(drawing.index, 0):
-            glimpses[drawing.index] = done
-            image = base64.b64encode(await glimpse(estimate)).decode()
-            yield "preview", {"index": drawing.index, "step": done, "image": image}
+async def _glimpsed(job: GenerationJob, previews: dict[int, int]) -> AsyncIterator[Event]:
+    for sample in job.samples:
+        estimate, done = sample.denoised, sample.steps_done
+        if estimate is not None and done > previews.get(sample.index, 0):
+            previews[sample.index] = done
+            image = base64.b64encode(await preview(estimate)).decode()
+            yield "preview", {"index": sample.index, "step": done, "image": image}
 
 
-def picture(job: Job, index: int, form: str, content: bytes) -> dict[str, Any]:
+def picture(job: GenerationJob, index: int, form: str, content: bytes) -> dict[str, Any]:
     """Return one picture as answers contain it."""
     return {
         "image": base64.b64encode(content).decode(),

@@ -34,7 +34,7 @@ class Schema(BaseModel):
     )
 
 
-class Drawn(Schema):
+class SamplingRequest(Schema):
     """How pictures are drawn; what is left out is as the run's profile says."""
 
     model: Name | None = None
@@ -53,7 +53,7 @@ class Drawn(Schema):
     """How hard the class is followed; 1 is plain."""
 
 
-class ImageRequest(Drawn):
+class ImageRequest(SamplingRequest):
     """A request for pictures of one class."""
 
     class_: Name | Label | None = Field(default=None, alias="class")
@@ -69,7 +69,7 @@ class ImageRequest(Drawn):
     """One JSON document, one zip file, or events as the pictures clear up."""
 
 
-class GenerationRequest(Drawn):
+class GenerationRequest(SamplingRequest):
     """A request as clients of OpenAI's images API send it; the prompt is the name of a class."""
 
     prompt: Annotated[str, Field(max_length=200)]
@@ -91,7 +91,7 @@ class GenerationRequest(Drawn):
     """Not looked at."""
 
 
-class ImageAnswer(Schema):
+class ImageItem(Schema):
     """One picture."""
 
     image: str
@@ -110,7 +110,7 @@ class ImageAnswer(Schema):
     """File format."""
 
 
-class ImagesAnswer(Schema):
+class ImagesResponse(Schema):
     """The pictures of a request."""
 
     id: str
@@ -119,7 +119,7 @@ class ImagesAnswer(Schema):
     model: str
     """The model's name."""
 
-    images: list[ImageAnswer]
+    images: list[ImageItem]
     """The pictures, by index."""
 
     settings: dict[str, Any]
@@ -139,7 +139,7 @@ class GenerationItem(Schema):
     """Name of its class."""
 
 
-class GenerationsAnswer(Schema):
+class GenerationsResponse(Schema):
     """The pictures of a request, as clients of OpenAI's images API expect it."""
 
     created: int
@@ -155,7 +155,7 @@ class GenerationsAnswer(Schema):
     """File format."""
 
 
-class ModelAnswer(Schema):
+class ModelInfo(Schema):
     """A model."""
 
     id: str
@@ -192,17 +192,17 @@ class ModelAnswer(Schema):
     """Whether a trial showed that no bit of a picture depends on what others ask."""
 
 
-class ModelsAnswer(Schema):
+class ModelsResponse(Schema):
     """The models that are served."""
 
     object: Literal["list"] = "list"
     """What this is."""
 
-    data: list[ModelAnswer]
+    data: list[ModelInfo]
     """The models."""
 
 
-class JobAnswer(Schema):
+class JobResponse(Schema):
     """How far a job is."""
 
     id: str
@@ -230,7 +230,7 @@ class JobAnswer(Schema):
     """Steps that there are to take."""
 
 
-class Problem(Schema):
+class ErrorDetail(Schema):
     """What is wrong."""
 
     code: str
@@ -243,8 +243,8 @@ class Problem(Schema):
     """In a sentence, with what to do."""
 
 
-class ErrorAnswer(Schema):
+class ErrorResponse(Schema):
     """A request that was refused, or failed."""
 
-    error: Problem
+    error: ErrorDetail
     """What is wrong."""

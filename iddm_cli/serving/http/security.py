@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iddm_cli.serving.scheduling.limits import Limits
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN = frozenset({"/", "/app.js", "/zip.js", "/style.css", "/health", "/ready"})
 """What needs no token: nothing here is anybody's."""
 
@@ -41,7 +41,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """Why a request goes no further.
 
     Attributes:
@@ -58,7 +58,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Policy:
+class AccessPolicy:
     """Who may ask.
 
     Attributes:
@@ -67,14 +67,14 @@ class Policy:
         token: What a request must show; None: nothing.
     """
 
-    names: frozenset[str] = LOOPBACK
-    any_address: bool = False
+    names: frozenset[str] = LOOPBACK_HOSTS
+    allow_ip_hosts: bool = False
     token: str | None = None
 
-    def knows(self, host: str) -> bool:
+    def allows_host(self, host: str) -> bool:
         """Say whether the server is reached under this Host header."""
         name = PORT.sub("", host.lower())
-        return name in self.names or (self.any_address and is_address(name))
+        return name in self.names or (self.allow_ip_hosts and is_ip_address(name))
 
 
 def is_loopback(host: str) -> bool:
@@ -85,7 +85,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def is_address(name: str) -> bool:
+def is_ip_address(name: str) -> bool:
     """Say whether a name is a numeric address, in brackets or not."""
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
@@ -99,7 +99,7 @@ def error_body(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "type": code, "message": message}}).encode()
 
 
-class Gate:
+class SecurityMiddleware:
     """Refuses what must not reach the application, and adds the headers of every answer.
 
     Args:
@@ -108,7 +108,7 @@ class Gate:
         limits: How much they may send.
     """
 
-    def __init__(self, app: ASGIApp, policy: Policy, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, limits: Limits) -> None:
         self.app = app
         self.policy = policy
         self.limits = limits
@@ -134,13 +134,13 @@ class Gate:
         else:
             await self.app(scope, receive, send_with_headers)
 
-    def refuse(self, scope: Scope) -> Refusal | None:
+    def refuse(self, scope: Scope) -> Rejection | None:
         """Return why a request goes no further, or None."""
         if _head_bytes(scope) > self.limits.head:  # h11 counts only what comes in parts
-            return Refusal(400, "too_large", f"Send headers of at most {self.limits.head} bytes.")
+            return Rejection(400, "too_large", f"Send headers of at most {self.limits.head} bytes.")
         headers = _single(scope["headers"])
         if headers is None:
-            return Refusal(400, "bad_header", "A header that must stand once stands twice.")
+            return Rejection(400, "bad_header", "A header that must stand once stands twice.")
         return (
             self._refuse_host(headers)
             or self._refuse_page(scope, headers)
@@ -148,14 +148,14 @@ class Gate:
             or self._refuse_body(scope, headers)
         )
 
-    def _refuse_host(self, headers: Mapping[str, str]) -> Refusal | None:
-        if self.policy.knows(headers.get("host", "")):
+    def _refuse_host(self, headers: Mapping[str, str]) -> Rejection | None:
+        if self.policy.allows_host(headers.get("host", "")):
             return None
-        return Refusal(
+        return Rejection(
             403, "wrong_host", "This server is not reached under that name; see --allow-host."
         )
 
-    def _refuse_page(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    def _refuse_page(self, scope: Scope, headers: Mapping[str, str]) -> Rejection | None:
         """Refuse what another site's page asks; a link from there to our page is fine."""
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         link = scope["method"] == "GET" and scope["path"] == "/"
@@ -163,10 +163,10 @@ class Gate:
         foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
         strange = origin is not None and origin not in (f"http://{host}", f"https://{host}")
         if strange or (foreign and not link):
-            return Refusal(403, "wrong_origin", "Pages of other sites may not ask this server.")
+            return Rejection(403, "wrong_origin", "Pages of other sites may not ask this server.")
         return None
 
-    def _refuse_token(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    def _refuse_token(self, scope: Scope, headers: Mapping[str, str]) -> Rejection | None:
         if self.policy.token is None or scope["path"] in OPEN:
             return None
         kind, _, shown = headers.get("authorization", "").partition(" ")
@@ -174,22 +174,22 @@ class Gate:
         if right and kind.lower() == "bearer":
             return None
         again = (("www-authenticate", "Bearer"),)
-        return Refusal(401, "wrong_token", "Send the header Authorization: Bearer TOKEN.", again)
+        return Rejection(401, "wrong_token", "Send the header Authorization: Bearer TOKEN.", again)
 
-    def _refuse_body(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    def _refuse_body(self, scope: Scope, headers: Mapping[str, str]) -> Rejection | None:
         if "transfer-encoding" in headers:
-            return Refusal(411, "length_required", "Send a Content-Length, no chunks.")
+            return Rejection(411, "length_required", "Send a Content-Length, no chunks.")
         if "content-encoding" in headers:
-            return Refusal(415, "compressed", "Send the body as it is, not compressed.")
+            return Rejection(415, "compressed", "Send the body as it is, not compressed.")
         length = headers.get("content-length")
         if scope["method"] not in METHODS_WITH_BODY:
-            return None if length in (None, "0") else Refusal(413, "too_large", "Send no body.")
+            return None if length in (None, "0") else Rejection(413, "too_large", "Send no body.")
         if length is None:
-            return Refusal(411, "length_required", "Send a Content-Length.")
+            return Rejection(411, "length_required", "Send a Content-Length.")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > self.limits.body:
-            return Refusal(413, "too_large", f"Send at most {self.limits.body} bytes.")
+            return Rejection(413, "too_large", f"Send at most {self.limits.body} bytes.")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return Refusal(415, "wrong_type", "Send Content-Type: application/json.")
+            return Rejection(415, "wrong_type", "Send Content-Type: application/json.")
         return None
 
 
@@ -209,7 +209,7 @@ def _single(headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:
     return found
 
 
-async def _answer(refusal: Refusal, send: Send) -> None:
+async def _answer(refusal: Rejection, send: Send) -> None:
     """Refuse, and close: what the client still sends is not read."""
     body = error_body(refusal.code, refusal.message)
     headers = {

@@ -14,24 +14,24 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from iddm_cli.serving.http.app import create_app
-from iddm_cli.serving.http.error_handlers import Boundary
-from iddm_cli.serving.http.security import Gate, Policy
-from iddm_cli.serving.http.service import Service
+from iddm_cli.serving.http.error_handlers import MetricsMiddleware
+from iddm_cli.serving.http.security import AccessPolicy, SecurityMiddleware
+from iddm_cli.serving.http.service import GenerationService
 from iddm_cli.serving.http.timed_protocol import TimedProtocol
-from iddm_cli.serving.scheduling.worker import Worker
+from iddm_cli.serving.scheduling.worker import SamplingWorker
 from iddm_cli.signals import STOP_SIGNALS, is_ignored
 
 LAST_WORDS = 3.0
 """Seconds in which those whose jobs are cancelled at the end are told so."""
 
 
-def guarded(service: Service, policy: Policy) -> ASGIApp:
+def build_asgi_app(service: GenerationService, policy: AccessPolicy) -> ASGIApp:
     """Return the application behind its gate."""
-    gate = Gate(create_app(service), policy, service.limits)
-    return Boundary(gate, service.metrics)
+    gate = SecurityMiddleware(create_app(service), policy, service.limits)
+    return MetricsMiddleware(gate, service.metrics)
 
 
-class Server(uvicorn.Server):
+class ImageServer(uvicorn.Server):
     """A server that stops at the first SIGINT, SIGTERM or SIGHUP, and at once at the second.
 
     Attributes:
@@ -43,11 +43,13 @@ class Server(uvicorn.Server):
         ready: Called when it answers.
     """
 
-    def __init__(self, service: Service, policy: Policy, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, service: GenerationService, policy: AccessPolicy, ready: Callable[[], None]
+    ) -> None:
         limits = service.limits
         protocol: Any = partial(TimedProtocol, limits=limits, clients=Counter())
         config = uvicorn.Config(
-            guarded(service, policy),
+            build_asgi_app(service, policy),
             http=protocol,
             ws="none",
             loop="asyncio",
@@ -65,7 +67,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.service = service
         self.ready = ready
-        self.worker = Worker(service.desk, service.metrics, service.tell)
+        self.worker = SamplingWorker(service.scheduler, service.metrics, service.tell)
         self.stopped_by: int | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -74,7 +76,7 @@ class Server(uvicorn.Server):
         try:
             await super().serve(sockets)
         finally:
-            self.service.desk.stop(at_once=True)
+            self.service.scheduler.stop(at_once=True)
             # An interpreter that ends while a step is computed aborts.
             self.worker.thread.join(self.service.limits.grace)
 
@@ -99,9 +101,9 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new jobs, give those there are some time, cancel the rest, and end."""
-        desk, grace = self.service.desk, self.service.limits.grace
-        desk.stop()
-        end = asyncio.get_running_loop().call_later(grace, partial(desk.stop, at_once=True))
+        scheduler, grace = self.service.scheduler, self.service.limits.grace
+        scheduler.stop()
+        end = asyncio.get_running_loop().call_later(grace, partial(scheduler.stop, at_once=True))
         await super().shutdown(sockets)
         end.cancel()
 
@@ -111,7 +113,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(server: Server, listener: socket.socket) -> int | None:
+def run(server: ImageServer, listener: socket.socket) -> int | None:
     """Serve until a signal asks for the end; return the signal."""
     asyncio.run(server.serve([listener]))
     return server.stopped_by

@@ -15,23 +15,23 @@ import torch
 from torch import Tensor
 
 from iddm_cli import image_files
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.serving.http.schemas import FORMATS, Drawn, ModelAnswer
-from iddm_cli.serving.scheduling.jobs import Job
+from iddm_cli.serving.http.schemas import FORMATS, ModelInfo, SamplingRequest
+from iddm_cli.serving.scheduling.jobs import GenerationJob
 from iddm_cli.serving.scheduling.limits import Limits
-from iddm_cli.serving.scheduling.scheduler import Desk
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.served_model import ServedModel
-from iddm_cli.serving.scheduling.server_metrics import Metrics
+from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 ANY_SEED = 2**31
 """Seeds that the server chooses are below this: easily read out, and exact in JavaScript."""
 
 
-class Refused(Exception):  # noqa: N818 (no error: the request asks for what there is not)
+class RequestError(Exception):
     """A request that cannot be met: `status` and `code` say how, `message` says why."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -42,7 +42,7 @@ class Refused(Exception):  # noqa: N818 (no error: the request asks for what the
 
 
 @dataclass
-class Service:
+class GenerationService:
     """The models, and all that answering takes.
 
     Attributes:
@@ -54,11 +54,11 @@ class Service:
     models: Mapping[str, ServedModel]
     limits: Limits
     tell: Callable[[str], None]
-    metrics: Metrics = field(default_factory=Metrics)
-    desk: Desk = field(init=False)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    scheduler: RequestScheduler = field(init=False)
 
     def __post_init__(self) -> None:
-        self.desk = Desk(self.limits)
+        self.scheduler = RequestScheduler(self.limits)
 
     def model(self, name: str | None) -> ServedModel:
         """Return a model by name; the first, if none is named.
@@ -70,10 +70,12 @@ class Service:
             return next(iter(self.models.values()))
         if name not in self.models:
             hint = did_you_mean(name, self.models)
-            raise Refused(404, "no_such_model", f"There is no model of that name. {hint}".strip())
+            raise RequestError(
+                404, "no_such_model", f"There is no model of that name. {hint}".strip()
+            )
         return self.models[name]
 
-    def job(self, asked: Drawn, *, class_: str | int | None, count: int) -> Job:
+    def job(self, asked: SamplingRequest, *, class_: str | int | None, count: int) -> GenerationJob:
         """Turn a request into a job.
 
         Raises:
@@ -81,18 +83,18 @@ class Service:
         """
         model = self.model(asked.model)
         label = find_label(class_, model.classes)
-        most = most_steps(model, self.limits)
+        most = max_steps(model, self.limits)
         if asked.steps is not None and asked.steps > most:
-            raise Refused(422, "too_many_steps", f"steps: this model takes at most {most}.")
+            raise RequestError(422, "too_many_steps", f"steps: this model takes at most {most}.")
         usual = model.settings(asked.sampler, None, asked.guidance)
-        steps = asked.steps or min(most, steps_of(usual, model))
+        steps = asked.steps or min(most, resolve_steps(usual, model))
         settings = model.settings(asked.sampler, steps, asked.guidance)
         if count > self.limits.pictures(math.prod(model.shape)):
             most = self.limits.pictures(math.prod(model.shape))
-            raise Refused(422, "too_many_images", f"count: at most {most} in one request.")
+            raise RequestError(422, "too_many_images", f"count: at most {most} in one request.")
         seed = secrets.randbelow(ANY_SEED) if asked.seed is None else asked.seed
         plan = model.plan(settings, label=label, seed=seed)
-        return Job(
+        return GenerationJob(
             model,
             plan,
             model.recipe(settings, plan),
@@ -101,12 +103,12 @@ class Service:
         )
 
 
-def most_steps(model: ServedModel, limits: Limits) -> int:
+def max_steps(model: ServedModel, limits: Limits) -> int:
     """Return the most steps that a request may ask for."""
     return min(limits.steps, len(model.denoiser.schedule))
 
 
-def steps_of(settings: SamplingSettings, model: ServedModel) -> int:
+def resolve_steps(settings: SamplingSettings, model: ServedModel) -> int:
     """Return the solver steps that the settings stand for."""
     return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
@@ -120,20 +122,22 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
     if not classes:
         if class_ is None:
             return 0
-        raise Refused(422, "no_classes", "class: this model was trained without classes.")
+        raise RequestError(422, "no_classes", "class: this model was trained without classes.")
     if class_ is None:
-        raise Refused(422, "class_missing", "class: name one; GET /v1/models lists them.")
+        raise RequestError(422, "class_missing", "class: name one; GET /v1/models lists them.")
     if isinstance(class_, str):
-        label = label_of(class_, classes)
+        label = find_class(class_, classes)
     else:  # a number in JSON is an index, even where a class is named by it
         label = class_ if 0 <= class_ < len(classes) else None
     if label is not None:
         return label
     hint = did_you_mean(str(class_)[:100], classes)
-    raise Refused(422, "no_such_class", f"class: the model knows no such class. {hint}".strip())
+    raise RequestError(
+        422, "no_such_class", f"class: the model knows no such class. {hint}".strip()
+    )
 
 
-def check_done(job: Job) -> None:
+def check_done(job: GenerationJob) -> None:
     """Refuse to answer with pictures that there are not.
 
     Raises:
@@ -141,19 +145,19 @@ def check_done(job: Job) -> None:
     """
     match job.state:
         case "late":
-            raise Refused(504, "late", "It took longer than any request may; ask for less.")
+            raise RequestError(504, "late", "It took longer than any request may; ask for less.")
         case "failed":
-            raise Refused(500, "failed", f"The pictures could not be drawn (job {job.id}).")
+            raise RequestError(500, "failed", f"The pictures could not be drawn (job {job.id}).")
         case "cancelled":
-            raise Refused(409, "cancelled", "The job was cancelled.")
+            raise RequestError(409, "cancelled", "The job was cancelled.")
 
 
-def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
+def describe(model: ServedModel, limits: Limits) -> ModelInfo:
     """Say what a model can draw."""
-    steps, most = len(model.denoiser.schedule), most_steps(model, limits)
+    steps, most = len(model.denoiser.schedule), max_steps(model, limits)
     channels, height, width = model.shape
     defaults = model.settings(None, None, None)
-    return ModelAnswer(
+    return ModelInfo(
         id=model.name,
         classes=list(model.classes),
         image_size=[height, width],
@@ -161,7 +165,7 @@ def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
         samplers=list(SAMPLERS),
         defaults={
             "sampler": defaults.sampler,
-            "steps": min(most, steps_of(defaults, model)),
+            "steps": min(most, resolve_steps(defaults, model)),
             "guidance": defaults.guidance,
             "usual_steps": {name: min(most, usual_steps(name, steps)) for name in SAMPLERS},
         },
@@ -173,11 +177,11 @@ def describe(model: ServedModel, limits: Limits) -> ModelAnswer:
             "max_batch": limits.max_batch,
             "queue": limits.queue,
         },
-        exact=model.exact.holds,
+        exact=model.exact.is_invariant,
     )
 
 
-def command_line(job: Job) -> str:
+def generate_command(job: GenerationJob) -> str:
     """Return the command line that makes the same pictures."""
     recipe = job.recipe
     words = ["iddm", "generate", job.model.reference]
@@ -189,24 +193,24 @@ def command_line(job: Job) -> str:
     return shlex.join([*words, "--weights", recipe.weights])
 
 
-def _as_generate_takes_it(job: Job) -> str:
+def _as_generate_takes_it(job: GenerationJob) -> str:
     """Return what `--class` takes for a job's class: its name, but `all` would be all of them."""
     return str(job.plan.label) if job.name == "all" else job.name
 
 
-def settings_of(job: Job) -> dict[str, Any]:
+def job_settings(job: GenerationJob) -> dict[str, Any]:
     """Return how a job's pictures are made, by the names that requests use."""
     return asdict(job.recipe) | {"class": job.name}
 
 
-async def encoded(job: Job, index: int, form: str) -> bytes:
+async def encode_image(job: GenerationJob, index: int, form: str) -> bytes:
     """Return a finished picture as a file that says how it was made."""
     notes = job.recipe.text_notes(index, job.name)
     image = to_image(job.pixels[index])
     return await asyncio.to_thread(image_files.encode_image, image, FORMATS[form], notes)
 
 
-async def glimpse(estimate: Tensor) -> bytes:
+async def preview(estimate: Tensor) -> bytes:
     """Return what the denoiser makes of an unfinished picture, [C, H, W], as a PNG."""
     return await asyncio.to_thread(_glimpse, estimate)
 
@@ -217,7 +221,7 @@ def _glimpse(estimate: Tensor) -> bytes:
     return image_files.encode_image(to_image(pixels), "png")
 
 
-def zipped(files: Mapping[str, bytes]) -> bytes:
+def zip_files(files: Mapping[str, bytes]) -> bytes:
     """Put files into a zip, as they are; the same files make the same zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

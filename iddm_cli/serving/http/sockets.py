@@ -7,7 +7,7 @@ FILES = 4096
 """Files that may be open: all connections, those that are turned away, and what a model takes."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Open the address on which the server listens; port 0 is any that is free.
 
     Raises:
@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def allow_files(wanted: int = FILES) -> None:
+def raise_file_limit(wanted: int = FILES) -> None:
     """Let the process have so many files open, as far as the system lets it.
 
     A usual limit is 1024, or 256: fewer than connections, and beyond it asyncio writes a trace

@@ -10,18 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from iddm_cli.serving.scheduling.jobs import Job
-from iddm_cli.serving.scheduling.scheduler import Desk
+from iddm_cli.serving.scheduling.jobs import GenerationJob
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 
 
-class Watch:
+class JobWatch:
     """Follows a job from the event loop.
 
     Args:
         job: The job, not yet handed in.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: GenerationJob) -> None:
         self._news = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -42,15 +42,15 @@ class Watch:
         return happened
 
 
-async def finish(desk: Desk, job: Job, request: Request) -> None:
+async def finish(scheduler: RequestScheduler, job: GenerationJob, request: Request) -> None:
     """Hand a job in and wait for its end; if whoever asked goes away, so does the job.
 
     Raises:
         QueueFullError: Too many wait.
         StoppingError: The server is about to stop.
     """
-    watch = Watch(job)
-    desk.submit(job)
+    watch = JobWatch(job)
+    scheduler.submit(job)
     gone = asyncio.ensure_future(_gone(request.receive))
     try:
         while not (job.ended or gone.done()):
@@ -58,7 +58,7 @@ async def finish(desk: Desk, job: Job, request: Request) -> None:
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
     finally:
-        desk.cancel(job)
+        scheduler.cancel(job)
         gone.cancel()
 
 

@@ -22,34 +22,34 @@ from iddm_cli.engine import randomness
 
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockSizes:
     """Sizes of blocks: the one that decides the bits, and those that are tried beside it."""
 
     usual: int
     others: tuple[int, ...]
 
 
-ON_CPU = Blocks(8, (4, 16))
+CPU_BLOCKS = BlockSizes(8, (4, 16))
 """Blocks of 8 reach nine tenths of the throughput of large batches, on one thread."""
 
-ON_GPU = Blocks(16, (8, 64))
+GPU_BLOCKS = BlockSizes(16, (8, 64))
 
 
-def cut(count: int, sizes: Sequence[int], lanes: int) -> list[int]:
+def split_into_blocks(count: int, sizes: Sequence[int], num_threads: int) -> list[int]:
     """Cut so many rows into blocks: small ones while there is a lane for each, then large ones.
 
     Args:
         count: Rows, 1 or more.
         sizes: Sizes of blocks, rising.
-        lanes: Blocks that are computed at once.
+        num_threads: Blocks that are computed at once.
     """
-    usual = next((size for size in sizes if math.ceil(count / size) <= lanes), sizes[-1])
+    usual = next((size for size in sizes if math.ceil(count / size) <= num_threads), sizes[-1])
     blocks = [usual] * (count // usual)
     rest = count % usual
     return blocks + ([next(size for size in sizes if size >= rest)] if rest else [])
 
 
-class Exact:
+class BatchInvariantDenoiser:
     """A denoiser around a denoiser; it can be asked about any number of pictures.
 
     Attributes:
@@ -60,7 +60,7 @@ class Exact:
         denoiser: In evaluation mode.
         shape: Channels, height and width of a picture.
         blocks: Sizes of blocks.
-        lanes: Blocks that are computed at once, each by one thread.
+        num_threads: Blocks that are computed at once, each by one thread.
     """
 
     def __init__(
@@ -68,22 +68,24 @@ class Exact:
         denoiser: Denoiser,
         shape: tuple[int, int, int],
         *,
-        blocks: Blocks,
-        lanes: int,
+        blocks: BlockSizes,
+        num_threads: int,
     ) -> None:
         self.denoiser = denoiser
-        self.lanes = lanes
-        self._pool = ThreadPoolExecutor(lanes, "lane", torch.set_num_threads, (1,))
+        self.num_threads = num_threads
+        self._pool = ThreadPoolExecutor(num_threads, "lane", torch.set_num_threads, (1,))
         self.sizes: tuple[int, ...] = (blocks.usual,)
         trial = _trial(denoiser, shape, max(blocks.usual, *blocks.others))
         said = self(*trial)
-        self.holds = self._neighbours_do_not_matter(*(rows[: blocks.usual] for rows in trial))
+        self.is_invariant = self._neighbours_do_not_matter(
+            *(rows[: blocks.usual] for rows in trial)
+        )
         same = [size for size in blocks.others if torch.equal(self._in_blocks(size, *trial), said)]
         self.sizes = tuple(sorted([blocks.usual, *same]))
 
     def __call__(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Estimate x from x_t, [B, C, H, W]."""
-        return self._run(cut(len(x_t), self.sizes, self.lanes), x_t, t, label)
+        return self._run(split_into_blocks(len(x_t), self.sizes, self.num_threads), x_t, t, label)
 
     def close(self) -> None:
         """End the threads."""

@@ -8,14 +8,14 @@ from typing import Literal
 from torch import Tensor
 
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.serving.scheduling.batcher import Drawing, Plan
+from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
-State = Literal["waiting", "running", "done", "cancelled", "late", "failed"]
+JobState = Literal["waiting", "running", "done", "cancelled", "late", "failed"]
 
 
 @dataclass(frozen=True)
-class Status:
+class JobStatus:
     """How far a job is.
 
     Attributes:
@@ -31,7 +31,7 @@ class Status:
 
     id: str
     model: str
-    state: State
+    state: JobState
     place: int
     count: int
     pictures: int
@@ -40,7 +40,7 @@ class Status:
 
 
 @dataclass(eq=False)
-class Job:
+class GenerationJob:
     """The pictures of one request.
 
     Attributes:
@@ -55,18 +55,18 @@ class Job:
     """
 
     model: ServedModel
-    plan: Plan
+    plan: SamplePlan
     recipe: SamplingMetadata
     count: int
     deadline: float
     changed: Callable[[], None] = lambda: None
     id: str = field(default_factory=lambda: secrets.token_hex(12))
-    state: State = "waiting"
-    drawings: list[Drawing] = field(default_factory=list)
+    state: JobState = "waiting"
+    samples: list[InFlightSample] = field(default_factory=list)
     pixels: dict[int, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.drawings = [Drawing(self.plan, index) for index in range(self.count)]
+        self.samples = [InFlightSample(self.plan, index) for index in range(self.count)]
 
     @property
     def ended(self) -> bool:
@@ -81,16 +81,16 @@ class Job:
     @property
     def steps_done(self) -> int:
         """Steps taken, of all pictures together."""
-        return sum(drawing.done for drawing in self.drawings)
+        return sum(sample.steps_done for sample in self.samples)
 
     @property
-    def steps_in_all(self) -> int:
+    def total_steps(self) -> int:
         """Steps that there are to take."""
         return self.count * len(self.plan.steps)
 
-    def status(self, place: int = 0) -> Status:
+    def status(self, place: int = 0) -> JobStatus:
         """Return how far it is, `place` others waiting before it."""
-        return Status(
+        return JobStatus(
             self.id,
             self.model.name,
             self.state,
@@ -98,9 +98,9 @@ class Job:
             self.count,
             len(self.pixels),
             self.steps_done,
-            self.steps_in_all,
+            self.total_steps,
         )
 
-    def open(self) -> Iterator[Drawing]:
+    def open(self) -> Iterator[InFlightSample]:
         """Return the pictures that are not finished, those that began first at the front."""
-        return (drawing for drawing in self.drawings if not drawing.finished)
+        return (sample for sample in self.samples if not sample.finished)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MOST_VALUES = 2**26
+MAX_REQUEST_VALUES = 2**26
 """Values of all pictures of one request: 64 MiB of pixels, which are held until it is answered."""
 
 
@@ -40,4 +40,4 @@ class Limits:
 
     def pictures(self, values: int) -> int:
         """Return the most pictures of one request, each of so many values."""
-        return max(1, min(self.count, MOST_VALUES // values))
+        return max(1, min(self.count, MAX_REQUEST_VALUES // values))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.profiles.settings import OF_ONE_SAMPLER, SamplingSettings
-from iddm_cli.serving.scheduling.batch_invariant import Exact
-from iddm_cli.serving.scheduling.batcher import Drawing, Plan, step
+from iddm_cli.profiles.settings import SAMPLER_SPECIFIC, SamplingSettings
+from iddm_cli.serving.scheduling.batch_invariant import BatchInvariantDenoiser
+from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class ServedModel:
     shape: tuple[int, int, int]
     sampling: SamplingSettings
     denoiser: Denoiser
-    exact: Exact
+    exact: BatchInvariantDenoiser
 
-    def step(self, drawings: Sequence[Drawing]) -> None:
+    def advance(self, samples: Sequence[InFlightSample]) -> None:
         """Take the next step of each picture, all as one batch."""
-        step(
+        take_step(
             self.exact,
-            drawings,
+            samples,
             shape=self.shape,
             device=self.denoiser.schedule.alpha.device,
             no_label=len(self.classes),
@@ -55,17 +55,17 @@ class ServedModel:
         """
         usual = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
-            usual |= OF_ONE_SAMPLER
+            usual |= SAMPLER_SPECIFIC
         asked = {"sampler": sampler, "steps": steps, "guidance": guidance}
         given = {key: value for key, value in asked.items() if value is not None}
         return SamplingSettings.model_validate(usual | given)
 
-    def plan(self, settings: SamplingSettings, *, label: int, seed: int) -> Plan:
+    def plan(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
         """Return how a picture is drawn; in a model without classes the label is 0."""
         steps = solver_steps(settings, self.denoiser.schedule)
-        return Plan(steps, label, seed, settings.guidance)
+        return SamplePlan(steps, label, seed, settings.guidance)
 
-    def recipe(self, settings: SamplingSettings, plan: Plan) -> SamplingMetadata:
+    def recipe(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return what is written into the pictures of a request."""
         return SamplingMetadata(
             run=self.name,

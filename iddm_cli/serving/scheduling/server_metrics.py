@@ -30,7 +30,7 @@ BOUNDS = {
 }
 
 
-class Metrics:
+class ServerMetrics:
     """Counters and histograms; any thread may count."""
 
     def __init__(self) -> None:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from iddm_cli.engine.image_generator import to_pixels
-from iddm_cli.serving.scheduling.batcher import Drawing
-from iddm_cli.serving.scheduling.scheduler import Desk
+from iddm_cli.serving.scheduling.batcher import InFlightSample
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.served_model import ServedModel
-from iddm_cli.serving.scheduling.server_metrics import Metrics
+from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 
-class Worker:
+class SamplingWorker:
     """Draws what the desk hands out until the desk says that all is over.
 
     Args:
@@ -24,8 +24,10 @@ class Worker:
         tell: Called with what went wrong, for whoever runs the server.
     """
 
-    def __init__(self, desk: Desk, metrics: Metrics, tell: Callable[[str], None]) -> None:
-        self.desk = desk
+    def __init__(
+        self, scheduler: RequestScheduler, metrics: ServerMetrics, tell: Callable[[str], None]
+    ) -> None:
+        self.scheduler = scheduler
         self.metrics = metrics
         self.tell = tell
         self.thread = threading.Thread(target=self._run, name="iddm-worker", daemon=True)
@@ -35,32 +37,32 @@ class Worker:
         self.thread.start()
 
     def _run(self) -> None:
-        while (batch := self.desk.next_batch()) is not None:
-            model, drawings = batch
+        while (batch := self.scheduler.next_batch()) is not None:
+            model, samples = batch
             try:
-                self._step(model, drawings)
+                self._step(model, samples)
             except Exception:  # noqa: BLE001 - a step that fails must not end the server
                 self.tell(f"a step of {model.name} failed:\n{traceback.format_exc()}")
-                self.desk.failed(drawings)
+                self.scheduler.failed(samples)
 
-    def _step(self, model: ServedModel, drawings: list[Drawing]) -> None:
+    def _step(self, model: ServedModel, samples: list[InFlightSample]) -> None:
         started = time.perf_counter()
-        model.step(drawings)
-        finished = {drawing: _pixels(drawing) for drawing in drawings if drawing.finished}
+        model.advance(samples)
+        finished = {sample: _pixels(sample) for sample in samples if sample.finished}
         seconds = time.perf_counter() - started
-        self.desk.note_speed(len(drawings) / seconds)
+        self.scheduler.update_throughput(len(samples) / seconds)
         self.metrics.count("iddm_steps_total", model=model.name)
-        self.metrics.observe("iddm_batch_images", len(drawings), model=model.name)
+        self.metrics.observe("iddm_batch_images", len(samples), model=model.name)
         self.metrics.observe("iddm_step_seconds", seconds, model=model.name)
         if finished:
             self.metrics.count("iddm_images_total", len(finished), model=model.name)
-        self.desk.took_step(drawings, finished)
+        self.scheduler.complete_step(samples, finished)
 
 
 @torch.inference_mode()
-def _pixels(drawing: Drawing) -> Tensor:
+def _pixels(sample: InFlightSample) -> Tensor:
     """Return a finished picture, uint8, [H, W, C], and let go of what made it."""
-    assert drawing.x_t is not None, "it took its steps"
-    pixels = to_pixels(drawing.x_t).permute(1, 2, 0).contiguous().cpu()
-    drawing.x_t = drawing.estimate = None
+    assert sample.x_t is not None, "it took its steps"
+    pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
+    sample.x_t = sample.denoised = None
     return pixels

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def has_pictures(run: Run) -> bool:
     """Say whether it is known what a run learns from; an imported one is told when it resumes."""
-    found = run.read("dataset.json")
+    found = run.read_json("dataset.json")
     return "digest" not in found or found["digest"] is not None
 
 
@@ -63,4 +63,4 @@ def note(run: Run, packed: "Pack", path: str) -> None:
     if not has_pictures(run):
         from iddm_cli.workflows.training.data import describe_dataset
 
-        run.write("dataset.json", describe_dataset(packed, path))
+        run.write_json("dataset.json", describe_dataset(packed, path))

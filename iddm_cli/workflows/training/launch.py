@@ -9,8 +9,8 @@ import typer
 from iddm_cli.display import console
 from iddm_cli.distributed.environment import place_from_environment
 from iddm_cli.errors import DatasetError, RunError, UsageError
-from iddm_cli.profiles.overrides import HARMLESS
-from iddm_cli.runs.registry import check_free, check_writable, fresh_name
+from iddm_cli.profiles.overrides import RESUMABLE_KEYS
+from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job
@@ -66,12 +66,12 @@ def check_begin(job: Job, *, restarted: bool) -> None:
         UsageError: Nothing can be written there.
         RunError: The name is taken, or another process trains this run.
     """
-    check_writable(job.folder if job.resumed is None else job.resumed.path)
+    check_runs_dir_writable(job.folder if job.resumed is None else job.resumed.path)
     if job.resumed is not None:
-        with job.resumed.lock.held(steal=job.steal_lock or restarted):
+        with job.resumed.lock.hold(steal=job.steal_lock or restarted):
             return
     if job.name is not None and not job.overwrite and not restarted:
-        check_free(job.folder, job.name)
+        check_name_free(job.folder, job.name)
 
 
 def _watched(job: Job, devices: "list[torch.device]") -> int:
@@ -80,7 +80,7 @@ def _watched(job: Job, devices: "list[torch.device]") -> int:
     from iddm_cli.distributed.supervisor import TeamError
 
     if job.resumed is None and job.name is None:
-        job = replace(job, name=fresh_name(job.folder, job.stem))
+        job = replace(job, name=make_run_name(job.folder, job.stem))
     try:
         runtime = job.profile.runtime
         sharded = runtime.sharding == "fsdp"
@@ -89,8 +89,8 @@ def _watched(job: Job, devices: "list[torch.device]") -> int:
         run = job.resumed or Run(job.folder / str(job.name))
         # Only what the leader could not write itself: it may be the one that was killed.
         with contextlib.suppress(OSError, RunError):
-            if run.read("run.json").get("state") in ("starting", "running", "failed"):
-                run.note(state="failed")
+            if run.read_json("run.json").get("state") in ("starting", "running", "failed"):
+                run.update_manifest(state="failed")
                 run.log(f"{error.problem}\n{error.trace}")
         raise
 
@@ -111,7 +111,7 @@ def work(team: "Team", device: "torch.device", job: Job) -> int:
     place = choose_place(job.profile.runtime, device, team)
     run, fresh = find_run(team, place, job)
     steal = job.steal_lock or team.restarted
-    with run.lock.held(steal=steal) if team.leads else contextlib.nullcontext():
+    with run.lock.hold(steal=steal) if team.leads else contextlib.nullcontext():
         if fresh:
             return begin(team, place, job, run)
         return go_on(team, place, job, run)
@@ -128,11 +128,13 @@ def agree_on_settings(team: "Team", profile: "Profile") -> None:
         f"{section}.{key}": value
         for section, table in profile.model_dump().items()
         for key, value in table.items()
-        if section != "runtime" and f"{section}.{key}" not in HARMLESS
+        if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
     }
     theirs = team.tell(ours)
     other = [
-        f"{key} {value}, not {theirs[key]}" for key, value in ours.items() if value != theirs[key]
+        f"{key} {value}, not {theirs.get(key)}"  # another network has other keys
+        for key, value in ours.items()
+        if value != theirs.get(key)
     ]
     if other:
         raise UsageError(

@@ -42,7 +42,7 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | Non
             last = deque(trainer.fit(asked=requests), maxlen=1)  # of millions, one a step
         return _exit_code(last[0] if last else None)
     recorder = Recorder(run, trainer.guard.read().total)
-    run.note(state="running", step=trainer.step, steps=trainer.total)
+    run.update_manifest(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
     try:
         with contextlib.closing(trainer.batches.store):
@@ -50,12 +50,12 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | Non
     except BaseException as error:
         # On a full disk this cannot be written down either; the error itself must come through.
         with contextlib.suppress(OSError, RunError):
-            run.note(state="failed", step=trainer.step)
+            run.update_manifest(state="failed", step=trainer.step)
         recorder.log("".join(traceback.format_exception(error)))
         if isinstance(error, NonFiniteError):
             raise _diagnosed(error, trainer, run) from error
         raise
-    run.note(state="interrupted" if stopped else "finished", step=trainer.step)
+    run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
     recorder.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _conclude(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)
@@ -94,7 +94,7 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
     save_loss_plot(run)
     grid = newest_grid(run)
     if as_json:
-        rows = run.rows()
+        rows = run.read_metrics()
         console.print_json(
             {
                 "run": run.name,
@@ -118,7 +118,7 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
 
 def newest_grid(run: Run) -> Path | None:
     """Return the newest sample grid, or None."""
-    return max(run.samples.glob("step-*.png"), default=None)
+    return max(run.samples_dir.glob("step-*.png"), default=None)
 
 
 def where(team: "Team", place: "Place") -> str:

@@ -26,20 +26,20 @@ def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
     assert job.packed is not None, "launch packs it"
     if team.leads:
         refuse_other_data(run, job.packed)
-    classes = team.tell(run.classes() if team.leads else ())
+    classes = team.tell(run.read_classes() if team.leads else ())
     packed = attach_dataset.in_order(job.packed, classes, run.name)
     trainer = make_trainer(job.profile, packed, run, place, team)
     tier = load_newest(team, trainer)
     refuse_a_step_back(run, trainer)
-    done = team.leads and run.read("run.json").get("state") == "finished"
+    done = team.leads and run.read_json("run.json").get("state") == "finished"
     if trainer.step >= trainer.total and team.tell(done):
         _say_finished(run, trainer, as_json=job.as_json)
         return 0
     if team.leads:
         attach_dataset.note(run, packed, job.profile.data.path)
-        save_profile(job.profile, run.profile)
-        run.cut_metrics(trainer.step)
-        run.note(**describe_process(describe(place.device), team.size))
+        save_profile(job.profile, run.profile_path)
+        run.truncate_metrics(trainer.step)
+        run.update_manifest(**describe_process(describe(place.device), team.size))
     console.print_note(
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
         f"on {loop.where(team, place)}; {tier}"
@@ -53,7 +53,7 @@ def refuse_other_data(run: Run, packed: "Pack") -> None:
     Raises:
         DatasetError: Pictures were added, removed or changed.
     """
-    before = run.read("dataset.json")
+    before = run.read_json("dataset.json")
     if attach_dataset.has_pictures(run) and before.get("digest") != packed.digest:
         raise DatasetError(
             f"the pictures have changed since run {run.name} began: there were "

@@ -95,7 +95,7 @@ class Recorder:
     def _go_back(self, event: WentBack) -> None:
         self._waiting.clear()
         with contextlib.suppress(OSError):
-            self.run.cut_metrics(event.step)
+            self.run.truncate_metrics(event.step)
         self._warn(
             f"step {event.failed}: too many updates in a row were not finite; going on from step "
             f"{event.step} with a learning rate of {event.lr:.1e}"
@@ -110,5 +110,7 @@ def as_line(event: Logged) -> str:
 
 def save_loss_plot(run: Run) -> None:
     """Draw loss.png from metrics.jsonl."""
-    points = [(row["step"], row["loss"]) for row in run.rows() if row.get("loss") is not None]
+    points = [
+        (row["step"], row["loss"]) for row in run.read_metrics() if row.get("loss") is not None
+    ]
     image_files.save_png(image_files.plot_curve(points, title="loss"), run.path / "loss.png")

@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from iddm_cli import __version__
-from iddm_cli.runs.run import owner
+from iddm_cli.runs.run import identify_process
 
 
 def describe_process(device: str, world_size: int) -> dict[str, object]:
@@ -22,7 +22,7 @@ def describe_process(device: str, world_size: int) -> dict[str, object]:
         "world_size": world_size,
         "git_commit": _git_commit(),
         "command": shlex.join(["iddm", *sys.argv[1:]]),
-        **owner(),
+        **identify_process(),
     }
 
 

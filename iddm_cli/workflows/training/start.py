@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import ProfileError
-from iddm_cli.runs.registry import create_run, fresh_name
-from iddm_cli.runs.run import Run, as_json, noted
+from iddm_cli.runs.registry import create_run, make_run_name
+from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 from iddm_cli.workflows.training import loop
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.run_manifest import describe_process
@@ -33,7 +33,7 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
 
     if job.resumed is not None:
         return job.resumed, False
-    name = team.tell(job.name or fresh_name(job.folder, job.stem))
+    name = team.tell(job.name or make_run_name(job.folder, job.stem))
     run = Run(job.folder / name)
     fresh = not (team.restarted and team.leads and was_begun_so(run, job.profile))
     if team.leads and fresh:
@@ -49,7 +49,7 @@ def was_begun_so(run: Run, profile: "Profile") -> bool:
     from iddm_cli.profiles.loading import load_profile
 
     try:
-        return load_profile(str(run.profile), []) == profile
+        return load_profile(str(run.profile_path), []) == profile
     except ProfileError:
         return False
 
@@ -63,8 +63,8 @@ def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:
     process = describe_process(describe(place.device), team.size)
     return {
         "profile.yaml": dump_profile(job.profile).encode(),
-        "dataset.json": as_json(describe_dataset(job.packed, job.profile.data.path)),
-        "run.json": as_json(noted({}, state="starting", **process)),
+        "dataset.json": encode_json(describe_dataset(job.packed, job.profile.data.path)),
+        "run.json": encode_json(stamp_manifest({}, state="starting", **process)),
     }
 
 

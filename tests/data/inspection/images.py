@@ -10,7 +10,7 @@ from iddm_cli.data.inspection.report_data import Inspection
 from iddm_cli.data.inspection.scan import scan
 from iddm_cli.data.inspection.summary import summarize
 from iddm_cli.data.progress import ProgressCallback, no_progress
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.profiles.settings import DataSettings
 
 

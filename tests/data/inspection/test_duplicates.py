@@ -18,7 +18,7 @@ from iddm_cli.data.inspection.duplicates import (
     find_near_duplicates,
     group_equal,
 )
-from iddm_cli.data.sources import demo
+from iddm_cli.data.sources import demo_images
 
 FASHION = Path(__file__).parents[4] / "shared/data/fashion-mnist-small/train"
 needs_fashion = pytest.mark.skipif(
@@ -71,7 +71,11 @@ def clothes() -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def defects() -> list[Image.Image]:
-    return [demo.draw(kind, i) for kind in demo.KINDS for i in range(60)]
+    return [
+        demo_images.render_demo_image(kind, i)
+        for kind in demo_images.DEMO_CLASSES
+        for i in range(60)
+    ]
 
 
 def recall(originals: list[Image.Image], alter: Alter) -> float:
@@ -130,7 +134,7 @@ def test_a_faint_shade_shared_by_pages_does_not_make_them_duplicates() -> None:
 
 
 def test_a_rotated_or_mirrored_image_is_another() -> None:
-    image = demo.draw("scratches", 3)
+    image = demo_images.render_demo_image("scratches", 3)
     assert groups([image, image.transpose(0), image.rotate(90), image.rotate(180)]) == []
 
 

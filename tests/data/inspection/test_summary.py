@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.data.inspection.report_data import (
     DuplicateGroup,
     HistogramBar,
@@ -18,7 +18,7 @@ from iddm_cli.data.inspection.report_data import (
     Spread,
 )
 from iddm_cli.data.packs.builder import build_pack
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.profiles.settings import DataSettings
 
 from .images import inspect, make_image, save_image
@@ -136,7 +136,7 @@ def test_mean_and_deviation_are_those_after_preprocessing(tmp_path: Path, aspect
         save_image(tmp_path, f"{i}.png", (10 + 3 * i, 12), "L" if i == 2 else "RGB")
     found = inspect(tmp_path, aspect=aspect, image_size=[6, 7])
     spec = {"size": (6, 7), "channels": 3, "aspect": aspect, "background": "white"}
-    pixels = np.stack([fit(Image.open(p), **spec) for p in sorted(tmp_path.iterdir())])  # type: ignore[arg-type]
+    pixels = np.stack([to_pixels(Image.open(p), **spec) for p in sorted(tmp_path.iterdir())])  # type: ignore[arg-type]
     assert found.values.channels == ["red", "green", "blue"]
     np.testing.assert_allclose(found.values.mean, pixels.mean((0, 1, 2)), atol=1e-3)
     np.testing.assert_allclose(found.values.deviation, pixels.std((0, 1, 2)), atol=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.data.inspection import thumbnails
 from iddm_cli.data.inspection.scan import DatasetScan, scan
 from iddm_cli.data.inspection.summary import summarize
@@ -15,7 +15,8 @@ from iddm_cli.data.inspection.thumbnails import (
     build_thumbnails,
     choose_class_examples,
 )
-from iddm_cli.data.sources.registry import FolderSource, open_source
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.profiles.settings import DataSettings
 
 from .images import make_image, save_image
@@ -67,7 +68,7 @@ def test_large_images_shrink(thumbs: ThumbnailSet) -> None:
 def test_pairs_show_the_image_before_and_after_preprocessing(thumbs: ThumbnailSet) -> None:
     pair = next(pair for pair in thumbs.pairs if pair.original.name == "cat/00.png")
     look = {"size": (8, 8), "channels": 3, "aspect": "crop", "background": "white"}
-    preprocessed = fit(make_image("cat/00.png", (20, 10)), **look)  # type: ignore[arg-type]
+    preprocessed = to_pixels(make_image("cat/00.png", (20, 10)), **look)  # type: ignore[arg-type]
     np.testing.assert_array_equal(np.asarray(pair.preprocessed.image()), preprocessed)
 
 

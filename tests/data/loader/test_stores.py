@@ -9,7 +9,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.images import open_image
+from iddm_cli.data.decoding.images import decode_image_file
 from iddm_cli.data.decoding.preprocess import digest_pixels
-from iddm_cli.data.decoding.resize import fit
-from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.decoding.resize import to_pixels
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import builder
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.registry import FolderSource, open_source
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -68,7 +69,9 @@ def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, ob
     assert made.unreadable == []
     look = {key: getattr(settings, key) for key in ("size", "channels", "aspect", "background")}
     for planes, name in zip(pixels(made), made.names, strict=True):
-        assert (planes.transpose(1, 2, 0) == fit(open_image(pets / name), **look)).all()
+        assert (
+            planes.transpose(1, 2, 0) == to_pixels(decode_image_file(pets / name).image, **look)
+        ).all()
 
 
 def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
@@ -130,7 +133,7 @@ def test_demo() -> None:
     source = open_source("demo", size=(8, 8))
     made = build_pack(source, changed(image_size=8, channels=1))
     assert made.count == 3000
-    assert (pixels(made)[777, 0] == np.asarray(source.picture(777).open().image)).all()
+    assert (pixels(made)[777, 0] == np.asarray(source.image(777).open().image)).all()
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the data beside the repository")
@@ -178,8 +181,12 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     assert [name for name, _ in made.unreadable] == ["cat/03.png", "dog/79.png"]
     assert made.unreadable[0][1].startswith("not a picture")
     assert "cat/03.png" not in made.names
-    whole = fit(
-        open_image(pets / "cat/04.png"), size=(8, 12), channels=3, aspect="crop", background="white"
+    whole = to_pixels(
+        decode_image_file(pets / "cat/04.png").image,
+        size=(8, 12),
+        channels=3,
+        aspect="crop",
+        background="white",
     )
     assert (pixels(made)[3].transpose(1, 2, 0) == whole).all()
     assert build_pack(folder_source(pets), SETTINGS, progress=no_decoding).record == made.record
@@ -225,18 +232,18 @@ def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
     assert made.unreadable == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
 
 
-class Impatient(Workers):
+class Impatient(WorkerPool):
     """Loses the fourth picture where it may take less than ten seconds."""
 
-    def in_order(self, work, items, *, chunk):
+    def map_ordered(self, work, items, *, chunk):
         for i, outcome in enumerate(work(item) for item in items):
-            yield [Lost("it is slow") if i == 3 and self.seconds < 10 else outcome]
+            yield [WorkerFailure("it is slow") if i == 3 and self.timeout < 10 else outcome]
 
 
 def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "Workers", Impatient)
+    monkeypatch.setattr(builder, "WorkerPool", Impatient)
     assert build_pack(folder_source(pets), changed(timeout=9)).unreadable == [
         ("cat/03.png", "it is slow")
     ]

@@ -17,7 +17,7 @@ import pytest
 
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -169,7 +169,7 @@ PACK = """
 import sys, time
 from pathlib import Path
 from iddm_cli.data.packs import builder
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.profiles.settings import DataSettings
 
 def progress(what, done, total):

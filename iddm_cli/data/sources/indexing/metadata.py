@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import islice
 from posixpath import normpath
 
-from iddm_cli.data.sources.listing import plain
+from iddm_cli.data.sources.indexing.listing import to_printable
 from iddm_cli.errors import DatasetError, did_you_mean
 
 FILE_COLUMN = "file_name"
@@ -76,7 +76,7 @@ def _note(classes: dict[str, str], file: str, label: str, name: str) -> None:
     before = classes.get(file, "")
     if before and label and before != label:
         raise DatasetError(
-            f"{plain(name)} lists {plain(file)} twice, as {before} and as {label}.",
+            f"{to_printable(name)} lists {to_printable(file)} twice, as {before} and as {label}.",
             "A picture has one class: repair it, or take it away to use the folders' names.",
         )
     classes[file] = before or label
@@ -132,28 +132,28 @@ def _class_name(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float) and math.isnan(value):
         return ""
-    return plain(str(value).strip()) if isinstance(value, str | int | float) else ""
+    return to_printable(str(value).strip()) if isinstance(value, str | int | float) else ""
 
 
 def _damaged(name: str, reason: str) -> DatasetError:
     return DatasetError(
-        f"{plain(name)} cannot be read: {reason}.",
+        f"{to_printable(name)} cannot be read: {reason}.",
         f"Each row holds {FILE_COLUMN} and {DEFAULT_COLUMN}; repair it, or take it away to use "
         "the folders' names as classes.",
     )
 
 
 def _no_column(name: str, lacking: str, columns: list[str]) -> DatasetError:
-    near = did_you_mean(lacking, map(plain, columns))
+    near = did_you_mean(lacking, map(to_printable, columns))
     setting = "" if lacking == FILE_COLUMN else " (data.label_column)"
     return DatasetError(
-        f"{plain(name)} has no column {lacking}{setting}.",
+        f"{to_printable(name)} has no column {lacking}{setting}.",
         f"{near} The columns are: {_told(columns)}.".strip(),
     )
 
 
 def _told(columns: Iterable[str]) -> str:
     """List columns, not too many."""
-    names = [plain(column) for column in islice(columns, COLUMNS_TOLD + 1)]
+    names = [to_printable(column) for column in islice(columns, COLUMNS_TOLD + 1)]
     more = ", ..." if len(names) > COLUMNS_TOLD else ""
     return ", ".join(names[:COLUMNS_TOLD]) + more or "none"

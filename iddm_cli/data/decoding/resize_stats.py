@@ -6,7 +6,7 @@ from numpy import ndarray
 from iddm_cli.profiles.settings import AspectName
 
 
-class Shapes:
+class ResizeStats:
     """What cropping, padding or squashing does to each picture.
 
     Args:
@@ -37,7 +37,7 @@ class Shapes:
         self.scale = smaller if pad else larger
 
 
-def extent(numbers: ndarray) -> tuple[int, int, int]:
+def min_median_max(numbers: ndarray) -> tuple[int, int, int]:
     """Return the least, the middle and the most of at least one number."""
     ordered = np.sort(numbers)
     return int(ordered[0]), int(ordered[len(ordered) // 2]), int(ordered[-1])

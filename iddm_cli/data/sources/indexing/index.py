@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from iddm_cli.data.sources import metadata
-from iddm_cli.data.sources.listing import METADATA, SUFFIXES, Listing, Skip, list_folder, plain
+from iddm_cli.data.sources.indexing import metadata
+from iddm_cli.data.sources.indexing.listing import (
+    METADATA,
+    SUFFIXES,
+    Listing,
+    SkippedFile,
+    list_folder,
+    to_printable,
+)
 from iddm_cli.errors import DatasetError
 
 TRAINING = {"train", "training"}
@@ -26,7 +33,7 @@ class Index:
     labels: tuple[int, ...]  # class of each path; empty where there are no classes
     classes: tuple[str, ...]
     layout: Literal["classes", "table", "flat"]
-    skipped: list[Skip]  # what is no picture, and why
+    skipped: list[SkippedFile]  # what is no picture, and why
     notes: list[str]  # what was understood about the layout, in sentences
 
 
@@ -86,7 +93,7 @@ class _Plan:
         names = {path[len(self.base) :] for path in below}
         told = {name for name, _ in self.skipped}
         for name in {name for name in names if "/" not in name} - self.tops():
-            if plain(f"{self.base}{name}") not in told:
+            if to_printable(f"{self.base}{name}") not in told:
                 self.skip(f"{self.base}{name}", "no picture in this folder")
 
     def unwrap(self) -> None:
@@ -105,10 +112,10 @@ class _Plan:
         only_parts = all(part.lower() in TRAINING | HELD_OUT | {""} for part in parts)
         has_classes = any(path.count("/") > 1 for path in self.within())
         if train and only_parts and (len(parts - {""}) > 1 or has_classes):
-            others = ", ".join(sorted(plain(part) for part in parts - {train[0], ""}))
+            others = ", ".join(sorted(to_printable(part) for part in parts - {train[0], ""}))
             self.enter(train[0], "belongs to another part of a split than the training part")
             left = f"; {others} is left out" if others else ""
-            self.notes.append(f"a split: only {plain(train[0])} is learnt{left}")
+            self.notes.append(f"a split: only {to_printable(train[0])} is learnt{left}")
 
     def by_table(self, column: str) -> Index | None:
         """Take the classes from a table, if there is one about them: the nearest one.
@@ -122,7 +129,7 @@ class _Plan:
             if not self.base.startswith(_folder(table)):
                 self.skip(table, "a table of labels, but not beside the pictures learnt")
             elif labels is not None:
-                self.skip(table, f"a table of labels, but {plain(chosen)} is nearer")
+                self.skip(table, f"a table of labels, but {to_printable(chosen)} is nearer")
             else:
                 found = metadata.read_labels(self.listing.read(table), table, column)
                 if isinstance(found, dict):
@@ -149,16 +156,18 @@ class _Plan:
                 kept.append(path)
                 labels.append(label)
             else:
-                self.skip(path, f"not in {plain(name)}" if label is None else "without a class")
+                self.skip(
+                    path, f"not in {to_printable(name)}" if label is None else "without a class"
+                )
         for missing in labels_of:
             if missing.startswith(self.base):
-                self.skip(missing, f"listed in {plain(name)}, but not there")
+                self.skip(missing, f"listed in {to_printable(name)}, but not there")
         if not kept:
             raise DatasetError(
-                f"No picture is both there and given a class in {plain(name)}.",
+                f"No picture is both there and given a class in {to_printable(name)}.",
                 "Its column file_name holds paths relative to it.",
             )
-        self.notes.append(f"classes from {plain(name)}")
+        self.notes.append(f"classes from {to_printable(name)}")
         return self.index(kept, labels, metadata.class_order(set(labels)), "table")
 
     def enter_images(self) -> None:
@@ -175,7 +184,7 @@ class _Plan:
         for path in self.paths:
             if "/" not in path[len(self.base) :]:
                 self.skip(path, "lies beside the class folders")
-        names = [plain(path[len(self.base) :].split("/", 1)[0]) for path in folders]
+        names = [to_printable(path[len(self.base) :].split("/", 1)[0]) for path in folders]
         return self.index(folders, names, sorted(set(names), key=str.encode), "classes")
 
     def index(
@@ -209,7 +218,7 @@ class _Plan:
         return {path.split("/", 1)[0] if "/" in path else "" for path in self.within()}
 
     def skip(self, path: str, reason: str) -> None:
-        self.skipped.append((plain(path), reason))
+        self.skipped.append((to_printable(path), reason))
 
 
 def _folder(path: str) -> str:
@@ -232,7 +241,7 @@ def _check_root(root: Path) -> None:
         )
 
 
-def _nothing_found(name: str, skipped: list[Skip]) -> DatasetError:
+def _nothing_found(name: str, skipped: list[SkippedFile]) -> DatasetError:
     unread = [reason for path, reason in skipped if path == "."]
     if unread:
         return DatasetError(f"The dataset folder {name} {unread[0]}.", "Check its permissions.")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Skip = tuple[str, str]
+SkippedFile = tuple[str, str]
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
@@ -34,7 +34,7 @@ class Listing:
     paths: list[str] = field(default_factory=list)
     """Pictures by their names, "/" between the parts, sorted by their bytes."""
 
-    skipped: list[Skip] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     """What is none, and why."""
 
     folders: set[str] = field(default_factory=set)
@@ -58,10 +58,10 @@ class Listing:
 
     def skip(self, path: str, reason: str) -> None:
         """Leave an entry out."""
-        self.skipped.append((plain(path), reason))
+        self.skipped.append((to_printable(path), reason))
 
 
-def plain(name: str) -> str:
+def to_printable(name: str) -> str:
     """Return a file's name as text that can be printed and saved anywhere.
 
     Bytes that are no UTF-8, control characters (which could command a terminal) and those that

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from iddm_cli.data.decoding.images import UnreadableImage
-from iddm_cli.data.sources.archive_members import DAMAGE, Member, ZipMember, describe
-from iddm_cli.data.sources.index import Index, arrange
-from iddm_cli.data.sources.listing import HIDDEN, MAGIC, Listing, is_hidden
-from iddm_cli.data.sources.metadata import DEFAULT_COLUMN
+from iddm_cli.data.decoding.images import UnreadableImageError
+from iddm_cli.data.sources.archive_members import DAMAGE, ArchiveMember, ZipMember, describe_damage
+from iddm_cli.data.sources.indexing.index import Index, arrange
+from iddm_cli.data.sources.indexing.listing import HIDDEN, MAGIC, Listing, is_hidden
+from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
@@ -43,7 +43,7 @@ class Archive:
     """What an archive holds."""
 
     index: Index
-    members: dict[str, Member]
+    members: dict[str, ArchiveMember]
 
     @property
     def stored_bytes(self) -> int:
@@ -51,16 +51,16 @@ class Archive:
         return sum(self.members[path].stored for path in self.index.paths)
 
 
-Entry = tuple[str, Member | str | None]
+Entry = tuple[str, ArchiveMember | str | None]
 """The name of a file; and the file, or why it is left out, or None where it is a folder."""
 
 
-def is_archive(path: Path) -> bool:
+def has_archive_suffix(path: Path) -> bool:
     """Say whether a file's name is that of an archive that can be read."""
     return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
 
 
-def open_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
+def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
     """List the pictures of an archive.
 
     Raises:
@@ -71,7 +71,7 @@ def open_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
         listing, members = _list(_zip_entries(path)) if is_zip else _list_tar(path)
     except DAMAGE as error:
         raise DatasetError(
-            f"{path} cannot be read as an archive: {describe(error)}.",
+            f"{path} cannot be read as an archive: {describe_damage(error)}.",
             "It may have been cut off while it was copied; fetch it again.",
         ) from error
     if not listing.paths and any(reason == ENCRYPTED for _, reason in listing.skipped):
@@ -82,9 +82,9 @@ def open_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
     return Archive(arrange(listing, str(path), label_column, wrapped=True), members)
 
 
-def _list(entries: Iterator[Entry]) -> tuple[Listing, dict[str, Member]]:
+def _list(entries: Iterator[Entry]) -> tuple[Listing, dict[str, ArchiveMember]]:
     """Sort what an archive holds; what is hidden in a folder goes by the folder, told once."""
-    members: dict[str, Member] = {}
+    members: dict[str, ArchiveMember] = {}
     left_out: dict[tuple[str, str], None] = {}
     listing = Listing(read=lambda name: _read_table(name, members[name]))
     for name, what in (_judge(*entry) for entry in entries):
@@ -108,7 +108,7 @@ def _name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
-def _judge(name: str, what: Member | str | None) -> Entry:
+def _judge(name: str, what: ArchiveMember | str | None) -> Entry:
     """Write a name as below a folder, and leave out what no archive should hold."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if what and not parts:
@@ -125,18 +125,18 @@ def _add_folders(listing: Listing, folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _has_magic(member: Member) -> bool:
+def _has_magic(member: ArchiveMember) -> bool:
     """Look whether a member begins as pictures do."""
     try:
         return member.read(8).startswith(MAGIC)
-    except UnreadableImage:
+    except UnreadableImageError:
         return False
 
 
-def _read_table(name: str, member: Member) -> bytes:
+def _read_table(name: str, member: ArchiveMember) -> bytes:
     try:
         return member.read()
-    except UnreadableImage as error:
+    except UnreadableImageError as error:
         raise DatasetError(
             f"{name} cannot be read: {error}.", f"It is in {member.archive}; fetch it again."
         ) from error
@@ -149,7 +149,7 @@ def _zip_entries(path: Path) -> Iterator[Entry]:
             yield name, None if name.endswith("/") else _zip_member(path, entry)
 
 
-def _zip_member(path: Path, entry: zipfile.ZipInfo) -> Member | str:
+def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         return LINK if kind == stat.S_IFLNK else "not a regular file"
@@ -180,7 +180,7 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/") if windows else name
 
 
-def _list_tar(path: Path) -> tuple[Listing, dict[str, Member]]:
+def _list_tar(path: Path) -> tuple[Listing, dict[str, ArchiveMember]]:
     plain = as_plain_tar(path)
     try:
         return _list(_tar_entries(plain))
@@ -211,7 +211,7 @@ def _tar_entries(path: Path) -> Iterator[Entry]:
         _check_end(path, archive.offset)
 
 
-def _tar_member(path: Path, entry: tarfile.TarInfo) -> Member | str | None:
+def _tar_member(path: Path, entry: tarfile.TarInfo) -> ArchiveMember | str | None:
     if entry.isdir():
         return None
     if entry.issym() or entry.islnk():
@@ -220,7 +220,7 @@ def _tar_member(path: Path, entry: tarfile.TarInfo) -> Member | str | None:
         return "a sparse file"
     if not entry.isreg():
         return "not a regular file"
-    return Member(str(path), entry.offset_data, entry.size, entry.size)
+    return ArchiveMember(str(path), entry.offset_data, entry.size, entry.size)
 
 
 def _check_end(path: Path, offset: int) -> None:
