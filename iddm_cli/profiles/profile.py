@@ -16,7 +16,7 @@ from iddm_cli.profiles.settings import (
 )
 
 Channels = Literal[1, 3]
-"""Channels of an image: 1 for grayscale, 3 for RGB."""
+"""Channels of an image: 1 for greyscale, 3 for RGB."""
 
 
 class Profile(Settings):
@@ -50,7 +50,7 @@ class ResolvedDataSettings(DataSettings):
     """Data settings with a known number of channels."""
 
     channels: Channels
-    """Channels of each image: 1 for grayscale, 3 for RGB."""
+    """Channels of each image: 1 for greyscale, 3 for RGB."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

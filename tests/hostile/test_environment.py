@@ -32,7 +32,7 @@ def run(shell: Shell, command: str, code: int = 0, **changes: str | None) -> Ans
         asked.stderr.decode(errors="replace"),
     )
     assert "Traceback" not in answer.out + answer.err, answer
-    assert "a defect of iddm" not in answer.out + answer.err, answer
+    assert "a bug in iddm" not in answer.out + answer.err, answer
     assert "Exception ignored" not in answer.err, answer
     assert answer.code == code, answer
     return answer

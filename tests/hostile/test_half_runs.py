@@ -51,7 +51,7 @@ def test_what_is_missing_or_not_itself_is_told(shell, place, how):
         ("resume", "half", "--steps", "11"),
     ):
         answer = shell.iddm(*words, expect=None)
-        assert "defect of iddm" not in answer.err
+        assert "bug in iddm" not in answer.err
         assert answer.code in (0, 1, 2, 4), answer.err
         if answer.code:
             assert answer.err.splitlines()[-1].strip()

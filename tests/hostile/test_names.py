@@ -186,8 +186,8 @@ def test_pictures_of_classes_with_hostile_names(trained, shell):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--class", "9" * 5000), 2, "the run knows no such class"),
-        (("--checkpoint", "9" * 5000), 2, "is no step"),
+        (("--class", "9" * 5000), 2, "the run has no such class"),
+        (("--checkpoint", "9" * 5000), 2, "is not a step"),
         (("--count", "9" * 12), 2, "pictures"),
         (("--out", "x" * 5000), 2, "File name too long"),
         (("--out", "/dev/null/x"), 2, "Not a directory"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError
-from iddm_cli.importing.imported_model import Asked
+from iddm_cli.importing.imported_model import ImportOptions
 from tests.hostile.conftest import check_refusal, fuzzed
 
 MOST_GROWTH = 64 * 1024
@@ -43,7 +43,7 @@ def little_memory():
 
 def refused(path: Path) -> IddmError:
     with little_memory(), pytest.raises(IddmError) as caught:
-        import_model(path, Asked(image_size=8))
+        import_model(path, ImportOptions(image_size=8))
     check_refusal(caught.value, code=4)
     assert "\n" not in caught.value.problem
     return caught.value
@@ -257,7 +257,7 @@ def test_no_change_of_a_file_does_more_than_be_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("fuzz") / "model.pt"
     path.write_bytes(bytes(content))
     with pytest.raises(IddmError):
-        import_model(path, Asked(image_size=8))
+        import_model(path, ImportOptions(image_size=8))
 
 
 def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
@@ -289,5 +289,5 @@ def test_nothing_but_the_safe_reader_is_ever_used(tmp_path, monkeypatch):
     torch.save(weights(), tmp_path / "model.pt")
     monkeypatch.setattr(torch, "load", load)
     with pytest.raises(CheckpointError, match="cannot be read"):
-        import_model(tmp_path / "model.pt", Asked(image_size=8))
+        import_model(tmp_path / "model.pt", ImportOptions(image_size=8))
     assert asked == [True]

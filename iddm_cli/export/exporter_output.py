@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def suppress_exporter_output() -> Iterator[None]:
     """Keep remarks that are for the authors of exporters from the user."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

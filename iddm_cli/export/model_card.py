@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from iddm_cli.export.model import TrainedModel
+from iddm_cli.export.trained_model import TrainedModel
 
 FEW = 1000
 """Pictures of a class below which a model may learn them by heart."""
@@ -31,7 +31,7 @@ PLAIN = """\
     pipeline().images[0].save("first.png")"""
 
 
-def card(model: TrainedModel, library: str) -> str:
+def render_model_card(model: TrainedModel, library: str) -> str:
     """Return the card as Markdown.
 
     Args:
@@ -42,8 +42,8 @@ def card(model: TrainedModel, library: str) -> str:
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters["cell"] = cell
     channels, height, width = model.shape
-    counts = model.story.dataset.get("classes")
-    count = model.story.dataset.get("count")
+    counts = model.provenance.dataset.get("classes")
+    count = model.provenance.dataset.get("count")
     enough = FEW * max(1, len(model.classes))
     return environment.from_string(text).render(
         library=LIBRARIES[library],
@@ -56,7 +56,7 @@ def card(model: TrainedModel, library: str) -> str:
         count=count if type(count) is int else None,
         few=type(count) is int and count < enough,
         step=model.step,
-        grid=bool(model.story.grid),
+        grid=bool(model.provenance.grid),
         usage=CONDITIONAL if model.classes else PLAIN,
         model=model.profile.model,
         diffusion=model.profile.diffusion,
@@ -64,12 +64,14 @@ def card(model: TrainedModel, library: str) -> str:
         parameters=model.parameters,
         weights=model.weights,
         figures=list(_figures(model)),
-        made_with=", ".join(f"{name} {version}" for name, version in model.story.made_with.items()),
+        made_with=", ".join(
+            f"{name} {version}" for name, version in model.provenance.made_with.items()
+        ),
     )
 
 
 def _figures(model: TrainedModel) -> list[tuple[str, str]]:
-    found = ((title, model.story.figures.get(name)) for name, title in FIGURES.items())
+    found = ((title, model.provenance.figures.get(name)) for name, title in FIGURES.items())
     return [(title, f"{value:.4g}") for title, value in found if isinstance(value, int | float)]
 
 

@@ -10,11 +10,15 @@ from onnx import helper
 from iddm_cli import __version__
 from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import UsageError
-from iddm_cli.export.model import TrainedModel
-from iddm_cli.export.onnx.graphs import denoiser_graph, step_noise_graph, stripped
-from iddm_cli.export.onnx.pipeline import Drawing, pipeline
+from iddm_cli.export.exporter_output import suppress_exporter_output
+from iddm_cli.export.onnx.graphs import (
+    build_denoiser_graph,
+    build_step_noise_graph,
+    strip_exporter_metadata,
+)
+from iddm_cli.export.onnx.pipeline import PipelineSpec, pipeline
 from iddm_cli.export.onnx.precision import PRECISIONS
-from iddm_cli.export.quiet import quiet
+from iddm_cli.export.trained_model import TrainedModel
 
 Part = Literal["pipeline", "denoiser"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -24,7 +28,7 @@ MOST_BYTES = 2**31 - 2**20
 
 
 @dataclass(frozen=True)
-class Form:
+class OnnxOptions:
     """What is exported of a model, and how.
 
     Attributes:
@@ -38,10 +42,10 @@ class Form:
     opset: int = 20
 
 
-def drawing_of(model: TrainedModel) -> Drawing:
+def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     """Return how a model's profile wants pictures drawn."""
     sampling = model.profile.sampling
-    return Drawing(
+    return PipelineSpec(
         steps=solver_steps(sampling, model.denoiser.schedule),
         guidance=sampling.guidance,
         clip=sampling.clip,
@@ -50,7 +54,7 @@ def drawing_of(model: TrainedModel) -> Drawing:
     )
 
 
-def onnx_model(model: TrainedModel, form: Form) -> onnx.ModelProto:
+def build_onnx_model(model: TrainedModel, form: OnnxOptions) -> onnx.ModelProto:
     """Return the ONNX file of a model.
 
     Raises:
@@ -61,23 +65,27 @@ def onnx_model(model: TrainedModel, form: Form) -> onnx.ModelProto:
             f"{model.parameters / 1e9:.1f} billion parameters are more than an ONNX file can hold",
             "Export it as safetensors, pt2 or diffusers.",
         )
-    drawing = drawing_of(model)
-    with quiet():
-        graph = denoiser_graph(
+    spec = pipeline_spec(model)
+    with suppress_exporter_output():
+        graph = build_denoiser_graph(
             model.denoiser, model.shape, conditional=bool(model.classes), opset=form.opset
         )
-        made = stripped(PRECISIONS[form.precision](graph))
+        made = strip_exporter_metadata(PRECISIONS[form.precision](graph))
         if form.part == "pipeline":
-            asks = drawing.adds_noise
-            noise = stripped(step_noise_graph(model.shape, opset=form.opset)) if asks else None
-            made = pipeline(made, noise, drawing)
+            asks = spec.adds_noise
+            noise = (
+                strip_exporter_metadata(build_step_noise_graph(model.shape, opset=form.opset))
+                if asks
+                else None
+            )
+            made = pipeline(made, noise, spec)
     made.producer_name, made.producer_version = "iddm", __version__
     made.graph.name = model.run
-    helper.set_model_props(made, metadata(model, form))
+    helper.set_model_props(made, build_metadata(model, form))
     return made
 
 
-def metadata(model: TrainedModel, form: Form) -> dict[str, str]:
+def build_metadata(model: TrainedModel, form: OnnxOptions) -> dict[str, str]:
     """Return what the file says of itself: everything that using it needs, as text."""
     sampling, diffusion = model.profile.sampling, model.profile.diffusion
     said: dict[str, object] = {
@@ -97,7 +105,7 @@ def metadata(model: TrainedModel, form: Form) -> dict[str, str]:
     if form.part == "pipeline":
         said |= {
             "sampler": sampling.sampler,
-            "steps": len(drawing_of(model).steps),
+            "steps": len(pipeline_spec(model).steps),
             "guidance": sampling.guidance,
             "eta": sampling.eta,
             "clip": sampling.clip,

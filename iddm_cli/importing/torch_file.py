@@ -18,7 +18,7 @@ import torch
 from iddm_cli.checkpoints.tensors import Kinds, first
 from iddm_cli.errors import CheckpointError
 from iddm_cli.importing.files import refuse_what_is_no_file
-from iddm_cli.importing.pickled import Declared, RefusedError, describe
+from iddm_cli.importing.pickle_parser import Declared, RefusedError, describe
 
 Thing = TypeVar("Thing")
 

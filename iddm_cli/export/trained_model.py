@@ -8,7 +8,7 @@ from iddm_cli.profiles.profile import Profile
 
 
 @dataclass(frozen=True)
-class Story:
+class Provenance:
     """What is told of a training beside its settings.
 
     Attributes:
@@ -35,7 +35,7 @@ class TrainedModel:
         profile: The run's profile, its sampling section as the export is to be used.
         classes: Names of the classes, by index; empty without.
         denoiser: On the CPU, in evaluation mode.
-        story: What else is told of its training.
+        provenance: What else is told of its training.
     """
 
     run: str
@@ -44,7 +44,7 @@ class TrainedModel:
     profile: Profile
     classes: tuple[str, ...]
     denoiser: Denoiser
-    story: Story = Story()
+    provenance: Provenance = Provenance()
 
     @property
     def shape(self) -> tuple[int, int, int]:
