@@ -13,7 +13,6 @@ if every file still has its digest.
 
 import hashlib
 import json
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -184,9 +184,7 @@ def _diffusion_sections(
     return {"diffusion": {"schedule": assumed}, "sampling": {}}
 
 
-def _read_weights(
-    path: Path, expected: Kinds, *, rows: int | None, no_class_row: bool
-) -> Tensors:
+def _read_weights(path: Path, expected: Kinds, *, rows: int | None, no_class_row: bool) -> Tensors:
     """Read the weights under our names, after checking every name and shape.
 
     Args:

@@ -70,7 +70,9 @@ def read_iddm_checkpoint(
     return ImportedModel("IDDM", profile, classes, raw, average, tuple(notes))
 
 
-def split_checkpoint(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dict[str, DeclaredTensor]]]:
+def split_checkpoint(
+    contents: Any, path: Path
+) -> tuple[dict[str, Any], dict[str, dict[str, DeclaredTensor]]]:
     """Return the metadata of a checkpoint, and its state dicts: model, ema_model, or both.
 
     Raises:
@@ -163,9 +165,7 @@ def _build_profile(
         activation = DEFAULT_ACTIVATION
         notes.append("the file does not contain the activation: iddm assumed gelu (--activation)")
     if options.schedule is None:
-        notes.append(
-            "IDDM never stores the noise schedule: iddm assumed a linear one (--schedule)"
-        )
+        notes.append("IDDM never stores the noise schedule: iddm assumed a linear one (--schedule)")
     if stored.get("optimizer") is not None:
         notes.append("iddm left out the optimizer state: training starts with a fresh optimizer")
     tables: dict[str, dict[str, Any]] = {
@@ -192,7 +192,9 @@ def _find_activation(stored: dict[str, Any], options: ImportOptions) -> str | No
     return str(act)
 
 
-def _load_weights(path: Path, names: dict[str, dict[str, str]], *, bare: bool) -> dict[str, Tensors]:
+def _load_weights(
+    path: Path, names: dict[str, dict[str, str]], *, bare: bool
+) -> dict[str, Tensors]:
     """Return the weights: raw, average or both."""
     loaded = torch_file.load_torch_file(path)
     tables = {part: loaded if bare else loaded[part] for part in names}

@@ -21,7 +21,7 @@ class ExportRequest:
 
     Attributes:
         format: The format.
-        sampling: Sampling options that override the profile, see `options.given_sampling`.
+        sampling: Sampling options that override the profile, by what they override.
         checkpoint: Step of the checkpoint; None: the latest valid one.
         out: Output path; None: the format's default name.
         overwrite: Whether to replace an earlier export.

@@ -128,7 +128,7 @@ def test_a_folder_of_diffusers_is_imported_trained_and_exported_again(place):
     flip = ("--set", "data.path=numbered", "--set", "data.horizontal_flip=true")
     place.iddm("resume", "small", *flip, *SHORT)
     told = place.iddm("resume", "small", "--set", "data.horizontal_flip=false", expect=2)
-    assert "cannot change once a run has begun" in told.err
+    assert "cannot change once a run has started" in told.err
 
 
 def test_our_own_file_is_imported(place):
@@ -152,7 +152,7 @@ def test_a_name_is_made_of_the_files_and_nothing_is_replaced_unasked(place):
     place.iddm("import", "small", "--name", "twice")
     mark = place.folder / "runs" / "twice" / "mark"
     mark.write_text("x")
-    assert "exists already" in place.iddm("import", "small", "--name", "twice", expect=4).err
+    assert "already exists" in place.iddm("import", "small", "--name", "twice", expect=4).err
     assert mark.exists()
     place.iddm("import", "small", "--name", "twice", "--overwrite")
     assert not mark.exists()
@@ -164,12 +164,12 @@ def test_a_name_is_made_of_the_files_and_nothing_is_replaced_unasked(place):
     ("words", "code", "said"),
     [
         (("missing.pt",), 4, "missing.pt cannot be read: No such file"),
-        (("photos",), 4, "is no folder of diffusers"),
-        (("photos/cat/0.png",), 4, "is neither a file of PyTorch"),
-        (("small", "--class-names", "a,a"), 2, "no list of different names"),
+        (("photos",), 4, "is not a folder of diffusers"),
+        (("photos/cat/0.png",), 4, "is neither a PyTorch file"),
+        (("small", "--class-names", "a,a"), 2, "not a list of distinct names"),
         (("small", "--class-names", "a,b,c"), 2, "gives 3 names, and the model has 2 classes"),
-        (("small", "--name", "../up"), 2, "cannot name a run"),
-        (("small", "--activation", "gelu"), 2, "--activation has no meaning here"),
+        (("small", "--name", "../up"), 2, "is not a valid run name"),
+        (("small", "--activation", "gelu"), 2, "--activation has no effect"),
         (("small", "--schedule", "steep"), 2, "steep"),
         (("small", "--image-size", "7"), 2, "--image-size: an image size of 7 x 7"),
         (("small", "--runs-dir", "/dev/null"), 2, "cannot hold runs"),
@@ -187,9 +187,9 @@ def test_a_mistake_is_one_clear_error_and_leaves_nothing(place, words, code, sai
 def test_a_full_disk_leaves_nothing(place, monkeypatch):
     from iddm_cli import durable
     from iddm_cli.build.importing import import_model
-    from iddm_cli.commands import import_
     from iddm_cli.errors import RunError
-    from iddm_cli.importing.imported_model import ImportOptions
+    from iddm_cli.importing.options import ImportOptions
+    from iddm_cli.workflows.importing import create_imported_run
 
     class Full(durable.Disk):
         def flush(self, handle):
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
     model = import_model(place.folder / "small", ImportOptions())
     monkeypatch.setattr(durable, "disk", Full())
     with pytest.raises(RunError, match="No space left on device"):
-        import_.make_run(folder, "full", place.folder / "small", model, overwrite=False)
+        create_imported_run(folder, "full", place.folder / "small", model, overwrite=False)
     assert list(folder.iterdir()) == []
 
 

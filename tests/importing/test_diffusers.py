@@ -23,7 +23,8 @@ from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import build_diffusers_folder
 from iddm_cli.export.trained_model import TrainedModel
-from iddm_cli.importing.imported_model import ImportedModel, ImportOptions
+from iddm_cli.importing.imported_model import ImportedModel
+from iddm_cli.importing.options import ImportOptions
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -185,9 +186,9 @@ def test_a_schedule_is_known_by_its_numbers(tmp_path, scheduler, config, name):
     ("made", "said"),
     [
         (DDPMScheduler(beta_schedule="sigmoid"), "beta_schedule 'sigmoid'"),
-        (DDPMScheduler(beta_end=0.03), "beta_schedule 'linear' with these ends"),
+        (DDPMScheduler(beta_end=0.03), "beta_schedule 'linear' with these betas"),
         (DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
-         "beta_schedule 'scaled_linear' with these ends"),
+         "beta_schedule 'scaled_linear' with these betas"),
         (DDPMScheduler(rescale_betas_zero_snr=True), "rescale_betas_zero_snr must be False"),
         (DDPMScheduler(clip_sample_range=2.0), "clip_sample_range must be 1.0"),
         (ScoreSdeVeScheduler(), "a ScoreSdeVeScheduler"),
@@ -233,7 +234,7 @@ def test_a_pipeline_in_all_its_shapes(tmp_path, theirs, ours):
                  tmp_path / "new" / "model_index.json"):  # fmt: skip
         (old / part.name).write_bytes(part.read_bytes())
     assert import_model(old, ImportOptions()).profile == model.profile
-    with pytest.raises(UsageError, match="--schedule has no meaning here"):
+    with pytest.raises(UsageError, match="--schedule has no effect"):
         import_model(old, ImportOptions(schedule="cosine"))
 
 
@@ -295,10 +296,10 @@ def test_former_names_of_attention_are_understood(folder):
         ({"downsample_padding": 2}, "model.downsample_padding must be"),
         ({"attention_head_dim": 5}, "head_channels 5 does not divide"),
         ({"sample_size": 15}, "divisible by 2"),
-        ({"encoder_hid_dim": 8}, "encoder_hid_dim is no key of a UNet2DModel"),
+        ({"encoder_hid_dim": 8}, "encoder_hid_dim is not a key of UNet2DModel"),
         ({"_class_name": "UNet2DConditionModel"}, "_class_name must be UNet2DModel"),
         ({"num_class_embeds": "ten"}, "num_class_embeds: ten"),
-        ({"num_class_embeds": 10**12}, "is no number of classes"),
+        ({"num_class_embeds": 10**12}, "is not a number of classes"),
         ({"num_class_embeds": 3}, "missing: class_embedding.weight"),
         ({"layers_per_block": 1}, "unexpected: down_blocks.0.resnets.1"),
         ({"block_out_channels": [32, 32]}, "wrong shape: down_blocks.1"),
@@ -331,7 +332,7 @@ def test_models_of_latents_and_folders_of_something_else_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="has a vqvae besides its network"):
         import_model(tmp_path, ImportOptions())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match="is no folder of diffusers"):
+    with pytest.raises(CheckpointError, match="is not a folder of diffusers"):
         import_model(tmp_path / "empty", ImportOptions())
 
 

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
-from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH, ImportOptions
+from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH
+from iddm_cli.importing.options import ImportOptions
 from tests.export.conftest import trained
 
 
@@ -83,8 +84,8 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
         ({"classes": [1, 2]}, "is damaged: classes.0"),
         ({"classes": ["a", "b", "c"]}, "wrong shape: embedding.classes.weight"),
         ({"profile": None}, "is damaged: profile"),
-        ({"profile": {"data": 5}}, "carries no profile"),
-        ({"profile": {"data": {"channels": "auto"}}}, "does not say whether pictures are grey"),
+        ({"profile": {"data": 5}}, "contains no profile"),
+        ({"profile": {"data": {"channels": "auto"}}}, "does not say whether images are grayscale"),
         ({"profile": {"data": {"channels": 3}, "code": "x"}}, "unknown setting code"),
         ({"profile": {"data": {"channels": 3}, "model": {"base_channels": 10**6}}},
          "model.base_channels must be at most 4096"),
@@ -118,5 +119,5 @@ def test_every_tensor_is_accounted_for(read, model):
 
 def test_what_it_says_itself_is_not_asked(read, model):
     header = {"iddm": json.dumps(document(model))}
-    with pytest.raises(UsageError, match="--image-size has no meaning here"):
+    with pytest.raises(UsageError, match="--image-size has no effect"):
         read(header, asked=ImportOptions(image_size=8))

@@ -37,7 +37,7 @@ def diffusers(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["diffusers"],
-            options.given_sampling(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

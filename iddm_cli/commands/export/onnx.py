@@ -75,7 +75,7 @@ def onnx(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["onnx"],
-            options.given_sampling(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

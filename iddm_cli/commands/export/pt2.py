@@ -46,7 +46,7 @@ def pt2(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["pt2"],
-            options.given_sampling(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

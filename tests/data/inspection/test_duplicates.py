@@ -1,4 +1,4 @@
-"""Likeness: copies are found however they were altered, and what only resembles is not."""
+"""Duplicates: altered copies are found, and images that are merely similar are not."""
 
 import io
 from collections.abc import Callable
@@ -10,23 +10,33 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data.inspection import duplicates
-from iddm_cli.data.inspection.duplicates import DIFFERENCE, DISTANCE, THUMB, alike, dhash, equal
+from iddm_cli.data.inspection.duplicates import (
+    MAX_HASH_DISTANCE,
+    MAX_RMSE,
+    THUMBNAIL_SIDE,
+    dhash,
+    find_near_duplicates,
+    group_equal,
+)
 from iddm_cli.data.sources import demo_images
 
-FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
+FASHION = Path(__file__).parents[4] / "shared/data/fashion-mnist-small/train"
 needs_fashion = pytest.mark.skipif(
     not FASHION.is_dir(), reason="needs the data beside the repository"
 )
 
 
-def prints(images: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and thumbnails of grey pictures."""
-    small = [image.resize((THUMB, THUMB), Image.Resampling.BILINEAR) for image in images]
+def fingerprints(images: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and thumbnails of grey images."""
+    small = [
+        image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
+        for image in images
+    ]
     return np.stack([dhash(image) for image in images]), np.stack([np.asarray(i) for i in small])
 
 
 def groups(images: list[Image.Image]) -> list[list[int]]:
-    return alike(*prints(images)).groups
+    return find_near_duplicates(*fingerprints(images)).groups
 
 
 def encode_again(image: Image.Image) -> Image.Image:
@@ -68,8 +78,8 @@ def defects() -> list[Image.Image]:
     ]
 
 
-def found(originals: list[Image.Image], alter: Alter) -> float:
-    """Which share of altered copies lands in a group with its original."""
+def recall(originals: list[Image.Image], alter: Alter) -> float:
+    """The share of altered copies that are in a group with their originals."""
     copies = [alter(image) for image in originals]
     together = groups([*originals, *copies])
     n = len(originals)
@@ -79,56 +89,56 @@ def found(originals: list[Image.Image], alter: Alter) -> float:
 @needs_fashion
 @pytest.mark.parametrize("alter", ALTERED)
 def test_altered_copies_of_clothes_are_found(clothes: list[Image.Image], alter: Alter) -> None:
-    assert found(clothes[::2], alter) >= 0.97
+    assert recall(clothes[::2], alter) >= 0.97
 
 
 @pytest.mark.parametrize("alter", [encode_again, resize, brighten])
 def test_altered_copies_of_textures_are_found(defects: list[Image.Image], alter: Alter) -> None:
-    assert found(defects, alter) >= 0.98
+    assert recall(defects, alter) >= 0.98
 
 
 def test_trimmed_copies_of_fine_textures_are_mostly_found(defects: list[Image.Image]) -> None:
-    assert found(defects, trim) >= 0.85  # 0.89; at 128 x 128, with sharper edges, 0.68
+    assert recall(defects, trim) >= 0.85  # 0.89; at 128 x 128, with sharper edges, 0.68
 
 
 @needs_fashion
-def test_few_of_two_million_pairs_of_clothes_pass_for_alike(clothes: list[Image.Image]) -> None:
+def test_few_of_two_million_pairs_of_clothes_are_reported(clothes: list[Image.Image]) -> None:
     together = groups(clothes)
     assert 10 <= len(together) <= 20
     assert max(map(len, together)) <= 4
 
 
-def test_no_two_textures_pass_for_alike(defects: list[Image.Image]) -> None:
+def test_no_two_textures_are_reported(defects: list[Image.Image]) -> None:
     assert groups(defects) == []
 
 
 @needs_fashion
-def test_the_hash_alone_would_not_do(clothes: list[Image.Image]) -> None:
-    hashes = prints(clothes)[0].view(np.uint64)
+def test_the_hash_alone_is_not_enough(clothes: list[Image.Image]) -> None:
+    hashes = fingerprints(clothes)[0].view(np.uint64)
     near = [np.bitwise_count(hashes[i] ^ hashes[i + 1 :]).sum(axis=1) for i in range(1999)]
-    assert sum(int((distance <= DISTANCE).sum()) for distance in near) > 1000
+    assert sum(int((distance <= MAX_HASH_DISTANCE).sum()) for distance in near) > 1000
 
 
-def test_flat_and_dark_pictures_are_no_duplicates_of_each_other() -> None:
+def test_flat_and_dark_images_are_not_duplicates_of_each_other() -> None:
     flat = [Image.new("L", (40, 40), level) for level in (0, 3, 128, 255)]
     rng = np.random.default_rng(0)
     dark = [Image.fromarray(rng.integers(0, 3, (40, 40), dtype=np.uint8)) for _ in range(20)]
     assert groups([*flat, *dark]) == []
 
 
-def test_a_faint_shade_that_pages_share_is_no_likeness() -> None:
+def test_a_faint_shade_shared_by_pages_does_not_make_them_duplicates() -> None:
     shade = np.tile(np.linspace(250, 254, 64).round().astype(np.uint8), (64, 1))
     pages = [shade.copy() for _ in range(2)]
     pages[0][10, 10], pages[1][50, 20] = 248, 248
     assert groups([Image.fromarray(page) for page in pages]) == []
 
 
-def test_a_turned_or_mirrored_picture_is_another() -> None:
+def test_a_rotated_or_mirrored_image_is_another() -> None:
     image = demo_images.render_demo_image("scratches", 3)
     assert groups([image, image.transpose(0), image.rotate(90), image.rotate(180)]) == []
 
 
-def test_the_hash_says_where_it_gets_brighter() -> None:
+def test_the_hash_encodes_where_it_gets_brighter() -> None:
     across = Image.fromarray(np.tile(np.arange(0, 252, 28, dtype=np.uint8), (9, 1)))
     bits = np.unpackbits(dhash(across))
     assert bits[:64].all()
@@ -138,15 +148,15 @@ def test_the_hash_says_where_it_gets_brighter() -> None:
 
 
 def brute_force(hashes: np.ndarray, thumbs: np.ndarray) -> set[tuple[int, int]]:
-    """Compare each pair with each, as the definition says."""
+    """Compare every pair, by the definition."""
     flat = thumbs.reshape(len(thumbs), -1).astype(float)
     standard = (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
     words = hashes.view(np.uint64)
     return {
         (a, b)
         for a, b in combinations(range(len(hashes)), 2)
-        if np.bitwise_count(words[a] ^ words[b]).sum() <= DISTANCE
-        and np.sqrt(((standard[a] - standard[b]) ** 2).mean()) <= DIFFERENCE
+        if np.bitwise_count(words[a] ^ words[b]).sum() <= MAX_HASH_DISTANCE
+        and np.sqrt(((standard[a] - standard[b]) ** 2).mean()) <= MAX_RMSE
     }
 
 
@@ -155,14 +165,16 @@ def families(rng: np.random.Generator, count: int, each: int) -> tuple[np.ndarra
     heads = np.repeat(rng.integers(0, 2, (count, 128), dtype=np.uint8), each, axis=0)
     for bits in heads:
         bits[rng.choice(128, rng.integers(0, 6), replace=False)] ^= 1
-    thumbs = np.repeat(rng.integers(0, 256, (count, THUMB, THUMB), dtype=np.uint8), each, axis=0)
+    thumbs = np.repeat(
+        rng.integers(0, 256, (count, THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8), each, axis=0
+    )
     return np.packbits(heads, axis=1), thumbs
 
 
 def test_bands_miss_no_pair_that_comparing_all_would_find() -> None:
     hashes, thumbs = families(np.random.default_rng(1), 60, 5)
     pairs = brute_force(hashes, thumbs)
-    together = alike(hashes, thumbs)
+    together = find_near_duplicates(hashes, thumbs)
     roots = {i: group[0] for group in together.groups for i in group}
     assert len(pairs) > 300
     assert all(roots.get(a, -1) == roots.get(b, -2) for a, b in pairs)
@@ -175,15 +187,19 @@ def test_bands_miss_no_pair_that_comparing_all_would_find() -> None:
 def test_one_untouched_band_is_enough(kept: int) -> None:
     wide = 128 // duplicates.BANDS
     bits = np.zeros((2, 128), np.uint8)
-    bits[1, duplicates._SHUFFLED[[band * wide for band in range(8) if band != kept]]] = 1
-    thumbs = np.random.default_rng(0).integers(0, 256, (1, THUMB, THUMB), dtype=np.uint8)
-    assert alike(np.packbits(bits, axis=1), np.repeat(thumbs, 2, axis=0)).groups == [[0, 1]]
+    bits[1, duplicates._BIT_ORDER[[band * wide for band in range(8) if band != kept]]] = 1
+    thumbs = np.random.default_rng(0).integers(
+        0, 256, (1, THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8
+    )
+    assert find_near_duplicates(np.packbits(bits, axis=1), np.repeat(thumbs, 2, axis=0)).groups == [
+        [0, 1]
+    ]
 
 
-def test_each_pair_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "NEIGHBOURS", 3)  # so that bands see different pairs
+def test_each_pair_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MAX_NEIGHBOURS", 3)  # so that bands see different pairs
     hashes, thumbs = families(np.random.default_rng(2), 6, 40)
-    search = duplicates._Search(hashes, thumbs)
+    search = duplicates._PairSearch(hashes, thumbs)
     pairs = [
         tuple(sorted(pair))
         for first, second in search.candidates()
@@ -192,35 +208,42 @@ def test_each_pair_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pairs) == len(set(pairs)) > 100
 
 
-def test_a_cap_that_is_met_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reached_cap_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes, thumbs = families(np.random.default_rng(3), 1, 60)
-    assert not alike(hashes, thumbs).capped
-    monkeypatch.setattr(duplicates, "NEIGHBOURS", 5)
-    assert alike(hashes, thumbs).capped
+    assert not find_near_duplicates(hashes, thumbs).capped
+    monkeypatch.setattr(duplicates, "MAX_NEIGHBOURS", 5)
+    assert find_near_duplicates(hashes, thumbs).capped
 
 
-def test_of_many_pictures_each_has_fewer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_many_images_each_has_fewer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes, thumbs = families(np.random.default_rng(4), 10, 10)
-    monkeypatch.setattr(duplicates, "COMPARISONS", 8 * 100 * 7)
-    assert duplicates._Search(hashes, thumbs).reach == 7
+    monkeypatch.setattr(duplicates, "MAX_COMPARISONS", 8 * 100 * 7)
+    assert duplicates._PairSearch(hashes, thumbs).reach == 7
 
 
-def test_likeness_goes_on_from_one_to_the_next() -> None:
+def test_groups_are_transitive() -> None:
     rng = np.random.default_rng(5)
-    thumbs = np.repeat(rng.integers(0, 256, (1, THUMB, THUMB), dtype=np.uint8), 3, axis=0)
+    thumbs = np.repeat(
+        rng.integers(0, 256, (1, THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8), 3, axis=0
+    )
     bits = np.repeat(rng.integers(0, 2, (1, 128), dtype=np.uint8), 3, axis=0)
     bits[1, :6] ^= 1
     bits[2, :12] ^= 1
-    assert alike(np.packbits(bits, axis=1), thumbs).groups == [[0, 1, 2]]
+    assert find_near_duplicates(np.packbits(bits, axis=1), thumbs).groups == [[0, 1, 2]]
 
 
 def test_equal_digests_are_grouped_in_order() -> None:
     digests = np.array([[5, 1], [2, 2], [5, 2], [5, 1], [2, 2], [9, 9], [5, 1]], np.uint64)
-    assert equal(digests) == [[0, 3, 6], [1, 4]]
+    assert group_equal(digests) == [[0, 3, 6], [1, 4]]
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_to_compare(count: int) -> None:
-    assert equal(np.zeros((count, 2), np.uint64)) == []
+    assert group_equal(np.zeros((count, 2), np.uint64)) == []
     hashes = np.zeros((count, 16), np.uint8)
-    assert alike(hashes, np.zeros((count, THUMB, THUMB), np.uint8)).groups == []
+    assert (
+        find_near_duplicates(
+            hashes, np.zeros((count, THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+        ).groups
+        == []
+    )

@@ -1,6 +1,6 @@
-"""The page in a real browser: draw, watch, look, download, by mouse, by keyboard, on a phone.
+"""The page in a real browser: generate, view and download, by mouse, by keyboard, on a phone.
 
-IDDM_TEST_SCREENSHOTS names a folder for pictures of the page.
+IDDM_TEST_SCREENSHOTS names a folder for screenshots of the page.
 """
 
 import io
@@ -15,8 +15,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from iddm_cli.serving.http.security import AccessPolicy
-
-from .conftest import make_model, serving, slowed
+from tests.serving.conftest import make_model, serving, slowed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -25,7 +24,7 @@ QUIET = [
 ]  # fmt: skip
 SCREENSHOTS = os.environ.get("IDDM_TEST_SCREENSHOTS")
 PHONE = {"width": 360, "height": 740}
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -44,67 +43,67 @@ def server(model):
 
 @pytest.fixture
 def page(browser, server):
-    yield from opened(browser, server)
+    yield from open_page(browser, server)
 
 
-def opened(browser, server, **options):
-    """Open the page; in the end nothing went wrong in it, and nothing came from elsewhere."""
+def open_page(browser, server, **options):
+    """Open the page; at the end it had no error and loaded nothing from another site."""
     context = browser.new_context(accept_downloads=True, **options)
     page = context.new_page()
-    wrong, asked = [], []
+    errors, urls = [], []
 
-    def note(said) -> None:
-        if said.type == "error" and "status of 429" not in said.text:
-            wrong.append(said.text)
+    def record_error(message) -> None:
+        if message.type == "error" and "status of 429" not in message.text:
+            errors.append(message.text)
 
-    page.on("console", note)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", record_error)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(f"{server.url}/")
     expect(page.locator("#classes label")).to_have_count(3)
     yield page
-    foreign = [url for url in asked if not url.startswith((server.url, "data:", "blob:"))]
+    foreign = [url for url in urls if not url.startswith((server.url, "data:", "blob:"))]
     context.close()
-    assert (wrong, foreign) == ([], [])
+    assert (errors, foreign) == ([], [])
 
 
-def keep(page, name: str) -> None:
+def take_screenshot(page, name: str) -> None:
     if SCREENSHOTS:
         page.screenshot(path=Path(SCREENSHOTS, f"{name}.png"), full_page=True)
 
 
-def draw(page, **fields) -> None:
+def generate(page, **fields) -> None:
     for name, value in fields.items():
         page.fill(f"#{name}", str(value))
-    page.click("#draw")
+    page.click("#generate")
 
 
-def finished(page, count: int) -> None:
+def wait_for_images(page, count: int) -> None:
     expect(page.locator('#grid button[aria-busy="false"]')).to_have_count(count, timeout=30_000)
     expect(page.locator("#after")).to_be_visible()
 
 
-def test_pictures_appear_as_they_clear_up(page):
-    draw(page, count=3, seed=5, steps=150)
+def test_previews_are_shown_until_the_images_are_finished(page):
+    generate(page, count=3, seed=5, steps=150)
     preview = page.locator("#grid button img").first
     expect(preview).to_have_attribute("src", re.compile("^data:image/png"))
     seen = {preview.get_attribute("src")}
-    expect(page.locator("#status")).to_contain_text("Drawing")
+    expect(page.locator("#status")).to_contain_text("Generating")
     expect(page.locator("#progress")).to_be_visible()
-    keep(page, "drawing")
-    finished(page, 3)
-    assert preview.get_attribute("src") not in seen, "the picture is not its first glimpse"
-    expect(page.locator("#status")).to_have_text("3 pictures, seed 5.")
-    keep(page, "drawn")
+    take_screenshot(page, "generating")
+    wait_for_images(page, 3)
+    assert preview.get_attribute("src") not in seen, "the image is not its first preview"
+    expect(page.locator("#status")).to_have_text("3 images, seed 5.")
+    take_screenshot(page, "generated")
 
 
-def test_what_is_downloaded_is_what_the_server_makes(page, server):
+def test_downloads_are_the_files_of_the_server(page, server):
     page.click("#classes label:nth-child(2)")
-    draw(page, count=2, seed=7, steps=3)
-    finished(page, 2)
-    asked = {"class": "dog", "count": 2, "seed": 7, "steps": 3, "response": "zip"}
+    generate(page, count=2, seed=7, steps=3)
+    wait_for_images(page, 2)
+    query = {"class": "dog", "count": 2, "seed": 7, "steps": 3, "response": "zip"}
     with server.client() as client:
-        answer = client.post("/v1/images", json=asked)
+        answer = client.post("/v1/images", json=query)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         expected = [archive.read(f"image-00000{index}.png") for index in (0, 1)]
     page.click("#grid button:nth-child(2)")
@@ -121,10 +120,10 @@ def test_what_is_downloaded_is_what_the_server_makes(page, server):
         assert [archive.read(name) for name in archive.namelist()] == expected
 
 
-def test_the_command_line_that_makes_the_same(page):
+def test_the_command_line_for_the_same_images(page):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    draw(page, count=1, seed=9, steps=2, guidance=1.5)
-    finished(page, 1)
+    generate(page, count=1, seed=9, steps=2, guidance=1.5)
+    wait_for_images(page, 1)
     page.click("#copy")
     expect(page.locator("#copied")).to_have_text("Copied.")
     command = page.evaluate("navigator.clipboard.readText()")
@@ -147,29 +146,29 @@ def test_by_keyboard_alone(page):
     page.keyboard.type("2")
     page.fill("#steps", "2")
     page.keyboard.press("Control+Enter")
-    finished(page, 2)
+    wait_for_images(page, 2)
     page.focus("#grid button:first-child")
     page.keyboard.press("Enter")
     expect(page.locator("#detail")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#large")).to_have_attribute("alt", "Picture 1, cat")
+    expect(page.locator("#large")).to_have_attribute("alt", "Image 1, cat")
     page.keyboard.press("Escape")
     expect(page.locator("#detail")).to_be_hidden()
 
 
 def test_stopping_frees_the_server(page, server):
-    draw(page, count=2, steps=1000)
-    server.until(lambda: server.service.scheduler.count_jobs()["running"] == 1)
+    generate(page, count=2, steps=1000)
+    server.wait_until(lambda: server.service.scheduler.count_jobs()["running"] == 1)
     page.keyboard.press("Escape")
     expect(page.locator("#status")).to_have_text("Stopped.")
-    server.until(lambda: server.service.scheduler.count_jobs()["running"] == 0)
+    server.wait_until(lambda: server.service.scheduler.count_jobs()["running"] == 0)
 
 
 def test_a_model_without_classes(page):
     page.select_option("#model", "plain")
     expect(page.locator("#classes-box")).to_be_hidden()
-    draw(page, count=1, steps=2)
-    finished(page, 1)
+    generate(page, count=1, steps=2)
+    wait_for_images(page, 1)
 
 
 def test_another_sampler_takes_its_own_steps(page):
@@ -178,26 +177,26 @@ def test_another_sampler_takes_its_own_steps(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_by_day_and_by_night(browser, server, scheme):
-    for page in opened(browser, server, viewport=PHONE, color_scheme=scheme, has_touch=True):
-        draw(page, count=4, steps=2)
-        finished(page, 4)
+def test_a_phone_in_light_and_dark_mode(browser, server, scheme):
+    for page in open_page(browser, server, viewport=PHONE, color_scheme=scheme, has_touch=True):
+        generate(page, count=4, steps=2)
+        wait_for_images(page, 4)
         wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= PHONE["width"], "nothing has to be scrolled sideways"
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        brightness = sum(int(part) for part in paper[4:-1].split(",")) / 3
+        assert wide <= PHONE["width"], "no horizontal scrolling"
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        brightness = sum(int(part) for part in background[4:-1].split(",")) / 3
         assert (brightness < 60) == (scheme == "dark")
         small = page.locator("button:visible, select:visible, .fields input:visible")
         heights = [box["height"] for box in (one.bounding_box() for one in small.all())]
-        assert min(heights) >= 40, "a finger hits it"
-        keep(page, f"phone-{scheme}")
+        assert min(heights) >= 40, "large enough for a finger"
+        take_screenshot(page, f"phone-{scheme}")
         page.click("#grid button:first-child")
-        keep(page, f"phone-{scheme}-picture")
+        take_screenshot(page, f"phone-{scheme}-image")
         image = Image.open(io.BytesIO(page.screenshot()))
         assert image.width >= PHONE["width"]
 
 
-def test_the_token_comes_with_the_address_and_leaves_it(browser, model):
+def test_the_token_is_taken_from_the_address_and_removed(browser, model):
     policy = AccessPolicy(token="a-token-long-enough")
     with serving(model, policy=policy) as own:
         context = browser.new_context()
@@ -205,8 +204,8 @@ def test_the_token_comes_with_the_address_and_leaves_it(browser, model):
         page.goto(f"{own.url}/#token=a-token-long-enough")
         expect(page.locator("#classes label")).to_have_count(3)
         assert page.url == f"{own.url}/"
-        draw(page, count=1, steps=2)
-        finished(page, 1)
+        generate(page, count=1, steps=2)
+        wait_for_images(page, 1)
         stranger = browser.new_context().new_page()
         stranger.goto(f"{own.url}/")
         expect(stranger.locator("#ask")).to_be_visible()
@@ -217,69 +216,69 @@ def test_the_token_comes_with_the_address_and_leaves_it(browser, model):
         context.close()
 
 
-def test_what_the_server_refuses_is_said(browser, model):
-    with serving(slowed(model, 0.05), max_batch=1, queue=0) as own:
-        for page in opened(browser, own):
-            # The thumbnails are requests, too: not before the last can another take the place.
+def test_a_rejection_is_shown(browser, model):
+    with serving(slowed(model, 0.05), max_batch=1, max_queue=0) as own:
+        for page in open_page(browser, own):
+            # The thumbnails are requests, too: another one gets the slot only after the last.
             expect(page.locator("#classes img[src]")).to_have_count(3, timeout=20_000)
             with own.client() as other:
-                asked = {"class": 0, "steps": 1000, "response": "stream"}
-                with other.stream("POST", "/v1/images", json=asked) as answer:
-                    assert answer.status_code == 200
-                    draw(page, count=1, steps=2)
-                    expect(page.locator("#status.wrong")).to_contain_text("Too many requests wait")
+                query = {"class": 0, "steps": 1000, "response": "stream"}
+                with other.stream("POST", "/v1/images", json=query) as response:
+                    assert response.status_code == 200
+                    generate(page, count=1, steps=2)
+                    expect(page.locator("#status.error")).to_contain_text("The queue is full")
 
 
-def test_keys_reach_nothing_behind_an_open_picture(page):
-    draw(page, count=2, steps=2)
-    finished(page, 2)
+def test_keys_do_nothing_behind_an_open_image(page):
+    generate(page, count=2, steps=2)
+    wait_for_images(page, 2)
     seed = page.input_value("#seed")
     page.click("#grid button:first-child")
     page.keyboard.press("Control+Enter")
     page.keyboard.press("d")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#large")).to_have_attribute("alt", "Picture 1, cat")
+    expect(page.locator("#large")).to_have_attribute("alt", "Image 1, cat")
     assert page.input_value("#seed") == seed
 
 
-def test_a_server_that_goes_away_is_said_in_a_sentence(browser, model):
+def test_a_lost_connection_is_reported(browser, model):
     context = browser.new_context()
     page = context.new_page()
     with serving(slowed(model, 0.02)) as own:
         page.goto(f"{own.url}/")
         expect(page.locator("#classes label")).to_have_count(3)
-        draw(page, count=1, steps=1000)
-        expect(page.locator("#status")).to_contain_text("Drawing")
+        generate(page, count=1, steps=1000)
+        expect(page.locator("#status")).to_contain_text("Generating")
         own.server.force_exit = True
         own.server.should_exit = True
-        gone = page.locator("#status.wrong")
-        expect(gone).to_contain_text("The server does not answer any more")
+        error = page.locator("#status.error")
+        expect(error).to_contain_text("The server does not respond")
         expect(page.locator("#stop")).to_be_disabled()
-    draw(page)
-    expect(gone).to_contain_text("The server does not answer any more")
+    generate(page)
+    expect(error).to_contain_text("The server does not respond")
     context.close()
 
 
-def test_a_token_is_asked_for_until_it_is_right(browser, model):
-    """By letters that no header can carry, by two requests at once, by the address once more."""
+def test_a_token_is_requested_until_it_is_right(browser, model):
+    """With characters that a header cannot carry, for two requests at once, and by the address."""
     with serving(model, policy=AccessPolicy(token="a-token-long-enough")) as own:
         context = browser.new_context()
         page = context.new_page()
         page.goto(f"{own.url}/")
-        asked = page.locator("#ask")
-        expect(asked).to_be_visible()
+        dialog = page.locator("#ask")
+        expect(dialog).to_be_visible()
         page.fill("#token", "ключ")
         page.keyboard.press("Enter")
         expect(page.locator("#token")).to_have_value("")
-        expect(asked).to_be_visible()
+        expect(dialog).to_be_visible()
         page.reload()
-        expect(asked).to_be_visible()
+        expect(dialog).to_be_visible()
         page.evaluate(f"location.href = '{own.url}/#token=a-token-long-enough'")
         expect(page.locator("#classes label")).to_have_count(3)
         assert page.evaluate("location.hash") == ""
         page.evaluate("""sessionStorage.setItem("token", "of-the-server-before");
-            answers = Promise.all(["v1/models", "v1/models"].map((path) => ask(path))); null""")
-        expect(asked).to_be_visible()
+            answers = Promise.all(["v1/models", "v1/models"].map((path) => send(path))); null""")
+        expect(dialog).to_be_visible()
         page.fill("#token", "a-token-long-enough")
         page.keyboard.press("Enter")
         statuses = "answers.then((all) => all.map((answer) => answer.status))"

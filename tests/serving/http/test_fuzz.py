@@ -1,7 +1,7 @@
-"""Thousands of requests that the OpenAPI document allows, or just does not: none ends in a 500.
+"""Thousands of valid and invalid requests made from the OpenAPI document: none ends in a 500.
 
-IDDM_TEST_FUZZ sets how many for each of nine operations, right ones and as many that are just not;
-the long form, 10,000 in all, is 1,000.
+IDDM_TEST_FUZZ sets the number of requests for each of nine operations, valid ones and as many
+slightly invalid ones; the long form, 10,000 in all, is 1,000.
 """
 
 import os
@@ -14,29 +14,28 @@ from hypothesis import HealthCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-from .conftest import make_model, serving
+from tests.serving.conftest import make_model, serving
 
 EXAMPLES = int(os.environ.get("IDDM_TEST_FUZZ", "15"))
 MB = 2**20
 
 
-def asked(server) -> int:
-    """Return how many requests were answered."""
-    lines = server.service.metrics.text({}).splitlines()
+def count_requests(server) -> int:
+    lines = server.service.metrics.render({}).splitlines()
     return sum(int(line.split()[-1]) for line in lines if line.startswith("iddm_requests_total"))
 
 
 @pytest.fixture(scope="module")
 def fuzzed_server():
     models = [make_model(steps=1), make_model("plain", classes=(), steps=1)]
-    with serving(*models, steps=2, count=4) as server:
+    with serving(*models, max_steps=2, max_count=4) as server:
         memory = psutil.Process().memory_info().rss
         yield server
         with server.client() as client:
-            assert client.get("/health").status_code == 200, "it still answers"
+            assert client.get("/health").status_code == 200, "it still responds"
             assert client.post("/v1/images", json={"class": 0}).status_code == 200
-        print(asked(server), "requests")
-        assert server.told == [], "nothing went wrong inside"
+        print(count_requests(server), "requests")
+        assert server.reports == [], "nothing failed inside"
         assert server.service.scheduler.count_jobs() == {"running": 0, "waiting": 0}
         assert psutil.Process().memory_info().rss - memory < 200 * MB
 
@@ -44,7 +43,7 @@ def fuzzed_server():
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_no_request_ends_in_a_500(fuzzed_server, mode):
     schema = schemathesis.openapi.from_url(f"{fuzzed_server.url}/v1/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) == 9
     for operation in operations:
 
@@ -52,10 +51,10 @@ def test_no_request_ends_in_a_500(fuzzed_server, mode):
             max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=HealthCheck
         )
         @hypothesis.given(operation.as_strategy(generation_mode=mode))
-        def ask(case):
+        def send(case):
             case.call_and_validate(checks=[not_a_server_error])
 
         try:
-            ask()
+            send()
         except hypothesis.errors.Unsatisfiable:
-            assert mode is GenerationMode.NEGATIVE, "a request without a field cannot be wrong"
+            assert mode is GenerationMode.NEGATIVE, "a request without a field cannot be invalid"

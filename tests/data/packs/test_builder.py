@@ -22,7 +22,7 @@ from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
-FASHION = Path(__file__).parents[3] / "shared/data/fashion-mnist-small/train"
+FASHION = Path(__file__).parents[4] / "shared/data/fashion-mnist-small/train"
 SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
 
 
@@ -66,7 +66,7 @@ def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, ob
     assert made.names == [source.item_name(i) for i in range(80)]
     assert made.labels.tolist() == [0] * 40 + [1] * 40
     assert made.classes == ("cat", "dog")
-    assert made.skipped == []
+    assert made.unreadable == []
     look = {key: getattr(settings, key) for key in ("size", "channels", "aspect", "background")}
     for planes, name in zip(pixels(made), made.names, strict=True):
         assert (
@@ -97,10 +97,10 @@ def test_progress_rises_to_the_end(pets: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     build_pack(folder_source(pets), SETTINGS, progress=lambda *call: calls.append(call))
     assert calls == sorted(calls)
-    assert calls[-1] == ("reading pictures", 80, 80)
+    assert calls[-1] == ("reading images", 80, 80)
     assert {(what, total) for what, _, total in calls} == {
         ("checking files", 80),
-        ("reading pictures", 80),
+        ("reading images", 80),
     }
 
 
@@ -139,7 +139,7 @@ def test_demo() -> None:
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the data beside the repository")
 def test_fashion_mnist() -> None:
     made = build_pack(folder_source(FASHION), changed(image_size=28, channels=1))
-    assert (made.count, made.skipped) == (2000, [])
+    assert (made.count, made.unreadable) == (2000, [])
     assert np.bincount(made.labels).tolist() == [200] * 10
     assert made.classes[0] == "0_t-shirt_top"
     for i in range(0, 2000, 97):
@@ -178,8 +178,8 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     made = build_pack(folder_source(pets), SETTINGS)
     assert made.count == len(made.names) == 78
     assert made.labels.tolist() == [0] * 39 + [1] * 39
-    assert [name for name, _ in made.skipped] == ["cat/03.png", "dog/79.png"]
-    assert made.skipped[0][1].startswith("not a picture")
+    assert [name for name, _ in made.unreadable] == ["cat/03.png", "dog/79.png"]
+    assert made.unreadable[0][1].startswith("not a picture")
     assert "cat/03.png" not in made.names
     whole = to_pixels(
         decode_image_file(pets / "cat/04.png").image,
@@ -229,7 +229,7 @@ def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
         handle.truncate(100 * 2**20)
     made = build_pack(folder_source(pets), changed(timeout=2.0))
     assert made.count == 80
-    assert made.skipped == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
+    assert made.unreadable == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
 
 
 class Impatient(WorkerPool):
@@ -244,7 +244,7 @@ def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(builder, "WorkerPool", Impatient)
-    assert build_pack(folder_source(pets), changed(timeout=9)).skipped == [
+    assert build_pack(folder_source(pets), changed(timeout=9)).unreadable == [
         ("cat/03.png", "it is slow")
     ]
     assert build_pack(folder_source(pets), changed(timeout=10)).count == 80
@@ -327,7 +327,7 @@ def test_off_checks_all_pictures_and_stores_none(pets: Path, cache_dir: Path) ->
     assert not off.images_path.exists()
     disk = build_pack(folder_source(pets), SETTINGS)
     assert (off.digest, off.names) == (disk.digest, disk.names)
-    assert off.skipped == disk.skipped
+    assert off.unreadable == disk.unreadable
     assert len(packs(cache_dir)) == 2
     shutil.rmtree(off.folder)
     assert build_pack(folder_source(pets), changed(cache="off"), progress=no_decoding).record.stored

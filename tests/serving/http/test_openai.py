@@ -1,4 +1,4 @@
-"""The real client of OpenAI, against the server."""
+"""OpenAI's own client, against the server."""
 
 import base64
 import io
@@ -8,32 +8,31 @@ import pytest
 from PIL import Image
 
 from iddm_cli.serving.http.security import AccessPolicy
-
-from .conftest import serving
+from tests.serving.conftest import serving
 
 
 @pytest.fixture
-def api(running):
-    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0) as api:
+def api(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as api:
         yield api
 
 
-def test_it_draws(api, client):
+def test_it_generates_the_same_images_as_our_own_interface(api, client):
     answer = api.images.generate(
         model="pets", prompt="dog", n=2, size="16x8", extra_body={"seed": 5, "steps": 4}
     )
-    pictures = [base64.b64decode(item.b64_json) for item in answer.data]
-    assert Image.open(io.BytesIO(pictures[1])).size == (16, 8)
-    asked = {"class": "dog", "count": 2, "seed": 5, "steps": 4}
-    own = client.post("/v1/images", json=asked).json()["images"]
-    assert pictures == [base64.b64decode(image["image"]) for image in own]
+    images = [base64.b64decode(item.b64_json) for item in answer.data]
+    assert Image.open(io.BytesIO(images[1])).size == (16, 8)
+    query = {"class": "dog", "count": 2, "seed": 5, "steps": 4}
+    own = client.post("/v1/images", json=query).json()["images"]
+    assert images == [base64.b64decode(image["image"]) for image in own]
 
 
 def test_it_lists_models(api):
     assert [model.id for model in api.models.list()] == ["pets", "plain"]
 
 
-def test_what_there_is_not_is_refused(api):
+def test_invalid_requests_are_rejected(api):
     with pytest.raises(openai.NotFoundError, match="Did you mean pets"):
         api.images.generate(model="pet", prompt="dog")
     with pytest.raises(openai.UnprocessableEntityError, match="no such class"):
@@ -44,17 +43,17 @@ def test_what_there_is_not_is_refused(api):
         api.images.generate(model="pets", prompt="dog", response_format="url")
 
 
-def test_the_prompt_is_of_no_account_without_classes(api):
+def test_a_model_without_classes_ignores_the_prompt(api):
     answer = api.images.generate(model="plain", prompt="anything at all")
     assert len(answer.data) == 1
 
 
-def test_its_key_is_the_token(model):
-    def ask(key: str) -> None:
+def test_the_api_key_is_the_token(model):
+    def generate(key: str) -> None:
         with openai.OpenAI(base_url=f"{own.url}/v1", api_key=key, max_retries=0) as api:
             assert api.images.generate(model="pets", prompt="cat").data
 
     with serving(model, policy=AccessPolicy(token="a-token-long-enough")) as own:
-        ask("a-token-long-enough")
+        generate("a-token-long-enough")
         with pytest.raises(openai.AuthenticationError):
-            ask("another")
+            generate("another")

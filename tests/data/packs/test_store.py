@@ -34,7 +34,7 @@ def no_decoding(what: str, done: int, total: int) -> None:
 
 def reading(calls: list[int]) -> object:
     """A progress that notes after how many pictures each call came."""
-    return lambda what, done, _: calls.append(done) if what == "reading pictures" else None
+    return lambda what, done, _: calls.append(done) if what == "reading images" else None
 
 
 def edit(path: Path, **values: object) -> None:
@@ -112,7 +112,7 @@ def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (pets / "cat" / "03.png").write_text("broken")
 
     def progress(what: str, done: int, _: int) -> None:
-        if what == "reading pictures" and done == 40:
+        if what == "reading images" and done == 40:
             raise CutError
 
     with pytest.raises(CutError):
@@ -173,7 +173,7 @@ from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.profiles.settings import DataSettings
 
 def progress(what, done, total):
-    if what == "reading pictures" and done == 40:
+    if what == "reading images" and done == 40:
         print("in the middle", flush=True)
         time.sleep(60)
 
