@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batches import Batches
@@ -47,7 +47,7 @@ def make(folder: Path, base_channels: int) -> Trainer:
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
     trainer = Trainer(
-        make_denoiser(profile, 0),
+        build_denoiser(profile, 0),
         batches,
         profile.training,
         times="stratified",
@@ -109,7 +109,7 @@ def measure(trainer: Trainer, rounds: int) -> dict[str, list[float]]:
             if name == "in the background":
                 during = timed(lambda: trainer.update(1))
                 seconds["a step while saving"].append(during)
-                trainer.saver.wait()
+                trainer.writer.wait()
                 seconds["until safe"].append(time.perf_counter() - began)
         seconds["a step"].append(timed(lambda: trainer.update(1)))
     return seconds

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from iddm_cli.engine.events import SAVE, TIME_UP, Stopped
-from iddm_cli.workflows.training.stop_requests import Requests, ignore_saving
+from iddm_cli.workflows.training.stop_requests import StopRequests, ignore_save_signals
 
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
@@ -25,7 +25,7 @@ def handlers():
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_signal_asks_until_it_is_heard(number, code):
     before = signal.getsignal(number)
-    with Requests() as requests:
+    with StopRequests() as requests:
         assert requests() == 0
         os.kill(os.getpid(), number)
         assert (requests(), requests()) == (code, code)
@@ -35,7 +35,7 @@ def test_a_signal_asks_until_it_is_heard(number, code):
 
 
 def test_a_checkpoint_is_asked_for_once():
-    with Requests() as requests:
+    with StopRequests() as requests:
         os.kill(os.getpid(), signal.SIGUSR1)
         assert (requests(), requests()) == (SAVE, 0)
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -44,7 +44,7 @@ def test_a_checkpoint_is_asked_for_once():
 
 
 def test_time_is_up_at_the_deadline():
-    with Requests(time.monotonic() + 0.05) as requests:
+    with StopRequests(time.monotonic() + 0.05) as requests:
         assert requests() == 0
         time.sleep(0.06)
         assert requests() == TIME_UP
@@ -55,12 +55,12 @@ def test_time_is_up_at_the_deadline():
 
 def test_nohup_is_respected():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Requests() as requests:
+    with StopRequests() as requests:
         os.kill(os.getpid(), signal.SIGHUP)
         assert requests() == 0
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_before_training_a_request_to_save_ends_nothing():
-    ignore_saving()
+    ignore_save_signals()
     os.kill(os.getpid(), signal.SIGUSR1)

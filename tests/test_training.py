@@ -6,7 +6,7 @@ import weakref
 from types import SimpleNamespace
 
 from iddm_cli.engine.events import Stepped, Stopped
-from iddm_cli.workflows.training.loop import follow
+from iddm_cli.workflows.training.loop import run_training
 
 
 def test_a_follower_keeps_none_of_the_events_but_the_last():
@@ -23,7 +23,7 @@ def test_a_follower_keeps_none_of_the_events_but_the_last():
         yield Stopped(100, 128 + signal.SIGTERM)
 
     trainer = SimpleNamespace(
-        team=SimpleNamespace(leads=False), batches=SimpleNamespace(store=io.BytesIO()), fit=fit
+        group=SimpleNamespace(leads=False), batches=SimpleNamespace(store=io.BytesIO()), fit=fit
     )
-    assert follow(trainer, run=None, as_json=False) == 143
+    assert run_training(trainer, run=None, as_json=False) == 143
     assert most < 5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from iddm_cli.distributed.group import ALONE, Team
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.profile import Profile
@@ -13,29 +13,31 @@ from iddm_cli.profiles.settings import RuntimeSettings
 
 
 @dataclass(frozen=True)
-class Place:
+class ComputeContext:
     """Where a run computes, and in which precision."""
 
     device: torch.device
     precision: str
 
 
-def choose_place(
-    runtime: RuntimeSettings, device: torch.device | None = None, team: Team = ALONE
-) -> Place:
+def setup_compute(
+    runtime: RuntimeSettings,
+    device: torch.device | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> ComputeContext:
     """Set up this process for computing, on this device or the one that is asked for.
 
     Raises:
         UsageError: This machine has no such device.
     """
-    devices.prepare(runtime.threads, team.neighbours)
+    devices.prepare(runtime.threads, group.local_world_size)
     device = device or devices.choose_device(runtime.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    return Place(device, devices.choose_precision(runtime.precision, device))
+    return ComputeContext(device, devices.choose_precision(runtime.precision, device))
 
 
-def check_shared(profile: Profile, processes: int) -> None:
+def check_divisible(profile: Profile, processes: int) -> None:
     """Refuse a batch that cannot be shared.
 
     Raises:

@@ -28,7 +28,7 @@ def load_model(
     )
 
 
-def story_of(run: Run, step: int) -> Story:
+def load_provenance(run: Run, step: int) -> Story:
     """Return what a run's files tell of its training, up to a step."""
     rows = [row for row in run.rows() if row["step"] <= step]
     manifest = run.read("run.json")

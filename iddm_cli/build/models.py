@@ -4,8 +4,8 @@ from typing import Protocol
 
 import torch
 
-from iddm_cli.build.compute import Place
-from iddm_cli.build.networks import make_denoiser, picture_shape
+from iddm_cli.build.compute import ComputeContext
+from iddm_cli.build.networks import build_denoiser, image_shape
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import Generator
@@ -33,7 +33,7 @@ def load_denoiser(
     Raises:
         CheckpointError: The checkpoint is damaged, or is of another network.
     """
-    denoiser = make_denoiser(profile, num_classes).requires_grad_(False).eval()
+    denoiser = build_denoiser(profile, num_classes).requires_grad_(False).eval()
     part = {"average": "average", "raw": "model"}[weights]
     targets = denoiser.backbone.state_dict()
     for name, tensor in saved.read(part, targets).items():
@@ -41,8 +41,8 @@ def load_denoiser(
     return denoiser.to(device)
 
 
-def make_generator(
-    profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
+def build_image_generator(
+    profile: Profile, classes: tuple[str, ...], saved: Saved, place: ComputeContext
 ) -> Generator:
     """Make the generator of a trained run.
 
@@ -51,6 +51,4 @@ def make_generator(
     """
     sampling = profile.sampling
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
-    return Generator(
-        denoiser, sampling, num_classes=len(classes), shape=picture_shape(profile.data)
-    )
+    return Generator(denoiser, sampling, num_classes=len(classes), shape=image_shape(profile.data))

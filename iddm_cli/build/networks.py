@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from iddm_cli.checkpoints.tensors import Kinds, kinds_of
+from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
@@ -19,17 +19,17 @@ STATE_BYTES = 5 * 4
 """Bytes for each parameter: weight, gradient, average and two means, see MemoryEstimate."""
 
 
-def picture_shape(data: DataSettings) -> tuple[int, int, int]:
+def image_shape(data: DataSettings) -> tuple[int, int, int]:
     """Return channels, height and width of a picture."""
     assert data.channels != "auto", "the pack has decided, see learnt_from"
     return data.channels, *data.size
 
 
-def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
+def build_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     """Make an untrained denoiser on the CPU, its weights a function of the seed."""
     check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
-    backbone = make_backbone(profile, num_classes)
+    backbone = build_backbone(profile, num_classes)
     schedule = NoiseSchedule(SCHEDULES[profile.diffusion.schedule](profile.diffusion.timesteps))
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
@@ -40,14 +40,14 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     )
 
 
-def make_backbone(profile: Profile, num_classes: int) -> nn.Module:
+def build_backbone(profile: Profile, num_classes: int) -> nn.Module:
     """Make the network that a profile asks for."""
     settings = profile.model.model_dump(include=set(NETWORK_SETTINGS[profile.model.network]))
-    channels = picture_shape(profile.data)[0]
+    channels = image_shape(profile.data)[0]
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
 
 
-def check_size(profile: Profile, num_classes: int) -> Kinds:
+def check_size(profile: Profile, num_classes: int) -> TensorSpecs:
     """Refuse a network that this machine cannot even hold, before it tries.
 
     Returns:
@@ -58,14 +58,14 @@ def check_size(profile: Profile, num_classes: int) -> Kinds:
     """
     try:
         with torch.device("meta"):
-            network = make_backbone(profile, num_classes)
+            network = build_backbone(profile, num_classes)
         needed = float(4 * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
     there = devices.all_memory(torch.device("cpu"))
     if needed > there:
-        raise too_large(needed, there)
-    return kinds_of(network.state_dict())
+        raise too_large_error(needed, there)
+    return specs_of(network.state_dict())
 
 
 def check_room(network: nn.Module, device: torch.device) -> None:
@@ -77,10 +77,10 @@ def check_room(network: nn.Module, device: torch.device) -> None:
     needed = STATE_BYTES * sum(p.numel() for p in network.parameters())
     there = devices.all_memory(device)
     if needed > there:
-        raise too_large(needed, there)
+        raise too_large_error(needed, there)
 
 
-def too_large(needed: float, there: int) -> UsageError:
+def too_large_error(needed: float, there: int) -> UsageError:
     """Say that a network takes more bytes than there are."""
     return UsageError(
         f"the network is too large: it takes {needed / 1e9:.4g} GB, and this device has "

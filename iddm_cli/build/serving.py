@@ -2,9 +2,9 @@
 
 import torch
 
-from iddm_cli.build.compute import Place
+from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.models import Saved, load_denoiser
-from iddm_cli.build.networks import picture_shape
+from iddm_cli.build.networks import image_shape
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, ON_GPU, Exact
 from iddm_cli.serving.scheduling.served_model import ServedModel
@@ -15,7 +15,7 @@ def load_served(
     profile: Profile,
     classes: tuple[str, ...],
     saved: Saved,
-    place: Place,
+    place: ComputeContext,
     *,
     reference: str,
 ) -> ServedModel:
@@ -32,7 +32,7 @@ def load_served(
     Raises:
         CheckpointError: The checkpoint is damaged, or is of another network.
     """
-    sampling, shape = profile.sampling, picture_shape(profile.data)
+    sampling, shape = profile.sampling, image_shape(profile.data)
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
     on_cpu = place.device.type == "cpu"
     return ServedModel(

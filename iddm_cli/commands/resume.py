@@ -36,7 +36,7 @@ def resume(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import as_overrides, parse_override
     from iddm_cli.runs.registry import open_run, runs_folder
-    from iddm_cli.workflows.training.attach_dataset import has_pictures, refuse_without_pictures
+    from iddm_cli.workflows.training.attach_dataset import has_dataset, require_dataset
     from iddm_cli.workflows.training.data import with_absolute_data
     from iddm_cli.workflows.training.job import Job
     from iddm_cli.workflows.training.launch import launch
@@ -52,9 +52,9 @@ def resume(
         "--max-time runtime.max_time": max_time,
     }
     overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
-    known = has_pictures(opened)
+    known = has_dataset(opened)
     if not known:
-        refuse_without_pictures(opened, overrides)
+        require_dataset(opened, overrides)
     refuse_other_model(overrides, begun=known)
     profile = with_absolute_data(load_profile(str(opened.profile), overrides))
     launch(Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock))

@@ -189,14 +189,14 @@ def as_in_header(name: str) -> str:
     return name.lower()
 
 
-def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[models.Trained]:
+def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[models.ModelSource]:
     """Find the models to serve.
 
     Raises:
         RunError: There is no such run, or no such file.
         UsageError: Two have the same name, by which requests call them.
     """
-    found: list[models.Trained] = [models.find(runs_dir, one) for one in references]
+    found: list[models.ModelSource] = [models.find(runs_dir, one) for one in references]
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -222,13 +222,13 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def load(model: models.Trained, profile: "Profile") -> "ServedModel":
+def load(model: models.ModelSource, profile: "Profile") -> "ServedModel":
     """Load a model's newest good weights."""
-    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.serving import load_served
     from iddm_cli.display import console
 
-    place = choose_place(profile.runtime)
+    place = setup_compute(profile.runtime)
     served = load_served(
         model.name, profile, model.classes, model.saved(None), place, reference=model.reference
     )
@@ -253,7 +253,9 @@ def answer(
 
     def ready() -> None:
         console.result(f"http://{place}:{port}/{key}")
-        console.note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
+        console.record_dataset(
+            f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it"
+        )
 
     service = Service({model.name: model for model in served}, limits, console.warn)
     return run(Server(service, policy, ready), listener)

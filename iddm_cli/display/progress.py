@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, Sampled, Stepped, WentBack
+from iddm_cli.engine.events import Event, Logged, RolledBack, SamplesGenerated, Stepped
 
 PLAIN_INTERVAL = 10.0
 """Seconds between lines where stderr is no terminal."""
@@ -131,12 +131,12 @@ class TrainingProgress:
     def show(self, event: Event) -> None:
         """Take in what happened."""
         match event:
-            case Stepped() | WentBack():
+            case Stepped() | RolledBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
                 self.bar.update(self.task, figures=figures(event))
                 self._plain_line(event)
-            case Sampled():
+            case SamplesGenerated():
                 console.note(f"step {event.step}: drew {event.path}", style="dim")
 
     def _plain_line(self, event: Logged) -> None:

@@ -64,7 +64,7 @@ def choose_devices(name: str, devices: int | list[int] | str) -> list[torch.devi
     return _choose_gpus(name, list(range(int(devices))), asked=str(devices))
 
 
-def devices_of_a_place(name: str, devices: int | list[int] | str) -> list[torch.device]:
+def choose_local_devices(name: str, devices: int | list[int] | str) -> list[torch.device]:
     """Return the devices among which the processes that torchrun starts here share out.
 
     Raises:

@@ -52,7 +52,7 @@ def lr_at(settings: TrainingSettings, step: int, total: int) -> float:
     return settings.lr * (share + (1 - share) * settings.lr_final)
 
 
-def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Return the optimizer over a module's parameters, in one fused kernel where there is one."""
     device = next(module.parameters()).device
     return OPTIMIZERS[settings.optimizer](
@@ -64,7 +64,7 @@ def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim
     )
 
 
-def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
+def initial_optimizer_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
     """Return what an optimizer remembers before its first update, named as in a checkpoint.
 
     Args:
@@ -73,7 +73,7 @@ def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
     """
     single = nn.Linear(1, 1, bias=False)
     single.weight.grad = torch.zeros_like(single.weight)
-    optimizer = make_optimizer(single, settings)
+    optimizer = build_optimizer(single, settings)
     optimizer.step()
     return {
         f"{name}.{quantity}": torch.zeros_like(weight if value.dim() else value)
@@ -82,7 +82,7 @@ def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
     }
 
 
-def step_unless(
+def step_unless_skipped(
     bad: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> None:
     """Update the parameters, or leave them and the optimizer's state as they are.

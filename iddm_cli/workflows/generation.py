@@ -153,11 +153,11 @@ def fill(
     plan: Plan, run: str, profile: "Profile", saved: "Saved", *, seed: int, as_json: bool
 ) -> None:
     """Draw the pictures and write them as they come."""
-    from iddm_cli.build.compute import choose_place
-    from iddm_cli.build.models import make_generator
+    from iddm_cli.build.compute import setup_compute
+    from iddm_cli.build.models import build_image_generator
     from iddm_cli.engine.image_generator import Order
 
-    generator = make_generator(profile, plan.classes, saved, choose_place(profile.runtime))
+    generator = build_image_generator(profile, plan.classes, saved, setup_compute(profile.runtime))
     recipe = describe(run, profile, saved, generator, seed)
     orders = [Order(label, index) for label in plan.labels for index in range(plan.count)]
     plan.make_folders()
@@ -175,7 +175,7 @@ def fill(
         console.document(document | {"out": str(plan.folder), "grid": grid and str(grid)})
     else:
         console.result(str(grid or plan.folder))
-        console.note(f"{len(orders)} pictures in {plan.folder}")
+        console.record_dataset(f"{len(orders)} pictures in {plan.folder}")
 
 
 def describe(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iddm_cli.runs.run import Run
 
 
-class Trained(Protocol):
+class ModelSource(Protocol):
     """A trained model.
 
     Attributes:
@@ -55,7 +55,7 @@ class Trained(Protocol):
         ...
 
 
-class TrainedRun:
+class RunModel:
     """A run and its checkpoints."""
 
     def __init__(self, run: "Run") -> None:
@@ -92,12 +92,12 @@ class TrainedRun:
 
     def story(self, step: int, /) -> "Story":
         """Return what the run's files tell of its training up to a step."""
-        from iddm_cli.build.exporting import story_of
+        from iddm_cli.build.exporting import load_provenance
 
-        return story_of(self.run, step)
+        return load_provenance(self.run, step)
 
 
-class TrainedFile:
+class FileModel:
     """An exported file, which holds one lot of weights."""
 
     def __init__(self, exported: Exported) -> None:
@@ -144,7 +144,7 @@ class TrainedFile:
         return Story(dataset=record.dataset, made_with=record.versions)
 
 
-def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFile:
+def find(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
     """Find a trained model by what the user called it.
 
     Raises:
@@ -153,11 +153,11 @@ def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFi
     from iddm_cli.runs.registry import open_run, runs_folder
 
     if is_exported(reference):
-        return TrainedFile(open_exported(Path(str(reference))))
-    return TrainedRun(open_run(runs_folder(runs_dir), reference))
+        return FileModel(open_exported(Path(str(reference))))
+    return RunModel(open_run(runs_folder(runs_dir), reference))
 
 
-def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
+def sampling_profile(trained: ModelSource, given: dict[str, object]) -> "Profile":
     """Return a model's profile with the options that were given.
 
     Another sampler alone takes its own usual number of steps.

@@ -10,7 +10,7 @@ from iddm_cli import durable
 from iddm_cli.checkpoints.checkpoint import open_checkpoint
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.tensors import check_fit, kinds_of
+from iddm_cli.checkpoints.tensors import check_compatible, specs_of
 from iddm_cli.errors import CheckpointError
 
 FILES = ("model.safetensors", "average.safetensors", "optimizer.safetensors")
@@ -174,7 +174,7 @@ def test_a_full_disk_costs_no_earlier_checkpoint(folder, monkeypatch, fails_at):
 def test_what_does_not_fit_is_refused_by_name(folder, saved, said):
     targets = {"a": torch.zeros(2), "b": torch.zeros(3)}
     with pytest.raises(CheckpointError, match=said):
-        check_fit(kinds_of(targets), kinds_of(saved), "average")
+        check_compatible(specs_of(targets), specs_of(saved), "average")
     folder.save(1, dict.fromkeys(("model", "average", "optimizer"), saved), STATE)
     with pytest.raises(CheckpointError, match=said):
         folder.newest()[0].read("average", targets)

@@ -34,7 +34,7 @@ def test_from_each_of_forty_checkpoints_the_next_one_follows_bit_for_bit(tmp_pat
             again.update(again.step)
             again.step += 1
         again.save()
-        again.saver.wait()
+        again.writer.wait()
         assert tensors(again, step + every) == tensors(straight, step + every)
     assert bits(again) == bits(straight)
 

@@ -7,7 +7,7 @@ import pytest
 from iddm_cli.checkpoints.checkpoint import open_checkpoint
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.state_file import signed
+from iddm_cli.checkpoints.state_file import sign_state
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_checkpoint import FILES, save
 
@@ -21,7 +21,7 @@ def folder(tmp_path) -> CheckpointFolder:
 
 def edit(folder: CheckpointFolder, **changes) -> None:
     path = folder.path / "step-00000020" / "state.json"
-    path.write_text(json.dumps(signed(json.loads(path.read_text()) | changes)))
+    path.write_text(json.dumps(sign_state(json.loads(path.read_text()) | changes)))
 
 
 @pytest.mark.parametrize("missing", ["format", "step", "bits", "scaler", "files"])

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.events import Saved
-from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
+from iddm_cli.engine.events import Logged, SamplesGenerated, Saving, Stepped, Stopped
 from tests.engine.test_trainer import make, saved_at_once
 
 
@@ -74,7 +74,7 @@ def test_each_file_holds_the_weights_of_its_name(tmp_path):
 def test_asked_to_stop_at_the_last_step_a_run_is_finished(tmp_path):
     trainer = make(tmp_path, draw=lambda average, step: tmp_path)
     events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 4)))
-    assert [type(event) for event in events[-2:]] == [Saved, Sampled]
+    assert [type(event) for event in events[-2:]] == [Saved, SamplesGenerated]
 
 
 def test_a_stopped_run_draws_no_grid(tmp_path):
@@ -82,7 +82,7 @@ def test_a_stopped_run_draws_no_grid(tmp_path):
     saved_at_once(trainer)
     events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 3)))
     assert [type(event) for event in events[-4:]] == [Logged, Saving, Saved, Stopped]
-    assert [event.step for event in events if isinstance(event, Sampled)] == [1, 2]
+    assert [event.step for event in events if isinstance(event, SamplesGenerated)] == [1, 2]
 
 
 def test_a_run_that_died_before_its_last_grid_draws_just_that(tmp_path):
@@ -90,7 +90,7 @@ def test_a_run_that_died_before_its_last_grid_draws_just_that(tmp_path):
     list(trainer.fit())
     again = make(tmp_path, draw=lambda average, step: tmp_path)
     again.load(again.checkpoints.newest()[0])
-    assert list(again.fit()) == [Sampled(4, tmp_path)]
+    assert list(again.fit()) == [SamplesGenerated(4, tmp_path)]
 
 
 @pytest.mark.parametrize("part", ["model", "average", "optimizer"])

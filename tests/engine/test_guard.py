@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from iddm_cli.checkpoints.events import Saved, Unsaved
-from iddm_cli.engine.events import Logged, WentBack
+from iddm_cli.checkpoints.events import Saved, SaveFailed
+from iddm_cli.engine.events import Logged, RolledBack
 from iddm_cli.engine.optimizers import lr_at
 from iddm_cli.errors import NonFiniteError
 from tests.engine.test_trainer import bits, make, saved_at_once
@@ -101,13 +101,13 @@ def test_a_streak_goes_back_once_and_learns_more_slowly(tmp_path, log_every):
     events = []
     for event in trainer.fit():
         events.append(event)
-        if isinstance(event, WentBack):
+        if isinstance(event, RolledBack):
             trainer.denoiser.backbone.zero_grad()
             spoil.step = -1
             for hooks in [p._backward_hooks for p in trainer.denoiser.parameters()]:
                 if hooks:
                     hooks.clear()
-    back = [event for event in events if isinstance(event, WentBack)]
+    back = [event for event in events if isinstance(event, RolledBack)]
     assert [(event.step, event.lr) for event in back] == [(4, pytest.approx(1e-2 / 3))]
     assert trainer.step == 20
     assert trainer.rate == pytest.approx(1 / 3)
@@ -124,7 +124,7 @@ def test_a_streak_goes_back_once_and_learns_more_slowly(tmp_path, log_every):
 def test_two_bad_updates_are_no_streak_of_three(tmp_path):
     trainer = make(tmp_path, steps=9, max_skipped=3)
     spoil(trainer, 2, 3, 5, 6)
-    assert not [event for event in trainer.fit() if isinstance(event, WentBack)]
+    assert not [event for event in trainer.fit() if isinstance(event, RolledBack)]
     assert trainer.guard.read().total == 4
 
 
@@ -138,7 +138,7 @@ def test_a_streak_that_is_over_when_it_is_read_still_counts(tmp_path):
 def test_it_never_goes_back_to_a_checkpoint_of_the_streak_itself(tmp_path):
     trainer = make(tmp_path, steps=9, checkpoint_every=1, max_skipped=3)
     spoil(trainer, 4, 5, 6)
-    back = next(event for event in trainer.fit() if isinstance(event, WentBack))
+    back = next(event for event in trainer.fit() if isinstance(event, RolledBack))
     assert back.step == 4
     assert [path.name for path in trainer.checkpoints.paths()][-1] == "step-00000004"
 
@@ -192,7 +192,7 @@ def test_weights_that_are_not_finite_never_reach_a_file(tmp_path, part):
             events.append(event)
             if isinstance(event, Saved) and event.step == 2:
                 next(module.parameters()).data[0] = math.nan
-    assert any(isinstance(event, Unsaved) and event.step == 4 for event in events)
+    assert any(isinstance(event, SaveFailed) and event.step == 4 for event in events)
     assert [path.name for path in trainer.checkpoints.paths()] == ["step-00000002"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iddm_cli.engine.events import Shrunk
+from iddm_cli.engine.events import MicroBatchReduced
 from iddm_cli.errors import IddmError
 from tests.engine.test_trainer import bits, make, run
 
@@ -34,7 +34,9 @@ def test_the_update_is_made_again_in_halves(tmp_path, most, size):
 def test_it_is_told_once(tmp_path):
     trainer = make(tmp_path)
     fits(trainer, 3)
-    assert [event for event in trainer.fit() if isinstance(event, Shrunk)] == [Shrunk(1, 2)]
+    assert [event for event in trainer.fit() if isinstance(event, MicroBatchReduced)] == [
+        MicroBatchReduced(1, 2)
+    ]
 
 
 def test_after_a_resume_the_size_that_fitted_is_taken_at_once(tmp_path):
@@ -45,7 +47,7 @@ def test_after_a_resume_the_size_that_fitted_is_taken_at_once(tmp_path):
         first.update(step)
         first.step += 1
     first.save()
-    first.saver.wait()
+    first.writer.wait()
     second = make(tmp_path / "b")
     second.load(second.checkpoints.newest()[0])
     assert second.micro.size == 2

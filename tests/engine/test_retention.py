@@ -22,7 +22,7 @@ RETENTIONS = st.builds(
 
 
 def kept(retention: Retention, saved: dict) -> list[int]:
-    return sorted(saved.keys() - set(retention.dispensable(saved)))
+    return sorted(saved.keys() - set(retention.to_delete(saved)))
 
 
 def known(saved: dict, name: str | None) -> dict[int, float]:
@@ -71,7 +71,7 @@ def test_the_last_one_is_never_removed(retention, saved):
 
 @given(RETENTIONS, SAVED)
 def test_what_is_removed_was_there_and_is_told_once_and_in_order(retention, saved):
-    removed = retention.dispensable(saved)
+    removed = retention.to_delete(saved)
     assert removed == sorted(set(removed))
     assert set(removed) <= saved.keys()
 
@@ -79,7 +79,7 @@ def test_what_is_removed_was_there_and_is_told_once_and_in_order(retention, save
 @given(RETENTIONS, SAVED)
 def test_done_twice_is_done_once(retention, saved):
     left = {step: saved[step] for step in kept(retention, saved)}
-    assert retention.dispensable(left) == []
+    assert retention.to_delete(left) == []
 
 
 @pytest.mark.parametrize("boundary", [10**8, 10**9])

@@ -14,9 +14,9 @@ from iddm_cli.data.loader.batches import Batches
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
-from iddm_cli.distributed.group import ALONE
+from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness
-from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
+from iddm_cli.engine.events import Logged, SamplesGenerated, Saving, Stepped, Stopped
 from iddm_cli.engine.train_step import total_steps
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import CheckpointError
@@ -33,7 +33,7 @@ def make(
     precision="fp32",
     times="stratified",
     draw=None,
-    team=ALONE,
+    group=SINGLE_PROCESS,
     **changes,
 ):
     settings = {
@@ -73,14 +73,14 @@ def make(
         num_classes=CLASSES,
         checkpoints=CheckpointFolder(folder, Retention(changes.get("keep", 9))),
         bits={"threads": 1},
-        team=team,
+        group=group,
         draw_samples=draw,
     )
 
 
 def saved_at_once(trainer: Trainer) -> None:
     """Let the trainer hear of a checkpoint right after the step that began it."""
-    trainer.saver.done = trainer.saver.wait
+    trainer.writer.poll = trainer.writer.wait
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:
@@ -129,7 +129,7 @@ def test_the_scale_of_fp16_gradients_is_carried_on(tmp_path):
     first.update(0)
     first.scaler.update(new_scale=1024.0)
     first.save()
-    first.saver.wait()
+    first.writer.wait()
     second = make(tmp_path, precision="fp16")
     second.load(second.checkpoints.newest()[0])
     assert second.scaler.get_scale() == 1024.0
@@ -183,13 +183,13 @@ def test_stratified_times_put_one_into_each_part(tmp_path):
 
 def test_events_come_logged_then_saved_then_sampled(tmp_path):
     trainer = make(tmp_path, draw=lambda average, step: tmp_path / f"{step}.png")
-    trainer.saver.done = trainer.saver.wait  # as if it had ended by then
+    trainer.writer.poll = trainer.writer.wait  # as if it had ended by then
     events = [(type(event), event.step) for event in trainer.fit()]
     assert events == [
         (Stepped, 1), (Logged, 1),
-        (Stepped, 2), (Logged, 2), (Saving, 2), (Sampled, 2),
+        (Stepped, 2), (Logged, 2), (Saving, 2), (SamplesGenerated, 2),
         (Stepped, 3), (Saved, 2), (Logged, 3),
-        (Stepped, 4), (Logged, 4), (Saving, 4), (Saved, 4), (Sampled, 4),
+        (Stepped, 4), (Logged, 4), (Saving, 4), (Saved, 4), (SamplesGenerated, 4),
     ]  # fmt: skip
 
 

@@ -48,5 +48,5 @@ def diffusers(
     if other:
         console.warn(other)
     exporting.write_folder(folder, files(model))
-    note = f"how to use it is in {folder}/README.md"
-    exporting.tell(model, "diffusers", folder, note, as_json=json)
+    record_dataset = f"how to use it is in {folder}/README.md"
+    exporting.tell(model, "diffusers", folder, record_dataset, as_json=json)

@@ -56,5 +56,5 @@ def pt2(
     with progress.waiting("compiling" if aot else "exporting"):
         made, off = content(model, aot=aot)
     exporting.write_file(path, made)
-    note = f"its estimates of x are within {off:.2g} of the model's"
-    exporting.tell(model, "pt2", path, note, as_json=json, aot=aot, difference=off)
+    record_dataset = f"its estimates of x are within {off:.2g} of the model's"
+    exporting.tell(model, "pt2", path, record_dataset, as_json=json, aot=aot, difference=off)

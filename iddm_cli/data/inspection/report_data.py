@@ -38,7 +38,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Kinds:
+class TensorSpecs:
     """How many pictures are of which kind, the commonest first."""
 
     modes: dict[str, int]
@@ -132,7 +132,7 @@ class Inspection:
     imbalance: float  # the largest class as a multiple of the smallest that is not empty
     notes: list[str]
     sizes: Sizes
-    kinds: Kinds
+    kinds: TensorSpecs
     values: Values
     constant: list[str]  # pictures of one colour, or nearly
     unreadable: list[Skip]

@@ -20,8 +20,8 @@ from iddm_cli.data.inspection.report_data import (
     Duplicates,
     Fault,
     Inspection,
-    Kinds,
     Sizes,
+    TensorSpecs,
     Twins,
     Values,
 )
@@ -188,11 +188,11 @@ def _sizes(facts: ndarray) -> Sizes:
     )
 
 
-def _kinds(seen: Survey) -> Kinds:
+def _kinds(seen: Survey) -> TensorSpecs:
     facts = seen.facts
     stored_grey = np.isin(facts["mode"], ["1", "L", "LA", "La", "F", "I"]) | facts["deep"]
     endings = (PurePosixPath(name).suffix.lower() for name in seen.names(range(len(facts))))
-    return Kinds(
+    return TensorSpecs(
         modes=_counts(facts["mode"].tolist()),
         formats=_counts(name or "none" for name in facts["format"].tolist()),
         suffixes=_counts(ending or "none" for ending in endings),

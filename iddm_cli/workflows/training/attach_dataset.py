@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.overrides import Override
 
 
-def has_pictures(run: Run) -> bool:
+def has_dataset(run: Run) -> bool:
     """Say whether it is known what a run learns from; an imported one is told when it resumes."""
     found = run.read("dataset.json")
     return "digest" not in found or found["digest"] is not None
 
 
-def refuse_without_pictures(run: Run, overrides: "Sequence[Override]") -> None:
+def require_dataset(run: Run, overrides: "Sequence[Override]") -> None:
     """Refuse to train an imported model on nothing.
 
     Raises:
@@ -32,7 +32,7 @@ def refuse_without_pictures(run: Run, overrides: "Sequence[Override]") -> None:
         )
 
 
-def in_order(packed: "Pack", classes: tuple[str, ...], name: str) -> "Pack":
+def align_classes(packed: "Pack", classes: tuple[str, ...], name: str) -> "Pack":
     """Return a pack whose labels count the classes as the run does.
 
     Raises:
@@ -58,9 +58,9 @@ def _listed(classes: tuple[str, ...]) -> str:
     return ", ".join(classes[:12]) + more if classes else "none"
 
 
-def note(run: Run, packed: "Pack", path: str) -> None:
+def record_dataset(run: Run, packed: "Pack", path: str) -> None:
     """Write down, once, what an imported run learns from."""
-    if not has_pictures(run):
+    if not has_dataset(run):
         from iddm_cli.workflows.training.data import describe_dataset
 
         run.write("dataset.json", describe_dataset(packed, path))

@@ -22,9 +22,9 @@ def prepare_data(profile: "Profile") -> tuple["Profile", "Pack"]:
     with counting() as progress:
         packed = pack(source, data, progress=progress)
 
-    from iddm_cli.build.data import learnt_from
+    from iddm_cli.build.data import resolve_profile
 
-    return learnt_from(profile, packed), packed
+    return resolve_profile(profile, packed), packed
 
 
 def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A training job: what one process of a run does, alone or as one of a team.
+"""A training job: what one process of a run does, alone or as one of a group.
 
 `train` and `resume` make a Job and launch it; `work` is what every process then does. The leader
 of a team writes and speaks for all.

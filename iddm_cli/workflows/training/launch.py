@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 import typer
 
 from iddm_cli.display import console
-from iddm_cli.distributed.environment import place_from_environment
+from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import HARMLESS
 from iddm_cli.runs.registry import check_free, check_writable, fresh_name
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job
-from iddm_cli.workflows.training.resume import go_on
-from iddm_cli.workflows.training.start import begin, find_run
-from iddm_cli.workflows.training.stop_requests import ignore_saving
+from iddm_cli.workflows.training.resume import resume_run
+from iddm_cli.workflows.training.start import find_or_create_run, start_run
+from iddm_cli.workflows.training.stop_requests import ignore_save_signals
 
 if TYPE_CHECKING:
     import torch
 
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile
 
 
@@ -32,34 +32,34 @@ def launch(job: Job) -> None:
     Raises:
         IddmError: It cannot begin, or failed.
     """
-    ignore_saving()
-    place = place_from_environment()
+    ignore_save_signals()
+    place = read_rank_info()
     if place is None or place.rank == 0:
-        check_begin(job, restarted=place is not None and place.restarted)
+        check_can_start(job, restarted=place is not None and place.restarted)
     else:
         console.silence()
     profile, packed = prepare_data(job.profile)
     job = replace(job, profile=profile, packed=packed)
 
-    from iddm_cli.build.compute import check_shared
+    from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined
-    from iddm_cli.engine.device import choose_devices, devices_of_a_place
+    from iddm_cli.engine.device import choose_devices, choose_local_devices
 
     runtime = profile.runtime
     if place is not None:
-        check_shared(profile, place.size)
-        devices = devices_of_a_place(runtime.device, runtime.devices)
+        check_divisible(profile, place.size)
+        devices = choose_local_devices(runtime.device, runtime.devices)
         sharded = runtime.sharding == "fsdp"
         code = run_joined(place, work, job, devices, runtime.timeout, sharded=sharded)
     else:
         devices = choose_devices(runtime.device, runtime.devices)
-        check_shared(profile, len(devices))
-        code = _watched(job, devices)
+        check_divisible(profile, len(devices))
+        code = _run_supervised(job, devices)
     if code:
         raise typer.Exit(code)
 
 
-def check_begin(job: Job, *, restarted: bool) -> None:
+def check_can_start(job: Job, *, restarted: bool) -> None:
     """Refuse what can be refused before anything long is begun.
 
     Raises:
@@ -74,50 +74,50 @@ def check_begin(job: Job, *, restarted: bool) -> None:
         check_free(job.folder, job.name)
 
 
-def _watched(job: Job, devices: "list[torch.device]") -> int:
+def _run_supervised(job: Job, devices: "list[torch.device]") -> int:
     """Run the processes of this machine; where one dies, write down that the run failed."""
-    from iddm_cli.distributed.launch import run_here
-    from iddm_cli.distributed.supervisor import TeamError
+    from iddm_cli.distributed.launch import run_local
+    from iddm_cli.distributed.supervisor import WorkerError
 
     if job.resumed is None and job.name is None:
         job = replace(job, name=fresh_name(job.folder, job.stem))
     try:
         runtime = job.profile.runtime
         sharded = runtime.sharding == "fsdp"
-        return run_here(work, job, devices, runtime.timeout, sharded=sharded)
-    except TeamError as error:
+        return run_local(work, job, devices, runtime.timeout, sharded=sharded)
+    except WorkerError as error:
         run = job.resumed or Run(job.folder / str(job.name))
         # Only what the leader could not write itself: it may be the one that was killed.
         with contextlib.suppress(OSError, RunError):
             if run.read("run.json").get("state") in ("starting", "running", "failed"):
-                run.note(state="failed")
+                run.record_dataset(state="failed")
                 run.log(f"{error.problem}\n{error.trace}")
         raise
 
 
-def work(team: "Team", device: "torch.device", job: Job) -> int:
+def work(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     """Do one process's part of a training; return its exit code.
 
     Raises:
         IddmError: It cannot begin, or failed.
     """
-    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.compute import setup_compute
 
-    if not team.leads:
+    if not group.is_main:
         console.silence()
     assert job.packed is not None, "launch packs it"
-    agree_on_settings(team, job.profile)
-    agree_on_data(team, job.packed)
-    place = choose_place(job.profile.runtime, device, team)
-    run, fresh = find_run(team, place, job)
-    steal = job.steal_lock or team.restarted
-    with run.lock.held(steal=steal) if team.leads else contextlib.nullcontext():
+    check_same_settings(group, job.profile)
+    check_same_dataset(group, job.packed)
+    place = setup_compute(job.profile.runtime, device, group)
+    run, fresh = find_or_create_run(group, place, job)
+    steal = job.steal_lock or group.is_restart
+    with run.lock.held(steal=steal) if group.is_main else contextlib.nullcontext():
         if fresh:
-            return begin(team, place, job, run)
-        return go_on(team, place, job, run)
+            return start_run(group, place, job, run)
+        return resume_run(group, place, job, run)
 
 
-def agree_on_settings(team: "Team", profile: "Profile") -> None:
+def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
     """Refuse to train where the processes were given different settings.
 
     Raises:
@@ -130,27 +130,27 @@ def agree_on_settings(team: "Team", profile: "Profile") -> None:
         for key, value in table.items()
         if section != "runtime" and f"{section}.{key}" not in HARMLESS
     }
-    theirs = team.tell(ours)
+    theirs = group.broadcast(ours)
     other = [
         f"{key} {value}, not {theirs[key]}" for key, value in ours.items() if value != theirs[key]
     ]
     if other:
         raise UsageError(
-            f"process {team.rank} has other settings than process 0: {'; '.join(other)}",
+            f"process {group.rank} has other settings than process 0: {'; '.join(other)}",
             "Give every machine the same command and the same profile.",
         )
 
 
-def agree_on_data(team: "Team", packed: "Pack") -> None:
+def check_same_dataset(group: "ProcessGroup", packed: "Pack") -> None:
     """Refuse to train where the processes see different pictures.
 
     Raises:
         DatasetError: This one's are not the leader's.
     """
-    theirs = team.tell((packed.digest, packed.count))
+    theirs = group.broadcast((packed.digest, packed.count))
     if theirs != (packed.digest, packed.count):
         raise DatasetError(
-            f"process {team.rank} sees {packed.count} pictures, and process 0 {theirs[1]}, or "
+            f"process {group.rank} sees {packed.count} pictures, and process 0 {theirs[1]}, or "
             "some look different",
             "Give every machine the same dataset, and the same version of iddm and Pillow.",
         )

@@ -11,16 +11,18 @@ from iddm_cli.display.progress import TrainingProgress
 from iddm_cli.engine.events import TIME_UP, Event, Stopped
 from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training.run_logger import Recorder, save_loss_plot
-from iddm_cli.workflows.training.stop_requests import Requests
+from iddm_cli.workflows.training.run_logger import RunLogger, save_loss_plot
+from iddm_cli.workflows.training.stop_requests import StopRequests
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.build.compute import ComputeContext
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
 
 
-def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | None = None) -> int:
+def run_training(
+    trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | None = None
+) -> int:
     """Train to the end or until asked to stop; the leader keeps the run's files up to date.
 
     The run must be locked.
@@ -37,12 +39,12 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | Non
     Raises:
         IddmError: Training failed; the run says so, and the last good checkpoint is named.
     """
-    if not trainer.team.leads:
-        with Requests(deadline) as requests, contextlib.closing(trainer.batches.store):
+    if not trainer.group.is_main:
+        with StopRequests(deadline) as requests, contextlib.closing(trainer.batches.store):
             last = deque(trainer.fit(asked=requests), maxlen=1)  # of millions, one a step
         return _exit_code(last[0] if last else None)
-    recorder = Recorder(run, trainer.guard.read().total)
-    run.note(state="running", step=trainer.step, steps=trainer.total)
+    recorder = RunLogger(run, trainer.guard.read().total)
+    run.record_dataset(state="running", step=trainer.step, steps=trainer.total)
     run.log(f"training from step {trainer.step} to {trainer.total}")
     try:
         with contextlib.closing(trainer.batches.store):
@@ -50,12 +52,12 @@ def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | Non
     except BaseException as error:
         # On a full disk this cannot be written down either; the error itself must come through.
         with contextlib.suppress(OSError, RunError):
-            run.note(state="failed", step=trainer.step)
+            run.record_dataset(state="failed", step=trainer.step)
         recorder.log("".join(traceback.format_exception(error)))
         if isinstance(error, NonFiniteError):
             raise _diagnosed(error, trainer, run) from error
         raise
-    run.note(state="interrupted" if stopped else "finished", step=trainer.step)
+    run.record_dataset(state="interrupted" if stopped else "finished", step=trainer.step)
     recorder.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _conclude(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)
@@ -65,12 +67,12 @@ def _exit_code(last: Event | None) -> int:
     return last.exit_code if isinstance(last, Stopped) else 0
 
 
-def _train(trainer: "Trainer", recorder: Recorder, deadline: float | None) -> Stopped | None:
+def _train(trainer: "Trainer", recorder: RunLogger, deadline: float | None) -> Stopped | None:
     """Return the event by which training stopped, or None where it reached its last step."""
     progress = TrainingProgress(
         step=trainer.step, total=trainer.total, batch_size=trainer.settings.batch_size
     )
-    with Requests(deadline) as requests, progress:
+    with StopRequests(deadline) as requests, progress:
         for event in trainer.fit(asked=requests):
             recorder.record(event)
             progress.show(event)
@@ -92,7 +94,7 @@ def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFinite
 
 def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
     save_loss_plot(run)
-    grid = newest_grid(run)
+    grid = latest_sample_grid(run)
     if as_json:
         rows = run.rows()
         console.document(
@@ -108,22 +110,22 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
         )
     elif stopped:
         why = "the time is up; " if stopped.request == TIME_UP else ""
-        console.note(
+        console.record_dataset(
             f"{why}saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
         )
     else:
         console.result(str(grid or run.path))
-        console.note(f"finished {run.name}; draw more with: iddm generate {run.name}")
+        console.record_dataset(f"finished {run.name}; draw more with: iddm generate {run.name}")
 
 
-def newest_grid(run: Run) -> Path | None:
+def latest_sample_grid(run: Run) -> Path | None:
     """Return the newest sample grid, or None."""
     return max(run.samples.glob("step-*.png"), default=None)
 
 
-def where(team: "Team", place: "Place") -> str:
+def describe_compute(group: "ProcessGroup", place: "ComputeContext") -> str:
     """Say on what a run computes: 4 x cuda (NVIDIA H100), bf16."""
     from iddm_cli.engine.device import describe
 
-    several = f"{team.size} processes, each on " if team.size > 1 else ""
+    several = f"{group.world_size} processes, each on " if group.world_size > 1 else ""
     return f"{several}{describe(place.device)}, {place.precision}"

@@ -10,15 +10,15 @@ def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
     Raises:
         IddmError: It would be refused.
     """
-    from iddm_cli.build.compute import check_shared, choose_place
+    from iddm_cli.build.compute import check_divisible, setup_compute
     from iddm_cli.build.data import choose_cache
     from iddm_cli.build.memory import check_trainable, estimate, plan_steps
     from iddm_cli.display import console, dataset, tables
     from iddm_cli.engine.device import choose_devices, describe
 
     runtime = profile.runtime
-    check_shared(profile, len(choose_devices(runtime.device, runtime.devices)))
-    place = choose_place(runtime)
+    check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
+    place = setup_compute(runtime)
     check_trainable(profile, packed, place.device)
     memory = estimate(profile, packed, place)
     steps = plan_steps(profile, packed.count)

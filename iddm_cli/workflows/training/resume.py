@@ -10,51 +10,51 @@ from iddm_cli.workflows.training import attach_dataset, loop
 from iddm_cli.workflows.training.run_manifest import describe_process
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
+    from iddm_cli.build.compute import ComputeContext
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.workflows.training.job import Job
 
 
-def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
+def resume_run(group: "ProcessGroup", place: "ComputeContext", job: "Job", run: Run) -> int:
     """Load the last good checkpoint and train on from there."""
-    from iddm_cli.build.trainer import make_trainer
+    from iddm_cli.build.trainer import build_trainer
     from iddm_cli.engine.device import describe
     from iddm_cli.profiles.writing import save_profile
 
     assert job.packed is not None, "launch packs it"
-    if team.leads:
-        refuse_other_data(run, job.packed)
-    classes = team.tell(run.classes() if team.leads else ())
-    packed = attach_dataset.in_order(job.packed, classes, run.name)
-    trainer = make_trainer(job.profile, packed, run, place, team)
-    tier = load_newest(team, trainer)
-    refuse_a_step_back(run, trainer)
-    done = team.leads and run.read("run.json").get("state") == "finished"
-    if trainer.step >= trainer.total and team.tell(done):
+    if group.is_main:
+        check_same_data(run, job.packed)
+    classes = group.broadcast(run.classes() if group.is_main else ())
+    packed = attach_dataset.align_classes(job.packed, classes, run.name)
+    trainer = build_trainer(job.profile, packed, run, place, group)
+    tier = load_latest(group, trainer)
+    check_not_beyond_end(run, trainer)
+    done = group.is_main and run.read("run.json").get("state") == "finished"
+    if trainer.step >= trainer.total and group.broadcast(done):
         _say_finished(run, trainer, as_json=job.as_json)
         return 0
-    if team.leads:
-        attach_dataset.note(run, packed, job.profile.data.path)
+    if group.is_main:
+        attach_dataset.record_dataset(run, packed, job.profile.data.path)
         save_profile(job.profile, run.profile)
         run.cut_metrics(trainer.step)
-        run.note(**describe_process(describe(place.device), team.size))
-    console.note(
+        run.record_dataset(**describe_process(describe(place.device), group.world_size))
+    console.record_dataset(
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
-        f"on {loop.where(team, place)}; {tier}"
+        f"on {loop.where(group, place)}; {tier}"
     )
-    return loop.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+    return loop.run_training(trainer, run, as_json=job.as_json, deadline=job.deadline)
 
 
-def refuse_other_data(run: Run, packed: "Pack") -> None:
+def check_same_data(run: Run, packed: "Pack") -> None:
     """Refuse a dataset that is not the one the run began with.
 
     Raises:
         DatasetError: Pictures were added, removed or changed.
     """
     before = run.read("dataset.json")
-    if attach_dataset.has_pictures(run) and before.get("digest") != packed.digest:
+    if attach_dataset.has_dataset(run) and before.get("digest") != packed.digest:
         raise DatasetError(
             f"the pictures have changed since run {run.name} began: there were "
             f"{before.get('count')}, there are {packed.count} now, or some look different",
@@ -62,7 +62,7 @@ def refuse_other_data(run: Run, packed: "Pack") -> None:
         )
 
 
-def refuse_a_step_back(run: Run, trainer: "Trainer") -> None:
+def check_not_beyond_end(run: Run, trainer: "Trainer") -> None:
     """Refuse to end a run before where it has come to: it would be called finished.
 
     Raises:
@@ -75,7 +75,7 @@ def refuse_a_step_back(run: Run, trainer: "Trainer") -> None:
         )
 
 
-def load_newest(team: "Team", trainer: "Trainer") -> str:
+def load_latest(group: "ProcessGroup", trainer: "Trainer") -> str:
     """Load the newest good checkpoint, if there is one, and say how exactly training goes on.
 
     The leader finds and reads it; the others are told what it holds.
@@ -83,15 +83,15 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
     Raises:
         CheckpointError: There are checkpoints, but none can be used.
     """
-    there = team.tell(bool(trainer.checkpoints.paths()))
-    if there and not team.leads:
+    there = group.broadcast(bool(trainer.checkpoints.paths()))
+    if there and not group.is_main:
         trainer.load(None)
-    if not there or not team.leads:
+    if not there or not group.is_main:
         return "nothing had been saved yet, so it starts again"
     saved, damaged = trainer.checkpoints.newest()
     newer = [path for path in trainer.checkpoints.paths() if path.name > saved.path.name]
     with contextlib.suppress(OSError):
-        trainer.checkpoints.set_aside(newer)
+        trainer.checkpoints.quarantine(newer)
     for error in damaged:
         console.warn(f"{error.problem}; set aside, using {saved.path.name}")
     trainer.load(saved)
@@ -106,8 +106,10 @@ def load_newest(team: "Team", trainer: "Trainer") -> str:
 
 
 def _say_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
-    if as_json and trainer.team.leads:
+    if as_json and trainer.group.is_main:
         console.document({"run": run.name, "state": "finished", "step": trainer.step})
     else:
         more = f"iddm resume {run.name} --steps {2 * trainer.step}"
-        console.note(f"run {run.name} has done its {trainer.total} steps; train further: {more}")
+        console.record_dataset(
+            f"run {run.name} has done its {trainer.total} steps; train further: {more}"
+        )

@@ -10,13 +10,20 @@ import math
 from dataclasses import asdict
 
 from iddm_cli import image_files
-from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, Sampled, Saving, Shrunk, WentBack
+from iddm_cli.engine.events import (
+    Event,
+    Logged,
+    MicroBatchReduced,
+    RolledBack,
+    SamplesGenerated,
+    Saving,
+)
 from iddm_cli.runs.run import Run
 
 
-class Recorder:
+class RunLogger:
     """Keeps the files of one run up to date; the run must be locked.
 
     Args:
@@ -39,25 +46,25 @@ class Recorder:
         match event:
             case Logged():
                 self._tell_skipped(event)
-                self._waiting.append(as_line(event))
+                self._waiting.append(format_metrics_line(event))
                 self._write_lines()
             case Saving():
                 self.run.lock.check()
                 self._flush()
             case Saved():
                 self.log(f"step {event.step}: saved {event.path.name}")
-            case Sampled():
+            case SamplesGenerated():
                 self.log(f"step {event.step}: drew {event.path.name}")
                 with contextlib.suppress(OSError):
                     save_loss_plot(self.run)
-            case Unsaved():
+            case SaveFailed():
                 self._warn(f"{event.problem}; training goes on")
-            case Shrunk():
+            case MicroBatchReduced():
                 self._warn(
                     f"step {event.step}: memory ran out, so {event.size} pictures are computed at "
                     f"once from now on; set training.micro_batch={event.size} to begin so"
                 )
-            case WentBack():
+            case RolledBack():
                 self._go_back(event)
 
     def log(self, text: str) -> None:
@@ -92,7 +99,7 @@ class Recorder:
         with contextlib.suppress(OSError):
             self.run.metrics.flush()
 
-    def _go_back(self, event: WentBack) -> None:
+    def _go_back(self, event: RolledBack) -> None:
         self._waiting.clear()
         with contextlib.suppress(OSError):
             self.run.cut_metrics(event.step)
@@ -102,7 +109,7 @@ class Recorder:
         )
 
 
-def as_line(event: Logged) -> str:
+def format_metrics_line(event: Logged) -> str:
     """Return a line of metrics.jsonl; JSON has no nan, so that becomes null."""
     row = asdict(event)
     return json.dumps({k: v if math.isfinite(v) else None for k, v in row.items()})

@@ -12,8 +12,8 @@ from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.run_manifest import describe_process
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.build.compute import ComputeContext
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.profiles.profile import Profile
     from iddm_cli.workflows.training.job import Job
@@ -23,7 +23,9 @@ BYTES_PER_PARAMETER = 4 * 4
 """A checkpoint holds the weight, its average and the optimizer's two means, each in 4 bytes."""
 
 
-def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
+def find_or_create_run(
+    group: "ProcessGroup", place: "ComputeContext", job: "Job"
+) -> tuple[Run, bool]:
     """Return the run, made by the leader where it is new, and whether it is new.
 
     Raises:
@@ -33,18 +35,18 @@ def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
 
     if job.resumed is not None:
         return job.resumed, False
-    name = team.tell(job.name or fresh_name(job.folder, job.stem))
+    name = group.broadcast(job.name or fresh_name(job.folder, job.stem))
     run = Run(job.folder / name)
-    fresh = not (team.restarted and team.leads and was_begun_so(run, job.profile))
-    if team.leads and fresh:
+    fresh = not (group.is_restart and group.is_main and was_started_with(run, job.profile))
+    if group.is_main and fresh:
         assert job.packed is not None, "launch packs it"
         check_trainable(job.profile, job.packed, place.device)
-        files = first_files(team, place, job)
+        files = initial_files(group, place, job)
         create_run(job.folder, name, files, overwrite=job.overwrite, steal=job.steal_lock)
-    return run, team.tell(fresh)
+    return run, group.broadcast(fresh)
 
 
-def was_begun_so(run: Run, profile: "Profile") -> bool:
+def was_started_with(run: Run, profile: "Profile") -> bool:
     """Say whether a run has this profile: else it is another one that a team was refused before."""
     from iddm_cli.profiles.loading import load_profile
 
@@ -54,13 +56,13 @@ def was_begun_so(run: Run, profile: "Profile") -> bool:
         return False
 
 
-def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:
+def initial_files(group: "ProcessGroup", place: "ComputeContext", job: "Job") -> dict[str, bytes]:
     """Return the files that a new run begins with."""
     from iddm_cli.engine.device import describe
     from iddm_cli.profiles.writing import dump_profile
 
     assert job.packed is not None, "launch packs it"
-    process = describe_process(describe(place.device), team.size)
+    process = describe_process(describe(place.device), group.world_size)
     return {
         "profile.yaml": dump_profile(job.profile).encode(),
         "dataset.json": as_json(describe_dataset(job.packed, job.profile.data.path)),
@@ -68,25 +70,25 @@ def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:
     }
 
 
-def begin(team: "Team", place: "Place", job: "Job", run: Run) -> int:
+def start_run(group: "ProcessGroup", place: "ComputeContext", job: "Job", run: Run) -> int:
     """Train a new run."""
     from iddm_cli.build.data import choose_cache
-    from iddm_cli.build.trainer import make_trainer
+    from iddm_cli.build.trainer import build_trainer
     from iddm_cli.display import dataset, tables
 
     profile, packed = job.profile, job.packed
     assert packed is not None, "launch packs it"
-    trainer = make_trainer(profile, packed, run, place, team)
+    trainer = build_trainer(profile, packed, run, place, group)
     cache = choose_cache(profile.data, packed, place.device)
     lines = dataset.brief(packed, profile, steps=trainer.total, cache=cache)
-    if team.leads:
+    if group.is_main:
         console.err.print(tables.facts(lines))
-        warn_of_little_room(run, trainer)
-    console.note(f"run {run.name}: {trainer.total} steps on {loop.where(team, place)}")
-    return loop.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+        warn_if_disk_is_small(run, trainer)
+    console.record_dataset(f"run {run.name}: {trainer.total} steps on {loop.where(group, place)}")
+    return loop.run_training(trainer, run, as_json=job.as_json, deadline=job.deadline)
 
 
-def warn_of_little_room(run: Run, trainer: "Trainer") -> None:
+def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
     """Say so where the disk has no room for the checkpoints that are to be kept."""
     numbers = sum(p.numel() for p in trainer.denoiser.parameters())
     needed = (trainer.settings.keep + 1) * numbers * BYTES_PER_PARAMETER

@@ -16,7 +16,7 @@ from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
 HANGUP = getattr(signal, "SIGHUP", None)
 
 
-class Requests:
+class StopRequests:
     """While entered, the first signal asks for a stop; a second one ends the process at once.
 
     In a process that another one watches over, only that one ends it: a signal to all of them
@@ -60,14 +60,14 @@ class Requests:
         if multiprocessing.parent_process() is None:
             for again in self._before.keys() & set(STOP_SIGNALS):
                 signal.signal(again, signal.SIG_DFL)
-        console.note("stopping after this step; once more ends at once, without saving")
+        console.record_dataset("stopping after this step; once more ends at once, without saving")
 
     def _ask_to_save(self, _number: int, _frame: FrameType | None) -> None:
         self.save = True
-        console.note("saving after this step, and going on")
+        console.record_dataset("saving after this step, and going on")
 
 
-def ignore_saving() -> None:
+def ignore_save_signals() -> None:
     """Let no early request for a checkpoint end the process, as it would by itself."""
     for number in SAVE_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
