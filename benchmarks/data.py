@@ -68,19 +68,19 @@ def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
     import torch
 
     from iddm_cli.build.data import build_loader
-    from iddm_cli.data.packs.builder import pack
+    from iddm_cli.data.packs.builder import build_pack
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.profiles.profile import Profile
 
     data = {"path": str(folder), "image_size": side, "workers": WORKERS}
     profile = Profile.model_validate({"data": data, "training": {"batch_size": BATCH}})
-    packed = pack(open_source(str(folder), size=(side, side)), profile.data)
+    packed = build_pack(open_source(str(folder), size=(side, side)), profile.data)
     batches = build_loader(profile, packed, torch.device("cpu"))
     slots = torch.arange(BATCH)
     step = 0
     while True:
         for _ in range(len(batches) // BATCH):
-            batches.at(step, slots)
+            batches.load_batch(step, slots)
             step += 1
         yield
 

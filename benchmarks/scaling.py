@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.distributed.launch import run_local
@@ -57,7 +57,7 @@ def pixels() -> torch.Tensor:
 def ours(group: ProcessGroup, folder: Path) -> Step:
     """Return one step of iddm's trainer, as fit makes it."""
     chosen = profile()
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(pixels()),
         torch.zeros(PICTURES, dtype=torch.int64),
         batch_size=BATCH,
@@ -76,7 +76,7 @@ def ours(group: ProcessGroup, folder: Path) -> Step:
     )
 
     def step(number: int) -> None:
-        trainer.meter.add(*trainer.update(number))
+        trainer.metrics.add(*trainer.train_step.update(number))
         group.all_reduce_max(0)  # to agree on a stop
 
     return step

@@ -30,7 +30,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
 
     from iddm_cli.build.networks import build_denoiser
     from iddm_cli.checkpoints.folder import CheckpointFolder
-    from iddm_cli.data.loader.batches import Batches
+    from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
     from iddm_cli.engine.trainer import Trainer
@@ -44,7 +44,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     )
     denoiser = build_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
-    batches = Batches(
+    batches = BatchLoader(
         MemoryStore(pixels),
         torch.zeros(256, dtype=torch.int64),
         batch_size=BATCH,
@@ -60,7 +60,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
         checkpoints=CheckpointFolder(Path(tempfile.gettempdir())),
         bits={},
     )
-    return sum(p.numel() for p in denoiser.parameters()), trainer.update
+    return sum(p.numel() for p in denoiser.parameters()), trainer.train_step.update
 
 
 def diffusers_step() -> tuple[int, Callable[[int], object]]:

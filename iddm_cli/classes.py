@@ -10,7 +10,7 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
 
 
-def label_of(text: str, classes: Sequence[str]) -> int | None:
+def find_class(text: str, classes: Sequence[str]) -> int | None:
     """Return the index of a class; None where there is no such class.
 
     A name goes before an index, since a class may be named 3.

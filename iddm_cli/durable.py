@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
-PARTIAL = ".partial-"
+PARTIAL_PREFIX = ".partial-"
 
 
 class Disk:
@@ -42,7 +42,7 @@ class Disk:
         while rest:
             rest = rest[handle.write(rest) :]
 
-    def cut(self, handle: IO[bytes], length: int) -> None:
+    def truncate(self, handle: IO[bytes], length: int) -> None:
         """Shorten a file."""
         handle.truncate(length)
 
@@ -81,9 +81,9 @@ class Disk:
 disk = Disk()
 
 
-def partial_name(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Return the temporary sibling that this process writes before renaming it to `path`."""
-    return path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
 
 
 def fsync_file(handle: IO[bytes]) -> None:
@@ -98,7 +98,7 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: The file cannot be written; what stood there before still does.
     """
-    temporary = partial_name(path)
+    temporary = partial_path(path)
     try:
         _write(temporary, content)
         disk.rename(temporary, path)
@@ -108,7 +108,7 @@ def write_file(path: Path, content: bytes) -> None:
     disk.flush_folder(path.parent)
 
 
-def make_folder(path: Path) -> None:
+def create_folder(path: Path) -> None:
     """Make a folder where there is none; not those above it, which may be away for a while.
 
     Raises:
@@ -144,7 +144,7 @@ def write_folder(
         FileExistsError: `path` exists and is not empty, and is not to be replaced.
         OSError: It cannot be written; nothing of it is left.
     """
-    temporary = partial_name(path)
+    temporary = partial_path(path)
     try:
         disk.make_folder(temporary)
         for name in folders:
@@ -196,16 +196,16 @@ def remove_folder(path: Path) -> None:
         OSError: It cannot be renamed; it is left as it was.
     """
     # Not the name under which this process may be writing what takes its place.
-    doomed = partial_name(path.with_name(f"removed-{path.name}"))
+    doomed = partial_path(path.with_name(f"removed-{path.name}"))
     disk.rename(path, doomed)
     # Else a power cut could bring the name back, but not what was in the folder.
     disk.flush_folder(path.parent)
     _discard(doomed)
 
 
-def sweep(folder: Path) -> None:
+def remove_partials(folder: Path) -> None:
     """Remove what cut-off writes left in `folder`; only call while nobody writes there."""
-    for leftover in folder.glob(f"{PARTIAL}*"):
+    for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
         _discard(leftover)
 
 
@@ -226,7 +226,7 @@ class LineFile:
             try:
                 disk.write(handle, line.encode() + b"\n")
             except OSError:
-                disk.cut(handle, length)
+                disk.truncate(handle, length)
                 raise
 
     def flush(self) -> None:
@@ -234,7 +234,7 @@ class LineFile:
         with disk.append_to(self.path) as handle:
             disk.flush(handle)
 
-    def lines(self) -> list[str]:
+    def read_lines(self) -> list[str]:
         """Return the complete lines; one that was cut off in the middle is left out."""
         if not self.path.exists():
             return []

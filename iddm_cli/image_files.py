@@ -14,17 +14,17 @@ from PIL.PngImagePlugin import PngInfo
 
 from iddm_cli import durable
 
-PAPER, INK, FAINT = (255, 255, 255), (40, 40, 40), (205, 205, 205)
+BACKGROUND, FOREGROUND, GRID_LINE = (255, 255, 255), (40, 40, 40), (205, 205, 205)
 GAP = 4
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
-LONGEST_NOTE = 1000
+MAX_NOTE_LENGTH = 1000
 
-Row = tuple[str, Sequence[Image.Image]]
+GridRow = tuple[str, Sequence[Image.Image]]
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SamplingMetadata:
     """What makes a picture what it is, beside its class and index."""
 
     run: str
@@ -36,14 +36,14 @@ class Recipe:
     eta: float
     guidance: float
 
-    def notes(self, index: int, name: str) -> dict[str, str]:
+    def text_notes(self, index: int, name: str) -> dict[str, str]:
         """Return what a picture's file says about itself; the class's name is empty without."""
         notes = {f"iddm:{key}": str(value) for key, value in asdict(self).items()}
         notes["iddm:index"] = str(index)
-        return notes | ({"iddm:class": name[:LONGEST_NOTE]} if name else {})
+        return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
 
 
-def encode(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:
+def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:
     """Return an image as a file's bytes.
 
     Args:
@@ -68,10 +68,10 @@ def encode(image: Image.Image, form: str, notes: dict[str, str] | None = None) -
 
 def save_png(image: Image.Image, path: Path) -> None:
     """Write an image as a PNG, whole or not at all."""
-    durable.write_file(path, encode(image, "png"))
+    durable.write_file(path, encode_image(image, "png"))
 
 
-def grid(rows: Sequence[Row], *, cell: int | None = None) -> Image.Image:
+def make_grid(rows: Sequence[GridRow], *, cell: int | None = None) -> Image.Image:
     """Lay images out in rows, each with its name at the left.
 
     Args:
@@ -81,7 +81,7 @@ def grid(rows: Sequence[Row], *, cell: int | None = None) -> Image.Image:
     """
     images = [image for _, row in rows for image in row]
     if not images:
-        return Image.new("RGB", (1, 1), PAPER)
+        return Image.new("RGB", (1, 1), BACKGROUND)
     tallest = max(image.height for image in images)
     widest = max(image.width for image in images)
     scale = cell / max(tallest, widest) if cell else max(1, round(64 / max(tallest, widest)))
@@ -90,34 +90,36 @@ def grid(rows: Sequence[Row], *, cell: int | None = None) -> Image.Image:
     margin = _name_width([name for name, _ in rows], font)
     columns = max(len(row) for _, row in rows)
     size = (margin + columns * (width + GAP) + GAP, len(rows) * (height + GAP) + GAP)
-    sheet = Image.new("RGB", size, PAPER)
+    sheet = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, (name, row) in enumerate(rows):
         top = GAP + number * (height + GAP)
-        draw.text((GAP, top + height // 2), _plain(name), fill=INK, font=font, anchor="lm")
+        draw.text(
+            (GAP, top + height // 2), _printable(name), fill=FOREGROUND, font=font, anchor="lm"
+        )
         for column, image in enumerate(row):
             place = (margin + GAP + column * (width + GAP), top)
-            sheet.paste(_fitted(image, width, height), place)
+            sheet.paste(_fit(image, width, height), place)
     return sheet
 
 
-def _plain(name: str) -> str:
+def _printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name)[:40]
 
 
 def _name_width(names: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
-    widest = max((font.getlength(_plain(name)) for name in names if name), default=0)
+    widest = max((font.getlength(_printable(name)) for name in names if name), default=0)
     return math.ceil(widest) + 2 * GAP if widest else 0
 
 
-def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+def _fit(image: Image.Image, width: int, height: int) -> Image.Image:
     factor = min(width / image.width, height / image.height)
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     method = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
     return image.convert("RGB").resize(size, method)
 
 
-def smoothed(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
+def running_mean(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
     """Return the running mean of the values over a share of all points, at least three."""
     reach = max(3, round(len(points) * share)) // 2
     means = []
@@ -127,7 +129,7 @@ def smoothed(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
     return means
 
 
-def plot(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
+def plot_curve(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
     """Draw a curve: each value faintly, their running mean on top; the y axis is logarithmic.
 
     Args:
@@ -135,9 +137,9 @@ def plot(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> I
         title: Written above the curve.
         size: Width and height in pixels.
     """
-    image = Image.new("RGB", size, PAPER)
+    image = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(image)
-    draw.text((60, 8), title, fill=INK, font=ImageFont.load_default(14))
+    draw.text((60, 8), title, fill=FOREGROUND, font=ImageFont.load_default(14))
     shown = [(x, math.log10(y)) for x, y in points if y > 0]
     if shown:
         _draw_axes_and_curves(draw, shown, size)
@@ -157,9 +159,13 @@ def _draw_axes_and_curves(draw: ImageDraw.ImageDraw, shown: Points, size: tuple[
     font = ImageFont.load_default(11)
     for part in range(5):
         y = y_low + (y_high - y_low) * part / 4
-        draw.line([place(x_low, y), place(x_high, y)], fill=FAINT)
-        draw.text((left - 6, place(x_low, y)[1]), f"{10**y:.3g}", fill=INK, font=font, anchor="rm")
+        draw.line([place(x_low, y), place(x_high, y)], fill=GRID_LINE)
+        draw.text(
+            (left - 6, place(x_low, y)[1]), f"{10**y:.3g}", fill=FOREGROUND, font=font, anchor="rm"
+        )
         x = x_low + (x_high - x_low) * part / 4
-        draw.text((place(x, y_low)[0], bottom + 6), f"{x:.0f}", fill=INK, font=font, anchor="mt")
+        draw.text(
+            (place(x, y_low)[0], bottom + 6), f"{x:.0f}", fill=FOREGROUND, font=font, anchor="mt"
+        )
     draw.line([place(x, y) for x, y in shown], fill=(150, 190, 235))
-    draw.line([place(x, y) for x, y in smoothed(shown)], fill=(20, 90, 180), width=2)
+    draw.line([place(x, y) for x, y in running_mean(shown)], fill=(20, 90, 180), width=2)

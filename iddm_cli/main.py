@@ -77,7 +77,7 @@ def iddm(
 
 def main() -> None:
     """Run the command line; every problem ends here, as one clear message and an exit code."""
-    streams.prepare()
+    streams.guard_streams()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -120,7 +120,7 @@ def _report(error: IddmError) -> int:
 
     as_json = "--json" in sys.argv and not isinstance(error, streams.OutputError)
     try:
-        errors.show(error, as_json=as_json)
+        errors.show_error(error, as_json=as_json)
         sys.stdout.flush()
     except (streams.ReaderGone, streams.OutputError):
         pass  # the code still tells

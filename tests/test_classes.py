@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.serving.http.service import find_label
 
 
@@ -14,7 +14,7 @@ from iddm_cli.serving.http.service import find_label
     ],
 )  # fmt: skip
 def test_a_name_goes_before_an_index(text, label):
-    assert label_of(text, ["cat", "dog", "1"]) == label
+    assert find_class(text, ["cat", "dog", "1"]) == label
 
 
 def test_a_number_in_json_is_always_an_index():

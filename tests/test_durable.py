@@ -52,17 +52,17 @@ def test_a_folder_is_published_once(tmp_path):
     with pytest.raises(FileExistsError):
         durable.publish_folder(tmp_path / ".partial-second", tmp_path / "final")
     assert (tmp_path / "final" / "a").read_text() == "first"
-    durable.sweep(tmp_path)
+    durable.remove_partials(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
 def test_a_line_cut_off_in_the_middle_does_not_count(tmp_path):
     lines = durable.LineFile(tmp_path / "a")
-    assert lines.lines() == []
+    assert lines.read_lines() == []
     lines.append("one")
     lines.append("two")
     with lines.path.open("ab") as file:
         file.write(b"thr")
-    assert lines.lines() == ["one", "two"]
+    assert lines.read_lines() == ["one", "two"]
     lines.rewrite(["one"])
     assert lines.path.read_bytes() == b"one\n"

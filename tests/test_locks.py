@@ -13,32 +13,32 @@ import filelock
 import pytest
 
 from iddm_cli.errors import RunError
-from iddm_cli.runs.locks import Lock, Owner
+from iddm_cli.runs.locks import LockOwner, RunLock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from iddm_cli.locks import Lock
-with Lock(Path(sys.argv[1])).held():
+from iddm_cli.runs.locks import RunLock
+with RunLock(Path(sys.argv[1])).hold():
     print("held", flush=True)
     time.sleep(60)
 """
 
 
 @pytest.fixture
-def lock(tmp_path) -> Lock:
-    return Lock(tmp_path)
+def lock(tmp_path) -> RunLock:
+    return RunLock(tmp_path)
 
 
-def written(lock: Lock, **changes: object) -> Owner:
+def written(lock: RunLock, **changes: object) -> LockOwner:
     """Leave a record behind, as of another process."""
-    owner = replace(Owner.this(), **changes)
+    owner = replace(LockOwner.this(), **changes)
     (lock.folder / "lock.json").write_text(json.dumps(asdict(owner)))
     return owner
 
 
 @contextlib.contextmanager
-def neighbour(lock: Lock):
+def neighbour(lock: RunLock):
     """Let another process of this machine hold the lock."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, lock.folder], stdout=subprocess.PIPE, text=True
@@ -49,8 +49,8 @@ def neighbour(lock: Lock):
     process.wait()
 
 
-def take(lock: Lock, *, steal: bool = False) -> None:
-    with lock.held(steal=steal):
+def take(lock: RunLock, *, steal: bool = False) -> None:
+    with lock.hold(steal=steal):
         assert lock.is_ours()
 
 
@@ -94,7 +94,7 @@ def test_of_another_machine_it_is_only_taken_by_force(lock):
 
 
 def test_whoever_lost_it_notices_and_leaves_the_record_of_the_thief(lock):
-    with lock.held():
+    with lock.hold():
         lock.check()
         written(lock, host="elsewhere", pid=77)
         with pytest.raises(RunError, match="taken over by process 77 on elsewhere"):
@@ -129,6 +129,6 @@ def test_where_files_cannot_be_locked_the_process_itself_is_looked_for(
     from iddm_cli.runs import locks
 
     monkeypatch.setattr(filelock, "FileLock", NoFlock)
-    started = {"started": locks._started(os.getppid())}
+    started = {"started": locks._process_start(os.getppid())}
     written(lock, **(started | changes))
     assert lock.is_free() is free

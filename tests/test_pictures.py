@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from iddm_cli.image_files import GAP, encode, grid, plot, save_png, smoothed
+from iddm_cli.image_files import GAP, encode_image, make_grid, plot_curve, running_mean, save_png
 
 
 def flat(level: int, size=(8, 8)) -> Image.Image:
@@ -13,7 +13,7 @@ def flat(level: int, size=(8, 8)) -> Image.Image:
 
 
 def test_a_grid_enlarges_small_images_by_a_whole_factor_and_keeps_their_order():
-    sheet = grid([("", [flat(10), flat(20)]), ("", [flat(30), flat(40)])])
+    sheet = make_grid([("", [flat(10), flat(20)]), ("", [flat(30), flat(40)])])
     cell = 64
     assert sheet.size == (2 * (cell + GAP) + GAP, 2 * (cell + GAP) + GAP)
     centres = [
@@ -25,31 +25,33 @@ def test_a_grid_enlarges_small_images_by_a_whole_factor_and_keeps_their_order():
 
 
 def test_names_take_room_at_the_left_and_control_characters_do_no_harm():
-    with_name = grid([("cat\x1b[31m\n", [flat(0)])])
-    assert with_name.width > grid([("", [flat(0)])]).width
-    assert with_name.height == grid([("", [flat(0)])]).height
+    with_name = make_grid([("cat\x1b[31m\n", [flat(0)])])
+    assert with_name.width > make_grid([("", [flat(0)])]).width
+    assert with_name.height == make_grid([("", [flat(0)])]).height
 
 
 def test_rows_of_different_length_and_images_of_different_size_fit():
-    sheet = grid([("a", [flat(0, (4, 8))]), ("b", [flat(0, (8, 4))] * 3), ("c", [])], cell=32)
+    sheet = make_grid([("a", [flat(0, (4, 8))]), ("b", [flat(0, (8, 4))] * 3), ("c", [])], cell=32)
     assert sheet.height == 3 * (32 + GAP) + GAP
 
 
 def test_an_empty_grid_is_a_picture_all_the_same():
-    assert grid([]).size == (1, 1)
+    assert make_grid([]).size == (1, 1)
 
 
 def test_colour_and_grey_pixels_are_kept_exactly():
     image = Image.new("RGB", (2, 1))
     image.putdata([(255, 0, 3), (1, 2, 250)])
     for form in ("png", "webp"):
-        again = Image.open(io.BytesIO(encode(image, form)))
+        again = Image.open(io.BytesIO(encode_image(image, form)))
         assert list(again.convert("RGB").getdata()) == list(image.getdata())
 
 
 @pytest.mark.parametrize("form", ["png", "jpg", "webp"])
 def test_a_file_says_how_it_was_made(form):
-    image = Image.open(io.BytesIO(encode(flat(9), form, {"iddm:seed": "7", "iddm:class": "ä"})))
+    image = Image.open(
+        io.BytesIO(encode_image(flat(9), form, {"iddm:seed": "7", "iddm:class": "ä"}))
+    )
     if form == "png":
         assert image.text == {"iddm:seed": "7", "iddm:class": "ä"}
     else:  # Pillow takes for Latin-1 what is UTF-8, as other programs expect it
@@ -58,7 +60,7 @@ def test_a_file_says_how_it_was_made(form):
 
 
 def test_the_loss_curve_falls_where_the_loss_does(tmp_path):
-    falling = plot([(step, 1 / (1 + step)) for step in range(100)], title="loss")
+    falling = plot_curve([(step, 1 / (1 + step)) for step in range(100)], title="loss")
     blue = [
         (x, y)
         for x in range(falling.width)
@@ -73,9 +75,9 @@ def test_the_loss_curve_falls_where_the_loss_does(tmp_path):
 
 @pytest.mark.parametrize("points", [[], [(0, 1.0)], [(0, 0.0)], [(1, 2.0), (2, 2.0)]])
 def test_a_curve_of_hardly_anything_can_be_drawn(points):
-    plot(points, title="loss")
+    plot_curve(points, title="loss")
 
 
 def test_smoothing_keeps_a_constant_and_the_number_of_points():
     points = [(step, 3.0) for step in range(50)]
-    assert smoothed(points) == points
+    assert running_mean(points) == points

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from iddm_cli.errors import ProfileError
 from iddm_cli.profiles import overrides
 from iddm_cli.profiles.loading import find_profile, list_profiles, load_profile
-from iddm_cli.profiles.messages import ALIASES, CHOICES, suggest_key
+from iddm_cli.profiles.messages import KEY_ALIASES, VALUE_ALIASES, suggest_key
 from iddm_cli.profiles.overrides import Override, known_keys, parse_override
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import OptimizerName
@@ -375,12 +375,14 @@ def test_a_suggestion_keeps_to_the_section(key, hint):
 
 def test_every_foreign_value_leads_to_a_choice():
     schema = str(profile_schema())
-    assert all(f"'{choice}'" in schema for choice in CHOICES.values())
+    assert all(f"'{choice}'" in schema for choice in VALUE_ALIASES.values())
 
 
 def test_every_alias_leads_to_a_setting():
-    assert set(ALIASES.values()) <= set(known_keys())
-    assert not set(ALIASES) & {key.split(".")[1] for key in known_keys() if key in ALIASES.values()}
+    assert set(KEY_ALIASES.values()) <= set(known_keys())
+    assert not set(KEY_ALIASES) & {
+        key.split(".")[1] for key in known_keys() if key in KEY_ALIASES.values()
+    }
 
 
 def test_every_setting_has_a_sentence():

@@ -10,24 +10,24 @@ import pytest
 
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.runs.registry import (
-    check_name,
+    check_run_name,
     create_run,
-    fresh_name,
     list_runs,
+    make_run_name,
     open_run,
-    runs_folder,
+    resolve_runs_dir,
 )
-from iddm_cli.runs.run import Run, as_json, state_of
+from iddm_cli.runs.run import Run, encode_json
 
 
 def make(folder: Path, name: str, updated: str = "2026-01-01") -> Run:
     document = {"updated": updated, "pid": 12, "host": "here"}
-    return create_run(folder, name, {"run.json": as_json(document), "profile.yaml": b""})
+    return create_run(folder, name, {"run.json": encode_json(document), "profile.yaml": b""})
 
 
 @pytest.mark.parametrize("name", ["a", "A.b-c_9", "x" * 64, "0"])
 def test_ordinary_names_are_fine(name):
-    check_name(name)
+    check_run_name(name)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_ordinary_names_are_fine(name):
 )  # fmt: skip
 def test_names_that_lead_elsewhere_or_nowhere_are_refused(name):
     with pytest.raises(UsageError):
-        check_name(name)
+        check_run_name(name)
 
 
 def test_a_taken_name_is_told_with_what_to_do(tmp_path):
@@ -48,7 +48,9 @@ def test_a_taken_name_is_told_with_what_to_do(tmp_path):
 
 
 def test_fresh_names_are_free(tmp_path):
-    names = [create_run(tmp_path, fresh_name(tmp_path, "my profile!"), {}).name for _ in range(3)]
+    names = [
+        create_run(tmp_path, make_run_name(tmp_path, "my profile!"), {}).name for _ in range(3)
+    ]
     assert len(set(names)) == 3
     assert all(name.startswith("my-profile-2") for name in names)
 
@@ -67,7 +69,7 @@ def test_a_run_is_found_by_name_by_path_and_as_the_last_trained(tmp_path):
 
 def test_a_run_is_found_from_inside_it_and_has_its_name(tmp_path, monkeypatch):
     run = make(tmp_path, "one")
-    for folder, reference in ((run.path, "."), (run.samples, ".."), (run.path, "")):
+    for folder, reference in ((run.path, "."), (run.samples_dir, ".."), (run.path, "")):
         monkeypatch.chdir(folder)
         assert open_run(Path("runs"), reference).name == "one"
     (tmp_path / "alias").symlink_to(run.path)
@@ -79,28 +81,28 @@ def test_the_runs_dir_is_the_option_else_the_variable_else_the_config_else_here(
 ):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("IDDM_RUNS_DIR", raising=False)
-    assert runs_folder(None) == Path("runs")
+    assert resolve_runs_dir(None) == Path("runs")
     (tmp_path / "iddm").mkdir()
     (tmp_path / "iddm" / "config.yaml").write_text("runs_dir: /data/runs\n")
-    assert runs_folder(None) == Path("/data/runs")
+    assert resolve_runs_dir(None) == Path("/data/runs")
     monkeypatch.setenv("IDDM_RUNS_DIR", "/var/runs")
-    assert runs_folder(None) == Path("/var/runs")
-    assert runs_folder(Path("mine")) == Path("mine")
+    assert resolve_runs_dir(None) == Path("/var/runs")
+    assert resolve_runs_dir(Path("mine")) == Path("mine")
     monkeypatch.delenv("IDDM_RUNS_DIR")
     (tmp_path / "iddm" / "config.yaml").write_text("run_dir: x\n")
     with pytest.raises(UsageError, match="runs_dir"):
-        runs_folder(None)
+        resolve_runs_dir(None)
 
 
 def test_a_locked_run_is_refused_and_free_again_afterwards(tmp_path):
     run = make(tmp_path, "one")
     here = f"trained by process {os.getpid()} on {socket.gethostname()}"
-    with run.lock.held():
-        with pytest.raises(RunError, match=here), run.lock.held():
+    with run.lock.hold():
+        with pytest.raises(RunError, match=here), run.lock.hold():
             pass
         with pytest.raises(RunError, match=here):
             create_run(tmp_path, "one", {}, overwrite=True)
-    with run.lock.held():
+    with run.lock.hold():
         pass
     create_run(tmp_path, "one", {"new": b"1"}, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
@@ -120,10 +122,10 @@ def test_a_run_is_there_until_the_one_that_overwrites_it_is_written(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     run = make(tmp_path, "one")
-    before = run.read("run.json")
+    before = run.read_json("run.json")
     with pytest.raises(RunError, match="No space left"):
         create_run(tmp_path, "one", {}, large=large(), overwrite=True)
-    assert run.read("run.json") == before
+    assert run.read_json("run.json") == before
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
@@ -133,8 +135,8 @@ def test_metrics_past_a_step_and_torn_lines_are_cut(tmp_path):
         run.metrics.append(json.dumps({"step": step}))
     with run.metrics.path.open("a") as file:
         file.write('{"step": 6, "lo')
-    assert [row["step"] for row in run.rows()] == [1, 2, 3, 4, 5]
-    run.cut_metrics(3)
+    assert [row["step"] for row in run.read_metrics()] == [1, 2, 3, 4, 5]
+    run.truncate_metrics(3)
     assert run.metrics.path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
 
 
@@ -143,15 +145,15 @@ def test_a_damaged_manifest_is_one_sentence(tmp_path, content):
     run = make(tmp_path, "one")
     (run.path / "run.json").write_text(content)
     with pytest.raises(RunError, match=r"run\.json"):
-        run.read("run.json")
+        run.read_json("run.json")
     assert list_runs(tmp_path) == [run]
 
 
 def test_a_run_that_nobody_trains_any_more_was_killed(tmp_path):
     run = make(tmp_path, "one")
-    run.note(state="running")
-    assert state_of(run) == "killed"
-    with run.lock.held():
-        assert state_of(run) == "running"
-    run.note(state="finished")
-    assert state_of(run) == "finished"
+    run.update_manifest(state="running")
+    assert run.read_state() == "killed"
+    with run.lock.hold():
+        assert run.read_state() == "running"
+    run.update_manifest(state="finished")
+    assert run.read_state() == "finished"

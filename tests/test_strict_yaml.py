@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iddm_cli.errors import ProfileError
-from iddm_cli.profiles.strict_yaml import parse, parse_value
+from iddm_cli.profiles.strict_yaml import parse_value, parse_yaml
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_a_scalar_means_what_it_looks_like(text, value):
 )
 def test_what_could_surprise_is_refused_with_its_line(text, said):
     with pytest.raises(ProfileError, match=r"mine\.yaml") as refused:
-        parse(text, "mine.yaml")
+        parse_yaml(text, "mine.yaml")
     assert said in refused.value.problem
     assert refused.value.exit_code == 2
 
 
 def test_every_value_knows_its_line():
-    document = parse("# head\na:\n  b: 1\n\n  c:\n    - x\n    - y\n", "mine.yaml")
+    document = parse_yaml("# head\na:\n  b: 1\n\n  c:\n    - x\n    - y\n", "mine.yaml")
     assert document.data == {"a": {"b": 1, "c": ["x", "y"]}}
     lines = {("a",): 2, ("a", "b"): 3, ("a", "c"): 5, ("a", "c", 1): 7}
     assert {path: document.line(path) for path in lines} == lines
@@ -100,9 +100,9 @@ def test_every_value_knows_its_line():
 
 
 def test_nothing_is_nothing():
-    assert parse("", "x").data is None
-    assert parse("# only a comment\n", "x").data is None
-    assert parse("\ufeffa: 1\n", "x").data == {"a": 1}
+    assert parse_yaml("", "x").data is None
+    assert parse_yaml("# only a comment\n", "x").data is None
+    assert parse_yaml("\ufeffa: 1\n", "x").data == {"a": 1}
     with pytest.raises(ProfileError, match="no value"):
         parse_value(" ", "--set a=")
 
@@ -110,7 +110,7 @@ def test_nothing_is_nothing():
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_any_text_is_read_or_refused(text):
     try:
-        parse(text, "mine.yaml")
+        parse_yaml(text, "mine.yaml")
     except ProfileError as error:
         assert error.problem.startswith("mine.yaml")
 
@@ -125,4 +125,4 @@ def test_any_text_is_read_or_refused(text):
 def test_json_is_read_as_json(value):
     import json
 
-    assert parse(json.dumps(value), "x").data == value
+    assert parse_yaml(json.dumps(value), "x").data == value

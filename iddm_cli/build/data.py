@@ -6,8 +6,8 @@ import torch
 
 from iddm_cli.data.decoding.workers import cores
 from iddm_cli.data.loader.augment import Augmentation
-from iddm_cli.data.loader.batches import Batches
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, Store, StreamStore
+from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -51,7 +51,7 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
 
 def build_store(
     profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
-) -> Store:
+) -> PixelStore:
     """Open the pictures of a pack where its profile wants them.
 
     Raises:
@@ -72,11 +72,11 @@ def build_store(
 
 def build_loader(
     profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
-) -> Batches:
+) -> BatchLoader:
     """Open a pack for training."""
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
-    return Batches(
+    return BatchLoader(
         build_store(profile, pack, device, group),
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,

@@ -2,14 +2,15 @@
 
 import torch
 
-from iddm_cli.build.models import Saved, load_denoiser
+from iddm_cli.build.models import load_denoiser
+from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.model import Story, TrainedModel
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.runs.run import Run
 
 
 def load_model(
-    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, story: Story
+    name: str, profile: Profile, classes: tuple[str, ...], saved: WeightsSource, story: Story
 ) -> TrainedModel:
     """Load what is exported of a trained model.
 
@@ -30,11 +31,11 @@ def load_model(
 
 def load_provenance(run: Run, step: int) -> Story:
     """Return what a run's files tell of its training, up to a step."""
-    rows = [row for row in run.rows() if row["step"] <= step]
-    manifest = run.read("run.json")
-    grid = run.samples / f"step-{step:08d}.png"
+    rows = [row for row in run.read_metrics() if row["step"] <= step]
+    manifest = run.read_json("run.json")
+    grid = run.samples_dir / f"step-{step:08d}.png"
     return Story(
-        dataset=run.read("dataset.json"),
+        dataset=run.read_json("dataset.json"),
         figures=rows[-1] if rows else {},
         made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
         grid=grid.read_bytes() if grid.is_file() else b"",

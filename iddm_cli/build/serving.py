@@ -3,8 +3,9 @@
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.models import Saved, load_denoiser
+from iddm_cli.build.models import load_denoiser
 from iddm_cli.build.networks import image_shape
+from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, ON_GPU, Exact
 from iddm_cli.serving.scheduling.served_model import ServedModel
@@ -14,7 +15,7 @@ def load_served(
     name: str,
     profile: Profile,
     classes: tuple[str, ...],
-    saved: Saved,
+    saved: WeightsSource,
     place: ComputeContext,
     *,
     reference: str,

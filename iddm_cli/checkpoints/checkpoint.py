@@ -191,7 +191,8 @@ def open_checkpoint(path: Path) -> Checkpoint:
     version = document.get("format")
     if type(version) is int and version != FORMAT:
         raise CheckpointError(
-            f"{file} has checkpoint format {truncate(version)}; this version of iddm reads format {FORMAT}",
+            f"{file} has checkpoint format {truncate(version)}; this version of iddm reads "
+            f"format {FORMAT}",
             "Use the version of iddm that wrote it.",
         )
     try:

@@ -94,8 +94,8 @@ class CheckpointFolder:
         """
         final = self.path / folder_name(step)
         try:
-            durable.make_folder(self.path)
-            durable.sweep(self.path)
+            durable.create_folder(self.path)
+            durable.remove_partials(self.path)
             self.quarantine([final])
             durable.write_folder(final, checkpoint_files(step, parts, state))
         except OSError as error:

@@ -57,7 +57,7 @@ def clear(
     """Remove decoded datasets; they are made again when they are needed."""
     from iddm_cli.data import cache as store
     from iddm_cli.display import console
-    from iddm_cli.display.tables import amount
+    from iddm_cli.display.tables import format_amount
 
     chosen = choose(store.entries(), keys or [], downloads=downloads)
     if older_than is not None:
@@ -66,11 +66,11 @@ def clear(
     kept = [entry.key for entry in chosen if entry not in gone]
     freed = sum(entry.bytes for entry in gone)
     if json or context.obj:
-        console.document({"removed": [e.key for e in gone], "in_use": kept, "bytes": freed})
+        console.print_json({"removed": [e.key for e in gone], "in_use": kept, "bytes": freed})
         return
-    console.note(f"removed {len(gone)} of the cache, {amount(freed)}")
+    console.print_note(f"removed {len(gone)} of the cache, {format_amount(freed)}")
     for key in kept:
-        console.warn(f"{key} is being made by another process, and was left")
+        console.print_warning(f"{key} is being made by another process, and was left")
 
 
 def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list[Entry]":
@@ -93,12 +93,12 @@ def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list
 def show(*, as_json: bool) -> None:
     """Print what is in the cache."""
     from iddm_cli.data import cache as store
-    from iddm_cli.data.packs.store import read
+    from iddm_cli.data.packs.store import read_record
     from iddm_cli.display import console, tables
 
     rows = []
     for entry in store.entries():
-        record = read(entry.path) if entry.kind == "pack" else None
+        record = read_record(entry.path) if entry.kind == "pack" else None
         rows.append(
             {
                 "key": entry.key,
@@ -113,10 +113,10 @@ def show(*, as_json: bool) -> None:
             }
         )
     if as_json:
-        console.document({"folder": str(store.cache_folder()), "entries": rows})
+        console.print_json({"folder": str(store.cache_folder()), "entries": rows})
     elif not rows:
-        console.note(f"nothing is in {store.cache_folder()}")
+        console.print_note(f"nothing is in {store.cache_folder()}")
     else:
-        console.out.print(tables.cache(rows))
-        total = tables.amount(sum(int(str(row["bytes"])) for row in rows))
-        console.note(f"{total} in {store.cache_folder()}; clear with: iddm cache clear")
+        console.out.print(tables.cache_table(rows))
+        total = tables.format_amount(sum(int(str(row["bytes"])) for row in rows))
+        console.print_note(f"{total} in {store.cache_folder()}; clear with: iddm cache clear")

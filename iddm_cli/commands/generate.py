@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError, did_you_mean
 from iddm_cli.workflows import models
@@ -91,19 +91,22 @@ def generate(
     """Draw new pictures with a trained run."""
     from iddm_cli.workflows import generation
 
-    model = models.find(runs_dir, run)
+    model = models.find_model(runs_dir, run)
     given = {
         **options.given_sampling(sampler, steps, guidance, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
     }
-    profile = models.sampling_profile(model, given)
+    profile = models.load_sampling_profile(model, given)
     wanted = choose_classes(class_ or ["all"], model.classes)
     step = options.parse_checkpoint(checkpoint)
-    plan = generation.Plan(out or model.place(), model.classes, wanted, count, form, grid=grid)
-    plan.check_count()
-    plan.check_free(overwrite=overwrite)
-    generation.fill(plan, model.name, profile, model.saved(step), seed=seed, as_json=json)
+    layout = generation.OutputLayout(
+        out or model.default_output_dir(), model.classes, wanted, count, form, grid=grid
+    )
+    layout.check_count()
+    layout.check_empty(overwrite=overwrite)
+    source = model.open_weights(step, profile.sampling.weights)
+    generation.generate_images(layout, model.name, profile, source, seed=seed, as_json=json)
 
 
 def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:
@@ -125,7 +128,7 @@ def choose_classes(asked: list[str], classes: tuple[str, ...]) -> list[int]:
 
 
 def _label(text: str, classes: tuple[str, ...]) -> int:
-    label = label_of(text, classes)
+    label = find_class(text, classes)
     if label is not None:
         return label
     known = ", ".join(f"{label} {name}" for label, name in enumerate(classes[:12]))

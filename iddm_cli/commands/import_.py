@@ -8,7 +8,7 @@ import typer
 from iddm_cli import __version__
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
-from iddm_cli.runs.run import Run, as_json, noted
+from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 
 if TYPE_CHECKING:
     from iddm_cli.importing.imported_model import Foreign
@@ -85,16 +85,21 @@ def import_(
     """Make a run of a trained model: draw from it, export it, train it further."""
     from iddm_cli.commands.options import parse_size
     from iddm_cli.importing.files import kind_of
-    from iddm_cli.runs.registry import check_free, check_name, check_writable, runs_folder
+    from iddm_cli.runs.registry import (
+        check_name_free,
+        check_run_name,
+        check_runs_dir_writable,
+        resolve_runs_dir,
+    )
 
-    folder = runs_folder(runs_dir)
+    folder = resolve_runs_dir(runs_dir)
     names = None if class_names is None else parse_names(class_names)
     size = None if image_size is None else parse_size(image_size)
-    check_writable(folder)
+    check_runs_dir_writable(folder)
     if name is not None:
-        check_name(name)
+        check_run_name(name)
     if name is not None and not overwrite:
-        check_free(folder, name)
+        check_name_free(folder, name)
     kind_of(source)
 
     from iddm_cli.build.importing import import_model
@@ -133,7 +138,7 @@ def make_run(
 
     place = f"checkpoints/{folder_name(0)}"
     large = ((f"{place}/{file}", content) for file, content in imported_files(model))
-    name = name or registry.fresh_name(folder, source.resolve().stem)
+    name = name or registry.make_run_name(folder, source.resolve().stem)
     files = first_files(source, model)
     return registry.create_run(
         folder, name, files, folders=[place], large=large, overwrite=overwrite
@@ -155,7 +160,7 @@ def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
     }
     return {
         "profile.yaml": dump_profile(model.profile).encode(),
-        "dataset.json": as_json(
+        "dataset.json": encode_json(
             {
                 "path": None,
                 "digest": None,
@@ -165,7 +170,7 @@ def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
                 "width": data.size[1],
             }
         ),
-        "run.json": as_json(noted(manifest, state="imported")),
+        "run.json": encode_json(stamp_manifest(manifest, state="imported")),
     }
 
 
@@ -175,7 +180,7 @@ def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
 
     parameters = sum(tensor.numel() for tensor in model.raw.values())
     if as_json:
-        console.document(
+        console.print_json(
             {
                 "run": run.name,
                 "path": str(run.path),
@@ -188,9 +193,9 @@ def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
         )
         return
     for note in model.notes:
-        console.note(note)
-    console.result(str(run.path))
-    console.note(
+        console.print_note(note)
+    console.print_result(str(run.path))
+    console.print_note(
         f"imported {run.name}: {parameters:,} parameters; draw with: iddm generate {run.name}; "
         f"train further with: iddm resume {run.name} --set data.path=FOLDER"
     )

@@ -9,12 +9,12 @@ import typer
 from iddm_cli.commands import options
 from iddm_cli.commands.options import ImageSizeOption, parse_size
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.profiles.overrides import as_overrides
+from iddm_cli.profiles.overrides import collect_overrides
 
 if TYPE_CHECKING:
     from iddm_cli.data.inspection.report_data import Inspection
     from iddm_cli.data.inspection.scan import Survey
-    from iddm_cli.display.progress import Count
+    from iddm_cli.data.progress import ProgressCallback
     from iddm_cli.profiles.profile import Profile
 
 EXAMPLES = """\
@@ -73,7 +73,7 @@ def inspect_dataset(
     from iddm_cli.data.inspection.scan import sum_up, survey
     from iddm_cli.data.sources.listing import plain
     from iddm_cli.data.sources.registry import open_source
-    from iddm_cli.display.progress import counting
+    from iddm_cli.display.progress import show_progress
 
     path, profile = tell_apart(path, profile)
     resolved = resolve(path, profile, image_size)
@@ -81,7 +81,7 @@ def inspect_dataset(
     if out is not None:
         check_out(out, data.path)
     source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
-    with counting() as progress:
+    with show_progress() as progress:
         seen = survey(source, data, progress=progress)
         batch_size = resolved.training.batch_size
         found = sum_up(seen, profile=plain(profile or ""), batch_size=batch_size)
@@ -127,7 +127,7 @@ def resolve(path: str | None, profile: str | None, image_size: str | None) -> "P
     check_size(image_size, size)
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": size}
     if profile is not None:
-        return load_profile(profile, as_overrides(given))
+        return load_profile(profile, collect_overrides(given))
     try:
         data = {"path": path, "image_size": size or 32}
         return Profile.model_validate({"data": data})
@@ -181,7 +181,9 @@ def is_inside(place: Path, dataset: str) -> bool:
         return False  # no folder, or no name of any; whoever opens it says so
 
 
-def write_report(folder: Path, seen: "Survey", found: "Inspection", progress: "Count") -> None:
+def write_report(
+    folder: Path, seen: "Survey", found: "Inspection", progress: "ProgressCallback"
+) -> None:
     """Write report.html, report.json and contact-sheet.png.
 
     Raises:
@@ -210,10 +212,10 @@ def show(found: "Inspection", out: Path | None, *, as_json: bool) -> None:
     from iddm_cli.display import console, inspection
 
     if as_json:
-        console.document(found.to_json())
+        console.print_json(found.to_json())
         return
     console.out.print(inspection.report(found))
     if out is not None:
-        console.result(str(out / "report.html"))
+        console.print_result(str(out / "report.html"))
     else:
-        console.note("as a page, with pictures of each class: --out FOLDER", style="dim")
+        console.print_note("as a page, with pictures of each class: --out FOLDER", style="dim")

@@ -48,9 +48,9 @@ def option(
 
 def complete_run(incomplete: str) -> list[str]:
     """Offer the names of runs to the shell."""
-    from iddm_cli.runs.registry import list_runs, runs_folder
+    from iddm_cli.runs.registry import list_runs, resolve_runs_dir
 
-    names = (run.name for run in list_runs(runs_folder(None)))
+    names = (run.name for run in list_runs(resolve_runs_dir(None)))
     return [name for name in names if name.startswith(incomplete)]
 
 

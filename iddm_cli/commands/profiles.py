@@ -41,10 +41,10 @@ def list_them(json: options.JsonOption = False) -> None:
             {"name": e.name, "path": str(e.path), "origin": e.origin, "purpose": e.purpose}
             for e in found
         ]
-        console.document({"profiles": entries})
+        console.print_json({"profiles": entries})
         return
     rows = [(entry.name, entry.origin, entry.purpose) for entry in found]
-    console.out.print(tables.listing(("name", "origin", "purpose"), rows))
+    console.out.print(tables.column_table(("name", "origin", "purpose"), rows))
 
 
 @app.command()
@@ -59,9 +59,9 @@ def show(
 
     loaded = load_profile(profile, [parse_override(text) for text in set_ or []])
     if json:
-        console.document(loaded.model_dump())
+        console.print_json(loaded.model_dump())
     else:
-        console.result(dump_profile(loaded).rstrip("\n"))
+        console.print_result(dump_profile(loaded).rstrip("\n"))
 
 
 @app.command()
@@ -84,7 +84,7 @@ def copy(
         durable.write_file(target, source.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from error
-    console.result(str(target))
+    console.print_result(str(target))
 
 
 @app.command()
@@ -96,7 +96,7 @@ def schema() -> None:
     from iddm_cli.display import console
     from iddm_cli.profiles.writing import profile_schema
 
-    console.document(profile_schema())
+    console.print_json(profile_schema())
 
 
 @app.command()
@@ -105,4 +105,4 @@ def reference() -> None:
     from iddm_cli.display import console
     from iddm_cli.profiles.writing import reference_markdown
 
-    console.result(reference_markdown())
+    console.print_result(reference_markdown())

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = False) -> None:
     """List the runs, the one last trained first."""
     from iddm_cli.display import console, tables
-    from iddm_cli.runs.registry import list_runs, runs_folder
+    from iddm_cli.runs.registry import list_runs, resolve_runs_dir
 
-    folder = runs_folder(runs_dir)
+    folder = resolve_runs_dir(runs_dir)
     check_folder(folder)
     found = [describe(run) for run in list_runs(folder)]
     if json:
-        console.document({"runs_dir": str(folder), "runs": found})
+        console.print_json({"runs_dir": str(folder), "runs": found})
         return
     if not found:
-        console.note(f"no runs in {folder} yet; train one: iddm train")
+        console.print_note(f"no runs in {folder} yet; train one: iddm train")
         return
     titles = ("name", "state", "step", "device", "updated")
     rows = [
@@ -36,7 +36,7 @@ def runs(runs_dir: options.RunsDirOption = None, json: options.JsonOption = Fals
         )
         for run in found
     ]
-    console.out.print(tables.listing(titles, rows))
+    console.out.print(tables.column_table(titles, rows))
 
 
 def check_folder(folder: "Path") -> None:
@@ -54,9 +54,7 @@ def check_folder(folder: "Path") -> None:
 
 def describe(run: "Run") -> dict[str, object]:
     """Return what run.json says, with the state as it really is."""
-    from iddm_cli.runs.run import state_of
-
     try:
-        return {"name": run.name, **run.read("run.json"), "state": state_of(run)}
+        return {"name": run.name, **run.read_json("run.json"), "state": run.read_state()}
     except RunError:
         return {"name": run.name, "state": "damaged"}

@@ -114,7 +114,7 @@ def serve(
         **options.given_sampling(None, None, None, weights),
         "--device runtime.device": device,
     }
-    profiles = [models.sampling_profile(one, given) for one in found]
+    profiles = [models.load_sampling_profile(one, given) for one in found]
     listener = open_port(host, port)
 
     from iddm_cli.serving.scheduling.limits import Limits
@@ -167,8 +167,8 @@ def make_policy(host: str, token: str | None, no_auth: bool, names: list[str]) -
 
 def is_token(text: str) -> bool:
     """Say whether a header can carry that text as it is, and nobody guesses it."""
-    printable = text.isascii() and text.isprintable() and text == text.strip()
-    return printable and len(text) >= SHORTEST_TOKEN
+    escape_control = text.isascii() and text.isprintable() and text == text.strip()
+    return escape_control and len(text) >= SHORTEST_TOKEN
 
 
 def as_in_header(name: str) -> str:
@@ -196,7 +196,7 @@ def find_all(references: Sequence[str | None], runs_dir: Path | None) -> list[mo
         RunError: There is no such run, or no such file.
         UsageError: Two have the same name, by which requests call them.
     """
-    found: list[models.ModelSource] = [models.find(runs_dir, one) for one in references]
+    found: list[models.ModelSource] = [models.find_model(runs_dir, one) for one in references]
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -230,10 +230,15 @@ def load(model: models.ModelSource, profile: "Profile") -> "ServedModel":
 
     place = setup_compute(profile.runtime)
     served = load_served(
-        model.name, profile, model.classes, model.saved(None), place, reference=model.reference
+        model.name,
+        profile,
+        model.classes,
+        model.open_weights(None, profile.sampling.weights),
+        place,
+        reference=model.reference,
     )
     if not served.exact.holds:
-        console.warn(
+        console.print_warning(
             f"{served.name}: on this machine a picture's last bits depend on what others ask for"
         )
     return served
@@ -252,10 +257,8 @@ def answer(
     key = f"#token={quote(policy.token, safe='')}" if policy.token else ""
 
     def ready() -> None:
-        console.result(f"http://{place}:{port}/{key}")
-        console.record_dataset(
-            f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it"
-        )
+        console.print_result(f"http://{place}:{port}/{key}")
+        console.print_note(f"serving {', '.join(model.name for model in served)}; Ctrl-C ends it")
 
-    service = Service({model.name: model for model in served}, limits, console.warn)
+    service = Service({model.name: model for model in served}, limits, console.print_warning)
     return run(Server(service, policy, ready), listener)

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from iddm_cli.commands import options
 from iddm_cli.commands.options import parse_size
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.overrides import as_overrides
+from iddm_cli.profiles.overrides import collect_overrides
 from iddm_cli.workflows.training.data import with_absolute_data
 from iddm_cli.workflows.training.plan import show_plan
 
@@ -20,7 +22,7 @@ EXAMPLES = """\
 
   iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
 
-  iddm train --profile neu-det --data NEU-DET/train --set loop.lr=1e-4 --dry-run
+  iddm train --profile neu-det --data NEU-DET/train --set training.lr=1e-4 --dry-run
 """
 
 
@@ -88,43 +90,42 @@ def train(
     """Train a diffusion model on a folder of images."""
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import parse_override
-    from iddm_cli.runs.registry import check_name, runs_folder
+    from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.training.data import prepare_data
-    from iddm_cli.workflows.training.job import Job
+    from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
-        "--epochs loop.epochs": epochs,
-        "--steps loop.steps": steps,
-        "--batch-size loop.batch_size": batch_size,
+        "--epochs training.epochs": epochs,
+        "--steps training.steps": steps,
+        "--batch-size training.batch_size": batch_size,
         "--image-size data.image_size": None if image_size is None else parse_size(image_size),
-        "--seed loop.seed": seed,
+        "--seed training.seed": seed,
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
     }
-    overrides = [parse_override(text) for text in set_ or []] + as_overrides(given)
+    overrides = [parse_override(text) for text in set_ or []] + collect_overrides(given)
     resolved = load_profile(profile, overrides)
-    folder = runs_folder(runs_dir)
+    folder = resolve_runs_dir(runs_dir)
     if name is not None:
-        check_name(name)
+        check_run_name(name)
     if dry_run:
         show_plan(*prepare_data(resolved), as_json=json)
         return
-    launch(
-        Job(
-            profile=with_absolute_data(resolved),
-            folder=folder,
-            name=name,
-            stem=Path(profile).stem,
-            overwrite=overwrite,
-            as_json=json,
-            steal_lock=steal_lock,
-        )
+    job_options = JobOptions(
+        folder,
+        name=name,
+        stem=Path(profile).stem,
+        overwrite=overwrite,
+        as_json=json,
+        steal_lock=steal_lock,
     )
+    if code := launch(with_absolute_data(resolved), job_options):
+        raise typer.Exit(code)
 
 
 def choose_profile(profile: str | None, data: str | None) -> str:

@@ -61,7 +61,7 @@ class Entry:
     @property
     def key(self) -> str:
         """Name it: by the front of a digest, or by the whole name of a download."""
-        name = self.path.name.removeprefix(durable.PARTIAL)
+        name = self.path.name.removeprefix(durable.PARTIAL_PREFIX)
         return name if self.kind == "download" else name[:12]
 
     def age_days(self) -> float:
@@ -91,7 +91,7 @@ def entries() -> list[Entry]:
 
 
 def _begun(path: Path) -> bool:
-    return path.name.startswith(durable.PARTIAL)
+    return path.name.startswith(durable.PARTIAL_PREFIX)
 
 
 def _children(name: str) -> list[Path]:
@@ -159,14 +159,14 @@ def _delete(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
-    aside = path.with_name(f"{durable.PARTIAL}{os.getpid()}-{path.name}")
+    aside = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
     path.rename(aside)
     shutil.rmtree(aside)
 
 
 def _lock_of(path: Path) -> Path:
     """Return the lock of a pack, see packing.py; nothing else has one."""
-    return path.with_name(f"{path.name.removeprefix(durable.PARTIAL)}.lock")
+    return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}.lock")
 
 
 @contextmanager
@@ -192,7 +192,10 @@ def _forget() -> None:
     for path in (cache_folder() / "packs").glob("*.lock"):
         name = path.name.removesuffix(".lock")
         with suppress(OSError), _unlocked(path) as free:
-            kept = (path.with_name(f"{prefix}{name}").exists() for prefix in ("", durable.PARTIAL))
+            kept = (
+                path.with_name(f"{prefix}{name}").exists()
+                for prefix in ("", durable.PARTIAL_PREFIX)
+            )
             if free and not any(kept):
                 path.unlink()
     if not _children("packs"):

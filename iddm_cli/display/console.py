@@ -16,27 +16,27 @@ def silence() -> None:
     out.quiet = err.quiet = True
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     """Escape what could move the cursor or reorder a line: control and format characters."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
-def result(text: str) -> None:
+def print_result(text: str) -> None:
     """Print a result."""
-    out.print(printable(text))
+    out.print(escape_control(text))
 
 
-def document(content: object) -> None:
+def print_json(content: object) -> None:
     """Print one JSON document, the whole output of a command under --json."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def note(text: str, style: str = "") -> None:
+def print_note(text: str, style: str = "") -> None:
     """Tell something by the way."""
-    err.print(printable(text), style=style, soft_wrap=True)
+    err.print(escape_control(text), style=style, soft_wrap=True)
 
 
-def warn(text: str) -> None:
+def print_warning(text: str) -> None:
     """Tell something the user should look at."""
-    line = Text.assemble(("warning: ", "bold yellow"), printable(text))
+    line = Text.assemble(("warning: ", "bold yellow"), escape_control(text))
     err.print(line, soft_wrap=True)

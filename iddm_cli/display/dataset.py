@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.display.tables import amount
+from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import CacheName
 
@@ -20,7 +20,9 @@ WHERE = {
 }
 
 
-def brief(pack: Pack, profile: Profile, *, steps: int, cache: CacheName) -> list[tuple[str, str]]:
+def summarize_pack(
+    pack: Pack, profile: Profile, *, steps: int, cache: CacheName
+) -> list[tuple[str, str]]:
     """Say in five named lines what a training learns from."""
     return [
         ("pictures", _classes(pack)),
@@ -47,13 +49,15 @@ def _classes(pack: Pack) -> str:
 def _left_out(pack: Pack) -> str:
     parts = []
     if pack.skipped:
-        parts.append(f"{len(pack.skipped):,} unreadable ({reasons(pack.skipped)})")
+        parts.append(f"{len(pack.skipped):,} unreadable ({summarize_reasons(pack.skipped)})")
     if pack.passed_over:
-        parts.append(f"{len(pack.passed_over):,} other entries ({reasons(pack.passed_over)})")
+        parts.append(
+            f"{len(pack.passed_over):,} other entries ({summarize_reasons(pack.passed_over)})"
+        )
     return ", ".join(parts) or "nothing"
 
 
-def reasons(skipped: Iterable[tuple[str, str]]) -> str:
+def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
     """Sum up why things were left out, the commonest reason first, each in its first words."""
     counts = Counter(re.split("[:;,]", reason)[0] for _, reason in skipped)
     if len(counts) == 1:
@@ -89,5 +93,5 @@ def _epoch(pack: Pack, profile: Profile, steps: int, cache: CacheName) -> str:
     batch = profile.training.batch_size
     return (
         f"{pack.count / batch:,.4g} steps of {batch} pictures, {steps * batch / pack.count:,.4g} "
-        f"epochs in all; {amount(pack.pixels_bytes)} {WHERE[cache]}"
+        f"epochs in all; {format_amount(pack.pixels_bytes)} {WHERE[cache]}"
     )

@@ -6,14 +6,14 @@ from iddm_cli.display import console
 from iddm_cli.errors import IddmError
 
 
-def show(error: IddmError, *, as_json: bool) -> None:
+def show_error(error: IddmError, *, as_json: bool) -> None:
     """Show an error on stderr, or as the one document on stdout."""
     if as_json:
         content = {"code": error.exit_code, "message": error.problem, "hint": error.hint}
-        console.document({"error": content})
+        console.print_json({"error": content})
         return
     console.err.quiet = False  # a process that is silent otherwise tells its own error
-    line = Text.assemble(("error: ", "bold red"), console.printable(error.problem))
+    line = Text.assemble(("error: ", "bold red"), console.escape_control(error.problem))
     console.err.print(line, soft_wrap=True)
     if error.hint:
-        console.note(f"  {error.hint}", style="dim")
+        console.print_note(f"  {error.hint}", style="dim")

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from iddm_cli.data.inspection.report_data import Bar, Duplicates, Inspection, Spread, Values
-from iddm_cli.display.console import printable
-from iddm_cli.display.tables import amount, facts, listing
+from iddm_cli.display.console import escape_control
+from iddm_cli.display.tables import column_table, format_amount, key_value_table
 
 CLASSES_SHOWN = 30
 FAULTS_SHOWN = 12
@@ -22,12 +22,12 @@ Rows = list[tuple[str, str]]
 
 def report(found: Inspection) -> RenderableType:
     """Lay out an inspection, part by part, each under its title."""
-    parts: list[RenderableType] = [facts(_facts(found))]
+    parts: list[RenderableType] = [key_value_table(_facts(found))]
     for title, part in _parts(found):
         parts += ["", Text(title, style="bold"), part]
     style = "green" if found.trainable else "bold red"
     word = "trainable" if found.trainable else "not trainable"
-    parts += ["", Text.assemble((word, style), f": {printable(found.verdict)}")]
+    parts += ["", Text.assemble((word, style), f": {escape_control(found.verdict)}")]
     return Group(*parts)
 
 
@@ -37,7 +37,7 @@ def _parts(found: Inspection) -> Iterable[tuple[str, RenderableType]]:
     if found.count:
         yield "Shorter side, in pixels", histogram(found.sizes.shorter_sides, total=found.count)
         yield "Width to height", histogram(found.sizes.aspects, total=found.count)
-        yield _title(found), facts(treatment(found))
+        yield _title(found), key_value_table(treatment(found))
     if found.faults:
         yield "Left out", _faults(found)
     if found.duplicates.groups:
@@ -59,7 +59,7 @@ def _facts(found: Inspection) -> Rows:
 
 
 def _stored(found: Inspection) -> str:
-    return f", {amount(found.total_bytes)}" if found.total_bytes else ""
+    return f", {format_amount(found.total_bytes)}" if found.total_bytes else ""
 
 
 def left_out(found: Inspection) -> str:
@@ -114,7 +114,11 @@ def pixel_values(values: Values) -> str:
 
 def _title(found: Inspection) -> str:
     profile = found.treatment.profile
-    return f"With the profile {printable(profile)}" if profile else "With the defaults (no profile)"
+    return (
+        f"With the profile {escape_control(profile)}"
+        if profile
+        else "With the defaults (no profile)"
+    )
 
 
 def treatment(found: Inspection) -> Rows:
@@ -125,7 +129,7 @@ def treatment(found: Inspection) -> Rows:
     if would.enlarged:
         by = f"{would.enlarged_by:.3g} times in the middle"
         rows.append(("enlarged", f"{would.enlarged:,}, {by}"))
-    rows.append(("cache", amount(would.pack_bytes)))
+    rows.append(("cache", format_amount(would.pack_bytes)))
     rows.append(("an epoch", f"{would.steps_per_epoch:,.4g} steps of {would.batch_size}"))
     return rows
 
@@ -159,7 +163,7 @@ def histogram(bars: Sequence[Bar], *, total: int) -> Table:
     for bar in bars:
         share = f"{bar.count / max(1, total):.1%}"
         blocks = Blocks(bar.count / max(1, most))
-        table.add_row(Text(printable(bar.label)), f"{bar.count:,}", share, blocks)
+        table.add_row(Text(escape_control(bar.label)), f"{bar.count:,}", share, blocks)
     return table
 
 
@@ -194,7 +198,7 @@ def _faults(found: Inspection) -> Table:
     ]
     if (hidden := len(found.faults) - FAULTS_SHOWN) > 0:
         rows.append(("", f"{hidden:,} more reasons; all: --json", ""))
-    return listing(("", "why", "which"), rows)
+    return column_table(("", "why", "which"), rows)
 
 
 def _examples(names: Sequence[str], count: int) -> list[str]:
@@ -209,7 +213,7 @@ def _groups(found: Duplicates) -> Table:
         rows.append((f"{len(twins.pictures):,}", ", ".join(names), several))
     if (hidden := len(found.groups) - GROUPS_SHOWN) > 0:
         rows.append(("", f"{hidden:,} more groups; all: --json", ""))
-    return listing(("", "pictures", ""), rows)
+    return column_table(("", "pictures", ""), rows)
 
 
 def _advice(found: Inspection) -> Table:
@@ -218,5 +222,5 @@ def _advice(found: Inspection) -> Table:
     table.add_column(overflow="fold")
     for advice in found.advice:
         mark = Text("!", style="bold yellow") if advice.level == "warning" else Text("-", "cyan")
-        table.add_row(mark, Text(printable(advice.text)))
+        table.add_row(mark, Text(escape_control(advice.text)))
     return table

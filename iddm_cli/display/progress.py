@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 from rich.progress import (
@@ -18,18 +18,16 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.display import console
 from iddm_cli.engine.events import Event, Logged, RolledBack, SamplesGenerated, Stepped
 
 PLAIN_INTERVAL = 10.0
 """Seconds between lines where stderr is no terminal."""
 
-Count = Callable[[str, int, int], None]
-"""`count(what, done, total)` is called as work goes on."""
-
 
 @contextlib.contextmanager
-def counting() -> Iterator[Count]:
+def show_progress() -> Iterator[ProgressCallback]:
     """Show how much of a countable piece of work is done, one piece after the other."""
     columns = (
         TextColumn("{task.description}"),
@@ -50,13 +48,13 @@ def counting() -> Iterator[Count]:
                 progress.reset(task, description=what, visible=True)
             progress.update(task, completed=done, total=total)
             if plain and line.due():
-                console.note(f"{what}: {done}/{total}")
+                console.print_note(f"{what}: {done}/{total}")
 
         yield count
 
 
 @contextlib.contextmanager
-def waiting(what: str) -> Iterator[None]:
+def show_spinner(what: str) -> Iterator[None]:
     """Show that a piece of work goes on whose end nobody can tell; only on a terminal."""
     with console.err.status(f"{what} ..."):
         yield
@@ -77,7 +75,7 @@ class Throttle:
         return True
 
 
-class FiguresColumn(ProgressColumn):
+class MetricsColumn(ProgressColumn):
     """Epoch, loss and speed of the newest logged step."""
 
     def render(self, task: Task) -> Text:
@@ -85,7 +83,7 @@ class FiguresColumn(ProgressColumn):
         return Text(task.fields.get("figures", ""))
 
 
-def figures(event: Logged) -> str:
+def format_metrics(event: Logged) -> str:
     """Put the figures of a logged step in words."""
     return (
         f"epoch {event.epoch:.1f}  loss {event.loss:.4f}  "
@@ -111,7 +109,7 @@ class TrainingProgress:
             TextColumn("step"),
             MofNCompleteColumn(),
             BarColumn(bar_width=None),
-            FiguresColumn(),
+            MetricsColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("left"),
@@ -119,7 +117,7 @@ class TrainingProgress:
             speed_estimate_period=60,
             disable=not console.err.is_terminal,
         )
-        self.task = self.bar.add_task("training", total=total, completed=step, figures="")
+        self.task = self.bar.add_task("training", total=total, completed=step, format_metrics="")
 
     def __enter__(self) -> "TrainingProgress":
         self.bar.start()
@@ -134,14 +132,14 @@ class TrainingProgress:
             case Stepped() | RolledBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
-                self.bar.update(self.task, figures=figures(event))
+                self.bar.update(self.task, format_metrics=format_metrics(event))
                 self._plain_line(event)
             case SamplesGenerated():
-                console.note(f"step {event.step}: drew {event.path}", style="dim")
+                console.print_note(f"step {event.step}: drew {event.path}", style="dim")
 
     def _plain_line(self, event: Logged) -> None:
         if console.err.is_terminal or not (self.line.due() or event.step == self.total):
             return
         seconds = (self.total - event.step) * self.batch_size / event.images_per_second
         left = timedelta(seconds=round(seconds))
-        console.note(f"step {event.step}/{self.total}  {figures(event)}  {left} left")
+        console.print_note(f"step {event.step}/{self.total}  {format_metrics(event)}  {left} left")

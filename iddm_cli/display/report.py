@@ -17,7 +17,7 @@ from iddm_cli import __version__, image_files
 from iddm_cli.data.inspection.report_data import Bar, Duplicates, Inspection
 from iddm_cli.data.inspection.thumbnails import Album, Thumbnail
 from iddm_cli.display.inspection import left_out, picture_facts, treatment
-from iddm_cli.display.tables import amount
+from iddm_cli.display.tables import format_amount
 
 CELL = 72
 """Side of the square that a thumbnail fills on the page, in pixels of the page."""
@@ -56,7 +56,7 @@ def page(found: Inspection, album: Album) -> str:
 def _figures(found: Inspection) -> list[tuple[str, str, str]]:
     """Return the figures at the top: number, what it counts, more of it."""
     side, would = found.sizes.shorter_side, found.treatment
-    stored = amount(found.total_bytes) if found.total_bytes else ""
+    stored = format_amount(found.total_bytes) if found.total_bytes else ""
     classes = found.classes.values()
     each = f"{_range(min(classes), max(classes))} pictures each" if classes else ""
     return [
@@ -145,4 +145,4 @@ def contact_sheet(found: Inspection, album: Album) -> Image.Image:
     names = list(found.classes) or [found.name]
     rows = list(zip(names, album.classes, strict=False))[:SHEET_ROWS]
     images = [(name, [small.image() for small in row[:SHEET_COLUMNS]]) for name, row in rows]
-    return image_files.grid(images, cell=64)
+    return image_files.make_grid(images, cell=64)

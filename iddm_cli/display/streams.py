@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 from iddm_cli.errors import IddmError
 
-SIZE = re.compile(r"[2-9][0-9]|[1-9][0-9]{2,3}")
+TERMINAL_SIZE = re.compile(r"[2-9][0-9]|[1-9][0-9]{2,3}")
 """Widths of a terminal that can be meant: in 0 columns nothing can be read."""
 
 
@@ -22,7 +22,7 @@ class ReaderGone(Exception):  # noqa: N818 (no error: whoever read stdout has se
     """The program that read stdout has ended, as `head` does."""
 
 
-class Stream:
+class GuardedStream:
     """Passes on what is written until that fails; from then on all of it is lost.
 
     Args:
@@ -50,28 +50,28 @@ class Stream:
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        self._stream = _nowhere()
+        self._stream = _open_null()
         self._lost(error)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
-def prepare() -> None:
+def guard_streams() -> None:
     """Make stdout tell whoever runs us of results that are lost, and stderr keep that to itself.
 
     A terminal that is gone must not end a training; a result that nobody gets is a failure.
     """
     _open_closed()
     for name in ("COLUMNS", "LINES"):
-        if not SIZE.fullmatch(os.environ.get(name, "80")):
+        if not TERMINAL_SIZE.fullmatch(os.environ.get(name, "80")):
             del os.environ[name]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A class may be named in letters that the terminal's encoding does not have.
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout = cast(TextIO, Stream(sys.stdout or _nowhere(), _fail))
-    sys.stderr = cast(TextIO, Stream(sys.stderr or _nowhere(), lambda _: None))
+    sys.stdout = cast(TextIO, GuardedStream(sys.stdout or _open_null(), _fail))
+    sys.stderr = cast(TextIO, GuardedStream(sys.stderr or _open_null(), lambda _: None))
 
 
 def _fail(error: OSError) -> None:
@@ -89,5 +89,5 @@ def _open_closed() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def _nowhere() -> TextIO:
+def _open_null() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace")

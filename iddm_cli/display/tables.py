@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from iddm_cli.display.console import printable
+from iddm_cli.display.console import escape_control
 
 
-def amount(count: float, units: Sequence[str] = ("bytes", "kB", "MB", "GB", "TB")) -> str:
+def format_amount(count: float, units: Sequence[str] = ("bytes", "kB", "MB", "GB", "TB")) -> str:
     """Write an amount with three figures: 1.23 GB."""
     for unit in units[:-1]:
         if abs(count) < 999.5:
@@ -18,30 +18,30 @@ def amount(count: float, units: Sequence[str] = ("bytes", "kB", "MB", "GB", "TB"
     return f"{count:.3g} {units[-1]}"
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> Table:
+def key_value_table(rows: Iterable[tuple[str, str]]) -> Table:
     """Lay out names and values in two columns without a frame."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, Text(printable(value)))
+        table.add_row(name, Text(escape_control(value)))
     return table
 
 
-def listing(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def column_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Lay out rows under titles."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(escape_control(cell)) for cell in row))
     return table
 
 
-def cache(rows: Iterable[dict[str, Any]]) -> Table:
+def cache_table(rows: Iterable[dict[str, Any]]) -> Table:
     """Lay out what is in the cache (`iddm cache`)."""
     titles = ("key", "what", "dataset", "pictures", "size", "bytes", "last used")
-    return listing(
+    return column_table(
         titles,
         [
             (
@@ -50,7 +50,7 @@ def cache(rows: Iterable[dict[str, Any]]) -> Table:
                 row["dataset"],
                 "" if row["pictures"] is None else f"{row['pictures']:,}",
                 row["size"] or "",
-                amount(row["bytes"]),
+                format_amount(row["bytes"]),
                 _ago(round(row["days"])),
             )
             for row in rows
@@ -64,7 +64,7 @@ def _ago(days: int) -> str:
     return "a day ago" if days == 1 else f"{days} days ago"
 
 
-def plan(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:
+def plan_table(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:
     """Lay out what a training would be like (`iddm train --dry-run`).
 
     Args:
@@ -74,10 +74,10 @@ def plan(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:
     rows = [
         ("data", figures["data"]),
         *brief,
-        ("parameters", amount(figures["parameters"], ("", "k", "M", "G"))),
+        ("parameters", format_amount(figures["parameters"], ("", "k", "M", "G"))),
         ("steps", f"{figures['steps']} ({figures['epochs']:.1f} epochs)"),
         ("device", f"{figures['device']}, {figures['precision']}"),
-        ("memory", f"about {amount(figures['memory_bytes'])} while training"),
-        ("disk", f"{amount(figures['checkpoint_bytes'])} for each checkpoint"),
+        ("memory", f"about {format_amount(figures['memory_bytes'])} while training"),
+        ("disk", f"{format_amount(figures['checkpoint_bytes'])} for each checkpoint"),
     ]
-    return facts(rows)
+    return key_value_table(rows)

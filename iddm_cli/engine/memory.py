@@ -17,21 +17,21 @@ from iddm_cli.engine.device import autocast
 FLOAT_BYTES = 4
 
 TRAINING_COPIES = 5
-"""Numbers that training holds per parameter: weight, gradient, EMA, the optimizer's two moments."""
+"""Numbers that training holds per parameter: weight, gradient, EMA, two optimizer moments."""
 
 CHECKPOINT_COPIES = 4
-"""Numbers that a checkpoint holds per parameter: weight, EMA, the optimizer's two moments."""
+"""Numbers that a checkpoint holds per parameter: weight, EMA, two optimizer moments."""
 
 TEMPORARIES = 1.3
-"""Peak memory of a step, relative to what it keeps for its backward pass: measured as the growth of
-a CPU run's resident memory with its batch size (1.28 for the demo profile, batch 64 to 256, fp32)."""
+"""Peak memory of a step, relative to what it keeps for its backward pass; measured as the growth of
+a CPU run's resident memory with its batch (1.28 for the demo profile, batch 64 to 256, fp32)."""
 
 SAVING_COPIES = 8
-"""Numbers held per parameter while a checkpoint is written: copies of the weight, the EMA and the two
+"""Numbers held per parameter while a checkpoint is written: copies of the weight, the EMA and two
 moments; the moments once more, reordered, and as the bytes of their file."""
 
 PROGRAM = 930 * 2**20
-"""Bytes that Python and PyTorch hold: measured on a CPU run of batch size 1, without its network."""
+"""Bytes that Python and PyTorch hold: measured on a CPU run of batch size 1, less its network."""
 
 
 def training_bytes(parameters: int) -> int:

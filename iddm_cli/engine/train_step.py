@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from iddm_cli.data.loader.batches import Batches
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import nonfinite, randomness
@@ -50,7 +50,7 @@ class TrainStep:
     def __init__(
         self,
         denoiser: Denoiser,
-        batches: Batches,
+        batches: BatchLoader,
         settings: TrainingSettings,
         *,
         times: str,
@@ -203,7 +203,7 @@ class TrainStep:
             slots: Which of its slots, [B], int64.
             denoiser: Whose loss; None: that of the trained one.
         """
-        x, label = self.batches.at(step, slots)
+        x, label = self.batches.load_batch(step, slots)
         x, label, slots = (tensor.to(self.device) for tensor in (x, label, slots))
         noise = self._normal("noise", slots, step, tuple(x.shape[1:]))
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop

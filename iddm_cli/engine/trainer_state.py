@@ -1,4 +1,4 @@
-"""The state of a training: everything that an update changes, saved to and loaded from checkpoints."""
+"""The state of a training: everything that an update changes, and a checkpoint saves."""
 
 import math
 from typing import Any

@@ -17,7 +17,7 @@ from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.profiles.messages import explain_all
 from iddm_cli.profiles.overrides import known_keys
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.rules import contradictions
+from iddm_cli.profiles.rules import check_rules
 
 Expect = Callable[[Profile, int], TensorSpecs]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
@@ -131,7 +131,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
     except ValidationError as error:
         faults = explain_all(error.errors(), known_keys())
     else:
-        faults = list(contradictions(profile))
+        faults = list(check_rules(profile))
         if not faults:
             return profile
     told = "; ".join(truncate(fault.problem) for fault in faults[:3])

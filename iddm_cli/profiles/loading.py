@@ -9,16 +9,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from iddm_cli.errors import ProfileError, did_you_mean
-from iddm_cli.profiles.messages import Fault, explain_all
+from iddm_cli.profiles.messages import Issue, explain_all
 from iddm_cli.profiles.overrides import Override, known_keys
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.rules import contradictions
+from iddm_cli.profiles.rules import check_rules
 from iddm_cli.profiles.settings import NETWORK_SETTINGS
-from iddm_cli.profiles.strict_yaml import Document, read, shortened
+from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 
 @dataclass(frozen=True)
-class Entry:
+class ProfileEntry:
     """A profile that can be named: `purpose` is the first line of its head comment."""
 
     name: str
@@ -27,7 +27,7 @@ class Entry:
     purpose: str
 
 
-def folders() -> list[tuple[str, Path]]:
+def list_profile_dirs() -> list[tuple[str, Path]]:
     """Return where named profiles lie, the first to be searched first."""
     from platformdirs import user_config_path
 
@@ -37,13 +37,13 @@ def folders() -> list[tuple[str, Path]]:
     return [("user", user_config_path("iddm") / "profiles"), ("shipped", shipped)]
 
 
-def list_profiles() -> list[Entry]:
+def list_profiles() -> list[ProfileEntry]:
     """Return the profiles that can be named; a user's own hides a shipped one of that name."""
-    entries: dict[str, Entry] = {}
-    for origin, folder in folders():
+    entries: dict[str, ProfileEntry] = {}
+    for origin, folder in list_profile_dirs():
         for path in _yaml_files(folder):
             if _is_file(path):
-                entries.setdefault(path.stem, Entry(path.stem, path, origin, _purpose(path)))
+                entries.setdefault(path.stem, ProfileEntry(path.stem, path, origin, _purpose(path)))
     return sorted(entries.values(), key=lambda entry: entry.name)
 
 
@@ -94,7 +94,7 @@ def find_profile(reference: str) -> Path:
         raise ProfileError(f"{path} is not a file", "A profile is a YAML file.")
     hint = did_you_mean(path.name.removesuffix(".yaml").removesuffix(".yml"), entries)
     listed = f"There are: {', '.join(entries)}; or give a file."
-    raise ProfileError(f"no profile {shortened(reference)!r}", f"{hint} {listed}".strip())
+    raise ProfileError(f"no profile {shorten(reference)!r}", f"{hint} {listed}".strip())
 
 
 def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
@@ -105,10 +105,10 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
             wrong is told at once.
     """
     path = find_profile(reference)
-    return resolve(path, read(path), overrides)
+    return build_profile(path, read_yaml(path), overrides)
 
 
-def resolve(path: Path, document: Document, overrides: Sequence[Override]) -> Profile:
+def build_profile(path: Path, document: Document, overrides: Sequence[Override]) -> Profile:
     """Apply overrides to a profile's document, and check all of it.
 
     Args:
@@ -121,17 +121,17 @@ def resolve(path: Path, document: Document, overrides: Sequence[Override]) -> Pr
     """
     if not isinstance(document.data, dict | None):
         raise ProfileError(f"{path}: a profile is made of sections such as training:")
-    merged = _Merged(path, document, overrides)
+    merged = _MergedProfile(path, document, overrides)
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
         raise merged.error(explain_all(error.errors(), known_keys())) from None
-    if faults := list(contradictions(profile)):
-        raise merged.error(faults)
+    if issues := list(check_rules(profile)):
+        raise merged.error(issues)
     return profile
 
 
-class _Merged:
+class _MergedProfile:
     """A file's values with overrides on top, and where each value came from."""
 
     def __init__(self, path: Path, document: Document, overrides: Sequence[Override]) -> None:
@@ -174,19 +174,19 @@ class _Merged:
                 for key in {*NETWORK_SETTINGS["unet"]} - {*keys}:
                     model.pop(key, None)
 
-    def error(self, faults: Sequence[Fault]) -> ProfileError:
-        """Put all faults into one error, each with where it stands."""
-        if len(faults) == 1:
-            return ProfileError(f"{self._where(faults[0])}: {faults[0].problem}", faults[0].hint)
-        lines = (f"{self._where(f)}: {f.problem}{f' ({f.hint})' if f.hint else ''}" for f in faults)
+    def error(self, issues: Sequence[Issue]) -> ProfileError:
+        """Put all issues into one error, each with where it stands."""
+        if len(issues) == 1:
+            return ProfileError(f"{self._where(issues[0])}: {issues[0].problem}", issues[0].hint)
+        lines = (f"{self._where(f)}: {f.problem}{f' ({f.hint})' if f.hint else ''}" for f in issues)
         return ProfileError("\n".join(lines))
 
-    def _where(self, fault: Fault) -> str:
-        for end in range(len(fault.path), 0, -1):
-            key = ".".join(map(str, fault.path[:end]))
+    def _where(self, issue: Issue) -> str:
+        for end in range(len(issue.path), 0, -1):
+            key = ".".join(map(str, issue.path[:end]))
             if key in self.origins:
                 return self.origins[key]
-            line = self.document.line(fault.path[:end])
+            line = self.document.line(issue.path[:end])
             if line is not None:
                 return f"{self.path}, line {line}"
         return str(self.path)

@@ -7,7 +7,7 @@ from typing import Any
 from iddm_cli.errors import did_you_mean
 from iddm_cli.profiles.settings import DURATION
 
-ALIASES = {
+KEY_ALIASES = {
     "learning_rate": "training.lr",
     "lr0": "training.lr",
     "lr_func": "training.lr_schedule",
@@ -91,7 +91,7 @@ ALIASES = {
 """Names that other tools use, for suggestions only."""
 
 
-CHOICES = {
+VALUE_ALIASES = {
     "dpm++": "dpmpp-2m",
     "dpmpp": "dpmpp-2m",
     "dpmsolver++": "dpmpp-2m",
@@ -108,12 +108,12 @@ CHOICES = {
 }
 """Values that other tools use, for suggestions only."""
 
-MOST_TOLD = 20
+MAX_REPORTED = 20
 """Mistakes that are told; how many there are besides is said."""
 
 
 @dataclass(frozen=True)
-class Fault:
+class Issue:
     """One thing wrong in a profile: where, what, and what to do."""
 
     path: tuple[str | int, ...]
@@ -127,7 +127,7 @@ def suggest_key(key: str, known: Sequence[str]) -> str:
         section, _, last = key.partition(".")
         return f"Write it as two lines: {section}: and, indented, {last}:"
     section, _, last = key.rpartition(".")
-    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | ALIASES
+    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | KEY_ALIASES
     if last in short:
         return f"Did you mean {_within(section, short[last], known)}?"
     if not section and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
@@ -145,8 +145,8 @@ def _within(section: str, name: str, known: Sequence[str]) -> str:
     return own if own in known else name
 
 
-def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
-    """Put pydantic's errors in plain words, one fault for each value, up to MOST_TOLD of them.
+def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Issue]:
+    """Put pydantic's errors in plain words, one issue for each value, up to MOST_TOLD of them.
 
     A value that may be of several types is reported once for each of them.
 
@@ -160,9 +160,9 @@ def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Fault]:
     # Where an item of a list is wrong, that the list is no number says nothing more.
     outer = {path[:end] for path in by_value for end in range(2, len(path))}
     wrong = [(path, found) for path, found in by_value.items() if path not in outer]
-    told = [_explain(path, found, known) for path, found in wrong[:MOST_TOLD]]
+    told = [_explain(path, found, known) for path, found in wrong[:MAX_REPORTED]]
     more = len(wrong) - len(told)
-    return [*told, Fault((), f"and {more:,} more mistakes")] if more else told
+    return [*told, Issue((), f"and {more:,} more mistakes")] if more else told
 
 
 def _path(error: Any) -> tuple[str | int, ...]:
@@ -173,15 +173,15 @@ def _path(error: Any) -> tuple[str | int, ...]:
     return path[:2] + tuple(part for part in path[2:] if isinstance(part, int))
 
 
-def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Fault:
+def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Issue:
     if errors[0]["type"] == "extra_forbidden":
         key = ".".join(str(part) or "''" for part in path)
-        return Fault(path, f"unknown setting {key}", suggest_key(key, known))
+        return Issue(path, f"unknown setting {key}", suggest_key(key, known))
     name = ".".join(map(str, path[:2]))
     expected = " or ".join(_expected(error) for error in errors)
     given = _shown(errors[0]["input"])
     hints = (_choice_hint(error) for error in errors)
-    return Fault(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
+    return Issue(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
 
 
 def _shown(value: object) -> str:
@@ -197,7 +197,7 @@ def _expected(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
-        return f"{sign} {bound(context[key])}"
+        return f"{sign} {format_bound(context[key])}"
     if kind == "literal_error":
         choices = context["expected"].replace("'", "")
         return f"one of {choices}" if " or " in choices else choices
@@ -210,7 +210,7 @@ def _expected(error: Any) -> str:
     return EXPECTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
 
 
-def bound(number: float) -> str:
+def format_bound(number: float) -> str:
     """Write a bound as a person would: 0.5, 1,048,576, 10^9."""
     if number in ROUND:
         return ROUND[number]
@@ -247,5 +247,5 @@ def _choice_hint(error: Any) -> str:
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return ""
     choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-    given = CHOICES.get(error["input"].lower(), error["input"])
+    given = VALUE_ALIASES.get(error["input"].lower(), error["input"])
     return did_you_mean(given, choices)

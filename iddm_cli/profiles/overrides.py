@@ -7,7 +7,7 @@ from iddm_cli.errors import ProfileError
 from iddm_cli.profiles.messages import suggest_key
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import Settings
-from iddm_cli.profiles.strict_yaml import parse_value, shortened
+from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ def parse_override(text: str) -> Override:
         ProfileError: It is not KEY=VALUE, or there is no such key.
     """
     key, equals, value = text.partition("=")
-    key, origin = key.strip(), f"--set {shortened(text)}"
+    key, origin = key.strip(), f"--set {shorten(text)}"
     if not equals:
         raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
     if key not in known_keys():
-        named = shortened(key) or "''"
+        named = shorten(key) or "''"
         hint = suggest_key(named, known_keys())
         raise ProfileError(f"{origin}: unknown setting {named}", hint)
     return Override(key, parse_value(value, origin), origin)
@@ -61,20 +61,20 @@ def section_table(section: str) -> type[Settings]:
     return table
 
 
-def as_overrides(given: dict[str, object]) -> list["Override"]:
-    """Turn options that were given ("--steps loop.steps": 5) into overrides."""
+def collect_overrides(given: dict[str, object]) -> list["Override"]:
+    """Turn options that were given ("--steps training.steps": 5) into overrides."""
     from iddm_cli.profiles.overrides import Override
 
     pairs = ((spelled.split(), value) for spelled, value in given.items() if value is not None)
     return [Override(key=key, value=value, origin=option) for (option, key), value in pairs]
 
 
-CHANGEABLE = ("training", "sampling", "runtime")
+RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
 
 
-HARMLESS = ("data.path", "data.cache", "data.workers", "data.timeout")
+RESUMABLE_KEYS = ("data.path", "data.cache", "data.workers", "data.timeout")
 """Where pictures are and how they are read; which they are is checked by their digest."""
 
 
-GIVEN_BY_THE_MODEL = ("data.image_size", "data.channels", "data.conditional")
+FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")
 """What cannot be chosen of the pictures even where a model was imported, and has none yet."""

@@ -288,7 +288,7 @@ class SamplingSettings(Settings):
     """Pictures drawn at once; changes no picture."""
 
 
-OF_ONE_SAMPLER = {"steps": None, "eta": 0.0}
+SAMPLER_SPECIFIC = {"steps": None, "eta": 0.0}
 """Sampling settings that belong to their sampler: where another is asked for, these apply."""
 
 

@@ -48,7 +48,7 @@ class Document:
         return self.lines.get(path)
 
 
-def read(path: Path) -> Document:
+def read_yaml(path: Path) -> Document:
     """Read a YAML file.
 
     Raises:
@@ -57,7 +57,7 @@ def read(path: Path) -> Document:
     try:
         with path.open("rb") as file:  # no more than that, whatever size it says it has
             content = file.read(MAX_BYTES + 1)
-        return parse(content.decode(), str(path))
+        return parse_yaml(content.decode(), str(path))
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ def read(path: Path) -> Document:
         ) from error
 
 
-def parse(text: str, source: str) -> Document:
+def parse_yaml(text: str, source: str) -> Document:
     """Read a YAML text.
 
     Args:
@@ -103,7 +103,7 @@ def parse_value(text: str, source: str) -> object:
     if not text:
         raise ProfileError(f"{source}: no value", "Write null for none.")
     if text[0] in "[{'\"":
-        return parse(text, source).data
+        return parse_yaml(text, source).data
     # Outside a file, # and : and * are letters like any other: a path may hold them.
     try:
         return _plain(text)
@@ -111,7 +111,7 @@ def parse_value(text: str, source: str) -> object:
         raise ProfileError(f"{source}: {error}") from None
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text as a message repeats it: one line, and not endless."""
     line = " ".join(text.splitlines())
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
@@ -134,7 +134,7 @@ def _plain(text: str) -> object:
     if FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text):
         number = float(text) if FLOAT.fullmatch(text) else math.inf
         if not math.isfinite(number):
-            raise ValueError(f"{shortened(text)} is not a finite number")
+            raise ValueError(f"{shorten(text)} is not a finite number")
         return number
     return text
 
@@ -162,7 +162,7 @@ def _where(error: yaml.MarkedYAMLError) -> str:
 
 def _told(error: yaml.MarkedYAMLError) -> str:
     """Return what PyYAML found wrong; it calls the end of the text by its marks for it."""
-    problem = shortened(error.problem or error.context or "not YAML")
+    problem = shorten(error.problem or error.context or "not YAML")
     for end in ("'<stream end>'", repr("\0")):
         problem = problem.replace(end, "the end of the text")
     return problem
@@ -211,7 +211,7 @@ class _Builder:
             raise self.refusal(event, "anchors and aliases are not allowed")
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise self.refusal(event, f"the tag {shortened(tag)} is not allowed")
+            raise self.refusal(event, f"the tag {shorten(tag)} is not allowed")
         if len(path) > MAX_DEPTH:
             raise self.refusal(event, f"nested deeper than {MAX_DEPTH} levels")
         self.count += 1

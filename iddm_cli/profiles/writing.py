@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from iddm_cli import durable
-from iddm_cli.profiles.messages import bound
+from iddm_cli.profiles.messages import format_bound
 from iddm_cli.profiles.overrides import section_table
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import Settings
-from iddm_cli.profiles.strict_yaml import parse
+from iddm_cli.profiles.strict_yaml import parse_yaml
 
 SAVED_HEAD = """\
 # Every setting of this run, the defaults written out.
@@ -35,7 +35,7 @@ def _scalar(value: object) -> str:
         return f"[{', '.join(map(_scalar, value))}]"
     text = str(value)
     plain = all(c.isalnum() or c in "-_./" for c in text) and text.isascii() and text[0] not in "-."
-    if plain and parse(text, "").data == text:
+    if plain and parse_yaml(text, "").data == text:
         return text
     # JSON strings are YAML strings; what JSON leaves as it is but YAML does not, is escaped.
     return json.dumps(text)
@@ -82,5 +82,5 @@ def _values(schema: dict[str, Any]) -> str:
     names = {"integer": "whole number", "number": "number", "boolean": "true, false",
              "string": "text", "null": "null", "array": "list"}  # fmt: skip
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    words = [f"{sign} {bound(schema[key])}" for key, sign in bounds.items() if key in schema]
+    words = [f"{sign} {format_bound(schema[key])}" for key, sign in bounds.items() if key in schema]
     return " ".join([names[schema["type"]], *words])

@@ -16,12 +16,12 @@ from pathlib import Path
 from iddm_cli import durable
 from iddm_cli.errors import RunError
 
-PATIENCE_SECONDS = 0.3
+ACQUIRE_TIMEOUT_SECONDS = 0.3
 """How long to wait for one who only looks whether the lock is free."""
 
 
 @dataclass(frozen=True)
-class Owner:
+class LockOwner:
     """A process that holds a lock.
 
     Attributes:
@@ -37,16 +37,18 @@ class Owner:
     started: float = 0.0
 
     @classmethod
-    def this(cls) -> "Owner":
+    def this(cls) -> "LockOwner":
         """Return this process."""
-        return cls(os.getpid(), socket.gethostname(), _boot(), _started(os.getpid()) or 0.0)
+        return cls(
+            os.getpid(), socket.gethostname(), _boot_id(), _process_start(os.getpid()) or 0.0
+        )
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         """Say whether it is still there; only for one of this machine."""
-        return self.boot == _boot() and _started(self.pid) == self.started
+        return self.boot == _boot_id() and _process_start(self.pid) == self.started
 
 
-class Lock:
+class RunLock:
     """The lock of one run.
 
     Args:
@@ -58,7 +60,7 @@ class Lock:
         self._record = folder / "lock.json"
 
     @contextlib.contextmanager
-    def held(self, *, steal: bool = False) -> Iterator[None]:
+    def hold(self, *, steal: bool = False) -> Iterator[None]:
         """Hold the lock.
 
         Args:
@@ -67,12 +69,12 @@ class Lock:
         Raises:
             RunError: Another process holds it, or it cannot be written.
         """
-        with self._kept_from_neighbours() as certain:
-            self._refuse_others(certain=certain, steal=steal)
+        with self._hold_flock() as certain:
+            self._check_owner(certain=certain, steal=steal)
             try:
-                durable.write_file(self._record, json.dumps(asdict(Owner.this())).encode())
+                durable.write_file(self._record, json.dumps(asdict(LockOwner.this())).encode())
             except OSError as error:
-                raise self._unusable(error) from error
+                raise self._lock_error(error) from error
             try:
                 yield
             finally:
@@ -86,8 +88,8 @@ class Lock:
         Raises:
             RunError: Somebody has.
         """
-        owner = self._owner()
-        if owner is not None and owner != Owner.this():
+        owner = self._read_owner()
+        if owner is not None and owner != LockOwner.this():
             raise RunError(
                 f"run {self.folder.name} was taken over by process {owner.pid} on {owner.host}",
                 "This process leaves it alone.",
@@ -95,45 +97,45 @@ class Lock:
 
     def is_ours(self) -> bool:
         """Say whether this process is the one that is written down."""
-        return self._owner() == Owner.this()
+        return self._read_owner() == LockOwner.this()
 
     def is_free(self) -> bool:
         """Say whether nobody holds it."""
         try:
-            with self._kept_from_neighbours() as certain:
-                self._refuse_others(certain=certain, steal=False)
+            with self._hold_flock() as certain:
+                self._check_owner(certain=certain, steal=False)
         except RunError:
             return False
         return True
 
     @contextlib.contextmanager
-    def _kept_from_neighbours(self) -> Iterator[bool]:
+    def _hold_flock(self) -> Iterator[bool]:
         """Keep other processes of this machine out; yield whether the file system can do that."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / ".lock")
         certain = True
         try:
-            lock.acquire(timeout=PATIENCE_SECONDS)
+            lock.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
         except Timeout:
-            raise self._taken(self._owner()) from None
+            raise self._taken_error(self._read_owner()) from None
         except NotImplementedError:
             certain = False
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._lock_error(error) from error
         try:
             yield certain
         finally:
             lock.release()
 
-    def _refuse_others(self, *, certain: bool, steal: bool) -> None:
-        owner = self._owner()
-        if owner is None or owner == Owner.this():
+    def _check_owner(self, *, certain: bool, steal: bool) -> None:
+        owner = self._read_owner()
+        if owner is None or owner == LockOwner.this():
             return
         if owner.host == socket.gethostname():
             # Whoever it was is gone, since it would keep the flock.
-            if not certain and owner.lives():
-                raise self._taken(owner)
+            if not certain and owner.is_alive():
+                raise self._taken_error(owner)
         elif not steal:
             raise RunError(
                 f"run {self.folder.name} is locked by process {owner.pid} on {owner.host}, another "
@@ -141,32 +143,32 @@ class Lock:
                 f"If it is gone, take the run over: iddm resume {self.folder.name} --steal-lock",
             )
 
-    def _owner(self) -> Owner | None:
+    def _read_owner(self) -> LockOwner | None:
         try:
-            owner = Owner(**json.loads(self._record.read_text(encoding="utf-8")))
+            owner = LockOwner(**json.loads(self._record.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         return owner if isinstance(owner.pid, int) and isinstance(owner.host, str) else None
 
-    def _taken(self, owner: Owner | None) -> RunError:
+    def _taken_error(self, owner: LockOwner | None) -> RunError:
         who = f"process {owner.pid} on {owner.host}" if owner else "another process"
         return RunError(
             f"run {self.folder.name} is being trained by {who}",
             "Wait for it, or stop it with Ctrl-C; it saves before it ends.",
         )
 
-    def _unusable(self, error: OSError) -> RunError:
+    def _lock_error(self, error: OSError) -> RunError:
         return RunError(f"run {self.folder.name} cannot be locked: {error.strerror}")
 
 
-def _boot() -> str:
+def _boot_id() -> str:
     """Return what tells this start of the machine from others, where the system says it."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
 
 
-def _started(pid: int) -> float | None:
+def _process_start(pid: int) -> float | None:
     """Return when a process began, or None where there is none."""
     import psutil
 

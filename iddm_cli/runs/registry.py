@@ -17,7 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def runs_folder(option: Path | None) -> Path:
+def resolve_runs_dir(option: Path | None) -> Path:
     """Return the runs dir: the option, $IDDM_RUNS_DIR, the user's config file, or ./runs."""
     if option is not None:
         return option
@@ -32,9 +32,9 @@ def _configured_runs_folder() -> Path | None:
     path = user_config_path("iddm") / "config.yaml"
     if not os.path.lexists(path):
         return None
-    from iddm_cli.profiles.strict_yaml import read
+    from iddm_cli.profiles.strict_yaml import read_yaml
 
-    document = read(path).data
+    document = read_yaml(path).data
     if document is None:
         return None
     named = document.get("runs_dir") if isinstance(document, dict) and len(document) == 1 else None
@@ -46,7 +46,7 @@ def _configured_runs_folder() -> Path | None:
         raise UsageError(f"{path}: runs_dir: {error}") from error
 
 
-def check_name(name: str) -> None:
+def check_run_name(name: str) -> None:
     """Refuse names that could leave the runs dir, or that some system cannot store.
 
     Raises:
@@ -59,7 +59,7 @@ def check_name(name: str) -> None:
         )
 
 
-def check_writable(folder: Path) -> None:
+def check_runs_dir_writable(folder: Path) -> None:
     """Refuse a folder for runs that cannot be written to, or cannot be made.
 
     Raises:
@@ -75,7 +75,7 @@ def check_writable(folder: Path) -> None:
     raise UsageError(problem, "Choose another --runs-dir, or set $IDDM_RUNS_DIR.")
 
 
-def check_free(folder: Path, name: str) -> None:
+def check_name_free(folder: Path, name: str) -> None:
     """Refuse a name that is taken.
 
     Raises:
@@ -113,16 +113,16 @@ def create_run(
         RunError: The name is taken, by a run that is being trained or by no run, or the folder
             cannot be made; what was there is still there.
     """
-    check_name(name)
+    check_run_name(name)
     run = Run(folder / name)
-    inner = (run.samples.name, run.checkpoints.name, *folders)
+    inner = (run.samples_dir.name, run.checkpoints_dir.name, *folders)
     every = itertools.chain(files.items(), large)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _for_replacing(run, steal=steal) if overwrite else contextlib.nullcontext():
             durable.write_folder(run.path, every, inner, replace=overwrite)
     except FileExistsError:
-        check_free(folder, name)
+        check_name_free(folder, name)
         raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None
     except OSError as error:
         raise RunError(
@@ -131,7 +131,7 @@ def create_run(
     return run
 
 
-def fresh_name(folder: Path, stem: str) -> str:
+def make_run_name(folder: Path, stem: str) -> str:
     """Return a free name made of a stem and the time of day."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:40] or "run"
     base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -151,7 +151,7 @@ def _for_replacing(run: Run, *, steal: bool) -> Iterator[None]:
         return
     if not (run.path / "run.json").is_file():
         raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
-    with run.lock.held(steal=steal):
+    with run.lock.hold(steal=steal):
         yield
 
 
@@ -172,14 +172,14 @@ def list_runs(folder: Path) -> list[Run]:
 
 def _last_trained(run: Run) -> str:
     try:
-        return str(run.read("run.json").get("updated", ""))
+        return str(run.read_json("run.json").get("updated", ""))
     except RunError:
         return ""
 
 
 def _whole(run: Run) -> Run:
     """Refuse a run of which nobody can tell how it was trained."""
-    if not run.profile.exists():
+    if not run.profile_path.exists():
         raise RunError(
             f"{run.path} is no usable run: profile.yaml is missing",
             "Put it back: the profile it was trained with, each setting written out.",

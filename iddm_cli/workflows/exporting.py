@@ -16,19 +16,19 @@ MARK = "model_index.json"
 
 
 def load(
-    model: models.TrainedRun | models.TrainedFile, given: dict[str, object], checkpoint: int | None
+    model: models.ModelSource, given: dict[str, object], checkpoint: int | None
 ) -> "TrainedModel":
     """Load a model as the options want it.
 
     Raises:
         IddmError: An option cannot be followed, or there are no such weights.
     """
-    profile = models.sampling_profile(model, given)
-    saved = model.saved(checkpoint)
+    profile = models.load_sampling_profile(model, given)
+    saved = model.open_weights(checkpoint, profile.sampling.weights)
 
     from iddm_cli.build.exporting import load_model
 
-    return load_model(model.name, profile, model.classes, saved, model.story(saved.step))
+    return load_model(model.name, profile, model.classes, saved, model.load_provenance(saved.step))
 
 
 def check_file(path: Path, *, overwrite: bool) -> None:
@@ -87,10 +87,10 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _check_writable(path: Path) -> None:
-    from iddm_cli.runs.registry import check_writable
+    from iddm_cli.runs.registry import check_runs_dir_writable
 
     try:
-        check_writable(path.absolute().parent)
+        check_runs_dir_writable(path.absolute().parent)
     except UsageError as error:
         raise UsageError(f"--out {path}: {error.problem}", HINT) from error
 
@@ -137,7 +137,7 @@ def tell(
     from iddm_cli.display import console
 
     if as_json:
-        console.document(
+        console.print_json(
             {
                 "run": model.run,
                 "step": model.step,
@@ -149,5 +149,5 @@ def tell(
             }
         )
         return
-    console.result(str(path))
-    console.note(f"step {model.step} of {model.run}; {note}")
+    console.print_result(str(path))
+    console.print_note(f"step {model.step} of {model.run}; {note}")

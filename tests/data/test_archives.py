@@ -19,7 +19,7 @@ from PIL import Image
 
 from iddm_cli.data.decoding import images
 from iddm_cli.data.decoding.images import MAX_FILE_BYTES, UnreadableImage
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources import archive_members as members
 from iddm_cli.data.sources import fingerprint
@@ -125,10 +125,10 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
         "dog/torn.png": png(8, (40, 40))[:900],
         "Zürich/猫.png": png(9),
     }
-    folder = pack(open_source(str(write(tmp_path / "pets", files)), size=(4, 6)), SETTINGS)
+    folder = build_pack(open_source(str(write(tmp_path / "pets", files)), size=(4, 6)), SETTINGS)
     place = make(tmp_path / "in" / f"pets.{kind}", {wrapper + name: files[name] for name in files})
     before = state(tmp_path / "in")
-    made = pack(opened(place), SETTINGS)
+    made = build_pack(opened(place), SETTINGS)
     assert state(tmp_path / "in") == before, "nothing is written beside it"
     assert made.folder != folder.folder
     assert made.classes == folder.classes == ("Zürich", "cat", "dog")
@@ -207,7 +207,7 @@ def test_workers_read_every_kind(tmp_path: Path) -> None:
     files = {f"{i % 2}/{i:03d}.png": png(i) for i in range(80)}
     settings = DataSettings(**{**SETTINGS.model_dump(), "workers": 2})
     digests = {
-        pack(opened(make(tmp_path / f"a.{kind}", files)), settings).digest
+        build_pack(opened(make(tmp_path / f"a.{kind}", files)), settings).digest
         for kind in ("deflated.zip", "tar", "tar.gz")
     }
     assert len(digests) == 1
@@ -244,7 +244,7 @@ def test_names_that_lead_elsewhere(tmp_path: Path, kind: str) -> None:
     assert skipped(place).items() >= {"../up.png": OUTSIDE, "cat/../../x.png": OUTSIDE}.items()
     if kind == "tar":
         assert skipped(place)["."] == NAMELESS
-    assert pack(source, SETTINGS).count == 4
+    assert build_pack(source, SETTINGS).count == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "cache", "up.png"]
 
 
@@ -290,7 +290,7 @@ def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
     source = opened(place)
     assert source.classes == (r"caf\xe9", "tea")
     assert source.item_name(0) == r"caf\xe9/\x1b[31m.png"
-    made = pack(source, SETTINGS)
+    made = build_pack(source, SETTINGS)
     assert made.count == 2
     assert all(name.isprintable() for name in made.names)
 
@@ -306,7 +306,7 @@ def test_names_of_a_zip_that_does_not_say_their_encoding(
     place.write_bytes(place.read_bytes().replace(b"x" * len(stored) + b"/1", stored + b"/1"))
     source = opened(place)
     assert source.classes == tuple(sorted((read, "zz"), key=str.encode))
-    assert pack(source, SETTINGS).count == 2
+    assert build_pack(source, SETTINGS).count == 2
 
 
 # --- members that are no plain files ----------------------------------------------------------
@@ -336,7 +336,7 @@ def test_links_devices_and_sparse_files_of_a_tar(tmp_path: Path) -> None:
         "cat/holes.png": "a sparse file",
         **{f"cat/{name}.png": "not a regular file" for name in odd},
     }
-    assert pack(opened(place), SETTINGS).count == 2
+    assert build_pack(opened(place), SETTINGS).count == 2
 
 
 def test_links_of_a_zip(tmp_path: Path) -> None:
@@ -431,7 +431,7 @@ def test_a_zip_bomb_is_refused_in_little_memory(
 
 def test_a_bomb_is_left_out_and_the_rest_is_learnt(tmp_path: Path) -> None:
     source = opened(bomb(tmp_path / "a.zip", MAX_FILE_BYTES + 2**20, zipfile.ZIP_DEFLATED))
-    made = pack(source, SETTINGS)
+    made = build_pack(source, SETTINGS)
     assert made.skipped == [("cat/x.png", "too large: a file of more than 512 MiB")]
     assert made.count == 3
 
@@ -463,7 +463,7 @@ def test_a_member_with_a_damaged_checksum_is_left_out(tmp_path: Path, kind: str)
     content = bytearray(place.read_bytes())
     content[content.find(b"cat/3.ppm") + 5000] ^= 1
     place.write_bytes(content)
-    made = pack(opened(place), SETTINGS)
+    made = build_pack(opened(place), SETTINGS)
     assert made.count == 3
     assert [name for name, _ in made.skipped] == ["cat/3.ppm"]
     assert made.skipped[0][1].startswith("damaged in the archive: ")
@@ -485,7 +485,7 @@ def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
         content = bytearray(whole)
         content[at + where : at + where + len(value)] = value
         (tmp_path / f"{name}.zip").write_bytes(content)
-        made = pack(opened(tmp_path / f"{name}.zip"), SETTINGS)
+        made = build_pack(opened(tmp_path / f"{name}.zip"), SETTINGS)
         assert [left for left, _ in made.skipped] == ["cat/1.png"], name
         assert reason in made.skipped[0][1], name
         assert made.count == 2

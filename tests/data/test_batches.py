@@ -3,20 +3,22 @@
 import pytest
 import torch
 
-from iddm_cli.data.loader.batches import Batches, to_unit
+from iddm_cli.data.loader.batch_loader import BatchLoader, normalize
 from iddm_cli.data.loader.stores import MemoryStore
 
 COUNT = 10
 
 
-def make(batch_size: int, augment=None) -> Batches:
+def make(batch_size: int, augment=None) -> BatchLoader:
     pixels = torch.arange(COUNT * 6, dtype=torch.uint8).view(COUNT, 1, 2, 3)
 
     def order(epoch: int) -> torch.Tensor:
         return torch.randperm(COUNT, generator=torch.Generator().manual_seed(epoch))
 
     store = MemoryStore(pixels)
-    return Batches(store, torch.arange(COUNT), batch_size=batch_size, order=order, augment=augment)
+    return BatchLoader(
+        store, torch.arange(COUNT), batch_size=batch_size, order=order, augment=augment
+    )
 
 
 def mirror_some(x: torch.Tensor, step: int, slots: torch.Tensor) -> torch.Tensor:
@@ -36,9 +38,9 @@ def test_every_epoch_shows_every_picture_once(batch_size):
 
 def test_slots_hold_the_same_pictures_in_any_company():
     batches = make(8, augment=mirror_some)
-    x, label = batches.at(5, torch.arange(8))
+    x, label = batches.load_batch(5, torch.arange(8))
     for slot in range(8):
-        alone, its_label = batches.at(5, torch.tensor([slot]))
+        alone, its_label = batches.load_batch(5, torch.tensor([slot]))
         assert torch.equal(alone[0], x[slot])
         assert its_label[0] == label[slot]
 
@@ -46,12 +48,12 @@ def test_slots_hold_the_same_pictures_in_any_company():
 def test_pictures_keep_their_labels_and_are_changed_by_step_and_slot():
     plain, changed = make(8), make(8, augment=mirror_some)
     slots = torch.arange(8)
-    x, label = plain.at(2, slots)
-    assert torch.equal(x[:, 0, 0, 0], to_unit((label * 6).to(torch.uint8)))
-    y, its_label = changed.at(2, slots)
+    x, label = plain.load_batch(2, slots)
+    assert torch.equal(x[:, 0, 0, 0], normalize((label * 6).to(torch.uint8)))
+    y, its_label = changed.load_batch(2, slots)
     assert torch.equal(y, mirror_some(x, 2, slots))
     assert torch.equal(its_label, label)
 
 
 def test_pixels_span_minus_one_to_one():
-    assert to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+    assert normalize(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]

@@ -15,7 +15,7 @@ from PIL import Image
 from iddm_cli.data import cache
 from iddm_cli.data.cache import Entry, cache_folder, clear, entries, touch
 from iddm_cli.data.loader.stores import FileStore
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.archives import open_archive
 from iddm_cli.data.sources.registry import open_source
@@ -34,7 +34,7 @@ def made(tmp_path: Path, **values: object) -> Pack:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4), (i, 0, 0)).save(path)
     settings = DataSettings(**{**SETTINGS.model_dump(), **values})
-    return pack(open_source(str(tmp_path / "set"), size=(4, 4)), settings)
+    return build_pack(open_source(str(tmp_path / "set"), size=(4, 4)), settings)
 
 
 def put(path: Path, size: int, *, days: float = 0) -> Path:

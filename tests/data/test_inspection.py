@@ -15,7 +15,7 @@ from iddm_cli.data.inspection import histograms
 from iddm_cli.data.inspection.advice import fitting_size, named
 from iddm_cli.data.inspection.report_data import Bar, Fault, Inspection, Spread, Twins
 from iddm_cli.data.inspection.scan import inspect
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.profiles.settings import DataSettings
 
@@ -189,7 +189,7 @@ def test_mean_and_deviation_are_those_of_what_is_learnt(tmp_path: Path, aspect: 
 
 def test_they_are_those_of_the_pack(pets: Path, tmp_path: Path) -> None:
     settings = DataSettings(image_size=8, channels=1, workers=2, random_crop=0.8)
-    made = pack(FolderSource(pets), settings)
+    made = build_pack(FolderSource(pets), settings)
     pixels = np.fromfile(made.images_path, np.uint8)
     found = look_at(pets, channels=1, random_crop=0.8)
     assert found.values.channels == ["grey"]

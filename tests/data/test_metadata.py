@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.index import Index, index_folder
 from iddm_cli.data.sources.metadata import class_order, read_labels
 from iddm_cli.data.sources.registry import FolderSource
@@ -366,7 +366,7 @@ def test_labels_reach_the_pack_and_change_its_digest(tmp_path: Path) -> None:
             Image.new("RGB", (2, 2), (i, 0, 0)).save(tmp_path / f"{i}.png")
         table = csv_of("0.png,dog", "1.png,cat", f"2.png,{last}")
         (tmp_path / "metadata.csv").write_bytes(table)
-        made.append(pack(FolderSource(tmp_path), settings))
+        made.append(build_pack(FolderSource(tmp_path), settings))
     assert [m.classes for m in made] == [("cat", "dog"), ("cat", "dog"), ("cat", "cow", "dog")]
     assert [m.labels.tolist() for m in made] == [[1, 0, 0], [1, 0, 1], [2, 0, 1]]
     assert len({m.digest for m in made}) == 3

@@ -15,7 +15,7 @@ from iddm_cli.data.decoding.preprocess import digest_pixels
 from iddm_cli.data.decoding.resize import fit
 from iddm_cli.data.decoding.workers import Lost, Workers
 from iddm_cli.data.packs import builder
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import FolderSource, open_source
 from iddm_cli.errors import DatasetError
@@ -60,7 +60,7 @@ def no_decoding(what: str, done: int, total: int) -> None:
 )
 def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, object]) -> None:
     settings, source = changed(**values), folder_source(pets)
-    made = pack(source, settings)
+    made = build_pack(source, settings)
     assert (made.count, made.height, made.width) == (80, *settings.size)
     assert made.names == [source.item_name(i) for i in range(80)]
     assert made.labels.tolist() == [0] * 40 + [1] * 40
@@ -72,27 +72,27 @@ def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, ob
 
 
 def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
-    made = pack(folder_source(pets), SETTINGS)
+    made = build_pack(folder_source(pets), SETTINGS)
     digests = {made.digest}
     record = json.loads((made.folder / "pack.json").read_text())
     each = "".join(digest_pixels(planes.tobytes()) for planes in pixels(made))
     assert record["pixels"] == hashlib.sha256(each.encode()).hexdigest()
-    digests.add(pack(folder_source(pets), changed(conditional=False)).digest)
-    digests.add(pack(folder_source(pets), changed(background="black")).digest)
+    digests.add(build_pack(folder_source(pets), changed(conditional=False)).digest)
+    digests.add(build_pack(folder_source(pets), changed(background="black")).digest)
     (pets / "dog" / "40.png").rename(pets / "cat" / "40.png")
-    digests.add(pack(folder_source(pets), SETTINGS).digest)
+    digests.add(build_pack(folder_source(pets), SETTINGS).digest)
     (pets / "cat").rename(pets / "bat")
-    digests.add(pack(folder_source(pets), SETTINGS).digest)
+    digests.add(build_pack(folder_source(pets), SETTINGS).digest)
     assert len(digests) == 5
     shutil.rmtree(made.folder.parent)
     (pets / "bat").rename(pets / "cat")
     (pets / "cat" / "40.png").rename(pets / "dog" / "40.png")
-    assert pack(folder_source(pets), SETTINGS).digest == made.digest
+    assert build_pack(folder_source(pets), SETTINGS).digest == made.digest
 
 
 def test_progress_rises_to_the_end(pets: Path) -> None:
     calls: list[tuple[str, int, int]] = []
-    pack(folder_source(pets), SETTINGS, progress=lambda *call: calls.append(call))
+    build_pack(folder_source(pets), SETTINGS, progress=lambda *call: calls.append(call))
     assert calls == sorted(calls)
     assert calls[-1] == ("reading pictures", 80, 80)
     assert {(what, total) for what, _, total in calls} == {
@@ -111,31 +111,31 @@ def test_the_dataset_is_not_touched(pets: Path) -> None:
         ]
 
     before = state(), pets.stat().st_mtime_ns
-    pack(folder_source(pets), SETTINGS)
+    build_pack(folder_source(pets), SETTINGS)
     assert (state(), pets.stat().st_mtime_ns) == before
 
 
 def test_classes_are_dropped_or_demanded(pets: Path) -> None:
-    made = pack(folder_source(pets), changed(conditional=False))
+    made = build_pack(folder_source(pets), changed(conditional=False))
     assert (made.classes, made.labels.tolist()) == ((), [0] * 80)
-    assert pack(folder_source(pets), changed(conditional=True)).classes == ("cat", "dog")
+    assert build_pack(folder_source(pets), changed(conditional=True)).classes == ("cat", "dog")
     flat = folder_source(pets / "cat")
-    made = pack(flat, SETTINGS)
+    made = build_pack(flat, SETTINGS)
     assert (made.classes, made.labels.tolist()) == ((), [0] * 40)
     with pytest.raises(DatasetError, match=r"no classes, but data\.conditional is true"):
-        pack(flat, changed(conditional=True))
+        build_pack(flat, changed(conditional=True))
 
 
 def test_demo() -> None:
     source = open_source("demo", size=(8, 8))
-    made = pack(source, changed(image_size=8, channels=1))
+    made = build_pack(source, changed(image_size=8, channels=1))
     assert made.count == 3000
     assert (pixels(made)[777, 0] == np.asarray(source.picture(777).open().image)).all()
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the data beside the repository")
 def test_fashion_mnist() -> None:
-    made = pack(folder_source(FASHION), changed(image_size=28, channels=1))
+    made = build_pack(folder_source(FASHION), changed(image_size=28, channels=1))
     assert (made.count, made.skipped) == (2000, [])
     assert np.bincount(made.labels).tolist() == [200] * 10
     assert made.classes[0] == "0_t-shirt_top"
@@ -147,21 +147,21 @@ def test_fashion_mnist() -> None:
 
 
 def test_a_pack_is_used_again(pets: Path, cache_dir: Path) -> None:
-    first = pack(folder_source(pets), SETTINGS)
+    first = build_pack(folder_source(pets), SETTINGS)
     before = first.images_path.stat().st_mtime_ns
-    again = pack(folder_source(pets), SETTINGS, progress=no_decoding)
+    again = build_pack(folder_source(pets), SETTINGS, progress=no_decoding)
     assert (again.record, again.digest) == (first.record, first.digest)
     assert first.images_path.stat().st_mtime_ns == before
     others = changed(workers=1, horizontal_flip=True, conditional=False)
-    assert pack(folder_source(pets), others).folder == first.folder
+    assert build_pack(folder_source(pets), others).folder == first.folder
     assert len(packs(cache_dir)) == 1
 
 
 def test_what_changes_the_pixels_makes_another_pack(pets: Path) -> None:
     variants = ({}, {"image_size": 8}, {"channels": 1}, {"aspect": "pad"}, {"background": "grey"})
-    folders = {pack(folder_source(pets), changed(**values)).folder for values in variants}
+    folders = {build_pack(folder_source(pets), changed(**values)).folder for values in variants}
     Image.new("L", (3, 3), 9).save(pets / "cat" / "05.png")
-    made = pack(folder_source(pets), SETTINGS)
+    made = build_pack(folder_source(pets), SETTINGS)
     assert len(folders | {made.folder}) == 6
     assert (pixels(made)[5] == 9).all()
 
@@ -172,7 +172,7 @@ def test_what_changes_the_pixels_makes_another_pack(pets: Path) -> None:
 def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
     os.truncate(pets / "dog" / "79.png", 60)
-    made = pack(folder_source(pets), SETTINGS)
+    made = build_pack(folder_source(pets), SETTINGS)
     assert made.count == len(made.names) == 78
     assert made.labels.tolist() == [0] * 39 + [1] * 39
     assert [name for name, _ in made.skipped] == ["cat/03.png", "dog/79.png"]
@@ -182,36 +182,36 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
         open_image(pets / "cat/04.png"), size=(8, 12), channels=3, aspect="crop", background="white"
     )
     assert (pixels(made)[3].transpose(1, 2, 0) == whole).all()
-    assert pack(folder_source(pets), SETTINGS, progress=no_decoding).record == made.record
+    assert build_pack(folder_source(pets), SETTINGS, progress=no_decoding).record == made.record
 
 
 def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
     message = r"cat/03\.png cannot be decoded: not a picture"
     with pytest.raises(DatasetError, match=message) as caught:
-        pack(folder_source(pets), changed(on_error="fail"))
+        build_pack(folder_source(pets), changed(on_error="fail"))
     assert "data.on_error" in caught.value.hint
     assert packs(cache_dir) == []
-    pack(folder_source(pets), SETTINGS)
+    build_pack(folder_source(pets), SETTINGS)
     with pytest.raises(DatasetError, match=message):
-        pack(folder_source(pets), changed(on_error="fail"))
+        build_pack(folder_source(pets), changed(on_error="fail"))
 
 
 def test_a_picture_that_opens_later_is_taken_in(pets: Path) -> None:
     away = pets.parent / "away.png"
     (pets / "cat" / "03.png").rename(away)
     (pets / "cat" / "03.png").symlink_to("nowhere.png")
-    assert pack(folder_source(pets), SETTINGS).count == 79
+    assert build_pack(folder_source(pets), SETTINGS).count == 79
     (pets / "cat" / "03.png").unlink()
     away.rename(pets / "cat" / "03.png")
-    assert pack(folder_source(pets), SETTINGS).count == 80
+    assert build_pack(folder_source(pets), SETTINGS).count == 80
 
 
 def test_no_readable_picture(pets: Path, cache_dir: Path) -> None:
     for file in pets.rglob("*.png"):
         file.write_text("broken")
     with pytest.raises(DatasetError, match="None of the 80 pictures of pets can be decoded"):
-        pack(folder_source(pets), SETTINGS)
+        build_pack(folder_source(pets), SETTINGS)
     assert packs(cache_dir) == []
 
 
@@ -220,7 +220,7 @@ def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
     with (pets / "cat" / "slow.ppm").open("wb") as handle:
         handle.write(b"P6\n#")
         handle.truncate(100 * 2**20)
-    made = pack(folder_source(pets), changed(timeout=2.0))
+    made = build_pack(folder_source(pets), changed(timeout=2.0))
     assert made.count == 80
     assert made.skipped == [("cat/slow.ppm", "decoding takes longer than 2 seconds")]
 
@@ -237,20 +237,22 @@ def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(builder, "Workers", Impatient)
-    assert pack(folder_source(pets), changed(timeout=9)).skipped == [("cat/03.png", "it is slow")]
-    assert pack(folder_source(pets), changed(timeout=10)).count == 80
+    assert build_pack(folder_source(pets), changed(timeout=9)).skipped == [
+        ("cat/03.png", "it is slow")
+    ]
+    assert build_pack(folder_source(pets), changed(timeout=10)).count == 80
 
 
 # --- found by content ------------------------------------------------------------------------
 
 
 def test_a_folder_that_was_moved_copied_or_touched_finds_its_pack(pets: Path) -> None:
-    first = pack(folder_source(pets), SETTINGS)
+    first = build_pack(folder_source(pets), SETTINGS)
     moved = pets.rename(pets.parent / "moved")
-    assert pack(folder_source(moved), SETTINGS, progress=no_decoding).folder == first.folder
+    assert build_pack(folder_source(moved), SETTINGS, progress=no_decoding).folder == first.folder
     copied = Path(shutil.copytree(moved, pets.parent / "copied"))
     os.utime(copied / "cat" / "05.png", (1, 1))
-    assert pack(folder_source(copied), SETTINGS, progress=no_decoding).folder == first.folder
+    assert build_pack(folder_source(copied), SETTINGS, progress=no_decoding).folder == first.folder
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(pets: Path) -> None:
@@ -259,11 +261,11 @@ def test_a_change_that_keeps_size_and_time_is_seen(pets: Path) -> None:
     Image.new("L", (3, 3), 9).save(path)
     for file in pets.rglob("*.png"):
         os.utime(file, (1, 1))
-    first, size = pack(folder_source(pets), SETTINGS), path.stat().st_size
+    first, size = build_pack(folder_source(pets), SETTINGS), path.stat().st_size
     Image.new("L", (3, 3), 8).save(path)
     assert path.stat().st_size == size
     os.utime(path, (1, 1))
-    again = pack(folder_source(pets), SETTINGS)
+    again = build_pack(folder_source(pets), SETTINGS)
     assert again.digest != first.digest
     assert (pixels(again)[5] == 8).all()
 
@@ -285,11 +287,11 @@ def test_auto_finds_grey_stored_as_colour(
     tmp_path: Path, odd: tuple[int, int, int], channels: int
 ) -> None:
     source = drawn(tmp_path / "set", [(i, i, i) for i in range(90)] + [odd])
-    auto = pack(source, changed(channels="auto"))
+    auto = build_pack(source, changed(channels="auto"))
     assert auto.channels == channels
-    same = pack(source, changed(channels=channels), progress=no_decoding)
+    same = build_pack(source, changed(channels=channels), progress=no_decoding)
     assert (same.folder, same.digest) == (auto.folder, auto.digest)
-    again = pack(source, changed(channels="auto"), progress=no_decoding)
+    again = build_pack(source, changed(channels="auto"), progress=no_decoding)
     assert again.folder == auto.folder
     values = pixels(auto)[:90].reshape(90, -1)
     assert (values == np.arange(90)[:, None]).all(), "grey stays what it was"
@@ -300,12 +302,12 @@ def test_auto_is_not_misled_by_a_pack_that_was_asked_for(tmp_path: Path, first: 
     colour = drawn(tmp_path / "colour", [(9, 9, 9), (200, 0, 0)])
     grey = drawn(tmp_path / "grey", [(9, 9, 9), (8, 8, 8)])
     for source, channels in ((colour, 3), (grey, 1)):
-        pack(source, changed(channels=first))
-        assert pack(source, changed(channels="auto")).channels == channels
+        build_pack(source, changed(channels=first))
+        assert build_pack(source, changed(channels="auto")).channels == channels
 
 
 def test_a_set_is_stored_larger_where_crops_are_smaller(pets: Path) -> None:
-    made = pack(folder_source(pets), changed(image_size=32, random_crop=0.7))
+    made = build_pack(folder_source(pets), changed(image_size=32, random_crop=0.7))
     assert (made.height, made.width) == (46, 46)
 
 
@@ -314,14 +316,14 @@ def test_a_set_is_stored_larger_where_crops_are_smaller(pets: Path) -> None:
 
 def test_off_checks_all_pictures_and_stores_none(pets: Path, cache_dir: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
-    off = pack(folder_source(pets), changed(cache="off"))
+    off = build_pack(folder_source(pets), changed(cache="off"))
     assert not off.images_path.exists()
-    disk = pack(folder_source(pets), SETTINGS)
+    disk = build_pack(folder_source(pets), SETTINGS)
     assert (off.digest, off.names) == (disk.digest, disk.names)
     assert off.skipped == disk.skipped
     assert len(packs(cache_dir)) == 2
     shutil.rmtree(off.folder)
-    assert pack(folder_source(pets), changed(cache="off"), progress=no_decoding).record.stored
+    assert build_pack(folder_source(pets), changed(cache="off"), progress=no_decoding).record.stored
 
 
 def test_auto_stores_nothing_where_the_disk_has_no_room(
@@ -330,9 +332,9 @@ def test_auto_stores_nothing_where_the_disk_has_no_room(
     cache_dir.mkdir()
     usage = shutil.disk_usage(cache_dir)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    assert not pack(folder_source(pets), SETTINGS).record.stored
+    assert not build_pack(folder_source(pets), SETTINGS).record.stored
     with pytest.raises(DatasetError, match=r"needs 0\.00 GB .* 0\.00 GB are free") as caught:
-        pack(folder_source(pets), changed(cache="disk"))
+        build_pack(folder_source(pets), changed(cache="disk"))
     assert "data.cache" in caught.value.hint
 
 
@@ -343,9 +345,9 @@ def test_looks(tmp_path: Path) -> None:
     sizes = [(10, 10), (20, 10), (10, 40), (6, 30), (100, 50)]
     for i, size in enumerate(sizes):
         Image.new("L", size).save(tmp_path / f"{i}.png")
-    looks = pack(FolderSource(tmp_path), changed(image_size=[10, 10])).record.looks
+    looks = build_pack(FolderSource(tmp_path), changed(image_size=[10, 10])).record.looks
     assert (looks.width, looks.height) == ((6, 10, 100), (10, 30, 50))
     assert looks.shown == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 5 + 1 / 2) / 5)
     assert (looks.enlarged, looks.animated) == (1, 0)
-    padded = pack(FolderSource(tmp_path), changed(image_size=[10, 10], aspect="pad"))
+    padded = build_pack(FolderSource(tmp_path), changed(image_size=[10, 10], aspect="pad"))
     assert (padded.record.looks.enlarged, padded.record.looks.shown) == (0, 1)

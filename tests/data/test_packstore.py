@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.errors import DatasetError
@@ -58,10 +58,10 @@ def edit(path: Path, **values: object) -> None:
     ],
 )
 def test_a_damaged_pack_is_made_anew(pets: Path, cache_dir: Path, damage: object) -> None:
-    first = pack(FolderSource(pets), SETTINGS)
+    first = build_pack(FolderSource(pets), SETTINGS)
     content = first.images_path.read_bytes()
     damage(first.folder)
-    again = pack(FolderSource(pets), SETTINGS)
+    again = build_pack(FolderSource(pets), SETTINGS)
     assert (again.record, again.digest) == (first.record, first.digest)
     assert again.images_path.read_bytes() == content
     assert packs(cache_dir) == [first.folder.name]
@@ -70,7 +70,7 @@ def test_a_damaged_pack_is_made_anew(pets: Path, cache_dir: Path, damage: object
 def test_a_cache_that_cannot_be_written(pets: Path, cache_dir: Path) -> None:
     cache_dir.write_text("a file is in the way")
     with pytest.raises(DatasetError, match="cannot be written") as caught:
-        pack(FolderSource(pets), SETTINGS)
+        build_pack(FolderSource(pets), SETTINGS)
     assert "IDDM_CACHE_DIR" in caught.value.hint
 
 
@@ -81,9 +81,9 @@ def test_a_full_disk(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr("iddm_cli.durable.fsync_file", full)
         with pytest.raises(DatasetError, match="No space left on device") as caught:
-            pack(FolderSource(pets), SETTINGS)
+            build_pack(FolderSource(pets), SETTINGS)
         assert "IDDM_CACHE_DIR" in caught.value.hint
-    assert pack(FolderSource(pets), SETTINGS).count == 80
+    assert build_pack(FolderSource(pets), SETTINGS).count == 80
 
 
 def test_leftovers_of_long_ago_are_swept(pets: Path, cache_dir: Path) -> None:
@@ -94,7 +94,7 @@ def test_leftovers_of_long_ago_are_swept(pets: Path, cache_dir: Path) -> None:
     a_month_ago = time.time() - 30 * 86_400
     for path in (old / "images.u8", old):
         os.utime(path, (a_month_ago, a_month_ago))
-    made = pack(FolderSource(pets), SETTINGS)
+    made = build_pack(FolderSource(pets), SETTINGS)
     assert packs(cache_dir) == [".partial-new", made.folder.name]
 
 
@@ -116,7 +116,7 @@ def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise CutError
 
     with pytest.raises(CutError):
-        pack(FolderSource(pets), SETTINGS, progress=progress)
+        build_pack(FolderSource(pets), SETTINGS, progress=progress)
     (left,) = packs(cache_dir)
     assert left.startswith(".partial-")
     return cache_dir / "packs" / left
@@ -124,7 +124,7 @@ def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def as_if_never_cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
     monkeypatch.setenv("IDDM_CACHE_DIR", str(cache_dir.parent / "other-cache"))
-    return pack(FolderSource(pets), SETTINGS)
+    return build_pack(FolderSource(pets), SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_pack_that_was_cut_off_goes_on_where_it_stopped(
 ) -> None:
     damage(cut)
     calls: list[int] = []
-    made = pack(FolderSource(pets), SETTINGS, progress=reading(calls))
+    made = build_pack(FolderSource(pets), SETTINGS, progress=reading(calls))
     assert calls == list(range(kept + 8, 81, 8))
     assert packs(cache_dir) == [made.folder.name]
     whole = as_if_never_cut(pets, cache_dir, monkeypatch)
@@ -168,9 +168,9 @@ def flip(path: Path, place: int) -> None:
 PACK = """
 import sys, time
 from pathlib import Path
-from iddm_cli.data import packing
-from iddm_cli.data.sources import FolderSource
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.packs import builder
+from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.profiles.settings import DataSettings
 
 def progress(what, done, total):
     if what == "reading pictures" and done == 40:
@@ -178,9 +178,9 @@ def progress(what, done, total):
         time.sleep(60)
 
 if __name__ == "__main__":
-    packing.MOST_IN_CHUNK = 8
+    builder.MOST_IN_CHUNK = 8
     settings = DataSettings(image_size=[8, 12], channels=3, workers=2)
-    packing.pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
+    builder.build_pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
 """
 
 
@@ -201,7 +201,7 @@ def test_a_kill_loses_nothing_and_leaves_no_process(
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
     calls: list[int] = []
-    made = pack(FolderSource(pets), SETTINGS, progress=reading(calls))
+    made = build_pack(FolderSource(pets), SETTINGS, progress=reading(calls))
     assert calls[0] > 40
     assert made.digest == as_if_never_cut(pets, cache_dir, monkeypatch).digest
 
@@ -220,7 +220,7 @@ def test_the_second_waits_for_the_first_and_takes_over_if_it_dies(
             process.send_signal(signal.SIGKILL)
 
     with begin_to_pack(pets, tmp_path / "pack.py") as process:
-        made = pack(FolderSource(pets), SETTINGS, progress=progress)
+        made = build_pack(FolderSource(pets), SETTINGS, progress=progress)
     assert made.count == 80
     assert any(what.startswith("waiting for another process") for what in calls)
 
@@ -232,7 +232,7 @@ def test_many_threads_at_once(pets: Path, cache_dir: Path) -> None:
     def work() -> None:
         source = FolderSource(pets)
         gate.wait()
-        made.append(pack(source, SETTINGS))
+        made.append(build_pack(source, SETTINGS))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -245,7 +245,7 @@ def test_many_threads_at_once(pets: Path, cache_dir: Path) -> None:
 
 def pack_into(pets: Path, queue: object) -> None:
     calls: list[int] = []
-    made = pack(FolderSource(pets), SETTINGS, progress=reading(calls))
+    made = build_pack(FolderSource(pets), SETTINGS, progress=reading(calls))
     queue.put((made.digest, hashlib.sha256(made.images_path.read_bytes()).hexdigest(), len(calls)))
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from iddm_cli.data.loader.batches import Batches
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, Store, StreamStore
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import FolderSource
 from iddm_cli.errors import DatasetError
@@ -20,7 +20,7 @@ SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
 def packed(pets: Path) -> Pack:
     (pets / "cat" / "03.png").write_text("broken")
     (pets / "dog" / "79.png").write_text("broken")
-    return pack(FolderSource(pets), SETTINGS)
+    return build_pack(FolderSource(pets), SETTINGS)
 
 
 def file_store(packed: Pack) -> FileStore:
@@ -33,11 +33,11 @@ def stream_store(pets: Path, packed: Pack) -> StreamStore:
     return StreamStore(source, kept, packed.look, workers=2, seconds=20)
 
 
-def batches(store: Store, packed: Pack) -> Batches:
+def batches(store: PixelStore, packed: Pack) -> BatchLoader:
     def order(epoch: int) -> torch.Tensor:
         return torch.randperm(packed.count, generator=torch.Generator().manual_seed(epoch))
 
-    return Batches(store, torch.from_numpy(packed.labels), batch_size=30, order=order)
+    return BatchLoader(store, torch.from_numpy(packed.labels), batch_size=30, order=order)
 
 
 def test_streamed_pictures_are_those_of_the_pack_in_the_same_order(
@@ -49,7 +49,7 @@ def test_streamed_pictures_are_those_of_the_pack_in_the_same_order(
     a, b = batches(disk, packed), batches(stream, packed)
     for step in range(8):
         for slots in torch.arange(30).split(30 if step % 2 else 7):
-            (x, label), (y, its_label) = a.at(step, slots), b.at(step, slots)
+            (x, label), (y, its_label) = a.load_batch(step, slots), b.load_batch(step, slots)
             assert torch.equal(x, y)
             assert torch.equal(label, its_label)
     disk.close()
@@ -69,7 +69,7 @@ def test_a_stream_may_jump(pets: Path, packed: Pack) -> None:
     """As after a resume: nothing that was announced before must come instead."""
     disk, stream = file_store(packed), stream_store(pets, packed)
     for index in ([1, 2, 3], [9, 9, 9], [3, 2, 1], [1, 2, 3]):
-        stream.expect(torch.tensor([40, 41]))
+        stream.prefetch(torch.tensor([40, 41]))
         assert torch.equal(stream.read(torch.tensor(index)), disk.read(torch.tensor(index)))
     stream.close()
 

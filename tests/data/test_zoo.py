@@ -16,7 +16,7 @@ import pytest
 from iddm_cli.data.decoding.images import open_image
 from iddm_cli.data.decoding.resize import fit
 from iddm_cli.data.inspection.scan import inspect
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.index import plain
 from iddm_cli.data.sources.registry import Source, open_source
@@ -39,7 +39,7 @@ import sys
 from iddm_cli.data.packing import pack
 from iddm_cli.data.sources import open_source
 from iddm_cli.settings import DataSettings
-pack(open_source(sys.argv[1], size=(8, 8)), DataSettings(image_size=8, workers=2))
+build_pack(open_source(sys.argv[1], size=(8, 8)), DataSettings(image_size=8, workers=2))
 """
 # A process starts with its parent's peak, which here is pytest's; so a small one lies between. It
 # adopts (prctl 36) what the first leaves behind, so that all are waited for and thus counted.
@@ -72,7 +72,7 @@ def opened(zoo: Zoo) -> Source:
 def packed(opened: Source, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IDDM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        return pack(opened, SETTINGS)
+        return build_pack(opened, SETTINGS)
 
 
 def source_of(folder: Path) -> Source:
@@ -141,7 +141,7 @@ def test_nothing_that_is_printed_commands_the_terminal(opened: Source, packed: P
 def test_one_error_names_one_file_where_errors_are_fatal(zoo: Zoo, opened: Source) -> None:
     settings = DataSettings(**{**SETTINGS.model_dump(), "on_error": "fail"})
     with pytest.raises(DatasetError) as caught:
-        pack(opened, settings)
+        build_pack(opened, settings)
     named = [name for name in map(plain, zoo.skipped) if name in str(caught.value)]
     assert len(named) == 1
     assert not CONTROLS.search(str(caught.value))
@@ -208,7 +208,7 @@ def test_the_folder_is_left_exactly_as_it_was(zoo: Zoo) -> None:
     base = zoo.root.parents[1]
     before = snapshot(base)
     source = source_of(zoo.root)
-    pack(source, SETTINGS)
+    build_pack(source, SETTINGS)
     inspect(source)
     assert snapshot(base) == before
     assert len(before) > len(zoo.used)
@@ -217,7 +217,7 @@ def test_the_folder_is_left_exactly_as_it_was(zoo: Zoo) -> None:
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("folder", ["special", "bombs"])
 def test_none_of_these_makes_it_wait(zoo: Zoo, folder: str) -> None:
-    made = pack(source_of(zoo.root / folder), SETTINGS)
+    made = build_pack(source_of(zoo.root / folder), SETTINGS)
     assert names_of(made) == ["sound.png"]
 
 
@@ -243,14 +243,14 @@ def test_the_zoo_is_small(zoo: Zoo) -> None:
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
     names = draw_thousand(tmp_path / "thousand")
-    made = pack(source_of(tmp_path / "thousand"), SETTINGS)
+    made = build_pack(source_of(tmp_path / "thousand"), SETTINGS)
     assert list(made.classes) == names
     assert [int(label) for label in made.labels] == list(range(1000))
 
 
 def test_of_a_split_the_training_part_is_learnt(tmp_path: Path) -> None:
     source = source_of(draw_split(tmp_path / "split"))
-    made = pack(source, SETTINGS)
+    made = build_pack(source, SETTINGS)
     assert each_class(made) == {"cat": 2, "dog": 2}
     assert not [name for name in names_of(made) if name.startswith("val")]
     left_out = [(name, reason) for name, reason in source.skipped if name.startswith("val")]

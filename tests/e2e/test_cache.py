@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.packs.builder import pack
+from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.profiles.settings import DataSettings
 
@@ -35,7 +35,7 @@ def put(path: Path, size: int = 1000, days: float = 0) -> Path:
 
 def make_pack(folder: Path, size: int = 8) -> Path:
     settings = DataSettings(image_size=size, channels=3, workers=1)
-    return pack(open_source(str(folder), size=(size, size)), settings).folder
+    return build_pack(open_source(str(folder), size=(size, size)), settings).folder
 
 
 @pytest.fixture

@@ -91,14 +91,14 @@ def test_iddms_own_file_becomes_a_run_that_draws_and_is_trained_further(place):
 
 
 def test_labels_are_counted_as_the_model_counts_them(place):
-    from iddm_cli.data.packs.builder import pack
+    from iddm_cli.data.packs.builder import build_pack
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.profiles.settings import DataSettings
     from iddm_cli.workflows.training.attach_dataset import align_classes
 
     os.environ["IDDM_CACHE_DIR"] = place.env["IDDM_CACHE_DIR"]
     settings = DataSettings(path=str(place.folder / "photos"), image_size=8)
-    packed = pack(open_source(settings.path, size=(8, 8), label_column="label"), settings)
+    packed = build_pack(open_source(settings.path, size=(8, 8), label_column="label"), settings)
     turned = align_classes(packed, ("dog", "cat"), "steel")
     names = [packed.classes[label] for label in packed.labels]
     assert [turned.classes[label] for label in turned.labels] == names

@@ -159,17 +159,17 @@ def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
     )  # fmt: skip
     run = shell.folder / "runs" / "pair"
     wait_for_step(run, 5)
-    group = members(process)
+    workers = members(process)
     match whom:
         case "parent":
             process.send_signal(number)
         case "member":
-            team[1].send_signal(number)
+            workers[1].send_signal(number)
         case "group":
             os.killpg(process.pid, number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number, err
-    assert "go on with: iddm resume pair" in err
+    assert "continue with: iddm resume pair" in err
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["state"] == "interrupted"
     newest = max((run / "checkpoints").glob("step-*"))
@@ -192,7 +192,7 @@ def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 129, err
     assert "saving after this step, and going on" in err
-    assert "go on with: iddm resume pair" in err
+    assert "continue with: iddm resume pair" in err
 
 
 def test_the_time_of_a_team_is_up_for_all_at_once(shell):

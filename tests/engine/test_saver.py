@@ -46,7 +46,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
             slow.may.set()
             trainer.writer._writing[1].result()
         if event == Stepped(2):
-            wanted = snapshot(trainer.state.parts()["model"])
+            wanted = snapshot(trainer.state.tensors()["model"])
     found = slow.at(2).read("model")
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
     assert [event.step for event in told if isinstance(event, Saved)] == [2, 4, 6]
@@ -116,7 +116,7 @@ def test_a_folder_that_vanishes_is_not_made_anew_elsewhere(tmp_path):
             assert not run.exists()
             (tmp_path / "gone").rename(run)
         told += [event] if isinstance(event, Saved | SaveFailed) else []
-    assert trainer.checkpoints.newest()[0].step == 8
+    assert trainer.checkpoints.latest_valid()[0].step == 8
     assert all("No such file" in event.problem for event in told if isinstance(event, SaveFailed))
 
 
@@ -127,7 +127,7 @@ def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
             break
     del event
     trainer.writer.close()
-    assert trainer.checkpoints.newest()[0].step == 2
+    assert trainer.checkpoints.latest_valid()[0].step == 2
 
 
 def test_a_snapshot_shares_no_memory():

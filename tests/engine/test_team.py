@@ -9,9 +9,9 @@ import torch
 from iddm_cli.checkpoints.events import Saved
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup, local_tensor
 from iddm_cli.distributed.launch import run_local
-from iddm_cli.engine.events import Logged, Stopped
+from iddm_cli.engine.events import Logged, Request, Stopped
 from tests.engine.test_trainer import make
 from tests.engine.test_training_step import asked
 
@@ -53,28 +53,31 @@ def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> 
     trainer = make(folder / f"rank-{group.rank}", group=group, **changes)
     if job.get("from"):
         trainer.checkpoints = CheckpointFolder(folder / "rank-0", Retention(9))
-        trainer.load(trainer.checkpoints.newest()[0] if group.is_main else None)
+        trainer.load(trainer.checkpoints.latest_valid()[0] if group.is_main else None)
 
     spoil(trainer, spoilt.get(group.rank))
     if job.get("overflows"):
         limit(trainer, job["overflows"].get(group.rank, BATCH))
-        trainer.rehearse(0)
+        trainer.train_step.probe_memory(0)
 
-    def should_stop() -> int:
-        return 143 * (asked_at.get(group.rank) == trainer.step)
+    def should_stop() -> Request:
+        stops = asked_at.get(group.rank) == trainer.step
+        return Request.TERMINATE if stops else Request.NONE
 
     events = list(trainer.fit(should_stop))
     left = {
-        "weights": everything(group, trainer.denoiser.backbone),
-        "average": everything(group, trainer.average.module.backbone),
-        "kept": sum(here(p).numel() for p in trainer.denoiser.backbone.parameters()),
+        "weights": everything(group, trainer.train_step.denoiser.backbone),
+        "average": everything(group, trainer.state.ema.module.backbone),
+        "kept": sum(
+            local_tensor(p).numel() for p in trainer.train_step.denoiser.backbone.parameters()
+        ),
         "losses": [event.loss for event in events if isinstance(event, Logged)],
         "norms": [event.grad_norm for event in events if isinstance(event, Logged)],
         "saved": [event.step for event in events if isinstance(event, Saved)],
         "stopped": [event.step for event in events if isinstance(event, Stopped)],
         "step": trainer.step,
-        "skipped": trainer.guard.read().total,
-        "size": trainer.micro.size,
+        "skipped": trainer.state.guard.read().total,
+        "size": trainer.state.micro_batch.size,
     }
     torch.save(left, folder / f"left-{group.rank}.pt")
     return 0
@@ -82,25 +85,25 @@ def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> 
 
 def spoil(trainer, step: int | None) -> None:
     """Let the loss of one step be no number."""
-    losses = trainer.losses
+    losses = trainer.train_step.losses
 
     def spoilt(now, slots, *denoiser):
         loss = losses(now, slots, *denoiser)
         return loss * torch.nan if now == step else loss
 
-    trainer.losses = spoilt
+    trainer.train_step.losses = spoilt
 
 
 def limit(trainer, most: int) -> None:
     """Let more pictures at once exceed the memory."""
-    losses = trainer.losses
+    losses = trainer.train_step.losses
 
     def limited(step, slots, *denoiser):
         if len(slots) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return losses(step, slots, *denoiser)
 
-    trainer.losses = limited
+    trainer.train_step.losses = limited
 
 
 def trained(folder: Path, size: int, *, sharded: bool = False, **changes: object) -> list[dict]:

@@ -22,7 +22,7 @@ CALLS = (
     "create",
     "append_to",
     "write",
-    "cut",
+    "truncate",
     "flush",
     "flush_folder",
     "rename",
@@ -175,7 +175,7 @@ def save(folder: CheckpointFolder, *steps: int, course: int = 0) -> None:
 def found(folder: CheckpointFolder) -> tuple[int, int] | None:
     """Return step and course of the checkpoint that would be used, whose tensors must be right."""
     try:
-        saved, _ = folder.newest()
+        saved, _ = folder.latest_valid()
     except CheckpointError:
         return None
     course = int(saved.bits["course"])
@@ -186,4 +186,4 @@ def found(folder: CheckpointFolder) -> tuple[int, int] | None:
 
 
 def litter(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob(f"{durable.PARTIAL}*")]
+    return [path.name for path in folder.rglob(f"{durable.PARTIAL_PREFIX}*")]

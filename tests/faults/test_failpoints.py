@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch) -> CheckpointFolder:
     monkeypatch.setattr(durable, "disk", Unsynced())
     folder = CheckpointFolder(tmp_path / "checkpoints", Retention(2))
     save(folder, 1, 2)
-    cut_off = folder.path / f"{durable.PARTIAL}99-step-00000003"
+    cut_off = folder.path / f"{durable.PARTIAL_PREFIX}99-step-00000003"
     cut_off.mkdir()
     (cut_off / "model.safetensors").write_bytes(b"half")
     return folder

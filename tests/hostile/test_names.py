@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iddm_cli.errors import UsageError
-from iddm_cli.runs.registry import check_name
+from iddm_cli.runs.registry import check_run_name
 from iddm_cli.workflows.generation import LONGEST_NAME, Plan, folder_name
 
 from .conftest import check_refusal, fuzzed
@@ -102,20 +102,20 @@ def lies_directly_in(path: Path, folder: Path) -> bool:
 @pytest.mark.parametrize("name", NOT_RUNS.values(), ids=list(NOT_RUNS))
 def test_a_name_that_could_lead_away_names_no_run(name):
     with pytest.raises(UsageError) as refused:
-        check_name(name)
+        check_run_name(name)
     check_refusal(refused.value, code=2)
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_plain_name_names_a_run(name):
-    check_name(name)
+    check_run_name(name)
 
 
 @fuzzed
 @given(NAMES)
 def test_what_names_a_run_stays_in_its_folder_on_every_system(name):
     try:
-        check_name(name)
+        check_run_name(name)
     except UsageError as error:
         assert error.exit_code == 2
         return

@@ -35,7 +35,7 @@ def diffusers(
     json: options.JsonOption = False,
 ) -> None:
     """Write a folder that diffusers loads: UNet2DModel, scheduler, pipeline, model card."""
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     folder = out or Path(f"{found.name}-diffusers")
     exporting.check_folder(folder, overwrite=overwrite)
     given = options.given_sampling(sampler, steps, guidance, weights)
@@ -46,7 +46,7 @@ def diffusers(
 
     other = drawn_otherwise(model.profile.sampling)
     if other:
-        console.warn(other)
+        console.print_warning(other)
     exporting.write_folder(folder, files(model))
     record_dataset = f"how to use it is in {folder}/README.md"
     exporting.tell(model, "diffusers", folder, record_dataset, as_json=json)

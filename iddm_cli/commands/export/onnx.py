@@ -74,7 +74,7 @@ def onnx(
 ) -> None:
     """Write one ONNX file that needs nothing but onnxruntime, and check what it draws."""
     check_installed()
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     path = out or Path(f"{found.name}.onnx" if part == "pipeline" else f"{found.name}-{part}.onnx")
     exporting.check_file(path, overwrite=overwrite)
     given = options.given_sampling(sampler, steps, guidance, weights)
@@ -85,9 +85,9 @@ def onnx(
     from iddm_cli.export.onnx.model import Form, onnx_model
 
     form = Form(part, precision, opset)
-    with progress.waiting("exporting"):
+    with progress.show_spinner("exporting"):
         made = onnx_model(model, form)
-    with progress.waiting("drawing with onnxruntime and with PyTorch, to compare"):
+    with progress.show_spinner("drawing with onnxruntime and with PyTorch, to compare"):
         agreement = checked(model, made, form)
     exporting.write_file(path, made.SerializeToString())
     exporting.tell(

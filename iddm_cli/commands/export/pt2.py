@@ -44,7 +44,7 @@ def pt2(
     json: options.JsonOption = False,
 ) -> None:
     """Write the denoiser as torch.export keeps it, and the table of its sampler."""
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     path = out or Path(f"{found.name}.pt2")
     exporting.check_file(path, overwrite=overwrite)
     given = options.given_sampling(sampler, steps, guidance, weights)
@@ -53,7 +53,7 @@ def pt2(
     from iddm_cli.display import progress
     from iddm_cli.export.pt2 import content
 
-    with progress.waiting("compiling" if aot else "exporting"):
+    with progress.show_spinner("compiling" if aot else "exporting"):
         made, off = content(model, aot=aot)
     exporting.write_file(path, made)
     record_dataset = f"its estimates of x are within {off:.2g} of the model's"

@@ -25,7 +25,7 @@ from iddm_cli.data.inspection.report_data import (
     Twins,
     Values,
 )
-from iddm_cli.data.packs.builder import Progress, quiet
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.listing import Skip
 from iddm_cli.data.sources.registry import Source
 from iddm_cli.profiles.settings import DataSettings, TrainingSettings
@@ -81,14 +81,16 @@ def inspect(
     *,
     profile: str = "",
     batch_size: int = BATCH_SIZE,
-    progress: Progress = quiet,
+    progress: ProgressCallback = no_progress,
 ) -> Inspection:
     """Decode every picture of a dataset and sum up what was found; see `survey`, `sum_up`."""
     seen = survey(source, settings, progress=progress)
     return sum_up(seen, profile=profile, batch_size=batch_size)
 
 
-def survey(source: Source, settings: DataSettings, *, progress: Progress = quiet) -> Survey:
+def survey(
+    source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
+) -> Survey:
     """Decode every picture of a dataset once, in parallel, and compare them."""
     facts, reasons = _look_at_all(source, settings, progress)
     items = np.array([i for i in range(len(source)) if i not in reasons], np.int64)
@@ -107,7 +109,7 @@ def survey(source: Source, settings: DataSettings, *, progress: Progress = quiet
 
 
 def _look_at_all(
-    source: Source, settings: DataSettings, progress: Progress
+    source: Source, settings: DataSettings, progress: ProgressCallback
 ) -> tuple[ndarray, dict[int, str]]:
     """Return FACTS of each picture, and why some have none."""
     facts = np.zeros(len(source), FACTS)
@@ -128,7 +130,7 @@ def _look_at_all(
     return facts, reasons
 
 
-def _compare(facts: ndarray, progress: Progress) -> tuple[Groups, duplicates.Alike]:
+def _compare(facts: ndarray, progress: ProgressCallback) -> tuple[Groups, duplicates.Alike]:
     """Group what is equal, and, of each such group only the first, what is alike."""
     progress("comparing pictures", 0, len(facts))
     equal = duplicates.equal(facts["digest"])

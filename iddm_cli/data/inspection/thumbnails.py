@@ -20,7 +20,7 @@ from iddm_cli.data.decoding.workers import Workers
 from iddm_cli.data.inspection.duplicates import Groups
 from iddm_cli.data.inspection.preprocessing_preview import learnt_channels
 from iddm_cli.data.inspection.scan import Survey
-from iddm_cli.data.packs.builder import Progress, quiet
+from iddm_cli.data.progress import ProgressCallback, no_progress
 
 SIDE = 128
 """Longest side of a thumbnail, in pixels."""
@@ -78,7 +78,7 @@ class Album:
     alike: list[list[Thumbnail]]
 
 
-def make_album(seen: Survey, *, progress: Progress = quiet) -> Album:
+def make_album(seen: Survey, *, progress: ProgressCallback = no_progress) -> Album:
     """Choose pictures of a survey, and make their thumbnails."""
     classes = choose(seen)
     pairs = _spread(range(len(seen.items)), PAIRS)
@@ -120,7 +120,7 @@ def _first_groups(seen: Survey, groups: Groups) -> Groups:
     return [group[:PER_GROUP] for group in seen.worst_first(groups)[:GROUPS]]
 
 
-def _take(seen: Survey, rows: list[int], progress: Progress) -> list[Shot | None]:
+def _take(seen: Survey, rows: list[int], progress: ProgressCallback) -> list[Shot | None]:
     """Decode pictures; what was readable before and is not any more is None."""
     settings = seen.settings
     work = partial(_shoot, Look.of(settings, learnt_channels(seen.facts, settings)))

@@ -12,7 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from iddm_cli.profiles.settings import DataSettings
 
-Uniform = Callable[[str, int, Tensor], Tensor]
+UniformFn = Callable[[str, int, Tensor], Tensor]
 """`uniform(purpose, step, slots)` draws a number in [0, 1) for each slot, [B], float32."""
 
 
@@ -24,7 +24,7 @@ class Augmentation:
         uniform: Where random numbers come from.
     """
 
-    def __init__(self, settings: DataSettings, uniform: Uniform) -> None:
+    def __init__(self, settings: DataSettings, uniform: UniformFn) -> None:
         self.settings = settings
         self.uniform = uniform
 

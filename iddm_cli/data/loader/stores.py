@@ -21,10 +21,10 @@ from iddm_cli.errors import DatasetError
 Shape = tuple[int, int, int]
 
 
-class Store(Protocol):
+class PixelStore(Protocol):
     """The pictures of a dataset, by their number."""
 
-    ahead: int
+    prefetch_steps: int
     """Steps by which a batch should be announced."""
 
     def __len__(self) -> int: ...
@@ -36,7 +36,7 @@ class Store(Protocol):
             index: Their numbers, [B], int64, on the CPU.
         """
 
-    def expect(self, index: Tensor) -> None:
+    def prefetch(self, index: Tensor) -> None:
         """Take note that these pictures will be read soon."""
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class MemoryStore:
         pixels: All of them, uint8, [N, C, H, W].
     """
 
-    ahead = 0
+    prefetch_steps = 0
 
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
@@ -62,7 +62,7 @@ class MemoryStore:
         """Return pictures, on the device they are on."""
         return self.pixels[index.to(self.pixels.device)]
 
-    def expect(self, index: Tensor) -> None:
+    def prefetch(self, index: Tensor) -> None:
         """Do nothing: all are there."""
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class FileStore:
         shape: Channels, height and width of a picture.
     """
 
-    ahead = 0
+    prefetch_steps = 0
 
     def __init__(self, path: Path, shape: Shape) -> None:
         self.shape = shape
@@ -112,7 +112,7 @@ class FileStore:
         """Return all pictures, uint8, [N, C, H, W]."""
         return self.read(torch.arange(len(self)))
 
-    def expect(self, index: Tensor) -> None:
+    def prefetch(self, index: Tensor) -> None:
         """Do nothing: the system reads ahead."""
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class StreamStore:
         seconds: Longest time that decoding one picture may take.
     """
 
-    ahead = 2
+    prefetch_steps = 2
 
     def __init__(
         self, source: Source, kept: Sequence[int], look: Look, *, workers: int, seconds: float
@@ -145,7 +145,7 @@ class StreamStore:
     def __len__(self) -> int:
         return len(self.kept)
 
-    def expect(self, index: Tensor) -> None:
+    def prefetch(self, index: Tensor) -> None:
         """Begin to decode a batch, unless that was done before."""
         numbers = index.tolist()
         if any(numbers == announced for announced, _ in self._announced):
@@ -165,7 +165,7 @@ class StreamStore:
         Raises:
             DatasetError: A picture cannot be decoded any more.
         """
-        self.expect(index)
+        self.prefetch(index)
         numbers = index.tolist()
         place = next(i for i, (known, _) in enumerate(self._announced) if known == numbers)
         _, pending = self._announced[place]

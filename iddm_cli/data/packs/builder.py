@@ -19,8 +19,8 @@ from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
 from iddm_cli.data.decoding.preprocess import Channels, Look, Outcome, Prepared, prepare
 from iddm_cli.data.decoding.workers import Lost, Workers
 from iddm_cli.data.packs import store
-from iddm_cli.data.packs.pack import Pack, record_of
-from iddm_cli.data.packs.store import Partial, Record
+from iddm_cli.data.packs.pack import Pack, build_record
+from iddm_cli.data.packs.store import PackRecord, PackWriter
 from iddm_cli.data.sources.registry import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
@@ -31,15 +31,17 @@ MOST_IN_CHUNK = 32
 RESERVE = 1.02
 """Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """`progress(what, done, total)` is called as work goes on."""
 
 
-def quiet(what: str, done: int, total: int) -> None:
+def no_progress(what: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
-def pack(source: Source, settings: DataSettings, *, progress: Progress = quiet) -> Pack:
+def build_pack(
+    source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
+) -> Pack:
     """Pack a dataset, or find the pack that was made of it before.
 
     Another process that packs the same is waited for, and its pack is used. Where
@@ -93,14 +95,14 @@ class _ColourFoundError(Exception):
 class _Packer:
     """Finds the pack of a source, or makes it."""
 
-    def __init__(self, source: Source, settings: DataSettings, progress: Progress) -> None:
+    def __init__(self, source: Source, settings: DataSettings, progress: ProgressCallback) -> None:
         self.source = source
         self.settings = settings
         self.progress = progress
         self.packs = cache_folder() / "packs"
         self.fingerprint = source.fingerprint(partial(progress, "checking files"))
 
-    def find_or_make(self) -> tuple[Path, Look, Record]:
+    def find_or_make(self) -> tuple[Path, Look, PackRecord]:
         """Return where the pack is, and what it holds."""
         wanted = self.settings.channels
         if wanted != "auto":
@@ -123,29 +125,29 @@ class _Packer:
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return self.packs / name
 
-    def _find(self, look: Look) -> tuple[Path, Record] | None:
+    def _find(self, look: Look) -> tuple[Path, PackRecord] | None:
         """Return a pack with these pixels; one without any only where they are not wanted."""
         for stored in (True, False) if self.settings.cache == "off" else (True,):
             place = self._place(look, stored=stored)
-            record = store.read(place)
+            record = store.read_record(place)
             if record:
                 touch(place)
                 return place, record
         return None
 
-    def _one(self, channels: Channels, *, grey_only: bool = False) -> tuple[Path, Look, Record]:
+    def _one(self, channels: Channels, *, grey_only: bool = False) -> tuple[Path, Look, PackRecord]:
         look = Look.of(self.settings, channels)
         found = self._find(look)
         if found:
             return found[0], look, found[1]
         try:
             self.packs.mkdir(parents=True, exist_ok=True)
-            store.sweep(self.packs)
+            store.remove_stale_partials(self.packs)
             stored = self._should_store(look)
             place = self._place(look, stored=stored)
             with self._locked(place):
                 # Whoever held the lock before may have made it.
-                record = store.read(place)
+                record = store.read_record(place)
                 record = record or self._make(place, look, stored=stored, grey_only=grey_only)
         except OSError as error:
             raise cache_error(error, self.packs) from error
@@ -189,15 +191,15 @@ class _Packer:
 
     @staticmethod
     def _partial_folder(place: Path) -> Path:
-        return place.with_name(f"{durable.PARTIAL}{place.name}")
+        return place.with_name(f"{durable.PARTIAL_PREFIX}{place.name}")
 
-    def _make(self, place: Path, look: Look, *, stored: bool, grey_only: bool) -> Record:
-        part = Partial(self._partial_folder(place), look.picture_bytes if stored else 0)
+    def _make(self, place: Path, look: Look, *, stored: bool, grey_only: bool) -> PackRecord:
+        part = PackWriter(self._partial_folder(place), look.picture_bytes if stored else 0)
         part.open()
         try:
             self._fill(part, look, grey_only=grey_only)
             kept = [i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, Prepared)]
-            record = record_of(self.source, look, part.outcomes, stored=stored)
+            record = build_record(self.source, look, part.outcomes, stored=stored)
             number = {name: label for label, name in enumerate(record.classes)}
             names = self.source.classes or ("",)
             labels = [number.get(names[self.source.labels[i]], 0) for i in kept]
@@ -209,7 +211,7 @@ class _Packer:
             part.close()
         return record
 
-    def _fill(self, part: Partial, look: Look, *, grey_only: bool) -> None:
+    def _fill(self, part: PackWriter, look: Look, *, grey_only: bool) -> None:
         """Decode what is not there yet, in order."""
         self._check(part.outcomes, 0, grey_only=grey_only)
         first, total = len(part.outcomes), len(self.source)

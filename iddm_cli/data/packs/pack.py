@@ -10,7 +10,7 @@ from numpy import ndarray
 from iddm_cli.data.decoding.preprocess import Look, Outcome, Prepared
 from iddm_cli.data.decoding.shapes import Shapes, extent
 from iddm_cli.data.packs import store
-from iddm_cli.data.packs.store import Looks, Record
+from iddm_cli.data.packs.store import PackRecord, SourceStats
 from iddm_cli.data.sources.listing import Skip
 from iddm_cli.data.sources.registry import Source
 from iddm_cli.errors import DatasetError
@@ -22,7 +22,7 @@ class Pack:
 
     folder: Path
     look: Look
-    record: Record
+    record: PackRecord
     labels: ndarray  # int64 [count]; all 0 where no classes are learnt
     classes: tuple[str, ...]
     digest: str
@@ -75,7 +75,9 @@ class Pack:
         return self.folder / store.PIXELS
 
 
-def record_of(source: Source, look: Look, outcomes: list[Outcome], *, stored: bool) -> Record:
+def build_record(
+    source: Source, look: Look, outcomes: list[Outcome], *, stored: bool
+) -> PackRecord:
     """Return what is known of a source's pictures, now that all have been looked at.
 
     Raises:
@@ -88,7 +90,7 @@ def record_of(source: Source, look: Look, outcomes: list[Outcome], *, stored: bo
         raise _none_readable(source, skipped)
     there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, Prepared)}
     whole = hashlib.sha256("".join(picture.digest for picture in kept).encode())
-    return Record(
+    return PackRecord(
         source=source.name,
         place=source.place,
         count=len(kept),
@@ -100,16 +102,16 @@ def record_of(source: Source, look: Look, outcomes: list[Outcome], *, stored: bo
         skipped=skipped,
         left_out=left_out,
         grey=all(picture.grey for picture in kept),
-        looks=_looks(kept, look),
+        looks=_source_stats(kept, look),
         pixels=whole.hexdigest(),
     )
 
 
-def _looks(kept: list[Prepared], look: Look) -> Looks:
+def _source_stats(kept: list[Prepared], look: Look) -> SourceStats:
     widths = np.array([picture.width for picture in kept])
     heights = np.array([picture.height for picture in kept])
     shapes = Shapes(widths, heights, look.size, look.aspect)
-    return Looks(
+    return SourceStats(
         width=extent(widths),
         height=extent(heights),
         shown=float(shapes.kept.mean()),

@@ -33,7 +33,7 @@ KEPT_SECONDS = 14 * 86_400
 """How long a pack that was cut off waits to be taken up again."""
 
 
-class Looks(Settings):
+class SourceStats(Settings):
     """What the originals were like."""
 
     width: tuple[int, int, int]
@@ -47,7 +47,7 @@ class Looks(Settings):
     """Pictures of several frames or pages, of which the first is learnt."""
 
 
-class Record(Settings):
+class PackRecord(Settings):
     """What pack.json holds."""
 
     source: str
@@ -65,15 +65,15 @@ class Record(Settings):
     """Their numbers in the source."""
     grey: bool
     """Whether every picture is grey, however it was stored."""
-    looks: Looks
+    looks: SourceStats
     pixels: str
     """SHA-256 of the digests of all pictures."""
 
 
-def read(folder: Path) -> Record | None:
+def read_record(folder: Path) -> PackRecord | None:
     """Return what a whole pack holds; None where there is none, or it is damaged."""
     try:
-        record = Record.model_validate_json((folder / RECORD).read_bytes())
+        record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
         pixels = (folder / PIXELS).stat().st_size if record.stored else 0
         labels = read_labels(folder)
@@ -95,7 +95,7 @@ def read_names(folder: Path) -> list[str]:
     return [json.loads(line) for line in (folder / NAMES).read_text().splitlines()]
 
 
-class Partial:
+class PackWriter:
     """A pack in the making, which survives the death of the process that makes it.
 
     Only one process may have it open: hold the lock of the pack.
@@ -129,7 +129,7 @@ class Partial:
         self._pixels = pixels.open("ab")
 
     def _noted(self) -> Iterator[tuple[str, list[Outcome]]]:
-        for line in self._journal.lines():
+        for line in self._journal.read_lines():
             try:
                 yield line, [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
@@ -159,7 +159,9 @@ class Partial:
         self._journal.append(json.dumps([_to_json(outcome) for outcome in outcomes]))
         self.outcomes += [_without_planes(outcome) for outcome in outcomes]
 
-    def publish(self, folder: Path, record: Record, labels: list[int], names: list[str]) -> None:
+    def publish(
+        self, folder: Path, record: PackRecord, labels: list[int], names: list[str]
+    ) -> None:
         """Give the pack its name; a damaged one there is replaced.
 
         Raises:
@@ -190,9 +192,9 @@ class Partial:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def sweep(packs: Path) -> None:
+def remove_stale_partials(packs: Path) -> None:
     """Remove what was cut off long ago; a pack in the making is written to all the time."""
-    for leftover in packs.glob(f"{durable.PARTIAL}*"):
+    for leftover in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
         if time.time() - _touched(leftover) > KEPT_SECONDS:
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -50,7 +50,7 @@ def as_plain_tar(path: Path) -> Path:
 
 def _unpack(packed: IO[bytes], copy: Path) -> None:
     """Write a decompressed copy, while the disk has room."""
-    temporary = durable.partial_name(copy)
+    temporary = durable.partial_path(copy)
     with _writing(copy.parent):
         copy.parent.mkdir(parents=True, exist_ok=True)
         _sweep(copy.parent)
@@ -80,7 +80,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _sweep(folder: Path) -> None:
     """Remove the copies that were cut off."""
-    for leftover in folder.glob(f"{durable.PARTIAL}*"):
+    for leftover in folder.glob(f"{durable.PARTIAL_PREFIX}*"):
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > LEFT_SECONDS:
                 leftover.unlink()

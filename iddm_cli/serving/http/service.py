@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli import image_files
-from iddm_cli.classes import label_of
+from iddm_cli.classes import find_class
 from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
@@ -124,7 +124,7 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
     if class_ is None:
         raise Refused(422, "class_missing", "class: name one; GET /v1/models lists them.")
     if isinstance(class_, str):
-        label = label_of(class_, classes)
+        label = find_class(class_, classes)
     else:  # a number in JSON is an index, even where a class is named by it
         label = class_ if 0 <= class_ < len(classes) else None
     if label is not None:
@@ -201,9 +201,9 @@ def settings_of(job: Job) -> dict[str, Any]:
 
 async def encoded(job: Job, index: int, form: str) -> bytes:
     """Return a finished picture as a file that says how it was made."""
-    notes = job.recipe.notes(index, job.name)
+    notes = job.recipe.text_notes(index, job.name)
     image = to_image(job.pixels[index])
-    return await asyncio.to_thread(image_files.encode, image, FORMATS[form], notes)
+    return await asyncio.to_thread(image_files.encode_image, image, FORMATS[form], notes)
 
 
 async def glimpse(estimate: Tensor) -> bytes:
@@ -214,7 +214,7 @@ async def glimpse(estimate: Tensor) -> bytes:
 @torch.inference_mode()
 def _glimpse(estimate: Tensor) -> bytes:
     pixels = to_pixels(estimate).permute(1, 2, 0).contiguous().cpu()
-    return image_files.encode(to_image(pixels), "png")
+    return image_files.encode_image(to_image(pixels), "png")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

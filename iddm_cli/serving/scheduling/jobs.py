@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from iddm_cli.image_files import Recipe
+from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.serving.scheduling.batcher import Drawing, Plan
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
@@ -56,7 +56,7 @@ class Job:
 
     model: ServedModel
     plan: Plan
-    recipe: Recipe
+    recipe: SamplingMetadata
     count: int
     deadline: float
     changed: Callable[[], None] = lambda: None

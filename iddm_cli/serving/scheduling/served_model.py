@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import solver_steps
-from iddm_cli.image_files import Recipe
-from iddm_cli.profiles.settings import OF_ONE_SAMPLER, SamplingSettings
+from iddm_cli.image_files import SamplingMetadata
+from iddm_cli.profiles.settings import SAMPLER_SPECIFIC, SamplingSettings
 from iddm_cli.serving.scheduling.batch_invariant import Exact
 from iddm_cli.serving.scheduling.batcher import Drawing, Plan, step
 
@@ -55,7 +55,7 @@ class ServedModel:
         """
         usual = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
-            usual |= OF_ONE_SAMPLER
+            usual |= SAMPLER_SPECIFIC
         asked = {"sampler": sampler, "steps": steps, "guidance": guidance}
         given = {key: value for key, value in asked.items() if value is not None}
         return SamplingSettings.model_validate(usual | given)
@@ -65,9 +65,9 @@ class ServedModel:
         steps = solver_steps(settings, self.denoiser.schedule)
         return Plan(steps, label, seed, settings.guidance)
 
-    def recipe(self, settings: SamplingSettings, plan: Plan) -> Recipe:
+    def recipe(self, settings: SamplingSettings, plan: Plan) -> SamplingMetadata:
         """Return what is written into the pictures of a request."""
-        return Recipe(
+        return SamplingMetadata(
             run=self.name,
             step=self.trained,
             weights=settings.weights,

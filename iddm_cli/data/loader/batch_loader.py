@@ -6,21 +6,21 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from iddm_cli.data.loader.stores import Store
+from iddm_cli.data.loader.stores import PixelStore
 
-Order = Callable[[int], Tensor]
+EpochOrder = Callable[[int], Tensor]
 """`order(epoch)` returns that epoch's permutation of the picture indices, [N], int64."""
 
-Augment = Callable[[Tensor, int, Tensor], Tensor]
+AugmentFn = Callable[[Tensor, int, Tensor], Tensor]
 """`augment(x, step, slots)` changes the pictures of some slots, [B, C, H, W]."""
 
 
-def to_unit(pixels: Tensor) -> Tensor:
+def normalize(pixels: Tensor) -> Tensor:
     """Turn uint8 pixels into float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1
 
 
-class Batches:
+class BatchLoader:
     """The batch of every step, as a function of the step alone.
 
     Epochs follow each other without a gap: slot s of step n holds picture number
@@ -37,12 +37,12 @@ class Batches:
 
     def __init__(
         self,
-        store: Store,
+        store: PixelStore,
         labels: Tensor,
         *,
         batch_size: int,
-        order: Order,
-        augment: Augment | None = None,
+        order: EpochOrder,
+        augment: AugmentFn | None = None,
         device: torch.device | None = None,
     ) -> None:
         self.store = store
@@ -66,13 +66,13 @@ class Batches:
             index[here] = self.order(epoch)[places[here]]
         return index
 
-    def at(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor]:
+    def load_batch(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Return pictures, float32 in [-1, 1], [B, C, H, W], and labels, [B], for these slots."""
         index = self.indices(step, slots)
-        self.store.expect(index)
-        for soon in range(1, self.store.ahead + 1):
-            self.store.expect(self.indices(step + soon, slots))
-        x = to_unit(self.store.read(index).to(self.device, non_blocking=True))
+        self.store.prefetch(index)
+        for soon in range(1, self.store.prefetch_steps + 1):
+            self.store.prefetch(self.indices(step + soon, slots))
+        x = normalize(self.store.read(index).to(self.device, non_blocking=True))
         if self.augment is not None:
             x = self.augment(x, step, slots)
         return x, self.labels[index].to(self.device)
