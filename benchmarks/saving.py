@@ -102,7 +102,7 @@ def measure(trainer: Trainer, rounds: int) -> dict[str, list[float]]:
     seconds |= {"a step": [], "a step while saving": [], "until safe": []}
     for _ in range(rounds):
         for name, save in WAYS.items():
-            trainer.step += 1
+            trainer.state.step += 1
             began = time.perf_counter()
             save(trainer)
             seconds[name].append(time.perf_counter() - began)

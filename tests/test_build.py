@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from iddm_cli.build.compute import ComputeContext, check_divisible
-from iddm_cli.build.memory import MEMORY_SHARE, estimate, largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, check_room
+from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
+from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.profile import Profile
@@ -43,10 +43,10 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     denoiser = build_denoiser(profile(), 2)
     numbers = sum(p.numel() for p in denoiser.parameters())
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers)
-    check_room(denoiser, torch.device("cpu"))
+    check_fits_device(denoiser, torch.device("cpu"))
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers - 1)
     with pytest.raises(UsageError, match="too large"):
-        check_room(denoiser, torch.device("cpu"))
+        check_fits_device(denoiser, torch.device("cpu"))
     assert build_denoiser(profile(), 2), "four bytes for each number are there"
 
 
@@ -77,7 +77,7 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
         classes=("a",), pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3
     )
     place = ComputeContext(torch.device("cpu"), "fp32")
-    found = estimate(chosen, pack, place)
+    found = estimate_run_memory(chosen, pack, place)
     one = found.activations / batch_size
     rest = found.total - found.activations
     for most in (1000, 20, 3, 0.5):

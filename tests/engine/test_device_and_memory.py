@@ -28,7 +28,7 @@ def test_a_gpu_takes_bf16_from_ampere_on(monkeypatch, capability, wanted):
 
 
 def test_what_decides_the_bits_is_written_down():
-    bits = device.bits(torch.device("cpu"), "bf16")
+    bits = device.numerics(torch.device("cpu"), "bf16")
     assert bits == {
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
         "precision": "bf16", "world_size": 1,

@@ -6,7 +6,7 @@ import torch
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.engine.randomness import key_of, normal, seed_library, uniform, words
-from tests.engine.test_checkpoint import save
+from tests.checkpoints.test_checkpoint import save
 
 
 def test_a_seed_goes_on_meaning_the_same_numbers():

@@ -184,7 +184,9 @@ def test_stratified_times_put_one_into_each_part(tmp_path):
     trainer = make(tmp_path, batch_size=10)
     t = trainer.train_step.sample_times(3, torch.arange(10))
     assert (t // 100).tolist() == list(range(10))
-    free = make(tmp_path, batch_size=1000, times="uniform").draw_times(3, torch.arange(1000))
+    free = make(tmp_path, batch_size=1000, times="uniform").train_step.sample_times(
+        3, torch.arange(1000)
+    )
     assert free.min() >= 0
     assert free.max() <= 999
     assert free.float().mean() == pytest.approx(499.5, abs=40)

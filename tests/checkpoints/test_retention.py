@@ -89,4 +89,4 @@ def test_a_course_is_given_up_by_number_not_by_letter(tmp_path, boundary):
     for step in (boundary - 2, boundary - 1, boundary, boundary + 1):
         folder.save(step, tensors, {"bits": {}, "scaler": {}})
     folder.remove_after(boundary - 1)
-    assert [saved.step for saved in folder.sound()] == [boundary - 1, boundary - 2]
+    assert [saved.step for saved in folder.iter_valid()] == [boundary - 1, boundary - 2]

@@ -12,13 +12,11 @@ import psutil
 import pytest
 import torch
 
-from iddm_cli.build.compute import ComputeContext
-from iddm_cli.distributed.environment import read_rank_info
+from iddm_cli.distributed.environment import RankInfo, read_rank_info
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.distributed.launch import run_local
-from iddm_cli.distributed.supervisor import WorkerError
+from iddm_cli.distributed.supervisor import Supervisor, WorkerError
 from iddm_cli.errors import IddmError, NonFiniteError
-from iddm_cli.serving.http.streaming import Watch
 
 SECONDS = 20.0
 CPU = torch.device("cpu")
@@ -86,7 +84,7 @@ def test_the_first_error_is_told_with_its_rank(
 ) -> None:
     began = time.monotonic()
     with pytest.raises(WorkerError) as failed:
-        start(tmp_path, size=2, rank=rank, how=how)
+        start(tmp_path, world_size=2, rank=rank, how=how)
     assert failed.value.problem.startswith(f"process {rank}: {problem}")
     assert failed.value.exit_code == code
     assert "\n" not in failed.value.problem
@@ -110,11 +108,11 @@ def test_a_second_request_to_stop_leaves_no_folder_behind(tmp_path: Path, monkey
     monkeypatch.setattr(os, "_exit", sys.exit)
     folder = tmp_path / "meeting"
     folder.mkdir()
-    watch = Watch([], folder, SECONDS)
-    watch._pass_on(signal.SIGTERM, None)
+    supervisor = Supervisor([], folder, SECONDS)
+    supervisor._forward(signal.SIGTERM, None)
     assert folder.exists()
     with pytest.raises(SystemExit) as ended:
-        watch._pass_on(signal.SIGTERM, None)
+        supervisor._forward(signal.SIGTERM, None)
     assert ended.value.code == 128 + signal.SIGTERM
     assert not folder.exists()
 
@@ -137,7 +135,7 @@ def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
 
 def start_elsewhere(folder: Path) -> int:
     code = (
-        "import sys; from tests.engine.test_launch import start, Path\n"
+        "import sys; from tests.distributed.test_launch import start, Path\n"
         "if __name__ == '__main__': sys.exit(start(Path(sys.argv[1])))"
     )
     script = folder / "elsewhere.py"
@@ -169,7 +167,7 @@ def test_torchrun(environment: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     for name, value in given.items():
         environment.setenv(name, value)
-    assert read_rank_info() == ComputeContext(11, 16, 3, 8, restarted=True)
+    assert read_rank_info() == RankInfo(11, 16, 3, 8, is_restart=True)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +189,7 @@ def test_srun(environment: pytest.MonkeyPatch, nodes: str, first: str) -> None:
         environment.setenv(name, value)
     environment.setenv("MASTER_ADDR", "")
     environment.delenv("MASTER_ADDR")
-    assert read_rank_info() == ComputeContext(5, 8, 1, 4, restarted=False)
+    assert read_rank_info() == RankInfo(5, 8, 1, 4, is_restart=False)
     assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == (first, "20077")
 
 

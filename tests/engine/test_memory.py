@@ -25,10 +25,10 @@ def test_the_update_is_made_again_in_halves(tmp_path, most, size):
     free, tight = make(tmp_path / "a"), make(tmp_path / "b")
     fits(tight, most)
     for step in range(3):
-        wanted, found = free.update(step), tight.update(step)
+        wanted, found = free.train_step.update(step), tight.train_step.update(step)
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=0)
-    assert tight.micro.size == size
-    assert tight.bits["micro_batch"] == size
+    assert tight.state.micro_batch.size == size
+    assert tight.train_step.numerics["micro_batch"] == size
 
 
 def test_it_is_told_once(tmp_path):
@@ -45,7 +45,7 @@ def test_after_a_resume_the_size_that_fitted_is_taken_at_once(tmp_path):
     run(straight)
     for step in range(2):
         first.train_step.update(step)
-        first.step += 1
+        first.state.step += 1
     first.save()
     first.writer.wait()
     second = make(tmp_path / "b")
@@ -67,11 +67,11 @@ def test_a_size_asked_for_afterwards_is_taken_instead(tmp_path):
 def test_where_not_even_one_fits_that_is_the_error(tmp_path):
     trainer = make(tmp_path)
     fits(trainer, 0)
-    with pytest.raises(IddmError, match="not even one picture") as refused:
+    with pytest.raises(IddmError, match="not even one image") as refused:
         list(trainer.fit())
     assert "base_channels" in refused.value.hint
-    with pytest.raises(IddmError, match="not even one picture"):
-        make(tmp_path / "b").__class__.rehearse(trainer, 0)
+    with pytest.raises(IddmError, match="not even one image"):
+        trainer.train_step.probe_memory(0)
 
 
 def test_other_errors_are_not_taken_for_it(tmp_path):

@@ -117,10 +117,10 @@ def test_a_streak_goes_back_once_and_learns_more_slowly(tmp_path, log_every):
     last = [event for event in events if isinstance(event, Logged)][-1]
     assert last.lr == pytest.approx(lr_at(trainer.settings, 19, 20) / 3)
     saved = trainer.checkpoints.latest_valid()[0]
-    assert (saved.step, saved.course["rate"]) == (20, pytest.approx(1 / 3))
+    assert (saved.step, saved.trainer_state["rate"]) == (20, pytest.approx(1 / 3))
     again = make(tmp_path, steps=20, max_skipped=3)
     again.load(saved)
-    assert again.rate == trainer.state.lr_scale
+    assert again.state.lr_scale == trainer.state.lr_scale
 
 
 def test_two_bad_updates_are_no_streak_of_three(tmp_path):
@@ -152,14 +152,14 @@ def test_the_second_time_ends_with_a_diagnosis(tmp_path, bad):
     if bad == "gradient":
         spoil(trainer, *range(4, 20))
     else:
-        read = trainer.train_step.batches.at
+        read = trainer.train_step.batches.load_batch
 
         def at(step, slots):
             x, label = read(step, slots)
             x[trainer.train_step.batches.indices(step, slots) == 7] = math.nan
             return x, label
 
-        trainer.train_step.batches.at = at
+        trainer.train_step.batches.load_batch = at
     with pytest.raises(NonFiniteError) as stopped:
         list(trainer.fit())
     assert stopped.value.exit_code == 5
@@ -170,7 +170,7 @@ def test_the_second_time_ends_with_a_diagnosis(tmp_path, bad):
     name = [name for name, _ in trainer.train_step.denoiser.backbone.named_parameters()][5]
     if bad == "gradient":
         assert f"of {name}, with a norm of nan" in stopped.value.problem
-        assert "finite losses of all its 8 pictures" in stopped.value.problem
+        assert "finite losses of all its 8 images" in stopped.value.problem
     else:
         assert "for 1 of its 8 pictures (number 7 in the dataset" in stopped.value.problem
     assert all(p.grad is None for p in trainer.train_step.denoiser.parameters())

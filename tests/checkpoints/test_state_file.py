@@ -9,7 +9,7 @@ from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.state_file import sign_state
 from iddm_cli.errors import CheckpointError
-from tests.engine.test_checkpoint import FILES, save
+from tests.checkpoints.test_checkpoint import FILES, save
 
 
 @pytest.fixture

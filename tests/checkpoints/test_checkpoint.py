@@ -37,7 +37,7 @@ def folder(tmp_path) -> CheckpointFolder:
 def test_what_is_saved_is_read(folder):
     save(folder, 5)
     saved, damaged = folder.latest_valid()
-    assert (saved.step, saved.bits, damaged) == (5, {"threads": 1}, [])
+    assert (saved.step, saved.numerics, damaged) == (5, {"threads": 1}, [])
     for part, tensors in parts(5).items():
         read = saved.read(part)
         assert read.keys() == tensors.keys()
@@ -111,7 +111,7 @@ def test_a_newer_format_is_refused_by_number(folder):
 
 
 def test_nothing_usable_is_one_clear_error(folder):
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+    with pytest.raises(CheckpointError, match="has no checkpoint"):
         folder.latest_valid()
     save(folder, 1, 2)
     for path in folder.paths():
@@ -121,7 +121,7 @@ def test_nothing_usable_is_one_clear_error(folder):
     assert len(refused.value.problem.splitlines()) == 2
     with pytest.raises(CheckpointError) as refused:
         folder.at(7)
-    assert refused.value.hint == "There are: 1, 2."
+    assert refused.value.hint == "Available steps: 1, 2."
 
 
 def test_what_a_killed_save_left_is_ignored_and_swept(folder):

@@ -12,8 +12,8 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup, local_tensor
 from iddm_cli.distributed.launch import run_local
 from iddm_cli.engine.events import Logged, Request, Stopped
+from tests.engine.test_train_step import asked
 from tests.engine.test_trainer import make
-from tests.engine.test_training_step import asked
 
 CPU = torch.device("cpu")
 BATCH = 8

@@ -7,10 +7,11 @@ import torch
 
 from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.folder import CheckpointFolder
-from iddm_cli.checkpoints.writer import AsyncCheckpointWriter, snapshot
+from iddm_cli.checkpoints.tensors import copy_to_cpu
+from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.engine.events import Stepped
 from iddm_cli.errors import CheckpointError
-from tests.engine.test_checkpoint import STATE, parts
+from tests.checkpoints.test_checkpoint import STATE, parts
 from tests.engine.test_trainer import bits, make, saved_at_once
 
 
@@ -46,7 +47,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
             slow.may.set()
             trainer.writer._writing[1].result()
         if event == Stepped(2):
-            wanted = snapshot(trainer.state.tensors()["model"])
+            wanted = copy_to_cpu(trainer.state.tensors()["model"])
     found = slow.at(2).read("model")
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
     assert [event.step for event in told if isinstance(event, Saved)] == [2, 4, 6]
@@ -55,7 +56,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
 def test_the_next_one_waits_for_the_one_before(slow):
     saver = AsyncCheckpointWriter(slow)
     assert saver.begin(1, parts(1), STATE) == []
-    assert saver.done() == []
+    assert saver.poll() == []
     slow.may.set()
     assert [event.step for event in saver.begin(2, parts(2), STATE)] == [1]
     assert [event.step for event in saver.wait()] == [2]
@@ -132,7 +133,7 @@ def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
 
 def test_a_snapshot_shares_no_memory():
     tensor = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    copied = snapshot({"a": tensor})["a"]
+    copied = copy_to_cpu({"a": tensor})["a"]
     assert torch.equal(copied, tensor)
     tensor.zero_()
     assert copied.any()
