@@ -19,10 +19,10 @@ import onnxruntime
 import torch
 
 from iddm_cli.build.networks import build_denoiser
-from iddm_cli.engine.image_generator import Generator, Order
-from iddm_cli.export.model import TrainedModel
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.model import Form, onnx_model
+from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.profile import Profile
 
 SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
@@ -89,18 +89,18 @@ def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSessio
     )
 
 
-def ways(model: TrainedModel, orders: list[Order], guidance: float, threads: int) -> dict:
+def ways(model: TrainedModel, specs: list[SampleSpec], guidance: float, threads: int) -> dict:
     """Return the ways to draw some pictures, each to be called."""
-    made = onnx_model(model, Form())
+    made = build_onnx_model(model, OnnxOptions())
     sampling = model.profile.sampling.model_copy(update={"guidance": guidance})
-    generator = Generator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
-    found: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.draw(orders, 0)}
+    generator = ImageGenerator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
+    found: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
     graphs = {"loop": made}
     if len(generator.steps) <= MOST_UNROLLED:
         graphs["unrolled"] = unrolled(made)
     for name, graph in graphs.items():
         loaded = session(graph, threads)
-        inputs = check.feed(loaded, model, orders, seed=0, guidance=guidance)
+        inputs = check.build_inputs(loaded, model, specs, seed=0, guidance=guidance)
         found[name] = lambda loaded=loaded, inputs=inputs: loaded.run(None, inputs)
     return found
 
@@ -133,8 +133,8 @@ def main() -> None:
         model = make(sampler, options.base_channels)
         for guidance in (1.0, 3.0):
             for count in (1, 8):
-                orders = [Order(index % CLASSES, index) for index in range(count)]
-                calls = ways(model, orders, guidance, options.threads)
+                specs = [SampleSpec(index % CLASSES, index) for index in range(count)]
+                calls = ways(model, specs, guidance, options.threads)
                 took = measure(calls, options.rounds)
                 one = took["pytorch"]
                 flat = f"{took['unrolled'] / one:.2f}" if "unrolled" in took else "-"

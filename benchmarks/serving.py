@@ -51,35 +51,39 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     import torch
 
     from iddm_cli.build.networks import image_shape
-    from iddm_cli.serving.http.security import Policy
-    from iddm_cli.serving.http.server import Server, run
-    from iddm_cli.serving.http.service import Service
-    from iddm_cli.serving.http.sockets import listen
-    from iddm_cli.serving.scheduling.batch_invariant import ON_CPU, Exact
+    from iddm_cli.serving.http.security import AccessPolicy
+    from iddm_cli.serving.http.server import ImageServer, run_server
+    from iddm_cli.serving.http.service import GenerationService
+    from iddm_cli.serving.http.sockets import open_listener
+    from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
     from iddm_cli.serving.scheduling.limits import Limits
     from iddm_cli.serving.scheduling.served_model import ServedModel
 
     profile, denoiser = load(name)
     shape = image_shape(profile.data)
-    exact = Exact(denoiser, shape, blocks=ON_CPU, lanes=torch.get_num_threads())
+    exact = BatchInvariantDenoiser(
+        denoiser, shape, blocks=CPU_BLOCKS, num_threads=torch.get_num_threads()
+    )
     model = ServedModel(name, name, 0, CLASSES, shape, profile.sampling, denoiser, exact)
-    listener = listen("127.0.0.1", 0)
-    service = Service({name: model}, Limits(), print)
-    run(Server(service, Policy(), lambda: tell(listener.getsockname()[1])), listener)
+    listener = open_listener("127.0.0.1", 0)
+    service = GenerationService({name: model}, Limits(), print)
+    run_server(
+        ImageServer(service, AccessPolicy(), lambda: tell(listener.getsockname()[1])), listener
+    )
 
 
 def serve_one_by_one(name: str, tell: Callable[[int], None]) -> None:
     """Serve the same network, one request at a time."""
     from iddm_cli.build.networks import image_shape
-    from iddm_cli.engine.image_generator import Generator, Order, to_image
+    from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 
     profile, denoiser = load(name)
 
     def draw(label: int, seed: int, steps: int) -> Any:
         sampling = profile.sampling.model_copy(update={"steps": steps, "guidance": 1.0})
         shape = image_shape(profile.data)
-        generator = Generator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
-        return to_image(generator.draw([Order(label, 0)], seed)[0])
+        generator = ImageGenerator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
+        return to_image(generator.generate_batch([SampleSpec(label, 0)], seed)[0])
 
     serve_plainly(draw, tell)
 
@@ -137,7 +141,7 @@ def serve_plainly(draw: Callable[[int, int, int], Any], tell: Callable[[int], No
     import uvicorn
     from fastapi import Body, FastAPI
 
-    from iddm_cli.serving.http.sockets import listen
+    from iddm_cli.serving.http.sockets import open_listener
 
     app, drawer = FastAPI(), ThreadPoolExecutor(1)
 
@@ -149,7 +153,7 @@ def serve_plainly(draw: Callable[[int, int, int], Any], tell: Callable[[int], No
         image.save(buffer, "PNG")
         return {"images": [{"image": base64.b64encode(buffer.getvalue()).decode()}]}
 
-    listener = listen("127.0.0.1", 0)
+    listener = open_listener("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     threading.Timer(1.0, tell, [listener.getsockname()[1]]).start()
     server.run([listener])

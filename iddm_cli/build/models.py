@@ -7,7 +7,7 @@ from iddm_cli.build.networks import build_denoiser, image_shape
 from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.image_generator import Generator
+from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.profiles.profile import Profile
 
 
@@ -39,7 +39,7 @@ def load_denoiser(
 
 def build_image_generator(
     profile: Profile, classes: tuple[str, ...], source: WeightsSource, compute: ComputeContext
-) -> Generator:
+) -> ImageGenerator:
     """Build the image generator of a trained model.
 
     Raises:
@@ -47,4 +47,6 @@ def build_image_generator(
     """
     sampling = profile.sampling
     denoiser = load_denoiser(profile, len(classes), source, sampling.weights, compute.device)
-    return Generator(denoiser, sampling, num_classes=len(classes), shape=image_shape(profile.data))
+    return ImageGenerator(
+        denoiser, sampling, num_classes=len(classes), shape=image_shape(profile.data)
+    )

@@ -14,7 +14,7 @@ from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.settings import NETWORK_SETTINGS, DataSettings
+from iddm_cli.profiles.settings import DataSettings
 
 
 def image_shape(data: DataSettings) -> tuple[int, int, int]:
@@ -44,7 +44,7 @@ def build_denoiser(profile: Profile, num_classes: int) -> Denoiser:
 
 def build_backbone(profile: Profile, num_classes: int) -> nn.Module:
     """Build the network that a profile describes."""
-    settings = profile.model.model_dump(include=set(NETWORK_SETTINGS[profile.model.network]))
+    settings = profile.model.model_dump(exclude={"network"})
     channels = image_shape(profile.data)[0]
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
 

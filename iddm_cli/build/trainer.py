@@ -14,7 +14,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
-from iddm_cli.engine.image_generator import Generator, Order, to_image
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.profiles.profile import Profile
@@ -83,20 +83,20 @@ def _generate_sample_grid(
     step: int,
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file."""
-    generator = Generator(
+    generator = ImageGenerator(
         ema, profile.sampling, num_classes=len(classes), shape=image_shape(profile.data)
     )
     count = profile.training.sample_count
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
-    orders = [Order(label, index) for label in labels for index in range(count)]
-    drawn = generator.pictures(
-        group.shard_items(orders), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
+    specs = [SampleSpec(label, index) for label in labels for index in range(count)]
+    samples = generator.generate(
+        group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )
-    shares = group.gather_object([picture.pixels for picture in drawn])
+    shares = group.gather_object([sample.pixels for sample in samples])
     if not group.is_main:
         return None
     size = group.world_size
-    images = [to_image(shares[i % size][i // size]) for i in range(len(orders))]
+    images = [to_image(shares[i % size][i // size]) for i in range(len(specs))]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples_dir / f"step-{step:08d}.png"

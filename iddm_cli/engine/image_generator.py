@@ -1,7 +1,7 @@
-"""The generator: pictures out of a trained denoiser.
+"""The image generator: samples images from a trained denoiser.
 
-A picture is a function of (weights, seed, index, class, sampler settings) alone: its noise
-belongs to its index, not to the batch it happens to be drawn in.
+An image is a function of (weights, seed, index, class, sampler settings) alone: its noise is
+derived from its index, so the batch that it is generated in does not change it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,28 +29,28 @@ from iddm_cli.profiles.settings import SamplingSettings
 
 
 @dataclass(frozen=True)
-class Order:
-    """One picture that is wanted: its class (num_classes for none) and its index."""
+class SampleSpec:
+    """One image to generate: its class (num_classes for none) and its index."""
 
     label: int
     index: int
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture: what was ordered, and its pixels, uint8, [H, W, C]."""
+class Sample:
+    """One generated image: its specification and its pixels, uint8, [H, W, C]."""
 
-    order: Order
+    spec: SampleSpec
     pixels: Tensor
 
 
 def to_pixels(x: Tensor) -> Tensor:
-    """Turn values about [-1, 1] into uint8: clamp first, then round."""
+    """Convert values in about [-1, 1] to uint8: clamp, then round."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def to_image(pixels: Tensor) -> Image.Image:
-    """Turn uint8 pixels, [H, W, C], into a grey or colour image."""
+    """Convert uint8 pixels, [H, W, C], to a greyscale or RGB image."""
     array = pixels.numpy()
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
@@ -68,14 +68,14 @@ def solver_steps(settings: SamplingSettings, schedule: NoiseSchedule) -> Steps:
     return choose_sampler(settings)(schedule, sampling_times(len(schedule), count))
 
 
-class Generator:
-    """Draws pictures on the device where the denoiser is, in float32.
+class ImageGenerator:
+    """Generates images on the denoiser's device, in float32.
 
     Args:
         denoiser: A trained denoiser.
         settings: Sampler, steps, guidance and so on.
-        num_classes: Number of classes it knows, K; 0 for none.
-        shape: Channels, height and width of a picture.
+        num_classes: Number of classes that it was trained on, K; 0 for none.
+        shape: Channels, height and width of an image.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class Generator:
         self.steps = solver_steps(settings, denoiser.schedule)
 
     @torch.inference_mode()
-    def draw(self, orders: Sequence[Order], seed: int) -> Tensor:
-        """Draw one batch, uint8, [B, H, W, C]."""
+    def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
+        """Return one batch of images, uint8, [B, H, W, C]."""
         device = self.denoiser.schedule.alpha.device
-        items = torch.tensor([order.index for order in orders], device=device)
-        label = torch.tensor([order.label for order in orders], device=device)
+        items = torch.tensor([spec.index for spec in specs], device=device)
+        label = torch.tensor([spec.label for spec in specs], device=device)
         noise_of = partial(randomness.normal, seed, items=items, shape=self.shape)
         x = sample(
             self._denoise(label),
@@ -108,13 +108,15 @@ class Generator:
         )
         return to_pixels(x).permute(0, 2, 3, 1).contiguous()
 
-    def pictures(self, orders: Sequence[Order], *, seed: int, batch_size: int) -> Iterator[Picture]:
-        """Draw all that was ordered, in that order, `batch_size` at a time."""
+    def generate(
+        self, specs: Sequence[SampleSpec], *, seed: int, batch_size: int
+    ) -> Iterator[Sample]:
+        """Yield the images in the order of their specifications, `batch_size` at a time."""
         self.denoiser.eval()
-        for start in range(0, len(orders), batch_size):
-            batch = orders[start : start + batch_size]
-            pixels = self.draw(batch, seed).cpu()
-            yield from (Picture(o, p) for o, p in zip(batch, pixels, strict=True))
+        for start in range(0, len(specs), batch_size):
+            batch = specs[start : start + batch_size]
+            pixels = self.generate_batch(batch, seed).cpu()
+            yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
     def _denoise(self, label: Tensor) -> Denoise:
         denoise: Denoise = self.denoiser

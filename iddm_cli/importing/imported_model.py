@@ -14,15 +14,14 @@ from iddm_cli.checkpoints.tensors import (
     truncate,
 )
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.profiles.messages import explain_all
-from iddm_cli.profiles.overrides import known_keys
+from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.rules import check_rules
 
 Expect = Callable[[Profile, int], TensorSpecs]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
 
-UNKNOWN_PICTURES = "not-known"
+UNKNOWN_DATA_PATH = "not-known"
 """Stands for data.path, until the run is first trained."""
 
 FLOATS = ("float16", "bfloat16", "float64")
@@ -33,7 +32,7 @@ OPTIONS = {"class_names": "--class-names", "image_size": "--image-size",
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportOptions:
     """What the user says about a file that it does not say itself; None: nothing.
 
     Attributes:
@@ -77,7 +76,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ImportedModel:
     """A model that was read.
 
     Attributes:
@@ -119,7 +118,7 @@ def _is_storable(name: str) -> bool:
         return False
 
 
-def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
+def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Profile:
     """Return the profile of a foreign model, each value checked as a user's would be.
 
     Raises:
@@ -129,7 +128,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
     try:
         profile = Profile.model_validate(tables)
     except ValidationError as error:
-        faults = explain_all(error.errors(), known_keys())
+        faults = explain_errors(error)
     else:
         faults = list(check_rules(profile))
         if not faults:
@@ -143,7 +142,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
 def picture_tables(size: object, channels: object, *, classes: int) -> dict[str, Any]:
     """Return the data section of a model whose pictures are not known."""
     return {
-        "path": UNKNOWN_PICTURES,
+        "path": UNKNOWN_DATA_PATH,
         "image_size": list(size) if isinstance(size, tuple) else size,
         "channels": channels,
         "conditional": classes > 0,

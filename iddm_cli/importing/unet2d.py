@@ -88,7 +88,8 @@ def _mirrored(down: Any) -> list[str]:
     for kind in kinds:
         if not isinstance(kind, str) or kind not in ups:
             raise CheckpointError(
-                f"config.json: down_block_types must be of {' and '.join(ups)}, not {truncate(kind)}"
+                f"config.json: down_block_types must be of {' and '.join(ups)}, not "
+                f"{truncate(kind)}"
             )
     return [ups[kind] for kind in reversed(kinds)]
 
@@ -99,7 +100,8 @@ def model_section(config: dict[str, Any]) -> dict[str, Any]:
     numbers = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
     if not numbers or not widths or any(width % widths[0] for width in widths):
         raise CheckpointError(
-            f"config.json: block_out_channels must be multiples of the first, not {truncate(widths)}"
+            f"config.json: block_out_channels must be multiples of the first, not "
+            f"{truncate(widths)}"
         )
     if config["time_embedding_dim"] not in (None, 4 * widths[0]):
         raise CheckpointError(f"config.json: time_embedding_dim must be {4 * widths[0]}")

@@ -1,10 +1,14 @@
-"""Messages about profiles: what pydantic found wrong, in plain words, with a suggestion."""
+"""Messages about profiles: pydantic's validation errors in plain words, with suggestions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from iddm_cli.errors import did_you_mean
+from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.model_settings import list_owners
+from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.settings import DURATION
 
 KEY_ALIASES = {
@@ -109,82 +113,94 @@ VALUE_ALIASES = {
 """Values that other tools use, for suggestions only."""
 
 MAX_REPORTED = 20
-"""Mistakes that are told; how many there are besides is said."""
+"""Most issues that one message lists; it counts the rest."""
 
 
-@dataclass(frozen=True)
-class Issue:
-    """One thing wrong in a profile: where, what, and what to do."""
+def suggest_key(key: str) -> str:
+    """Return a hint with the setting that an unknown key probably means, of its own section first.
 
-    path: tuple[str | int, ...]
-    problem: str
-    hint: str = ""
-
-
-def suggest_key(key: str, known: Sequence[str]) -> str:
-    """Suggest the setting that was meant by an unknown one, one of its own section if it can."""
-    if key in known:  # found where it does not belong
+    Args:
+        key: Dotted, or the last part only.
+    """
+    if key in list_keys():  # a dotted key where a section was expected
         section, _, last = key.partition(".")
         return f"Write it as two lines: {section}: and, indented, {last}:"
     section, _, last = key.rpartition(".")
-    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known)} | KEY_ALIASES
+    short = {name.rsplit(".", 1)[-1]: name for name in reversed(list_keys())} | KEY_ALIASES
     if last in short:
-        return f"Did you mean {_within(section, short[last], known)}?"
-    if not section and (hint := did_you_mean(key, {name.split(".")[0] for name in known})):
+        return f"Did you mean {_prefer_section(section, short[last])}?"
+    sections = {name.split(".")[0] for name in list_keys()}
+    if not section and (hint := did_you_mean(key, sections)):
         return hint
     folded = last.lower().replace("-", "_")
     near = did_you_mean(folded, short).removeprefix("Did you mean ").removesuffix("?")
     if not near:
         return "See: iddm profiles show demo"
-    return f"Did you mean {_within(section, short[near], known)}?"
+    return f"Did you mean {_prefer_section(section, short[near])}?"
 
 
-def _within(section: str, name: str, known: Sequence[str]) -> str:
-    """Return the section's own setting of that name if there is one: sampling.steps has a twin."""
+def _prefer_section(section: str, name: str) -> str:
+    """Return the section's own setting if it has one: both training and sampling have steps."""
     own = f"{section}.{name.rsplit('.', 1)[-1]}"
-    return own if own in known else name
+    return own if own in list_keys() else name
 
 
-def explain_all(errors: Sequence[Any], known: Sequence[str]) -> list[Issue]:
-    """Put pydantic's errors in plain words, one issue for each value, up to MOST_TOLD of them.
+def explain_errors(error: ValidationError) -> list[Issue]:
+    """Return one issue for each wrong value, up to MAX_REPORTED of them and a count of the rest.
 
-    A value that may be of several types is reported once for each of them.
-
-    Args:
-        errors: What ValidationError.errors() returns.
-        known: Every dotted key.
+    Pydantic reports a value that may have several types once for each of them.
     """
     by_value: dict[tuple[str | int, ...], list[Any]] = {}
-    for error in errors:
-        by_value.setdefault(_path(error), []).append(error)
-    # Where an item of a list is wrong, that the list is no number says nothing more.
+    for detail in error.errors():
+        by_value.setdefault(_find_path(detail), []).append(detail)
+    # If an item of a list is wrong, the error that the list is not a number adds nothing.
     outer = {path[:end] for path in by_value for end in range(2, len(path))}
-    wrong = [(path, found) for path, found in by_value.items() if path not in outer]
-    told = [_explain(path, found, known) for path, found in wrong[:MAX_REPORTED]]
-    more = len(wrong) - len(told)
-    return [*told, Issue((), f"and {more:,} more mistakes")] if more else told
+    wrong = [(path, details) for path, details in by_value.items() if path not in outer]
+    issues = [_explain(path, details) for path, details in wrong[:MAX_REPORTED]]
+    more = len(wrong) - len(issues)
+    return [*issues, Issue((), f"and {more:,} more mistakes")] if more else issues
 
 
-def _path(error: Any) -> tuple[str | int, ...]:
+def _find_path(error: Any) -> tuple[str | int, ...]:
+    """Return section, key and index of a value, without what pydantic adds to them."""
     path = tuple(error["loc"])
+    if error["type"] == "union_tag_invalid":
+        return (*path, "network")
+    if path[0] == "model":
+        path = path[:1] + path[2:]  # the second part is the backbone
     if error["type"] == "extra_forbidden":
         return path
-    # Past section and key, pydantic names the type it tried as well; only numbers are items.
+    # After section and key, pydantic adds the type that it tried; numbers are indices.
     return path[:2] + tuple(part for part in path[2:] if isinstance(part, int))
 
 
-def _explain(path: tuple[str | int, ...], errors: Sequence[Any], known: Sequence[str]) -> Issue:
+def _explain(path: tuple[str | int, ...], errors: Sequence[Any]) -> Issue:
     if errors[0]["type"] == "extra_forbidden":
-        key = ".".join(str(part) or "''" for part in path)
-        return Issue(path, f"unknown setting {key}", suggest_key(key, known))
+        return _explain_unknown_key(path, errors[0])
     name = ".".join(map(str, path[:2]))
-    expected = " or ".join(_expected(error) for error in errors)
-    given = _shown(errors[0]["input"])
-    hints = (_choice_hint(error) for error in errors)
+    expected = " or ".join(_describe_expected(error) for error in errors)
+    given = _format_value(_get_input(errors[0]))
+    hints = (_suggest_choice(error) for error in errors)
     return Issue(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
 
 
-def _shown(value: object) -> str:
+def _explain_unknown_key(path: tuple[str | int, ...], error: Any) -> Issue:
+    key = ".".join(str(part) or "''" for part in path)
+    owners = list_owners(str(path[-1])) if path[0] == "model" and len(path) == 2 else []
+    if owners:
+        network = error["loc"][1]
+        return Issue(
+            path, f"{key} belongs to {', '.join(owners)}, not to {network}", "Leave it out."
+        )
+    return Issue(path, f"unknown setting {key}", suggest_key(key))
+
+
+def _get_input(error: Any) -> object:
+    is_network = error["type"] == "union_tag_invalid"
+    return error["input"]["network"] if is_network else error["input"]
+
+
+def _format_value(value: object) -> str:
     if isinstance(value, dict):
         return "a section"
     if value is None or isinstance(value, bool):
@@ -193,14 +209,14 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= 60 else f"{shown[:60]}..."
 
 
-def _expected(error: Any) -> str:
+def _describe_expected(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
         return f"{sign} {format_bound(context[key])}"
-    if kind == "literal_error":
-        choices = context["expected"].replace("'", "")
-        return f"one of {choices}" if " or " in choices else choices
+    if kind in CHOICES:
+        *others, last = _list_choices(error)
+        return f"one of {', '.join(others)} or {last}" if others else last
     if kind == "string_pattern_mismatch" and context["pattern"] == DURATION:
         return "a time such as 8h, 90m or 1d12h"
     if kind == "too_short":
@@ -211,7 +227,7 @@ def _expected(error: Any) -> str:
 
 
 def format_bound(number: float) -> str:
-    """Write a bound as a person would: 0.5, 1,048,576, 10^9."""
+    """Return a bound in a readable form: 0.5, 1,048,576, 10^9."""
     if number in ROUND:
         return ROUND[number]
     return f"{number:,.0f}" if number >= 10_000 else f"{number:g}"
@@ -243,9 +259,17 @@ EXPECTED = {
 }
 
 
-def _choice_hint(error: Any) -> str:
-    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+CHOICES = {"literal_error": "expected", "union_tag_invalid": "expected_tags"}
+"""Where pydantic lists the allowed values of an error, by its type."""
+
+
+def _list_choices(error: Any) -> list[str]:
+    listed: str = error["ctx"][CHOICES[error["type"]]]
+    return listed.replace("'", "").replace(" or ", ", ").split(", ")
+
+
+def _suggest_choice(error: Any) -> str:
+    value = _get_input(error)
+    if error["type"] not in CHOICES or not isinstance(value, str):
         return ""
-    choices = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-    given = VALUE_ALIASES.get(error["input"].lower(), error["input"])
-    return did_you_mean(given, choices)
+    return did_you_mean(VALUE_ALIASES.get(value.lower(), value), _list_choices(error))

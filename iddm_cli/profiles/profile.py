@@ -1,35 +1,87 @@
-"""The profile: every setting that decides the outcome of a training, and how images are sampled."""
+"""The profile: every setting that decides the outcome of training, and how images are sampled."""
+
+from functools import cache
+from typing import Literal
 
 from pydantic import Field
 
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS, ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import (
     DataSettings,
     DiffusionSettings,
-    ModelSettings,
     RuntimeSettings,
     SamplingSettings,
     Settings,
     TrainingSettings,
 )
 
+Channels = Literal[1, 3]
+"""Channels of an image: 1 for greyscale, 3 for RGB."""
+
 
 class Profile(Settings):
-    """All that decides the outcome of a training, and how pictures are drawn from it."""
+    """Every setting that decides the outcome of training, and how images are sampled."""
 
     data: DataSettings = Field(default_factory=DataSettings)
-    """Which pictures are learnt from."""
+    """The training images."""
 
-    model: ModelSettings = Field(default_factory=ModelSettings)
+    model: ModelSettings = Field(default_factory=UNetSettings)
     """The network."""
 
     diffusion: DiffusionSettings = Field(default_factory=DiffusionSettings)
-    """The noising process and what the network predicts."""
+    """The noise schedule and what the network predicts."""
 
     training: TrainingSettings = Field(default_factory=TrainingSettings)
-    """How long and how the network learns."""
+    """How long and how the network is trained."""
 
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
-    """How pictures are drawn."""
+    """How images are generated."""
 
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
-    """Where and how it computes."""
+    """Which devices compute, and how."""
+
+    def resolve(self, channels: Channels) -> "ResolvedProfile":
+        """Return this profile with the number of channels that was found in the dataset."""
+        data = ResolvedDataSettings.model_validate({**dict(self.data), "channels": channels})
+        return ResolvedProfile.model_validate({**dict(self), "data": data})
+
+
+class ResolvedDataSettings(DataSettings):
+    """Data settings with a known number of channels."""
+
+    channels: Channels
+    """Channels of each image: 1 for greyscale, 3 for RGB."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image, (C, H, W)."""
+        return self.channels, *self.size
+
+
+class ResolvedProfile(Profile):
+    """A profile with a known number of channels, from which objects can be built."""
+
+    data: ResolvedDataSettings
+    """The training images."""
+
+
+def get_section_classes(section: str) -> dict[str, type[Settings]]:
+    """Return the settings classes of a section, by backbone; the key is "" outside `model`."""
+    if section == "model":
+        return dict(MODEL_SETTINGS)
+    settings = Profile.model_fields[section].annotation
+    assert isinstance(settings, type), "a section other than model has one class"
+    assert issubclass(settings, Settings), "every section is a table of settings"
+    return {"": settings}
+
+
+@cache
+def list_keys() -> tuple[str, ...]:
+    """Return every dotted key, such as training.lr, in the order of the file."""
+    keys = (
+        f"{section}.{key}"
+        for section in Profile.model_fields
+        for settings in get_section_classes(section).values()
+        for key in settings.model_fields
+    )
+    return tuple(dict.fromkeys(keys))

@@ -8,7 +8,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
-    from iddm_cli.export.model import TrainedModel
+    from iddm_cli.export.trained_model import TrainedModel
 
 HINT = "Choose another --out."
 MARK = "model_index.json"

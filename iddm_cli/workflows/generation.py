@@ -21,7 +21,7 @@ from iddm_cli.image_files import SamplingMetadata
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
-    from iddm_cli.engine.image_generator import Generator, Picture
+    from iddm_cli.engine.image_generator import ImageGenerator, Sample
     from iddm_cli.profiles.profile import Profile
 
 GRID_COLUMNS = 10
@@ -173,20 +173,20 @@ def generate_images(
     """
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.models import build_image_generator
-    from iddm_cli.engine.image_generator import Order
+    from iddm_cli.engine.image_generator import SampleSpec
 
     compute = setup_compute(profile.runtime)
     generator = build_image_generator(profile, layout.classes, source, compute)
     metadata = describe_sampling(run_name, profile, source, generator, seed)
-    specs = [Order(label, index) for label in layout.labels for index in range(layout.count)]
+    specs = [SampleSpec(label, index) for label in layout.labels for index in range(layout.count)]
     layout.create_folders()
-    in_grid: dict[int, list[Picture]] = {label: [] for label in layout.labels_in_grid}
+    in_grid: dict[int, list[Sample]] = {label: [] for label in layout.labels_in_grid}
     with show_progress() as progress:
-        samples = generator.pictures(specs, seed=seed, batch_size=profile.sampling.batch_size)
+        samples = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
         for done, sample in enumerate(samples, start=1):
             write_image(layout, metadata, sample)
-            if sample.order.label in in_grid and sample.order.index < layout.images_in_grid:
-                in_grid[sample.order.label].append(sample)
+            if sample.spec.label in in_grid and sample.spec.index < layout.images_in_grid:
+                in_grid[sample.spec.label].append(sample)
             progress("generating images", done, len(specs))
     grid = write_grid(layout, in_grid) if layout.grid else None
     paths = [layout.image_path(spec.label, spec.index) for spec in specs]
@@ -202,7 +202,7 @@ def describe_sampling(
     run_name: str,
     profile: "Profile",
     source: "WeightsSource",
-    generator: "Generator",
+    generator: "ImageGenerator",
     seed: int,
 ) -> SamplingMetadata:
     """Return the metadata that all images of a folder share."""
@@ -219,11 +219,11 @@ def describe_sampling(
     )
 
 
-def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Picture") -> None:
+def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Sample") -> None:
     """Write one image, with its metadata inside the file."""
     from iddm_cli.engine.image_generator import to_image
 
-    spec = sample.order
+    spec = sample.spec
     notes = metadata.text_notes(spec.index, layout.classes[spec.label] if layout.classes else "")
     content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
     # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
@@ -233,7 +233,7 @@ def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Pictu
     temporary.replace(path)
 
 
-def write_grid(layout: OutputLayout, in_grid: "dict[int, list[Picture]]") -> Path:
+def write_grid(layout: OutputLayout, in_grid: "dict[int, list[Sample]]") -> Path:
     """Write the first images of each class as grid.png."""
     from iddm_cli.engine.image_generator import to_image
 

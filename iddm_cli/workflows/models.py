@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from iddm_cli.errors import UsageError
-from iddm_cli.runs.exported_file import SUFFIX, Exported, is_exported, open_exported
+from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iddm_cli.checkpoints.weights_source import WeightsSource
-    from iddm_cli.export.model import Story
+    from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import Profile
     from iddm_cli.runs.run import Run
@@ -47,7 +47,7 @@ class ModelSource(Protocol):
         """Return a new folder for the images that it generates."""
         ...
 
-    def load_provenance(self, step: int, /) -> "Story":
+    def load_provenance(self, step: int, /) -> "Provenance":
         """Return what is known of its training."""
         ...
 
@@ -95,11 +95,11 @@ class RunModel:
         """Return a new folder inside the run."""
         return self.run.path / "generated" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
 
-    def load_provenance(self, step: int, /) -> "Story":
+    def load_provenance(self, step: int, /) -> "Provenance":
         """Return what the run's files record of its training up to a step."""
-        from iddm_cli.build.exporting import load_provenance
+        from iddm_cli.build.exporting import collect_provenance
 
-        return load_provenance(self.run, step)
+        return collect_provenance(self.run, step)
 
 
 class FileModel:
@@ -109,7 +109,7 @@ class FileModel:
         exported: The file.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: ExportedFile) -> None:
         self.exported = exported
         self.name = exported.record.run
         self.reference = exported.path.name
@@ -131,26 +131,26 @@ class FileModel:
         Raises:
             UsageError: Those of another step are requested.
         """
-        from iddm_cli.export.exported_weights import SavedWeights
+        from iddm_cli.export.exported_weights import ExportedWeights
 
         if step not in (None, self.exported.record.step):
             raise UsageError(
                 f"--checkpoint {step}: {self.exported.path} holds the weights of step "
                 f"{self.exported.record.step} only"
             )
-        return SavedWeights(self.exported)
+        return ExportedWeights(self.exported)
 
     def default_output_dir(self) -> Path:
         """Return a new folder in the current one."""
         stem = self.exported.path.name.removesuffix(SUFFIX)
         return Path(f"{stem}-{datetime.now():%Y%m%d-%H%M%S-%f}")
 
-    def load_provenance(self, _step: int, /) -> "Story":
+    def load_provenance(self, _step: int, /) -> "Provenance":
         """Return what the file records of its training."""
-        from iddm_cli.export.model import Story
+        from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
-        return Story(dataset=record.dataset, made_with=record.versions)
+        return Provenance(dataset=record.dataset, made_with=record.versions)
 
 
 def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
@@ -161,8 +161,8 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
     """
     from iddm_cli.runs.registry import open_run, resolve_runs_dir
 
-    if is_exported(reference):
-        return FileModel(open_exported(Path(str(reference))))
+    if is_exported_file(reference):
+        return FileModel(open_exported_file(Path(str(reference))))
     return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 

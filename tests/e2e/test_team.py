@@ -174,7 +174,7 @@ def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
     assert manifest["state"] == "interrupted"
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name == f"step-{manifest['step']:08d}"
-    assert psutil.wait_procs(group, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
 def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
@@ -204,10 +204,10 @@ def test_the_time_of_a_team_is_up_for_all_at_once(shell):
 def test_no_process_outlives_the_parent(shell):
     process = shell.start(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair")
     wait_for_step(shell.folder / "runs" / "pair", 5)
-    group = psutil.Process(process.pid).children(recursive=True)
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=20)
-    assert psutil.wait_procs(group, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
     assert "killed" in shell.iddm("runs").out
 
 
@@ -246,7 +246,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
     }  # fmt: skip
     answer = shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", expect=4)
-    assert "run pair exists already" in answer.err
+    assert "run pair already exists" in answer.err
     assert (run / "profile.yaml").read_bytes() == before
     assert "has done its 1 steps" in shell.iddm(*SMOKE, "--name", "pair", "--steps", "1").err
     shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", "--overwrite")
@@ -258,8 +258,8 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     [
         (("--devices", "4"), "PyTorch sees no GPU here"),
         (("--devices", "0,2"), "PyTorch sees no GPU here"),
-        (("--devices", "0"), "no device cannot train"),
-        (("--devices", "two"), "is no list of devices"),
+        (("--devices", "0"), "training needs at least one device"),
+        (("--devices", "two"), "is not a list of devices"),
         (("--device", "cpu", "--devices", "0,1"), "there is only one CPU"),
         (("--device", "cpu", "--devices", "9"), "cannot be shared by 9 processes"),
     ],

@@ -1,7 +1,7 @@
-"""Continuous batching: pictures of many requests advance together, each by its own next step.
+"""Continuous batching: samples of many requests share a batch, each at its own solver step.
 
-A picture joins the batch at any step and leaves it after its own last one; those beside it may be
-at other steps, of other samplers, of other classes.
+A sample can join the batch at any step and leaves it after its own last step. The others in the
+batch may be at other steps and use other samplers, classes and guidance scales.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,14 +21,14 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """How a picture is drawn.
+class SamplePlan:
+    """How the images of one request are sampled.
 
     Attributes:
-        steps: A sampler's steps.
-        label: Its class; the one that means "no label" for none.
-        seed: Decides the noise, together with the picture's index.
-        guidance: Classifier-free guidance weight.
+        steps: The sampler's solver steps.
+        label: The class label, or the "no label" index.
+        seed: The random seed; together with a sample's index it determines the noise.
+        guidance: Classifier-free guidance scale; 1 disables guidance.
     """
 
     steps: Steps
@@ -37,95 +37,103 @@ class Plan:
     guidance: float
 
 
-class Drawing:
-    """A picture on its way from noise.
+class InFlightSample:
+    """An image between its initial noise and its last solver step.
 
     Attributes:
-        done: Steps taken.
-        x_t: Where the next step starts, [C, H, W]; None before the first.
-        estimate: What the denoiser said last, [C, H, W].
+        steps_done: Solver steps taken so far.
+        x_t: Input of the next step, [C, H, W]; None before the first step.
+        denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
 
     Args:
-        plan: How it is drawn.
-        index: Its index.
+        plan: How it is sampled.
+        index: Its index within the request.
     """
 
-    def __init__(self, plan: Plan, index: int) -> None:
+    def __init__(self, plan: SamplePlan, index: int) -> None:
         self.plan = plan
         self.index = index
-        self.done = 0
+        self.steps_done = 0
         self.x_t: Tensor | None = None
-        self.estimate: Tensor | None = None
+        self.denoised: Tensor | None = None
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are taken."""
-        return self.done == len(self.plan.steps)
+        """Whether all solver steps are done."""
+        return self.steps_done == len(self.plan.steps)
 
     @property
     def time(self) -> int:
-        """The time at which the next step starts."""
-        return self.plan.steps.times[self.done]
+        """The time from which the next step starts, an index into the noise schedule."""
+        return self.plan.steps.times[self.steps_done]
 
-    def begin(self, shape: tuple[int, int, int], device: torch.device) -> None:
-        """Start from this picture's noise, unless it has begun."""
+    def start(self, shape: tuple[int, int, int], device: torch.device) -> None:
+        """Set x_t to the initial noise, unless the sample has started already."""
         if self.x_t is None:
-            self.x_t = self.estimate = self._noise("sample", 0, shape, device)
+            self.x_t = self.denoised = self._noise("sample", 0, shape, device)
 
-    def move(self, x_t: Tensor, estimate: Tensor) -> None:
-        """Take a step, given all of it but the fresh noise."""
-        if self.plan.steps.adds_noise(self.done):
-            noise = self._noise("sample-step", self.done, (*x_t.shape,), x_t.device)
-            x_t = x_t + self.plan.steps.weights[self.done, 3].to(x_t.device) * noise
-        self.x_t, self.estimate = x_t, estimate
-        self.done += 1
+    def complete_step(self, x_t: Tensor, denoised: Tensor) -> None:
+        """Finish a solver step: add the sampler's noise to `x_t` and store the result.
+
+        Args:
+            x_t: The step's output without its noise, [C, H, W].
+            denoised: The estimate of x that the step used, [C, H, W].
+        """
+        if self.plan.steps.adds_noise(self.steps_done):
+            noise = self._noise("sample-step", self.steps_done, (*x_t.shape,), x_t.device)
+            x_t = x_t + self.plan.steps.weights[self.steps_done, 3].to(x_t.device) * noise
+        self.x_t, self.denoised = x_t, denoised
+        self.steps_done += 1
 
     def _noise(
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
-        """Draw noise by itself: what others ask for cannot change its bits."""
+        """Return this sample's noise, generated on its own so that no other sample affects it."""
         item = torch.tensor([self.index], device=device)
         return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
 
 
 @torch.inference_mode()
-def step(
+def take_step(
     denoise: Denoise,
-    drawings: Sequence[Drawing],
+    samples: Sequence[InFlightSample],
     *,
     shape: tuple[int, int, int],
     device: torch.device,
     no_label: int,
     clip: bool,
 ) -> None:
-    """Take the next step of each picture, all as one batch.
+    """Take the next solver step of each sample, all in one batch.
 
     Args:
-        denoise: A denoiser that says the same of a picture whoever its neighbours are.
-        drawings: Pictures that are not finished.
-        shape: Channels, height and width of each.
-        device: Where the denoiser computes.
+        denoise: A batch-invariant denoiser, see `BatchInvariantDenoiser`.
+        samples: Unfinished samples.
+        shape: Channels, height and width of an image.
+        device: The denoiser's device.
         no_label: The label that means "no label".
-        clip: Whether estimates are held inside the pixel range.
+        clip: Whether to clip estimates of x to the pixel range.
     """
-    for drawing in drawings:
-        drawing.begin(shape, device)
-    plans = [drawing.plan for drawing in drawings]
-    x_t = torch.stack([d.x_t for d in drawings if d.x_t is not None])
-    before = torch.stack([d.estimate for d in drawings if d.estimate is not None])
-    t = torch.tensor([drawing.time for drawing in drawings], device=device)
-    label = torch.tensor([plan.label for plan in plans], device=device)
-    # A picture without label has nothing to follow: weight 1 asks for no second half.
-    follow = [plan.guidance if plan.label < no_label else 1.0 for plan in plans]
-    whole = guided_each(denoise, torch.tensor(follow, device=device), no_label=no_label)
-    estimate = (clipped(whole) if clip else whole)(x_t, t, label)
-    weights = torch.stack([d.plan.steps.weights[d.done] for d in drawings]).to(device)
-    moved = advance(weights, x_t, estimate, before)
-    for row, drawing in enumerate(drawings):
-        drawing.move(moved[row].clone(), estimate[row].clone())
+    for sample in samples:
+        sample.start(shape, device)
+    x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
+    previous = torch.stack([s.denoised for s in samples if s.denoised is not None])
+    t = torch.tensor([sample.time for sample in samples], device=device)
+    label = torch.tensor([sample.plan.label for sample in samples], device=device)
+    guidance = torch.tensor([_guidance_scale(s.plan, no_label) for s in samples], device=device)
+    guided = guided_each(denoise, guidance, no_label=no_label)
+    denoised = (clipped(guided) if clip else guided)(x_t, t, label)
+    weights = torch.stack([s.plan.steps.weights[s.steps_done] for s in samples]).to(device)
+    x_next = advance(weights, x_t, denoised, previous)
+    for row, sample in enumerate(samples):
+        sample.complete_step(x_next[row].clone(), denoised[row].clone())
 
 
-def shared_out(queues: Sequence[Iterable[Item]], most: int) -> list[Item]:
-    """Take the first of each queue, then the second of each, and so on, up to `most`."""
+def _guidance_scale(plan: SamplePlan, no_label: int) -> float:
+    """Return a plan's guidance scale; 1 without a label, which saves the unconditional half."""
+    return plan.guidance if plan.label < no_label else 1.0
+
+
+def round_robin(queues: Sequence[Iterable[Item]], limit: int) -> list[Item]:
+    """Return up to `limit` items: the first of each queue, then the second of each, and so on."""
     rounds = zip_longest(*queues)
-    return list(islice((item for item in chain.from_iterable(rounds) if item is not None), most))
+    return list(islice((item for item in chain.from_iterable(rounds) if item is not None), limit))

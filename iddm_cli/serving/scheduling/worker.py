@@ -1,4 +1,4 @@
-"""The worker: the one thread that owns the models, and takes step after step."""
+"""The sampling worker: the one thread that runs the models, solver step by solver step."""
 
 import threading
 import time
@@ -9,25 +9,30 @@ import torch
 from torch import Tensor
 
 from iddm_cli.engine.image_generator import to_pixels
-from iddm_cli.serving.scheduling.batcher import Drawing
-from iddm_cli.serving.scheduling.scheduler import Desk
+from iddm_cli.serving.scheduling.batcher import InFlightSample
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.served_model import ServedModel
-from iddm_cli.serving.scheduling.server_metrics import Metrics
+from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 
-class Worker:
-    """Draws what the desk hands out until the desk says that all is over.
+class SamplingWorker:
+    """Computes the scheduler's batches until the scheduler has stopped.
 
     Args:
-        desk: Says whose turn it is.
-        metrics: Counts steps and pictures.
-        tell: Called with what went wrong, for whoever runs the server.
+        scheduler: Chooses the batches.
+        metrics: Records steps and images.
+        report: Called with a description of each failure, for the server's operator.
     """
 
-    def __init__(self, desk: Desk, metrics: Metrics, tell: Callable[[str], None]) -> None:
-        self.desk = desk
+    def __init__(
+        self,
+        scheduler: RequestScheduler,
+        metrics: ServerMetrics,
+        report: Callable[[str], None],
+    ) -> None:
+        self.scheduler = scheduler
         self.metrics = metrics
-        self.tell = tell
+        self.report = report
         self.thread = threading.Thread(target=self._run, name="iddm-worker", daemon=True)
 
     def start(self) -> None:
@@ -35,32 +40,32 @@ class Worker:
         self.thread.start()
 
     def _run(self) -> None:
-        while (batch := self.desk.next_batch()) is not None:
-            model, drawings = batch
+        while (batch := self.scheduler.next_batch()) is not None:
+            model, samples = batch
             try:
-                self._step(model, drawings)
-            except Exception:  # noqa: BLE001 - a step that fails must not end the server
-                self.tell(f"a step of {model.name} failed:\n{traceback.format_exc()}")
-                self.desk.failed(drawings)
+                self._step(model, samples)
+            except Exception:  # noqa: BLE001 - a failed step must not end the server
+                self.report(f"a step of {model.name} failed:\n{traceback.format_exc()}")
+                self.scheduler.fail(samples)
 
-    def _step(self, model: ServedModel, drawings: list[Drawing]) -> None:
+    def _step(self, model: ServedModel, samples: list[InFlightSample]) -> None:
         started = time.perf_counter()
-        model.step(drawings)
-        finished = {drawing: _pixels(drawing) for drawing in drawings if drawing.finished}
+        model.advance(samples)
+        finished = {sample: _take_pixels(sample) for sample in samples if sample.finished}
         seconds = time.perf_counter() - started
-        self.desk.note_speed(len(drawings) / seconds)
+        self.scheduler.update_throughput(len(samples) / seconds)
         self.metrics.count("iddm_steps_total", model=model.name)
-        self.metrics.observe("iddm_batch_images", len(drawings), model=model.name)
+        self.metrics.observe("iddm_batch_images", len(samples), model=model.name)
         self.metrics.observe("iddm_step_seconds", seconds, model=model.name)
         if finished:
             self.metrics.count("iddm_images_total", len(finished), model=model.name)
-        self.desk.took_step(drawings, finished)
+        self.scheduler.complete_step(samples, finished)
 
 
 @torch.inference_mode()
-def _pixels(drawing: Drawing) -> Tensor:
-    """Return a finished picture, uint8, [H, W, C], and let go of what made it."""
-    assert drawing.x_t is not None, "it took its steps"
-    pixels = to_pixels(drawing.x_t).permute(1, 2, 0).contiguous().cpu()
-    drawing.x_t = drawing.estimate = None
+def _take_pixels(sample: InFlightSample) -> Tensor:
+    """Return a finished image, uint8, [H, W, C], and release the sample's tensors."""
+    assert sample.x_t is not None, "a finished sample has taken its steps"
+    pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
+    sample.x_t = sample.denoised = None
     return pixels

@@ -42,15 +42,15 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "channels": pack.channels,
         "height": pack.height,
         "width": pack.width,
-        "skipped": [list(item) for item in pack.skipped],
+        "skipped": [list(item) for item in pack.unreadable],
     }
 
 
 def with_absolute_data(profile: "Profile") -> "Profile":
     """Return the profile with an absolute data.path, so that the run resumes from anywhere."""
-    from iddm_cli.data.sources.registry import existing
+    from iddm_cli.data.sources.source import find_existing
 
-    path = existing(profile.data.path)
+    path = find_existing(profile.data.path)
     if path is None:
         return profile
     data = profile.data.model_copy(update={"path": str(path.resolve())})

@@ -31,8 +31,8 @@ def show_plan(profile: "Profile", pack: "Pack", *, as_json: bool) -> None:
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": pack.count,
-        "skipped": len(pack.skipped),
-        "passed_over": len(pack.passed_over),
+        "skipped": len(pack.unreadable),
+        "passed_over": len(pack.skipped_entries),
         "classes": list(pack.classes),
         "image_size": list(profile.data.size),
         "channels": pack.channels,

@@ -1,0 +1,211 @@
+"""Model settings: one table for each backbone, selected by the key `network`.
+
+To add a backbone: write its network in `iddm_cli/networks/`, its settings class here as a member
+of ModelSettings, and its row in `iddm_cli.networks.NETWORKS`. The fields of the class are the
+network's keyword arguments.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.settings import Settings
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+Multiplier = Annotated[int, Field(ge=1, le=64)]
+Level = Annotated[int, Field(ge=0, le=7)]
+ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
+ConditioningName = Literal["scale_shift", "shift"]
+
+DEFAULT_NETWORK = "unet"
+
+
+class BackboneSettings(Settings):
+    """Base of the settings of every backbone."""
+
+    network: str
+
+    @property
+    @abstractmethod
+    def size_divisor(self) -> int:
+        """Number of pixels that must divide the height and width of an image."""
+
+    @property
+    @abstractmethod
+    def size_divisor_reason(self) -> str:
+        """Why the height and width must be divisible by `size_divisor`."""
+
+    @abstractmethod
+    def check(self) -> Iterator[Issue]:
+        """Yield the issues between these settings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_foreign_defaults(cls, values: Any) -> Any:
+        """Drop settings of other backbones at their defaults.
+
+        Format 1 of the run folder wrote the keys of all backbones into every profile.yaml.
+        """
+        if not isinstance(values, dict):
+            return values
+        return {
+            key: value
+            for key, value in values.items()
+            if key in cls.model_fields or not _is_default_elsewhere(key, value)
+        }
+
+
+class UNetSettings(BackboneSettings):
+    """The U-Net of DDPM and ADM: residual blocks, with self-attention on some levels."""
+
+    network: Literal["unet"] = "unet"
+    """Backbone: unet."""
+
+    base_channels: Width = 64
+    """Channels of the first level."""
+
+    channel_multipliers: list[Multiplier] = Field(default=[1, 2, 2], min_length=1, max_length=8)
+    """Channels of each level as multiples of base_channels; each further level halves the size."""
+
+    blocks_per_level: int = Field(default=2, ge=1, le=64)
+    """Residual blocks of each level on the way down; the way up has one more."""
+
+    attention_levels: list[Level] = Field(default=[1, 2], max_length=8)
+    """Levels with self-attention after each block (0 is full size); the middle always has it."""
+
+    head_channels: Width | None = 64
+    """Channels of each attention head; null uses a single head."""
+
+    norm_groups: Width = 32
+    """Groups of each group normalisation; must divide the channels of every level."""
+
+    activation: ActivationName = "silu"
+    """Activation function."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout probability inside residual blocks during training."""
+
+    patch_size: int = Field(default=1, ge=1, le=64)
+    """Side of the pixel patches folded into channels first; 2 makes a step about 4x cheaper."""
+
+    conditioning: ConditioningName = "scale_shift"
+    """How time and class condition a block: scale and shift (ADM), or an added shift (DDPM)."""
+
+    norm_eps: float = Field(default=1e-5, ge=1e-12, le=0.1)
+    """Epsilon added to the variance by each normalisation."""
+
+    downsample_padding: Literal[1, 0] = 1
+    """Padding of downsampling convolutions: 1 on every side, or 0 for right and bottom only."""
+
+    frequency_shift: Literal[0, 1] = 0
+    """Frequency shift of the sinusoidal time embedding; DDPM uses 1."""
+
+    @property
+    def size_divisor(self) -> int:  # noqa: D102
+        return self.patch_size * 2 ** (len(self.channel_multipliers) - 1)
+
+    @property
+    def size_divisor_reason(self) -> str:  # noqa: D102
+        return "model.patch_size times two for each level after the first"
+
+    def check(self) -> Iterator[Issue]:  # noqa: D102
+        widths = [self.base_channels * multiplier for multiplier in self.channel_multipliers]
+        yield from self._check_levels(len(widths))
+        yield from _check_divides("norm_groups", self.norm_groups, widths)
+        if self.head_channels is not None:
+            attended = {widths[level] for level in self.attention_levels if level < len(widths)}
+            heads = sorted({*attended, widths[-1]})
+            yield from _check_divides("head_channels", self.head_channels, heads)
+        if self.base_channels % 2:
+            yield Issue(("model", "base_channels"), "base_channels must be even")
+        elif self.base_channels < 2 + 2 * self.frequency_shift:
+            yield Issue(
+                ("model", "base_channels"), "frequency_shift 1 needs base_channels of 4 or more"
+            )
+
+    def _check_levels(self, count: int) -> Iterator[Issue]:
+        for level in self.attention_levels:
+            if level >= count:
+                yield Issue(
+                    ("model", "attention_levels"),
+                    f"there is no level {level}: channel_multipliers makes levels 0 to {count - 1}",
+                )
+        if len(set(self.attention_levels)) < len(self.attention_levels):
+            yield Issue(("model", "attention_levels"), "attention_levels names a level twice")
+
+
+class IddmUNetSettings(BackboneSettings):
+    """The U-Net of IDDM, with fixed widths, so that its checkpoints can be imported."""
+
+    network: Literal["iddm-unet"]
+    """Backbone: iddm-unet."""
+
+    activation: ActivationName = "silu"
+    """Activation function."""
+
+    @property
+    def size_divisor(self) -> int:  # noqa: D102
+        return 8
+
+    @property
+    def size_divisor_reason(self) -> str:  # noqa: D102
+        return "iddm-unet halves it three times"
+
+    def check(self) -> Iterator[Issue]:  # noqa: D102
+        yield from ()
+
+
+def _get_network(values: Any) -> str:
+    """Return the discriminator of model settings; a name of no backbone if it is not text."""
+    if isinstance(values, BackboneSettings):
+        return values.network
+    if not isinstance(values, dict):
+        return DEFAULT_NETWORK  # whose validation reports that this is not a section
+    network = values.get("network", DEFAULT_NETWORK)
+    return network if isinstance(network, str) else ""
+
+
+ModelSettings = Annotated[
+    Annotated[UNetSettings, Tag("unet")] | Annotated[IddmUNetSettings, Tag("iddm-unet")],
+    Discriminator(_get_network),
+]
+"""Settings of the model section, discriminated by `network`."""
+
+MODEL_SETTINGS: dict[str, type[BackboneSettings]] = {
+    tag.tag: settings for settings, tag in map(get_args, get_args(get_args(ModelSettings)[0]))
+}
+"""The settings class of each backbone, by its name."""
+
+
+def list_owners(key: str) -> list[str]:
+    """Return the backbones that have a setting of this name."""
+    return [name for name, settings in MODEL_SETTINGS.items() if key in settings.model_fields]
+
+
+def _is_default_elsewhere(key: str, value: object) -> bool:
+    for name in list_owners(key):
+        settings = MODEL_SETTINGS[name]
+        try:
+            parsed = settings.model_validate({"network": name, key: value})
+        except ValidationError:
+            continue
+        if getattr(parsed, key) == settings.model_fields[key].default:
+            return True
+    return False
+
+
+def _check_divides(key: str, number: int, widths: Sequence[int]) -> Iterator[Issue]:
+    wrong = [width for width in widths if width % number]
+    if not wrong:
+        return
+    common = math.gcd(*widths)
+    nearest = next(divisor for divisor in range(number, 0, -1) if common % divisor == 0)
+    yield Issue(
+        ("model", key),
+        f"{key} {number} does not divide the {wrong[0]} channels of a level",
+        f"{nearest} would.",
+    )
