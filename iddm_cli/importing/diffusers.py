@@ -11,7 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from iddm_cli.checkpoints.files import check_regular_file
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, first, kinds_in, refuse_long_header
+from iddm_cli.checkpoints.tensors import (
+    Tensors,
+    TensorSpecs,
+    check_header_length,
+    read_specs,
+    truncate,
+)
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import to_diffusers_name
 from iddm_cli.importing import torch_file, unet2d
@@ -73,7 +79,7 @@ def read_diffusers_folder(
     notes: list[str] = []
     rows = folder.network["num_class_embeds"]
     if rows is not None and (type(rows) is not int or not 1 <= rows <= 2**20):
-        raise CheckpointError(f"num_class_embeds: {first(rows)} is not a number of classes")
+        raise CheckpointError(f"num_class_embeds: {truncate(rows)} is not a number of classes")
     classes, no_class_row = _resolve_classes(folder, options, rows or 0)
     profile = _build_profile(folder, options, len(classes), no_class_row, notes)
     expected = describe(profile, len(classes))
@@ -100,7 +106,7 @@ def open_folder(path: Path) -> DiffusersFolder:
         is_component = isinstance(value, list) and value != [None, None]
         if is_component and not key.startswith("_") and key not in SUPPORTED_KEYS:
             raise CheckpointError(
-                f"{path} has a {first(key)} besides its network, which cannot be imported",
+                f"{path} has a {truncate(key)} besides its network, which cannot be imported",
                 "iddm imports pixel-space models: a unet and a scheduler, and no other component.",
             )
     name = "scheduler_config.json"
@@ -184,7 +190,9 @@ def _diffusion_sections(
     return {"diffusion": {"schedule": assumed}, "sampling": {}}
 
 
-def _read_weights(path: Path, expected: Kinds, *, rows: int | None, no_class_row: bool) -> Tensors:
+def _read_weights(
+    path: Path, expected: TensorSpecs, *, rows: int | None, no_class_row: bool
+) -> Tensors:
     """Read the weights under our names, after checking every name and shape.
 
     Args:
@@ -210,7 +218,7 @@ def _read_weights(path: Path, expected: Kinds, *, rows: int | None, no_class_row
     return weights
 
 
-def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
+def _read_tensors(path: Path, wanted: TensorSpecs) -> Tensors:
     """Read the wanted tensors, by their current names.
 
     Raises:
@@ -223,13 +231,13 @@ def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
         check_weights(wanted, specs, str(path))
         return to_weights(torch_file.select(torch_file.load_torch_file(path), names), str(path))
     try:
-        refuse_long_header(path, MAX_TENSORS)
-        stored = kinds_in(path)
+        check_header_length(path, MAX_TENSORS)
+        stored = read_specs(path)
         names = map_current_names(stored, path)
         check_weights(wanted, {current: stored[name] for current, name in names.items()}, str(path))
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     return to_weights(torch_file.select(tensors, names), str(path))
 
 
@@ -243,7 +251,7 @@ def map_current_names(stored: Iterable[str], path: Path) -> dict[str, str]:
     for name in stored:
         other = names.setdefault(to_current_name(name), name)
         if other != name:
-            raise CheckpointError(f"{path}: {first(name)} and {first(other)} are the same")
+            raise CheckpointError(f"{path}: {truncate(name)} and {truncate(other)} are the same")
     return names
 
 

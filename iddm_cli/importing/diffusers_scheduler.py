@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iddm_cli.checkpoints.tensors import first
+from iddm_cli.checkpoints.tensors import truncate
 from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import PREDICTIONS
@@ -35,14 +35,16 @@ def parse_scheduler(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
-        raise CheckpointError(f"its scheduler is a {first(kind)}, which is not supported")
+        raise CheckpointError(f"its scheduler is a {truncate(kind)}, which is not supported")
     predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
     prediction = config.get("prediction_type", "epsilon")
     if not isinstance(prediction, str) or prediction not in predictions:
-        raise CheckpointError(f"scheduler: prediction_type {first(prediction)!r} is unknown")
+        raise CheckpointError(f"scheduler: prediction_type {truncate(prediction)!r} is unknown")
     for key, required in (("rescale_betas_zero_snr", False), ("clip_sample_range", 1.0)):
         if config.get(key, required) != required:
-            raise CheckpointError(f"scheduler: {key} must be {required}, not {first(config[key])}")
+            raise CheckpointError(
+                f"scheduler: {key} must be {required}, not {truncate(config[key])}"
+            )
     alpha_bar = torch.cumprod(1 - compute_betas(config), dim=0)
     return {
         "diffusion": {
@@ -89,7 +91,7 @@ def _compute_named_betas(name: str, start: float, end: float, count: int) -> Ten
         alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
         return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
     raise CheckpointError(
-        f"scheduler: beta_schedule {first(name)!r} is not supported; iddm supports linear, "
+        f"scheduler: beta_schedule {truncate(name)!r} is not supported; iddm supports linear, "
         "scaled_linear and squaredcos_cap_v2"
     )
 
@@ -111,7 +113,7 @@ def match_schedule(alpha_bar: Tensor, theirs: str) -> str:
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(
-            f"scheduler: beta_schedule {first(theirs)!r} with these betas matches no noise "
+            f"scheduler: beta_schedule {truncate(theirs)!r} with these betas matches no noise "
             f"schedule of iddm; the nearest is {nearest}, off by {distances[nearest]:.2g}"
         )
     return nearest

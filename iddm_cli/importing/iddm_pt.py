@@ -8,7 +8,7 @@ GPUs), and the class embedding may have its legacy name.
 from pathlib import Path
 from typing import Any, get_args
 
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, first
+from iddm_cli.checkpoints.tensors import Tensors, TensorSpecs, truncate
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing import torch_file
 from iddm_cli.importing.imported_model import (
@@ -88,7 +88,7 @@ def split_checkpoint(
     for key, supported in (("network", "unet"), ("mode", "class")):
         if contents.get(key) not in (None, supported):
             raise CheckpointError(
-                f"{path} was trained with {key} {first(contents[key])!r}",
+                f"{path} was trained with {key} {truncate(contents[key])!r}",
                 f"iddm imports models of IDDM with {key} {supported!r}.",
             )
     parts = {part: contents[part] for part in PARTS if contents.get(part) is not None}
@@ -122,12 +122,14 @@ def map_parameter_names(table: dict[str, DeclaredTensor], what: str) -> dict[str
         name = theirs.removeprefix("module.")
         name = CLASS_EMBEDDING if name == LEGACY_CLASS_EMBEDDING else name
         if name in names:
-            raise CheckpointError(f"{what}: {first(theirs)} and {first(names[name])} are the same")
+            raise CheckpointError(
+                f"{what}: {truncate(theirs)} and {truncate(names[name])} are the same"
+            )
         names[name] = theirs
     return names
 
 
-def _infer_sizes(specs: Kinds) -> tuple[int, int]:
+def _infer_sizes(specs: TensorSpecs) -> tuple[int, int]:
     """Return the numbers of classes and channels of a network.
 
     Raises:
@@ -183,7 +185,7 @@ def _find_activation(stored: dict[str, Any], options: ImportOptions) -> str | No
         return options.activation
     if act not in get_args(ActivationName):
         raise CheckpointError(
-            f"it was trained with the activation {first(act)!r}, which is unknown"
+            f"it was trained with the activation {truncate(act)!r}, which is unknown"
         )
     if options.activation not in (None, act):
         raise UsageError(

@@ -6,14 +6,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, check_fit, first, not_finite
+from iddm_cli.checkpoints.tensors import (
+    Tensors,
+    TensorSpecs,
+    check_compatible,
+    find_non_finite,
+    truncate,
+)
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing.options import ImportOptions
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.rules import check_rules
 
-DescribeNetwork = Callable[[Profile, int], Kinds]
+DescribeNetwork = Callable[[Profile, int], TensorSpecs]
 """Returns the specs of the tensors of a profile's network with K classes, without creating it."""
 
 UNKNOWN_DATA_PATH = "not-known"
@@ -59,7 +65,7 @@ def build_profile(tables: dict[str, dict[str, Any]], options: ImportOptions) -> 
         issues = list(check_rules(profile))
         if not issues:
             return profile
-    problems = "; ".join(first(issue.problem) for issue in issues[:3])
+    problems = "; ".join(truncate(issue.problem) for issue in issues[:3])
     if options.image_size is not None and issues[0].path[:2] == ("data", "image_size"):
         raise UsageError(f"--image-size: {problems}", issues[0].hint)
     raise CheckpointError(f"it cannot be imported: {problems}", issues[0].hint)
@@ -75,7 +81,7 @@ def build_data_section(size: object, channels: object, *, classes: int) -> dict[
     }
 
 
-def check_weights(expected: Kinds, stored: Kinds, what: str) -> None:
+def check_weights(expected: TensorSpecs, stored: TensorSpecs, what: str) -> None:
     """Check the name, shape and type of every tensor, before any is read.
 
     Raises:
@@ -85,7 +91,7 @@ def check_weights(expected: Kinds, stored: Kinds, what: str) -> None:
         name: (shape, "float32" if kind in FLOAT_TYPES else kind)
         for name, (shape, kind) in stored.items()
     }
-    check_fit(expected, converted, what, hint="iddm imports known networks only.")
+    check_compatible(expected, converted, what, hint="iddm imports known networks only.")
 
 
 def to_weights(tensors: Tensors, what: str) -> Tensors:
@@ -95,7 +101,7 @@ def to_weights(tensors: Tensors, what: str) -> Tensors:
         CheckpointError: One holds numbers that are not finite.
     """
     copies = {name: tensor.detach().float().clone() for name, tensor in tensors.items()}
-    name = not_finite(copies)
+    name = find_non_finite(copies)
     if name is not None:
-        raise CheckpointError(f"{what}: {first(name)} holds numbers that are not finite")
+        raise CheckpointError(f"{what}: {truncate(name)} holds numbers that are not finite")
     return {name: tensor.contiguous() for name, tensor in copies.items()}

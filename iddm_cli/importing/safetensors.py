@@ -5,7 +5,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from iddm_cli.checkpoints.tensors import first, kinds_in
+from iddm_cli.checkpoints.tensors import read_specs, truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.exported_weights import WEIGHTS_OF_PART, ExportedWeights
 from iddm_cli.importing.imported_model import (
@@ -38,9 +38,9 @@ def read_exported_file(
     if profile.data.channels == "auto":
         raise CheckpointError(f"{path}: its profile does not say whether images are grayscale")
     try:
-        check_weights(describe(profile, len(classes)), kinds_in(path), str(path))
+        check_weights(describe(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     (part,) = (part for part, kind in WEIGHTS_OF_PART.items() if kind == record.weights)
     weights = to_weights(ExportedWeights(exported).read(part), str(path))
     note = f"the file holds {record.weights} weights only; iddm uses them as raw and average"

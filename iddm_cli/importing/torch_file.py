@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from iddm_cli.checkpoints.files import check_regular_file
-from iddm_cli.checkpoints.tensors import Kinds, first
+from iddm_cli.checkpoints.tensors import TensorSpecs, truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.importing.pickle_parser import DeclaredTensor, RefusedError, parse_pickle
 
@@ -63,7 +63,7 @@ def inspect_torch_file(path: Path) -> Any:
     except KeyError as error:
         raise CheckpointError(f"{path} is not a PyTorch file: it has no data.pkl") from error
     except ZIP_ERRORS as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     for storage in storages:
         member = members.get(f"data/{storage.key}")
         if member is None or member.file_size != storage.count * storage.itemsize:
@@ -101,11 +101,11 @@ def parse_state_dict(table: Any, what: str) -> dict[str, DeclaredTensor]:
         raise CheckpointError(f"{what} holds no weights")
     for name, value in table.items():
         if not isinstance(name, str) or not isinstance(value, DeclaredTensor):
-            raise CheckpointError(f"{what} is not a state dict: {first(name)} is not a tensor")
+            raise CheckpointError(f"{what} is not a state dict: {truncate(name)} is not a tensor")
     return table
 
 
-def describe_tensors(table: dict[str, DeclaredTensor]) -> Kinds:
+def describe_tensors(table: dict[str, DeclaredTensor]) -> TensorSpecs:
     """Return the specs of declared tensors."""
     return {name: (tensor.shape, tensor.storage.kind) for name, tensor in table.items()}
 
@@ -119,7 +119,9 @@ def load_torch_file(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except LOAD_ERRORS as error:
-        raise CheckpointError(f"{path} cannot be read: {first(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{path} cannot be read: {truncate(error).splitlines()[0]}"
+        ) from error
 
 
 def select(table: dict[str, T], names: dict[str, str]) -> dict[str, T]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from iddm_cli.checkpoints.tensors import first
+from iddm_cli.checkpoints.tensors import truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import CONDITIONINGS
 
@@ -53,10 +53,10 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key in FIXED and value not in FIXED[key]:
             allowed = " or ".join(str(one) for one in FIXED[key])
-            raise CheckpointError(f"config.json: {key} must be {allowed}, not {first(value)}")
+            raise CheckpointError(f"config.json: {key} must be {allowed}, not {truncate(value)}")
         known = key in FIXED or key in DEFAULTS or key.startswith("_")
         if not known and value is not None:
-            raise CheckpointError(f"config.json: {first(key)} is not a key of UNet2DModel")
+            raise CheckpointError(f"config.json: {truncate(key)} is not a key of UNet2DModel")
     full = DEFAULTS | config
     for key, required in (
         ("_class_name", "UNet2DModel"),
@@ -65,7 +65,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         ("up_block_types", _mirror_blocks(full["down_block_types"])),
     ):
         if full[key] != required:
-            values = f"{first(required)}, not {first(full[key])}"
+            values = f"{truncate(required)}, not {truncate(full[key])}"
             raise CheckpointError(f"config.json: {key} must be {values}")
     return full
 
@@ -88,7 +88,8 @@ def _mirror_blocks(down: Any) -> list[str]:
     for block in blocks:
         if not isinstance(block, str) or block not in ups:
             raise CheckpointError(
-                f"config.json: down_block_types must be of {' and '.join(ups)}, not {first(block)}"
+                f"config.json: down_block_types must be of {' and '.join(ups)}, "
+                f"not {truncate(block)}"
             )
     return [ups[block] for block in reversed(blocks)]
 
@@ -103,7 +104,8 @@ def build_model_section(config: dict[str, Any]) -> dict[str, Any]:
     valid = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
     if not valid or not widths or any(width % widths[0] for width in widths):
         raise CheckpointError(
-            f"config.json: block_out_channels must be multiples of the first, not {first(widths)}"
+            f"config.json: block_out_channels must be multiples of the first, "
+            f"not {truncate(widths)}"
         )
     if config["time_embedding_dim"] not in (None, 4 * widths[0]):
         raise CheckpointError(f"config.json: time_embedding_dim must be {4 * widths[0]}")
@@ -112,7 +114,7 @@ def build_model_section(config: dict[str, Any]) -> dict[str, Any]:
     if conditioning not in conditionings:
         raise CheckpointError(
             f"config.json: resnet_time_scale_shift must be {' or '.join(conditionings)}, "
-            f"not {first(conditioning)}"
+            f"not {truncate(conditioning)}"
         )
     blocks = config["down_block_types"]
     attention_levels = [level for level, block in enumerate(blocks) if "Attn" in block]

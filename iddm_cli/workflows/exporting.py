@@ -47,9 +47,7 @@ class ExportResult:
     artifact: ExportArtifact
 
 
-def export_model(
-    source: models.TrainedRun | models.TrainedFile, request: ExportRequest
-) -> ExportResult:
+def export_model(source: models.ModelSource, request: ExportRequest) -> ExportResult:
     """Export a trained model; nothing is computed unless the output path is usable.
 
     Raises:
@@ -86,7 +84,7 @@ def resolve_output(run: str, request: ExportRequest) -> Path:
 
 
 def load_model(
-    source: models.TrainedRun | models.TrainedFile,
+    source: models.ModelSource,
     sampling: dict[str, object],
     checkpoint: int | None,
 ) -> "TrainedModel":
@@ -95,12 +93,12 @@ def load_model(
     Raises:
         IddmError: A setting is invalid, or the weights are missing or damaged.
     """
-    profile = models.sampling_profile(source, sampling)
-    saved = source.saved(checkpoint)
+    profile = models.load_sampling_profile(source, sampling)
+    saved = source.open_weights(checkpoint, profile.sampling.weights)
 
     from iddm_cli.build.exporting import load_trained_model
 
-    provenance = source.provenance(saved.step)
+    provenance = source.load_provenance(saved.step)
     return load_trained_model(source.name, profile, source.classes, saved, provenance)
 
 

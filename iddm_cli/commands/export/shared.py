@@ -8,7 +8,7 @@ from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import EXPORT_FORMATS, ExportFormat
 from iddm_cli.workflows.exporting import ExportRequest, ExportResult, export_model
-from iddm_cli.workflows.models import find
+from iddm_cli.workflows.models import find_model
 
 
 def out_option(format_name: str) -> Any:
@@ -32,7 +32,7 @@ def run_export(
         IddmError: See `export_model`; or the format needs packages that are not installed.
     """
     require_packages(request.format)
-    print_export(export_model(find(runs_dir, reference), request), request.format, json=json)
+    print_export(export_model(find_model(runs_dir, reference), request), request.format, json=json)
 
 
 def require_packages(export_format: ExportFormat) -> None:
