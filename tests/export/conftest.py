@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
+from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import Profile
 
@@ -41,3 +42,15 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
             versions={"iddm": "0.1.0", "torch": "2.14"},
         ),
     )
+
+
+@pytest.fixture
+def model():
+    return trained(data={"path": "/home/somebody/secret/steel"})
+
+
+@pytest.fixture
+def file(tmp_path, model):
+    path = tmp_path / "steel.safetensors"
+    path.write_bytes(build_safetensors(model))
+    return path

@@ -1,7 +1,6 @@
 """The diffusers folder: diffusers itself loads it, and says and draws the same."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
 from iddm_cli.export.diffusers import build_diffusers_folder
-from iddm_cli.export.trained_model import Provenance
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -128,39 +126,6 @@ def test_a_network_without_such_a_form_says_which_would_have_one(changes, said):
     with pytest.raises(UsageError, match=said) as refused:
         build_diffusers_folder(trained(model=changes))
     assert refused.value.hint.startswith("Train a model with model.")
-
-
-def test_names_of_classes_cannot_break_the_card():
-    hostile = ("a|b", "c\nd", "<script>", "![x](http://y)", "`", "\x1b[2J", "日本")
-    text = build_diffusers_folder(trained(hostile))["README.md"].decode()
-    table = [line for line in text.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert len(table) == len(hostile)
-    assert "<script>" not in text
-    assert "\x1b" not in text
-    assert "![x]" not in text
-    assert "日本" in text
-
-
-def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
-    dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
-    provenance = Provenance(dataset=dataset, versions={"iddm": "1|2\n# x"})
-    text = build_diffusers_folder(replace(trained(), run="<b>x", provenance=provenance))[
-        "README.md"
-    ].decode()
-    assert "<script>" not in text
-    assert "<b>" not in text
-    assert "\n# x" not in text
-    assert "| 1 | dog | 7 |" in text
-    assert "may reproduce" not in text
-
-
-def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
-    text = build_diffusers_folder(trained())["README.md"].decode()
-    assert text.startswith("---\nlibrary_name: diffusers\n")
-    for word in ("# steel", "8 × 16 pixels", "color images", "of 2 classes", "| 0 | cat | 40 |",
-                 "trust_remote_code", "500", "0.25", "may reproduce"):  # fmt: skip
-        assert word in text, word
-    assert "trust_remote_code" not in build_diffusers_folder(trained(()))["README.md"].decode()
 
 
 def test_nothing_about_the_machine_it_was_trained_on_is_told():
