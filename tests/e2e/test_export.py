@@ -173,23 +173,6 @@ def test_mistakes_are_told(exporting):
     assert not (exporting.folder / "patched-diffusers").exists()
 
 
-@pytest.mark.parametrize("missing", ["onnx", "onnxruntime", "onnxscript"])
-def test_without_onnx_it_says_what_to_install(missing, monkeypatch):
-    import importlib.util
-
-    from iddm_cli.commands.export.shared import require_packages
-    from iddm_cli.errors import UsageError
-    from iddm_cli.export.formats import EXPORT_FORMATS
-
-    there = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == missing else there(name)
-    )
-    with pytest.raises(UsageError, match=f"needs {missing}$") as refused:
-        require_packages(EXPORT_FORMATS["onnx"])
-    assert "pip install 'iddm-cli[onnx]'" in refused.value.hint
-
-
 @needs_mounts
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_full_disk_leaves_nothing_and_costs_nothing(exporting, form):

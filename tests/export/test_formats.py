@@ -51,3 +51,19 @@ def test_the_table_is_read_without_torch():
 
     code = "import sys, iddm_cli.commands.export; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("missing", EXPORT_FORMATS["onnx"].packages)
+def test_without_its_packages_a_format_says_what_to_install(missing, monkeypatch):
+    from iddm_cli.commands import extras
+    from iddm_cli.commands.export.shared import run_export
+    from iddm_cli.errors import UsageError
+    from iddm_cli.workflows.exporting import ExportRequest
+
+    find_spec = extras.find_spec
+    monkeypatch.setattr(
+        extras, "find_spec", lambda name: None if name == missing else find_spec(name)
+    )
+    with pytest.raises(UsageError, match=f": {missing}$") as refused:
+        run_export(None, None, ExportRequest(EXPORT_FORMATS["onnx"], {}), json=False)
+    assert "pip install 'iddm-cli[onnx]'" in refused.value.hint

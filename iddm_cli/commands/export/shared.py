@@ -1,11 +1,10 @@
 """What all `iddm export` subcommands share: the --out option, the export and its report."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from iddm_cli.commands import options
-from iddm_cli.errors import UsageError
+from iddm_cli.commands.extras import require_extra
 from iddm_cli.export.formats import EXPORT_FORMATS, ExportFormat
 from iddm_cli.workflows.exporting import ExportRequest, ExportResult, export_model
 from iddm_cli.workflows.models import find_model
@@ -31,23 +30,9 @@ def run_export(
     Raises:
         IddmError: See `export_model`; or the format needs packages that are not installed.
     """
-    require_packages(request.format)
+    if request.format.extra:
+        require_extra(request.format.extra, request.format.packages)
     print_export(export_model(find_model(runs_dir, reference), request), request.format, json=json)
-
-
-def require_packages(export_format: ExportFormat) -> None:
-    """Check that the optional packages of a format are installed.
-
-    Raises:
-        UsageError: Some are missing.
-    """
-    names = export_format.packages
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"iddm export {export_format.name} needs {', '.join(missing)}",
-            f"Install it: pip install 'iddm-cli[{export_format.extra}]'",
-        )
 
 
 def print_export(result: ExportResult, export_format: ExportFormat, *, json: bool) -> None:
