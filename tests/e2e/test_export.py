@@ -51,7 +51,7 @@ def test_an_export_appears_beside_the_user_and_is_not_written_over(exporting, fo
     assert litter(exporting.folder) == []
 
 
-def test_the_folder_for_diffusers_says_what_is_in_it(exporting):
+def test_the_folder_for_diffusers_is_complete(exporting):
     told = exporting.iddm("export", "diffusers", "first", "--out", "whole", "--json").json()
     folder = exporting.folder / "whole"
     index = json.loads((folder / "model_index.json").read_text())
@@ -59,14 +59,14 @@ def test_the_folder_for_diffusers_says_what_is_in_it(exporting):
     assert (folder / "samples.png").is_file()
 
 
-def test_what_the_folder_for_diffusers_does_not_follow_is_told(exporting):
+def test_a_sampler_that_the_folder_for_diffusers_cannot_express_is_reported(exporting):
     words = ("export", "diffusers", "first", "--overwrite", "--out", "otherwise")
     assert "samples with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
     for sampler in ("ddim", "ddpm"):
         assert "cannot express" not in exporting.iddm(*words, "--sampler", sampler).err
 
 
-def test_what_is_no_export_is_left_alone(exporting):
+def test_a_folder_that_is_not_an_export_is_kept_with_overwrite(exporting):
     thesis = exporting.folder / "thesis"
     thesis.mkdir()
     (thesis / "thesis.tex").write_text("x")
@@ -109,7 +109,7 @@ def pixels(folder) -> np.ndarray:
     return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.rglob("*-*.png"))])
 
 
-def test_a_file_draws_what_its_run_draws_and_is_exported_on(exporting):
+def test_a_file_generates_what_its_run_generates_and_is_exported_again(exporting):
     exporting.iddm("export", "safetensors", "first", "--out", "moved.safetensors")
     drawing = ("--count", "2", "--seed", "4", "--no-grid")
     exporting.iddm("generate", "first", *drawing, "--out", "by-run")
@@ -135,7 +135,7 @@ np.save("images.npy", session.run(None, inputs)[0])
 """
 
 
-def test_onnxruntime_alone_draws_what_the_command_draws(exporting):
+def test_onnxruntime_alone_generates_what_the_command_generates(exporting):
     import torch
 
     from iddm_cli.engine import randomness
@@ -151,7 +151,7 @@ def test_onnxruntime_alone_draws_what_the_command_draws(exporting):
     assert (np.abs(found - pixels(exporting.folder / "drawn")) <= 1).mean() >= 0.999
 
 
-def test_mistakes_are_told(exporting):
+def test_mistakes_are_reported(exporting):
     def told(*words: str, code: int = 2) -> str:
         return exporting.iddm("export", *words, expect=code).err
 
@@ -195,7 +195,7 @@ def test_a_full_disk_leaves_nothing_and_costs_nothing(exporting, form):
 
 @needs_bounds
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_folder_that_is_only_read_is_told_before_anything_is_computed(exporting, form):
+def test_a_read_only_folder_is_reported_before_anything_is_computed(exporting, form):
     locked = exporting.folder / "locked"
     locked.mkdir(exist_ok=True)
     locked.chmod(0o500)

@@ -24,7 +24,7 @@ CHECKPOINT = "step-00000000"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, cache) -> Shell:
-    """A folder with pictures, a model of diffusers, and IDDM's file imported as `steel`."""
+    """A folder with images, a model of diffusers, and a checkpoint of IDDM imported as `steel`."""
     shell = Shell(tmp_path_factory.mktemp("import"), cache)
     draw_folder(shell.folder / "photos", {"cat": 2, "dog": 2}, size=(8, 8))
     draw_folder(shell.folder / "others", {"cat": 2, "mouse": 2}, size=(8, 8))
@@ -45,7 +45,7 @@ def tensors(run, part: str, checkpoint: str = CHECKPOINT) -> dict[str, torch.Ten
     return load_file(run / "checkpoints" / checkpoint / f"{part}.safetensors")
 
 
-def test_iddms_own_file_becomes_a_run_that_draws_and_is_trained_further(place):
+def test_a_checkpoint_of_iddm_becomes_a_run_that_generates_and_is_trained_further(place):
     run = place.folder / "runs" / "steel"
     assert {path.name for path in run.iterdir()} == {
         "profile.yaml", "dataset.json", "run.json", "samples", "checkpoints"

@@ -1,4 +1,4 @@
-"""The diffusers folder: diffusers itself loads it, and says and draws the same."""
+"""The diffusers folder: diffusers loads it, computes and generates the same."""
 
 import json
 
@@ -42,7 +42,7 @@ def load(folder):
     ],
     ids=["classes", "deep", "attention", "flat"],
 )
-def test_the_network_says_the_same(tmp_path, classes, changes):
+def test_the_network_computes_the_same(tmp_path, classes, changes):
     model = trained(classes, model=changes)
     folder = write(tmp_path / "out", model)
     network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
@@ -89,7 +89,7 @@ def test_with_classes_it_takes_as_many_steps_as_we_do(sampler, steps):
 
 @pytest.mark.parametrize(("guidance", "steps"), [(1.0, 5), (2.5, 5), (1.0, 7), (1.0, 150)])
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
+def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
     tmp_path, guidance, steps, prediction
 ):
     sampling = {"guidance": guidance, "steps": steps}
@@ -107,7 +107,7 @@ def test_with_classes_the_folders_own_pipeline_draws_what_we_draw(
     assert theirs.std() > 10, "the comparison is about something"
 
 
-def test_a_class_that_is_not_there_is_told(tmp_path):
+def test_an_unknown_class_is_reported(tmp_path):
     pipeline = load(write(tmp_path / "out", trained()))
     for classes in ([2], ["mouse"], -1):
         with pytest.raises(ValueError, match=r"the classes are|is not in list"):
@@ -122,13 +122,13 @@ def test_a_class_that_is_not_there_is_told(tmp_path):
         ({"activation": "relu", "patch_size": 4}, "model.activation: relu, model.patch_size: 4"),
     ],
 )
-def test_a_network_without_such_a_form_says_which_would_have_one(changes, said):
+def test_a_network_that_diffusers_cannot_express_is_refused_by_its_settings(changes, said):
     with pytest.raises(UsageError, match=said) as refused:
         build_diffusers_folder(trained(model=changes))
     assert refused.value.hint.startswith("Train a model with model.")
 
 
-def test_nothing_about_the_machine_it_was_trained_on_is_told():
+def test_the_folder_contains_nothing_of_the_machine():
     model = trained(data={"path": "/home/somebody/secret"})
     assert all(b"somebody" not in content for content in build_diffusers_folder(model).values())
 

@@ -18,7 +18,7 @@ def test_names_of_classes_cannot_break_the_card():
     assert "日本" in text
 
 
-def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
+def test_the_record_of_an_exported_file_cannot_break_the_card():
     dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
     provenance = Provenance(dataset=dataset, versions={"iddm": "1|2\n# x"})
     text = build_diffusers_folder(replace(trained(), run="<b>x", provenance=provenance))[
@@ -31,7 +31,7 @@ def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
     assert "may reproduce" not in text
 
 
-def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
+def test_the_card_describes_the_model_and_why_it_has_its_own_pipeline():
     text = build_diffusers_folder(trained())["README.md"].decode()
     assert text.startswith("---\nlibrary_name: diffusers\n")
     for word in ("# steel", "8 × 16 pixels", "color images", "of 2 classes", "| 0 | cat | 40 |",

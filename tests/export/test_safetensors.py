@@ -1,4 +1,4 @@
-"""The safetensors file: all that drawing needs, and damage is found."""
+"""The safetensors file: weights and profile come back."""
 
 import torch
 from safetensors.torch import load
@@ -24,7 +24,7 @@ def test_weights_and_profile_come_back(file, model):
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_no_folder_of_the_machine_is_told(file):
+def test_the_file_contains_no_path_of_the_machine(file):
     raw = file.read_bytes()
     assert b"somebody" not in raw
     assert open_exported_file(file).record.profile["data"]["path"] == "steel"

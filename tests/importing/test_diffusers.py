@@ -29,7 +29,7 @@ logging.disable_progress_bar()
 
 
 def denoiser(model: ImportedModel) -> torch.nn.Module:
-    """Return what the imported run would be drawn with."""
+    """Return the denoiser of the imported run."""
     made = build_denoiser(model.profile, len(model.classes)).requires_grad_(False).eval()
     made.backbone.load_state_dict(model.average)
     return made
@@ -60,7 +60,7 @@ def exported(model: ImportedModel) -> dict[str, bytes]:
          "three"],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["safetensors", "bin"])
-def test_it_says_what_it_said_and_goes_back_as_it_came(tmp_path, config, form):
+def test_a_network_computes_the_same_and_is_exported_unchanged(tmp_path, config, form):
     theirs = network(**config)
     theirs.save_pretrained(tmp_path / "in", safe_serialization=form == "safetensors")
     model = import_model(tmp_path / "in", ImportOptions())
@@ -108,7 +108,7 @@ def test_our_own_export_comes_back_whole(tmp_path):
         assert again[name] == build_diffusers_folder(model)[name], name
 
 
-def test_names_can_be_given_and_one_fewer_means_that_the_last_row_is_none(tmp_path):
+def test_names_can_be_given_and_one_fewer_makes_the_last_row_no_class(tmp_path):
     network(num_class_embeds=3).save_pretrained(tmp_path)
     all_three = import_model(tmp_path, ImportOptions(class_names=("a", "b", "c")))
     assert all_three.classes == ("a", "b", "c")
@@ -145,7 +145,7 @@ def test_a_pipeline_in_all_its_shapes(tmp_path, theirs, ours):
         import_model(old, ImportOptions(schedule="cosine"))
 
 
-def test_without_a_scheduler_the_usual_one_is_assumed_and_that_is_told(folder):
+def test_without_a_scheduler_the_default_is_assumed_and_reported(folder):
     model = import_model(folder, ImportOptions())
     assert model.profile.diffusion.schedule == "linear"
     assert any("--schedule" in note for note in model.notes)
@@ -196,7 +196,7 @@ def test_models_of_latents_and_folders_of_something_else_are_refused(tmp_path):
         import_model(tmp_path / "empty", ImportOptions())
 
 
-def test_weights_that_are_missing_or_cut_off_are_told(folder):
+def test_missing_or_truncated_weights_are_reported(folder):
     path = folder / "diffusion_pytorch_model.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-5])

@@ -19,7 +19,7 @@ def test_damaged_json_is_one_sentence(folder, content):
         import_model(folder, ImportOptions())
 
 
-def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
+def test_a_pipe_or_device_is_refused_without_reading_it(tmp_path):
     os.mkfifo(tmp_path / "pipe.pt")
     (tmp_path / "folder.pt").mkdir()
     for name in ("pipe.pt", "folder.pt", "missing.pt"):
@@ -27,7 +27,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
     refused(Path("/dev/zero"))
 
 
-def test_an_old_file_is_told_what_to_do(tmp_path):
+def test_the_hint_for_an_old_file_is_to_save_it_again(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=False)
     assert "save it with a newer version" in refused(path).hint

@@ -130,7 +130,7 @@ def without(state: dict, name: str) -> dict:
     ],
     ids=["missing", "extra", "shape", "type", "nan", "twice", "number", "classes"],
 )
-def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, change, said):
+def test_a_missing_or_unexpected_tensor_is_named(read, raw, average, part, change, said):
     tables = {"model": raw, "ema_model": average}
     tables[part] = change(tables[part])
     with pytest.raises(CheckpointError) as refused:
@@ -158,14 +158,14 @@ def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, c
         ({}, {"activation": "relu"}, UsageError, "--activation relu: it was trained with gelu"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(read, raw, average, changes, asked, kind, said):
+def test_invalid_metadata_is_one_sentence(read, raw, average, changes, asked, kind, said):
     with pytest.raises(kind) as refused:
         read(today(raw, average) | changes, ImportOptions(**asked))
     assert said in refused.value.problem
     assert "\n" not in refused.value.problem
 
 
-def test_latents_are_no_pictures(read):
+def test_a_latent_model_is_refused(read):
     with pytest.raises(CheckpointError, match="8 channels, like those of a latent model"):
         read(weights(channels=8))
 
@@ -177,7 +177,7 @@ def test_weights_alone_need_a_size(read, raw):
 
 
 @pytest.mark.parametrize("contents", [7, [], {}, {"a": 1}, {0: torch.zeros(1)}, torch.zeros(3)])
-def test_what_is_no_checkpoint_is_refused(read, contents):
+def test_another_object_is_refused(read, contents):
     with pytest.raises(IddmError) as refused:
         read(contents)
     assert refused.value.exit_code == 4

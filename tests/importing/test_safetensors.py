@@ -91,7 +91,7 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
          "model.base_channels must be at most 4096"),
     ],
 )  # fmt: skip
-def test_a_header_that_cannot_be_is_one_sentence(read, model, changes, said):
+def test_an_invalid_record_is_one_sentence(read, model, changes, said):
     with pytest.raises(CheckpointError) as refused:
         read({"iddm": json.dumps(document(model, **changes))})
     assert said in refused.value.problem
@@ -117,7 +117,7 @@ def test_every_tensor_is_accounted_for(read, model):
         read(header, state)
 
 
-def test_what_it_says_itself_is_not_asked(read, model):
+def test_an_option_for_what_the_file_contains_is_refused(read, model):
     header = {"iddm": json.dumps(document(model))}
     with pytest.raises(UsageError, match="--image-size has no effect"):
         read(header, asked=ImportOptions(image_size=8))

@@ -54,7 +54,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["network", "mode", "act", "image_size", "classes_name"])
-def test_a_list_that_is_endless_when_it_is_told_is_not_told(tmp_path, key):
+def test_a_list_that_is_endless_when_printed_is_refused(tmp_path, key):
     endless = ("x",)
     for _ in range(60):
         endless = (endless, endless)

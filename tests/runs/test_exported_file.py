@@ -20,7 +20,7 @@ def file(tmp_path):
     return path
 
 
-def test_a_file_of_a_newer_format_says_what_to_do(file):
+def test_the_hint_for_a_newer_format_is_a_newer_version(file):
     rewritten(file, lambda record: record.update(format=2))
     with pytest.raises(CheckpointError, match="has format 2") as refused:
         open_exported_file(file)
@@ -41,7 +41,7 @@ def test_a_record_of_wrong_types_is_damage(file, change):
         open_exported_file(file)
 
 
-def test_somebody_elses_file_says_how_to_make_one(tmp_path):
+def test_the_hint_for_another_file_is_how_to_export_one(tmp_path):
     path = tmp_path / "other.safetensors"
     path.write_bytes(save({"weight": torch.zeros(3)}))
     with pytest.raises(CheckpointError, match="was not exported by iddm") as refused:

@@ -22,13 +22,13 @@ SEED = 5
 class OnnxExport:
     """A model beside what onnxruntime has of it."""
 
-    def __init__(self, model: TrainedModel, form: OnnxOptions | None = None) -> None:
+    def __init__(self, model: TrainedModel, options: OnnxOptions | None = None) -> None:
         self.model = model
-        self.made = build_onnx_model(model, form or OnnxOptions())
+        self.made = build_onnx_model(model, options or OnnxOptions())
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
-    def draw(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
+    def generate(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
         inputs = check.build_inputs(self.session, self.model, specs, seed=seed, guidance=guidance)
         return self.session.run(None, inputs)[0]
 

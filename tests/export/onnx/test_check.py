@@ -10,25 +10,25 @@ from iddm_cli.export.onnx.options import OnnxOptions
 from tests.export.conftest import trained
 
 
-def test_a_graph_that_draws_something_else_is_not_let_through():
-    model, form = trained(), OnnxOptions()
-    made = build_onnx_model(model, form)
-    assert check.check_onnx_model(model, made, form).within_one == 1
+def test_a_graph_that_generates_other_images_is_refused():
+    model, options = trained(), OnnxOptions()
+    made = build_onnx_model(model, options)
+    assert check.check_onnx_model(model, made, options).within_one == 1
     for parameter in model.denoiser.parameters():
         parameter.mul_(1.05)
     with pytest.raises(IddmError, match="generates other images than PyTorch"):
-        check.check_onnx_model(model, made, form)
+        check.check_onnx_model(model, made, options)
 
 
-def test_a_graph_that_is_none_is_not_let_through():
-    model, form = trained(), OnnxOptions()
-    made = build_onnx_model(model, form)
+def test_an_invalid_graph_is_refused():
+    model, options = trained(), OnnxOptions()
+    made = build_onnx_model(model, options)
     made.graph.node[0].op_type = "NoSuch"
     with pytest.raises(IddmError, match="not valid ONNX"):
-        check.check_onnx_model(model, made, form)
+        check.check_onnx_model(model, made, options)
 
 
-def test_the_seed_is_the_hash_that_the_documentation_gives():
+def test_the_seed_is_the_documented_hash():
     import hashlib
 
     digest = hashlib.sha256(b"3/sample-step").digest()[:8]

@@ -10,10 +10,10 @@ from tests.export.onnx.onnx_exports import OnnxExport
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_every_opset_on_offer_says_the_same(opset):
+def test_every_supported_opset_computes_the_same(opset):
     model = trained(model={"activation": "gelu"}, diffusion={"timesteps": 50})
-    form = OnnxOptions(part="denoiser", opset=opset)
-    exported = OnnxExport(model, form)
+    options = OnnxOptions(part="denoiser", opset=opset)
+    exported = OnnxExport(model, options)
     assert [entry.version for entry in exported.made.opset_import if not entry.domain] == [opset]
     x_t, t, label = torch.randn(5, *model.shape), torch.tensor([0, 9, 20, 31, 49]), torch.arange(5)
     label = label % 3
@@ -21,4 +21,4 @@ def test_every_opset_on_offer_says_the_same(opset):
     (found,) = exported.session.run(None, inputs)
     wanted = model.denoiser(x_t, t, label)
     torch.testing.assert_close(torch.from_numpy(found), wanted, atol=2e-4, rtol=2e-4)
-    assert check.check_onnx_model(model, exported.made, form).within_one == 1
+    assert check.check_onnx_model(model, exported.made, options).within_one == 1

@@ -19,13 +19,13 @@ def test_the_file_is_hardly_larger_than_the_weights():
     assert made.ByteSize() < 1.05 * 4 * model.parameters
 
 
-def test_what_no_such_file_can_hold_is_refused_before_it_is_made(monkeypatch):
+def test_a_model_larger_than_an_onnx_file_is_refused_before_the_export(monkeypatch):
     monkeypatch.setattr(TrainedModel, "parameters", 600_000_000)
     with pytest.raises(UsageError, match=r"0\.6 billion parameters"):
         build_onnx_model(trained(), OnnxOptions())
 
 
-def test_the_file_says_all_that_using_it_needs_and_nothing_of_the_machine():
+def test_the_metadata_is_complete_and_contains_nothing_of_the_machine():
     model = trained(("cat", "日本"), data={"path": "/home/somebody/secret"})
     made = build_onnx_model(model, OnnxOptions())
     said = {entry.key: entry.value for entry in made.metadata_props}

@@ -1,4 +1,4 @@
-"""ONNX: what onnxruntime draws is what we draw, for every sampler, guidance and number."""
+"""ONNX pipelines: onnxruntime generates what iddm generates, for every sampler and guidance."""
 
 import itertools
 
@@ -20,10 +20,10 @@ def conditional(request) -> OnnxExport:
 
 @pytest.mark.parametrize("guidance", [1.0, 0.0, 2.5])
 @pytest.mark.parametrize("count", [1, 8])
-def test_it_draws_what_we_draw(conditional, count, guidance):
+def test_it_generates_what_iddm_generates(conditional, count, guidance):
     # The last of three labels means "no class".
     specs = [SampleSpec(index % 3, 10 + index) for index in range(count)]
-    assert same(conditional.draw(specs, guidance), conditional.wanted(specs, guidance))
+    assert same(conditional.generate(specs, guidance), conditional.wanted(specs, guidance))
 
 
 def test_guidance_may_be_left_out_and_is_then_the_profiles(conditional):
@@ -64,12 +64,12 @@ def test_without_classes_noise_is_enough(sampler):
     exported = OnnxExport(trained((), sampling=SAMPLERS[sampler], model={"patch_size": 2}))
     assert exported.names == ["noise", "index"][: 2 if sampler == "ddpm" else 1]
     specs = [SampleSpec(0, index) for index in range(3)]
-    assert same(exported.draw(specs, 1.0), exported.wanted(specs, 1.0))
+    assert same(exported.generate(specs, 1.0), exported.wanted(specs, 1.0))
 
 
-def test_the_network_of_iddm_draws_the_same():
+def test_the_network_of_iddm_generates_the_same():
     model = trained(model={"network": "iddm-unet", "activation": "lrelu"}, sampling={"steps": 2})
     exported = OnnxExport(model)
     specs = [SampleSpec(index % 3, index) for index in range(3)]
-    assert same(exported.draw(specs, 2.0), exported.wanted(specs, 2.0))
+    assert same(exported.generate(specs, 2.0), exported.wanted(specs, 2.0))
     assert exported.made.ByteSize() < 1.01 * 4 * model.parameters

@@ -17,12 +17,12 @@ def large() -> TrainedModel:
 @pytest.mark.parametrize(
     ("precision", "size", "mean"), [("fp32", 1.1, 0), ("fp16", 0.65, 1), ("int8", 0.55, 8)]
 )
-def test_smaller_numbers_make_smaller_files_of_almost_the_same_pictures(
+def test_lower_precision_gives_smaller_files_with_almost_the_same_images(
     large, precision, size, mean
 ):
-    form = OnnxOptions(precision=precision)
-    made = build_onnx_model(large, form)
+    options = OnnxOptions(precision=precision)
+    made = build_onnx_model(large, options)
     assert made.ByteSize() < size * 4 * large.parameters
-    agreement = check.check_onnx_model(large, made, form)
+    agreement = check.check_onnx_model(large, made, options)
     assert agreement.mean <= mean
     assert (agreement.mean == 0) == (precision == "fp32"), "it has become another graph"
