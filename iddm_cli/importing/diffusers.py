@@ -166,7 +166,9 @@ def _build_profile(
     tables["model"] = unet2d.build_model_section(folder.network)
     if classes and not no_class_row:
         tables["sampling"]["guidance"] = 1.0
-        notes.append("the network was trained with labels only, so sampling.guidance is 1 (no guidance)")
+        notes.append(
+            "the network was trained with labels only, so sampling.guidance is 1 (no guidance)"
+        )
     elif isinstance(folder.index.get("guidance_scale"), int | float):
         tables["sampling"]["guidance"] = float(folder.index["guidance_scale"])
     steps = folder.index.get("num_inference_steps")
