@@ -55,11 +55,11 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     [
         ("none", None, 5, ""),
         ("none", 2, 5, ""),
-        ("none", None, 1, "cannot be shared by 2 processes"),
+        ("none", None, 1, "cannot be divided among 2 processes"),
         ("fsdp", None, 5, ""),
         ("fsdp", 2, 6, ""),
         ("fsdp", 2, 7, ""),
-        ("fsdp", 2, 5, "2 parts of up to 2 for some and 1 for others"),
+        ("fsdp", 2, 5, "2 micro-batches of up to 2 and others 1"),
     ],
 )
 def test_a_batch_that_two_cannot_share_is_refused(sharding, micro_batch, batch_size, said) -> None:
