@@ -40,9 +40,7 @@ def load(name: str) -> tuple[Any, Any]:
     from iddm_cli.profiles.loading import load_profile
 
     profile = load_profile(name, [])
-    if profile.data.channels == "auto":
-        data = profile.data.model_copy(update={"channels": 3})
-        profile = profile.model_copy(update={"data": data})
+    profile = profile.resolve(3 if profile.data.channels == "auto" else profile.data.channels)
     return profile, build_denoiser(profile, len(CLASSES)).eval().requires_grad_(False)
 
 

@@ -12,15 +12,15 @@ from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_mic
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 SMALL = {"base_channels": 8, "norm_groups": 4, "head_channels": 8, "channel_multipliers": [1, 2],
          "attention_levels": [1]}  # fmt: skip
 
 
-def profile(**changes: dict) -> Profile:
+def profile(**changes: dict) -> ResolvedProfile:
     data = {"channels": 3, "image_size": 16}
-    return Profile.model_validate({"data": data, "model": SMALL, **changes})
+    return ResolvedProfile.model_validate({"data": data, "model": SMALL, **changes})
 
 
 @pytest.mark.parametrize(

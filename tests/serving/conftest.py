@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
 from iddm_cli.serving.http.server import ImageServer
 from iddm_cli.serving.http.service import GenerationService
@@ -37,7 +37,7 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
                   "attention_levels": [1], "head_channels": 8, "norm_groups": 4},
         "sampling": {"steps": 5, "guidance": 2.0} | sampling,
     }  # fmt: skip
-    profile = Profile.model_validate(tables)
+    profile = ResolvedProfile.model_validate(tables)
     denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(len(name))
     for parameter in denoiser.parameters():
