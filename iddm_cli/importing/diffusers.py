@@ -32,7 +32,7 @@ from iddm_cli.importing.imported_model import (
     to_weights,
 )
 from iddm_cli.importing.options import ImportOptions, parse_class_names
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 MAX_TENSORS = 8192
@@ -154,7 +154,7 @@ def _build_profile(
     classes: int,
     no_class_row: bool,
     notes: list[str],
-) -> Profile:
+) -> ResolvedProfile:
     """Return the profile, and append what had to be assumed to the notes."""
     size = options.image_size or folder.network["sample_size"]
     if size is None:

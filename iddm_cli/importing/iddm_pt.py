@@ -22,7 +22,7 @@ from iddm_cli.importing.imported_model import (
 from iddm_cli.importing.options import ImportOptions, parse_class_names
 from iddm_cli.importing.pickle_parser import DeclaredTensor
 from iddm_cli.profiles.model_settings import ActivationName
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 CLASS_EMBEDDING = "condition_adapter.label_emb.weight"
 LEGACY_CLASS_EMBEDDING = "label_emb.weight"
@@ -148,7 +148,7 @@ def _infer_sizes(specs: TensorSpecs) -> tuple[int, int]:
 
 def _build_profile(
     stored: dict[str, Any], options: ImportOptions, classes: int, channels: int
-) -> tuple[Profile, list[str]]:
+) -> tuple[ResolvedProfile, list[str]]:
     """Return the profile, and notes on what had to be assumed.
 
     Raises:

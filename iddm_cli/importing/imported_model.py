@@ -16,10 +16,10 @@ from iddm_cli.checkpoints.tensors import (
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing.options import ImportOptions
 from iddm_cli.profiles.messages import explain_errors
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
 
-DescribeNetwork = Callable[[Profile, int], TensorSpecs]
+DescribeNetwork = Callable[[ResolvedProfile, int], TensorSpecs]
 """Returns the specs of the tensors of a profile's network with K classes, without creating it."""
 
 UNKNOWN_DATA_PATH = "not-known"
@@ -43,14 +43,20 @@ class ImportedModel:
     """
 
     form: str
-    profile: Profile
+    profile: ResolvedProfile
     classes: tuple[str, ...]
     raw: Tensors
     average: Tensors
     notes: tuple[str, ...] = ()
 
 
-def build_profile(tables: dict[str, dict[str, Any]], options: ImportOptions) -> Profile:
+def _resolve_channels(profile: Profile) -> ResolvedProfile:
+    if profile.data.channels == "auto":
+        raise CheckpointError("its profile does not contain the number of channels")
+    return profile.resolve(profile.data.channels)
+
+
+def build_profile(tables: dict[str, dict[str, Any]], options: ImportOptions) -> ResolvedProfile:
     """Return the profile of an imported model, validated like a user's.
 
     Raises:
@@ -64,7 +70,7 @@ def build_profile(tables: dict[str, dict[str, Any]], options: ImportOptions) -> 
     else:
         issues = list(check_rules(profile))
         if not issues:
-            return profile
+            return _resolve_channels(profile)
     problems = "; ".join(truncate(issue.problem) for issue in issues[:3])
     if options.image_size is not None and issues[0].path[:2] == ("data", "image_size"):
         raise UsageError(f"--image-size: {problems}", issues[0].hint)

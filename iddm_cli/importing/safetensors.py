@@ -35,8 +35,6 @@ def read_exported_file(
     record = exported.record
     classes = parse_class_names(record.classes) if record.classes else ()
     profile = build_profile(_portable_tables(record.profile, path), options)
-    if profile.data.channels == "auto":
-        raise CheckpointError(f"{path}: its profile does not say whether images are grayscale")
     try:
         check_weights(describe(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:

@@ -5,14 +5,14 @@ from safetensors.torch import load
 
 from iddm_cli.build.models import load_denoiser
 from iddm_cli.export.exported_weights import ExportedWeights
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.exported_file import open_exported_file
 
 
 def test_weights_and_profile_come_back(file, model):
     exported = open_exported_file(file)
     record = exported.record
-    profile = Profile.model_validate(record.profile)
+    profile = ResolvedProfile.model_validate(record.profile)
     assert (record.run, record.step, record.classes) == ("steel", 500, ["cat", "dog"])
     assert profile.model == model.profile.model
     saved = ExportedWeights(exported)
