@@ -26,10 +26,10 @@ from iddm_cli.data.sources import fingerprint
 from iddm_cli.data.sources import untar as unpacking
 from iddm_cli.data.sources.archive import ArchiveSource
 from iddm_cli.data.sources.archive_reader import (
+    DUPLICATE_NAME,
+    EMPTY_NAME,
     LINK,
-    NAMELESS,
-    OUTSIDE,
-    TWICE,
+    OUTSIDE_ARCHIVE,
     has_archive_suffix,
     read_archive,
 )
@@ -146,7 +146,7 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
     assert (made.record.pixels, made.digest) == (folder.record.pixels, folder.digest)
     assert [name for name, _ in made.skipped] == [wrapper + name for name, _ in folder.skipped]
     assert dict(made.skipped)[f"{wrapper}dog/empty.png"] == "the file is empty"
-    assert dict(made.passed_over)[f"{wrapper}README.md"] == "not a picture, by its suffix"
+    assert dict(made.passed_over)[f"{wrapper}README.md"] == "not an image, by its suffix"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
@@ -164,7 +164,7 @@ def test_folders_without_a_picture_are_told_as_in_a_folder(tmp_path: Path, kind:
         (expected.paths, expected.labels, expected.classes)
     )
     assert found.skipped == expected.skipped
-    assert ("fish", "no picture in this folder") in found.skipped
+    assert ("fish", "no image in this folder") in found.skipped
 
 
 @pytest.mark.parametrize("wrapper", ["", "pets/"])
@@ -177,9 +177,9 @@ def test_of_a_split_in_an_archive_the_training_part_is_learnt(
     assert list(source.paths) == [f"{wrapper}train/{name}" for name in FILES]
     assert source.classes == ("cat", "dog")
     assert {name for name, _ in source.skipped} == set(names) - set(source.paths)
-    assert source.notes == ["a split: only train is learnt; val is left out"]
+    assert source.notes == ["a split: only train is used; val is ignored"]
     assert source.stored_bytes() == sum(
-        source._contents.members[path].stored for path in source.paths
+        source._contents.members[path].stored_size for path in source.paths
     )
 
 
@@ -201,7 +201,7 @@ def test_a_table_that_is_empty_or_damaged(tmp_path: Path) -> None:
     for kind in ("zip", "tar"):
         place = make(tmp_path / f"empty.{kind}", {**FILES, "metadata.csv": b""})
         assert read_archive(place).index.classes == ("cat", "dog")
-        assert skipped(place) == {"metadata.csv": "no table of labels: it has no rows"}
+        assert skipped(place) == {"metadata.csv": "not a table of labels: it has no rows"}
     table = b"file_name,label\ncat/1.png,a\n"
     place = make(tmp_path / "bad.zip", {**FILES, "metadata.csv": table})
     place.write_bytes(place.read_bytes().replace(b"1.png,a", b"1.png,b"))
@@ -249,9 +249,12 @@ def test_names_that_lead_elsewhere(tmp_path: Path, kind: str) -> None:
     source = opened(place)
     assert source.paths == ("cat/1.png", "cat/2.png", "cat/3.png", "dog/1.png")
     assert source.classes == ("cat", "dog")
-    assert skipped(place).items() >= {"../up.png": OUTSIDE, "cat/../../x.png": OUTSIDE}.items()
+    assert (
+        skipped(place).items()
+        >= {"../up.png": OUTSIDE_ARCHIVE, "cat/../../x.png": OUTSIDE_ARCHIVE}.items()
+    )
     if kind == "tar":
-        assert skipped(place)["."] == NAMELESS
+        assert skipped(place)["."] == EMPTY_NAME
     assert build_pack(source, SETTINGS).count == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "cache", "up.png"]
 
@@ -285,7 +288,7 @@ def test_of_two_members_of_one_name_the_last_counts(tmp_path: Path, kind: str) -
                 add(archive, name, png(i))
     source = opened(place)
     assert source.paths == ("cat/1.png", "dog/1.png")
-    assert skipped(place) == {"cat/1.png": TWICE}
+    assert skipped(place) == {"cat/1.png": DUPLICATE_NAME}
     right = Image.open(io.BytesIO(png(3)))
     assert source.image(0).open().image.tobytes() == right.tobytes()
 
@@ -482,12 +485,12 @@ def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
     whole = place.read_bytes()
     at = whole.rfind(b"cat/1.png") - 46
     lies = {
-        "offset": (42, struct.pack("<I", 7), "it is not where the table of contents says"),
+        "offset": (42, struct.pack("<I", 7), "its header is not where the table of contents says"),
         "far": (42, struct.pack("<I", 2**31), "damaged in the archive: "),
         "short": (20, struct.pack("<II", 10, 10), "its checksum is wrong"),
         "long": (20, struct.pack("<II", 2**31, 90), "too large"),
         "checksum": (16, b"\1\2\3\4", "its checksum is wrong"),
-        "method": (10, struct.pack("<H", 9), "it is packed by method 9, which is not read"),
+        "method": (10, struct.pack("<H", 9), "it is packed by method 9, which is not supported"),
     }
     for name, (where, value, reason) in lies.items():
         content = bytearray(whole)
@@ -558,7 +561,9 @@ def test_text_that_is_compressed_leaves_no_copy(tmp_path: Path, cache_dir: Path)
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
 def test_an_archive_without_a_picture(tmp_path: Path, kind: str) -> None:
     for files in ({}, {"notes.txt": b"none"}):
-        with pytest.raises(DatasetError, match=rf"no picture in .*passed over: {len(files)}\)"):
+        with pytest.raises(
+            DatasetError, match=rf"contains no image \(skipped files: {len(files)}\)"
+        ):
             read_archive(make(tmp_path / f"a.{kind}", files))
 
 
@@ -657,9 +662,9 @@ def test_another_archive_of_the_same_name_is_read_anew(tmp_path: Path) -> None:
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Each time that something is unpacked."""
     calls: list[Path] = []
-    unpack = unpacking._unpack
+    unpack = unpacking._decompress
     monkeypatch.setattr(
-        unpacking, "_unpack", lambda packed, copy: (calls.append(copy), unpack(packed, copy))
+        unpacking, "_decompress", lambda packed, copy: (calls.append(copy), unpack(packed, copy))
     )
     return calls
 
@@ -714,7 +719,7 @@ def test_a_full_disk_is_not_filled_further(
     place = make(tmp_path / "a.tar.gz", FILES)
     usage = shutil.disk_usage(tmp_path)._replace(free=2**30 - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DatasetError, match=r"fills the disk of .*: 1\.07 GB are left") as caught:
+    with pytest.raises(DatasetError, match=r"would fill the disk: 1\.07 GB free in") as caught:
         read_archive(place)
     assert "IDDM_CACHE_DIR" in caught.value.hint
     assert copies(cache_dir) == []
@@ -728,7 +733,7 @@ def test_room_is_looked_at_as_the_copy_grows(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unpacking, "BLOCK_BYTES", 8192)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
-    with pytest.raises(DatasetError, match=r"0\.00 GB are left"):
+    with pytest.raises(DatasetError, match=r"0\.00 GB free in"):
         read_archive(place)
     assert free == []
     assert copies(cache_dir) == []
@@ -752,7 +757,7 @@ def test_a_failed_copy_leaves_nothing(
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, cache_dir: Path) -> None:
     cache_dir.write_text("a file is in the way")
-    with pytest.raises(DatasetError, match=r"The cache folder .* cannot be written") as caught:
+    with pytest.raises(DatasetError, match=r"the cache folder .* cannot be written") as caught:
         read_archive(make(tmp_path / "a.tar.gz", FILES))
     assert "IDDM_CACHE_DIR" in caught.value.hint
     assert opened(make(tmp_path / "a.tar", FILES)).classes == ("cat", "dog")

@@ -52,7 +52,7 @@ def test_a_file_that_broke_or_went_after_indexing(tmp_path: Path) -> None:
     source = open_source(str(make_folder(tmp_path / "pets")), size=SIZE)
     (tmp_path / "pets/cat/1.png").write_text("broken")
     (tmp_path / "pets/cat/2.png").unlink()
-    with pytest.raises(UnreadableImageError, match="not a picture"):
+    with pytest.raises(UnreadableImageError, match="not an image"):
         source.image(0).open()
     with pytest.raises(UnreadableImageError, match="no such file"):
         source.image(1).open()

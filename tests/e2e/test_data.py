@@ -52,8 +52,8 @@ def test_what_is_learnt_from_is_told_in_five_lines(shell):
         told = answer.out if "--dry-run" in more else answer.err
         lines = [line for line in told.splitlines() if line.startswith(("pictures", "left out"))]
         assert "65 in 2 classes, cat 5 to dog 60; 1 with fewer than 50" in lines[0]
-        assert "1 unreadable (not a picture that can be read)" in lines[1]
-        assert "1 other entries (not a picture)" in lines[1]
+        assert "1 unreadable (not an image that can be read)" in lines[1]
+        assert "1 other entries (not an image)" in lines[1]
         assert "20 x 10, in colour" in told
         assert "16 x 16 colour, cropped to 50% of their area, 65 of them enlarged" in told
         assert "8.125 steps of 8 pictures" in told

@@ -112,7 +112,7 @@ def test_a_profile_may_stand_in_place_of_the_dataset():
         (("demo", "--image-size", "0"), 2, "--image-size 0"),
         (("demo", "--image-size", "big"), 2, "--image-size big"),
         (("demo", "--image-size", "99999"), 2, "--image-size 99999"),
-        (("empty",), 3, "There is no picture in"),
+        (("empty",), 3, "contains no image"),
         (("demo", "--out", "file/report"), 3, "--out file/report"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -145,7 +145,7 @@ def test_what_a_language_cannot_write_is_written_otherwise(shell):
     ("words", "code", "said"),
     [
         (("inspect-dataset", "set"), 0, ""),
-        (("cache",), 0, "nothing is in"),
+        (("cache",), 0, "is empty"),
         (("cache", "clear"), 0, "removed 0"),
         (("train", "--profile", "smoke"), 3, "IDDM_CACHE_DIR"),
     ],
