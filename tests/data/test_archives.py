@@ -144,8 +144,10 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
     assert made.names == [wrapper + name for name in folder.names]
     assert pixels(made) == pixels(folder)
     assert (made.record.pixels, made.digest) == (folder.record.pixels, folder.digest)
-    assert [name for name, _ in made.skipped] == [wrapper + name for name, _ in folder.skipped]
-    assert dict(made.skipped)[f"{wrapper}dog/empty.png"] == "the file is empty"
+    assert [name for name, _ in made.unreadable] == [
+        wrapper + name for name, _ in folder.unreadable
+    ]
+    assert dict(made.unreadable)[f"{wrapper}dog/empty.png"] == "the file is empty"
     assert dict(made.passed_over)[f"{wrapper}README.md"] == "not an image, by its suffix"
 
 
@@ -443,7 +445,7 @@ def test_a_zip_bomb_is_refused_in_little_memory(
 def test_a_bomb_is_left_out_and_the_rest_is_learnt(tmp_path: Path) -> None:
     source = opened(bomb(tmp_path / "a.zip", MAX_FILE_BYTES + 2**20, zipfile.ZIP_DEFLATED))
     made = build_pack(source, SETTINGS)
-    assert made.skipped == [("cat/x.png", "too large: a file of more than 512 MiB")]
+    assert made.unreadable == [("cat/x.png", "too large: a file of more than 512 MiB")]
     assert made.count == 3
 
 
@@ -476,8 +478,8 @@ def test_a_member_with_a_damaged_checksum_is_left_out(tmp_path: Path, kind: str)
     place.write_bytes(content)
     made = build_pack(opened(place), SETTINGS)
     assert made.count == 3
-    assert [name for name, _ in made.skipped] == ["cat/3.ppm"]
-    assert made.skipped[0][1].startswith("damaged in the archive: ")
+    assert [name for name, _ in made.unreadable] == ["cat/3.ppm"]
+    assert made.unreadable[0][1].startswith("damaged in the archive: ")
 
 
 def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
@@ -490,15 +492,15 @@ def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
         "short": (20, struct.pack("<II", 10, 10), "its checksum is wrong"),
         "long": (20, struct.pack("<II", 2**31, 90), "too large"),
         "checksum": (16, b"\1\2\3\4", "its checksum is wrong"),
-        "method": (10, struct.pack("<H", 9), "it is packed by method 9, which is not supported"),
+        "method": (10, struct.pack("<H", 9), "compression method 9 is not supported"),
     }
     for name, (where, value, reason) in lies.items():
         content = bytearray(whole)
         content[at + where : at + where + len(value)] = value
         (tmp_path / f"{name}.zip").write_bytes(content)
         made = build_pack(opened(tmp_path / f"{name}.zip"), SETTINGS)
-        assert [left for left, _ in made.skipped] == ["cat/1.png"], name
-        assert reason in made.skipped[0][1], name
+        assert [left for left, _ in made.unreadable] == ["cat/1.png"], name
+        assert reason in made.unreadable[0][1], name
         assert made.count == 2
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from iddm_cli.data.decoding.images import decode_image_file
 from iddm_cli.data.decoding.resize import to_pixels
-from iddm_cli.data.inspection.scan import inspect
+from iddm_cli.data.inspection.scan import scan
+from iddm_cli.data.inspection.summary import summarize
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.indexing.index import to_printable
@@ -86,7 +87,7 @@ def names_of(made: Pack) -> list[str]:
 
 def told(source: Source, made: Pack) -> list[tuple[str, str]]:
     """All that was passed over, by its name or when it was opened."""
-    return sorted({(name, reason) for name, reason in [*source.skipped, *made.skipped]})
+    return sorted({(name, reason) for name, reason in [*source.skipped, *made.unreadable]})
 
 
 def each_class(made: Pack) -> dict[str, int]:
@@ -116,7 +117,7 @@ def test_reasons_are_the_true_ones(zoo: Zoo, opened: Source, packed: Pack) -> No
 
 
 def test_inspecting_says_the_same(zoo: Zoo, opened: Source, packed: Pack) -> None:
-    found = inspect(opened)
+    found = summarize(scan(opened, DataSettings()))
     assert found.count == len(zoo.used)
     assert sorted({*found.skipped, *found.unreadable}) == told(opened, packed)
     assert found.classes == each_class(packed)
@@ -210,7 +211,7 @@ def test_the_folder_is_left_exactly_as_it_was(zoo: Zoo) -> None:
     before = snapshot(base)
     source = source_of(zoo.root)
     build_pack(source, SETTINGS)
-    inspect(source)
+    scan(source, DataSettings())
     assert snapshot(base) == before
     assert len(before) > len(zoo.used)
 

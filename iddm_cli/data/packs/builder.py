@@ -67,7 +67,7 @@ def build_pack(
         classes=classes,
         digest=hashlib.sha256(content.encode()).hexdigest(),
         notes=(*source.notes, *_unlearnable(source.classes, classes if conditional else None)),
-        passed_over=tuple(source.skipped),
+        skipped_entries=tuple(source.skipped),
     )
 
 
@@ -184,7 +184,7 @@ class _Packer:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            self.progress("waiting for another process that reads the same pictures", 0, 1)
+            self.progress("waiting for another process that reads the same images", 0, 1)
             lock.acquire()
         try:
             yield
@@ -230,7 +230,7 @@ class _Packer:
                     outcomes = [r.reason if isinstance(r, WorkerFailure) else r for r in some]
                     self._check(outcomes, len(part.outcomes), grey_only=grey_only)
                     part.append(outcomes)
-                    self.progress("reading pictures", len(part.outcomes), total)
+                    self.progress("reading images", len(part.outcomes), total)
 
     def _check(self, outcomes: list[PrepareResult], first: int, *, grey_only: bool) -> None:
         """Stop at what the settings do not allow."""

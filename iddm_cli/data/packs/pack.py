@@ -27,7 +27,7 @@ class Pack:
     classes: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
-    passed_over: tuple[SkippedFile, ...]  # entries of the dataset that are no pictures
+    skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are no pictures
 
     @property
     def count(self) -> int:
@@ -50,7 +50,7 @@ class Pack:
         return self.record.width
 
     @property
-    def skipped(self) -> list[SkippedFile]:
+    def unreadable(self) -> list[SkippedFile]:
         """Pictures that cannot be decoded, and why."""
         return self.record.skipped
 

@@ -66,7 +66,7 @@ DEVELOPING = """
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PipelineSpec:
     """How a pipeline draws.
 
     Attributes:
@@ -90,7 +90,7 @@ class Drawing:
 
 
 def pipeline(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, drawing: Drawing
+    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.ModelProto:
     """Return the pipeline: noise and, with classes, label and guidance; to image.
 
@@ -98,17 +98,17 @@ def pipeline(
         denoiser: Its graph, as `denoiser_graph` makes it.
         step_noise: What draws the noise of steps, as `step_noise_graph` makes it; it adds the
             inputs index and seed.
-        drawing: Sampler, guidance and so on.
+        spec: Sampler, guidance and so on.
     """
-    body = _body(denoiser, step_noise, drawing)
+    body = _body(denoiser, step_noise, spec)
     loop = helper.make_node("Loop", ["steps", "", "noise", "noise"], ["x", "last"], body=body)
-    before = _nodes(SPLITTING) if drawing.num_classes else []
+    before = _nodes(SPLITTING) if spec.num_classes else []
     graph = helper.make_graph(
         [*before, loop, *_nodes(DEVELOPING)],
         "pipeline",
-        _inputs(drawing),
-        [_value("image", "uint8", ["N", *drawing.shape[1:], drawing.shape[0]])],
-        _constants(drawing),
+        _inputs(spec),
+        [_value("image", "uint8", ["N", *spec.shape[1:], spec.shape[0]])],
+        _constants(spec),
     )
     model = helper.make_model(
         graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
@@ -117,48 +117,48 @@ def pipeline(
     return model
 
 
-def _inputs(drawing: Drawing) -> list[onnx.ValueInfoProto]:
-    inputs = [_value("noise", "float", ["N", *drawing.shape])]
-    if drawing.num_classes:
+def _inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
+    inputs = [_value("noise", "float", ["N", *spec.shape])]
+    if spec.num_classes:
         inputs += [_value("label", "int64", ["N"]), _value("guidance", "float", [])]
-    if drawing.adds_noise:
+    if spec.adds_noise:
         inputs += [_value("index", "int64", ["N"]), _value("seed", "int64", [])]
     return inputs
 
 
-def _constants(drawing: Drawing) -> list[onnx.TensorProto]:
+def _constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
     """Return the tables; those that are inputs as well are what holds where none is given."""
     constants: dict[str, np.ndarray] = {
-        "steps": np.array(len(drawing.steps)),
-        "times": np.array(drawing.steps.times),
-        "weights": drawing.steps.weights.numpy(),
+        "steps": np.array(len(spec.steps)),
+        "times": np.array(spec.steps.times),
+        "weights": spec.steps.weights.numpy(),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
         "half_of_255": np.array(127.5, np.float32),
     }
-    if drawing.num_classes:
+    if spec.num_classes:
         constants |= {
-            "guidance": np.array(drawing.guidance, np.float32),
-            "no_label": np.array([drawing.num_classes]),
+            "guidance": np.array(spec.guidance, np.float32),
+            "no_label": np.array([spec.num_classes]),
             "zero": np.array([0]),
             "a_unit": np.array([1]),
         }
-    if drawing.adds_noise:
+    if spec.adds_noise:
         constants["seed"] = np.array(0)
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
 def _body(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, drawing: Drawing
+    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.GraphProto:
     """Return one step of the loop: its number, x and the estimate before; to both anew."""
-    picture: list[int | str] = ["N", *drawing.shape]
-    conditional = bool(drawing.num_classes)
+    picture: list[int | str] = ["N", *spec.shape]
+    conditional = bool(spec.num_classes)
     said = "both" if conditional else "said"
     asked = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": said}
     text = [GUIDED if conditional else "x_t = Identity(x)", ASKING]
-    after = [LEADING if conditional else "", _clipping(drawing), ADVANCING]
+    after = [LEADING if conditional else "", _clipping(spec), ADVANCING]
     nodes = [*_nodes("".join(text)), *_inlined(denoiser, "network", asked)]
     # Inside the loop, where onnxruntime takes them for constants and lays them out for its speed.
     weights = _weights(denoiser)
@@ -179,9 +179,9 @@ def _body(
     )  # fmt: skip
 
 
-def _clipping(drawing: Drawing) -> str:
+def _clipping(spec: PipelineSpec) -> str:
     clip, keep = "estimate = Clip(said, minus_one, one)", "estimate = Identity(said)"
-    return f"{clip if drawing.clip else keep}\n"
+    return f"{clip if spec.clip else keep}\n"
 
 
 def _value(name: str, kind: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:

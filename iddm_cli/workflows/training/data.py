@@ -38,7 +38,7 @@ def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:
         "channels": packed.channels,
         "height": packed.height,
         "width": packed.width,
-        "skipped": [list(item) for item in packed.skipped],
+        "skipped": [list(item) for item in packed.unreadable],
     }
 
 
