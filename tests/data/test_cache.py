@@ -21,8 +21,7 @@ from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-
-from .test_archives import FILES, make
+from tests.data.sources.archives import FILES, make
 
 SETTINGS = DataSettings(image_size=4, channels=3, workers=1)
 DAY = 86_400
