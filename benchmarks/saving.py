@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from iddm_cli.build.networks import build_denoiser
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore

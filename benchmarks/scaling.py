@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from iddm_cli.build.networks import build_denoiser
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.distributed.group import ProcessGroup

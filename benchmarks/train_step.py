@@ -29,7 +29,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     import torch
 
     from iddm_cli.build.networks import build_denoiser
-    from iddm_cli.checkpoints.folder import CheckpointFolder
+    from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
     from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
