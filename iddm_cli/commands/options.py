@@ -8,6 +8,7 @@ import typer
 
 from iddm_cli.classes import is_number
 from iddm_cli.errors import UsageError
+from iddm_cli.profiles.choices import SAMPLERS, list_names
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 
@@ -199,7 +200,7 @@ ModelArgument = Annotated[
 
 SamplerOption = Annotated[
     str | None,
-    option(help="ddim, ddpm or dpmpp-2m. (default: the profile's)", panel=HOW, metavar="NAME"),
+    option(help=f"{list_names(SAMPLERS)}. (default: the profile's)", panel=HOW, metavar="NAME"),
 ]
 
 

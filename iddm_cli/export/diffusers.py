@@ -6,17 +6,26 @@ their own, since the pipelines of diffusers call a UNet2DModel without its class
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.resources import files as package_files
 from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
 
-from iddm_cli.diffusion.schedules import SCHEDULES
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.card import card
 from iddm_cli.export.model import TrainedModel
+from iddm_cli.profiles.choices import (
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    DiffusersScheduler,
+    Row,
+    list_names,
+)
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 
@@ -47,15 +56,7 @@ RENAMED = (
 )
 """Our names, as patterns, and those of UNet2DModel; later rules see what earlier ones made."""
 
-PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
-
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
-
-BETA_SCHEDULES = {
-    "linear": "linear",
-    "sqrt_linear": "scaled_linear",
-    "cosine": "squaredcos_cap_v2",
-}
 
 MOST_BETA = 0.999
 
@@ -71,29 +72,29 @@ def files(model: TrainedModel) -> dict[str, bytes]:
     """Return the files of the folder, by their paths inside it.
 
     Raises:
-        UsageError: The network has no form in diffusers.
+        UsageError: The network, sampler, noise schedule or prediction type has no form there.
     """
     refuse_what_has_no_form(model.profile.model)
     classes = list(model.classes)
-    pipeline, scheduler = _pipeline(model.profile.sampling, conditional=bool(classes))
+    scheduler = find_scheduler(model.profile.sampling)
     index: dict[str, Any] = {
-        "_class_name": pipeline,
+        "_class_name": ["pipeline", "ClassConditionalPipeline"] if classes else scheduler.pipeline,
         "_diffusers_version": VERSION,
         "unet": ["diffusers", "UNet2DModel"],
-        "scheduler": ["diffusers", scheduler],
+        "scheduler": ["diffusers", scheduler.class_name],
     }
     made = {
         "unet/config.json": _json(network_config(model)),
         "unet/diffusion_pytorch_model.safetensors": save(weights(model)),
         "scheduler/scheduler_config.json": _json(
-            scheduler_config(model.profile.diffusion, model.profile.sampling, scheduler)
+            scheduler_config(model.profile.diffusion, model.profile.sampling)
         ),
         "README.md": card(model, "diffusers").encode(),
     }
     if classes:
         index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
-        steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
-        index["num_inference_steps"] = len(steps)
+        table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+        index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         made["pipeline.py"] = code.read_bytes()
     if model.story.grid:
@@ -119,11 +120,33 @@ def refuse_what_has_no_form(model: ModelSettings) -> None:
 
 def drawn_otherwise(sampling: SamplingSettings) -> str:
     """Say what of the sampling settings the folder does not follow; nothing where it does."""
-    if sampling.sampler == "dpmpp-2m":
-        return "the folder draws with ddim: sampling.sampler dpmpp-2m has no form in it"
-    if sampling.sampler == "ddim" and sampling.eta:
-        return f"the folder draws without noise: sampling.eta {sampling.eta:g} has no form in it"
+    sampler = find_scheduler(sampling).sampler
+    if sampler != sampling.sampler:
+        missing = f"sampling.sampler {sampling.sampler}"
+        return f"the folder samples with {sampler}: {missing} has no form in it"
+    for key, default in SAMPLERS[sampler].options.items():
+        if (value := getattr(sampling, key)) != default:
+            missing = f"sampling.{key} {value:g}"
+            return f"the folder samples with {key} {default:g}: {missing} has no form in it"
     return ""
+
+
+def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
+    """Return the scheduler that a sampler is exported as.
+
+    Raises:
+        UsageError: The sampler has none; the hint names those that have.
+    """
+    scheduler = SAMPLERS[sampling.sampler].diffusers
+    if scheduler is None:
+        raise _no_form("sampling.sampler", sampling.sampler, SAMPLERS)
+    return scheduler
+
+
+def _no_form(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
+    """Return the error for a choice that diffusers does not have."""
+    others = list_names(other for other, row in rows.items() if row.diffusers is not None)
+    return UsageError(f"{key} {name} has no form in diffusers", f"Those that have: {others}.")
 
 
 def weights(model: TrainedModel) -> dict[str, Tensor]:
@@ -164,39 +187,39 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def scheduler_config(
-    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: str
-) -> dict[str, Any]:
-    """Return the scheduler's configuration: the noise schedule by its name, or by its numbers."""
-    betas = SCHEDULES[diffusion.schedule](diffusion.timesteps)
+def scheduler_config(diffusion: DiffusionSettings, sampling: SamplingSettings) -> dict[str, Any]:
+    """Return the scheduler's configuration: the noise schedule by its name, or by its numbers.
+
+    Raises:
+        UsageError: The noise schedule, prediction type or sampler has no form in diffusers.
+    """
+    scheduler = find_scheduler(sampling)
+    betas = build_schedule(diffusion.schedule, diffusion.timesteps).betas
+    schedule = SCHEDULES[diffusion.schedule].diffusers
+    if betas is None:
+        raise _no_form("diffusion.schedule", diffusion.schedule, SCHEDULES)
+    prediction = PREDICTIONS[diffusion.prediction].diffusers
+    if prediction is None:
+        raise _no_form("diffusion.prediction", diffusion.prediction, PREDICTIONS)
     scale = 1000 / diffusion.timesteps
     # Only cosine has a bound of its own in diffusers.
-    named = diffusion.schedule == "cosine" or float(betas.max()) < MOST_BETA
-    config: dict[str, Any] = {
-        "_class_name": scheduler,
+    bounded = schedule == "squaredcos_cap_v2" or float(betas.max()) < MOST_BETA
+    named = schedule is not None and bounded
+    return {
+        "_class_name": scheduler.class_name,
         "_diffusers_version": VERSION,
         "num_train_timesteps": diffusion.timesteps,
-        "beta_schedule": BETA_SCHEDULES[diffusion.schedule] if named else "linear",
+        "beta_schedule": schedule if named else "linear",
         "beta_start": 1e-4 * scale,
         "beta_end": 0.02 * scale,
         "trained_betas": None if named else betas.tolist(),
-        "prediction_type": PREDICTIONS[diffusion.prediction],
+        "prediction_type": prediction,
         "clip_sample": sampling.clip,
         "clip_sample_range": 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
+        **scheduler.config,
     }
-    if scheduler == "DDIMScheduler":
-        return {**config, "set_alpha_to_one": True}
-    return {**config, "variance_type": "fixed_small"}
-
-
-def _pipeline(sampling: SamplingSettings, *, conditional: bool) -> tuple[Any, str]:
-    """Return what model_index.json calls the pipeline, and the scheduler's class."""
-    scheduler = "DDPMScheduler" if sampling.sampler == "ddpm" else "DDIMScheduler"
-    if conditional:
-        return ["pipeline", "ClassConditionalPipeline"], scheduler
-    return scheduler.replace("Scheduler", "Pipeline"), scheduler
 
 
 def _json(document: dict[str, Any]) -> bytes:

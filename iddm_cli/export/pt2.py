@@ -2,10 +2,12 @@
 
 It is asked with guidance and clips its estimates, so that drawing is a loop over the table:
 
-    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"]):
-        estimate = denoise(x_t, torch.full_like(label, t), label, guidance)
-        x_t = keep * x_t + take * estimate + back * before + fresh * torch.randn_like(x_t)
-        before = estimate
+    previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
+    for t, (c_x, c_denoised, *c_prev, c_noise) in zip(about["times"], about["steps"]):
+        denoised = denoise(x_t, torch.full_like(label, t), label, guidance)
+        x_t = c_x * x_t + c_denoised * denoised + c_noise * torch.randn_like(x_t)
+        x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
+        previous = [denoised, *previous[:-1]]
 
 Written only: torch.export.load may unpickle, so such files are never read by iddm.
 """
@@ -20,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from iddm_cli.diffusion.denoiser import Denoiser, clipped
-from iddm_cli.diffusion.guidance import guided
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
+from iddm_cli.diffusion.guidance import guide
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.quiet import quiet
@@ -51,8 +53,8 @@ class Guided(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor, guidance: Tensor) -> Tensor:
         """Estimate x, [N, C, H, W], for a guidance weight, []."""
-        denoise = guided(self.denoiser, guidance, no_label=self.num_classes)
-        return (clipped(denoise) if self.clip else denoise)(x_t, t, label)
+        denoise = guide(self.denoiser, guidance, no_label=self.num_classes)
+        return (clip_estimates(denoise) if self.clip else denoise)(x_t, t, label)
 
 
 class Plain(Guided):
@@ -88,7 +90,9 @@ def example(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
 
 def about(model: TrainedModel) -> str:
     """Return what the file says of itself, as JSON."""
-    steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
+    table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+    # Every file has a column for one earlier estimate; tables that use more have more.
+    columns, coefficients = table.compact(max(1, table.history))
     document = {
         "run": model.run,
         "step": model.step,
@@ -98,8 +102,9 @@ def about(model: TrainedModel) -> str:
         "inputs": ["x_t", "t", "label", "guidance"] if model.classes else ["x_t", "t"],
         "sampler": model.profile.sampling.sampler,
         "guidance": model.profile.sampling.guidance,
-        "times": steps.times,
-        "steps": steps.weights.tolist(),
+        "times": table.times,
+        "columns": list(columns),
+        "steps": coefficients.tolist(),
     }
     return json.dumps(document)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from iddm_cli.checkpoints.tensors import first
-from iddm_cli.diffusion.schedules import SCHEDULES
+from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.errors import CheckpointError
-from iddm_cli.export.diffusers import PREDICTIONS
+from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 
 MOST_TIMESTEPS = 100_000
 TOLERANCE = 1e-4
@@ -33,7 +33,7 @@ def tables_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
         raise CheckpointError(f"its scheduler is a {first(kind)}, which is not supported")
-    predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
+    predictions = {row.diffusers: name for name, row in PREDICTIONS.items()}
     predicted = config.get("prediction_type", "epsilon")
     if not isinstance(predicted, str) or predicted not in predictions:
         raise CheckpointError(f"scheduler: prediction_type {first(predicted)!r} is unknown")
@@ -98,10 +98,8 @@ def name_of(alpha_bar: Tensor, theirs: str) -> str:
     Raises:
         CheckpointError: None has them.
     """
-    distances = {
-        name: float((torch.cumprod(1 - make(len(alpha_bar)), 0) - alpha_bar).abs().max())
-        for name, make in SCHEDULES.items()
-    }
+    ours = {name: build_schedule(name, len(alpha_bar)).levels.alpha ** 2 for name in SCHEDULES}
+    distances = {name: float((table - alpha_bar).abs().max()) for name, table in ours.items()}
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(

@@ -10,6 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iddm_cli.profiles.choices import (
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    PredictionName,
+    SamplerName,
+    ScheduleName,
+    describe_usual_steps,
+    list_choices,
+)
+
 # Every number has an upper bound, so that a slip of the keyboard overflows nothing.
 LARGEST_SIDE = 8192
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
@@ -19,13 +30,10 @@ Pictures = Annotated[int, Field(ge=1, le=2**20)]
 Devices = Annotated[int, Field(ge=1, le=4096)]
 Numbers = Annotated[list[Annotated[int, Field(ge=0, lt=4096)]], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
-ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
-PredictionName = Literal["epsilon", "v", "x"]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
-SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
@@ -115,11 +123,13 @@ class DiffusionSettings(Settings):
     timesteps: int = Field(default=1000, ge=2, le=100_000)
     """Entries of the noise schedule (T)."""
 
-    schedule: ScheduleName = "linear"
-    """How noise grows with time."""
+    schedule: ScheduleName = Field(
+        default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
+    )
 
-    prediction: PredictionName = "epsilon"
-    """What the network predicts: the noise, v (Salimans & Ho 2022), or the clean image."""
+    prediction: PredictionName = Field(
+        default="epsilon", description=f"What the network predicts: {list_choices(PREDICTIONS)}."
+    )
 
     loss_weight: LossWeightName = "uniform"
     """Weight of each time in the loss; min_snr (Hang et al. 2023) converges faster on many sets."""
@@ -207,11 +217,11 @@ class TrainingSettings(Settings):
 class SamplingSettings(Settings):
     """How pictures are drawn from a trained network."""
 
-    sampler: SamplerName = "ddim"
-    """Solver: ddim, ddpm (ancestral), or dpmpp-2m (multistep)."""
+    sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
-    steps: Steps | None = None
-    """Solver steps; null: 20, and all timesteps for ddpm."""
+    steps: Steps | None = Field(
+        default=None, description=f"Solver steps; null: {describe_usual_steps()}."
+    )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)
     """Classifier-free guidance weight; 1 is none, larger follows the class harder."""
@@ -227,10 +237,6 @@ class SamplingSettings(Settings):
 
     batch_size: Pictures = 64
     """Pictures drawn at once; changes no picture."""
-
-
-SAMPLER_SPECIFIC = {"steps": None, "eta": 0.0}
-"""Sampling settings that belong to their sampler: where another is asked for, these apply."""
 
 
 class RuntimeSettings(Settings):

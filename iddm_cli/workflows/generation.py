@@ -189,7 +189,7 @@ def describe(
         weights=sampling.weights,
         seed=seed,
         sampler=sampling.sampler,
-        steps=len(generator.steps),
+        steps=len(generator.solver_table),
         eta=sampling.eta,
         guidance=sampling.guidance,
     )

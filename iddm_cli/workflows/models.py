@@ -162,8 +162,8 @@ def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
 
     Another sampler alone takes its own usual number of steps.
     """
+    from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
     from iddm_cli.profiles.overrides import Override, collect_overrides
-    from iddm_cli.profiles.settings import SAMPLER_SPECIFIC
 
     overrides: list[Override] = collect_overrides(given)
     profile = trained.profile([])

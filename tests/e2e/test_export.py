@@ -61,7 +61,7 @@ def test_the_folder_for_diffusers_says_what_is_in_it(exporting):
 
 def test_what_the_folder_for_diffusers_does_not_follow_is_told(exporting):
     words = ("export", "diffusers", "first", "--overwrite", "--out", "otherwise")
-    assert "draws with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
+    assert "samples with ddim" in exporting.iddm(*words, "--sampler", "dpmpp-2m").err
     for sampler in ("ddim", "ddpm"):
         assert "has no form" not in exporting.iddm(*words, "--sampler", sampler).err
 

@@ -17,12 +17,15 @@ from tests.export.conftest import trained
 
 def loop(denoise, about, noise, label, guidance):
     """Draw as the documentation says."""
-    x_t = before = noise
+    x_t = noise
+    previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
     more = (label, torch.tensor(guidance)) if about["class_names"] else ()
-    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"], strict=True):
-        estimate = denoise(x_t, torch.full((len(noise),), t), *more)
-        x_t, before = keep * x_t + take * estimate + back * before, estimate
-        assert fresh == 0
+    for t, (c_x, c_denoised, *c_prev, c_noise) in zip(about["times"], about["steps"], strict=True):
+        denoised = denoise(x_t, torch.full((len(noise),), t), *more)
+        x_t = c_x * x_t + c_denoised * denoised
+        x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous, strict=True))
+        previous = [denoised, *previous[:-1]]
+        assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 

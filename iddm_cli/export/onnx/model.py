@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 
 from iddm_cli import __version__
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx.graphs import denoiser_graph, step_noise_graph, stripped
@@ -42,7 +42,7 @@ def drawing_of(model: TrainedModel) -> Drawing:
     """Return how a model's profile wants pictures drawn."""
     sampling = model.profile.sampling
     return Drawing(
-        steps=solver_steps(sampling, model.denoiser.schedule),
+        table=build_solver_table(sampling, model.denoiser.schedule),
         guidance=sampling.guidance,
         clip=sampling.clip,
         num_classes=len(model.classes),
@@ -97,7 +97,7 @@ def metadata(model: TrainedModel, form: Form) -> dict[str, str]:
     if form.part == "pipeline":
         said |= {
             "sampler": sampling.sampler,
-            "steps": len(drawing_of(model).steps),
+            "steps": len(drawing_of(model).table),
             "guidance": sampling.guidance,
             "eta": sampling.eta,
             "clip": sampling.clip,

@@ -1,7 +1,7 @@
 """The whole way from noise to pixels as one ONNX graph: a loop of the sampler's steps.
 
-What is done at each step is `diffusion.samplers.advance` over a guided, clipped denoiser, written
-in ONNX's own text form around the denoiser's graph. Weights stand in the file once.
+What is done at each step is `diffusion.solver_table.advance` over a guided, clipped denoiser,
+written in ONNX's own text form around the denoiser's graph. Weights stand in the file once.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, parser
 
-from iddm_cli.diffusion.samplers import Steps
+from iddm_cli.diffusion.solver_table import SolverTable
 
 GUIDED = """
     again = Slice(x, zero, extra)
@@ -33,16 +33,7 @@ ASKING = """
     time = Gather(times, k)
     count = Shape<start = 0, end = 1>(x_t)
     t = Expand(time, count)
-    row = Gather(weights, k)
-    keep, take, back, fresh = Split<axis = 0, num_outputs = 4>(row)
-"""
-
-ADVANCING = """
-    kept = Mul(keep, x)
-    taken = Mul(take, estimate)
-    held = Mul(back, before)
-    moved = Add(kept, taken)
-    clean = Add(moved, held)
+    row = Gather(coefficients, k)
 """
 
 SPLITTING = """
@@ -70,14 +61,14 @@ class Drawing:
     """How a pipeline draws.
 
     Attributes:
-        steps: The sampler's steps.
+        table: The sampler's solver table.
         guidance: Guidance where none is given.
         clip: Whether each estimate is held inside the pixel range.
         num_classes: Number of classes, K; 0 for none.
         shape: Channels, height and width of a picture.
     """
 
-    steps: Steps
+    table: SolverTable
     guidance: float
     clip: bool
     num_classes: int
@@ -86,7 +77,7 @@ class Drawing:
     @property
     def adds_noise(self) -> bool:
         """Whether some step adds noise, so that a seed is asked for."""
-        return any(self.steps.adds_noise(k) for k in range(len(self.steps)))
+        return bool(self.table.noisy_steps)
 
 
 def pipeline(
@@ -101,7 +92,8 @@ def pipeline(
         drawing: Sampler, guidance and so on.
     """
     body = _body(denoiser, step_noise, drawing)
-    loop = helper.make_node("Loop", ["steps", "", "noise", "noise"], ["x", "last"], body=body)
+    state = ["x", *_previous(drawing)]
+    loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _nodes(SPLITTING) if drawing.num_classes else []
     graph = helper.make_graph(
         [*before, loop, *_nodes(DEVELOPING)],
@@ -129,9 +121,9 @@ def _inputs(drawing: Drawing) -> list[onnx.ValueInfoProto]:
 def _constants(drawing: Drawing) -> list[onnx.TensorProto]:
     """Return the tables; those that are inputs as well are what holds where none is given."""
     constants: dict[str, np.ndarray] = {
-        "steps": np.array(len(drawing.steps)),
-        "times": np.array(drawing.steps.times),
-        "weights": drawing.steps.weights.numpy(),
+        "steps": np.array(len(drawing.table)),
+        "times": np.array(drawing.table.times),
+        "coefficients": drawing.table.compact()[1].numpy(),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
@@ -152,31 +144,60 @@ def _constants(drawing: Drawing) -> list[onnx.TensorProto]:
 def _body(
     denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, drawing: Drawing
 ) -> onnx.GraphProto:
-    """Return one step of the loop: its number, x and the estimate before; to both anew."""
+    """Return one step of the loop: its number, x and the earlier estimates; to all of them anew."""
     picture: list[int | str] = ["N", *drawing.shape]
     conditional = bool(drawing.num_classes)
     said = "both" if conditional else "said"
     asked = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": said}
+    previous = _previous(drawing)
     text = [GUIDED if conditional else "x_t = Identity(x)", ASKING]
-    after = [LEADING if conditional else "", _clipping(drawing), ADVANCING]
+    after = [LEADING if conditional else "", _clipping(drawing), _advancing(drawing.table)]
     nodes = [*_nodes("".join(text)), *_inlined(denoiser, "network", asked)]
     # Inside the loop, where onnxruntime takes them for constants and lays them out for its speed.
     weights = _weights(denoiser)
     if step_noise is not None:
         nodes += _inlined(step_noise, "noise", {"step": "k", "noise": "drawn"})
         weights += _weights(step_noise)
-        after.append("added = Mul(fresh, drawn)\nnext = Add(clean, added)\n")
+        after.append("added = Mul(c_noise, drawn)\nnext = Add(clean, added)\n")
     else:
         after.append("next = Identity(clean)\n")
     return helper.make_graph(
         [*nodes, *_nodes("".join([*after, "go_on = Identity(on)\n"]))],
         "step",
         [_value("k", "int64", []), _value("going", "bool", []),
-         _value("x", "float", picture), _value("before", "float", picture)],
-        [_value("go_on", "bool", []), _value("next", "float", picture),
-         _value("estimate", "float", picture)],
+         *(_value(name, "float", picture) for name in ["x", *previous])],
+        [_value("go_on", "bool", []),
+         *(_value(name, "float", picture) for name in ["next", *_shifted(previous)])],
         weights,
     )  # fmt: skip
+
+
+def _previous(drawing: Drawing) -> list[str]:
+    """Return the names of the earlier estimates that the loop keeps, the newest first."""
+    return [f"previous{j + 1}" for j in range(drawing.table.history)]
+
+
+def _shifted(previous: list[str]) -> list[str]:
+    """Return the names of what these estimates are at the next step."""
+    return ["estimate", *(f"still_{name}" for name in previous[:-1])][: len(previous)]
+
+
+def _advancing(table: SolverTable) -> str:
+    """Return the step itself, but for its noise: `advance` in ONNX's text form."""
+    names = table.compact()[0]
+    lines = [
+        f"{', '.join(names)} = Split<axis = 0, num_outputs = {len(names)}>(row)",
+        "from_x = Mul(c_x, x)",
+        "from_estimate = Mul(c_denoised, estimate)",
+        "sum0 = Add(from_x, from_estimate)",
+    ]
+    for j in range(1, table.history + 1):
+        lines += [
+            f"from_previous{j} = Mul(c_prev{j}, previous{j})",
+            f"sum{j} = Add(sum{j - 1}, from_previous{j})",
+        ]
+    lines += [f"still_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
+    return "\n".join([*lines, f"clean = Identity(sum{table.history})", ""])
 
 
 def _clipping(drawing: Drawing) -> str:

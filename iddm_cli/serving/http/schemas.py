@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iddm_cli.profiles.settings import SamplerName
+from iddm_cli.profiles.choices import SamplerName
 
 FORMATS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 """Formats by the names that requests use, and as files are called."""

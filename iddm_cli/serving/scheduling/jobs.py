@@ -86,7 +86,7 @@ class GenerationJob:
     @property
     def total_steps(self) -> int:
         """Steps that there are to take."""
-        return self.count * len(self.plan.steps)
+        return self.count * len(self.plan.table)
 
     def status(self, place: int = 0) -> JobStatus:
         """Return how far it is, `place` others waiting before it."""

@@ -65,4 +65,5 @@ def _pixels(sample: InFlightSample) -> Tensor:
     assert sample.x_t is not None, "it took its steps"
     pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
     sample.x_t = sample.denoised = None
+    sample.previous.clear()
     return pixels
