@@ -20,9 +20,9 @@ import torch
 
 from iddm_cli.build.networks import make_denoiser
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
-from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.model import Form, onnx_model
+from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.profile import Profile
 
 SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
@@ -91,7 +91,7 @@ def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSessio
 
 def ways(model: TrainedModel, specs: list[SampleSpec], guidance: float, threads: int) -> dict:
     """Return the ways to draw some pictures, each to be called."""
-    made = onnx_model(model, Form())
+    made = build_onnx_model(model, OnnxOptions())
     sampling = model.profile.sampling.model_copy(update={"guidance": guidance})
     generator = ImageGenerator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
     found: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
@@ -100,7 +100,7 @@ def ways(model: TrainedModel, specs: list[SampleSpec], guidance: float, threads:
         graphs["unrolled"] = unrolled(made)
     for name, graph in graphs.items():
         loaded = session(graph, threads)
-        inputs = check.feed(loaded, model, specs, seed=0, guidance=guidance)
+        inputs = check.build_inputs(loaded, model, specs, seed=0, guidance=guidance)
         found[name] = lambda loaded=loaded, inputs=inputs: loaded.run(None, inputs)
     return found
 

@@ -52,7 +52,7 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
 
     from iddm_cli.build.networks import picture_shape
     from iddm_cli.serving.http.security import AccessPolicy
-    from iddm_cli.serving.http.server import ImageServer, run
+    from iddm_cli.serving.http.server import ImageServer, run_server
     from iddm_cli.serving.http.service import GenerationService
     from iddm_cli.serving.http.sockets import open_listener
     from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
@@ -67,7 +67,9 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     model = ServedModel(name, name, 0, CLASSES, shape, profile.sampling, denoiser, exact)
     listener = open_listener("127.0.0.1", 0)
     service = GenerationService({name: model}, Limits(), print)
-    run(ImageServer(service, AccessPolicy(), lambda: tell(listener.getsockname()[1])), listener)
+    run_server(
+        ImageServer(service, AccessPolicy(), lambda: tell(listener.getsockname()[1])), listener
+    )
 
 
 def serve_one_by_one(name: str, tell: Callable[[int], None]) -> None:

@@ -1,8 +1,8 @@
-"""Durable writes: a file or folder appears whole under its name, or not at all.
+"""Durable writes: a file or folder appears completely under its name, or not at all.
 
-Each write goes to a temporary name beside the target, is flushed to the disk, and is renamed;
-the folder that holds the name is flushed as well, since a rename alone may be lost, or may reach
-the disk before the bytes do. Nothing older is removed before what takes its place is safe.
+Each write goes to a temporary sibling, is flushed to the disk, and is renamed. The parent folder
+is flushed as well, since a rename alone may be lost, or may reach the disk before the content.
+Nothing old is removed before its replacement is safe on the disk.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ PARTIAL_PREFIX = ".partial-"
 
 
 class Disk:
-    """The calls that change what is on the disk, each of which may fail, or be the last one.
+    """The system calls that change files; each may fail, or be the last one before a crash.
 
-    Tests put another one in the place of `disk`: it fails at a chosen call, ends the process
-    there, or notes what a power cut could leave.
+    Tests replace `disk` by one that fails or exits at a chosen call, or that records what a power
+    failure could leave behind.
     """
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder."""
+        """Create a folder."""
         path.mkdir()
 
     def create(self, path: Path) -> IO[bytes]:
-        """Make an empty file, and open it."""
+        """Create an empty file and open it."""
         return path.open("wb", buffering=0)
 
     def append_to(self, path: Path) -> IO[bytes]:
@@ -37,27 +37,27 @@ class Disk:
         return path.open("ab", buffering=0)
 
     def write(self, handle: IO[bytes], content: bytes) -> None:
-        """Write all of some bytes."""
+        """Write all bytes."""
         rest = memoryview(content)
         while rest:
             rest = rest[handle.write(rest) :]
 
     def truncate(self, handle: IO[bytes], length: int) -> None:
-        """Shorten a file."""
+        """Truncate a file."""
         handle.truncate(length)
 
     def flush(self, handle: IO[bytes]) -> None:
-        """Flush a file's bytes to the disk itself."""
+        """Flush the content of a file to the disk."""
         if sys.platform == "darwin":
             import fcntl
 
-            # There, fsync leaves them in the drive's own memory.
+            # On macOS, fsync leaves the data in the cache of the drive.
             fcntl.fcntl(handle.fileno(), fcntl.F_FULLFSYNC)
         else:
             os.fsync(handle.fileno())
 
     def flush_folder(self, path: Path) -> None:
-        """Flush a folder's names, where the system lets folders be opened."""
+        """Flush the entries of a folder, where the system can open folders."""
         if os.name == "nt":
             return
         descriptor = os.open(path, os.O_RDONLY)
@@ -67,11 +67,11 @@ class Disk:
             os.close(descriptor)
 
     def rename(self, old: Path, new: Path) -> None:
-        """Rename a file, or a folder; a file of the new name is replaced."""
+        """Rename a file or folder; replace a file of the new name."""
         old.replace(new)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, or a folder with all that is in it."""
+        """Remove a file, or a folder with its content."""
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -82,7 +82,7 @@ disk = Disk()
 
 
 def partial_path(path: Path) -> Path:
-    """Return the temporary sibling that this process writes before renaming it to `path`."""
+    """Return the temporary sibling that this process writes and then renames to `path`."""
     return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
 
 
@@ -93,10 +93,10 @@ def fsync_file(handle: IO[bytes]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write `content` as `path`, replacing what was there in one step.
+    """Write a file, and replace an existing one atomically.
 
     Raises:
-        OSError: The file cannot be written; what stood there before still does.
+        OSError: The file cannot be written; an existing file is unchanged.
     """
     temporary = partial_path(path)
     try:
@@ -109,18 +109,18 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def create_folder(path: Path) -> None:
-    """Make a folder where there is none; not those above it, which may be away for a while.
+    """Create a folder if it does not exist; not its parents, which may be unmounted for a while.
 
     Raises:
-        FileExistsError: Something else has its name.
-        OSError: It cannot be made.
+        FileExistsError: Something other than a folder has this name.
+        OSError: The folder cannot be created.
     """
     if path.is_dir():
         return
     try:
         disk.make_folder(path)
     except FileExistsError:
-        if not path.is_dir():  # nobody else has made it meanwhile
+        if not path.is_dir():  # no other process has created it meanwhile
             raise
     disk.flush_folder(path.parent)
 
@@ -132,17 +132,17 @@ def write_folder(
     *,
     replace: bool = False,
 ) -> None:
-    """Write a new folder of files, all of it or nothing.
+    """Write a folder with files atomically.
 
     Args:
-        path: Its name.
-        files: Path inside it and content of each file; asked for one at a time.
-        folders: Names of folders inside it, which files may lie in.
-        replace: Whether a folder that has its name is removed, once the new one is written.
+        path: Path of the folder.
+        files: Path inside the folder and content of each file; consumed one at a time.
+        folders: Names of folders inside it, which may contain files.
+        replace: Whether to remove an existing folder of this name, once the new one is written.
 
     Raises:
-        FileExistsError: `path` exists and is not empty, and is not to be replaced.
-        OSError: It cannot be written; nothing of it is left.
+        FileExistsError: `path` exists and is not empty, and `replace` is off.
+        OSError: The folder cannot be written; nothing of it remains.
     """
     temporary = partial_path(path)
     try:
@@ -173,10 +173,10 @@ def _discard(path: Path) -> None:
 
 
 def publish_folder(temporary: Path, final: Path) -> None:
-    """Give a folder, whose files are already flushed, its final name.
+    """Rename a folder, whose files are already flushed, to its final name.
 
     Raises:
-        FileExistsError: `final` exists and is not empty; `temporary` is left as it is.
+        FileExistsError: `final` exists and is not empty; `temporary` is unchanged.
         OSError: The rename failed.
     """
     disk.flush_folder(temporary)
@@ -190,36 +190,36 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder such that, cut off halfway, it is there whole or not at all.
+    """Remove a folder atomically: after a crash, it exists completely or not at all.
 
     Raises:
-        OSError: It cannot be renamed; it is left as it was.
+        OSError: The folder cannot be renamed; it is unchanged.
     """
-    # Not the name under which this process may be writing what takes its place.
+    # A name other than that of the replacement, which this process may be writing.
     doomed = partial_path(path.with_name(f"removed-{path.name}"))
     disk.rename(path, doomed)
-    # Else a power cut could bring the name back, but not what was in the folder.
+    # Otherwise a power failure could restore the name, but not the content of the folder.
     disk.flush_folder(path.parent)
     _discard(doomed)
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what cut-off writes left in `folder`; only call while nobody writes there."""
+    """Remove the leftovers of interrupted writes; no process may be writing to `folder`."""
     for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
         _discard(leftover)
 
 
 class LineFile:
-    """A text file that grows by whole lines and can be cut back."""
+    """A text file of complete lines, which are appended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, line: str) -> None:
-        """Add one line and hand it to the system at once.
+        """Append one line without buffering.
 
         Raises:
-            OSError: It cannot be written; no half of it stays.
+            OSError: The line cannot be written; no part of it remains.
         """
         with disk.append_to(self.path) as handle:
             length = handle.seek(0, io.SEEK_END)
@@ -230,17 +230,17 @@ class LineFile:
                 raise
 
     def flush(self) -> None:
-        """Flush the lines to the disk itself."""
+        """Flush the lines to the disk."""
         with disk.append_to(self.path) as handle:
             disk.flush(handle)
 
     def read_lines(self) -> list[str]:
-        """Return the complete lines; one that was cut off in the middle is left out."""
+        """Return the complete lines, without one that was cut off by a crash."""
         if not self.path.exists():
             return []
         text = io.BytesIO(self.path.read_bytes())
         return [line[:-1].decode(errors="replace") for line in text if line.endswith(b"\n")]
 
     def rewrite(self, lines: list[str]) -> None:
-        """Replace the file by these lines."""
+        """Replace the content of the file by these lines."""
         write_file(self.path, "".join(f"{line}\n" for line in lines).encode())

@@ -1,8 +1,8 @@
-"""Errors a user can meet: each says what is wrong and what to do, and carries its exit code.
+"""Errors that a user can fix: each has a problem, a hint and an exit code.
 
-Exit codes, everywhere the same: 0 done, 1 failed while running, 2 usage or profile, 3 dataset
-unusable, 4 run or checkpoint unusable or locked, 5 stopped by the guard against non-finite
-numbers, 130 Ctrl-C, 143 SIGTERM.
+Exit codes: 0 success, 1 failure while running, 2 usage or profile, 3 unusable dataset, 4 unusable
+or locked run or checkpoint, 5 stopped by the guard against non-finite numbers, 130 Ctrl-C,
+143 SIGTERM.
 """
 
 import difflib
@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 
 class IddmError(Exception):
-    """A problem the user can do something about.
+    """A problem that the user can fix.
 
     Args:
-        problem: What is wrong, one sentence or several lines.
-        hint: What to do: the command, option or key to change.
+        problem: What is wrong, in one or several lines: lower case, no full stop.
+        hint: The command, option or key to change, as a sentence.
     """
 
     exit_code = 1
@@ -26,39 +26,39 @@ class IddmError(Exception):
 
 
 class UsageError(IddmError):
-    """An option, argument or combination of them that cannot work."""
+    """An option or argument is invalid, or a combination of them."""
 
     exit_code = 2
 
 
 class ProfileError(UsageError):
-    """A profile that cannot be found, read or accepted."""
+    """A profile cannot be found or read, or is invalid."""
 
 
 class DatasetError(IddmError):
-    """A dataset that cannot be found, read or trained on."""
+    """A dataset cannot be found, read or trained on."""
 
     exit_code = 3
 
 
 class RunError(IddmError):
-    """A run folder that is missing, taken, locked or unusable."""
+    """A run is missing, locked or damaged, or its name is taken."""
 
     exit_code = 4
 
 
 class CheckpointError(RunError):
-    """A checkpoint that is missing, damaged or does not fit the run."""
+    """A checkpoint is missing, damaged or incompatible with the run."""
 
 
 class NonFiniteError(IddmError):
-    """Training met a loss or gradient that is not a finite number."""
+    """Training stopped because of a non-finite loss or gradient."""
 
     exit_code = 5
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the nearest of the known words: "Did you mean x?", or "" if none is near."""
+    """Return a suggestion of the most similar known word, "Did you mean x?", or ""."""
     known = list(known)
     folded = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
@@ -66,5 +66,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type's name."""
+    """Return the first line of an error's message, or the name of its type."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

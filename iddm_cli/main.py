@@ -1,4 +1,4 @@
-"""The command line: registers the commands and is the one place where errors end."""
+"""The command line: registers the commands and handles all errors."""
 
 import os
 import sys
@@ -26,18 +26,18 @@ from iddm_cli.errors import IddmError, UsageError
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm train --profile demo                      learn to draw, in minutes, on any computer
+  iddm train --profile demo                      train a first model in minutes
 
-  iddm train --profile cifar10.yaml --data PATH  learn from your own folder
+  iddm train --profile cifar10.yaml --data PATH  train on your own folder of images
 
-  iddm resume RUN                                go on after a stop or a crash
+  iddm resume RUN                                continue after a stop or a crash
 
-  iddm generate --class scratches --count 16     draw from the run last trained
+  iddm generate --class scratches --count 16     generate images with the latest run
 """
 
 app = typer.Typer(
     name="iddm",
-    help="Train diffusion models on a folder of images, and turn them into pictures.",
+    help="Train diffusion models on a folder of images, and generate new images.",
     epilog=EXAMPLES,
     rich_markup_mode="rich",
     no_args_is_help=True,
@@ -56,8 +56,8 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(profiles.app, name="profiles")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"iddm {__version__}")
         raise typer.Exit
 
@@ -66,56 +66,60 @@ def _show_version(wanted: bool) -> None:
 def iddm(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.", envvar="IDDM_DEBUG")
+        bool, typer.Option("--debug", help="Print the traceback of an error.", envvar="IDDM_DEBUG")
     ] = False,
 ) -> None:
-    """Train diffusion models on a folder of images, and turn them into pictures."""
+    """Train diffusion models on a folder of images, and generate new images."""
 
 
 def main() -> None:
-    """Run the command line; every problem ends here, as one clear message and an exit code."""
+    """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except IddmError as error:
-        code = _report(error)
+        code = _report_error(error)
     except typer.TyperException as error:
-        code = _report(UsageError(error.format_message(), "See: iddm --help"))
+        code = _report_error(UsageError(error.format_message(), "See: iddm --help"))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
         sys.stderr.write("\ninterrupted\n")
     except streams.ReaderGone:
         code = 0
     except OSError as error:
-        code = _report(_of_system(error))
+        code = _report_error(_wrap_system_error(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
         cause = error.__cause__
-        code = _report(_of_system(cause) if isinstance(cause, OSError) else _defect(error))
+        code = _report_error(
+            _wrap_system_error(cause) if isinstance(cause, OSError) else _wrap_bug(error)
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _of_system(error: OSError) -> IddmError:
+def _wrap_system_error(error: OSError) -> IddmError:
     name = f"{error.filename}: " if error.filename else ""
     problem = f"{name}{error.strerror or error}"
-    no_place = "temporary directory" in problem
-    hint = "Set TMPDIR to a folder that can be written." if no_place else ""
+    no_temporary = "temporary directory" in problem
+    hint = "Set TMPDIR to a writable folder." if no_temporary else ""
     wrapped = IddmError(problem, hint)
     wrapped.__cause__ = error
     return wrapped
 
 
-def _defect(error: Exception) -> IddmError:
-    problem = f"this is a defect of iddm: {type(error).__name__}: {error}"
-    wrapped = IddmError(problem, "Please report it with what `iddm --debug ...` prints.")
+def _wrap_bug(error: Exception) -> IddmError:
+    problem = f"this is a bug in iddm: {type(error).__name__}: {error}"
+    wrapped = IddmError(problem, "Please report it with the output of: iddm --debug ...")
     wrapped.__cause__ = error
     return wrapped
 
 
-def _report(error: IddmError) -> int:
+def _report_error(error: IddmError) -> int:
     from iddm_cli.display import errors
 
     as_json = "--json" in sys.argv and not isinstance(error, streams.OutputError)
@@ -123,7 +127,7 @@ def _report(error: IddmError) -> int:
         errors.show_error(error, as_json=as_json)
         sys.stdout.flush()
     except (streams.ReaderGone, streams.OutputError):
-        pass  # the code still tells
+        pass  # the exit code still reports it
     if "--debug" in sys.argv or os.environ.get("IDDM_DEBUG"):
         traceback.print_exception(error)
     return error.exit_code

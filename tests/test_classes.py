@@ -1,9 +1,9 @@
-"""Classes by name and by index: a name goes first, and nothing else is an index."""
+"""Classes by name and by index: names take precedence."""
 
 import pytest
 
-from iddm_cli.classes import find_class
-from iddm_cli.serving.http.service import find_label
+from iddm_cli.classes import choose_classes, find_class
+from iddm_cli.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,32 @@ from iddm_cli.serving.http.service import find_label
         ("", None), ("²", None), ("9" * 30, None), ("01", 1), (" 1", None),
     ],
 )  # fmt: skip
-def test_a_name_goes_before_an_index(text, label):
+def test_a_name_takes_precedence_over_an_index(text, label):
     assert find_class(text, ["cat", "dog", "1"]) == label
 
 
-def test_a_number_in_json_is_always_an_index():
+def test_classes_are_chosen_once_each_in_the_order_given():
     classes = ("cat", "dog", "1")
-    assert [find_label(class_, classes) for class_ in (1, "1", "dog", 0)] == [1, 2, 1, 0]
+    assert choose_classes(["all"], classes) == [0, 1, 2]
+    assert choose_classes(["dog", "1", "all", "0"], classes) == [1, 2, 0]
+    assert choose_classes(["all"], ()) == [0]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "problem", "hint"),
+    [
+        (
+            ["dgo"],
+            ("cat", "dog"),
+            "the run has no such class",
+            "Did you mean dog? There are: 0 cat",
+        ),
+        (["3"], tuple("abc"), "--class 3: the run has no such class", "0 a, 1 b, 2 c."),
+        (["cat"], (), "--class cat: this run was trained without classes", "Leave --class out."),
+    ],
+)
+def test_an_unknown_class_is_refused_with_the_known_ones(names, classes, problem, hint):
+    with pytest.raises(UsageError) as refused:
+        choose_classes(names, classes)
+    assert problem in refused.value.problem
+    assert hint in refused.value.hint

@@ -1,4 +1,4 @@
-"""Durable writes: the old or the new, never half of either."""
+"""Durable writes: the old or the new content, never a part of either."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 from iddm_cli import durable
 
 
-def test_a_file_is_replaced_whole(tmp_path):
+def test_a_file_is_replaced_atomically(tmp_path):
     path = tmp_path / "a"
     durable.write_file(path, b"old")
     durable.write_file(path, b"new")
@@ -16,7 +16,7 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["create", "write", "flush", "rename"])
-def test_a_failed_write_leaves_the_old_and_no_litter(tmp_path, monkeypatch, call):
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch, call):
     path = tmp_path / "a"
     durable.write_file(path, b"old")
 
@@ -30,9 +30,7 @@ def test_a_failed_write_leaves_the_old_and_no_litter(tmp_path, monkeypatch, call
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_returns(
-    tmp_path, monkeypatch
-):
+def test_content_is_flushed_before_the_rename_and_the_name_before_returning(tmp_path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, durable.Path.replace
     monkeypatch.setattr(os, "fsync", lambda fd: calls.append("fsync") or fsync(fd))
@@ -56,7 +54,7 @@ def test_a_folder_is_published_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
-def test_a_line_cut_off_in_the_middle_does_not_count(tmp_path):
+def test_an_incomplete_line_is_not_read(tmp_path):
     lines = durable.LineFile(tmp_path / "a")
     assert lines.read_lines() == []
     lines.append("one")

@@ -3,13 +3,13 @@
 import torch
 
 from iddm_cli.build.models import Saved, load_denoiser
-from iddm_cli.export.model import Story, TrainedModel
+from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.runs.run import Run
 
 
 def load_model(
-    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, story: Story
+    name: str, profile: Profile, classes: tuple[str, ...], saved: Saved, provenance: Provenance
 ) -> TrainedModel:
     """Load what is exported of a trained model.
 
@@ -24,16 +24,16 @@ def load_model(
         profile=profile,
         classes=classes,
         denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
-        story=story,
+        provenance=provenance,
     )
 
 
-def story_of(run: Run, step: int) -> Story:
+def collect_provenance(run: Run, step: int) -> Provenance:
     """Return what a run's files tell of its training, up to a step."""
     rows = [row for row in run.read_metrics() if row["step"] <= step]
     manifest = run.read_json("run.json")
     grid = run.samples_dir / f"step-{step:08d}.png"
-    return Story(
+    return Provenance(
         dataset=run.read_json("dataset.json"),
         figures=rows[-1] if rows else {},
         made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},

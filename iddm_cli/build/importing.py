@@ -6,11 +6,11 @@ from pathlib import Path
 from iddm_cli.build.networks import check_size
 from iddm_cli.checkpoints.folder import checkpoint_files
 from iddm_cli.engine.optimizers import unused_state
-from iddm_cli.importing.imported_model import Asked, Foreign
+from iddm_cli.importing.imported_model import ImportedModel, ImportOptions
 from iddm_cli.importing.readers import read
 
 
-def import_model(source: Path, asked: Asked) -> Foreign:
+def import_model(source: Path, asked: ImportOptions) -> ImportedModel:
     """Read a model of another program, or an export of our own.
 
     Raises:
@@ -20,7 +20,7 @@ def import_model(source: Path, asked: Asked) -> Foreign:
     return read(source, asked, check_size)
 
 
-def imported_files(model: Foreign) -> Iterator[tuple[str, bytes]]:
+def imported_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
     """Yield the files of an imported run's first checkpoint, by their paths inside it."""
     parts = {
         "model": model.raw,

@@ -1,4 +1,4 @@
-"""Trained models for the server."""
+"""Build served models: profile and weights → `ServedModel`."""
 
 import torch
 
@@ -14,7 +14,7 @@ from iddm_cli.serving.scheduling.batch_invariant import (
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
 
-def load_served(
+def build_served_model(
     name: str,
     profile: Profile,
     classes: tuple[str, ...],
@@ -23,18 +23,18 @@ def load_served(
     *,
     reference: str,
 ) -> ServedModel:
-    """Load a trained model for the server; on the CPU each thread computes pictures of its own.
+    """Load a trained model for the server; on the CPU each thread computes a block of its own.
 
     Args:
         name: The run's name.
-        profile: Its profile, its sampling section as it is to be used.
-        classes: Names of its classes.
-        saved: Its weights.
-        place: Where it computes.
-        reference: What `iddm generate` calls it.
+        profile: The run's profile, with the sampling settings to use.
+        classes: Class names by label.
+        saved: The weights.
+        place: The compute context.
+        reference: The RUN argument of `iddm generate` for this model.
 
     Raises:
-        CheckpointError: The checkpoint is damaged, or is of another network.
+        CheckpointError: The checkpoint is damaged, or belongs to another network.
     """
     sampling, shape = profile.sampling, picture_shape(profile.data)
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
@@ -42,12 +42,12 @@ def load_served(
     return ServedModel(
         name=name,
         reference=reference,
-        trained=saved.step,
+        trained_steps=saved.step,
         classes=classes,
         shape=shape,
         sampling=sampling,
         denoiser=denoiser,
-        exact=BatchInvariantDenoiser(
+        batch_denoiser=BatchInvariantDenoiser(
             denoiser,
             shape,
             blocks=CPU_BLOCKS if on_cpu else GPU_BLOCKS,

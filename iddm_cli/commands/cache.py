@@ -8,7 +8,7 @@ from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from iddm_cli.data.cache import Entry
+    from iddm_cli.data.cache import CacheEntry
 
 app = typer.Typer(
     help="List and clear what datasets take on the disk.",
@@ -59,10 +59,10 @@ def clear(
     from iddm_cli.display import console
     from iddm_cli.display.tables import format_amount
 
-    chosen = choose(store.entries(), keys or [], downloads=downloads)
+    chosen = choose(store.list_entries(), keys or [], downloads=downloads)
     if older_than is not None:
         chosen = [entry for entry in chosen if entry.age_days() > older_than]
-    gone = store.clear(chosen)
+    gone = store.remove_entries(chosen)
     kept = [entry.key for entry in chosen if entry not in gone]
     freed = sum(entry.bytes for entry in gone)
     if json or context.obj:
@@ -73,7 +73,7 @@ def clear(
         console.print_warning(f"{key} is being made by another process, and was left")
 
 
-def choose(entries: "list[Entry]", keys: list[str], *, downloads: bool) -> "list[Entry]":
+def choose(entries: "list[CacheEntry]", keys: list[str], *, downloads: bool) -> "list[CacheEntry]":
     """Return the entries asked for.
 
     Raises:
@@ -97,7 +97,7 @@ def show(*, as_json: bool) -> None:
     from iddm_cli.display import console, tables
 
     rows = []
-    for entry in store.entries():
+    for entry in store.list_entries():
         record = read_record(entry.path) if entry.kind == "pack" else None
         rows.append(
             {

@@ -11,7 +11,7 @@ from iddm_cli.errors import UsageError
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 
 if TYPE_CHECKING:
-    from iddm_cli.importing.imported_model import Foreign
+    from iddm_cli.importing.imported_model import ImportedModel
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -84,7 +84,7 @@ def import_(
 ) -> None:
     """Make a run of a trained model: draw from it, export it, train it further."""
     from iddm_cli.commands.options import parse_size
-    from iddm_cli.importing.files import kind_of
+    from iddm_cli.importing.files import detect_format
     from iddm_cli.runs.registry import (
         check_name_free,
         check_run_name,
@@ -100,12 +100,12 @@ def import_(
         check_run_name(name)
     if name is not None and not overwrite:
         check_name_free(folder, name)
-    kind_of(source)
+    detect_format(source)
 
     from iddm_cli.build.importing import import_model
-    from iddm_cli.importing.imported_model import Asked
+    from iddm_cli.importing.imported_model import ImportOptions
 
-    model = import_model(source, Asked(names, size, activation, schedule))
+    model = import_model(source, ImportOptions(names, size, activation, schedule))
     tell(make_run(folder, name, source, model, overwrite=overwrite), model, as_json=json)
 
 
@@ -125,7 +125,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def make_run(
-    folder: Path, name: str | None, source: Path, model: "Foreign", *, overwrite: bool
+    folder: Path, name: str | None, source: Path, model: "ImportedModel", *, overwrite: bool
 ) -> Run:
     """Write the run, all of it or nothing.
 
@@ -145,7 +145,7 @@ def make_run(
     )
 
 
-def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
+def first_files(source: Path, model: "ImportedModel") -> dict[str, bytes]:
     """Return the run's small files."""
     import torch
 
@@ -174,7 +174,7 @@ def first_files(source: Path, model: "Foreign") -> dict[str, bytes]:
     }
 
 
-def tell(run: Run, model: "Foreign", *, as_json: bool) -> None:
+def tell(run: Run, model: "ImportedModel", *, as_json: bool) -> None:
     """Say what was made, and what had to be assumed."""
     from iddm_cli.display import console
 

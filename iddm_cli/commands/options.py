@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands share, each defined once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from iddm_cli.classes import is_number
+from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.choices import SAMPLERS, list_names
+from iddm_cli.profiles.choices import SAMPLERS, list_choices
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
+SELECTION, SAMPLING = "Selection", "Sampling"
 
 
 def option(
@@ -23,17 +24,17 @@ def option(
     show_default: bool = False,
     complete: Callable[[str], list[str]] | None = None,
 ) -> Any:
-    """Describe an option.
+    """Define an option.
 
     Args:
-        names: Its spellings; none: the parameter's name.
+        names: Spellings of the option; by default the name of the parameter.
         help: One sentence.
-        panel: The panel of the help in which it stands.
-        metavar: What stands for its value; None: its type, or N for numbers with a bound.
-        at_least: Least number allowed.
-        at_most: Largest number allowed.
-        show_default: Whether the help says the default.
-        complete: Offers values to the shell.
+        panel: Panel of the help in which the option is listed.
+        metavar: Placeholder of the value; by default its type, or N for a bounded number.
+        at_least: Minimum of the value.
+        at_most: Maximum of the value.
+        show_default: Whether the help lists the default.
+        complete: Function that completes values in the shell.
     """
     return typer.Option(
         *names,
@@ -48,7 +49,7 @@ def option(
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Offer the names of runs to the shell."""
+    """Complete the name of a run in the shell."""
     from iddm_cli.runs.registry import list_runs, resolve_runs_dir
 
     names = (run.name for run in list_runs(resolve_runs_dir(None)))
@@ -56,7 +57,7 @@ def complete_run(incomplete: str) -> list[str]:
 
 
 def complete_profile(incomplete: str) -> list[str]:
-    """Offer the names of profiles to the shell."""
+    """Complete the name of a profile in the shell."""
     from iddm_cli.profiles.loading import list_profiles
 
     names = (entry.name for entry in list_profiles())
@@ -64,51 +65,99 @@ def complete_profile(incomplete: str) -> list[str]:
 
 
 def check_length(steps: int | None, epochs: int | None) -> None:
-    """Refuse two answers to how long a training is.
+    """Check that the length of a training is given at most once.
 
     Raises:
-        UsageError: Both are given.
+        UsageError: Both --steps and --epochs are given.
     """
     if steps is not None and epochs is not None:
         raise UsageError("--steps and --epochs contradict each other", "Give one of them.")
 
 
 def parse_devices(text: str | None) -> int | list[int] | None:
-    """Read --devices: 4 is how many, 0,2 are which GPUs.
+    """Parse --devices: a number of devices such as 4, or GPU indices such as 0,2.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     if text is None:
         return None
     parts = text.removesuffix(",").split(",")
     if not all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts):
-        raise UsageError(f"--devices {text} is no list of devices", "Write 4, or 0,2.")
+        raise UsageError(f"--devices {text} is not a list of devices", "Write 4, or 0,2.")
     numbers = [int(part) for part in parts]
     if "," in text:
         return numbers
     if numbers == [0]:
-        raise UsageError("--devices 0: no device cannot train", "For the first GPU: --devices 0,")
+        raise UsageError(
+            "--devices 0: training needs at least one device", "For the first GPU: --devices 0,"
+        )
     return numbers[0]
+
+
+def parse_size(text: str) -> int | list[int]:
+    """Parse an image size: N, or HxW.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise UsageError(
+            f"--image-size {text} is not a valid size", "Write 64, or 64x96 (height x width)."
+        )
+    numbers = [int(part) for part in parts]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_checkpoint(text: str) -> int | None:
+    """Parse --checkpoint: a step, or None for the last one.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text == "last":
+        return None
+    digits = text.removeprefix("step-")
+    if not is_index(digits):
+        raise UsageError(
+            f"--checkpoint {text} is not a step", "Write a number such as 500, or last."
+        )
+    return int(digits)
+
+
+def collect_sampling_options(
+    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
+) -> dict[str, object]:
+    """Return the options of sampling by their spelling and key, see `collect_overrides`."""
+    return {
+        "--sampler sampling.sampler": sampler,
+        "--steps sampling.steps": steps,
+        "--guidance sampling.guidance": guidance,
+        "--weights sampling.weights": weights,
+    }
 
 
 RunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
-        help="A run's name, or its folder; left out: the run last trained.",
+        help="Name or folder of a run; by default the most recently trained one.",
         show_default=False,
         autocompletion=complete_run,
     ),
 ]
-RunsDirOption = Annotated[
-    Path | None,
-    option(
-        "--runs-dir",
-        help="Folder that holds the runs. (default: $IDDM_RUNS_DIR, else ./runs)",
-        panel=OUTPUT,
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Name or folder of a run, or an exported FILE.safetensors; by default the most "
+        "recently trained run.",
+        show_default=False,
+        autocompletion=complete_run,
     ),
 ]
+
 SetOption = Annotated[
     list[str] | None,
     option(
@@ -118,138 +167,97 @@ SetOption = Annotated[
         metavar="KEY=VALUE",
     ),
 ]
-EpochsOption = Annotated[
-    int | None, option(help="Passes over the dataset.", panel=LENGTH, at_least=1)
-]
-StepsOption = Annotated[
-    int | None, option(help="Updates, in place of epochs.", panel=LENGTH, at_least=1)
-]
-DeviceOption = Annotated[
-    str | None, option(help="auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE")
-]
-DevicesOption = Annotated[
+ImageSizeOption = Annotated[
     str | None,
     option(
-        help="How many train together, or which GPUs: 4, or 0,2. (default: all GPUs)",
-        panel=COMPUTING,
-        metavar="N|N,N",
+        help="Image size in pixels: 64, or 64x96 (height x width).",
+        panel=BASICS,
+        metavar="N|HxW",
     ),
+]
+
+EpochsOption = Annotated[
+    int | None, option(help="Number of passes over the dataset.", panel=LENGTH, at_least=1)
+]
+StepsOption = Annotated[
+    int | None,
+    option(help="Number of optimizer updates, instead of --epochs.", panel=LENGTH, at_least=1),
 ]
 MaxTimeOption = Annotated[
     str | None,
     option(
         "--max-time",
-        help="Save and stop by itself after this time: 8h, 90m, 1d12h.",
+        help="Save and stop after this time: 8h, 90m, 1d12h.",
         panel=LENGTH,
         metavar="TIME",
+    ),
+]
+
+SamplerOption = Annotated[
+    str | None,
+    option(
+        help=f"Sampler: {list_choices(SAMPLERS)}. (default: the profile's)",
+        panel=SAMPLING,
+        metavar="NAME",
+    ),
+]
+SolverStepsOption = Annotated[
+    int | None, option(help="Number of sampling steps.", panel=SAMPLING, at_least=1)
+]
+GuidanceOption = Annotated[
+    float | None,
+    option(help="Classifier-free guidance scale; 1 disables guidance.", panel=SAMPLING, at_least=0),
+]
+CheckpointOption = Annotated[
+    str,
+    option(
+        help="Step of the checkpoint to load.",
+        panel=SAMPLING,
+        metavar="STEP|last",
+        show_default=True,
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    option(
+        help="Weights to use: the EMA (average), or those the optimizer updates (raw).",
+        panel=SAMPLING,
+        metavar="average|raw",
+    ),
+]
+
+DeviceOption = Annotated[
+    str | None,
+    option(help="Device: auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE"),
+]
+DevicesOption = Annotated[
+    str | None,
+    option(
+        help="Number of devices to train on, or GPU indices: 4, or 0,2. (default: all GPUs)",
+        panel=COMPUTING,
+        metavar="N|N,N",
+    ),
+]
+
+RunsDirOption = Annotated[
+    Path | None,
+    option(
+        "--runs-dir",
+        help="Folder of all runs. (default: $IDDM_RUNS_DIR, else ./runs)",
+        panel=OUTPUT,
     ),
 ]
 StealLockOption = Annotated[
     bool,
     option(
         "--steal-lock",
-        help="Take the run from a process on another machine that is gone.",
+        help="Take over a run that a process on another machine left locked.",
         panel=OUTPUT,
     ),
 ]
 OverwriteOption = Annotated[
-    bool, option("--overwrite", help="Replace what stands under that name.", panel=OUTPUT)
+    bool, option("--overwrite", help="Replace an existing output of the same name.", panel=OUTPUT)
 ]
 JsonOption = Annotated[
     bool, option("--json", help="Print one JSON document instead of text.", panel=OUTPUT)
 ]
-
-
-def parse_size(text: str) -> int | list[int]:
-    """Read an image size: N, or HxW.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
-        raise UsageError(f"--image-size {text} is no size", "Write 64, or 64x96 (height x width).")
-    numbers = [int(part) for part in parts]
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-ImageSizeOption = Annotated[
-    str | None,
-    option(
-        help="Size trained at, in pixels: 64, or 64x96 (height x width).",
-        panel=BASICS,
-        metavar="N|HxW",
-    ),
-]
-
-
-HOW = "How"
-
-
-ModelArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="RUN",
-        help="A run's name or folder, or an exported FILE.safetensors; left out: the run last "
-        "trained.",
-        show_default=False,
-        autocompletion=complete_run,
-    ),
-]
-
-
-SamplerOption = Annotated[
-    str | None,
-    option(help=f"{list_names(SAMPLERS)}. (default: the profile's)", panel=HOW, metavar="NAME"),
-]
-
-
-GuidanceOption = Annotated[
-    float | None,
-    option(help="How hard the class is followed; 1 is plain.", panel=HOW, at_least=0),
-]
-
-
-CheckpointOption = Annotated[
-    str,
-    option(help="Which checkpoint.", panel=HOW, metavar="STEP|last", show_default=True),
-]
-
-
-WeightsOption = Annotated[
-    str | None,
-    option(
-        help="Averaged weights, or as the optimizer left them.",
-        panel=HOW,
-        metavar="average|raw",
-    ),
-]
-
-
-def parse_checkpoint(text: str) -> int | None:
-    """Read --checkpoint: a step, or None for the last one.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    if text == "last":
-        return None
-    digits = text.removeprefix("step-")
-    if not is_number(digits):
-        raise UsageError(f"--checkpoint {text} is no step", "Write a number such as 500, or last.")
-    return int(digits)
-
-
-def given_sampling(
-    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
-) -> dict[str, object]:
-    """Return the options that say how pictures are drawn, by what they override."""
-    return {
-        "--sampler sampling.sampler": sampler,
-        "--steps sampling.steps": steps,
-        "--guidance sampling.guidance": guidance,
-        "--weights sampling.weights": weights,
-    }
-
-
-SolverStepsOption = Annotated[int | None, option(help="Solver steps.", panel=HOW, at_least=1)]

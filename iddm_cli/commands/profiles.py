@@ -1,4 +1,4 @@
-"""`iddm profiles`: list, show and copy profiles, and the schema that editors check them with."""
+"""`iddm profiles`: list, print and copy profiles, and print their schema and reference."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 
 app = typer.Typer(
-    help="List, show and copy profiles: the YAML files that say how to train.",
+    help="List, print and copy profiles: the YAML files that configure training.",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -17,25 +17,27 @@ app = typer.Typer(
 NameArgument = Annotated[
     str,
     typer.Argument(
-        metavar="PROFILE", help="A name or a file.", autocompletion=options.complete_profile
+        metavar="PROFILE",
+        help="Name or file of a profile.",
+        autocompletion=options.complete_profile,
     ),
 ]
 
 
 @app.callback()
 def profiles(context: typer.Context) -> None:
-    """List, show and copy profiles: the YAML files that say how to train."""
+    """List, print and copy profiles: the YAML files that configure training."""
     if context.invoked_subcommand is None:
-        list_them()
+        list_profiles()
 
 
 @app.command("list")
-def list_them(json: options.JsonOption = False) -> None:
-    """List the profiles that can be named."""
+def list_profiles(json: options.JsonOption = False) -> None:
+    """List the available profiles."""
     from iddm_cli.display import console, tables
-    from iddm_cli.profiles.loading import list_profiles
+    from iddm_cli.profiles import loading
 
-    found = list_profiles()
+    found = loading.list_profiles()
     if json:
         entries = [
             {"name": e.name, "path": str(e.path), "origin": e.origin, "purpose": e.purpose}
@@ -51,13 +53,13 @@ def list_them(json: options.JsonOption = False) -> None:
 def show(
     profile: NameArgument, set_: options.SetOption = None, json: options.JsonOption = False
 ) -> None:
-    """Print a profile with every default written out."""
+    """Print a profile, including all defaults."""
     from iddm_cli.display import console
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.overrides import parse_override
+    from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.profiles.writing import dump_profile
 
-    loaded = load_profile(profile, [parse_override(text) for text in set_ or []])
+    loaded = load_profile(profile, collect_overrides({}, set_))
     if json:
         console.print_json(loaded.model_dump())
     else:
@@ -67,10 +69,10 @@ def show(
 @app.command()
 def copy(
     profile: NameArgument,
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder of the copy.")],
     overwrite: options.OverwriteOption = False,
 ) -> None:
-    """Copy a profile, comments and all, to start your own from."""
+    """Copy a profile with its comments, to start your own."""
     from iddm_cli import durable
     from iddm_cli.display import console
     from iddm_cli.profiles.loading import find_profile
@@ -80,7 +82,7 @@ def copy(
     try:
         target = to / source.name if to.is_dir() else to
         if target.exists() and not overwrite:
-            raise UsageError(f"{target} exists already", "Choose another file, or --overwrite.")
+            raise UsageError(f"{target} already exists", "Choose another file, or --overwrite.")
         durable.write_file(target, source.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}") from error
@@ -89,20 +91,20 @@ def copy(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of a profile, for editors.
+    """Print the JSON schema of profiles, for editors.
 
-    Save it, and begin a profile with: # yaml-language-server: $schema=FILE
+    Save it, and start a profile with: # yaml-language-server: $schema=FILE
     """
     from iddm_cli.display import console
-    from iddm_cli.profiles.writing import profile_schema
+    from iddm_cli.profiles.writing import build_profile_schema
 
-    console.print_json(profile_schema())
+    console.print_json(build_profile_schema())
 
 
 @app.command()
 def reference() -> None:
-    """Print what every setting does, its default and its values, as Markdown."""
+    """Print the reference of all settings, with defaults and values, as Markdown."""
     from iddm_cli.display import console
-    from iddm_cli.profiles.writing import reference_markdown
+    from iddm_cli.profiles.writing import render_reference
 
-    console.print_result(reference_markdown())
+    console.print_result(render_reference())

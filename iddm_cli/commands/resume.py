@@ -1,22 +1,15 @@
-"""`iddm resume`: go on with a run as if nothing had happened."""
-
-from typing import TYPE_CHECKING
+"""`iddm resume`: continue a run exactly where it stopped."""
 
 from iddm_cli.commands import options
-from iddm_cli.errors import UsageError
-from iddm_cli.profiles.overrides import FIXED_BY_IMPORT, RESUMABLE_KEYS, RESUMABLE_SECTIONS
-
-if TYPE_CHECKING:
-    from iddm_cli.profiles.overrides import Override
 
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm resume                                    the run last trained
+  iddm resume                                    continue the latest run
 
-  iddm resume first --epochs 200                 and further than was planned
+  iddm resume first --epochs 200                 train longer than planned
 
-  iddm resume steel --set data.path=photos       an imported model, on pictures of your own
+  iddm resume steel --set data.path=photos       train an imported model on your own images
 """
 
 
@@ -32,9 +25,9 @@ def resume(
     steal_lock: options.StealLockOption = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Go on with a run from its last good checkpoint."""
+    """Continue a run from its last good checkpoint."""
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.overrides import collect_overrides, parse_override
+    from iddm_cli.profiles.overrides import check_resumable, collect_overrides
     from iddm_cli.runs.registry import open_run, resolve_runs_dir
     from iddm_cli.workflows.training.attach_dataset import has_pictures, refuse_without_pictures
     from iddm_cli.workflows.training.data import with_absolute_data
@@ -51,30 +44,10 @@ def resume(
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
     }
-    overrides = [parse_override(text) for text in set_ or []] + collect_overrides(given)
+    overrides = collect_overrides(given, set_)
     known = has_pictures(opened)
     if not known:
         refuse_without_pictures(opened, overrides)
-    refuse_other_model(overrides, begun=known)
+    check_resumable(overrides, has_dataset=known)
     profile = with_absolute_data(load_profile(str(opened.profile_path), overrides))
     launch(Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock))
-
-
-def refuse_other_model(overrides: list["Override"], *, begun: bool = True) -> None:
-    """Refuse changes of what the weights depend on.
-
-    Args:
-        overrides: The changes.
-        begun: Whether the pictures are known; else how they are shown may still be chosen.
-
-    Raises:
-        UsageError: An override is about the data, the model or the diffusion.
-    """
-    for override in overrides:
-        section, key = override.key.split(".")[0], override.key
-        chosen = not begun and section == "data" and key not in FIXED_BY_IMPORT
-        if section not in RESUMABLE_SECTIONS and key not in RESUMABLE_KEYS and not chosen:
-            raise UsageError(
-                f"{override.origin}: {override.key} cannot change once a run has begun",
-                "Start a new run for it: iddm train --profile RUN/profile.yaml",
-            )

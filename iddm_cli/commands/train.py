@@ -1,17 +1,12 @@
 """`iddm train`: start a new run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from iddm_cli.commands import options
-from iddm_cli.commands.options import parse_size
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.overrides import collect_overrides
 from iddm_cli.workflows.training.data import with_absolute_data
 from iddm_cli.workflows.training.plan import show_plan
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -29,7 +24,7 @@ ProfileOption = Annotated[
     options.option(
         "--profile",
         "-p",
-        help="A YAML file, or the name of a profile (see: iddm profiles). (default: demo)",
+        help="YAML file, or name of a profile (see: iddm profiles). (default: demo)",
         panel=options.BASICS,
         metavar="PROFILE",
         complete=options.complete_profile,
@@ -38,7 +33,7 @@ ProfileOption = Annotated[
 DataOption = Annotated[
     str | None,
     options.option(
-        help="Folder of pictures, one sub-folder per class; or a built-in set; or demo.",
+        help="Folder of images with one sub-folder per class, a built-in dataset, or demo.",
         panel=options.BASICS,
         metavar="PATH",
     ),
@@ -46,21 +41,24 @@ DataOption = Annotated[
 NameOption = Annotated[
     str | None,
     options.option(
-        help="Name of the run. (default: profile and time)", panel=options.BASICS, metavar="NAME"
+        help="Name of the run. (default: name of the profile and time)",
+        panel=options.BASICS,
+        metavar="NAME",
     ),
 ]
 SeedOption = Annotated[
     int | None,
-    options.option(help="Decides all that is random.", panel=options.BASICS, at_least=0),
+    options.option(help="Random seed.", panel=options.BASICS, at_least=0),
 ]
 BatchSizeOption = Annotated[
-    int | None, options.option(help="Pictures in one update.", panel=options.LENGTH, at_least=1)
+    int | None,
+    options.option(help="Images per optimizer update.", panel=options.LENGTH, at_least=1),
 ]
 DryRunOption = Annotated[
     bool,
     options.option(
         "--dry-run",
-        help="Check everything, tell size, steps and memory, and stop.",
+        help="Check everything and print model size, steps and memory, without training.",
         panel=options.LENGTH,
     ),
 ]
@@ -87,7 +85,7 @@ def train(
 ) -> None:
     """Train a diffusion model on a folder of images."""
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.overrides import parse_override
+    from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.training.data import prepare_data
     from iddm_cli.workflows.training.job import Job
@@ -100,23 +98,22 @@ def train(
         "--epochs training.epochs": epochs,
         "--steps training.steps": steps,
         "--batch-size training.batch_size": batch_size,
-        "--image-size data.image_size": None if image_size is None else parse_size(image_size),
+        "--image-size data.image_size": options.parse_size(image_size) if image_size else None,
         "--seed training.seed": seed,
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
     }
-    overrides = [parse_override(text) for text in set_ or []] + collect_overrides(given)
-    resolved = load_profile(profile, overrides)
+    loaded = load_profile(profile, collect_overrides(given, set_))
     folder = resolve_runs_dir(runs_dir)
     if name is not None:
         check_run_name(name)
     if dry_run:
-        show_plan(*prepare_data(resolved), as_json=json)
+        show_plan(*prepare_data(loaded), as_json=json)
         return
     launch(
         Job(
-            profile=with_absolute_data(resolved),
+            profile=with_absolute_data(loaded),
             folder=folder,
             name=name,
             stem=Path(profile).stem,
@@ -128,15 +125,15 @@ def train(
 
 
 def choose_profile(profile: str | None, data: str | None) -> str:
-    """Return the profile asked for; without one the demo, which only suits its own pictures.
+    """Return the profile to train with; the default, demo, only suits its own images.
 
     Raises:
-        UsageError: A dataset is given, and no profile.
+        UsageError: A dataset is given without a profile.
     """
     if profile is None and data is not None:
         raise UsageError(
-            f"--data {data}: a profile must say how these pictures are learnt",
-            "Add --profile fashion-mnist (small, grey, fine on a CPU), or another of: "
-            "iddm profiles",
+            f"--data {data}: training on this dataset needs a profile",
+            "Add --profile fashion-mnist (small greyscale images, runs on a CPU), or choose one "
+            "from: iddm profiles",
         )
     return profile or "demo"

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError
 
-HINT = "Set IDDM_CACHE_DIR to a folder on a disk with room, or free some: iddm cache clear"
+CACHE_HINT = "Set IDDM_CACHE_DIR to a folder on a disk with room, or free some: iddm cache clear"
 DAY_SECONDS = 86_400
 WRITTEN_SECONDS = 60
 """A download or archive in the making is written to more often than this."""
@@ -40,17 +40,17 @@ def cache_folder() -> Path:
     try:
         return Path(chosen).expanduser()
     except RuntimeError as error:  # of a user that there is not
-        raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", HINT) from error
+        raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", CACHE_HINT) from error
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:
     """Turn a failed write into an error that says how to put the cache elsewhere."""
     reason = error.strerror or str(error)
-    return DatasetError(f"The cache folder {folder} cannot be written: {reason}.", HINT)
+    return DatasetError(f"The cache folder {folder} cannot be written: {reason}.", CACHE_HINT)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """Something in the cache that takes room."""
 
     path: Path
@@ -69,13 +69,13 @@ class Entry:
         return (time.time() - self.used) / DAY_SECONDS
 
 
-def touch(path: Path) -> None:
+def mark_used(path: Path) -> None:
     """Note that something in the cache is used now; not every disk notes what is read."""
     with suppress(OSError):
         os.utime(path)
 
 
-def entries() -> list[Entry]:
+def list_entries() -> list[CacheEntry]:
     """List what is in the cache, the largest first.
 
     Raises:
@@ -99,10 +99,12 @@ def _children(name: str) -> list[Path]:
     try:
         return sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
-        raise DatasetError(f"The cache {folder} cannot be read: {error.strerror}.", HINT) from error
+        raise DatasetError(
+            f"The cache {folder} cannot be read: {error.strerror}.", CACHE_HINT
+        ) from error
 
 
-def _entry(path: Path, kind: Kind) -> Entry | None:
+def _entry(path: Path, kind: Kind) -> CacheEntry | None:
     """Return what is there, if it still is: another process may remove it meanwhile."""
     linked = path.is_symlink()
     files = [path, *path.rglob("*")] if path.is_dir() and not linked else [path]
@@ -111,7 +113,7 @@ def _entry(path: Path, kind: Kind) -> Entry | None:
         max(facts.st_mtime, facts.st_atime if _is_evidence(name, facts) else 0)
         for name, facts in known
     ]
-    return Entry(path, kind, sum(f.st_size for _, f in known), max(used)) if known else None
+    return CacheEntry(path, kind, sum(f.st_size for _, f in known), max(used)) if known else None
 
 
 def _facts(file: Path) -> os.stat_result | None:
@@ -126,7 +128,7 @@ def _is_evidence(name: str, facts: os.stat_result) -> bool:
     return stat.S_ISREG(facts.st_mode) and name not in _READ_TO_LIST
 
 
-def clear(chosen: Iterable[Entry]) -> list[Entry]:
+def remove_entries(chosen: Iterable[CacheEntry]) -> list[CacheEntry]:
     """Remove entries, and return those that are gone; what is being made just now stays.
 
     A training that reads from a pack goes on: its file stays until it is closed.
@@ -139,7 +141,7 @@ def clear(chosen: Iterable[Entry]) -> list[Entry]:
     return gone
 
 
-def _remove(entry: Entry) -> bool:
+def _remove(entry: CacheEntry) -> bool:
     """Remove one entry, unless it is being made."""
     written = entry.path.parent.name != "packs" and time.time() - entry.used < WRITTEN_SECONDS
     if entry.kind == "begun" and written:

@@ -1,1 +1,1 @@
-"""Everything a person sees: all output of the program goes through here."""
+"""Display: everything a user sees in the terminal, and the inspection report."""

@@ -1,4 +1,4 @@
-"""The five lines about a dataset that `train` begins with: what is learnt from, and what is not."""
+"""The five lines about a dataset that `iddm train` prints first: what it trains on."""
 
 import re
 from collections import Counter
@@ -9,56 +9,55 @@ from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import CacheName
 
-FEW = 50
+FEW_IMAGES = 50
 REASONS_SHOWN = 2
 
-WHERE = {
+CACHE_LOCATIONS = {
     "device": "on the device",
     "memory": "in memory",
     "disk": "on disk",
-    "off": "decoded anew each time",
+    "off": "decoded in every epoch",
 }
 
 
 def summarize_pack(
     pack: Pack, profile: Profile, *, steps: int, cache: CacheName
 ) -> list[tuple[str, str]]:
-    """Say in five named lines what a training learns from."""
+    """Return five named lines about the training data."""
     return [
-        ("pictures", _classes(pack)),
-        ("left out", _left_out(pack)),
-        ("originals", _originals(pack)),
-        ("learnt as", _learnt_as(pack, profile)),
-        ("an epoch", _epoch(pack, profile, steps, cache)),
+        ("images", _describe_classes(pack)),
+        ("skipped", _describe_skipped(pack)),
+        ("originals", _describe_originals(pack)),
+        ("trained at", _describe_preprocessing(pack, profile)),
+        ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
 
 
-def _classes(pack: Pack) -> str:
+def _describe_classes(pack: Pack) -> str:
     notes = "".join(f"; {note}" for note in pack.notes)
     counts = pack.class_counts()
     if not counts:
         return f"{pack.count:,}, without classes{notes}"
-    named = sorted(zip(counts, pack.classes, strict=True))
-    (least, smallest), (most, largest) = named[0], named[-1]
+    ordered = sorted(zip(counts, pack.classes, strict=True))
+    (least, smallest), (most, largest) = ordered[0], ordered[-1]
     each = f"{least:,} each" if least == most else f"{smallest} {least:,} to {largest} {most:,}"
-    few = sum(count < FEW for count in counts)
-    warning = f"; {few} with fewer than {FEW} will be memorised rather than learnt" if few else ""
+    few = sum(count < FEW_IMAGES for count in counts)
+    warning = f"; {few} with fewer than {FEW_IMAGES} images may be memorized" if few else ""
     return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}{notes}"
 
 
-def _left_out(pack: Pack) -> str:
+def _describe_skipped(pack: Pack) -> str:
     parts = []
-    if pack.skipped:
-        parts.append(f"{len(pack.skipped):,} unreadable ({summarize_reasons(pack.skipped)})")
-    if pack.passed_over:
-        parts.append(
-            f"{len(pack.passed_over):,} other entries ({summarize_reasons(pack.passed_over)})"
-        )
+    if pack.unreadable:
+        parts.append(f"{len(pack.unreadable):,} unreadable ({summarize_reasons(pack.unreadable)})")
+    if pack.skipped_entries:
+        count = len(pack.skipped_entries)
+        parts.append(f"{count:,} other entries ({summarize_reasons(pack.skipped_entries)})")
     return ", ".join(parts) or "nothing"
 
 
 def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
-    """Sum up why things were left out, the commonest reason first, each in its first words."""
+    """Return the most common reasons why files were skipped, shortened to their first words."""
     counts = Counter(re.split("[:;,]", reason)[0] for _, reason in skipped)
     if len(counts) == 1:
         return next(iter(counts))
@@ -66,32 +65,33 @@ def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
     return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
 
 
-def _originals(pack: Pack) -> str:
-    looks = pack.record.looks
-    (w0, w1, w2), (h0, h1, h2) = looks.width, looks.height
-    size = f"{w1} x {h1}" if (w0, h0) == (w2, h2) else f"{w0} x {h0} to {w2} x {h2} pixels"
-    middle = "" if (w0, h0) == (w2, h2) else f", in the middle {w1} x {h1}"
-    first = f"; {looks.animated:,} of several frames, the first is learnt" if looks.animated else ""
-    return f"{size}{middle}, {'all grey' if pack.record.grey else 'in colour'}{first}"
+def _describe_originals(pack: Pack) -> str:
+    stats = pack.record.looks
+    (w0, w1, w2), (h0, h1, h2) = stats.width, stats.height
+    same = (w0, h0) == (w2, h2)
+    size = f"{w1} x {h1}" if same else f"{w0} x {h0} to {w2} x {h2} pixels, median {w1} x {h1}"
+    colour = "all grey" if pack.record.grey else "in colour"
+    frames = f"; {stats.animated:,} of several frames, only the first is used"
+    return f"{size}, {colour}{frames if stats.animated else ''}"
 
 
-def _learnt_as(pack: Pack, profile: Profile) -> str:
-    looks, data = pack.record.looks, profile.data
+def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
+    stats, data = pack.record.looks, profile.data
     height, width = data.size
-    kind = "grey" if pack.channels == 1 else "colour"
-    shown = {
-        "crop": f"cropped to {looks.shown:.0%} of their area",
+    colour = "grey" if pack.channels == 1 else "colour"
+    method = {
+        "crop": f"cropped to {stats.shown:.0%} of their area",
         "pad": "padded",
         "squash": "squashed",
     }
-    shape = "" if looks.shown > 0.995 and data.aspect == "crop" else f", {shown[data.aspect]}"
-    larger = f", {looks.enlarged:,} of them enlarged" if looks.enlarged else ""
-    return f"{width} x {height} {kind}{shape}{larger}"
+    shape = "" if stats.shown > 0.995 and data.aspect == "crop" else f", {method[data.aspect]}"
+    enlarged = f", {stats.enlarged:,} of them enlarged" if stats.enlarged else ""
+    return f"{width} x {height} {colour}{shape}{enlarged}"
 
 
-def _epoch(pack: Pack, profile: Profile, steps: int, cache: CacheName) -> str:
+def _describe_epoch(pack: Pack, profile: Profile, steps: int, cache: CacheName) -> str:
     batch = profile.training.batch_size
     return (
-        f"{pack.count / batch:,.4g} steps of {batch} pictures, {steps * batch / pack.count:,.4g} "
-        f"epochs in all; {format_amount(pack.pixels_bytes)} {WHERE[cache]}"
+        f"{pack.count / batch:,.4g} steps of {batch} images, {steps * batch / pack.count:,.4g} "
+        f"epochs in all; {format_amount(pack.pixels_bytes)} {CACHE_LOCATIONS[cache]}"
     )

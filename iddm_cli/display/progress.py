@@ -1,4 +1,4 @@
-"""Progress: a live line on a terminal, a plain line every few seconds elsewhere."""
+"""Progress: a live bar on a terminal, a plain line every few seconds elsewhere."""
 
 import contextlib
 import time
@@ -23,12 +23,12 @@ from iddm_cli.display import console
 from iddm_cli.engine.events import Event, Logged, Sampled, Stepped, WentBack
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between lines where stderr is no terminal."""
+"""Seconds between plain lines, if stderr is not a terminal."""
 
 
 @contextlib.contextmanager
 def show_progress() -> Iterator[ProgressCallback]:
-    """Show how much of a countable piece of work is done, one piece after the other."""
+    """Show a progress bar for each stage of some work; yields the callback that advances it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -36,38 +36,38 @@ def show_progress() -> Iterator[ProgressCallback]:
         TimeRemainingColumn(),
     )
     plain = not console.err.is_terminal
-    line = Throttle()
+    throttle = Throttle()
     with Progress(*columns, console=console.err, transient=True, disable=plain) as progress:
         task = progress.add_task("", total=None, visible=False)
         shown = ""
 
-        def count(what: str, done: int, total: int) -> None:
+        def update(stage: str, done: int, total: int) -> None:
             nonlocal shown
-            if what != shown:
-                shown = what
-                progress.reset(task, description=what, visible=True)
+            if stage != shown:
+                shown = stage
+                progress.reset(task, description=stage, visible=True)
             progress.update(task, completed=done, total=total)
-            if plain and line.due():
-                console.print_note(f"{what}: {done}/{total}")
+            if plain and throttle.due():
+                console.print_note(f"{stage}: {done}/{total}")
 
-        yield count
+        yield update
 
 
 @contextlib.contextmanager
-def show_spinner(what: str) -> Iterator[None]:
-    """Show that a piece of work goes on whose end nobody can tell; only on a terminal."""
-    with console.err.status(f"{what} ..."):
+def show_spinner(stage: str) -> Iterator[None]:
+    """Show a spinner during work of unknown length; only on a terminal."""
+    with console.err.status(f"{stage} ..."):
         yield
 
 
 class Throttle:
-    """Says when the next plain line is due."""
+    """Limits plain lines to one per PLAIN_INTERVAL."""
 
     def __init__(self) -> None:
         self.shown_at = time.monotonic()
 
     def due(self) -> bool:
-        """Say whether enough time has passed since a line was last due."""
+        """Return whether the next line is due, and if so restart the interval."""
         now = time.monotonic()
         if now - self.shown_at < PLAIN_INTERVAL:
             return False
@@ -76,15 +76,15 @@ class Throttle:
 
 
 class MetricsColumn(ProgressColumn):
-    """Epoch, loss and speed of the newest logged step."""
+    """Shows epoch, loss and speed of the last logged step."""
 
     def render(self, task: Task) -> Text:
-        """Return the figures as one text."""
-        return Text(task.fields.get("figures", ""))
+        """Return the metrics as one text."""
+        return Text(task.fields.get("metrics", ""))
 
 
 def format_metrics(event: Logged) -> str:
-    """Put the figures of a logged step in words."""
+    """Return epoch, loss and speed of a logged step in one line."""
     return (
         f"epoch {event.epoch:.1f}  loss {event.loss:.4f}  "
         f"{event.images_per_second:.{0 if event.images_per_second >= 10 else 1}f} images/s"
@@ -92,18 +92,18 @@ def format_metrics(event: Logged) -> str:
 
 
 class TrainingProgress:
-    """Follows a training: step, epoch, loss, speed and time left.
+    """Shows the progress of a training: step, epoch, loss, speed and time left.
 
     Args:
-        step: Updates done so far.
-        total: Updates in all.
-        batch_size: Pictures in one update.
+        step: Completed training steps.
+        total: Training steps in all.
+        batch_size: Images of one training step.
     """
 
     def __init__(self, *, step: int, total: int, batch_size: int) -> None:
         self.total = total
         self.batch_size = batch_size
-        self.line = Throttle()
+        self.throttle = Throttle()
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("step"),
@@ -117,7 +117,7 @@ class TrainingProgress:
             speed_estimate_period=60,
             disable=not console.err.is_terminal,
         )
-        self.task = self.bar.add_task("training", total=total, completed=step, format_metrics="")
+        self.task = self.bar.add_task("training", total=total, completed=step, metrics="")
 
     def __enter__(self) -> "TrainingProgress":
         self.bar.start()
@@ -127,18 +127,18 @@ class TrainingProgress:
         self.bar.stop()
 
     def show(self, event: Event) -> None:
-        """Take in what happened."""
+        """Update the display after an event of the trainer."""
         match event:
             case Stepped() | WentBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
-                self.bar.update(self.task, format_metrics=format_metrics(event))
-                self._plain_line(event)
+                self.bar.update(self.task, metrics=format_metrics(event))
+                self._print_plain_line(event)
             case Sampled():
-                console.print_note(f"step {event.step}: drew {event.path}", style="dim")
+                console.print_note(f"step {event.step}: saved samples to {event.path}", style="dim")
 
-    def _plain_line(self, event: Logged) -> None:
-        if console.err.is_terminal or not (self.line.due() or event.step == self.total):
+    def _print_plain_line(self, event: Logged) -> None:
+        if console.err.is_terminal or not (self.throttle.due() or event.step == self.total):
             return
         seconds = (self.total - event.step) * self.batch_size / event.images_per_second
         left = timedelta(seconds=round(seconds))

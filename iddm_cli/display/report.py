@@ -1,7 +1,7 @@
-"""The report of an inspection as one HTML page that stands alone, and as a contact sheet.
+"""The inspection report as a self-contained HTML page, and as a contact sheet.
 
-The page holds its style, its plots (SVG) and its pictures (data: addresses) itself, runs no
-script and loads nothing. All text is escaped: names of files are whatever someone called them.
+The page embeds its style, its plots (SVG) and its images (data: URLs), runs no script and loads
+nothing. All text is escaped, since file names may contain markup.
 """
 
 import base64
@@ -14,111 +14,113 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from iddm_cli import __version__, image_files
-from iddm_cli.data.inspection.report_data import Bar, Duplicates, Inspection
-from iddm_cli.data.inspection.thumbnails import Album, Thumbnail
-from iddm_cli.display.inspection import left_out, picture_facts, treatment
+from iddm_cli.data.inspection.report_data import Duplicates, HistogramBar, Inspection
+from iddm_cli.data.inspection.thumbnails import Thumbnail, ThumbnailSet
+from iddm_cli.display.inspection import format_skipped, image_rows, preprocessing_rows
 from iddm_cli.display.tables import format_amount
 
 CELL = 72
-"""Side of the square that a thumbnail fills on the page, in pixels of the page."""
+"""Side of the square that a thumbnail fills on the page, in CSS pixels."""
 
-FAULTS_LISTED = 500
+FILES_LISTED = 500
 SHEET_ROWS, SHEET_COLUMNS = 200, 8
 BAR_WIDTH = 190
 
 
-def page(found: Inspection, album: Album) -> str:
-    """Return the page."""
+def render_page(inspection: Inspection, thumbnails: ThumbnailSet) -> str:
+    """Return the HTML page."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
     environment.filters["number"] = "{:,}".format
     environment.filters["percent"] = "{:.1%}".format
-    environment.filters["code"] = _code
+    environment.filters["code"] = _mark_code
     text = resources.files("iddm_cli.display").joinpath("report.html.j2").read_text("utf-8")
     rendered = environment.from_string(text).render(
-        found=found,
+        report=inspection,
         version=__version__,
-        figures=_figures(found),
-        facts=picture_facts(found) if found.count else [],
-        treatment=treatment(found),
-        classes=_classes(found, album),
-        pairs=[(picture(shot.small), picture(shot.learnt)) for shot in album.pairs],
-        sides=_bars(found.sizes.shorter_sides),
-        aspects=_bars(found.sizes.aspects),
-        equal=_groups(found.duplicates, album.equal),
-        alike=_groups(found.near_duplicates, album.alike),
-        left_out=[*found.unreadable, *found.skipped],
-        listed=FAULTS_LISTED,
+        figures=_key_figures(inspection),
+        facts=image_rows(inspection) if inspection.count else [],
+        preprocessing=preprocessing_rows(inspection),
+        classes=_class_rows(inspection, thumbnails),
+        pairs=[
+            (image_attributes(pair.original), image_attributes(pair.preprocessed))
+            for pair in thumbnails.pairs
+        ],
+        sides=_plot_bars(inspection.sizes.shorter_sides),
+        aspects=_plot_bars(inspection.sizes.aspects),
+        equal=_duplicate_groups(inspection.duplicates, thumbnails.equal),
+        near=_duplicate_groups(inspection.near_duplicates, thumbnails.near),
+        skipped=[*inspection.unreadable, *inspection.skipped],
+        listed=FILES_LISTED,
     )
     return rendered.lstrip()
 
 
-def _figures(found: Inspection) -> list[tuple[str, str, str]]:
-    """Return the figures at the top: number, what it counts, more of it."""
-    side, would = found.sizes.shorter_side, found.treatment
-    stored = format_amount(found.total_bytes) if found.total_bytes else ""
-    classes = found.classes.values()
-    each = f"{_range(min(classes), max(classes))} pictures each" if classes else ""
+def _key_figures(inspection: Inspection) -> list[tuple[str, str, str]]:
+    """Return the figures at the top of the page: number, noun, detail."""
+    side, preview = inspection.sizes.shorter_side, inspection.treatment
+    stored = format_amount(inspection.total_bytes) if inspection.total_bytes else ""
+    classes = inspection.classes.values()
+    each = f"{_format_range(min(classes), max(classes))} images each" if classes else ""
+    near = f"{inspection.near_duplicates.count:,} near duplicates"
+    skipped = len(inspection.unreadable) + len(inspection.skipped)
+    colour = "grey" if preview.channels == 1 else "colour"
     return [
-        (f"{found.count:,}", "pictures", stored),
-        (f"{len(found.classes):,}" if found.classes else "no", "classes", each),
-        (f"{side.median:,} px", "shorter side", _range(side.smallest, side.largest)),
-        (
-            f"{would.width} × {would.height}",
-            "learnt as",
-            "grey" if would.channels == 1 else "colour",
-        ),
-        (f"{found.duplicates.count:,}", "repeated", f"{found.near_duplicates.count:,} nearly"),
-        (f"{len(found.unreadable) + len(found.skipped):,}", "left out", left_out(found)),
+        (f"{inspection.count:,}", "images", stored),
+        (f"{len(inspection.classes):,}" if inspection.classes else "no", "classes", each),
+        (f"{side.median:,} px", "shorter side", _format_range(side.smallest, side.largest)),
+        (f"{preview.width} × {preview.height}", "trained at", colour),
+        (f"{inspection.duplicates.count:,}", "repeated", near),
+        (f"{skipped:,}", "skipped files", format_skipped(inspection)),
     ]
 
 
-def _range(least: int, most: int) -> str:
+def _format_range(least: int, most: int) -> str:
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def _code(text: str) -> Markup:
-    """Set what stands between backticks as code."""
+def _mark_code(text: str) -> Markup:
+    """Return escaped HTML with `text in backticks` as code elements."""
     parts = (escape(part) for part in text.split("`"))
     marked = (Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts))
     return Markup("").join(marked)
 
 
-def _classes(found: Inspection, album: Album) -> list[dict[str, Any]]:
+def _class_rows(inspection: Inspection, thumbnails: ThumbnailSet) -> list[dict[str, Any]]:
     """Return a row for each class; without classes, one for the whole set."""
-    counts = found.classes or {"": found.count}
+    counts = inspection.classes or {"": inspection.count}
     most = max(counts.values()) or 1
     return [
         {
             "name": name,
             "count": count,
-            "share": count / max(1, found.count),
+            "share": count / max(1, inspection.count),
             "width": round(100 * count / most, 2),
-            "pictures": [picture(thumbnail) for thumbnail in thumbnails],
+            "images": [image_attributes(thumbnail) for thumbnail in row],
         }
-        for (name, count), thumbnails in zip(counts.items(), album.classes, strict=True)
+        for (name, count), row in zip(counts.items(), thumbnails.classes, strict=True)
     ]
 
 
-def _groups(found: Duplicates, thumbnails: list[list[Thumbnail]]) -> dict[str, Any]:
-    """Return the first groups with their pictures."""
-    shown = zip(found.groups, thumbnails, strict=False)
+def _duplicate_groups(duplicates: Duplicates, thumbnails: list[list[Thumbnail]]) -> dict[str, Any]:
+    """Return the first groups with their images."""
+    shown = zip(duplicates.groups, thumbnails, strict=False)
     return {
-        "total": len(found.groups),
-        "complete": found.complete,
-        "groups": [
+        "total": len(duplicates.groups),
+        "complete": duplicates.complete,
+        "shown": [
             {
-                "classes": twins.classes,
-                "more": len(twins.pictures) - len(small),
-                "pictures": [picture(thumbnail) for thumbnail in small],
+                "classes": group.classes,
+                "more": len(group.pictures) - len(row),
+                "images": [image_attributes(thumbnail) for thumbnail in row],
             }
-            for twins, small in shown
+            for group, row in shown
         ],
     }
 
 
-def _bars(bars: Sequence[Bar]) -> list[dict[str, Any]]:
-    """Return bars with their widths in the plot."""
+def _plot_bars(bars: Sequence[HistogramBar]) -> list[dict[str, Any]]:
+    """Return the bars with their widths in the plot."""
     most = max((bar.count for bar in bars), default=1) or 1
     return [
         {"label": bar.label, "count": bar.count, "width": round(BAR_WIDTH * bar.count / most, 1)}
@@ -126,23 +128,26 @@ def _bars(bars: Sequence[Bar]) -> list[dict[str, Any]]:
     ]
 
 
-def picture(thumbnail: Thumbnail) -> dict[str, Any]:
-    """Return what the page says of a thumbnail; tiny ones grow by whole factors, and stay sharp."""
+def image_attributes(thumbnail: Thumbnail) -> dict[str, Any]:
+    """Return the attributes of a thumbnail's img element.
+
+    Tiny thumbnails are enlarged by whole factors without interpolation.
+    """
     side = max(thumbnail.width, thumbnail.height)
     scale = CELL // side if side <= CELL else CELL / side
     content = base64.b64encode(thumbnail.content).decode()
     return {
         "name": thumbnail.name,
-        "source": f"data:image/{thumbnail.form};base64,{content}",
+        "source": f"data:image/{thumbnail.format};base64,{content}",
         "width": max(1, round(thumbnail.width * scale)),
         "height": max(1, round(thumbnail.height * scale)),
         "sharp": scale >= 1,
     }
 
 
-def contact_sheet(found: Inspection, album: Album) -> Image.Image:
-    """Lay out the thumbnails of each class in a row, or of the whole set in one."""
-    names = list(found.classes) or [found.name]
-    rows = list(zip(names, album.classes, strict=False))[:SHEET_ROWS]
+def render_contact_sheet(inspection: Inspection, thumbnails: ThumbnailSet) -> Image.Image:
+    """Return a grid with a row of thumbnails for each class, or one row without classes."""
+    names = list(inspection.classes) or [inspection.name]
+    rows = list(zip(names, thumbnails.classes, strict=False))[:SHEET_ROWS]
     images = [(name, [small.image() for small in row[:SHEET_COLUMNS]]) for name, row in rows]
     return image_files.make_grid(images, cell=64)

@@ -1,4 +1,4 @@
-"""The standard streams, where they are closed, full, or nobody reads them any more."""
+"""Standard streams that are closed, on a full disk, or no longer read."""
 
 import io
 import os
@@ -11,56 +11,56 @@ from typing import TextIO, cast
 from iddm_cli.errors import IddmError
 
 TERMINAL_SIZE = re.compile(r"[2-9][0-9]|[1-9][0-9]{2,3}")
-"""Widths of a terminal that can be meant: in 0 columns nothing can be read."""
+"""Plausible values of COLUMNS and LINES; with 0 columns nothing would be readable."""
 
 
 class OutputError(IddmError):
-    """Results that cannot be written to stdout."""
+    """A result cannot be written to stdout."""
 
 
-class ReaderGone(Exception):  # noqa: N818 (no error: whoever read stdout has seen enough)
-    """The program that read stdout has ended, as `head` does."""
+class ReaderGone(Exception):  # noqa: N818 (not an error: the reader has seen enough)
+    """The program that reads stdout has ended, as `head` does."""
 
 
 class GuardedStream:
-    """Passes on what is written until that fails; from then on all of it is lost.
+    """Forwards text to a stream until that fails, and discards the text from then on.
 
     Args:
-        stream: Where it goes.
-        lost: Called with the first failure.
+        stream: The stream to write to.
+        on_failure: Called with the first error.
     """
 
-    def __init__(self, stream: TextIO, lost: Callable[[OSError], None]) -> None:
+    def __init__(self, stream: TextIO, on_failure: Callable[[OSError], None]) -> None:
         self._stream = stream
-        self._lost = lost
+        self._on_failure = on_failure
 
     def write(self, text: str) -> int:
-        """Write, or lose it."""
+        """Write the text, or discard it."""
         try:
             return self._stream.write(text)
         except OSError as error:
-            self._lose(error)
+            self._discard(error)
             return len(text)
 
     def flush(self) -> None:
-        """Pass on what is held back, or lose it."""
+        """Flush the stream, or discard its buffer."""
         try:
             self._stream.flush()
         except OSError as error:
-            self._lose(error)
+            self._discard(error)
 
-    def _lose(self, error: OSError) -> None:
+    def _discard(self, error: OSError) -> None:
         self._stream = _open_null()
-        self._lost(error)
+        self._on_failure(error)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 
 def guard_streams() -> None:
-    """Make stdout tell whoever runs us of results that are lost, and stderr keep that to itself.
+    """Make a write error fail the program on stdout, and go unnoticed on stderr.
 
-    A terminal that is gone must not end a training; a result that nobody gets is a failure.
+    A closed terminal must not end a training, but a result that cannot be delivered is a failure.
     """
     _open_closed()
     for name in ("COLUMNS", "LINES"):
@@ -68,7 +68,7 @@ def guard_streams() -> None:
             del os.environ[name]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A class may be named in letters that the terminal's encoding does not have.
+            # Class names may contain letters that the terminal's encoding lacks.
             stream.reconfigure(errors="backslashreplace")
     sys.stdout = cast(TextIO, GuardedStream(sys.stdout or _open_null(), _fail))
     sys.stderr = cast(TextIO, GuardedStream(sys.stderr or _open_null(), lambda _: None))
@@ -81,7 +81,7 @@ def _fail(error: OSError) -> None:
 
 
 def _open_closed() -> None:
-    """Open what is closed of 0, 1 and 2: the next file would take its number, and its text."""
+    """Open descriptors 0, 1 and 2 if closed; the next opened file would get that number."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,4 +1,4 @@
-"""Tables: what a training would be, what a dataset holds, which profiles and runs there are."""
+"""Tables: names and values, rows under titles, the cache, and the plan of a training."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from iddm_cli.display.console import escape_control
 
 
 def format_amount(count: float, units: Sequence[str] = ("bytes", "kB", "MB", "GB", "TB")) -> str:
-    """Write an amount with three figures: 1.23 GB."""
+    """Return an amount with three significant digits: 1.23 GB."""
     for unit in units[:-1]:
         if abs(count) < 999.5:
             return f"{count:.3g} {unit}"
@@ -19,7 +19,7 @@ def format_amount(count: float, units: Sequence[str] = ("bytes", "kB", "MB", "GB
 
 
 def key_value_table(rows: Iterable[tuple[str, str]]) -> Table:
-    """Lay out names and values in two columns without a frame."""
+    """Return names and values in two columns without a frame."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -29,7 +29,7 @@ def key_value_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def column_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Lay out rows under titles."""
+    """Return rows in titled columns without a frame."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
         table.add_column(title, overflow="fold")
@@ -39,8 +39,8 @@ def column_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def cache_table(rows: Iterable[dict[str, Any]]) -> Table:
-    """Lay out what is in the cache (`iddm cache`)."""
-    titles = ("key", "what", "dataset", "pictures", "size", "bytes", "last used")
+    """Return the content of the cache (`iddm cache`)."""
+    titles = ("key", "kind", "dataset", "images", "size", "bytes", "last used")
     return column_table(
         titles,
         [
@@ -51,33 +51,33 @@ def cache_table(rows: Iterable[dict[str, Any]]) -> Table:
                 "" if row["pictures"] is None else f"{row['pictures']:,}",
                 row["size"] or "",
                 format_amount(row["bytes"]),
-                _ago(round(row["days"])),
+                _format_age(round(row["days"])),
             )
             for row in rows
         ],
     )
 
 
-def _ago(days: int) -> str:
+def _format_age(days: int) -> str:
     if days < 1:
         return "today"
     return "a day ago" if days == 1 else f"{days} days ago"
 
 
-def plan_table(figures: dict[str, Any], brief: Iterable[tuple[str, str]]) -> Table:
-    """Lay out what a training would be like (`iddm train --dry-run`).
+def plan_table(plan: dict[str, Any], dataset_rows: Iterable[tuple[str, str]]) -> Table:
+    """Return the plan of a training (`iddm train --dry-run`).
 
     Args:
-        figures: The plan.
-        brief: The lines about the dataset.
+        plan: The plan, as --json prints it.
+        dataset_rows: Names and values about the dataset.
     """
     rows = [
-        ("data", figures["data"]),
-        *brief,
-        ("parameters", format_amount(figures["parameters"], ("", "k", "M", "G"))),
-        ("steps", f"{figures['steps']} ({figures['epochs']:.1f} epochs)"),
-        ("device", f"{figures['device']}, {figures['precision']}"),
-        ("memory", f"about {format_amount(figures['memory_bytes'])} while training"),
-        ("disk", f"{format_amount(figures['checkpoint_bytes'])} for each checkpoint"),
+        ("data", plan["data"]),
+        *dataset_rows,
+        ("parameters", format_amount(plan["parameters"], ("", "k", "M", "G"))),
+        ("steps", f"{plan['steps']} ({plan['epochs']:.1f} epochs)"),
+        ("device", f"{plan['device']}, {plan['precision']}"),
+        ("memory", f"about {format_amount(plan['memory_bytes'])} while training"),
+        ("disk", f"{format_amount(plan['checkpoint_bytes'])} for each checkpoint"),
     ]
     return key_value_table(rows)

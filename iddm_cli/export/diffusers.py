@@ -16,8 +16,8 @@ from torch import Tensor
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
-from iddm_cli.export.card import card
-from iddm_cli.export.model import TrainedModel
+from iddm_cli.export.model_card import render_model_card
+from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.choices import (
     PREDICTIONS,
     SAMPLERS,
@@ -32,7 +32,7 @@ from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 VERSION = "0.30.0"
 """The oldest diffusers whose configuration has all keys written here."""
 
-RENAMED = (
+NAME_RULES = (
     (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
     (r"^embedding\.perceptron\.2", "time_embedding.linear_2"),
     (r"^embedding\.classes", "class_embedding"),
@@ -61,20 +61,20 @@ CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
 MOST_BETA = 0.999
 
 
-def renamed(key: str) -> str:
+def to_diffusers_name(key: str) -> str:
     """Return what UNet2DModel calls one of our tensors."""
-    for ours, theirs in RENAMED:
+    for ours, theirs in NAME_RULES:
         key = re.sub(ours, theirs, key)
     return key
 
 
-def files(model: TrainedModel) -> dict[str, bytes]:
+def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
     """Return the files of the folder, by their paths inside it.
 
     Raises:
         UsageError: The network, sampler, noise schedule or prediction type has no form there.
     """
-    refuse_what_has_no_form(model.profile.model)
+    check_expressible(model.profile.model)
     classes = list(model.classes)
     scheduler = find_scheduler(model.profile.sampling)
     index: dict[str, Any] = {
@@ -89,7 +89,7 @@ def files(model: TrainedModel) -> dict[str, bytes]:
         "scheduler/scheduler_config.json": _json(
             scheduler_config(model.profile.diffusion, model.profile.sampling)
         ),
-        "README.md": card(model, "diffusers").encode(),
+        "README.md": render_model_card(model, "diffusers").encode(),
     }
     if classes:
         index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
@@ -97,12 +97,12 @@ def files(model: TrainedModel) -> dict[str, bytes]:
         index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         made["pipeline.py"] = code.read_bytes()
-    if model.story.grid:
-        made["samples.png"] = model.story.grid
+    if model.provenance.grid:
+        made["samples.png"] = model.provenance.grid
     return {"model_index.json": _json(index), **made}
 
 
-def refuse_what_has_no_form(model: ModelSettings) -> None:
+def check_expressible(model: ModelSettings) -> None:
     """Refuse a network that UNet2DModel cannot express.
 
     Raises:
@@ -118,7 +118,7 @@ def refuse_what_has_no_form(model: ModelSettings) -> None:
         )
 
 
-def drawn_otherwise(sampling: SamplingSettings) -> str:
+def sampling_difference(sampling: SamplingSettings) -> str:
     """Say what of the sampling settings the folder does not follow; nothing where it does."""
     sampler = find_scheduler(sampling).sampler
     if sampler != sampling.sampler:
@@ -152,7 +152,7 @@ def _no_form(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
 def weights(model: TrainedModel) -> dict[str, Tensor]:
     """Return the network's tensors under diffusers' names."""
     state = model.denoiser.backbone.state_dict()
-    return {renamed(key): tensor.contiguous() for key, tensor in state.items()}
+    return {to_diffusers_name(key): tensor.contiguous() for key, tensor in state.items()}
 
 
 def network_config(model: TrainedModel) -> dict[str, Any]:

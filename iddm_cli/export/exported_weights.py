@@ -5,20 +5,20 @@ from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.tensors import Tensors, check_fit, first, kinds_in, kinds_of, not_finite
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.runs.exported_file import Exported
+from iddm_cli.runs.exported_file import ExportedFile
 
 KINDS = {"average": "average", "model": "raw"}
 """Parts of a checkpoint, and what the profile calls them."""
 
 
-class SavedWeights:
+class ExportedWeights:
     """The weights of an exported file, in the place of a checkpoint.
 
     Args:
         exported: The file.
     """
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: ExportedFile) -> None:
         self.exported = exported
         self.step = exported.record.step
 

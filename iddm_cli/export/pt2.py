@@ -26,17 +26,17 @@ from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
 from iddm_cli.diffusion.guidance import guide
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
-from iddm_cli.export.model import TrainedModel
-from iddm_cli.export.quiet import quiet
+from iddm_cli.export.exporter_output import suppress_exporter_output
+from iddm_cli.export.trained_model import TrainedModel
 
-ABOUT = "iddm.json"
+METADATA_NAME = "iddm.json"
 """The extra file, or the entry of the metadata, with the table and the names of the classes."""
 
 TOLERANCE = 1e-4
 """Largest difference of an estimate, whose values are in [-1, 1], as the compiler may fuse."""
 
 
-class Guided(nn.Module):
+class ConditionalProgram(nn.Module):
     """A denoiser with guidance and clipping around it.
 
     Args:
@@ -57,7 +57,7 @@ class Guided(nn.Module):
         return (clip_estimates(denoise) if self.clip else denoise)(x_t, t, label)
 
 
-class Plain(Guided):
+class UnconditionalProgram(ConditionalProgram):
     """A denoiser without classes: it takes neither labels nor guidance."""
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]
@@ -66,18 +66,18 @@ class Plain(Guided):
         return estimate.clamp(-1, 1) if self.clip else estimate
 
 
-def exported(model: TrainedModel) -> ExportedProgram:
+def export_program(model: TrainedModel) -> ExportedProgram:
     """Return the denoiser as torch.export keeps it, for any number of pictures."""
-    kind = Guided if model.classes else Plain
+    kind = ConditionalProgram if model.classes else UnconditionalProgram
     module = kind(model.denoiser, num_classes=len(model.classes), clip=model.profile.sampling.clip)
     batch = Dim("N")
-    inputs = example(model, count=2)
+    inputs = example_inputs(model, count=2)
     sizes = tuple({0: batch} if value.dim() else None for value in inputs)
-    with quiet(), torch.no_grad():
+    with suppress_exporter_output(), torch.no_grad():
         return torch.export.export(module.eval(), inputs, dynamic_shapes=sizes)
 
 
-def example(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
+def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
     """Return inputs for so many pictures, of various times and classes."""
     generator = torch.Generator().manual_seed(0)
     x_t = torch.randn(count, *model.shape, generator=generator)
@@ -88,7 +88,7 @@ def example(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
     return x_t, t, label, torch.tensor(model.profile.sampling.guidance)
 
 
-def about(model: TrainedModel) -> str:
+def build_metadata(model: TrainedModel) -> str:
     """Return what the file says of itself, as JSON."""
     table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
     # Every file has a column for one earlier estimate; tables that use more have more.
@@ -109,7 +109,7 @@ def about(model: TrainedModel) -> str:
     return json.dumps(document)
 
 
-def content(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
+def build_pt2(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
     """Return the file, and how far its estimates are from the model's own.
 
     Args:
@@ -119,13 +119,13 @@ def content(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
     Raises:
         IddmError: It cannot be compiled, or what it says differs.
     """
-    program = exported(model)
+    program = export_program(model)
     if aot:
-        made, module = _compiled(program, model)
+        made, module = _compile(program, model)
     else:
         buffer = io.BytesIO()
-        with quiet():
-            torch.export.save(program, buffer, extra_files={ABOUT: about(model)})
+        with suppress_exporter_output():
+            torch.export.save(program, buffer, extra_files={METADATA_NAME: build_metadata(model)})
             loaded = torch.export.load(io.BytesIO(buffer.getvalue()))
         made, module = buffer.getvalue(), loaded.module()
     off = _difference(model, module)
@@ -135,24 +135,28 @@ def content(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
 
 
 def _difference(model: TrainedModel, module: Callable[..., Tensor]) -> float:
-    kind = Guided if model.classes else Plain
+    kind = ConditionalProgram if model.classes else UnconditionalProgram
     own = kind(model.denoiser, num_classes=len(model.classes), clip=True)
     with torch.no_grad():
-        pairs = [(module(*inputs), own(*inputs)) for inputs in (example(model, n) for n in (1, 5))]
+        pairs = [
+            (module(*inputs), own(*inputs)) for inputs in (example_inputs(model, n) for n in (1, 5))
+        ]
     return max(float((found.clamp(-1, 1) - wanted).abs().max()) for found, wanted in pairs)
 
 
-def _compiled(program: ExportedProgram, model: TrainedModel) -> tuple[bytes, Callable[..., Tensor]]:
+def _compile(program: ExportedProgram, model: TrainedModel) -> tuple[bytes, Callable[..., Tensor]]:
     from torch._inductor import aoti_compile_and_package, aoti_load_package
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.pt2"
         try:
-            with quiet():
+            with suppress_exporter_output():
                 aoti_compile_and_package(
                     program,
                     package_path=str(path),
-                    inductor_configs={"aot_inductor.metadata": {ABOUT: about(model)}},
+                    inductor_configs={
+                        "aot_inductor.metadata": {METADATA_NAME: build_metadata(model)}
+                    },
                 )
         except Exception as error:
             raise IddmError(

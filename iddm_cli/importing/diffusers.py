@@ -12,14 +12,14 @@ from torch import Tensor
 
 from iddm_cli.checkpoints.tensors import Kinds, Tensors, first, kinds_in, refuse_long_header
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.export.diffusers import renamed
+from iddm_cli.export.diffusers import to_diffusers_name
 from iddm_cli.importing import diffusers_scheduler as noise
-from iddm_cli.importing import unet2d, untrusted
+from iddm_cli.importing import torch_file, unet2d
 from iddm_cli.importing.files import read_json, refuse_what_is_no_file
 from iddm_cli.importing.imported_model import (
-    Asked,
     Expect,
-    Foreign,
+    ImportedModel,
+    ImportOptions,
     as_weights,
     check_names,
     check_weights,
@@ -49,7 +49,7 @@ class Folder:
     scheduler: dict[str, Any] | None
 
 
-def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
+def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     """Read a folder of diffusers.
 
     Raises:
@@ -70,7 +70,7 @@ def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
     if not folder.network["flip_sin_to_cos"]:
         weights[FIRST_OF_TIME] = cosines_first(weights[FIRST_OF_TIME])
     notes.append("the folder holds one set of weights, which stand for raw and average alike")
-    return Foreign("diffusers", profile, classes, weights, weights, tuple(notes))
+    return ImportedModel("diffusers", profile, classes, weights, weights, tuple(notes))
 
 
 def open_folder(path: Path) -> Folder:
@@ -113,7 +113,7 @@ def _weights_file(place: Path) -> Path:
     )
 
 
-def _classes(folder: Folder, asked: Asked, rows: int) -> tuple[tuple[str, ...], bool]:
+def _classes(folder: Folder, asked: ImportOptions, rows: int) -> tuple[tuple[str, ...], bool]:
     """Return the names of the classes, and whether the last row of the table means none.
 
     It does where there is one name fewer than rows, as in what iddm exports.
@@ -128,7 +128,7 @@ def _classes(folder: Folder, asked: Asked, rows: int) -> tuple[tuple[str, ...], 
 
 
 def _profile(
-    folder: Folder, asked: Asked, classes: int, last_means_none: bool, notes: list[str]
+    folder: Folder, asked: ImportOptions, classes: int, last_means_none: bool, notes: list[str]
 ) -> Profile:
     """Return the profile; what had to be assumed for it is added to the notes."""
     size = asked.image_size or folder.network["sample_size"]
@@ -150,7 +150,7 @@ def _profile(
     return make_profile(tables, asked)
 
 
-def _noise(folder: Folder, asked: Asked, notes: list[str]) -> dict[str, dict[str, Any]]:
+def _noise(folder: Folder, asked: ImportOptions, notes: list[str]) -> dict[str, dict[str, Any]]:
     if folder.scheduler is not None:
         asked.refuse("schedule", why="the folder has a scheduler, which says it")
         return noise.tables_of(folder.scheduler)
@@ -178,8 +178,10 @@ def _read_weights(
     if lacking:
         (_, width), kind = expected[CLASSES]
         expected = expected | {CLASSES: ([rows or 0, width], kind)}
-    tensors = _read_tensors(path, {renamed(name): kind for name, kind in expected.items()})
-    weights = {name: tensors[renamed(name)] for name in expected}
+    tensors = _read_tensors(
+        path, {to_diffusers_name(name): kind for name, kind in expected.items()}
+    )
+    weights = {name: tensors[to_diffusers_name(name)] for name in expected}
     if lacking:
         table = weights[CLASSES]
         weights[CLASSES] = torch.cat([table, torch.zeros_like(table[:1])])
@@ -193,10 +195,10 @@ def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
         CheckpointError: There are others, or the file is damaged.
     """
     if path.suffix == ".bin":
-        table = untrusted.tensors_in(untrusted.look_into(path), str(path))
+        table = torch_file.tensors_in(torch_file.look_into(path), str(path))
         names = by_present_names(table, path)
-        check_weights(wanted, untrusted.kinds(untrusted.pick(table, names)), str(path))
-        return as_weights(untrusted.pick(untrusted.load(path), names), str(path))
+        check_weights(wanted, torch_file.kinds(torch_file.pick(table, names)), str(path))
+        return as_weights(torch_file.pick(torch_file.load(path), names), str(path))
     try:
         refuse_long_header(path, MOST_TENSORS)
         found = kinds_in(path)
@@ -205,7 +207,7 @@ def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {first(error)}") from error
-    return as_weights(untrusted.pick(tensors, names), str(path))
+    return as_weights(torch_file.pick(tensors, names), str(path))
 
 
 def by_present_names(found: Iterable[str], path: Path) -> dict[str, str]:

@@ -10,15 +10,15 @@ from iddm_cli.errors import CheckpointError
 MOST_JSON_BYTES = 2**22
 """More than a configuration with ten thousand numbers or names."""
 
-Kind = Literal["folder", "pytorch", "safetensors"]
+SourceFormat = Literal["folder", "pytorch", "safetensors"]
 
-KINDS = (
+SUPPORTED = (
     "What can be imported: a .pt file of IDDM, a folder of diffusers, or what "
     "`iddm export safetensors` has made."
 )
 
 
-def kind_of(source: Path) -> Kind:
+def detect_format(source: Path) -> SourceFormat:
     """Say what a path holds, by its content rather than by its name.
 
     Raises:
@@ -29,12 +29,12 @@ def kind_of(source: Path) -> Kind:
         if stat.S_ISDIR(mode):
             return "folder"
         if not stat.S_ISREG(mode):
-            raise CheckpointError(f"{source} is no file", KINDS)
+            raise CheckpointError(f"{source} is no file", SUPPORTED)
         with source.open("rb") as file:
             start = file.read(9)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{source} cannot be read: {reason}", KINDS) from error
+        raise CheckpointError(f"{source} cannot be read: {reason}", SUPPORTED) from error
     if start.startswith(b"PK"):
         return "pytorch"
     if start[8:] == b"{":

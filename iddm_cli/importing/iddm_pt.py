@@ -10,18 +10,18 @@ from typing import Any, get_args
 
 from iddm_cli.checkpoints.tensors import Kinds, Tensors, first
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.importing import untrusted
+from iddm_cli.importing import torch_file
 from iddm_cli.importing.imported_model import (
-    Asked,
     Expect,
-    Foreign,
+    ImportedModel,
+    ImportOptions,
     as_weights,
     check_names,
     check_weights,
     make_profile,
     picture_tables,
 )
-from iddm_cli.importing.pickled import Declared
+from iddm_cli.importing.pickle_parser import Declared
 from iddm_cli.profiles.model_settings import ActivationName
 from iddm_cli.profiles.profile import Profile
 
@@ -35,18 +35,18 @@ SAID = ("network", "mode", "act", "image_size", "num_classes", "classes_name")
 USUAL_ACTIVATION, USUAL_SCHEDULE, USUAL_GUIDANCE = "gelu", "linear", 3.0
 
 
-def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
+def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     """Read a checkpoint of IDDM.
 
     Raises:
         CheckpointError: It is none, it is damaged, or a tensor of it is not accounted for.
         UsageError: What it does not say is to be given as an option.
     """
-    stored, tables = generation(untrusted.look_into(path), path)
+    stored, tables = generation(torch_file.look_into(path), path)
     kinds, names = {}, {}
     for part, table in tables.items():
         names[part] = our_names(table, f"{path}: {part}")
-        kinds[part] = untrusted.kinds(untrusted.pick(table, names[part]))
+        kinds[part] = torch_file.kinds(torch_file.pick(table, names[part]))
     count, channels = _sizes(next(iter(kinds.values())))
     profile, notes = _profile(stored, asked, count, channels)
     for part, found in kinds.items():
@@ -62,7 +62,7 @@ def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
         notes.append(f"it holds {next(iter(weights))} weights alone, which stand for both")
     any_weights = next(iter(weights.values()))
     raw, average = (weights.get(kind, any_weights) for kind in ("raw", "average"))
-    return Foreign("IDDM", profile, classes, raw, average, tuple(notes))
+    return ImportedModel("IDDM", profile, classes, raw, average, tuple(notes))
 
 
 def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Declared]]]:
@@ -78,7 +78,7 @@ def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dic
         raise CheckpointError(f"{path} is no checkpoint of IDDM: it holds no dictionary")
     if not contents.keys() & PARTS.keys():
         part = "ema_model" if path.name.startswith("ema_") else "model"
-        return {}, {part: untrusted.tensors_in(contents, str(path))}
+        return {}, {part: torch_file.tensors_in(contents, str(path))}
     for key in SAID:
         refuse_nested(contents.get(key), f"{path}: {key}")
     for key, wanted in (("network", "unet"), ("mode", "class")):
@@ -88,7 +88,7 @@ def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dic
                 f"Of IDDM's models, those with {key} {wanted!r} can be imported.",
             )
     there = {part: contents[part] for part in PARTS if contents.get(part) is not None}
-    tables = {part: untrusted.tensors_in(t, f"{path}: {part}") for part, t in there.items()}
+    tables = {part: torch_file.tensors_in(t, f"{path}: {part}") for part, t in there.items()}
     if not tables:
         raise CheckpointError(f"{path} holds no weights: model and ema_model are both empty")
     return contents, tables
@@ -139,7 +139,7 @@ def _sizes(kinds: Kinds) -> tuple[int, int]:
 
 
 def _profile(
-    stored: dict[str, Any], asked: Asked, classes: int, channels: int
+    stored: dict[str, Any], asked: ImportOptions, classes: int, channels: int
 ) -> tuple[Profile, list[str]]:
     """Return the profile, and what had to be assumed for it.
 
@@ -171,7 +171,7 @@ def _profile(
     return make_profile(tables, asked), notes
 
 
-def _activation(stored: dict[str, Any], asked: Asked) -> str | None:
+def _activation(stored: dict[str, Any], asked: ImportOptions) -> str | None:
     act = stored.get("act")
     if act is None:
         return asked.activation
@@ -188,9 +188,9 @@ def _activation(stored: dict[str, Any], asked: Asked) -> str | None:
 
 def _load(path: Path, names: dict[str, dict[str, str]], *, bare: bool) -> dict[str, Tensors]:
     """Return the weights of each part: raw, average or both."""
-    loaded = untrusted.load(path)
+    loaded = torch_file.load(path)
     tables = {part: loaded if bare else loaded[part] for part in names}
     return {
-        PARTS[part]: as_weights(untrusted.pick(table, names[part]), f"{path}: {part}")
+        PARTS[part]: as_weights(torch_file.pick(table, names[part]), f"{path}: {part}")
         for part, table in tables.items()
     }

@@ -15,7 +15,7 @@ from iddm_cli.profiles.rules import check_rules
 Expect = Callable[[Profile, int], Kinds]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
 
-UNKNOWN_PICTURES = "not-known"
+UNKNOWN_DATA_PATH = "not-known"
 """Stands for data.path, until the run is first trained."""
 
 FLOATS = ("float16", "bfloat16", "float64")
@@ -26,7 +26,7 @@ OPTIONS = {"class_names": "--class-names", "image_size": "--image-size",
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportOptions:
     """What the user says about a file that it does not say itself; None: nothing.
 
     Attributes:
@@ -70,7 +70,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ImportedModel:
     """A model that was read.
 
     Attributes:
@@ -112,7 +112,7 @@ def _is_storable(name: str) -> bool:
         return False
 
 
-def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
+def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Profile:
     """Return the profile of a foreign model, each value checked as a user's would be.
 
     Raises:
@@ -136,7 +136,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: Asked) -> Profile:
 def picture_tables(size: object, channels: object, *, classes: int) -> dict[str, Any]:
     """Return the data section of a model whose pictures are not known."""
     return {
-        "path": UNKNOWN_PICTURES,
+        "path": UNKNOWN_DATA_PATH,
         "image_size": list(size) if isinstance(size, tuple) else size,
         "channels": channels,
         "conditional": classes > 0,

@@ -7,21 +7,21 @@ from safetensors import SafetensorError
 
 from iddm_cli.checkpoints.tensors import first, kinds_in
 from iddm_cli.errors import CheckpointError
-from iddm_cli.export.exported_weights import KINDS, SavedWeights
+from iddm_cli.export.exported_weights import KINDS, ExportedWeights
 from iddm_cli.importing.imported_model import (
-    UNKNOWN_PICTURES,
-    Asked,
+    UNKNOWN_DATA_PATH,
     Expect,
-    Foreign,
+    ImportedModel,
+    ImportOptions,
     as_weights,
     check_names,
     check_weights,
     make_profile,
 )
-from iddm_cli.runs.exported_file import open_exported
+from iddm_cli.runs.exported_file import open_exported_file
 
 
-def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
+def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     """Read an export.
 
     Raises:
@@ -30,7 +30,7 @@ def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
     """
     why = "the file says it itself"
     asked.refuse("class_names", "image_size", "activation", "schedule", why=why)
-    exported = open_exported(path)
+    exported = open_exported_file(path)
     record = exported.record
     classes = check_names(record.classes) if record.classes else ()
     profile = make_profile(_tables(record.profile, path), asked)
@@ -41,14 +41,14 @@ def read(path: Path, asked: Asked, expect: Expect) -> Foreign:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {first(error)}") from error
     (part,) = (part for part, kind in KINDS.items() if kind == record.weights)
-    weights = as_weights(SavedWeights(exported).read(part), str(path))
+    weights = as_weights(ExportedWeights(exported).read(part), str(path))
     note = f"it holds {record.weights} weights alone, which stand for both"
-    return Foreign("safetensors", profile, classes, weights, weights, (note,))
+    return ImportedModel("safetensors", profile, classes, weights, weights, (note,))
 
 
 def _tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     """Return the profile's tables, without what was true on another machine alone."""
     if not isinstance(tables.get("data"), dict):
         raise CheckpointError(f"{path} is damaged: it carries no profile")
-    data = {**tables["data"], "path": UNKNOWN_PICTURES}
+    data = {**tables["data"], "path": UNKNOWN_DATA_PATH}
     return {key: value for key, value in tables.items() if key != "runtime"} | {"data": data}

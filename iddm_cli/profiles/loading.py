@@ -1,4 +1,4 @@
-"""Profiles: where they are found, how they are read, changed and checked."""
+"""Loading profiles: find the file, merge overrides, and validate the result."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,21 @@ from iddm_cli.profiles.issues import Issue
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
 from iddm_cli.profiles.overrides import Override
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
 from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 
 @dataclass(frozen=True)
 class ProfileEntry:
-    """A profile that can be named: `purpose` is the first line of its head comment."""
+    """A profile that users can refer to by name.
+
+    Attributes:
+        name: Name of the file, without suffix.
+        path: The file.
+        origin: "user" or "shipped".
+        purpose: First line of the file, if it is a comment.
+    """
 
     name: str
     path: Path
@@ -29,7 +36,7 @@ class ProfileEntry:
 
 
 def list_profile_dirs() -> list[tuple[str, Path]]:
-    """Return where named profiles lie, the first to be searched first."""
+    """Return origin and path of the folders of named profiles, in the order of the search."""
     from platformdirs import user_config_path
 
     package = Path(__file__).parent.parent
@@ -39,26 +46,28 @@ def list_profile_dirs() -> list[tuple[str, Path]]:
 
 
 def list_profiles() -> list[ProfileEntry]:
-    """Return the profiles that can be named; a user's own hides a shipped one of that name."""
+    """Return all named profiles; a user's own hides a shipped one of the same name."""
     entries: dict[str, ProfileEntry] = {}
     for origin, folder in list_profile_dirs():
         for path in _yaml_files(folder):
             if _is_file(path):
-                entries.setdefault(path.stem, ProfileEntry(path.stem, path, origin, _purpose(path)))
+                entries.setdefault(
+                    path.stem, ProfileEntry(path.stem, path, origin, _read_purpose(path))
+                )
     return sorted(entries.values(), key=lambda entry: entry.name)
 
 
 def _yaml_files(folder: Path) -> list[Path]:
     try:
         return sorted(folder.glob("*.yaml")) + sorted(folder.glob("*.yml"))
-    except OSError:  # a folder that may not be read holds none
+    except OSError:  # an unreadable folder has no profiles
         return []
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name too long, a folder that may not be entered
+    except OSError:  # the name is too long, or the folder is not accessible
         return False
 
 
@@ -69,20 +78,20 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _purpose(path: Path) -> str:
+def _read_purpose(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             first = lines.readline(1000)
-    except OSError:  # one profile that may not be read hides no other
+    except OSError:  # an unreadable profile must not hide the others
         return ""
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
 def find_profile(reference: str) -> Path:
-    """Find a profile: an existing file, else one of that name, the user's own first.
+    """Return the path of a profile: an existing file, or a profile of that name.
 
     Raises:
-        ProfileError: There is none, or it is a folder or a device.
+        ProfileError: The profile does not exist, or is a folder or a device.
     """
     path = Path(reference)
     if _is_file(path):
@@ -94,56 +103,78 @@ def find_profile(reference: str) -> Path:
     if _exists(path):
         raise ProfileError(f"{path} is not a file", "A profile is a YAML file.")
     hint = did_you_mean(path.name.removesuffix(".yaml").removesuffix(".yml"), entries)
-    listed = f"There are: {', '.join(entries)}; or give a file."
+    listed = f"Known profiles: {', '.join(entries)}. Or give the path of a file."
     raise ProfileError(f"no profile {shorten(reference)!r}", f"{hint} {listed}".strip())
 
 
 def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
-    """Read a profile, apply overrides in their order, and check all of it.
+    """Load a profile, apply overrides in their order, and validate the result.
+
+    Args:
+        reference: Name or path of the profile.
+        overrides: Settings that replace those of the file.
 
     Raises:
-        ProfileError: It cannot be found or read, or something in it is wrong; everything that is
-            wrong is told at once.
+        ProfileError: The profile cannot be found or read, or is invalid; the message lists every
+            issue.
     """
     path = find_profile(reference)
     return build_profile(path, read_yaml(path), overrides)
 
 
 def build_profile(path: Path, document: Document, overrides: Sequence[Override]) -> Profile:
-    """Apply overrides to a profile's document, and check all of it.
+    """Apply overrides to a parsed profile in their order, and validate the result.
 
     Args:
-        path: Where it comes from.
-        document: What stands there.
-        overrides: Put on top, in their order.
+        path: The file of the document, for messages.
+        document: The parsed file.
+        overrides: Settings that replace those of the document.
 
     Raises:
-        ProfileError: Something in it is wrong; everything that is wrong is told at once.
+        ProfileError: The profile is invalid; the message lists every issue.
     """
     if not isinstance(document.data, dict | None):
-        raise ProfileError(f"{path}: a profile is made of sections such as training:")
+        raise ProfileError(f"{path}: a profile consists of sections such as training:")
     merged = _MergedProfile(path, document, overrides)
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
-        raise merged.error(explain_errors(error)) from None
+        raise merged.to_error(explain_errors(error)) from None
     if issues := list(check_rules(profile)):
-        raise merged.error(issues)
+        raise merged.to_error(issues)
     return profile
 
 
+def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:
+    """Return the profile of a trained model, whose number of channels is known.
+
+    Args:
+        path: The file of the profile, for messages.
+        profile: The loaded profile.
+
+    Raises:
+        ProfileError: The profile does not contain the number of channels.
+    """
+    if profile.data.channels == "auto":
+        raise ProfileError(
+            f"{path}: data.channels is auto, but a trained model has a fixed number of channels",
+            "Set data.channels to 1 (greyscale) or 3 (RGB), as the model was trained.",
+        )
+    return profile.resolve(profile.data.channels)
+
+
 class _MergedProfile:
-    """A file's values with overrides on top, and where each value came from."""
+    """The values of a file with overrides applied, and the origin of each value."""
 
     def __init__(self, path: Path, document: Document, overrides: Sequence[Override]) -> None:
         self.path = path
         self.document = document
         self.values: dict[str, Any] = json.loads(json.dumps(document.data or {}))
         self.origins: dict[str, str] = {}
-        self._settle_length(self._section("training"))
+        self._drop_default_epochs(self._section("training"))
         for override in overrides:
             if override.key == "model.network":
-                self._forget_other_networks(self._section("model"), override.value)
+                self._drop_other_networks(self._section("model"), override.value)
         for override in overrides:
             self._apply(override)
 
@@ -157,18 +188,18 @@ class _MergedProfile:
         section, _, key = override.key.partition(".")
         self._section(section)[key] = override.value
         self.origins[override.key] = override.origin
-        # Steps and epochs both say how long: the one given last counts.
+        # Steps and epochs exclude each other: the last one given wins.
         other = {"steps": "epochs", "epochs": "steps"}.get(key)
         if section == "training" and other and override.value is not None:
             self._section(section)[other] = None
 
     @staticmethod
-    def _settle_length(training: dict[str, Any]) -> None:
+    def _drop_default_epochs(training: dict[str, Any]) -> None:
         if training.get("steps") is not None and "epochs" not in training:
             training["epochs"] = None
 
     @staticmethod
-    def _forget_other_networks(model: dict[str, Any], network: object) -> None:
+    def _drop_other_networks(model: dict[str, Any], network: object) -> None:
         """Drop the file's settings that belong to other backbones than the one asked for."""
         if not isinstance(network, str) or network not in MODEL_SETTINGS:
             return
@@ -176,14 +207,16 @@ class _MergedProfile:
         for key in [key for key in model if key not in own and list_owners(key)]:
             del model[key]
 
-    def error(self, issues: Sequence[Issue]) -> ProfileError:
-        """Put all issues into one error, each with where it stands."""
+    def to_error(self, issues: Sequence[Issue]) -> ProfileError:
+        """Return one error that lists all issues, each with its file and line or option."""
         if len(issues) == 1:
-            return ProfileError(f"{self._where(issues[0])}: {issues[0].problem}", issues[0].hint)
-        lines = (f"{self._where(f)}: {f.problem}{f' ({f.hint})' if f.hint else ''}" for f in issues)
+            return ProfileError(f"{self._locate(issues[0])}: {issues[0].problem}", issues[0].hint)
+        lines = (
+            f"{self._locate(i)}: {i.problem}{f' ({i.hint})' if i.hint else ''}" for i in issues
+        )
         return ProfileError("\n".join(lines))
 
-    def _where(self, issue: Issue) -> str:
+    def _locate(self, issue: Issue) -> str:
         for end in range(len(issue.path), 0, -1):
             key = ".".join(map(str, issue.path[:end]))
             if key in self.origins:

@@ -1,4 +1,4 @@
-"""Model settings: one table for each backbone; the key `network` says which one applies.
+"""Model settings: one table for each backbone, selected by the key `network`.
 
 To add a backbone: write its network in `iddm_cli/networks/`, its settings class here as a member
 of ModelSettings, and its row in `iddm_cli.networks.NETWORKS`. The fields of the class are the
@@ -81,7 +81,7 @@ class UNetSettings(BackboneSettings):
     """Channels of each attention head; null uses a single head."""
 
     norm_groups: Width = 32
-    """Groups of each group normalization; must divide the channels of every level."""
+    """Groups of each group normalisation; must divide the channels of every level."""
 
     activation: ActivationName = "silu"
     """Activation function."""
@@ -96,7 +96,7 @@ class UNetSettings(BackboneSettings):
     """How time and class condition a block: scale and shift (ADM), or an added shift (DDPM)."""
 
     norm_eps: float = Field(default=1e-5, ge=1e-12, le=0.1)
-    """Epsilon added to the variance by each normalization."""
+    """Epsilon added to the variance by each normalisation."""
 
     downsample_padding: Literal[1, 0] = 1
     """Padding of downsampling convolutions: 1 on every side, or 0 for right and bottom only."""

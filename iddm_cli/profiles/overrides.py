@@ -1,21 +1,22 @@
-"""Overrides: settings given on the command line, on top of a profile."""
+"""Overrides: settings from the command line that replace those of a profile."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from iddm_cli.errors import ProfileError
+from iddm_cli.errors import ProfileError, UsageError
 from iddm_cli.profiles.messages import suggest_key
-from iddm_cli.profiles.profile import known_keys
+from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
 
 @dataclass(frozen=True)
 class Override:
-    """A setting given on the command line.
+    """One setting from the command line.
 
     Attributes:
-        key: Dotted, such as training.lr.
-        value: Its value, as YAML reads it.
-        origin: How messages call it: the option as the user spelled it.
+        key: Dotted key, such as training.lr.
+        value: Value, parsed as YAML.
+        origin: The option as the user spelled it, for messages.
     """
 
     key: str
@@ -24,36 +25,71 @@ class Override:
 
 
 def parse_override(text: str) -> Override:
-    """Read the argument of --set.
+    """Parse the argument of --set.
 
     Raises:
-        ProfileError: It is not KEY=VALUE, or there is no such key.
+        ProfileError: The text is not KEY=VALUE, or the key is unknown.
     """
     key, equals, value = text.partition("=")
     key, origin = key.strip(), f"--set {shorten(text)}"
     if not equals:
         raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
-    if key not in known_keys():
+    if key not in list_keys():
         named = shorten(key) or "''"
         hint = suggest_key(named)
         raise ProfileError(f"{origin}: unknown setting {named}", hint)
     return Override(key, parse_value(value, origin), origin)
 
 
-def collect_overrides(given: dict[str, object]) -> list["Override"]:
-    """Turn options that were given ("--steps training.steps": 5) into overrides."""
-    from iddm_cli.profiles.overrides import Override
+def collect_overrides(
+    options: Mapping[str, object], sets: Sequence[str] | None = None
+) -> list[Override]:
+    """Return the overrides of --set, followed by those of the options, which win.
 
-    pairs = ((spelled.split(), value) for spelled, value in given.items() if value is not None)
-    return [Override(key=key, value=value, origin=option) for (option, key), value in pairs]
+    Args:
+        options: Value of each option, by its spelling and key: {"--steps training.steps": 5}.
+            Options that are None were not given.
+        sets: Arguments of --set.
+
+    Raises:
+        ProfileError: An argument of --set is malformed.
+    """
+    overrides = [parse_override(text) for text in sets or []]
+    for spelling, value in options.items():
+        if value is not None:
+            option, key = spelling.split()
+            overrides.append(Override(key, value, option))
+    return overrides
 
 
 RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
-
+"""Sections that may change when a run resumes."""
 
 RESUMABLE_KEYS = ("data.path", "data.cache", "data.workers", "data.timeout")
-"""Where pictures are and how they are read; which they are is checked by their digest."""
-
+"""Other keys that may change when a run resumes; the run checks the images by their digest."""
 
 FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")
-"""What cannot be chosen of the pictures even where a model was imported, and has none yet."""
+"""Data settings that an imported model fixes before it has a dataset."""
+
+
+def check_resumable(overrides: Sequence[Override], *, has_dataset: bool = True) -> None:
+    """Refuse to change settings that the trained weights depend on.
+
+    Args:
+        overrides: The overrides of the resumed run.
+        has_dataset: Whether the run knows its dataset; an imported model does not at first, so
+            that most data settings may still be chosen.
+
+    Raises:
+        UsageError: An override changes the data, the model or the diffusion process.
+    """
+    for override in overrides:
+        section = override.key.split(".")[0]
+        allowed = section in RESUMABLE_SECTIONS or override.key in RESUMABLE_KEYS
+        if not has_dataset and section == "data" and override.key not in FIXED_BY_IMPORT:
+            allowed = True
+        if not allowed:
+            raise UsageError(
+                f"{override.origin}: {override.key} cannot change once a run has started",
+                "Start a new run with it: iddm train --profile RUN/profile.yaml",
+            )

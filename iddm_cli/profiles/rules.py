@@ -31,7 +31,8 @@ def _check_guidance(profile: Profile) -> Iterator[Issue]:
     if no_labels and profile.sampling.guidance != 1:
         yield Issue(
             ("sampling", "guidance"),
-            "guidance needs training.label_drop above 0: it compares with and without the class",
+            "guidance needs training.label_drop above 0: it combines conditional and unconditional "
+            "predictions",
             "Set sampling.guidance: 1, or training.label_drop: 0.1.",
         )
 
@@ -69,7 +70,7 @@ def _check_length(training: TrainingSettings) -> Iterator[Issue]:
     if training.steps is not None and training.warmup_steps >= training.steps:
         yield Issue(
             ("training", "warmup_steps"),
-            f"{training.warmup_steps} warm-up steps leave nothing of a run of "
+            f"{training.warmup_steps} warmup steps leave no step of a run of "
             f"{training.steps} steps",
         )
     if isinstance(training.micro_batch, int) and training.micro_batch > training.batch_size:
@@ -85,15 +86,15 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
     if runtime.precision == "fp16":
         yield Issue(
             ("runtime", "precision"),
-            "fp16 needs one scale for all gradients, which runtime.sharding: fsdp does not keep",
-            "Use bf16, which needs none.",
+            "fp16 needs a common gradient scale, which runtime.sharding: fsdp does not support",
+            "Set runtime.precision: bf16, which needs no gradient scale.",
         )
     if training.micro_batch == "auto":
         yield Issue(
             ("training", "micro_batch"),
-            "micro_batch: auto cannot try out what fits where runtime.sharding: fsdp divides the "
-            "network: no process computes alone",
-            "Give micro_batch a number.",
+            "micro_batch: auto cannot probe the memory of one process, as runtime.sharding: fsdp "
+            "shards the network",
+            "Set training.micro_batch to a number.",
         )
 
 
@@ -106,6 +107,6 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),
-            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps "
-            "of the schedule",
+            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps of the "
+            "noise schedule",
         )

@@ -1,7 +1,8 @@
 """Settings: the tables of a profile, each field with its type, range and one sentence.
 
-Strict and frozen: an unknown key or a wrong type is an error, and a profile that was accepted
-stays as it is. The sentences are the profile reference (README) and the JSON schema (editors).
+Tables are strict and frozen: an unknown key or a wrong type is an error, and an accepted profile
+never changes. The sentences appear in the reference (README) and in the JSON schema (editors).
+The settings of the model are in `model_settings`.
 """
 
 import math
@@ -21,14 +22,15 @@ from iddm_cli.profiles.choices import (
     list_choices,
 )
 
-# Every number has an upper bound, so that a slip of the keyboard overflows nothing.
+# Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-Steps = Annotated[int, Field(ge=1, le=10**9)]
-StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
-Pictures = Annotated[int, Field(ge=1, le=2**20)]
-Devices = Annotated[int, Field(ge=1, le=4096)]
-Numbers = Annotated[list[Annotated[int, Field(ge=0, lt=4096)]], Field(min_length=1, max_length=64)]
+StepCount = Annotated[int, Field(ge=1, le=10**9)]
+StepCountOrZero = Annotated[int, Field(ge=0, le=10**9)]
+ImageCount = Annotated[int, Field(ge=1, le=2**20)]
+DeviceCount = Annotated[int, Field(ge=1, le=4096)]
+DeviceIndex = Annotated[int, Field(ge=0, lt=4096)]
+DeviceIndices = Annotated[list[DeviceIndex], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
@@ -43,11 +45,11 @@ ShardingName = Literal["none", "fsdp"]
 
 
 DURATION = r"^(\d{1,6}[dhms]){1,4}$"
-"""Days, hours, minutes and seconds, as in 1d12h."""
+"""Pattern of a duration in days, hours, minutes and seconds, such as 1d12h."""
 
 
 class Settings(BaseModel):
-    """Base of every table: strict types, no unknown keys, no changes afterwards."""
+    """Base of every table: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -59,49 +61,49 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
-    """Which pictures are learnt from, and how each becomes an array of one size."""
+    """The training images, and how each is decoded, resized and augmented."""
 
     path: str = Field(default="demo", min_length=1, max_length=4096)
-    """A folder, a zip or tar, a built-in set (cifar10, mnist, fashion-mnist, ...), or demo."""
+    """A folder, a zip or tar archive, a built-in dataset (cifar10, mnist, ...), or demo."""
 
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
-    """Size trained and drawn at, in pixels: one number, or [height, width]."""
+    """Size of training and generated images in pixels: one number, or [height, width]."""
 
     channels: Literal["auto", 1, 3] = "auto"
-    """1 for grey, 3 for colour; auto: 1 where every picture is grey, however it is stored."""
+    """1 for greyscale, 3 for RGB; auto uses 1 if every image is grey, however it is stored."""
 
     conditional: bool | Literal["auto"] = "auto"
-    """Whether class names are learnt; auto: if the dataset has classes."""
+    """Whether the model is class-conditional; auto makes it so if the dataset has classes."""
 
     label_column: str = Field(default="label", min_length=1, max_length=1000)
-    """Column with the class, where the folder has a metadata.csv or metadata.jsonl."""
+    """Column with the class name in metadata.csv or metadata.jsonl, if the folder has one."""
 
     aspect: AspectName = "crop"
-    """What happens where a picture's shape differs: crop the middle, pad, or squash."""
+    """How images of another aspect ratio fit: crop the centre, pad, or squash."""
 
     background: BackgroundName = "white"
-    """What stands behind transparent pixels and padding."""
+    """Background colour for transparent pixels and padding."""
 
     horizontal_flip: bool = False
-    """Whether pictures are mirrored left to right, each with a chance of one half."""
+    """Whether to flip each training image horizontally with probability 0.5."""
 
     random_crop: float = Field(default=1.0, ge=0.5, le=1)
-    """Least share of a picture's side that a random crop shows; 1 always shows all of it."""
+    """Minimum side of a random crop as a fraction of the image; 1 disables cropping."""
 
     rotation: float = Field(default=0.0, ge=0, le=180)
-    """Largest random turn in degrees, either way; what turns into view mirrors the picture."""
+    """Maximum random rotation in degrees (both directions); corners are filled by reflection."""
 
     cache: CacheName = "auto"
-    """Where decoded pictures wait: on the device, in memory, on disk, or off: decoded anew."""
+    """Where decoded images are kept: device, memory or disk; off decodes them every epoch."""
 
     on_error: Literal["skip", "fail"] = "skip"
-    """Whether a file that cannot be decoded is left out (and told), or ends the run."""
+    """Whether to skip a file that cannot be decoded, with a warning, or to fail."""
 
     timeout: Seconds = 30.0
-    """Seconds that decoding one file may take; a file that takes longer counts as unreadable."""
+    """Maximum seconds to decode one file; a slower file counts as unreadable."""
 
     workers: int = Field(default=0, ge=0, le=1024)
-    """Processes that decode pictures; 0: one for each processor core."""
+    """Number of worker processes that decode images; 0 uses one per CPU core."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,49 +114,49 @@ class DataSettings(Settings):
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Height and width kept of each picture: enough for the smallest crop to fill the size."""
+        """Height and width stored for each image, so that the smallest crop still has `size`."""
         height, width = self.size
         return math.ceil(height / self.random_crop), math.ceil(width / self.random_crop)
 
 
 class DiffusionSettings(Settings):
-    """The noising process and what the network predicts."""
+    """The noise schedule and what the network predicts."""
 
     timesteps: int = Field(default=1000, ge=2, le=100_000)
-    """Entries of the noise schedule (T)."""
+    """Number of timesteps in the noise schedule (T)."""
 
     schedule: ScheduleName = Field(
         default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
     )
 
     prediction: PredictionName = Field(
-        default="epsilon", description=f"What the network predicts: {list_choices(PREDICTIONS)}."
+        default="epsilon", description=f"Prediction target: {list_choices(PREDICTIONS)}."
     )
 
     loss_weight: LossWeightName = "uniform"
-    """Weight of each time in the loss; min_snr (Hang et al. 2023) converges faster on many sets."""
+    """Loss weighting over time; min_snr (Hang et al. 2023) often converges faster."""
 
     times: TimesName = "stratified"
-    """How a batch's times are drawn: one from each of batch-size equal strata, or all freely."""
+    """How times are sampled: one per equal interval of the batch, or independently."""
 
 
 class TrainingSettings(Settings):
-    """How long and how the network learns."""
+    """How long and how the network is trained."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Decides initial weights, order, noise and all else that is random."""
+    """Random seed of initial weights, data order, augmentation and noise."""
 
-    epochs: Steps | None = 300
-    """Passes over the dataset; null where steps is given."""
+    epochs: StepCount | None = 300
+    """Number of passes over the dataset; null if steps is given."""
 
-    steps: Steps | None = None
-    """Updates of the weights; takes the place of epochs."""
+    steps: StepCount | None = None
+    """Number of optimizer updates, instead of epochs."""
 
-    batch_size: Pictures = 64
-    """Pictures in one update, over all devices."""
+    batch_size: ImageCount = 64
+    """Images per optimizer update, over all devices."""
 
-    micro_batch: Pictures | Literal["auto"] | None = None
-    """Pictures computed at once; fewer than there are save memory; auto: as many as fit."""
+    micro_batch: ImageCount | Literal["auto"] | None = None
+    """Images per forward pass, to save memory; null: the whole batch; auto: as many as fit."""
 
     optimizer: OptimizerName = "adamw"
     """Optimizer."""
@@ -163,109 +165,109 @@ class TrainingSettings(Settings):
     """Peak learning rate."""
 
     lr_schedule: LrScheduleName = "cosine"
-    """How lr goes on after warming up: constant, down a line, or down a cosine to lr_final."""
+    """Learning-rate schedule after warmup: constant, or linear or cosine decay to lr_final."""
 
     lr_final: float = Field(default=0.0, ge=0, le=1)
-    """Where linear and cosine end, as a share of lr."""
+    """Final learning rate of linear and cosine decay, as a fraction of lr."""
 
-    warmup_steps: StepsOrNone = 0
-    """Steps over which lr rises from 0; warmup_cosine takes a twentieth of the run where 0."""
+    warmup_steps: StepCountOrZero = 0
+    """Steps of linear warmup from 0; with warmup_cosine, 0 means a twentieth of the run."""
 
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
-    """Decay of the optimizer's running means."""
+    """Adam's decay rates of the first and second moment."""
 
     weight_decay: float = Field(default=0.0, ge=0, le=1000)
-    """Decoupled weight decay for adamw, L2 penalty for adam."""
+    """Weight decay: decoupled for adamw, an L2 penalty for adam."""
 
     gradient_clip: float = Field(default=1.0, ge=0, le=10**9)
-    """Largest norm of the gradient; 0 turns clipping off."""
+    """Maximum gradient norm; 0 disables clipping."""
 
     label_drop: float = Field(default=0.1, ge=0, le=1)
-    """Share of pictures learnt without their class, each drawn by itself; guidance needs some."""
+    """Probability of dropping the class label of an image; classifier-free guidance needs it."""
 
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
-    """Decay of the averaged weights; warmed up, so a short run is averaged over its last tenth."""
+    """Decay of the EMA weights, warmed up so that short runs average their last tenth."""
 
-    log_every: Steps = 10
+    log_every: StepCount = 10
     """Steps between lines of metrics.jsonl."""
 
-    checkpoint_every: Steps = 1000
-    """Steps between checkpoints; the last step always has one."""
+    checkpoint_every: StepCount = 1000
+    """Steps between checkpoints; the last step always saves one."""
 
-    checkpoint_from: StepsOrNone = 0
-    """No checkpoint before this step."""
+    checkpoint_from: StepCountOrZero = 0
+    """First step that may save a checkpoint."""
 
     keep: int = Field(default=3, ge=2, le=10**9)
-    """Newest checkpoints kept; at least 2, since one may be in the middle of being saved."""
+    """Number of latest checkpoints to keep; at least 2, as one may be incomplete."""
 
-    keep_every: StepsOrNone = 0
-    """Checkpoints at multiples of so many steps are kept for good; 0: none are."""
+    keep_every: StepCountOrZero = 0
+    """Keep the checkpoints at multiples of this step for good; 0 keeps none."""
 
     keep_best: Literal["loss"] | None = None
-    """Keeps the best checkpoint too: by the mean loss since the one before it; null: does not."""
+    """Also keep the best checkpoint, by mean loss since the previous one; null disables it."""
 
-    max_skipped: Steps = 20
-    """Updates in a row that may be skipped as not finite; then back, once, to learn more slowly."""
+    max_skipped: StepCount = 20
+    """Maximum consecutive non-finite updates to skip, before one rollback with a reduced lr."""
 
-    sample_every: StepsOrNone = 1000
-    """Steps between sample grids; 0 draws none but the last."""
+    sample_every: StepCountOrZero = 1000
+    """Steps between sample grids; 0 generates only the last one."""
 
     sample_count: int = Field(default=8, ge=0, le=64)
-    """Pictures of each class in a sample grid; 0 draws no grids at all."""
+    """Images per class in a sample grid; 0 disables sample grids."""
 
 
 class SamplingSettings(Settings):
-    """How pictures are drawn from a trained network."""
+    """How images are generated from a trained network."""
 
     sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
-    steps: Steps | None = Field(
-        default=None, description=f"Solver steps; null: {describe_usual_steps()}."
+    steps: StepCount | None = Field(
+        default=None, description=f"Number of sampling steps; null: {describe_usual_steps()}."
     )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)
-    """Classifier-free guidance weight; 1 is none, larger follows the class harder."""
+    """Classifier-free guidance scale; 1 disables guidance."""
 
     eta: float = Field(default=0.0, ge=0, le=1)
-    """Noise that ddim adds back at each step; 0 is deterministic, 1 is ddpm."""
+    """Noise scale of ddim; 0 is deterministic, 1 equals ddpm."""
 
     clip: bool = True
-    """Whether each estimate of the clean image is held inside the pixel range."""
+    """Whether to clip each estimate of the clean image to the pixel range."""
 
     weights: WeightsName = "average"
-    """The averaged weights, or those the optimizer left."""
+    """Weights to sample from: the EMA (average), or those the optimizer updates (raw)."""
 
-    batch_size: Pictures = 64
-    """Pictures drawn at once; changes no picture."""
+    batch_size: ImageCount = 64
+    """Images generated at once; does not change the images."""
 
 
 class RuntimeSettings(Settings):
-    """Where and how it computes."""
+    """Which devices compute, and how."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,3})?)$")] = "auto"
-    """auto, cpu, cuda, cuda:N or mps; auto takes GPUs where there are any."""
+    """Device: auto, cpu, cuda, cuda:N or mps; auto prefers GPUs."""
 
-    devices: Devices | Numbers | Literal["auto"] = "auto"
-    """How many devices train together, or which GPUs, as [0, 2]; auto: all GPUs there are."""
+    devices: DeviceCount | DeviceIndices | Literal["auto"] = "auto"
+    """Number of devices to train on, or GPU indices such as [0, 2]; auto uses all GPUs."""
 
     sharding: ShardingName = "none"
-    """fsdp divides weights and averages among the devices, for networks that do not fit one."""
+    """fsdp shards weights, EMA and optimizer, for networks too large for one device."""
 
     timeout: Seconds = 600.0
-    """Seconds that one process may keep the others waiting before all give up."""
+    """Seconds that processes wait for each other before training fails."""
 
     max_time: Annotated[str, Field(pattern=DURATION)] | None = None
-    """Time after which training saves and stops by itself: 8h, 90m, 1d12h; null: it does not."""
+    """Time after which training saves and stops, such as 8h, 90m or 1d12h; null has no limit."""
 
     precision: PrecisionName = "auto"
-    """Arithmetic of the network in training; auto: bf16 where the device is fast at it."""
+    """Precision of the network during training; auto uses bf16 if the device supports it well."""
 
     threads: int = Field(default=0, ge=0, le=1024)
-    """Processor threads for computing; 0: one for each core. Another number changes last bits."""
+    """CPU threads for computing; 0 uses one per core. Other counts change rounding."""
 
     @property
-    def seconds(self) -> float | None:
-        """The longest time that training may take, or None."""
+    def max_seconds(self) -> float | None:
+        """Maximum training time in seconds, or None for no limit."""
         units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
         parts = re.findall(r"(\d+)([dhms])", self.max_time or "")
         return sum(int(count) * units[unit] for count, unit in parts) if parts else None

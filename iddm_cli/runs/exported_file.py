@@ -24,7 +24,7 @@ CHUNK_BYTES = 2**20
 Name = Annotated[str, Field(max_length=2**16)]
 
 
-class Record(BaseModel):
+class ExportRecord(BaseModel):
     """What an exported file says of itself."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
@@ -44,11 +44,11 @@ class Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedFile:
     """An exported file."""
 
     path: Path
-    record: Record
+    record: ExportRecord
 
     def verify(self) -> None:
         """Compare the tensors with the digest that was written down for them.
@@ -65,12 +65,12 @@ class Exported:
             raise CheckpointError(f"{self.path} is damaged: its SHA-256 has changed")
 
 
-def is_exported(reference: str | None) -> bool:
+def is_exported_file(reference: str | None) -> bool:
     """Whether what a user gave in the place of a run is an exported file."""
     return reference is not None and reference.endswith(SUFFIX)
 
 
-def open_exported(path: Path) -> Exported:
+def open_exported_file(path: Path) -> ExportedFile:
     """Read what an exported file says of itself.
 
     Raises:
@@ -89,7 +89,7 @@ def open_exported(path: Path) -> Exported:
             f"{path} was not exported by iddm: it does not say which network it belongs to",
             "Make such a file with: iddm export safetensors RUN",
         )
-    return Exported(path, _record(path, text))
+    return ExportedFile(path, _record(path, text))
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _record(path: Path, text: str) -> Record:
+def _record(path: Path, text: str) -> ExportRecord:
     try:
         document = json.loads(text)
         version = document.get("format") if isinstance(document, dict) else None
@@ -114,7 +114,7 @@ def _record(path: Path, text: str) -> Record:
                 f"{path} has format {version}; this version of iddm reads {FORMAT}",
                 "Use the version of iddm that wrote it.",
             )
-        return Record.model_validate(document)
+        return ExportRecord.model_validate(document)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise CheckpointError(f"{path} is damaged: {where[:100]}") from error

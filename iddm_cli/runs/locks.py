@@ -1,8 +1,8 @@
-"""Locks: only one process at a time trains a run, wherever it is.
+"""Run locks: only one process at a time trains a run, on any machine.
 
-Two things hold a lock. A flock on `.lock` keeps out others on this machine, and ends with the
-process, however that ends. `lock.json` says who it is, since on a shared folder other machines may
-not see the flock; one of theirs can only be taken by force.
+A lock consists of two files. A flock on `.lock` excludes other processes of this machine, and
+the operating system releases it when the process ends. `lock.json` names the owner, since other
+machines that share the folder may not see the flock; a lock of another machine can only be stolen.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from iddm_cli import durable
 from iddm_cli.errors import RunError
 
 ACQUIRE_TIMEOUT_SECONDS = 0.3
-"""How long to wait for one who only looks whether the lock is free."""
+"""Time to wait for a process that only checks whether the lock is free."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class LockOwner:
     """A process that holds a lock.
 
     Attributes:
-        pid: Its number.
-        host: Its machine.
-        boot: Which start of that machine.
-        started: When it began, in seconds since the machine's start; for machines without flock.
+        pid: Process id.
+        host: Host name.
+        boot: Identifier of the host's boot.
+        started: Start of the process in seconds since boot; needed where flock is unavailable.
     """
 
     pid: int
@@ -37,42 +37,44 @@ class LockOwner:
     started: float = 0.0
 
     @classmethod
-    def this(cls) -> "LockOwner":
-        """Return this process."""
+    def current(cls) -> "LockOwner":
+        """Return the current process."""
         return cls(
             os.getpid(), socket.gethostname(), _boot_id(), _process_start(os.getpid()) or 0.0
         )
 
     def is_alive(self) -> bool:
-        """Say whether it is still there; only for one of this machine."""
+        """Return whether the process still runs; only valid for this machine."""
         return self.boot == _boot_id() and _process_start(self.pid) == self.started
 
 
 class RunLock:
-    """The lock of one run.
+    """The lock of a run.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._record = folder / "lock.json"
+        self._owner_file = folder / "lock.json"
 
     @contextlib.contextmanager
     def hold(self, *, steal: bool = False) -> Iterator[None]:
         """Hold the lock.
 
         Args:
-            steal: Whether it is taken from a process on another machine.
+            steal: Whether to take the lock from a process on another machine.
 
         Raises:
-            RunError: Another process holds it, or it cannot be written.
+            RunError: Another process holds the lock, or its files cannot be written.
         """
-        with self._hold_flock() as certain:
-            self._check_owner(certain=certain, steal=steal)
+        with self._hold_flock() as has_flock:
+            self._check_owner(has_flock=has_flock, steal=steal)
             try:
-                durable.write_file(self._record, json.dumps(asdict(LockOwner.this())).encode())
+                durable.write_file(
+                    self._owner_file, json.dumps(asdict(LockOwner.current())).encode()
+                )
             except OSError as error:
                 raise self._lock_error(error) from error
             try:
@@ -80,72 +82,72 @@ class RunLock:
             finally:
                 if self.is_ours():
                     with contextlib.suppress(OSError):
-                        self._record.unlink()
+                        self._owner_file.unlink()
 
     def check(self) -> None:
-        """Make sure that nobody has taken it away; that it cannot be read says nothing.
+        """Check that no other process has stolen the lock; an unreadable lock is no evidence.
 
         Raises:
-            RunError: Somebody has.
+            RunError: Another process has stolen it.
         """
         owner = self._read_owner()
-        if owner is not None and owner != LockOwner.this():
+        if owner is not None and owner != LockOwner.current():
             raise RunError(
                 f"run {self.folder.name} was taken over by process {owner.pid} on {owner.host}",
-                "This process leaves it alone.",
+                "This process stops writing to it.",
             )
 
     def is_ours(self) -> bool:
-        """Say whether this process is the one that is written down."""
-        return self._read_owner() == LockOwner.this()
+        """Return whether lock.json names this process."""
+        return self._read_owner() == LockOwner.current()
 
     def is_free(self) -> bool:
-        """Say whether nobody holds it."""
+        """Return whether no process holds the lock."""
         try:
-            with self._hold_flock() as certain:
-                self._check_owner(certain=certain, steal=False)
+            with self._hold_flock() as has_flock:
+                self._check_owner(has_flock=has_flock, steal=False)
         except RunError:
             return False
         return True
 
     @contextlib.contextmanager
     def _hold_flock(self) -> Iterator[bool]:
-        """Keep other processes of this machine out; yield whether the file system can do that."""
+        """Exclude other processes of this machine; yield whether the file system supports flock."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / ".lock")
-        certain = True
+        has_flock = True
         try:
             lock.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
         except Timeout:
             raise self._taken_error(self._read_owner()) from None
         except NotImplementedError:
-            certain = False
+            has_flock = False
         except OSError as error:
             raise self._lock_error(error) from error
         try:
-            yield certain
+            yield has_flock
         finally:
             lock.release()
 
-    def _check_owner(self, *, certain: bool, steal: bool) -> None:
+    def _check_owner(self, *, has_flock: bool, steal: bool) -> None:
         owner = self._read_owner()
-        if owner is None or owner == LockOwner.this():
+        if owner is None or owner == LockOwner.current():
             return
         if owner.host == socket.gethostname():
-            # Whoever it was is gone, since it would keep the flock.
-            if not certain and owner.is_alive():
+            # With flock, the former owner is gone, since it would still hold the flock.
+            if not has_flock and owner.is_alive():
                 raise self._taken_error(owner)
         elif not steal:
             raise RunError(
                 f"run {self.folder.name} is locked by process {owner.pid} on {owner.host}, another "
-                "machine, and nobody here can tell whether that is still there",
-                f"If it is gone, take the run over: iddm resume {self.folder.name} --steal-lock",
+                "machine, and may still be training there",
+                f"If that process is gone, take over: iddm resume {self.folder.name} --steal-lock",
             )
 
     def _read_owner(self) -> LockOwner | None:
         try:
-            owner = LockOwner(**json.loads(self._record.read_text(encoding="utf-8")))
+            owner = LockOwner(**json.loads(self._owner_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         return owner if isinstance(owner.pid, int) and isinstance(owner.host, str) else None
@@ -154,7 +156,7 @@ class RunLock:
         who = f"process {owner.pid} on {owner.host}" if owner else "another process"
         return RunError(
             f"run {self.folder.name} is being trained by {who}",
-            "Wait for it, or stop it with Ctrl-C; it saves before it ends.",
+            "Wait for it, or stop it with Ctrl-C; it saves a checkpoint before it exits.",
         )
 
     def _lock_error(self, error: OSError) -> RunError:
@@ -162,18 +164,18 @@ class RunLock:
 
 
 def _boot_id() -> str:
-    """Return what tells this start of the machine from others, where the system says it."""
+    """Return the identifier of this boot, or "" if the system has none."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
 
 
 def _process_start(pid: int) -> float | None:
-    """Return when a process began, or None where there is none."""
+    """Return the start of a process in seconds since boot, or None if it does not exist."""
     import psutil
 
     try:
-        # Not since the epoch: that would move with the clock.
+        # Relative to boot, since absolute times change when the clock is adjusted.
         return float(psutil.Process(pid).create_time() - psutil.boot_time())
     except psutil.Error:
         return None

@@ -1,4 +1,4 @@
-"""The folder of runs: names that runs may have, new ones made, and those there are found."""
+"""The runs directory: valid names, creating runs, and finding them."""
 
 import contextlib
 import itertools
@@ -12,21 +12,26 @@ from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError, did_you_mean
 from iddm_cli.runs.run import Run
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names of devices on Windows, where no file can have them."""
 
 
 def resolve_runs_dir(option: Path | None) -> Path:
-    """Return the runs dir: the option, $IDDM_RUNS_DIR, the user's config file, or ./runs."""
+    """Return the runs directory: the option, $IDDM_RUNS_DIR, the user's config, or ./runs.
+
+    Raises:
+        UsageError: The user's config file is invalid.
+    """
     if option is not None:
         return option
     if named := os.environ.get("IDDM_RUNS_DIR"):
         return Path(named)
-    return _configured_runs_folder() or Path("runs")
+    return _read_configured_runs_dir() or Path("runs")
 
 
-def _configured_runs_folder() -> Path | None:
+def _read_configured_runs_dir() -> Path | None:
     from platformdirs import user_config_path
 
     path = user_config_path("iddm") / "config.yaml"
@@ -39,7 +44,7 @@ def _configured_runs_folder() -> Path | None:
         return None
     named = document.get("runs_dir") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(named, str):
-        raise UsageError(f"{path}: the only setting here is runs_dir, a folder")
+        raise UsageError(f"{path}: the only setting of this file is runs_dir, a folder")
     try:
         return Path(named).expanduser()
     except RuntimeError as error:
@@ -47,43 +52,43 @@ def _configured_runs_folder() -> Path | None:
 
 
 def check_run_name(name: str) -> None:
-    """Refuse names that could leave the runs dir, or that some system cannot store.
+    """Check that a name stays inside the runs directory and is valid on every operating system.
 
     Raises:
-        UsageError: The name is not usable.
+        UsageError: The name is not valid.
     """
-    if not NAME.fullmatch(name) or name.endswith(".") or RESERVED.fullmatch(name):
+    if not VALID_NAME.fullmatch(name) or name.endswith(".") or RESERVED_NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot name a run",
+            f"{name!r} is not a valid run name",
             "Use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first.",
         )
 
 
 def check_runs_dir_writable(folder: Path) -> None:
-    """Refuse a folder for runs that cannot be written to, or cannot be made.
+    """Check that a runs directory is writable, or can be created.
 
     Raises:
-        UsageError: Something stands in its way.
+        UsageError: The folder is a file or not writable.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        problem = f"{there} is a file, so it cannot hold runs"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        problem = f"nothing can be written in {there}"
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        problem = f"{existing} is a file, so it cannot hold runs"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        problem = f"{existing} is not writable"
     else:
         return
     raise UsageError(problem, "Choose another --runs-dir, or set $IDDM_RUNS_DIR.")
 
 
 def check_name_free(folder: Path, name: str) -> None:
-    """Refuse a name that is taken.
+    """Check that no run has this name.
 
     Raises:
-        RunError: There is such a run.
+        RunError: A run of this name exists.
     """
     if (folder / name).exists():
         raise RunError(
-            f"run {name} exists already in {folder}",
+            f"run {name} already exists in {folder}",
             f"Continue it with: iddm resume {name}. Or choose another --name, or --overwrite.",
         )
 
@@ -98,41 +103,42 @@ def create_run(
     overwrite: bool = False,
     steal: bool = False,
 ) -> Run:
-    """Make a new run folder, with all the files it begins with, or nothing.
+    """Create a run folder with all its initial files, or nothing.
 
     Args:
-        folder: The runs dir.
-        name: The run's name.
+        folder: The runs directory.
+        name: Name of the run.
         files: Content of each file, by its path inside the run.
-        folders: Folders inside it, besides those that every run has.
-        large: Paths and contents of files that are made one after another.
-        overwrite: Whether a run of that name is replaced, once the new one is written.
-        steal: Whether it may be taken from a process on another machine.
+        folders: Folders inside the run, besides those that every run has.
+        large: Path and content of large files, created one at a time.
+        overwrite: Whether to replace a run of that name, once the new one is written.
+        steal: Whether to take the lock of that run from a process on another machine.
 
     Raises:
-        RunError: The name is taken, by a run that is being trained or by no run, or the folder
-            cannot be made; what was there is still there.
+        RunError: The name is taken by a run that is being trained, or by another folder, or the
+            run cannot be created; an existing run is left unchanged.
     """
     check_run_name(name)
     run = Run(folder / name)
     inner = (run.samples_dir.name, run.checkpoints_dir.name, *folders)
-    every = itertools.chain(files.items(), large)
+    contents = itertools.chain(files.items(), large)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _for_replacing(run, steal=steal) if overwrite else contextlib.nullcontext():
-            durable.write_folder(run.path, every, inner, replace=overwrite)
+        with _lock_for_replacing(run, steal=steal) if overwrite else contextlib.nullcontext():
+            durable.write_folder(run.path, contents, inner, replace=overwrite)
     except FileExistsError:
         check_name_free(folder, name)
         raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.") from None
     except OSError as error:
         raise RunError(
-            f"cannot make the run folder {run.path}: {error.strerror}", "Choose another --runs-dir."
+            f"cannot create the run folder {run.path}: {error.strerror}",
+            "Choose another --runs-dir.",
         ) from error
     return run
 
 
 def make_run_name(folder: Path, stem: str) -> str:
-    """Return a free name made of a stem and the time of day."""
+    """Return an unused name made of a stem and the current time."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:40] or "run"
     base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
@@ -140,26 +146,26 @@ def make_run_name(folder: Path, stem: str) -> str:
 
 
 @contextlib.contextmanager
-def _for_replacing(run: Run, *, steal: bool) -> Iterator[None]:
-    """Keep others from a run that is to be replaced, if there is one.
+def _lock_for_replacing(run: Run, *, steal: bool) -> Iterator[None]:
+    """Hold the lock of a run that will be replaced, if the run exists.
 
     Raises:
-        RunError: The folder is no run, or is being trained.
+        RunError: The folder is not a run, or is being trained.
     """
     if not run.path.exists():
         yield
         return
     if not (run.path / "run.json").is_file():
-        raise RunError(f"{run.path} is not a run, so --overwrite leaves it alone")
+        raise RunError(f"{run.path} is not a run, so --overwrite does not replace it")
     with run.lock.hold(steal=steal):
         yield
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """Return the runs in a runs dir, the one last trained first.
+    """Return the runs of a runs directory, the most recently trained first.
 
     Raises:
-        RunError: It cannot be looked into.
+        RunError: The folder cannot be read.
     """
     try:
         found = folder.glob("*/run.json") if folder.is_dir() else []
@@ -167,22 +173,21 @@ def list_runs(folder: Path) -> list[Run]:
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} cannot be read: {error}") from error
     runs = [Run(path.parent) for path in manifests if not path.parent.name.startswith(".")]
-    return sorted(runs, key=_last_trained, reverse=True)
+    return sorted(runs, key=_read_updated, reverse=True)
 
 
-def _last_trained(run: Run) -> str:
+def _read_updated(run: Run) -> str:
     try:
         return str(run.read_json("run.json").get("updated", ""))
     except RunError:
         return ""
 
 
-def _whole(run: Run) -> Run:
-    """Refuse a run of which nobody can tell how it was trained."""
+def _check_has_profile(run: Run) -> Run:
     if not run.profile_path.exists():
         raise RunError(
-            f"{run.path} is no usable run: profile.yaml is missing",
-            "Put it back: the profile it was trained with, each setting written out.",
+            f"{run.path} is not a valid run: profile.yaml is missing",
+            "Restore the profile.yaml that the run was trained with.",
         )
     return run
 
@@ -190,15 +195,18 @@ def _whole(run: Run) -> Run:
 def _is_run(path: Path) -> bool:
     try:
         return (path / "run.json").is_file()
-    except (OSError, ValueError):  # a name too long or with a NUL, a folder not to be entered
+    except (
+        OSError,
+        ValueError,
+    ):  # the name is too long or has a NUL, or the folder is not accessible
         return False
 
 
 def open_run(folder: Path, reference: str | None) -> Run:
-    """Find a run by name or path; without one, the run last trained.
+    """Return a run by its name or path; without a reference, the most recently trained one.
 
     Raises:
-        RunError: There is no such run.
+        RunError: The run does not exist.
     """
     if reference is None:
         newest = list_runs(folder)[:1]
@@ -207,7 +215,28 @@ def open_run(folder: Path, reference: str | None) -> Run:
         return newest[0]
     for path in (folder / reference, Path(reference)):
         if _is_run(path):
-            return _whole(Run(path))
+            return _check_has_profile(Run(path))
     known = [run.name for run in list_runs(folder)]
     listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
     raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)
+
+
+def check_runs_dir(folder: Path) -> None:
+    """Check that a runs directory is a folder, or does not exist yet.
+
+    Raises:
+        RunError: The path is a file, or cannot be read.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is not a folder", "Choose another --runs-dir.")
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}", "Choose another --runs-dir.") from error
+
+
+def summarize_run(run: Run) -> dict[str, object]:
+    """Return run.json with the name and the actual state of the run."""
+    try:
+        return {"name": run.name, **run.read_json("run.json"), "state": run.read_state()}
+    except RunError:
+        return {"name": run.name, "state": "damaged"}

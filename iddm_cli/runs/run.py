@@ -1,4 +1,4 @@
-"""A run: the folder of one training, the plain files inside it, and its lock."""
+"""A run: the folder of one training, its files, and its lock."""
 
 import contextlib
 import json
@@ -12,66 +12,70 @@ from iddm_cli import durable
 from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
 
-MOST_JSON_BYTES = 2**26
-"""More than the names of ten thousand files that were left out."""
+MAX_JSON_BYTES = 2**26
+"""Enough for the names of ten thousand skipped files."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder."""
+    """The folder of a run.
+
+    Attributes:
+        path: Path of the folder.
+    """
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The run's name, which is its folder's, also where that is called `.` or `..`."""
+        """Name of the run: that of its folder, also if the path is `.` or `..`."""
         return (self.path.resolve() if self.path.name in ("", "..") else self.path).name
 
     @property
     def profile_path(self) -> Path:
-        """The profile as resolved."""
+        """Path of the resolved profile."""
         return self.path / "profile.yaml"
 
     @property
     def checkpoints_dir(self) -> Path:
-        """The folder of checkpoints."""
+        """Folder of checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def samples_dir(self) -> Path:
-        """The folder of sample grids."""
+        """Folder of sample grids."""
         return self.path / "samples"
 
     @property
     def metrics(self) -> durable.LineFile:
-        """One JSON object for each logged step."""
+        """The file of metrics: one JSON object for each logged step."""
         return durable.LineFile(self.path / "metrics.jsonl")
 
     def log(self, text: str) -> None:
-        """Add a line, with the time, to log.txt."""
+        """Append a line with the time to log.txt."""
         stamp = datetime.now().isoformat(timespec="seconds")
         durable.LineFile(self.path / "log.txt").append(f"{stamp} {text}")
 
     def read_json(self, name: str) -> dict[str, object]:
-        """Read one of the run's JSON files.
+        """Return the content of one of the run's JSON files.
 
         Raises:
-            RunError: It is missing or not a JSON object.
+            RunError: The file is missing or not a JSON object.
         """
         path = self.path / name
         try:
             with path.open("rb") as file:
-                document = json.loads(file.read(MOST_JSON_BYTES))
+                document = json.loads(file.read(MAX_JSON_BYTES))
         except OSError as error:
-            raise RunError(f"{self.path} is no usable run: {name}: {error.strerror}") from error
+            raise RunError(f"{self.path} is not a valid run: {name}: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
             raise RunError(f"{path} is damaged: {error}") from error
         if not isinstance(document, dict):
-            raise RunError(f"{path} is damaged: it holds no JSON object")
+            raise RunError(f"{path} is damaged: it does not contain a JSON object")
         return document
 
     def read_classes(self) -> tuple[str, ...]:
-        """Return the classes that the run knows, in the order of their labels.
+        """Return the names of the classes, in the order of their labels.
 
         Raises:
             RunError: dataset.json is missing or damaged.
@@ -79,19 +83,19 @@ class Run:
         damaged = f"{self.path / 'dataset.json'} is damaged"
         classes = self.read_json("dataset.json").get("classes")
         if not isinstance(classes, dict):
-            raise RunError(f"{damaged}: it names no classes")
+            raise RunError(f"{damaged}: it contains no classes")
         try:
             "".join(classes).encode()
         except UnicodeEncodeError as error:
-            raise RunError(f"{damaged}: half a letter in the name of a class") from error
+            raise RunError(f"{damaged}: a class name contains a lone surrogate") from error
         return tuple(classes)
 
     def write_json(self, name: str, document: dict[str, object]) -> None:
-        """Write one of the run's JSON files, whole or not at all."""
+        """Write one of the run's JSON files atomically."""
         durable.write_file(self.path / name, encode_json(document))
 
     def update_manifest(self, **changes: object) -> None:
-        """Change entries of run.json."""
+        """Change entries of run.json, and its time of update."""
         path = self.path / "run.json"
         before = self.read_json("run.json") if path.exists() else {}
         self.write_json("run.json", stamp_manifest(before, **changes))
@@ -106,7 +110,7 @@ class Run:
         return "killed" if state in ("starting", "running") and self.lock.is_free() else state
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Return the lines of metrics.jsonl that are whole."""
+        """Return the complete lines of metrics.jsonl."""
         rows = []
         for line in self.metrics.read_lines():
             with contextlib.suppress(ValueError, RecursionError):
@@ -114,26 +118,26 @@ class Run:
         return [row for row in rows if isinstance(row, dict) and type(row.get("step")) is int]
 
     def truncate_metrics(self, step: int) -> None:
-        """Drop the lines after `step`, so that a resumed run has each step once."""
+        """Drop the lines after `step`, so that a resumed run logs each step once."""
         kept = [json.dumps(row) for row in self.read_metrics() if row["step"] <= step]
         self.metrics.rewrite(kept)
 
     @property
     def lock(self) -> RunLock:
-        """What keeps two processes from training it at once."""
+        """Lock that keeps two processes from training the run at once."""
         return RunLock(self.path)
 
 
 def encode_json(document: dict[str, object]) -> bytes:
-    """Return the content of a run's JSON file."""
+    """Encode the content of one of a run's JSON files."""
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def stamp_manifest(before: dict[str, object], **changes: object) -> dict[str, object]:
-    """Return run.json with some entries changed, and when."""
+    """Return the content of run.json with some entries and the time of update changed."""
     return {**before, **changes, "updated": datetime.now().astimezone().isoformat()}
 
 
 def identify_process() -> dict[str, object]:
-    """Say which process this is, for run.json."""
+    """Return the process id and host name, for run.json."""
     return {"pid": os.getpid(), "host": socket.gethostname()}

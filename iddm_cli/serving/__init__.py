@@ -1,1 +1,1 @@
-"""Trained runs as an HTTP service: the pictures of many requests are drawn as one batch."""
+"""Trained models as an HTTP service that batches the images of many requests."""

@@ -8,7 +8,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
-    from iddm_cli.export.model import TrainedModel
+    from iddm_cli.export.trained_model import TrainedModel
 
 HINT = "Choose another --out."
 MARK = "model_index.json"
@@ -28,7 +28,7 @@ def load(
 
     from iddm_cli.build.exporting import load_model
 
-    return load_model(model.name, profile, model.classes, saved, model.story(saved.step))
+    return load_model(model.name, profile, model.classes, saved, model.provenance(saved.step))
 
 
 def check_file(path: Path, *, overwrite: bool) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from iddm_cli.errors import UsageError
-from iddm_cli.runs.exported_file import SUFFIX, Exported, is_exported, open_exported
+from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iddm_cli.build.models import Saved
-    from iddm_cli.export.model import Story
+    from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import Profile
     from iddm_cli.runs.run import Run
@@ -50,7 +50,7 @@ class Trained(Protocol):
         """Return a fresh folder for what it draws."""
         ...
 
-    def story(self, step: int, /) -> "Story":
+    def provenance(self, step: int, /) -> "Provenance":
         """Return what is told of its training."""
         ...
 
@@ -90,17 +90,17 @@ class TrainedRun:
         """Return a fresh folder inside the run."""
         return self.run.path / "generated" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
 
-    def story(self, step: int, /) -> "Story":
+    def provenance(self, step: int, /) -> "Provenance":
         """Return what the run's files tell of its training up to a step."""
-        from iddm_cli.build.exporting import story_of
+        from iddm_cli.build.exporting import collect_provenance
 
-        return story_of(self.run, step)
+        return collect_provenance(self.run, step)
 
 
 class TrainedFile:
     """An exported file, which holds one lot of weights."""
 
-    def __init__(self, exported: Exported) -> None:
+    def __init__(self, exported: ExportedFile) -> None:
         self.exported = exported
         self.name = exported.record.run
         self.reference = exported.path.name
@@ -122,26 +122,26 @@ class TrainedFile:
         Raises:
             UsageError: Others are asked for.
         """
-        from iddm_cli.export.exported_weights import SavedWeights
+        from iddm_cli.export.exported_weights import ExportedWeights
 
         if checkpoint not in (None, self.exported.record.step):
             raise UsageError(
                 f"--checkpoint {checkpoint}: {self.exported.path} holds the weights of step "
                 f"{self.exported.record.step} only"
             )
-        return SavedWeights(self.exported)
+        return ExportedWeights(self.exported)
 
     def place(self) -> Path:
         """Return a fresh folder beside the user."""
         stem = self.exported.path.name.removesuffix(SUFFIX)
         return Path(f"{stem}-{datetime.now():%Y%m%d-%H%M%S-%f}")
 
-    def story(self, _step: int, /) -> "Story":
+    def provenance(self, _step: int, /) -> "Provenance":
         """Return what the file tells of its training."""
-        from iddm_cli.export.model import Story
+        from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
-        return Story(dataset=record.dataset, made_with=record.versions)
+        return Provenance(dataset=record.dataset, made_with=record.versions)
 
 
 def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFile:
@@ -152,8 +152,8 @@ def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFi
     """
     from iddm_cli.runs.registry import open_run, resolve_runs_dir
 
-    if is_exported(reference):
-        return TrainedFile(open_exported(Path(str(reference))))
+    if is_exported_file(reference):
+        return TrainedFile(open_exported_file(Path(str(reference))))
     return TrainedRun(open_run(resolve_runs_dir(runs_dir), reference))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from iddm_cli.data.sources.index import Index
+from iddm_cli.data.sources.indexing.index import Index
 
 
 def touch(root: Path, *names: str) -> Path:

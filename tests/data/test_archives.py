@@ -18,16 +18,24 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data.decoding import images
-from iddm_cli.data.decoding.images import MAX_FILE_BYTES, UnreadableImage
+from iddm_cli.data.decoding.images import MAX_FILE_BYTES, UnreadableImageError
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources import archive_members as members
 from iddm_cli.data.sources import fingerprint
 from iddm_cli.data.sources import untar as unpacking
-from iddm_cli.data.sources.archives import LINK, NAMELESS, OUTSIDE, TWICE, is_archive, open_archive
-from iddm_cli.data.sources.index import index_folder
-from iddm_cli.data.sources.listing import HIDDEN
-from iddm_cli.data.sources.registry import ArchiveSource, open_source
+from iddm_cli.data.sources.archive import ArchiveSource
+from iddm_cli.data.sources.archive_reader import (
+    LINK,
+    NAMELESS,
+    OUTSIDE,
+    TWICE,
+    has_archive_suffix,
+    read_archive,
+)
+from iddm_cli.data.sources.indexing.index import index_folder
+from iddm_cli.data.sources.indexing.listing import HIDDEN
+from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -94,7 +102,7 @@ def opened(place: Path) -> ArchiveSource:
 
 
 def skipped(place: Path) -> dict[str, str]:
-    told = open_archive(place).index.skipped
+    told = read_archive(place).index.skipped
     assert len(set(told)) == len(told), "each is told once"
     return dict(told)
 
@@ -136,8 +144,8 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
     assert made.names == [wrapper + name for name in folder.names]
     assert pixels(made) == pixels(folder)
     assert (made.record.pixels, made.digest) == (folder.record.pixels, folder.digest)
-    assert [name for name, _ in made.skipped] == [wrapper + name for name, _ in folder.skipped]
-    assert dict(made.skipped)[f"{wrapper}dog/empty.png"] == "the file is empty"
+    assert [name for name, _ in made.unreadable] == [wrapper + name for name, _ in folder.skipped]
+    assert dict(made.unreadable)[f"{wrapper}dog/empty.png"] == "the file is empty"
     assert dict(made.passed_over)[f"{wrapper}README.md"] == "not a picture, by its suffix"
 
 
@@ -151,7 +159,7 @@ def test_folders_without_a_picture_are_told_as_in_a_folder(tmp_path: Path, kind:
     else:
         with tarfile.open(place, "w:gz" if kind == "tar.gz" else "w") as archive:
             archive.add(tmp_path / "pets", ".")
-    found, expected = open_archive(place).index, index_folder(tmp_path / "pets")
+    found, expected = read_archive(place).index, index_folder(tmp_path / "pets")
     assert (found.paths, found.labels, found.classes) == (
         (expected.paths, expected.labels, expected.classes)
     )
@@ -171,7 +179,7 @@ def test_of_a_split_in_an_archive_the_training_part_is_learnt(
     assert {name for name, _ in source.skipped} == set(names) - set(source.paths)
     assert source.notes == ["a split: only train is learnt; val is left out"]
     assert source.stored_bytes() == sum(
-        source._archive.members[path].stored for path in source.paths
+        source._contents.members[path].stored for path in source.paths
     )
 
 
@@ -181,25 +189,25 @@ def test_a_table_of_labels_in_an_archive(tmp_path: Path, kind: str, wrapper: str
     table = b"file_name,label,kind\na/1.png,10,x\na/2.png,9,y\n"
     files = {"metadata.csv": table, "a/1.png": png(1), "a/2.png": png(2), "a/3.png": png(3)}
     place = make(tmp_path / f"set.{kind}", {wrapper + name: files[name] for name in files})
-    index = open_archive(place).index
+    index = read_archive(place).index
     assert (index.layout, index.classes, index.labels) == ("table", ("9", "10"), (1, 0))
     assert index.skipped == [(f"{wrapper}a/3.png", f"not in {wrapper}metadata.csv")]
-    assert open_archive(place, "kind").index.classes == ("x", "y")
+    assert read_archive(place, "kind").index.classes == ("x", "y")
     with pytest.raises(DatasetError, match="has no column kin"):
-        open_archive(place, "kin")
+        read_archive(place, "kin")
 
 
 def test_a_table_that_is_empty_or_damaged(tmp_path: Path) -> None:
     for kind in ("zip", "tar"):
         place = make(tmp_path / f"empty.{kind}", {**FILES, "metadata.csv": b""})
-        assert open_archive(place).index.classes == ("cat", "dog")
+        assert read_archive(place).index.classes == ("cat", "dog")
         assert skipped(place) == {"metadata.csv": "no table of labels: it has no rows"}
     table = b"file_name,label\ncat/1.png,a\n"
     place = make(tmp_path / "bad.zip", {**FILES, "metadata.csv": table})
     place.write_bytes(place.read_bytes().replace(b"1.png,a", b"1.png,b"))
     message = r"metadata\.csv cannot be read: damaged in the archive: its checksum is wrong"
     with pytest.raises(DatasetError, match=message):
-        open_archive(place)
+        read_archive(place)
 
 
 def test_workers_read_every_kind(tmp_path: Path) -> None:
@@ -279,7 +287,7 @@ def test_of_two_members_of_one_name_the_last_counts(tmp_path: Path, kind: str) -
     assert source.paths == ("cat/1.png", "dog/1.png")
     assert skipped(place) == {"cat/1.png": TWICE}
     right = Image.open(io.BytesIO(png(3)))
-    assert source.picture(0).open().image.tobytes() == right.tobytes()
+    assert source.image(0).open().image.tobytes() == right.tobytes()
 
 
 def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
@@ -368,7 +376,7 @@ def test_encrypted_members(tmp_path: Path) -> None:
     assert skipped(place) == {"cat/2.png": "encrypted", "metadata.csv": "encrypted"}
     encrypt(place, *FILES)
     with pytest.raises(DatasetError, match="are encrypted") as caught:
-        open_archive(place)
+        read_archive(place)
     assert "password" in caught.value.hint
 
 
@@ -405,7 +413,7 @@ def memory_of(work: Callable[[], object]) -> int:
 
 def refused(place: Path) -> None:
     with pytest.raises(DatasetError):
-        open_archive(place)
+        read_archive(place)
 
 
 @pytest.mark.parametrize("claimed", [None, 100])
@@ -419,11 +427,11 @@ def test_a_zip_bomb_is_refused_in_little_memory(
     if claimed:
         lie(place, "cat/x.png", claimed)
     source = opened(place)
-    picture = source.picture(source.paths.index("cat/x.png"))
+    picture = source.image(source.paths.index("cat/x.png"))
     reason = "its checksum is wrong" if claimed else "too large: a file of more than 32 MiB"
 
     def look() -> None:
-        with pytest.raises(UnreadableImage, match=reason):
+        with pytest.raises(UnreadableImageError, match=reason):
             picture.open()
 
     assert memory_of(look) < 2**21
@@ -432,7 +440,7 @@ def test_a_zip_bomb_is_refused_in_little_memory(
 def test_a_bomb_is_left_out_and_the_rest_is_learnt(tmp_path: Path) -> None:
     source = opened(bomb(tmp_path / "a.zip", MAX_FILE_BYTES + 2**20, zipfile.ZIP_DEFLATED))
     made = build_pack(source, SETTINGS)
-    assert made.skipped == [("cat/x.png", "too large: a file of more than 512 MiB")]
+    assert made.unreadable == [("cat/x.png", "too large: a file of more than 512 MiB")]
     assert made.count == 3
 
 
@@ -447,9 +455,9 @@ def test_a_large_member_of_a_tar_is_left_out(
 ) -> None:
     monkeypatch.setattr(members, "MAX_FILE_BYTES", 2000)
     source = opened(make(tmp_path / "a.tar", {**FILES, "cat/3.png": png(1, (99, 99))}))
-    with pytest.raises(UnreadableImage, match="too large"):
-        source.picture(source.paths.index("cat/3.png")).open()
-    source.picture(0).open()
+    with pytest.raises(UnreadableImageError, match="too large"):
+        source.image(source.paths.index("cat/3.png")).open()
+    source.image(0).open()
 
 
 # --- damage -----------------------------------------------------------------------------------
@@ -465,8 +473,8 @@ def test_a_member_with_a_damaged_checksum_is_left_out(tmp_path: Path, kind: str)
     place.write_bytes(content)
     made = build_pack(opened(place), SETTINGS)
     assert made.count == 3
-    assert [name for name, _ in made.skipped] == ["cat/3.ppm"]
-    assert made.skipped[0][1].startswith("damaged in the archive: ")
+    assert [name for name, _ in made.unreadable] == ["cat/3.ppm"]
+    assert made.unreadable[0][1].startswith("damaged in the archive: ")
 
 
 def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
@@ -486,8 +494,8 @@ def test_a_table_of_contents_that_lies(tmp_path: Path) -> None:
         content[at + where : at + where + len(value)] = value
         (tmp_path / f"{name}.zip").write_bytes(content)
         made = build_pack(opened(tmp_path / f"{name}.zip"), SETTINGS)
-        assert [left for left, _ in made.skipped] == ["cat/1.png"], name
-        assert reason in made.skipped[0][1], name
+        assert [left for left, _ in made.unreadable] == ["cat/1.png"], name
+        assert reason in made.unreadable[0][1], name
         assert made.count == 2
 
 
@@ -500,7 +508,7 @@ def test_a_truncated_archive_is_one_clear_error(tmp_path: Path, cache_dir: Path,
     for size in {size for size in cuts if size < len(whole) - padding}:
         place.write_bytes(whole[:size])
         with pytest.raises(DatasetError, match=r"cut\..* cannot be read as an archive") as caught:
-            open_archive(place)
+            read_archive(place)
         assert caught.value.exit_code == 3
         assert caught.value.hint
         assert copies(cache_dir) == []
@@ -512,7 +520,7 @@ def test_a_tar_that_is_cut_between_two_members(tmp_path: Path) -> None:
         second = archive.getmembers()[1].offset
     os.truncate(place, second)
     with pytest.raises(DatasetError, match=f"damaged or cut off at byte {second}"):
-        open_archive(place)
+        read_archive(place)
 
 
 def test_a_tar_with_a_damaged_header_in_the_middle(tmp_path: Path) -> None:
@@ -523,7 +531,7 @@ def test_a_tar_with_a_damaged_header_in_the_middle(tmp_path: Path) -> None:
     content[second] ^= 1
     place.write_bytes(content)
     with pytest.raises(DatasetError, match=f"damaged or cut off at byte {second}"):
-        open_archive(place)
+        read_archive(place)
 
 
 @pytest.mark.parametrize("content", [b"", b"these are words, no archive\n" * 99, bytes(300)])
@@ -534,7 +542,7 @@ def test_what_is_no_archive_at_all(
     place = tmp_path / f"a.{kind}"
     place.write_bytes(content)
     with pytest.raises(DatasetError, match="cannot be read as an archive") as caught:
-        open_archive(place)
+        read_archive(place)
     assert caught.value.exit_code == 3
     assert copies(cache_dir) == []
 
@@ -543,7 +551,7 @@ def test_text_that_is_compressed_leaves_no_copy(tmp_path: Path, cache_dir: Path)
     for kind, press in (("tar.gz", gzip.compress), ("tar.bz2", bz2.compress)):
         (tmp_path / f"a.{kind}").write_bytes(press(b"these are words, no archive\n" * 99))
         with pytest.raises(DatasetError, match="cannot be read as an archive"):
-            open_archive(tmp_path / f"a.{kind}")
+            read_archive(tmp_path / f"a.{kind}")
     assert copies(cache_dir) == []
 
 
@@ -551,7 +559,7 @@ def test_text_that_is_compressed_leaves_no_copy(tmp_path: Path, cache_dir: Path)
 def test_an_archive_without_a_picture(tmp_path: Path, kind: str) -> None:
     for files in ({}, {"notes.txt": b"none"}):
         with pytest.raises(DatasetError, match=rf"no picture in .*passed over: {len(files)}\)"):
-            open_archive(make(tmp_path / f"a.{kind}", files))
+            read_archive(make(tmp_path / f"a.{kind}", files))
 
 
 def raw_tar(*headers: bytes) -> bytes:
@@ -591,7 +599,7 @@ def test_sizes_that_cannot_be_in_extended_headers(tmp_path: Path, size: str) -> 
     entry.pax_headers = {"size": size}
     place.write_bytes(raw_tar(entry.tobuf(tarfile.PAX_FORMAT)))
     try:
-        assert open_archive(place).members["cat/1.png"].size == 0, "tarfile takes it for 0"
+        assert read_archive(place).members["cat/1.png"].size == 0, "tarfile takes it for 0"
     except DatasetError as error:
         assert "cannot be read as an archive" in error.problem
 
@@ -607,25 +615,25 @@ def test_any_damaged_byte_is_survived(tmp_path: Path) -> None:
                 content[at] = dice.integers(0, 256)
             place.write_bytes(content)
             try:
-                archive = open_archive(place)
+                archive = read_archive(place)
             except DatasetError:
                 continue
             for path in archive.index.paths:
                 try:
                     archive.members[path].open()
-                except UnreadableImage as error:
+                except UnreadableImageError as error:
                     assert str(error).isprintable()
 
 
 def test_an_archive_that_went_or_changed_after_it_was_opened(tmp_path: Path) -> None:
     for kind in ("zip", "tar"):
         place = make(tmp_path / f"a.{kind}", FILES)
-        picture = opened(place).picture(0)
+        picture = opened(place).image(0)
         place.write_bytes(b"something else")
-        with pytest.raises(UnreadableImage, match="damaged in the archive"):
+        with pytest.raises(UnreadableImageError, match="damaged in the archive"):
             picture.open()
         place.unlink()
-        with pytest.raises(UnreadableImage, match="No such file"):
+        with pytest.raises(UnreadableImageError, match="No such file"):
             picture.open()
 
 
@@ -637,7 +645,7 @@ def test_another_archive_of_the_same_name_is_read_anew(tmp_path: Path) -> None:
             place = make(tmp_path / f"a.{kind}", {"1.png": png(shade), "metadata.csv": table})
             os.utime(place, (1, 1))
             source = opened(place)
-            seen.append((source.classes, source.picture(0).open().image.tobytes()))
+            seen.append((source.classes, source.image(0).open().image.tobytes()))
         assert [classes for classes, _ in seen] == [("1",), ("2",)]
         assert seen[0] != seen[1]
 
@@ -661,10 +669,10 @@ def test_a_compressed_tar_is_unpacked_once(
     tmp_path: Path, cache_dir: Path, kind: str, unpacked: list[Path]
 ) -> None:
     place = make(tmp_path / f"a.{kind}", FILES)
-    first = open_archive(place)
+    first = read_archive(place)
     os.utime(place, (1, 1))
     moved = place.rename(tmp_path / f"b.{kind}")
-    assert open_archive(moved).index.paths == first.index.paths
+    assert read_archive(moved).index.paths == first.index.paths
     assert len(unpacked) == 1
     assert copies(cache_dir) == [unpacked[0].name]
     with tarfile.open(unpacked[0], "r:") as archive:
@@ -673,7 +681,7 @@ def test_a_compressed_tar_is_unpacked_once(
 
 def test_a_plain_tar_and_a_zip_are_read_where_they_are(tmp_path: Path, cache_dir: Path) -> None:
     for kind in ("tar", "zip", "deflated.zip"):
-        open_archive(make(tmp_path / f"a.{kind}", FILES))
+        read_archive(make(tmp_path / f"a.{kind}", FILES))
     make(tmp_path / "b.tar", FILES).rename(tmp_path / "misnamed.tar.gz")
     assert opened(tmp_path / "misnamed.tar.gz").classes == ("cat", "dog")
     assert copies(cache_dir) == []
@@ -695,7 +703,7 @@ def test_two_versions_of_an_archive_have_two_copies(
             pressed.write(make(tmp_path / "a.tar", {"x/1.pgm": shade}).read_bytes())
         os.utime(place, (1, 1))
         source = opened(place)
-        versions.append((place.stat().st_size, source.picture(0).open().image.tobytes()))
+        versions.append((place.stat().st_size, source.image(0).open().image.tobytes()))
     assert versions == [(versions[0][0], b"a"), (versions[0][0], b"b")]
     assert len(set(unpacked)) == len(copies(cache_dir)) == 2
 
@@ -707,7 +715,7 @@ def test_a_full_disk_is_not_filled_further(
     usage = shutil.disk_usage(tmp_path)._replace(free=2**30 - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DatasetError, match=r"fills the disk of .*: 1\.07 GB are left") as caught:
-        open_archive(place)
+        read_archive(place)
     assert "IDDM_CACHE_DIR" in caught.value.hint
     assert copies(cache_dir) == []
 
@@ -721,7 +729,7 @@ def test_room_is_looked_at_as_the_copy_grows(
     monkeypatch.setattr(unpacking, "BLOCK_BYTES", 8192)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free.pop(0)))
     with pytest.raises(DatasetError, match=r"0\.00 GB are left"):
-        open_archive(place)
+        read_archive(place)
     assert free == []
     assert copies(cache_dir) == []
 
@@ -738,14 +746,14 @@ def test_a_failed_copy_leaves_nothing(
     else:
         monkeypatch.setattr(unpacking.durable, "fsync_file", fail)
     with pytest.raises((DatasetError, OSError), match="No space left"):
-        open_archive(make(tmp_path / "a.tar.gz", FILES))
+        read_archive(make(tmp_path / "a.tar.gz", FILES))
     assert copies(cache_dir) == []
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, cache_dir: Path) -> None:
     cache_dir.write_text("a file is in the way")
     with pytest.raises(DatasetError, match=r"The cache folder .* cannot be written") as caught:
-        open_archive(make(tmp_path / "a.tar.gz", FILES))
+        read_archive(make(tmp_path / "a.tar.gz", FILES))
     assert "IDDM_CACHE_DIR" in caught.value.hint
     assert opened(make(tmp_path / "a.tar", FILES)).classes == ("cat", "dog")
 
@@ -754,11 +762,11 @@ def test_a_copy_that_has_gone_bad_is_made_again(
     tmp_path: Path, cache_dir: Path, unpacked: list[Path]
 ) -> None:
     place = make(tmp_path / "a.tar.gz", FILES)
-    open_archive(place)
+    read_archive(place)
     os.truncate(unpacked[0], 700)
     with pytest.raises(DatasetError):
-        open_archive(place)
-    assert open_archive(place).index.classes == ("cat", "dog")
+        read_archive(place)
+    assert read_archive(place).index.classes == ("cat", "dog")
     assert len(unpacked) == 2
 
 
@@ -769,7 +777,7 @@ def test_copies_that_were_cut_off_long_ago_are_swept(tmp_path: Path, cache_dir: 
         (folder / name).touch()
         written = (folder / name).stat().st_mtime - age
         os.utime(folder / name, (written, written))
-    open_archive(make(tmp_path / "a.tar.gz", FILES))
+    read_archive(make(tmp_path / "a.tar.gz", FILES))
     assert [name for name in copies(cache_dir) if name.startswith(".")] == [".partial-2-new.tar"]
 
 
@@ -788,7 +796,7 @@ def test_copies_that_were_cut_off_long_ago_are_swept(tmp_path: Path, cache_dir: 
     ],
 )
 def test_archives_are_known_by_their_names(name: str, known: bool) -> None:
-    assert is_archive(Path(name)) == known
+    assert has_archive_suffix(Path(name)) == known
 
 
 def test_an_archive_is_digested_however_large_it_is(
@@ -814,6 +822,6 @@ def test_a_folder_called_like_an_archive_is_a_folder(tmp_path: Path) -> None:
 def test_many_members(tmp_path: Path) -> None:
     files = {f"{i % 10}/{i:05d}.png": b"" for i in range(3000)}
     for kind in ("zip", "tar"):
-        index = open_archive(make(tmp_path / f"a.{kind}", files)).index
+        index = read_archive(make(tmp_path / f"a.{kind}", files)).index
         assert index.paths == tuple(sorted(files))
         assert index.labels == tuple(int(path[0]) for path in index.paths)

@@ -41,7 +41,7 @@ def test_fashion_mnist(cache_dir: Path) -> None:
     assert len(source.classes) == 10
     assert list(source.labels) == [i % 10 for i in range(30)]
     assert all(type(label) is int for label in source.labels)
-    assert (np.asarray(source.picture(7).open().image) == pixels[7]).all()
+    assert (np.asarray(source.image(7).open().image) == pixels[7]).all()
     assert source.item_name(7) == "fashion-mnist/00007"
     assert source.stored_bytes() == 30 * 28 * 28
 
@@ -106,7 +106,7 @@ def test_a_cifar10_archive_where_it_would_be_downloaded_to(
     forbid_downloads(monkeypatch)
     source = open_source("cifar10", size=SIZE)
     assert (source.classes, source.labels) == (tuple(names), [0, 1, 2, 0, 1, 2])
-    assert (np.asarray(source.picture(4).open().image) == planes[4].transpose(1, 2, 0)).all()
+    assert (np.asarray(source.image(4).open().image) == planes[4].transpose(1, 2, 0)).all()
     made = build_pack(source, DataSettings(image_size=32, workers=1))
     assert made.channels == 3
     assert made.images_path.read_bytes() == planes.tobytes()

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from iddm_cli.data import cache
-from iddm_cli.data.cache import Entry, cache_folder, clear, entries, touch
+from iddm_cli.data.cache import CacheEntry, cache_folder, list_entries, mark_used, remove_entries
 from iddm_cli.data.loader.stores import FileStore
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.archives import open_archive
+from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
@@ -52,7 +52,7 @@ def age(path: Path, days: float) -> None:
 
 
 def kinds() -> dict[str, str]:
-    return {entry.key: entry.kind for entry in entries()}
+    return {entry.key: entry.kind for entry in list_entries()}
 
 
 @contextmanager
@@ -76,8 +76,8 @@ def holding(lock: Path) -> Iterator[None]:
 
 
 def test_nothing(cache_dir: Path) -> None:
-    assert entries() == []
-    assert clear([]) == []
+    assert list_entries() == []
+    assert remove_entries([]) == []
     assert not cache_dir.exists(), "looking makes nothing"
 
 
@@ -89,7 +89,7 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
     put(cache_dir / "archives" / f".partial-77-{'b' * 64}.tar", 70_000)
     put(cache_dir / "packs" / f".partial-{'c' * 64}" / "images.u8", 60_000)
     put(cache_dir / "packs" / "stray-file", 9)
-    found = entries()
+    found = list_entries()
     assert [(entry.key, entry.kind) for entry in found] == [
         ("cifar-10-python.tar.gz", "download"),
         ("a" * 12, "archive"),
@@ -113,7 +113,7 @@ def test_two_downloads_never_share_a_key(cache_dir: Path) -> None:
 
 
 def test_an_unpacked_archive_is_listed(tmp_path: Path) -> None:
-    open_archive(make(tmp_path / "a.tar.gz", FILES))
+    read_archive(make(tmp_path / "a.tar.gz", FILES))
     assert list(kinds().values()) == ["archive"]
 
 
@@ -125,11 +125,11 @@ def test_a_link_is_not_followed(tmp_path: Path, cache_dir: Path) -> None:
         (cache_dir / part / "link").symlink_to(mine.parent)
     (cache_dir / "packs" / "p").mkdir()
     (cache_dir / "packs" / "p" / "images.u8").symlink_to(mine)
-    found = entries()
+    found = list_entries()
     assert sum(entry.bytes for entry in found) < 50_000
-    assert len(clear(found)) == 4
+    assert len(remove_entries(found)) == 4
     assert mine.stat().st_size == 50_000
-    assert entries() == []
+    assert list_entries() == []
 
 
 def test_what_vanishes_meanwhile_is_passed_over(
@@ -137,15 +137,15 @@ def test_what_vanishes_meanwhile_is_passed_over(
 ) -> None:
     gone = put(cache_dir / "packs" / "p" / "images.u8", 5)
     put(cache_dir / "archives" / "a.tar", 7)
-    found = entries()
+    found = list_entries()
     monkeypatch.setattr(Path, "rglob", lambda *_: iter([gone.with_name("was-here")]))
     monkeypatch.setattr(cache, "_children", lambda name: [cache_dir / name / "was-here"])
-    assert entries() == []
+    assert list_entries() == []
     monkeypatch.undo()
     monkeypatch.setenv("IDDM_CACHE_DIR", str(cache_dir))
     gone.unlink()
     gone.parent.rmdir()
-    assert len(clear(found)) == 2
+    assert len(remove_entries(found)) == 2
 
 
 # --- when it was used -------------------------------------------------------------------------
@@ -154,13 +154,13 @@ def test_what_vanishes_meanwhile_is_passed_over(
 def test_age_is_that_of_the_last_use(tmp_path: Path, cache_dir: Path) -> None:
     folder = made(tmp_path).folder
     age(folder, 40)
-    assert entries()[0].age_days() == pytest.approx(40, abs=0.01)
+    assert list_entries()[0].age_days() == pytest.approx(40, abs=0.01)
     then = time.time() - 7 * DAY
     os.utime(folder / "images.u8", (then, time.time() - 40 * DAY))
-    assert entries()[0].age_days() == pytest.approx(7, abs=0.01), "a training read it"
-    touch(folder)
-    assert entries()[0].age_days() == pytest.approx(0, abs=0.01)
-    touch(folder / "is not there")
+    assert list_entries()[0].age_days() == pytest.approx(7, abs=0.01), "a training read it"
+    mark_used(folder)
+    assert list_entries()[0].age_days() == pytest.approx(0, abs=0.01)
+    mark_used(folder / "is not there")
 
 
 def test_looking_is_no_use(tmp_path: Path, cache_dir: Path) -> None:
@@ -171,16 +171,16 @@ def test_looking_is_no_use(tmp_path: Path, cache_dir: Path) -> None:
     for path in (folder, folder / "pack.json", folder / "labels.i32"):
         os.utime(path, (now, path.stat().st_mtime))
     for _ in range(2):
-        assert entries()[0].age_days() == pytest.approx(40, abs=0.01)
+        assert list_entries()[0].age_days() == pytest.approx(40, abs=0.01)
 
 
 def test_an_archive_that_is_opened_again_is_used(tmp_path: Path) -> None:
     place = make(tmp_path / "a.tar.gz", FILES)
-    open_archive(place)
-    age(entries()[0].path, 40)
-    assert entries()[0].age_days() == pytest.approx(40, abs=0.01)
-    open_archive(place)
-    assert entries()[0].age_days() == pytest.approx(0, abs=0.01)
+    read_archive(place)
+    age(list_entries()[0].path, 40)
+    assert list_entries()[0].age_days() == pytest.approx(40, abs=0.01)
+    read_archive(place)
+    assert list_entries()[0].age_days() == pytest.approx(0, abs=0.01)
 
 
 # --- clearing ---------------------------------------------------------------------------------
@@ -189,8 +189,8 @@ def test_an_archive_that_is_opened_again_is_used(tmp_path: Path) -> None:
 def test_what_is_cleared_is_gone_and_the_rest_stays(tmp_path: Path, cache_dir: Path) -> None:
     first, second = made(tmp_path), made(tmp_path, image_size=6)
     put(cache_dir / "datasets" / "x.mat", 5)
-    chosen = [entry for entry in entries() if entry.path == first.folder]
-    assert clear(chosen) == chosen
+    chosen = [entry for entry in list_entries() if entry.path == first.folder]
+    assert remove_entries(chosen) == chosen
     assert not first.folder.exists()
     assert made(tmp_path, image_size=6).folder == second.folder
     assert set(kinds().values()) == {"pack", "download"}
@@ -208,7 +208,7 @@ def test_clearing_all_leaves_no_trace(tmp_path: Path, cache_dir: Path) -> None:
     put(cache_dir / "packs" / ".partial-c" / "images.u8", 9)
     put(cache_dir / "archives" / "a.tar", 5)
     put(cache_dir / "digests" / "x.json", 5)
-    assert len(clear(entries())) == 4
+    assert len(remove_entries(list_entries())) == 4
     left = [path.relative_to(cache_dir) for path in cache_dir.rglob("*")]
     assert sorted(map(str, left)) == ["archives", "packs"]
 
@@ -217,7 +217,7 @@ def test_digests_stay_while_there_is_a_pack(tmp_path: Path, cache_dir: Path) -> 
     made(tmp_path)
     digest = put(cache_dir / "digests" / "x.json", 5)
     put(cache_dir / "archives" / "a.tar", 5)
-    clear([entry for entry in entries() if entry.kind == "archive"])
+    remove_entries([entry for entry in list_entries() if entry.kind == "archive"])
     assert digest.exists()
 
 
@@ -225,7 +225,7 @@ def test_a_training_goes_on_reading(tmp_path: Path) -> None:
     packed = made(tmp_path)
     store = FileStore(packed.images_path, (3, 4, 4))
     before = store.read_all()
-    clear(entries())
+    remove_entries(list_entries())
     assert not packed.folder.exists()
     assert torch.equal(store.read(torch.tensor([5, 0, 3])), before[[5, 0, 3]])
     assert before[:, 0, 0, 0].tolist() == [0, 2, 4, 1, 3, 5]
@@ -236,9 +236,9 @@ def test_the_lock_of_a_pack_that_is_begun_stays(tmp_path: Path, cache_dir: Path)
     put(cache_dir / "packs" / ".partial-c" / "images.u8", 9)
     put(cache_dir / "packs" / "c.lock", 0)
     put(cache_dir / "packs" / "d.lock", 0)
-    clear([])
+    remove_entries([])
     assert sorted(path.name for path in (cache_dir / "packs").glob("*.lock")) == ["c.lock"]
-    clear(entries())
+    remove_entries(list_entries())
     assert list((cache_dir / "packs").iterdir()) == []
 
 
@@ -246,10 +246,10 @@ def test_what_another_process_makes_just_now_stays(tmp_path: Path, cache_dir: Pa
     pixels = put(cache_dir / "packs" / ".partial-c" / "images.u8", 9, days=3)
     lock = put(cache_dir / "packs" / "c.lock", 0)
     with holding(lock):
-        assert clear(entries()) == []
+        assert remove_entries(list_entries()) == []
         assert pixels.exists()
         assert lock.exists()
-    assert len(clear(entries())) == 1
+    assert len(remove_entries(list_entries())) == 1
     assert not lock.exists()
 
 
@@ -257,23 +257,23 @@ def test_a_lock_that_is_held_stays_though_nothing_is_there_yet(cache_dir: Path) 
     """Or two processes would hold it, and make the same pack in the same folder."""
     lock = put(cache_dir / "packs" / "c.lock", 0)
     with holding(lock):
-        clear([])
+        remove_entries([])
         assert lock.exists()
-    clear([])
+    remove_entries([])
     assert not lock.exists()
 
 
 def test_an_archive_that_is_being_unpacked_stays(cache_dir: Path) -> None:
     young = put(cache_dir / "archives" / ".partial-1-a.tar", 9)
     old = put(cache_dir / "archives" / ".partial-2-b.tar", 9, days=0.01)
-    assert [entry.path for entry in clear(entries())] == [old]
+    assert [entry.path for entry in remove_entries(list_entries())] == [old]
     assert young.exists()
     assert not old.exists()
 
 
 def test_the_same_entry_twice_is_no_error(cache_dir: Path) -> None:
     put(cache_dir / "archives" / "a.tar", 9)
-    assert len(clear(entries() * 2)) == 2
+    assert len(remove_entries(list_entries() * 2)) == 2
 
 
 def test_an_entry_that_cannot_be_removed(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_an_entry_that_cannot_be_removed(cache_dir: Path, monkeypatch: pytest.Mo
     put(cache_dir / "archives" / "a.tar", 9)
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(DatasetError, match=r"a\.tar cannot be written: Permission denied"):
-        clear(entries())
+        remove_entries(list_entries())
 
 
 def test_a_clearing_that_was_cut_off_is_taken_up(
@@ -297,11 +297,11 @@ def test_a_clearing_that_was_cut_off_is_taken_up(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(cache.shutil, "rmtree", killed)
-        clear(entries())
+        remove_entries(list_entries())
     assert not packed.folder.exists()
     assert list(kinds().values()) == ["begun"]
-    assert len(clear(entries())) == 1
-    assert entries() == []
+    assert len(remove_entries(list_entries())) == 1
+    assert list_entries() == []
 
 
 # --- where it is ------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_entries_are_plain_facts(cache_dir: Path) -> None:
     put(cache_dir / "archives" / "a.tar", 9, days=2)
-    (entry,) = entries()
-    assert isinstance(entry, Entry)
+    (entry,) = list_entries()
+    assert isinstance(entry, CacheEntry)
     assert (entry.kind, entry.bytes, entry.key) == ("archive", 9, "a.tar")
     assert entry.age_days() == pytest.approx(2, abs=0.01)

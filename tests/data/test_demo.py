@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from iddm_cli.data.sources.demo import KINDS, draw
+from iddm_cli.data.sources.demo_images import DEMO_CLASSES, render_demo_image
 
 
 def pixels(kind: str, index: int, height: int = 32, width: int = 32) -> np.ndarray:
-    return np.asarray(draw(kind, index, height=height, width=width), dtype=np.float64)
+    return np.asarray(render_demo_image(kind, index, height=height, width=width), dtype=np.float64)
 
 
 def features(picture: np.ndarray) -> np.ndarray:
@@ -25,7 +25,7 @@ def collect(kind: str, indices: range) -> np.ndarray:
 
 
 def test_six_kinds_are_named_as_in_neu_det():
-    assert KINDS == (
+    assert DEMO_CLASSES == (
         "crazing",
         "inclusion",
         "patches",
@@ -35,34 +35,34 @@ def test_six_kinds_are_named_as_in_neu_det():
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEMO_CLASSES)
 def test_same_arguments_draw_the_same_bytes(kind: str):
-    assert draw(kind, 3).tobytes() == draw(kind, 3).tobytes()
+    assert render_demo_image(kind, 3).tobytes() == render_demo_image(kind, 3).tobytes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEMO_CLASSES)
 def test_every_index_draws_another_picture(kind: str):
-    assert len({draw(kind, index).tobytes() for index in range(50)}) == 50
+    assert len({render_demo_image(kind, index).tobytes() for index in range(50)}) == 50
 
 
 def test_every_kind_draws_another_picture():
-    assert len({draw(kind, 0).tobytes() for kind in KINDS}) == len(KINDS)
+    assert len({render_demo_image(kind, 0).tobytes() for kind in DEMO_CLASSES}) == len(DEMO_CLASSES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEMO_CLASSES)
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 32), (48, 96), (33, 17), (256, 256)])
 def test_size_and_mode_are_exact(kind: str, height: int, width: int):
-    image = draw(kind, 0, height=height, width=width)
+    image = render_demo_image(kind, 0, height=height, width=width)
     assert (image.mode, image.size) == ("L", (width, height))
 
 
 def test_unknown_kind_names_the_kinds():
     with pytest.raises(ValueError, match="rust") as caught:
-        draw("rust", 0)
-    assert all(kind in str(caught.value) for kind in KINDS)
+        render_demo_image("rust", 0)
+    assert all(kind in str(caught.value) for kind in DEMO_CLASSES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEMO_CLASSES)
 @pytest.mark.parametrize("index", range(4))
 def test_composition_is_the_same_at_any_size(kind: str, index: int):
     small = pixels(kind, index)
@@ -74,7 +74,7 @@ def test_composition_is_the_same_at_any_size(kind: str, index: int):
     assert np.abs(other - small).mean() > 10
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DEMO_CLASSES)
 def test_contrast_is_high(kind: str):
     spread = [np.ptp(pixels(kind, index)) for index in range(20)]
     assert min(spread) > 90
@@ -82,11 +82,11 @@ def test_contrast_is_high(kind: str):
 
 def test_kinds_are_told_apart():
     """The nearest class mean of a few features names unseen pictures."""
-    seen = {kind: collect(kind, range(40)) for kind in KINDS}
+    seen = {kind: collect(kind, range(40)) for kind in DEMO_CLASSES}
     unit = np.concatenate(list(seen.values())).std(axis=0) + 1e-6
-    means = np.stack([seen[kind].mean(axis=0) / unit for kind in KINDS])
+    means = np.stack([seen[kind].mean(axis=0) / unit for kind in DEMO_CLASSES])
     hits = []
-    for truth, kind in enumerate(KINDS):
+    for truth, kind in enumerate(DEMO_CLASSES):
         gaps = collect(kind, range(40, 60))[:, None] / unit - means
         hits.append(((gaps**2).sum(axis=2).argmin(axis=1) == truth).mean())
     assert np.mean(hits) > 0.9

@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 
 from iddm_cli import durable
+from iddm_cli.data.progress import no_progress
 from iddm_cli.data.sources import fingerprint
 from iddm_cli.data.sources.fingerprint import SETTLED_SECONDS, digest_files
 
 NAMES = ("a.png", "b/c.png", "b/d.png")
-
-
-def quiet(done: int, total: int) -> None:
-    pass
 
 
 def write(root: Path, names: tuple[str, ...] = NAMES) -> Path:
@@ -30,7 +27,7 @@ def write(root: Path, names: tuple[str, ...] = NAMES) -> Path:
 
 
 def now(root: Path, *names: str) -> str:
-    return digest_files(root, names or NAMES, quiet)
+    return digest_files(root, names or NAMES, no_progress)
 
 
 @pytest.fixture
@@ -365,9 +362,9 @@ def test_unreadable_files_have_a_digest_of_their_own(
 def test_thousands_of_files(tmp_path: Path, settled: None, read: Callable[[], list[str]]) -> None:
     names = tuple(f"{i % 7}/{i:05d}" for i in range(2500))
     root = write(tmp_path / "set", names)
-    calls: list[tuple[int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     first = digest_files(root, names, lambda *call: calls.append(call))
-    assert calls == [(1024, 2500), (2048, 2500), (2500, 2500)]
+    assert calls == [("checking files", done, 2500) for done in (1024, 2048, 2500)]
     assert len(read()) == 2500
     assert now(root, *names) == first
     assert read() == []

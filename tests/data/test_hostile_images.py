@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.images import UnreadableImage, open_image
-from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.images import UnreadableImageError, decode_image_file
+from iddm_cli.data.decoding.resize import to_pixels
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 
@@ -42,23 +42,23 @@ def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
         ".": "is a directory|not a regular file",
     }
     for name, reason in reasons.items():
-        with pytest.raises(UnreadableImage, match=reason):
-            open_image(tmp_path / name)
+        with pytest.raises(UnreadableImageError, match=reason):
+            decode_image_file(tmp_path / name)
 
 
 @pytest.mark.timeout(5)
 def test_a_fifo_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(UnreadableImage, match="not a regular file"):
-        open_image(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="not a regular file"):
+        decode_image_file(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif", "ppm"])
 def test_a_file_cut_in_half(tmp_path: Path, suffix: str) -> None:
     path = saved(tmp_path, pattern(40, 40), f"a.{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UnreadableImage, match=r"^[a-z]"):
-        open_image(path)
+    with pytest.raises(UnreadableImageError, match=r"^[a-z]"):
+        decode_image_file(path)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -78,8 +78,8 @@ def test_a_png_with_a_broken_chunk(tmp_path: Path) -> None:
     content = path.read_bytes()
     place = content.rindex(b"IDAT")
     path.write_bytes(content[:place] + b"\xebJ%\xbc" + content[place + 4 :])
-    with pytest.raises(UnreadableImage, match="damaged: broken PNG file"):
-        open_image(path)
+    with pytest.raises(UnreadableImageError, match="damaged: broken PNG file"):
+        decode_image_file(path)
 
 
 @pytest.mark.parametrize(
@@ -87,20 +87,20 @@ def test_a_png_with_a_broken_chunk(tmp_path: Path) -> None:
 )
 def test_too_large_is_told_from_the_header(tmp_path: Path, width: int, height: int) -> None:
     (tmp_path / "a.png").write_bytes(png_of_size(width, height))
-    with pytest.raises(UnreadableImage, match="too large"):
-        open_image(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="too large"):
+        decode_image_file(tmp_path / "a.png")
 
 
 def test_the_largest_that_is_allowed_is_decoded(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.new("1", (16_384, 3_000)))
-    assert open_image(path).size == (16_384, 3_000)
+    assert decode_image_file(path).image.size == (16_384, 3_000)
 
 
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"SIMPLE  =  T" + b" " * 80])
 def test_formats_that_run_programs_are_not_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableImage, match="not a picture"):
-        open_image(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="not a picture"):
+        decode_image_file(tmp_path / "a.png")
 
 
 def specimens() -> list[bytes]:
@@ -127,9 +127,9 @@ def test_damaged_bytes_end_in_pixels_or_a_reason(tmp_path: Path) -> None:
             )
         path.write_bytes(content)
         try:
-            image = open_image(path)
-            fit(image, size=(5, 4), channels=3, aspect="crop", background="white")
-        except UnreadableImage as error:
+            image = decode_image_file(path).image
+            to_pixels(image, size=(5, 4), channels=3, aspect="crop", background="white")
+        except UnreadableImageError as error:
             assert str(error)
             refused += 1
     assert 100 < refused < 450

@@ -8,8 +8,8 @@ import pytest
 from numpy import ndarray
 from PIL import Image, ImageDraw
 
-from iddm_cli.data.decoding.images import UnreadableImage, open_image
-from iddm_cli.data.decoding.resize import fit
+from iddm_cli.data.decoding.images import UnreadableImageError, decode_image_file
+from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
@@ -25,9 +25,9 @@ def colours(
     image: Image.Image | Path, *, channels: int = 3, background: BackgroundName = "white"
 ) -> ndarray:
     """Pixels at the picture's own size; one number a pixel where there is one channel."""
-    image = open_image(image) if isinstance(image, Path) else image
+    image = decode_image_file(image).image if isinstance(image, Path) else image
     size = (image.height, image.width)
-    pixels = fit(image, size=size, channels=channels, aspect="crop", background=background)
+    pixels = to_pixels(image, size=size, channels=channels, aspect="crop", background=background)
     assert pixels.dtype == np.uint8
     assert pixels.shape == (*size, channels)
     return pixels[..., 0] if channels == 1 else pixels
@@ -142,7 +142,7 @@ def test_one_bit(tmp_path: Path, name: str) -> None:
 
 def test_one_bit_shrinks_to_greys() -> None:
     board = Image.fromarray((np.indices((32, 32)).sum(axis=0) % 2).astype(bool))
-    pixels = fit(board, size=(8, 8), channels=1, aspect="crop", background="white")
+    pixels = to_pixels(board, size=(8, 8), channels=1, aspect="crop", background="white")
     assert board.mode == "1"
     assert abs(pixels[2:-2, 2:-2].astype(int) - 127).max() <= 3
 
@@ -183,7 +183,7 @@ def test_floats_between_0_and_1_are_scaled(tmp_path: Path) -> None:
 )
 def test_numbers_of_unknown_range_are_refused(tmp_path: Path, values: ndarray) -> None:
     path = saved(tmp_path, Image.fromarray(values), "a.tif")
-    with pytest.raises(UnreadableImage, match=r"floating-point|32-bit"):
+    with pytest.raises(UnreadableImageError, match=r"floating-point|32-bit"):
         colours(path)
 
 
@@ -251,7 +251,7 @@ def test_every_shape_comes_out_at_the_size(
     shape: tuple[int, int], channels: int, aspect: AspectName
 ) -> None:
     image = pattern(*shape)
-    pixels = fit(image, size=(8, 12), channels=channels, aspect=aspect, background="grey")
+    pixels = to_pixels(image, size=(8, 12), channels=channels, aspect=aspect, background="grey")
     assert pixels.shape == (8, 12, channels)
     assert pixels.flags.c_contiguous and pixels.flags.writeable
 
@@ -259,23 +259,23 @@ def test_every_shape_comes_out_at_the_size(
 @pytest.mark.parametrize("aspect", ["crop", "pad", "squash"])
 def test_a_picture_of_the_size_is_left_as_it_is(aspect: AspectName) -> None:
     image = pattern(8, 12)
-    pixels = fit(image, size=(8, 12), channels=3, aspect=aspect, background="grey")
+    pixels = to_pixels(image, size=(8, 12), channels=3, aspect=aspect, background="grey")
     assert (pixels == np.asarray(image)).all()
 
 
 @pytest.mark.parametrize(("width", "left"), [(40, 10), (41, 10), (42, 11)])
 def test_crop_takes_the_middle_unblurred(width: int, left: int) -> None:
     image = pattern(20, width)
-    pixels = fit(image, size=(20, 20), channels=3, aspect="crop", background="white")
+    pixels = to_pixels(image, size=(20, 20), channels=3, aspect="crop", background="white")
     assert (pixels == np.asarray(image)[:, left : left + 20]).all()
     turned = image.transpose(Image.Transpose.TRANSPOSE)
-    pixels = fit(turned, size=(20, 20), channels=3, aspect="crop", background="white")
+    pixels = to_pixels(turned, size=(20, 20), channels=3, aspect="crop", background="white")
     assert (pixels == np.asarray(turned)[left : left + 20]).all()
 
 
 def test_pad_stands_in_the_middle_of_the_background() -> None:
     image = pattern(20, 10)
-    pixels = fit(image, size=(20, 16), channels=3, aspect="pad", background="grey")
+    pixels = to_pixels(image, size=(20, 16), channels=3, aspect="pad", background="grey")
     assert (pixels[:, 3:13] == np.asarray(image)).all()
     assert (pixels[:, :3] == 128).all() and (pixels[:, 13:] == 128).all()
 
@@ -286,14 +286,14 @@ def test_pad_stands_in_the_middle_of_the_background() -> None:
 def test_a_square_stays_square_unless_squashed(aspect: AspectName, height: int, width: int) -> None:
     image = Image.new("L", (80, 40), 255)
     ImageDraw.Draw(image).rectangle((32, 12, 47, 27), fill=0)
-    pixels = fit(image, size=(20, 20), channels=1, aspect=aspect, background="white")[..., 0]
+    pixels = to_pixels(image, size=(20, 20), channels=1, aspect=aspect, background="white")[..., 0]
     dark = pixels < 128
     assert (dark.any(axis=1).sum(), dark.any(axis=0).sum()) == (height, width)
 
 
 def test_shrinking_averages_and_enlarging_keeps_even_areas_even() -> None:
     board = Image.fromarray((np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8))
-    small = fit(board, size=(8, 8), channels=1, aspect="squash", background="white")
+    small = to_pixels(board, size=(8, 8), channels=1, aspect="squash", background="white")
     assert abs(small.astype(int) - 127).max() <= 3
     even = Image.new("L", (3, 3), 77)
-    assert (fit(even, size=(9, 9), channels=1, aspect="crop", background="white") == 77).all()
+    assert (to_pixels(even, size=(9, 9), channels=1, aspect="crop", background="white") == 77).all()

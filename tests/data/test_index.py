@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from iddm_cli.data.sources.index import index_folder
-from iddm_cli.data.sources.listing import HIDDEN, SUFFIXES, plain
+from iddm_cli.data.sources.indexing.index import index_folder
+from iddm_cli.data.sources.indexing.listing import HIDDEN, SUFFIXES, to_printable
 from iddm_cli.errors import DatasetError
 
 from .folders import pairs, touch
@@ -150,7 +150,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     found = index_folder(tmp_path)
     assert found.classes == (r"caf\xe9",)
     assert (tmp_path / found.paths[0]).exists()
-    assert plain(found.paths[0]) == r"caf\xe9/\x1b[31m.png"
+    assert to_printable(found.paths[0]) == r"caf\xe9/\x1b[31m.png"
 
 
 def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data.packs.builder import build_pack
-from iddm_cli.data.sources.index import Index, index_folder
-from iddm_cli.data.sources.metadata import class_order, read_labels
-from iddm_cli.data.sources.registry import FolderSource
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.data.sources.indexing.index import Index, index_folder
+from iddm_cli.data.sources.indexing.metadata import class_order, read_labels
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from iddm_cli.data.decoding.workers import MOST_ADDRESS_SPACE, Lost, Workers
+from iddm_cli.data.decoding.workers import MAX_ADDRESS_SPACE, WorkerFailure, WorkerPool
 
 SECONDS = 1.5
 
@@ -28,7 +28,7 @@ def work(item: int | str) -> object:
             return os.getpid()
         case "eat":
             try:
-                return len(bytearray(2 * MOST_ADDRESS_SPACE))
+                return len(bytearray(2 * MAX_ADDRESS_SPACE))
             except MemoryError:
                 return "no more memory"
         case "interrupt":
@@ -37,11 +37,11 @@ def work(item: int | str) -> object:
 
 
 def test_results_come_in_order() -> None:
-    with Workers(2, seconds=SECONDS) as workers:
-        lists = list(workers.in_order(work, range(23), chunk=5))
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        lists = list(workers.map_ordered(work, range(23), chunk=5))
         assert [len(some) for some in lists] == [5, 5, 5, 5, 3]
         assert [item for some in lists for item in some] == list(range(23))
-        assert list(workers.in_order(work, [], chunk=5)) == []
+        assert list(workers.map_ordered(work, [], chunk=5)) == []
 
 
 def test_items_are_taken_a_little_ahead_only() -> None:
@@ -52,8 +52,8 @@ def test_items_are_taken_a_little_ahead_only() -> None:
             taken.append(i)
             yield i
 
-    with Workers(2, seconds=SECONDS) as workers:
-        results = workers.in_order(work, items(), chunk=5)
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        results = workers.map_ordered(work, items(), chunk=5)
         for done in range(1, 6):
             next(results)
             assert len(taken) <= 5 * (done + 2 * 2)
@@ -65,49 +65,55 @@ def test_items_are_taken_a_little_ahead_only() -> None:
 )
 def test_a_bad_item_is_lost_alone(bad: str, reason: str) -> None:
     items = [0, 1, bad, 3, 4, 5, 6]
-    with Workers(2, seconds=SECONDS) as workers:
-        results = [r for some in workers.in_order(work, items, chunk=4) for r in some]
-    assert isinstance(results[2], Lost)
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        results = [r for some in workers.map_ordered(work, items, chunk=4) for r in some]
+    assert isinstance(results[2], WorkerFailure)
     assert re.search(reason, results[2].reason)
     assert [result for i, result in enumerate(results) if i != 2] == [0, 1, 3, 4, 5, 6]
 
 
 def test_many_bad_items_in_one_list() -> None:
-    with Workers(2, seconds=SECONDS) as workers:
-        results = workers.begin(work, ["die", 1, "die", "hang", 4]).results()
-    assert [isinstance(result, Lost) for result in results] == [True, False, True, True, False]
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        results = workers.submit(work, ["die", 1, "die", "hang", 4]).results()
+    assert [isinstance(result, WorkerFailure) for result in results] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_defect_is_not_hidden() -> None:
-    with Workers(1, seconds=SECONDS) as workers, pytest.raises(ValueError, match="a defect"):
-        workers.begin(work, ["fail"]).results()
+    with WorkerPool(1, timeout=SECONDS) as workers, pytest.raises(ValueError, match="a defect"):
+        workers.submit(work, ["fail"]).results()
 
 
 def test_work_is_done_elsewhere_and_ctrl_c_is_the_parents() -> None:
-    with Workers(1, seconds=SECONDS) as workers:
-        (process,) = workers.begin(work, ["process"]).results()
+    with WorkerPool(1, timeout=SECONDS) as workers:
+        (process,) = workers.submit(work, ["process"]).results()
         assert process != os.getpid()
-        assert workers.begin(work, ["interrupt"]).results() == ["interrupt"]
+        assert workers.submit(work, ["interrupt"]).results() == ["interrupt"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is set on Linux only")
 def test_memory_is_bounded() -> None:
-    with Workers(1, seconds=SECONDS) as workers:
-        assert workers.begin(work, ["eat"]).results() == ["no more memory"]
-    assert resource.getrlimit(resource.RLIMIT_AS)[0] != MOST_ADDRESS_SPACE, "only over there"
+    with WorkerPool(1, timeout=SECONDS) as workers:
+        assert workers.submit(work, ["eat"]).results() == ["no more memory"]
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != MAX_ADDRESS_SPACE, "only over there"
 
 
 def test_closing_ends_what_goes_on() -> None:
     began = time.monotonic()
-    with Workers(2, seconds=60) as workers:
-        workers.begin(work, ["hang"])
+    with WorkerPool(2, timeout=60) as workers:
+        workers.submit(work, ["hang"])
     assert time.monotonic() - began < 20
 
 
 STARTS_LATE = """
 import sys, time
 import pebble.pool.process
-from iddm_cli.data import parallel
+from iddm_cli.data.decoding import workers as parallel
 
 prepare, stop = parallel._prepare_process, pebble.pool.process.stop_process
 
@@ -126,8 +132,8 @@ def stop_late(process):
 if __name__ == "__main__":
     pebble.pool.process.stop_process = stop_late
     parallel._prepare_process = Slow()
-    with parallel.Workers(2, seconds=5) as workers:
-        workers.begin(abs, [1])
+    with parallel.WorkerPool(2, timeout=5) as workers:
+        workers.submit(abs, [1])
         while len(workers._pool._pool_manager.worker_manager.workers) < 2:
             time.sleep(0.01)
 """

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.images import UnreadableImage
-from iddm_cli.data.sources import demo
-from iddm_cli.data.sources.registry import DemoSource, FolderSource, Source, open_source
+from iddm_cli.data.decoding.images import UnreadableImageError
+from iddm_cli.data.sources import demo_images
+from iddm_cli.data.sources.demo import DemoSource
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.data.sources.registry import open_source
+from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 
 SIZE = (16, 24)
@@ -33,7 +36,7 @@ def test_folder(tmp_path: Path) -> None:
     assert (source.name, source.classes, len(source)) == ("pets", ("cat", "dog"), 3)
     assert list(source.labels) == [0, 0, 1]
     assert [source.item_name(i) for i in range(3)] == ["cat/1.png", "cat/2.png", "dog/1.png"]
-    colours = [source.picture(i).open().image.getpixel((0, 0)) for i in range(3)]
+    colours = [source.image(i).open().image.getpixel((0, 0)) for i in range(3)]
     assert [red for red, _, _ in colours] == [0, 1, 2]
     files = [tmp_path / "pets" / source.item_name(i) for i in range(3)]
     assert source.stored_bytes() == sum(len(file.read_bytes()) for file in files)
@@ -49,10 +52,10 @@ def test_a_file_that_broke_or_went_after_indexing(tmp_path: Path) -> None:
     source = open_source(str(make_folder(tmp_path / "pets")), size=SIZE)
     (tmp_path / "pets/cat/1.png").write_text("broken")
     (tmp_path / "pets/cat/2.png").unlink()
-    with pytest.raises(UnreadableImage, match="not a picture"):
-        source.picture(0).open()
-    with pytest.raises(UnreadableImage, match="no such file"):
-        source.picture(1).open()
+    with pytest.raises(UnreadableImageError, match="not a picture"):
+        source.image(0).open()
+    with pytest.raises(UnreadableImageError, match="no such file"):
+        source.image(1).open()
 
 
 def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,15 +101,17 @@ def test_fingerprint_of_a_folder(tmp_path: Path) -> None:
 
 def test_demo() -> None:
     source = open_source("demo", size=SIZE)
-    assert (source.name, source.classes, source.skipped) == ("demo", demo.KINDS, [])
-    assert len(source) == len(source.labels) == 500 * len(demo.KINDS)
+    assert (source.name, source.classes, source.skipped) == ("demo", demo_images.DEMO_CLASSES, [])
+    assert len(source) == len(source.labels) == 500 * len(demo_images.DEMO_CLASSES)
     assert source.labels[499:501] == [0, 1]
-    image = source.picture(1002).open().image
+    image = source.image(1002).open().image
     assert (image.height, image.width) == SIZE
-    assert image == demo.draw(demo.KINDS[2], 2, height=16, width=24)
+    assert image == demo_images.render_demo_image(
+        demo_images.DEMO_CLASSES[2], 2, height=16, width=24
+    )
     names = [source.item_name(i) for i in range(len(source))]
     assert len(set(names)) == len(names)
-    assert names[1002] == f"{demo.KINDS[2]}/002"
+    assert names[1002] == f"{demo_images.DEMO_CLASSES[2]}/002"
     assert source.stored_bytes() == 0
 
 
@@ -114,7 +119,9 @@ def test_fingerprint_of_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     before = DemoSource((16, 16)).fingerprint()
     assert DemoSource((16, 16)).fingerprint() == before
     assert DemoSource((16, 17)).fingerprint() != before
-    monkeypatch.setattr(demo, "draw", lambda *_, **__: Image.new("L", (32, 32), 7))
+    monkeypatch.setattr(
+        demo_images, "render_demo_image", lambda *_, **__: Image.new("L", (32, 32), 7)
+    )
     assert DemoSource((16, 16)).fingerprint() != before
 
 
@@ -127,9 +134,9 @@ def test_fingerprint_of_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
         ("cifar-10", "Did you mean cifar10?"),
         ("Demo", "Did you mean demo?"),
         ("fashionmnist", "Did you mean fashion-mnist?"),
-        ("~nobody-of-that-name/x", "Give a folder of pictures"),
-        ("a\0b", "Give a folder of pictures"),
-        ("x" * 5000, "Give a folder of pictures"),
+        ("~nobody-of-that-name/x", "a folder of images"),
+        ("a\0b", "a folder of images"),
+        ("x" * 5000, "a folder of images"),
         ("", "."),
     ],
 )

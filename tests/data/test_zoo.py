@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iddm_cli.data.decoding.images import open_image
-from iddm_cli.data.decoding.resize import fit
-from iddm_cli.data.inspection.scan import inspect
+from iddm_cli.data.decoding.images import decode_image_file
+from iddm_cli.data.decoding.resize import to_pixels
+from iddm_cli.data.inspection.scan import scan
+from iddm_cli.data.inspection.summary import summarize
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.index import plain
-from iddm_cli.data.sources.registry import Source, open_source
+from iddm_cli.data.sources.indexing.index import to_printable
+from iddm_cli.data.sources.registry import open_source
+from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.zoo import Zoo, colours, draw, shapes
@@ -36,9 +38,9 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 PACK = """
 import sys
-from iddm_cli.data.packing import pack
-from iddm_cli.data.sources import open_source
-from iddm_cli.settings import DataSettings
+from iddm_cli.data.packs.builder import build_pack
+from iddm_cli.data.sources.registry import open_source
+from iddm_cli.profiles.settings import DataSettings
 build_pack(open_source(sys.argv[1], size=(8, 8)), DataSettings(image_size=8, workers=2))
 """
 # A process starts with its parent's peak, which here is pytest's; so a small one lies between. It
@@ -85,7 +87,7 @@ def names_of(made: Pack) -> list[str]:
 
 def told(source: Source, made: Pack) -> list[tuple[str, str]]:
     """All that was passed over, by its name or when it was opened."""
-    return sorted({(name, reason) for name, reason in [*source.skipped, *made.skipped]})
+    return sorted({(name, reason) for name, reason in [*source.skipped, *made.unreadable]})
 
 
 def each_class(made: Pack) -> dict[str, int]:
@@ -97,32 +99,32 @@ def each_class(made: Pack) -> dict[str, int]:
 
 
 def test_what_is_used_is_what_should_be(zoo: Zoo, packed: Pack) -> None:
-    assert Counter(names_of(packed)) == Counter(map(plain, zoo.used))
+    assert Counter(names_of(packed)) == Counter(map(to_printable, zoo.used))
     assert packed.count == len(zoo.used)
     assert packed.images_path.stat().st_size == len(zoo.used) * 3 * 8 * 8
 
 
 def test_all_else_is_told_once(zoo: Zoo, opened: Source, packed: Pack) -> None:
     names = (name for name, _ in told(opened, packed))
-    assert Counter(names) == Counter(map(plain, zoo.skipped))
+    assert Counter(names) == Counter(map(to_printable, zoo.skipped))
 
 
 def test_reasons_are_the_true_ones(zoo: Zoo, opened: Source, packed: Pack) -> None:
-    patterns = {plain(name): pattern for name, pattern in zoo.skipped.items()}
+    patterns = {to_printable(name): pattern for name, pattern in zoo.skipped.items()}
     given = {name: reason for name, reason in told(opened, packed) if name in patterns}
     wrong = {name for name, reason in given.items() if not re.search(patterns[name], reason)}
     assert {name: (given[name], patterns[name]) for name in wrong} == {}
 
 
 def test_inspecting_says_the_same(zoo: Zoo, opened: Source, packed: Pack) -> None:
-    found = inspect(opened)
+    found = summarize(scan(opened, DataSettings()))
     assert found.count == len(zoo.used)
     assert sorted({*found.skipped, *found.unreadable}) == told(opened, packed)
     assert found.classes == each_class(packed)
 
 
 def test_classes_are_the_outermost_folders(zoo: Zoo, packed: Pack) -> None:
-    expected = {plain(name): count for name, count in zoo.classes().items()}
+    expected = {to_printable(name): count for name, count in zoo.classes().items()}
     assert each_class(packed) == expected
     assert list(packed.classes) == sorted(expected, key=str.encode)
     assert {"-1", "--help", "..x", "null", "01", "Cat", "[bold]", "caf\u00e9"} <= {*expected}
@@ -142,7 +144,7 @@ def test_one_error_names_one_file_where_errors_are_fatal(zoo: Zoo, opened: Sourc
     settings = DataSettings(**{**SETTINGS.model_dump(), "on_error": "fail"})
     with pytest.raises(DatasetError) as caught:
         build_pack(opened, settings)
-    named = [name for name in map(plain, zoo.skipped) if name in str(caught.value)]
+    named = [name for name in map(to_printable, zoo.skipped) if name in str(caught.value)]
     assert len(named) == 1
     assert not CONTROLS.search(str(caught.value))
 
@@ -172,9 +174,9 @@ def test_colours_are_those_worked_out_by_hand(shown: Zoo) -> None:
 
 def seen(path: Path, grid: list) -> np.ndarray:
     """The colours in the middle of each square."""
-    image = open_image(path)
+    image = decode_image_file(path).image
     size = (image.height, image.width)
-    pixels = fit(image, size=size, channels=3, aspect="crop", background="white")
+    pixels = to_pixels(image, size=size, channels=3, aspect="crop", background="white")
     side = image.height // len(grid)
     assert size == (side * len(grid), side * len(grid[0]))
     return pixels[side // 2 :: side, side // 2 :: side].astype(int)
@@ -209,7 +211,7 @@ def test_the_folder_is_left_exactly_as_it_was(zoo: Zoo) -> None:
     before = snapshot(base)
     source = source_of(zoo.root)
     build_pack(source, SETTINGS)
-    inspect(source)
+    scan(source, DataSettings())
     assert snapshot(base) == before
     assert len(before) > len(zoo.used)
 

@@ -1,4 +1,4 @@
-"""The page: it stands alone, runs nothing, and says what the inspection says."""
+"""The page: self-contained, without scripts, and with the content of the inspection."""
 
 import base64
 import io
@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iddm_cli.data.inspection.scan import sum_up, survey
+from iddm_cli.data.inspection.scan import scan
+from iddm_cli.data.inspection.summary import summarize
 from iddm_cli.data.inspection.thumbnails import (
-    ALL_TOGETHER,
+    MAX_CLASS_THUMBNAILS,
     PER_CLASS,
     QUALITY,
     SIDE,
     Thumbnail,
-    make_album,
+    build_thumbnails,
 )
-from iddm_cli.data.sources.registry import FolderSource
-from iddm_cli.display.report import CELL, contact_sheet, page, picture
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.display.report import CELL, image_attributes, render_contact_sheet, render_page
 from iddm_cli.profiles.settings import DataSettings
-from tests.data.test_inspection import put
+from tests.data.inspection.images import save_image
 
 HOSTILE = '"><img src=x onerror=alert(1)>'
 SCRIPT = "<script>alert(1)<"
@@ -63,19 +64,19 @@ class Page(HTMLParser):
 
 def report_of(root: Path, **settings):
     data = DataSettings(**{"image_size": 8, "workers": 2, **settings})
-    seen = survey(FolderSource(root), data)
-    found, album = sum_up(seen, profile="<mine>"), make_album(seen)
-    return found, album, page(found, album)
+    scanned = scan(FolderSource(root), data)
+    found, thumbnails = summarize(scanned, profile="<mine>"), build_thumbnails(scanned)
+    return found, thumbnails, render_page(found, thumbnails)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("set") / "<b>pets & more"
     for i in range(3):
-        put(root, f"{SCRIPT}/script>{i}.png", (20, 30))
-        put(root, f"{HOSTILE}/{i}.jpg", (300, 200))
+        save_image(root, f"{SCRIPT}/script>{i}.png", (20, 30))
+        save_image(root, f"{HOSTILE}/{i}.jpg", (300, 200))
     (root / f"{HOSTILE}/same.png").write_bytes((root / f"{SCRIPT}/script>0.png").read_bytes())
-    put(root, f"{HOSTILE}/{HOSTILE}.png").write_text("broken")
+    save_image(root, f"{HOSTILE}/{HOSTILE}.png").write_text("broken")
     return report_of(root)
 
 
@@ -103,13 +104,13 @@ def test_it_loads_nothing_and_runs_nothing(made, read):
 def test_hostile_names_are_only_words(made, read):
     assert "<script" not in made[2]
     assert "onerror=alert(1)>" not in made[2].replace("&gt;", "")
-    for name in (SCRIPT, HOSTILE, "<b>pets & more", "With the profile <mine>"):
+    for name in (SCRIPT, HOSTILE, "<b>pets & more", "Preprocessing with the profile <mine>"):
         assert name in read.text
     images = [attributes for tag, attributes in read.tags if tag == "img"]
     assert {f"{SCRIPT}/script>0.png", f"{HOSTILE}/0.jpg"} <= {image["alt"] for image in images}
 
 
-def test_it_says_what_was_found(made, read):
+def test_it_has_the_content_of_the_inspection(made, read):
     found = made[0]
     assert "Trainable" in read.text
     assert found.verdict in read.text
@@ -119,24 +120,25 @@ def test_it_says_what_was_found(made, read):
     assert "header is damaged" in read.text
 
 
-def test_pictures_are_those_of_the_album(made, read):
+def test_images_are_those_of_the_thumbnail_set(made, read):
     sources = [attributes["src"] for tag, attributes in read.tags if tag == "img"]
     for row in made[1].classes:
         for small in row:
-            assert f"data:image/{small.form};base64,{base64.b64encode(small.content).decode()}" in (
-                sources
+            assert (
+                f"data:image/{small.format};base64,{base64.b64encode(small.content).decode()}"
+                in (sources)
             )
     for source in sources:
         with Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) as image:
             assert max(image.size) <= 128
 
 
-def test_tiny_pictures_grow_by_whole_factors_and_stay_sharp(made):
+def test_tiny_images_grow_by_whole_factors_and_stay_sharp(made):
     tiny = made[1].classes[1][0]
     assert (tiny.width, tiny.height) == (20, 30)
-    shown = picture(tiny)
+    shown = image_attributes(tiny)
     assert (shown["width"], shown["height"], shown["sharp"]) == (40, 60, True)
-    large = picture(made[1].classes[0][0])
+    large = image_attributes(made[1].classes[0][0])
     assert (large["width"], large["height"], large["sharp"]) == (CELL, 48, False)
 
 
@@ -146,19 +148,19 @@ def test_dark_phones_and_paper_are_thought_of(made):
 
 
 def test_the_contact_sheet_has_a_row_for_each_class(made):
-    found, album, _ = made
-    sheet = contact_sheet(found, album)
-    one = contact_sheet(replace(found, classes={HOSTILE: 3}), album)
+    found, thumbnails, _ = made
+    sheet = render_contact_sheet(found, thumbnails)
+    one = render_contact_sheet(replace(found, classes={HOSTILE: 3}), thumbnails)
     assert 1.8 * one.height < sheet.height < 2 * one.height
     assert sheet.width > 4 * 64
 
 
 def test_a_set_without_classes_and_one_that_cannot_be_read(tmp_path):
-    put(tmp_path / "flat", "1.png")
-    found, album, text = report_of(tmp_path / "flat")
+    save_image(tmp_path / "flat", "1.png")
+    found, thumbnails, text = report_of(tmp_path / "flat")
     assert "1 without classes" in Page(text).text
-    assert contact_sheet(found, album).height >= 64
-    put(tmp_path / "broken", "1.png").write_text("broken")
+    assert render_contact_sheet(found, thumbnails).height >= 64
+    save_image(tmp_path / "broken", "1.png").write_text("broken")
     found, _, text = report_of(tmp_path / "broken")
     assert "Not trainable" in Page(text).text
     assert json.dumps(found.to_json())
@@ -170,7 +172,7 @@ def test_a_thousand_classes_stay_small(made):
     Image.effect_noise((SIDE, SIDE), 90).convert("RGB").save(buffer, "webp", quality=QUALITY)
     noise = Thumbnail("noise.png", buffer.getvalue(), "webp", SIDE, SIDE)
     found = replace(made[0], classes={f"{i:04d}": 1 for i in range(1000)})
-    each = max(1, min(PER_CLASS, ALL_TOGETHER // 1000))
-    text = page(found, replace(made[1], classes=[[noise] * each] * 1000))
+    each = max(1, min(PER_CLASS, MAX_CLASS_THUMBNAILS // 1000))
+    text = render_page(found, replace(made[1], classes=[[noise] * each] * 1000))
     assert text.count("noise.png") >= 1000
     assert len(text) < 20 * 2**20

@@ -81,7 +81,7 @@ def test_what_is_in_the_cache_is_listed(shell: Shell, filled: Path) -> None:
     assert [round(e["days"]) for e in found["entries"] if e["kind"] == "tar"] == [40, 3]
     answer = shell.iddm("cache")
     assert answer.out == shell.iddm("cache", "list").out
-    assert answer.out.split()[:6] == ["key", "what", "dataset", "pictures", "size", "bytes"]
+    assert answer.out.split()[:6] == ["key", "kind", "dataset", "images", "size", "bytes"]
     assert "cifar-10-python" in answer.out.splitlines()[1], "the largest comes first"
     assert "40 days ago" in answer.out
     assert f" in {filled}; clear with: iddm cache clear" in answer.err

@@ -91,7 +91,7 @@ def test_the_module_is_the_command(shell):
         (("train", "--steps", "5", "--epochs", "5"), 2, "--steps and --epochs"),
         (("train", "--image-size", "12x"), 2, "--image-size 12x"),
         (("train", "--image-size", "30", "--profile", "demo"), 2, "divisible"),
-        (("train", "--name", "../up"), 2, "'../up' cannot name a run"),
+        (("train", "--name", "../up"), 2, "'../up' is not a valid run name"),
         (("train", "--device", "gpu"), 2, "--device"),
         (("train", "--device", "cuda:7", "--name", "x"), 2, "--device cuda:7"),
         (("train", "--data", "photos"), 2, "--profile"),

@@ -43,21 +43,21 @@ def test_an_archive_is_learnt_as_its_folder(shell):
     shell.iddm("resume", "zip", "--steps", "4")
 
 
-def test_what_is_learnt_from_is_told_in_five_lines(shell):
+def test_the_training_data_is_summarized_in_five_lines(shell):
     folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 60}, size=(20, 10))
     (folder / "cat" / "broken.png").write_text("broken")
     (folder / "notes.txt").write_text("mine")
     for more in (("--name", "one"), ("--dry-run",)):
         answer = shell.iddm(*SHORT, "--data", folder, *more)
-        told = answer.out if "--dry-run" in more else answer.err
-        lines = [line for line in told.splitlines() if line.startswith(("pictures", "left out"))]
+        printed = answer.out if "--dry-run" in more else answer.err
+        lines = [line for line in printed.splitlines() if line.startswith(("images", "skipped"))]
         assert "65 in 2 classes, cat 5 to dog 60; 1 with fewer than 50" in lines[0]
         assert "1 unreadable (not a picture that can be read)" in lines[1]
         assert "1 other entries (not a picture)" in lines[1]
-        assert "20 x 10, in colour" in told
-        assert "16 x 16 colour, cropped to 50% of their area, 65 of them enlarged" in told
-        assert "8.125 steps of 8 pictures" in told
-        assert "on disk" in told
+        assert "20 x 10, in colour" in printed
+        assert "16 x 16 colour, cropped to 50% of their area, 65 of them enlarged" in printed
+        assert "8.125 steps of 8 images" in printed
+        assert "on disk" in printed
 
 
 def test_grey_stored_as_colour_is_learnt_as_grey(shell):

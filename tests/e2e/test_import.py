@@ -128,7 +128,7 @@ def test_a_folder_of_diffusers_is_imported_trained_and_exported_again(place):
     flip = ("--set", "data.path=numbered", "--set", "data.horizontal_flip=true")
     place.iddm("resume", "small", *flip, *SHORT)
     told = place.iddm("resume", "small", "--set", "data.horizontal_flip=false", expect=2)
-    assert "cannot change once a run has begun" in told.err
+    assert "cannot change once a run has started" in told.err
 
 
 def test_our_own_file_is_imported(place):
@@ -152,7 +152,7 @@ def test_a_name_is_made_of_the_files_and_nothing_is_replaced_unasked(place):
     place.iddm("import", "small", "--name", "twice")
     mark = place.folder / "runs" / "twice" / "mark"
     mark.write_text("x")
-    assert "exists already" in place.iddm("import", "small", "--name", "twice", expect=4).err
+    assert "already exists" in place.iddm("import", "small", "--name", "twice", expect=4).err
     assert mark.exists()
     place.iddm("import", "small", "--name", "twice", "--overwrite")
     assert not mark.exists()
@@ -168,7 +168,7 @@ def test_a_name_is_made_of_the_files_and_nothing_is_replaced_unasked(place):
         (("photos/cat/0.png",), 4, "is neither a file of PyTorch"),
         (("small", "--class-names", "a,a"), 2, "no list of different names"),
         (("small", "--class-names", "a,b,c"), 2, "gives 3 names, and the model has 2 classes"),
-        (("small", "--name", "../up"), 2, "cannot name a run"),
+        (("small", "--name", "../up"), 2, "is not a valid run name"),
         (("small", "--activation", "gelu"), 2, "--activation has no meaning here"),
         (("small", "--schedule", "steep"), 2, "steep"),
         (("small", "--image-size", "7"), 2, "--image-size: an image size of 7 x 7"),
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
     from iddm_cli.build.importing import import_model
     from iddm_cli.commands import import_
     from iddm_cli.errors import RunError
-    from iddm_cli.importing.imported_model import Asked
+    from iddm_cli.importing.imported_model import ImportOptions
 
     class Full(durable.Disk):
         def flush(self, handle):
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
             super().flush(handle)
 
     folder = place.folder / "elsewhere"
-    model = import_model(place.folder / "small", Asked())
+    model = import_model(place.folder / "small", ImportOptions())
     monkeypatch.setattr(durable, "disk", Full())
     with pytest.raises(RunError, match="No space left on device"):
         import_.make_run(folder, "full", place.folder / "small", model, overwrite=False)

@@ -246,7 +246,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
     }  # fmt: skip
     answer = shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", expect=4)
-    assert "run pair exists already" in answer.err
+    assert "run pair already exists" in answer.err
     assert (run / "profile.yaml").read_bytes() == before
     assert "has done its 1 steps" in shell.iddm(*SMOKE, "--name", "pair", "--steps", "1").err
     shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", "--overwrite")
@@ -258,8 +258,8 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     [
         (("--devices", "4"), "PyTorch sees no GPU here"),
         (("--devices", "0,2"), "PyTorch sees no GPU here"),
-        (("--devices", "0"), "no device cannot train"),
-        (("--devices", "two"), "is no list of devices"),
+        (("--devices", "0"), "training needs at least one device"),
+        (("--devices", "two"), "is not a list of devices"),
         (("--device", "cpu", "--devices", "0,1"), "there is only one CPU"),
         (("--device", "cpu", "--devices", "9"), "cannot be shared by 9 processes"),
     ],

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import make_denoiser
-from iddm_cli.export.model import Story, TrainedModel
+from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import Profile
 
 
@@ -34,7 +34,7 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
         profile=profile,
         classes=tuple(classes),
         denoiser=denoiser,
-        story=Story(
+        provenance=Provenance(
             dataset={"classes": dict.fromkeys(classes, 40), "count": 40 * max(1, len(classes))},
             figures={"loss": 0.25, "epoch": 3.0},
             made_with={"iddm": "0.1.0", "torch": "2.14"},

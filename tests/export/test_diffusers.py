@@ -13,8 +13,8 @@ from iddm_cli import durable
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
-from iddm_cli.export.diffusers import files
-from iddm_cli.export.model import Story
+from iddm_cli.export.diffusers import build_diffusers_folder
+from iddm_cli.export.trained_model import Provenance
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -22,7 +22,7 @@ logging.disable_progress_bar()
 
 def write(folder, model):
     inner = ("unet", "scheduler")
-    durable.write_folder(folder, files(model).items(), inner)
+    durable.write_folder(folder, build_diffusers_folder(model).items(), inner)
     return folder
 
 
@@ -85,7 +85,7 @@ def test_without_classes_the_pipelines_of_diffusers_run(tmp_path, sampler):
 @pytest.mark.parametrize(("sampler", "steps"), [("ddim", 20), ("ddpm", 50)])
 def test_with_classes_it_takes_as_many_steps_as_we_do(sampler, steps):
     sampling = {"sampler": sampler, "steps": None}
-    made = files(trained(diffusion={"timesteps": 50}, sampling=sampling))
+    made = build_diffusers_folder(trained(diffusion={"timesteps": 50}, sampling=sampling))
     assert json.loads(made["model_index.json"])["num_inference_steps"] == steps
 
 
@@ -126,13 +126,13 @@ def test_a_class_that_is_not_there_is_told(tmp_path):
 )
 def test_a_network_without_such_a_form_says_which_would_have_one(changes, said):
     with pytest.raises(UsageError, match=said) as refused:
-        files(trained(model=changes))
+        build_diffusers_folder(trained(model=changes))
     assert refused.value.hint.startswith("One trained with model.")
 
 
 def test_names_of_classes_cannot_break_the_card():
     hostile = ("a|b", "c\nd", "<script>", "![x](http://y)", "`", "\x1b[2J", "日本")
-    text = files(trained(hostile))["README.md"].decode()
+    text = build_diffusers_folder(trained(hostile))["README.md"].decode()
     table = [line for line in text.splitlines() if line.startswith("| ") and line[2].isdigit()]
     assert len(table) == len(hostile)
     assert "<script>" not in text
@@ -143,8 +143,10 @@ def test_names_of_classes_cannot_break_the_card():
 
 def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
     dataset = {"count": 10**400, "classes": {"cat": "<script>\n# x", "dog": 7}}
-    story = Story(dataset=dataset, made_with={"iddm": "1|2\n# x"})
-    text = files(replace(trained(), run="<b>x", story=story))["README.md"].decode()
+    provenance = Provenance(dataset=dataset, made_with={"iddm": "1|2\n# x"})
+    text = build_diffusers_folder(replace(trained(), run="<b>x", provenance=provenance))[
+        "README.md"
+    ].decode()
     assert "<script>" not in text
     assert "<b>" not in text
     assert "\n# x" not in text
@@ -153,21 +155,21 @@ def test_what_an_exported_file_tells_of_its_pictures_cannot_break_the_card():
 
 
 def test_the_card_says_what_it_is_and_why_it_has_a_pipeline_of_its_own():
-    text = files(trained())["README.md"].decode()
+    text = build_diffusers_folder(trained())["README.md"].decode()
     assert text.startswith("---\nlibrary_name: diffusers\n")
     for word in ("# steel", "8 × 16 pixels", "in colour", "of 2 classes", "| 0 | cat | 40 |",
                  "trust_remote_code", "500", "0.25", "may repeat"):  # fmt: skip
         assert word in text, word
-    assert "trust_remote_code" not in files(trained(()))["README.md"].decode()
+    assert "trust_remote_code" not in build_diffusers_folder(trained(()))["README.md"].decode()
 
 
 def test_nothing_about_the_machine_it_was_trained_on_is_told():
     model = trained(data={"path": "/home/somebody/secret"})
-    assert all(b"somebody" not in content for content in files(model).values())
+    assert all(b"somebody" not in content for content in build_diffusers_folder(model).values())
 
 
 def test_the_index_is_json_with_every_part():
-    made = files(trained())
+    made = build_diffusers_folder(trained())
     index = json.loads(made["model_index.json"])
     assert index["class_names"] == ["cat", "dog"]
     assert {name.split("/")[0] for name in made} == {

@@ -11,10 +11,10 @@ import torch
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError, UsageError
-from iddm_cli.export.model import TrainedModel
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.graphs import OPSETS
-from iddm_cli.export.onnx.model import Form, onnx_model
+from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.trained_model import TrainedModel
 from tests.export.conftest import trained
 
 SAMPLERS = {
@@ -26,17 +26,17 @@ SAMPLERS = {
 SEED = 5
 
 
-class Exported:
+class OnnxExport:
     """A model beside what onnxruntime has of it."""
 
-    def __init__(self, model: TrainedModel, form: Form | None = None) -> None:
+    def __init__(self, model: TrainedModel, form: OnnxOptions | None = None) -> None:
         self.model = model
-        self.made = onnx_model(model, form or Form())
+        self.made = build_onnx_model(model, form or OnnxOptions())
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
     def draw(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
-        inputs = check.feed(self.session, self.model, specs, seed=seed, guidance=guidance)
+        inputs = check.build_inputs(self.session, self.model, specs, seed=seed, guidance=guidance)
         return self.session.run(None, inputs)[0]
 
     def wanted(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
@@ -50,10 +50,10 @@ class Exported:
 
 
 @pytest.fixture(scope="module", params=SAMPLERS)
-def conditional(request) -> Exported:
+def conditional(request) -> OnnxExport:
     prediction = {"ddim": "v", "eta": "epsilon", "ddpm": "v", "dpmpp-2m": "x"}[request.param]
     model = trained(diffusion={"prediction": prediction}, sampling=SAMPLERS[request.param])
-    return Exported(model)
+    return OnnxExport(model)
 
 
 def same(found: np.ndarray, wanted: np.ndarray) -> bool:
@@ -74,7 +74,9 @@ def test_it_draws_what_we_draw(conditional, count, guidance):
 
 
 def test_guidance_may_be_left_out_and_is_then_the_profiles(conditional):
-    inputs = check.feed(conditional.session, conditional.model, [SampleSpec(0, 0)], seed=SEED)
+    inputs = check.build_inputs(
+        conditional.session, conditional.model, [SampleSpec(0, 0)], seed=SEED
+    )
     del inputs["guidance"]
     (found,) = conditional.session.run(None, inputs)
     guidance = conditional.model.profile.sampling.guidance
@@ -92,19 +94,21 @@ def test_only_samplers_that_add_noise_ask_for_a_seed(conditional):
 
 
 def test_each_seed_and_each_index_has_its_own_noise():
-    exported = Exported(trained(sampling=SAMPLERS["ddpm"]))
-    inputs = check.feed(
+    exported = OnnxExport(trained(sampling=SAMPLERS["ddpm"]))
+    inputs = check.build_inputs(
         exported.session, exported.model, [SampleSpec(0, 0), SampleSpec(0, 1)], seed=0
     )
     inputs["noise"][1] = inputs["noise"][0]
-    drawn = [exported.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)]
-    pictures = [picture for pair in drawn for picture in pair]
+    generated = [
+        exported.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)
+    ]
+    pictures = [picture for pair in generated for picture in pair]
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(pictures, 2))
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
 def test_without_classes_noise_is_enough(sampler):
-    exported = Exported(trained((), sampling=SAMPLERS[sampler], model={"patch_size": 2}))
+    exported = OnnxExport(trained((), sampling=SAMPLERS[sampler], model={"patch_size": 2}))
     assert exported.names == ["noise", "index"][: 2 if sampler == "ddpm" else 1]
     specs = [SampleSpec(0, index) for index in range(3)]
     assert same(exported.draw(specs, 1.0), exported.wanted(specs, 1.0))
@@ -113,8 +117,8 @@ def test_without_classes_noise_is_enough(sampler):
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset_on_offer_says_the_same(opset):
     model = trained(model={"activation": "gelu"}, diffusion={"timesteps": 50})
-    form = Form(part="denoiser", opset=opset)
-    exported = Exported(model, form)
+    form = OnnxOptions(part="denoiser", opset=opset)
+    exported = OnnxExport(model, form)
     assert [entry.version for entry in exported.made.opset_import if not entry.domain] == [opset]
     x_t, t, label = torch.randn(5, *model.shape), torch.tensor([0, 9, 20, 31, 49]), torch.arange(5)
     label = label % 3
@@ -122,13 +126,13 @@ def test_every_opset_on_offer_says_the_same(opset):
     (found,) = exported.session.run(None, inputs)
     wanted = model.denoiser(x_t, t, label)
     torch.testing.assert_close(torch.from_numpy(found), wanted, atol=2e-4, rtol=2e-4)
-    assert check.checked(model, exported.made, form).within_one == 1
+    assert check.check_onnx_model(model, exported.made, form).within_one == 1
 
 
 def test_the_file_is_hardly_larger_than_the_weights():
     model = trained(model={"base_channels": 64, "channel_multipliers": [1, 2, 3]},
                     sampling={"sampler": "ddpm", "steps": 1000})  # fmt: skip
-    made = onnx_model(model, Form())
+    made = build_onnx_model(model, OnnxOptions())
     assert made.ByteSize() < 1.05 * 4 * model.parameters
 
 
@@ -143,41 +147,41 @@ def large() -> TrainedModel:
 def test_smaller_numbers_make_smaller_files_of_almost_the_same_pictures(
     large, precision, size, mean
 ):
-    form = Form(precision=precision)
-    made = onnx_model(large, form)
+    form = OnnxOptions(precision=precision)
+    made = build_onnx_model(large, form)
     assert made.ByteSize() < size * 4 * large.parameters
-    agreement = check.checked(large, made, form)
+    agreement = check.check_onnx_model(large, made, form)
     assert agreement.mean <= mean
     assert (agreement.mean == 0) == (precision == "fp32"), "it has become another graph"
 
 
 def test_a_graph_that_draws_something_else_is_not_let_through():
-    model, form = trained(), Form()
-    made = onnx_model(model, form)
-    assert check.checked(model, made, form).within_one == 1
+    model, form = trained(), OnnxOptions()
+    made = build_onnx_model(model, form)
+    assert check.check_onnx_model(model, made, form).within_one == 1
     for parameter in model.denoiser.parameters():
         parameter.mul_(1.05)
     with pytest.raises(IddmError, match="draws other pictures than PyTorch"):
-        check.checked(model, made, form)
+        check.check_onnx_model(model, made, form)
 
 
 def test_a_graph_that_is_none_is_not_let_through():
-    model, form = trained(), Form()
-    made = onnx_model(model, form)
+    model, form = trained(), OnnxOptions()
+    made = build_onnx_model(model, form)
     made.graph.node[0].op_type = "NoSuch"
     with pytest.raises(IddmError, match="no valid ONNX"):
-        check.checked(model, made, form)
+        check.check_onnx_model(model, made, form)
 
 
 def test_what_no_such_file_can_hold_is_refused_before_it_is_made(monkeypatch):
     monkeypatch.setattr(TrainedModel, "parameters", 600_000_000)
     with pytest.raises(UsageError, match=r"0\.6 billion parameters"):
-        onnx_model(trained(), Form())
+        build_onnx_model(trained(), OnnxOptions())
 
 
 def test_the_file_says_all_that_using_it_needs_and_nothing_of_the_machine():
     model = trained(("cat", "日本"), data={"path": "/home/somebody/secret"})
-    made = onnx_model(model, Form())
+    made = build_onnx_model(model, OnnxOptions())
     said = {entry.key: entry.value for entry in made.metadata_props}
     assert json.loads(said["iddm.class_names"]) == ["cat", "日本"]
     wanted = {
@@ -196,13 +200,13 @@ def test_the_seed_is_the_hash_that_the_documentation_gives():
     import hashlib
 
     digest = hashlib.sha256(b"3/sample-step").digest()[:8]
-    assert int(check.seed_of(3)) == int.from_bytes(digest, "little", signed=True)
+    assert int(check.encode_seed(3)) == int.from_bytes(digest, "little", signed=True)
     assert randomness.key_of(3, "sample-step")[0] == int.from_bytes(digest[:4], "little")
 
 
 def test_the_network_of_iddm_draws_the_same():
     model = trained(model={"network": "iddm-unet", "activation": "lrelu"}, sampling={"steps": 2})
-    exported = Exported(model)
+    exported = OnnxExport(model)
     specs = [SampleSpec(index % 3, index) for index in range(3)]
     assert same(exported.draw(specs, 2.0), exported.wanted(specs, 2.0))
     assert exported.made.ByteSize() < 1.01 * 4 * model.parameters

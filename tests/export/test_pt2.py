@@ -34,11 +34,11 @@ def loop(denoise, about, noise, label, guidance):
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_loop_over_the_table_draws_what_we_draw(classes, sampler, count):
     model = trained(classes, sampling={"sampler": sampler, "guidance": 2.5})
-    made, off = pt2.content(model, aot=False)
+    made, off = pt2.build_pt2(model, aot=False)
     assert off < 1e-5
-    extra = {pt2.ABOUT: ""}
+    extra = {pt2.METADATA_NAME: ""}
     program = torch.export.load(io.BytesIO(made), extra_files=extra)
-    about = json.loads(extra[pt2.ABOUT])
+    about = json.loads(extra[pt2.METADATA_NAME])
     assert about["shape"] == list(model.shape)
     specs = [SampleSpec(index % max(1, len(classes)), index) for index in range(count)]
     noise = randomness.normal(9, "sample", items=torch.arange(count), step=0, shape=model.shape)
@@ -57,10 +57,10 @@ def test_a_program_that_says_something_else_is_not_let_through(monkeypatch):
     other = trained()
     for parameter in other.denoiser.parameters():
         parameter.mul_(1.05)
-    program = pt2.exported(other)
-    monkeypatch.setattr(pt2, "exported", lambda _: program)
+    program = pt2.export_program(other)
+    monkeypatch.setattr(pt2, "export_program", lambda _: program)
     with pytest.raises(IddmError, match="says something else"):
-        pt2.content(trained(), aot=False)
+        pt2.build_pt2(trained(), aot=False)
 
 
 @pytest.mark.skipif(
@@ -70,11 +70,11 @@ def test_a_program_that_says_something_else_is_not_let_through(monkeypatch):
 def test_compiled_ahead_of_time(tmp_path):
     from torch._inductor import aoti_load_package
 
-    made, off = pt2.content(trained(), aot=True)
+    made, off = pt2.build_pt2(trained(), aot=True)
     assert off < 1e-4
     (tmp_path / "model.pt2").write_bytes(made)
     module = aoti_load_package(str(tmp_path / "model.pt2"))
-    assert json.loads(module.get_metadata()[pt2.ABOUT])["class_names"] == ["cat", "dog"]
+    assert json.loads(module.get_metadata()[pt2.METADATA_NAME])["class_names"] == ["cat", "dog"]
 
 
 def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
@@ -85,6 +85,6 @@ def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
     with pytest.raises(IddmError, match="could not compile the model: no compiler") as refused:
-        pt2.content(trained(), aot=True)
+        pt2.build_pt2(trained(), aot=True)
     assert refused.value.problem.endswith("here"), "one line is enough"
     assert "C++ compiler" in refused.value.hint

@@ -21,9 +21,9 @@ from iddm_cli.build.importing import import_model
 from iddm_cli.build.networks import make_denoiser
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.export.diffusers import files
-from iddm_cli.export.model import TrainedModel
-from iddm_cli.importing.imported_model import Asked, Foreign
+from iddm_cli.export.diffusers import build_diffusers_folder
+from iddm_cli.export.trained_model import TrainedModel
+from iddm_cli.importing.imported_model import ImportedModel, ImportOptions
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -50,16 +50,18 @@ def network(**config) -> UNet2DModel:
     return model.eval().requires_grad_(False)
 
 
-def denoiser(model: Foreign) -> torch.nn.Module:
+def denoiser(model: ImportedModel) -> torch.nn.Module:
     """Return what the imported run would be drawn with."""
     made = make_denoiser(model.profile, len(model.classes)).requires_grad_(False).eval()
     made.backbone.load_state_dict(model.average)
     return made
 
 
-def exported(model: Foreign) -> dict[str, bytes]:
+def exported(model: ImportedModel) -> dict[str, bytes]:
     classes, profile = model.classes, model.profile
-    return files(TrainedModel("run", 0, "average", profile, classes, denoiser(model)))
+    return build_diffusers_folder(
+        TrainedModel("run", 0, "average", profile, classes, denoiser(model))
+    )
 
 
 def change(folder, **changes) -> None:
@@ -95,7 +97,7 @@ def folder(tmp_path):
 def test_it_says_what_it_said_and_goes_back_as_it_came(tmp_path, config, form):
     theirs = network(**config)
     theirs.save_pretrained(tmp_path / "in", safe_serialization=form == "safetensors")
-    model = import_model(tmp_path / "in", Asked())
+    model = import_model(tmp_path / "in", ImportOptions())
     classes = theirs.config.num_class_embeds or 0
     assert len(model.classes) == classes
 
@@ -122,8 +124,10 @@ def test_it_says_what_it_said_and_goes_back_as_it_came(tmp_path, config, form):
 
 def test_our_own_export_comes_back_whole(tmp_path):
     model = trained(sampling={"guidance": 2.5, "steps": 7}, diffusion={"schedule": "cosine"})
-    durable.write_folder(tmp_path / "first", files(model).items(), ("unet", "scheduler"))
-    back = import_model(tmp_path / "first", Asked())
+    durable.write_folder(
+        tmp_path / "first", build_diffusers_folder(model).items(), ("unet", "scheduler")
+    )
+    back = import_model(tmp_path / "first", ImportOptions())
     assert back.classes == model.classes
     wanted = model.profile.model_dump()
     found = back.profile.model_dump()
@@ -135,23 +139,23 @@ def test_our_own_export_comes_back_whole(tmp_path):
     again = exported(back)
     for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors",
                  "scheduler/scheduler_config.json", "model_index.json"):  # fmt: skip
-        assert again[name] == files(model)[name], name
+        assert again[name] == build_diffusers_folder(model)[name], name
 
 
 def test_names_can_be_given_and_one_fewer_means_that_the_last_row_is_none(tmp_path):
     network(num_class_embeds=3).save_pretrained(tmp_path)
-    all_three = import_model(tmp_path, Asked(class_names=("a", "b", "c")))
+    all_three = import_model(tmp_path, ImportOptions(class_names=("a", "b", "c")))
     assert all_three.classes == ("a", "b", "c")
     assert all_three.profile.sampling.guidance == 1
     assert any("sampling.guidance is 1" in note for note in all_three.notes)
     assert len(all_three.raw["embedding.classes.weight"]) == 4
-    two = import_model(tmp_path, Asked(class_names=("a", "b")))
+    two = import_model(tmp_path, ImportOptions(class_names=("a", "b")))
     assert two.profile.sampling.guidance == 3
     assert torch.equal(
         two.raw["embedding.classes.weight"], all_three.raw["embedding.classes.weight"][:3]
     )
     with pytest.raises(UsageError, match="gives 4 names, and the model has 3 classes"):
-        import_model(tmp_path, Asked(class_names=tuple("abcd")))
+        import_model(tmp_path, ImportOptions(class_names=tuple("abcd")))
 
 
 @pytest.mark.parametrize("scheduler", [DDPMScheduler, DDIMScheduler, EulerDiscreteScheduler])
@@ -169,7 +173,7 @@ def test_a_schedule_is_known_by_its_numbers(tmp_path, scheduler, config, name):
     made = scheduler(**config)
     made.save_pretrained(tmp_path / "scheduler")
     network().save_pretrained(tmp_path / "unet")
-    diffusion = import_model(tmp_path, Asked()).profile.diffusion
+    diffusion = import_model(tmp_path, ImportOptions()).profile.diffusion
     assert diffusion.schedule == name
     assert diffusion.timesteps == len(made.betas)
     wanted = made.alphas_cumprod.double()
@@ -194,7 +198,7 @@ def test_another_noise_is_refused_by_name(tmp_path, made, said):
     made.save_pretrained(tmp_path / "scheduler")
     network().save_pretrained(tmp_path / "unet")
     with pytest.raises(CheckpointError, match=said):
-        import_model(tmp_path, Asked())
+        import_model(tmp_path, ImportOptions())
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,7 @@ def test_a_damaged_scheduler_is_one_sentence(tmp_path, changes):
     config = {"_class_name": "DDPMScheduler", **changes}
     (tmp_path / "unet" / "scheduler_config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="scheduler: "):
-        import_model(tmp_path, Asked())
+        import_model(tmp_path, ImportOptions())
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_a_damaged_scheduler_is_one_sentence(tmp_path, changes):
 def test_a_pipeline_in_all_its_shapes(tmp_path, theirs, ours):
     pipeline = DDPMPipeline(network(), DDPMScheduler(prediction_type=theirs, clip_sample=False))
     pipeline.save_pretrained(tmp_path / "new")
-    model = import_model(tmp_path / "new", Asked())
+    model = import_model(tmp_path / "new", ImportOptions())
     assert model.profile.diffusion.prediction == ours
     assert model.profile.sampling.clip is False
     # In the first days, all files lay side by side.
@@ -228,16 +232,16 @@ def test_a_pipeline_in_all_its_shapes(tmp_path, theirs, ours):
                  *(tmp_path / "new" / "scheduler").iterdir(),
                  tmp_path / "new" / "model_index.json"):  # fmt: skip
         (old / part.name).write_bytes(part.read_bytes())
-    assert import_model(old, Asked()).profile == model.profile
+    assert import_model(old, ImportOptions()).profile == model.profile
     with pytest.raises(UsageError, match="--schedule has no meaning here"):
-        import_model(old, Asked(schedule="cosine"))
+        import_model(old, ImportOptions(schedule="cosine"))
 
 
 def test_without_a_scheduler_the_usual_one_is_assumed_and_that_is_told(folder):
-    model = import_model(folder, Asked())
+    model = import_model(folder, ImportOptions())
     assert model.profile.diffusion.schedule == "linear"
     assert any("--schedule" in note for note in model.notes)
-    other = import_model(folder, Asked(schedule="cosine", image_size=32))
+    other = import_model(folder, ImportOptions(schedule="cosine", image_size=32))
     assert other.profile.diffusion.schedule == "cosine"
     assert other.profile.data.size == (32, 32)
 
@@ -252,14 +256,14 @@ def test_former_names_of_attention_are_understood(folder):
             name = name.replace(f".{today}.", f".{then}.")
         renamed[name] = tensor
     assert renamed.keys() != state.keys()
-    wanted = import_model(folder, Asked())
+    wanted = import_model(folder, ImportOptions())
     save_file(renamed, path)
-    found = import_model(folder, Asked())
+    found = import_model(folder, ImportOptions())
     assert all(torch.equal(found.raw[name], wanted.raw[name]) for name in wanted.raw)
     twice = renamed | {name: tensor.clone() for name, tensor in state.items() if "to_q" in name}
     save_file(twice, path)
     with pytest.raises(CheckpointError, match="are the same"):
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
 
 
 @pytest.mark.parametrize(
@@ -304,7 +308,7 @@ def test_former_names_of_attention_are_understood(folder):
 def test_what_our_network_cannot_be_is_refused_by_its_key(folder, changes, said):
     change(folder, **changes)
     with pytest.raises(CheckpointError) as refused:
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
     assert said in refused.value.problem
     assert "\n" not in refused.value.problem
 
@@ -312,9 +316,9 @@ def test_what_our_network_cannot_be_is_refused_by_its_key(folder, changes, said)
 def test_swish_is_silu_and_a_size_that_is_missing_is_asked_for(folder):
     change(folder, act_fn="swish", sample_size=None, encoder_hid_dim=None)
     with pytest.raises(UsageError, match="no sample_size") as refused:
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
     assert "--image-size" in refused.value.hint
-    assert import_model(folder, Asked(image_size=16)).profile.data.size == (16, 16)
+    assert import_model(folder, ImportOptions(image_size=16)).profile.data.size == (16, 16)
 
 
 def test_models_of_latents_and_folders_of_something_else_are_refused(tmp_path):
@@ -322,20 +326,20 @@ def test_models_of_latents_and_folders_of_something_else_are_refused(tmp_path):
     index = tmp_path / "model_index.json"
     document = json.loads(index.read_text())
     index.write_text(json.dumps(document | {"safety_checker": [None, None]}))
-    import_model(tmp_path, Asked())
+    import_model(tmp_path, ImportOptions())
     index.write_text(json.dumps(document | {"vqvae": ["diffusers", "VQModel"]}))
     with pytest.raises(CheckpointError, match="has a vqvae besides its network"):
-        import_model(tmp_path, Asked())
+        import_model(tmp_path, ImportOptions())
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="is no folder of diffusers"):
-        import_model(tmp_path / "empty", Asked())
+        import_model(tmp_path / "empty", ImportOptions())
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"7", b"{", b"[" * 10**5, b" " * (2**22 + 1)])
 def test_damaged_json_is_one_sentence(folder, content):
     (folder / "config.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"config\.json"):
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
 
 
 def test_weights_that_are_missing_or_cut_off_are_told(folder):
@@ -343,11 +347,11 @@ def test_weights_that_are_missing_or_cut_off_are_told(folder):
     content = path.read_bytes()
     path.write_bytes(content[:-5])
     with pytest.raises(CheckpointError, match="is damaged"):
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
     path.write_bytes((10**12).to_bytes(8, "little") + content[8:])
     with pytest.raises(CheckpointError, match="is damaged: it says that its header"):
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
     path.unlink()
     with pytest.raises(CheckpointError, match="has neither diffusion_pytorch_model") as refused:
-        import_model(folder, Asked())
+        import_model(folder, ImportOptions())
     assert "half precision" in refused.value.hint

@@ -5,10 +5,10 @@ import torch
 
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError, UsageError
-from iddm_cli.importing.imported_model import Asked
+from iddm_cli.importing.imported_model import ImportOptions
 from tests.importing.upstream import LABELS, today, weights
 
-SIZE = Asked(image_size=16)
+SIZE = ImportOptions(image_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def formerly(state: dict) -> dict:
 
 
 def test_todays_dictionary(read, raw, average):
-    model = read(today(raw, average), Asked(class_names=("cat", "dog")))
+    model = read(today(raw, average), ImportOptions(class_names=("cat", "dog")))
     assert same(model.raw, raw)
     assert same(model.average, average)
     assert model.classes == ("cat", "dog")
@@ -58,7 +58,7 @@ def test_todays_dictionary(read, raw, average):
 
 
 def test_the_one_before_has_one_number_for_a_size(read, raw, average):
-    model = read(today(raw, average, image_size=64, act="relu6"), Asked(schedule="cosine"))
+    model = read(today(raw, average, image_size=64, act="relu6"), ImportOptions(schedule="cosine"))
     assert model.profile.data.size == (64, 64)
     assert model.profile.model.activation == "relu6"
     assert model.profile.diffusion.schedule == "cosine"
@@ -71,7 +71,7 @@ def test_the_one_before_has_one_number_for_a_size(read, raw, average):
     ("name", "kind"), [("model_last.pt", "raw"), ("ema_model_9.pt", "average")]
 )
 def test_a_state_dict_alone(read, raw, name, kind):
-    model = read(raw, Asked(image_size=[24, 16], activation="silu"), name)
+    model = read(raw, ImportOptions(image_size=[24, 16], activation="silu"), name)
     assert same(model.raw, raw)
     assert same(model.average, raw)
     assert model.profile.model.activation == "silu"
@@ -160,7 +160,7 @@ def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, c
 )
 def test_what_cannot_be_is_one_sentence(read, raw, average, changes, asked, kind, said):
     with pytest.raises(kind) as refused:
-        read(today(raw, average) | changes, Asked(**asked))
+        read(today(raw, average) | changes, ImportOptions(**asked))
     assert said in refused.value.problem
     assert "\n" not in refused.value.problem
 
@@ -172,7 +172,7 @@ def test_latents_are_no_pictures(read):
 
 def test_weights_alone_need_a_size(read, raw):
     with pytest.raises(UsageError, match="do not tell the size") as refused:
-        read(raw, Asked())
+        read(raw, ImportOptions())
     assert "--image-size" in refused.value.hint
 
 

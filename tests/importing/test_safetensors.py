@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, UsageError
-from iddm_cli.export.safetensors import content
-from iddm_cli.importing.imported_model import UNKNOWN_PICTURES, Asked
+from iddm_cli.export.safetensors import build_safetensors
+from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH, ImportOptions
 from tests.export.conftest import trained
 
 
@@ -36,7 +36,7 @@ def read(tmp_path, model):
         state = tensors or model.denoiser.backbone.state_dict()
         stored = {name: tensor.contiguous() for name, tensor in state.items()}
         save_file(stored, path, metadata=header)
-        return import_model(path, asked or Asked())
+        return import_model(path, asked or ImportOptions())
 
     return write_and_read
 
@@ -51,14 +51,14 @@ def test_it_comes_back_whole(read, model):
     for section in ("model", "diffusion", "training", "sampling", "data"):
         found = getattr(back.profile, section).model_dump()
         wanted = getattr(model.profile, section).model_dump()
-        assert found == {**wanted, **({"path": UNKNOWN_PICTURES} if section == "data" else {})}
+        assert found == {**wanted, **({"path": UNKNOWN_DATA_PATH} if section == "data" else {})}
     assert back.profile.runtime.device == "auto", "the other machine's devices are not ours"
 
 
 def test_what_the_exporter_writes_comes_back(tmp_path, model):
     path = tmp_path / "model.safetensors"
-    path.write_bytes(content(model))
-    back = import_model(path, Asked())
+    path.write_bytes(build_safetensors(model))
+    back = import_model(path, ImportOptions())
     state = model.denoiser.backbone.state_dict()
     assert all(torch.equal(back.average[name], state[name]) for name in state)
     assert (back.classes, back.profile.model) == (model.classes, model.profile.model)
@@ -66,7 +66,7 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
     raw[-1] ^= 1
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="its SHA-256 has changed"):
-        import_model(path, Asked())
+        import_model(path, ImportOptions())
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_every_tensor_is_accounted_for(read, model):
 def test_what_it_says_itself_is_not_asked(read, model):
     header = {"iddm": json.dumps(document(model))}
     with pytest.raises(UsageError, match="--image-size has no meaning here"):
-        read(header, asked=Asked(image_size=8))
+        read(header, asked=ImportOptions(image_size=8))

@@ -5,7 +5,7 @@ import torch
 from diffusers import UNet2DModel
 from diffusers.models.embeddings import get_timestep_embedding
 
-from iddm_cli.export.diffusers import renamed
+from iddm_cli.export.diffusers import to_diffusers_name
 from iddm_cli.networks import UNet
 from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.networks.embeddings import sinusoid
@@ -43,7 +43,9 @@ def theirs(
         "downsample_padding": 1,
     }
     model = UNet2DModel(**(config | changes))
-    model.load_state_dict({renamed(key): value for key, value in network.state_dict().items()})
+    model.load_state_dict(
+        {to_diffusers_name(key): value for key, value in network.state_dict().items()}
+    )
     return model.eval()
 
 

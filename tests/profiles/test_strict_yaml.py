@@ -1,4 +1,4 @@
-"""Strict YAML: what users write means what they mean, and nothing else is let in."""
+"""Strict YAML: scalars mean what they look like, and everything ambiguous is refused."""
 
 import pytest
 from hypothesis import given
@@ -57,7 +57,7 @@ def test_a_scalar_means_what_it_looks_like(text, value):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: a stands here again, first on line 1"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: duplicate key a, first on line 1"),
         ("a: &x 1\nb: *x\n", "line 1: anchors and aliases"),
         ("b: *x\n", "line 1: anchors and aliases"),
         ("a: !!python/object:os.system 1\n", "line 1: the tag"),
@@ -79,19 +79,19 @@ def test_a_scalar_means_what_it_looks_like(text, value):
         ("a: ! 1\n", "line 1: the tag"),
         ('a: "\\U00110000"\n', "impossible number"),
         (f"%YAML {'9' * 5000}.1\n---\na: 1\n", "impossible number"),
-        ('b: 1\na: "\\uD800"\n', "line 2: half a character"),
+        ('b: 1\na: "\\uD800"\n', "line 2: a lone surrogate"),
         ('"\\e[31m": 1\n', "line 1: a key with characters that cannot be printed"),
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_could_surprise_is_refused_with_its_line(text, said):
+def test_ambiguous_yaml_is_refused_with_its_line(text, said):
     with pytest.raises(ProfileError, match=r"mine\.yaml") as refused:
         parse_yaml(text, "mine.yaml")
     assert said in refused.value.problem
     assert refused.value.exit_code == 2
 
 
-def test_every_value_knows_its_line():
+def test_the_line_of_every_value_is_known():
     document = parse_yaml("# head\na:\n  b: 1\n\n  c:\n    - x\n    - y\n", "mine.yaml")
     assert document.data == {"a": {"b": 1, "c": ["x", "y"]}}
     lines = {("a",): 2, ("a", "b"): 3, ("a", "c"): 5, ("a", "c", 1): 7}
@@ -99,7 +99,7 @@ def test_every_value_knows_its_line():
     assert document.line(("z",)) is None
 
 
-def test_nothing_is_nothing():
+def test_an_empty_text_is_null():
     assert parse_yaml("", "x").data is None
     assert parse_yaml("# only a comment\n", "x").data is None
     assert parse_yaml("\ufeffa: 1\n", "x").data == {"a": 1}
@@ -108,7 +108,7 @@ def test_nothing_is_nothing():
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_parsed_or_refused(text):
     try:
         parse_yaml(text, "mine.yaml")
     except ProfileError as error:
@@ -122,7 +122,7 @@ def test_any_text_is_read_or_refused(text):
         max_leaves=8,
     )
 )
-def test_json_is_read_as_json(value):
+def test_json_is_parsed_as_json(value):
     import json
 
     assert parse_yaml(json.dumps(value), "x").data == value

@@ -1,4 +1,4 @@
-"""Locks: one at a time, gone with their process, and asked for where nobody can tell."""
+"""Run locks: one owner at a time, released with the process, stolen only on request."""
 
 import contextlib
 import json
@@ -30,16 +30,16 @@ def lock(tmp_path) -> RunLock:
     return RunLock(tmp_path)
 
 
-def written(lock: RunLock, **changes: object) -> LockOwner:
-    """Leave a record behind, as of another process."""
-    owner = replace(LockOwner.this(), **changes)
+def write_owner(lock: RunLock, **changes: object) -> LockOwner:
+    """Write the owner file of another process."""
+    owner = replace(LockOwner.current(), **changes)
     (lock.folder / "lock.json").write_text(json.dumps(asdict(owner)))
     return owner
 
 
 @contextlib.contextmanager
-def neighbour(lock: RunLock):
-    """Let another process of this machine hold the lock."""
+def other_process(lock: RunLock):
+    """Hold the lock in another process of this machine."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, lock.folder], stdout=subprocess.PIPE, text=True
     )
@@ -54,14 +54,14 @@ def take(lock: RunLock, *, steal: bool = False) -> None:
         assert lock.is_ours()
 
 
-def test_nothing_but_the_empty_file_stays(lock):
+def test_releasing_leaves_only_the_empty_lock_file(lock):
     take(lock)
     assert [path.name for path in lock.folder.iterdir()] == [".lock"]
     assert lock.is_free()
 
 
-def test_another_process_is_named(lock):
-    with neighbour(lock) as process:
+def test_the_error_names_the_owner(lock):
+    with other_process(lock) as process:
         with pytest.raises(RunError, match=f"process {process.pid} on {socket.gethostname()}"):
             take(lock)
         with pytest.raises(RunError, match="is being trained"):
@@ -69,8 +69,8 @@ def test_another_process_is_named(lock):
         assert not lock.is_free()
 
 
-def test_what_a_killed_process_left_is_taken_over(lock):
-    with neighbour(lock) as process:
+def test_the_lock_of_a_killed_process_is_free(lock):
+    with other_process(lock) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert (lock.folder / "lock.json").exists()
@@ -78,13 +78,13 @@ def test_what_a_killed_process_left_is_taken_over(lock):
         take(lock)
 
 
-def test_after_a_restart_of_the_machine_too(lock):
-    written(lock, pid=1, boot="another", started=0.0)
+def test_the_lock_of_a_former_boot_is_free(lock):
+    write_owner(lock, pid=1, boot="another", started=0.0)
     take(lock)
 
 
-def test_of_another_machine_it_is_only_taken_by_force(lock):
-    written(lock, host="elsewhere", pid=77)
+def test_a_lock_of_another_machine_must_be_stolen(lock):
+    write_owner(lock, host="elsewhere", pid=77)
     assert not lock.is_free()
     with pytest.raises(RunError, match="process 77 on elsewhere") as refused:
         take(lock)
@@ -93,17 +93,17 @@ def test_of_another_machine_it_is_only_taken_by_force(lock):
     assert lock.is_free()
 
 
-def test_whoever_lost_it_notices_and_leaves_the_record_of_the_thief(lock):
+def test_a_stolen_lock_is_noticed_and_keeps_its_new_owner(lock):
     with lock.hold():
         lock.check()
-        written(lock, host="elsewhere", pid=77)
+        write_owner(lock, host="elsewhere", pid=77)
         with pytest.raises(RunError, match="taken over by process 77 on elsewhere"):
             lock.check()
     assert json.loads((lock.folder / "lock.json").read_text())["pid"] == 77
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": "x", "host": 3}', "null"])
-def test_a_record_cut_off_in_the_middle_locks_nobody_out(lock, content):
+def test_a_damaged_owner_file_locks_nobody_out(lock, content):
     (lock.folder / "lock.json").write_text(content)
     take(lock)
 
@@ -121,14 +121,12 @@ class NoFlock(filelock.FileLock):
         ({"pid": os.getppid(), "boot": "another"}, True),
         ({"pid": 2**22 + 1}, True),
     ],
-    ids=["alive", "its number was given anew", "before a restart", "dead"],
+    ids=["alive", "its id was reused", "before a reboot", "dead"],
 )
-def test_where_files_cannot_be_locked_the_process_itself_is_looked_for(
-    lock, monkeypatch, changes, free
-):
+def test_without_flock_the_lock_depends_on_the_owners_process(lock, monkeypatch, changes, free):
     from iddm_cli.runs import locks
 
     monkeypatch.setattr(filelock, "FileLock", NoFlock)
     started = {"started": locks._process_start(os.getppid())}
-    written(lock, **(started | changes))
+    write_owner(lock, **(started | changes))
     assert lock.is_free() is free

@@ -1,4 +1,4 @@
-"""A served model of a few thousand random weights, and a server of it in a thread."""
+"""A served model with a few thousand random weights, and a server of it in a thread."""
 
 import dataclasses
 import socket
@@ -30,7 +30,7 @@ def one_thread():
 
 
 def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
-    """Return a model whose pictures differ by class, seed and index."""
+    """Return a model whose images differ by class, seed and index."""
     tables = {
         "data": {"channels": 3, "image_size": [8, 16]},
         "model": {"base_channels": 8, "channel_multipliers": [1, 2], "blocks_per_level": 1,
@@ -43,54 +43,54 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
     shape = picture_shape(profile.data)
-    exact = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
-    return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, exact)
+    batched = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
+    return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, batched)
 
 
-class Running:
-    """A server that answers."""
+class RunningServer:
+    """A server that accepts requests, and what it reported to its operator."""
 
-    def __init__(self, server: ImageServer, port: int, told: list[str]) -> None:
+    def __init__(self, server: ImageServer, port: int, reports: list[str]) -> None:
         self.server = server
         self.service = server.service
         self.port = port
-        self.told = told
+        self.reports = reports
         self.url = f"http://127.0.0.1:{port}"
 
     def client(self, **options) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)
 
-    def until(self, is_invariant, seconds=20.0) -> None:
-        """Wait for something to become true."""
+    def wait_until(self, condition, seconds=20.0) -> None:
+        """Wait for a condition to become true."""
         end = time.monotonic() + seconds
-        while not is_invariant():
-            assert time.monotonic() < end, "it never came true"
+        while not condition():
+            assert time.monotonic() < end, "the condition never became true"
             time.sleep(0.01)
 
 
 @contextmanager
-def serving(*models: ServedModel, policy=None, buffer=None, **limits):
+def serving(*models: ServedModel, policy=None, send_buffer=None, **limits):
     """Serve models in a thread of this process, on a free port.
 
-    `buffer` is how many bytes the system keeps for a reader who does not read.
+    `send_buffer` is the number of bytes that the system buffers for a client that does not read.
     """
-    told: list[str] = []
-    service = GenerationService({m.name: m for m in models}, Limits(**limits), told.append)
-    up = threading.Event()
-    server = ImageServer(service, policy or AccessPolicy(LOOPBACK_HOSTS), up.set)
+    reports: list[str] = []
+    service = GenerationService({m.name: m for m in models}, Limits(**limits), reports.append)
+    ready = threading.Event()
+    server = ImageServer(service, policy or AccessPolicy(LOOPBACK_HOSTS), ready.set)
     listener = open_listener("127.0.0.1", 0)
-    if buffer:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     port = listener.getsockname()[1]
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    assert up.wait(20)
+    assert ready.wait(20)
     try:
-        yield Running(server, port, told)
+        yield RunningServer(server, port, reports)
     finally:
         server.should_exit = True
         thread.join(30)
-        assert not thread.is_alive(), "it stops"
+        assert not thread.is_alive(), "the server stops"
 
 
 @pytest.fixture(scope="session")
@@ -99,26 +99,25 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def running(model):
+def server(model):
     with serving(model, make_model("plain", classes=())) as server:
         yield server
 
 
 @pytest.fixture
-def client(running):
-    with running.client() as client:
+def client(server):
+    with server.client() as client:
         yield client
 
 
 def slowed(model: ServedModel, seconds: float) -> ServedModel:
-    """Return the model, each of its steps taking at least so long."""
-    exact = model.exact
+    """Return the model with solver steps that take at least `seconds`."""
 
-    class Slow:
+    class SlowDenoiser:
         is_invariant = True
 
-        def __call__(self, *asked):
+        def __call__(self, *args):
             time.sleep(seconds)
-            return exact(*asked)
+            return model.batch_denoiser(*args)
 
-    return dataclasses.replace(model, exact=Slow())
+    return dataclasses.replace(model, batch_denoiser=SlowDenoiser())

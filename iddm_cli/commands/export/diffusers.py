@@ -38,15 +38,15 @@ def diffusers(
     found = models.find(runs_dir, run)
     folder = out or Path(f"{found.name}-diffusers")
     exporting.check_folder(folder, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import console
-    from iddm_cli.export.diffusers import drawn_otherwise, files
+    from iddm_cli.export.diffusers import build_diffusers_folder, sampling_difference
 
-    other = drawn_otherwise(model.profile.sampling)
+    other = sampling_difference(model.profile.sampling)
     if other:
         console.print_warning(other)
-    exporting.write_folder(folder, files(model))
+    exporting.write_folder(folder, build_diffusers_folder(model))
     note = f"how to use it is in {folder}/README.md"
     exporting.tell(model, "diffusers", folder, note, as_json=json)

@@ -77,18 +77,18 @@ def onnx(
     found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.onnx" if part == "pipeline" else f"{found.name}-{part}.onnx")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress
-    from iddm_cli.export.onnx.check import checked
-    from iddm_cli.export.onnx.model import Form, onnx_model
+    from iddm_cli.export.onnx.check import check_onnx_model
+    from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
 
-    form = Form(part, precision, opset)
+    form = OnnxOptions(part, precision, opset)
     with progress.show_spinner("exporting"):
-        made = onnx_model(model, form)
+        made = build_onnx_model(model, form)
     with progress.show_spinner("drawing with onnxruntime and with PyTorch, to compare"):
-        agreement = checked(model, made, form)
+        agreement = check_onnx_model(model, made, form)
     exporting.write_file(path, made.SerializeToString())
     exporting.tell(
         model, "onnx", path, str(agreement), as_json=json, part=part, precision=precision,

@@ -47,14 +47,14 @@ def pt2(
     found = models.find(runs_dir, run)
     path = out or Path(f"{found.name}.pt2")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
     from iddm_cli.display import progress
-    from iddm_cli.export.pt2 import content
+    from iddm_cli.export.pt2 import build_pt2
 
     with progress.show_spinner("compiling" if aot else "exporting"):
-        made, off = content(model, aot=aot)
+        made, off = build_pt2(model, aot=aot)
     exporting.write_file(path, made)
     note = f"its estimates of x are within {off:.2g} of the model's"
     exporting.tell(model, "pt2", path, note, as_json=json, aot=aot, difference=off)

@@ -45,10 +45,10 @@ def safetensors(
     if path.suffix != SUFFIX:
         raise UsageError(f"--out {path}: its name must end in {SUFFIX}", f"Name it {path}{SUFFIX}.")
     exporting.check_file(path, overwrite=overwrite)
-    given = options.given_sampling(sampler, steps, guidance, weights)
+    given = options.collect_sampling_options(sampler, steps, guidance, weights)
     model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
 
-    from iddm_cli.export.safetensors import content
+    from iddm_cli.export.safetensors import build_safetensors
 
-    exporting.write_file(path, content(model))
+    exporting.write_file(path, build_safetensors(model))
     exporting.tell(model, "safetensors", path, f"draw with: iddm generate {path}", as_json=json)

@@ -44,12 +44,12 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-class UnreadableImage(Exception):  # noqa: N818 (what is wrong is the image)
+class UnreadableImageError(Exception):
     """A picture that cannot be learnt from; the message is the reason, a few plain words."""
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
     """A decoded picture, upright, and what its file said of it."""
 
     image: Image.Image
@@ -58,16 +58,7 @@ class Decoded:
     animated: bool  # there are more frames or pages than the first
 
 
-def open_image(path: Path) -> Image.Image:
-    """Decode the first frame of a picture file, turned upright as its EXIF data says.
-
-    Raises:
-        UnreadableImage: The file is missing, no picture, damaged, or larger than allowed.
-    """
-    return decode_file(path).image
-
-
-def decode_file(path: Path, least: int = 0) -> Decoded:
+def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
     """Decode a picture file; see `decode`.
 
     Raises:
@@ -75,17 +66,17 @@ def decode_file(path: Path, least: int = 0) -> Decoded:
     """
     try:
         with _open_regular(path) as handle:
-            return decode(handle, least)
+            return decode_image(handle, min_side)
     except OSError as error:
-        raise UnreadableImage(_reason(error)) from error
+        raise UnreadableImageError(_reason(error)) from error
 
 
-def decode(handle: IO[bytes], least: int = 0) -> Decoded:
+def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
     """Decode the first frame of a picture, turned upright as its EXIF data says.
 
     Args:
         handle: The file's bytes.
-        least: Pixels of each side that are enough; 0 wants all there are. See DRAFT_GAP.
+        min_side: Pixels of each side that are enough; 0 wants all there are. See DRAFT_GAP.
 
     Raises:
         UnreadableImage: It is no picture, damaged, or larger than allowed.
@@ -95,20 +86,20 @@ def decode(handle: IO[bytes], least: int = 0) -> Decoded:
         _check_size(image)
         width, height = image.size
         animated = _is_animated(image)
-        if least:
-            image.draft(image.mode, (DRAFT_GAP * least, DRAFT_GAP * least))
+        if min_side:
+            image.draft(image.mode, (DRAFT_GAP * min_side, DRAFT_GAP * min_side))
         image.load()
         if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
             # Pillow takes every CMYK JPEG for Adobe's, whose inks are stored inverted.
             image.paste(ImageChops.invert(image))
         if _turn_upright(image):
             width, height = height, width
-        return Decoded(image, width, height, animated)
+        return DecodedImage(image, width, height, animated)
     except UnidentifiedImageError as error:
         handle.seek(0)
-        raise UnreadableImage(_what_else(handle.read(512))) from error
+        raise UnreadableImageError(_what_else(handle.read(512))) from error
     except _DAMAGE as error:
-        raise UnreadableImage(_reason(error)) from error
+        raise UnreadableImageError(_reason(error)) from error
 
 
 def _open_regular(path: Path) -> IO[bytes]:
@@ -119,10 +110,10 @@ def _open_regular(path: Path) -> IO[bytes]:
         return handle
     handle.close()
     if not stat.S_ISREG(facts.st_mode):
-        raise UnreadableImage("not a regular file")
+        raise UnreadableImageError("not a regular file")
     if facts.st_size == 0:
-        raise UnreadableImage("the file is empty")
-    raise UnreadableImage(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
+        raise UnreadableImageError("the file is empty")
+    raise UnreadableImageError(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
 
 
 def _is_animated(image: Image.Image) -> bool:
@@ -137,9 +128,9 @@ def _check_size(image: Image.Image) -> None:
     """Refuse, from the header alone, what would fill the memory when decoded."""
     width, height = image.size
     if max(width, height) > MAX_SIDE:
-        raise UnreadableImage(f"too large: {width}x{height}, at most {MAX_SIDE} on a side")
+        raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_SIDE} on a side")
     if width * height > MAX_PIXELS:
-        raise UnreadableImage(f"too large: {width}x{height}, at most {MAX_PIXELS:,} pixels")
+        raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_PIXELS:,} pixels")
 
 
 def _turn_upright(image: Image.Image) -> bool:
@@ -183,14 +174,14 @@ def _reason(error: BaseException) -> str:
     return f"damaged: {words}" if words else "damaged"
 
 
-class Picture(Protocol):
+class ImageHandle(Protocol):
     """One picture, small enough to be sent to another process, and decoded there."""
 
-    def open(self, least: int = 0) -> Decoded:
+    def open(self, min_side: int = 0) -> DecodedImage:
         """Decode it.
 
         Args:
-            least: Pixels of each side that are enough; 0 wants all there are.
+            min_side: Pixels of each side that are enough; 0 wants all there are.
 
         Raises:
             UnreadableImage: It cannot be decoded.

@@ -8,8 +8,8 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Picture, UnreadableImage
-from iddm_cli.data.decoding.resize import fit, flatten, is_grey
+from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.resize import flatten_image, is_grey, to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName, DataSettings
 
 Channels = Literal[1, 3]
@@ -21,7 +21,7 @@ def digest_pixels(planes: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedImage:
     """A picture brought to its size, and what it was like before."""
 
     planes: bytes  # uint8 [C, H, W]; empty once written
@@ -32,12 +32,12 @@ class Prepared:
     animated: bool
 
 
-Outcome = Prepared | str
+PrepareResult = PreparedImage | str
 """A picture, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
-class Look:
+class PixelSpec:
     """All that the pixels of a stored picture depend on."""
 
     size: tuple[int, int]
@@ -46,22 +46,22 @@ class Look:
     background: BackgroundName
 
     @classmethod
-    def of(cls, settings: DataSettings, channels: Channels) -> "Look":
+    def from_settings(cls, settings: DataSettings, channels: Channels) -> "PixelSpec":
         """Return how these settings store pictures of so many channels."""
         return cls(settings.stored_size, channels, settings.aspect, settings.background)
 
     @property
-    def picture_bytes(self) -> int:
+    def image_bytes(self) -> int:
         """Bytes of one picture."""
         return self.size[0] * self.size[1] * self.channels
 
-    def fit(self, image: Image.Image) -> ndarray:
+    def to_pixels(self, image: Image.Image) -> ndarray:
         """Return a picture as it is stored, uint8, [H, W, C].
 
         Raises:
             UnreadableImage: The picture's numbers have no known meaning as brightness.
         """
-        return fit(
+        return to_pixels(
             image,
             size=self.size,
             channels=self.channels,
@@ -70,19 +70,19 @@ class Look:
         )
 
 
-def prepare(look: Look, picture: Picture) -> Outcome:
+def prepare_image(look: PixelSpec, picture: ImageHandle) -> PrepareResult:
     """Decode one picture and bring it to its size; a reason, not an error, where that fails.
 
     Errors are not sent between processes: they would drag half-decoded pictures along.
     """
     try:
         decoded = picture.open(max(look.size))
-        flat = flatten(decoded.image, look.background)
-        pixels = look.fit(flat)
-    except UnreadableImage as error:
+        flat = flatten_image(decoded.image, look.background)
+        pixels = look.to_pixels(flat)
+    except UnreadableImageError as error:
         return str(error)
     planes = np.moveaxis(pixels, -1, 0).tobytes()
-    return Prepared(
+    return PreparedImage(
         planes=planes,
         digest=digest_pixels(planes),
         width=decoded.width,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image, ImageChops
 
-from iddm_cli.data.decoding.images import UnreadableImage
+from iddm_cli.data.decoding.images import UnreadableImageError
 from iddm_cli.profiles.settings import AspectName, BackgroundName
 
 TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
@@ -24,7 +24,7 @@ BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
 
 
-def fit(
+def to_pixels(
     image: Image.Image,
     *,
     size: tuple[int, int],
@@ -37,11 +37,11 @@ def fit(
     Raises:
         UnreadableImage: The picture's numbers have no known meaning as brightness.
     """
-    flat = flatten(image, background).convert("L" if channels == 1 else "RGB")
+    flat = flatten_image(image, background).convert("L" if channels == 1 else "RGB")
     return np.array(_reshape(flat, size, aspect, TONES[background])).reshape(*size, channels)
 
 
-def flatten(image: Image.Image, background: BackgroundName) -> Image.Image:
+def flatten_image(image: Image.Image, background: BackgroundName) -> Image.Image:
     """Return an opaque picture of mode L or RGB: 8 bits a value, nothing see-through.
 
     Raises:
@@ -53,10 +53,10 @@ def flatten(image: Image.Image, background: BackgroundName) -> Image.Image:
             return _lay_over(image.convert("RGBA"), TONES[background])
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
     except ValueError as error:
-        raise UnreadableImage(f"colours of kind {image.mode} are not read here") from error
+        raise UnreadableImageError(f"colours of kind {image.mode} are not read here") from error
 
 
-def is_see_through(image: Image.Image) -> bool:
+def has_transparency(image: Image.Image) -> bool:
     """Look whether any pixel lets the background through; most alpha channels are full."""
     if not image.has_transparency_data:
         return False
@@ -90,7 +90,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "I" and image.format == "PPM":  # Pillow has scaled it to 16 bits
         return _from_16_bits(image)
     if image.mode == "I":
-        raise UnreadableImage("32-bit whole numbers, of which no range is known")
+        raise UnreadableImageError("32-bit whole numbers, of which no range is known")
     return _from_floats(image) if image.mode == "F" else image
 
 
@@ -112,7 +112,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 def _from_floats(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if not (values.min() >= 0 and values.max() <= 1):  # not: so that NaN is refused as well
-        raise UnreadableImage("floating-point numbers outside 0..1")
+        raise UnreadableImageError("floating-point numbers outside 0..1")
     return Image.fromarray(np.rint(values * 255).astype(np.uint8))
 
 

@@ -21,32 +21,32 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MOST_ADDRESS_SPACE = 6 * 2**30
+MAX_ADDRESS_SPACE = 6 * 2**30
 """Bytes a decoding process may ask for: several times what the largest allowed picture needs."""
 
 
 @dataclass(frozen=True)
-class Lost:
+class WorkerFailure:
     """What stands in the place of a result that never came; the reason is a few plain words."""
 
     reason: str
 
 
-class Workers:
+class WorkerPool:
     """Processes that work on lists of items; a context manager.
 
     Args:
         count: How many processes; 0: one for each processor core.
-        seconds: How long one item may take; a list that takes longer is taken apart.
+        timeout: How many seconds one item may take; a list that takes longer is taken apart.
     """
 
-    def __init__(self, count: int, *, seconds: float) -> None:
-        self.count = count or cores()
-        self.seconds = seconds
+    def __init__(self, count: int, *, timeout: float) -> None:
+        self.count = count or count_cores()
+        self.timeout = timeout
         context, self._locks = _context()
         self._pool = ProcessPool(self.count, initializer=_prepare_process, context=context)
 
-    def __enter__(self) -> "Workers":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *problem: object) -> None:
@@ -57,44 +57,46 @@ class Workers:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    def begin(self, work: Callable[[Item], Result], items: Sequence[Item]) -> "Pending[Result]":
+    def submit(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> "PendingResults[Result]":
         """Let some process do work(item) for each item, one after the other."""
-        return Pending(self, work, items)
+        return PendingResults(self, work, items)
 
-    def in_order(
+    def map_ordered(
         self, work: Callable[[Item], Result], items: Iterable[Item], *, chunk: int
-    ) -> Generator[list[Result | Lost], None, None]:
+    ) -> Generator[list[Result | WorkerFailure], None, None]:
         """Yield work(item) for each item, in order, in lists of up to `chunk`.
 
         At most two chunks for each process are computed ahead of what was taken.
         """
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, chunk)), [])
-        ahead = deque(self.begin(work, some) for some in islice(chunks, 2 * self.count))
+        ahead = deque(self.submit(work, some) for some in islice(chunks, 2 * self.count))
         while ahead:
             results = ahead.popleft().results()
-            ahead.extend(self.begin(work, some) for some in islice(chunks, 1))
+            ahead.extend(self.submit(work, some) for some in islice(chunks, 1))
             yield results
 
     def schedule(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> ProcessFuture[list[Result]]:
         """Send items to the next free process."""
-        return self._pool.schedule(_each, args=(work, items), timeout=self.seconds)
+        return self._pool.schedule(_each, args=(work, items), timeout=self.timeout)
 
 
-class Pending(Generic[Result]):
+class PendingResults(Generic[Result]):
     """Work on some items that goes on in another process."""
 
     def __init__(
-        self, workers: Workers, work: Callable[[Item], Result], items: Sequence[Item]
+        self, workers: WorkerPool, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> None:
         self._workers = workers
         self._work = work
         self._items = items
         self._future = workers.schedule(work, items)
 
-    def results(self) -> list[Result | Lost]:
+    def results(self) -> list[Result | WorkerFailure]:
         """Wait for the results, one for each item.
 
         Where one item spoils a whole list, each is tried again alone, to find out which it was.
@@ -102,16 +104,16 @@ class Pending(Generic[Result]):
         try:
             return list(self._future.result())
         except TimeoutError:
-            reason = f"decoding takes longer than {self._workers.seconds:g} seconds"
+            reason = f"decoding takes longer than {self._workers.timeout:g} seconds"
         except ProcessExpired:
             reason = "decoding it crashes the decoder"
         if len(self._items) == 1:
-            return [Lost(reason)]
-        alone = [self._workers.begin(self._work, [item]) for item in self._items]
+            return [WorkerFailure(reason)]
+        alone = [self._workers.submit(self._work, [item]) for item in self._items]
         return [pending.results()[0] for pending in alone]
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Count the processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -155,4 +157,4 @@ def _prepare_process() -> None:
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         with contextlib.suppress(ValueError, OSError):  # a lower limit may be set already
-            resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESS_SPACE, hard))
+            resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, hard))

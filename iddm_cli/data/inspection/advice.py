@@ -1,220 +1,252 @@
-"""Advice: what to know, and to do, before training on a dataset; and whether it can be done."""
+"""Advice before training on a dataset: the verdict, warnings and hints in plain sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 
-from iddm_cli.data.inspection.report_data import Advice, Inspection, Twins
+from iddm_cli.data.inspection.report_data import Advice, DuplicateGroup, Inspection
 from iddm_cli.profiles.settings import DataSettings
 
-FEW = 50
-"""Pictures of a class below which they are memorised rather than learnt."""
+FEW_IMAGES = 50
+"""A network memorizes a class of fewer images instead of generalizing from it."""
 
-IMBALANCE = 10
-NOTABLE_ENLARGEMENT = 1.25
-LEAST_KEPT, LEAST_KEPT_OF_ONE = 0.75, 0.5
-MOST_PADDING = 0.3
-MOST_DISTORTION = 1.3
-ROOM = 2
-"""Times the size learnt that pictures must have before a larger one is offered."""
+HIGH_IMBALANCE = 10
+"""Ratio of the largest to the smallest class from which it is reported."""
 
-MOST_SIZE = 256
-NAMED = 3
+HIGH_ENLARGEMENT = 1.25
+LOW_MEAN_KEPT, LOW_LEAST_KEPT = 0.75, 0.5
+HIGH_PADDING = 0.3
+HIGH_DISTORTION = 1.3
+SIZE_HEADROOM = 2
+"""The median image must be this many times the training size before a larger one is suggested."""
 
-Sentences = Iterator[Advice]
+MAX_SUGGESTED_SIZE = 256
+MAX_NAMES = 3
+
+WHOLE_SET = "the whole set"
+"""Stands for the class of all images where no classes are trained."""
 
 
-def judge(found: Inspection, settings: DataSettings) -> tuple[bool, str]:
-    """Say whether training would start, and why, in one sentence."""
-    bad = len(found.unreadable)
-    if not found.count:
-        return False, f"None of {many(bad, 'picture')} can be read."
-    if bad and settings.on_error == "fail":
-        return False, f"data.on_error is fail, and {many(bad, 'picture')} cannot be read."
-    if settings.conditional is True and not found.classes:
+def verdict(inspection: Inspection, settings: DataSettings) -> tuple[bool, str]:
+    """Return whether training would start, and the reason in one sentence."""
+    unreadable = len(inspection.unreadable)
+    if not inspection.count:
+        return False, f"None of {pluralize(unreadable, 'image')} can be read."
+    if unreadable and settings.on_error == "fail":
+        return False, f"data.on_error is fail, and {pluralize(unreadable, 'image')} cannot be read."
+    if settings.conditional is True and not inspection.classes:
         return False, "data.conditional is true, and there are no classes."
-    if not _learns_classes(found, settings):
-        return True, f"{many(found.count, 'picture')} can be learnt from, without classes."
-    learnt = sum(count > 0 for count in found.classes.values())
-    return True, f"{many(found.count, 'picture')} of {many(learnt, 'class')} can be learnt from."
+    images = pluralize(inspection.count, "image")
+    if not _is_conditional(inspection, settings):
+        return True, f"{images}, without classes, can be used for training."
+    classes = sum(count > 0 for count in inspection.classes.values())
+    return True, f"{images} of {pluralize(classes, 'class')} can be used for training."
 
 
-def _learns_classes(found: Inspection, settings: DataSettings) -> bool:
-    return bool(found.classes) and settings.conditional is not False
+def _is_conditional(inspection: Inspection, settings: DataSettings) -> bool:
+    return bool(inspection.classes) and settings.conditional is not False
 
 
-def advise(found: Inspection, settings: DataSettings) -> list[Advice]:
-    """Say in plain sentences what matters before training on this, warnings first."""
-    parts: Sequence[Callable[[Inspection, DataSettings], Sentences]] = (
-        _on_faults,
-        *([_on_duplicates, _on_classes, _on_size, _on_shape, _on_colour] if found.count else []),
+def advise(inspection: Inspection, settings: DataSettings) -> list[Advice]:
+    """Return what to know and to change before training, warnings first."""
+    checks: Sequence[Callable[[Inspection, DataSettings], Iterator[Advice]]] = (
+        _check_files,
+        *(
+            [_check_duplicates, _check_classes, _check_size, _check_shape, _check_colour]
+            if inspection.count
+            else []
+        ),
     )
-    lines = [line for part in parts for line in part(found, settings)]
+    lines = [line for check in checks for line in check(inspection, settings)]
     return sorted(lines, key=lambda line: line.level != "warning")
 
 
-def warning(text: str) -> Advice:
-    """Tell of what makes a training worse."""
+def _warn(text: str) -> Advice:
+    """Return advice about what makes training worse."""
     return Advice("warning", text)
 
 
-def hint(text: str) -> Advice:
-    """Tell of what is good to know."""
+def _hint(text: str) -> Advice:
+    """Return advice that is good to know."""
     return Advice("hint", text)
 
 
-def many(count: int, noun: str) -> str:
-    """Write a count with its noun: 1 picture, 2 pictures, 3 classes."""
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 image, 2 images, 3 classes."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-def named(names: Sequence[str]) -> str:
-    """Name a few of many: `a`, `b` and 7 more."""
-    shown = ", ".join(f"`{name}`" for name in names[:NAMED])
-    return f"{shown} and {len(names) - NAMED:,} more" if len(names) > NAMED else shown
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are: `a`, `b` and 7 more."""
+    shown = ", ".join(f"`{name}`" for name in names[:MAX_NAMES])
+    return f"{shown} and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else shown
 
 
-def _on_faults(found: Inspection, _: DataSettings) -> Sentences:
-    if found.unreadable:
-        names = named([name for name, _ in found.unreadable])
-        cannot = f"{many(len(found.unreadable), 'picture')} cannot be read ({names})"
-        yield warning(f"{cannot}: repair or remove them; training leaves them out.")
-    if found.constant:
-        flat = f"{many(len(found.constant), 'picture')} of one colour ({named(found.constant)})"
-        yield warning(f"{flat}: look whether they are faults; there is nothing to learn in them.")
+def _check_files(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
+    if inspection.unreadable:
+        names = list_names([name for name, _ in inspection.unreadable])
+        images = pluralize(len(inspection.unreadable), "image")
+        yield _warn(
+            f"{images} cannot be read ({names}): repair or remove them; training skips them."
+        )
+    if inspection.constant:
+        images = pluralize(len(inspection.constant), "image")
+        yield _warn(
+            f"{images} of one colour ({list_names(inspection.constant)}): check whether they are "
+            "broken; a model learns nothing from them."
+        )
 
 
-def _on_duplicates(found: Inspection, settings: DataSettings) -> Sentences:
-    same, near = found.duplicates, found.near_duplicates
-    contradictory = same.across_classes if _learns_classes(found, settings) else 0
+def _check_duplicates(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    equal, near = inspection.duplicates, inspection.near_duplicates
+    contradictory = equal.across_classes if _is_conditional(inspection, settings) else 0
     if contradictory:
-        which = f"{many(contradictory, 'group')} of equal pictures in more than one class"
-        yield warning(
-            f"{which} ({_example(same.groups[0])}): such labels contradict each other; keep each "
-            "picture in the class that is right."
+        groups = f"{pluralize(contradictory, 'group')} of equal images in more than one class"
+        yield _warn(
+            f"{groups} ({_example(equal.groups[0])}): their labels contradict each other; keep "
+            "each image in the correct class only."
         )
-    if others := len(same.groups) - contradictory:
-        which = f"{many(others, 'group')} of equal pictures ({_example(same.groups[-1])})"
-        yield warning(f"{which}: keep one of each, or what they show is learnt more often.")
+    if others := len(equal.groups) - contradictory:
+        groups = f"{pluralize(others, 'group')} of equal images ({_example(equal.groups[-1])})"
+        yield _warn(f"{groups}: keep one of each; a repeated image counts more often in training.")
     if near.groups:
-        groups = f"{many(len(near.groups), 'group')} of near duplicates ({_example(near.groups[0])}"
-        where = f"; {near.across_classes:,} across classes" if near.across_classes else ""
-        yield hint(f"{groups}{where}): look at them; copies of one picture are better removed.")
+        groups = f"{pluralize(len(near.groups), 'group')} of near duplicates"
+        across = f"; {near.across_classes:,} across classes" if near.across_classes else ""
+        yield _hint(
+            f"{groups} ({_example(near.groups[0])}{across}): look at them, and remove copies of "
+            "the same image."
+        )
     if not near.complete:
-        yield hint(
-            "So many pictures resemble each other that not all pairs were compared: there may be "
-            "more near duplicates than are told."
+        yield _hint(
+            "So many images resemble each other that not all pairs were compared: there may be "
+            "more near duplicates than are listed."
         )
 
 
-def _example(twins: Twins) -> str:
-    pictures = [f"`{name}`" for name in twins.pictures]
-    others = f" and {len(pictures) - 2:,} more" if len(pictures) > 2 else ""
-    return f"such as {pictures[0]} and {pictures[1]}{others}"
+def _example(group: DuplicateGroup) -> str:
+    names = [f"`{name}`" for name in group.pictures]
+    others = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
+    return f"such as {names[0]} and {names[1]}{others}"
 
 
-def _on_classes(found: Inspection, settings: DataSettings) -> Sentences:
-    if not found.classes:
-        yield hint(
-            "There are no classes: pictures will be drawn without choosing a kind. Put each kind "
-            "into a folder of its own if that is wanted."
+def _check_classes(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    if not inspection.classes:
+        yield _hint(
+            "There are no classes: generated images cannot be chosen by class. Put the images of "
+            "each class into its own folder for class-conditional training."
         )
-    if not _learns_classes(found, settings):
-        yield from _on_few({"the whole set": found.count})
+    if not _is_conditional(inspection, settings):
+        yield from _check_counts({WHOLE_SET: inspection.count})
         return
-    if empty := [name for name, count in found.classes.items() if not count]:
-        yield warning(f"No picture of {named(empty)} can be read: they will be no classes.")
-    filled = {name: count for name, count in found.classes.items() if count}
-    yield from _on_few(filled)
-    if found.imbalance >= IMBALANCE:
+    if empty := [name for name, count in inspection.classes.items() if not count]:
+        yield _warn(f"No image of {list_names(empty)} can be read: training omits these classes.")
+    filled = {name: count for name, count in inspection.classes.items() if count}
+    yield from _check_counts(filled)
+    if inspection.imbalance >= HIGH_IMBALANCE:
         least, most = (pick(filled, key=filled.__getitem__) for pick in (min, max))
-        yield warning(
-            f"`{most}` has {filled[most]:,} pictures and `{least}` {filled[least]:,}: the rare "
-            "class is learnt less well; add pictures to it, or even the numbers out."
+        yield _warn(
+            f"`{most}` has {filled[most]:,} images and `{least}` {filled[least]:,}: quality will "
+            "be lower for the rare class; add images to it, or balance the classes."
         )
 
 
-def _on_few(classes: dict[str, int]) -> Sentences:
-    few = sorted((count, name) for name, count in classes.items() if count < FEW)
+def _check_counts(classes: dict[str, int]) -> Iterator[Advice]:
+    few = sorted((count, name) for name, count in classes.items() if count < FEW_IMAGES)
     if not few:
         return
-    fate = "so few are memorised rather than learnt; add pictures"
-    if "the whole set" in classes:
-        yield warning(f"There are {many(few[0][0], 'picture')} in all: {fate}.")
+    effect = "a network memorizes so few instead of generalizing; add images"
+    if WHOLE_SET in classes:
+        yield _warn(f"There are {pluralize(few[0][0], 'image')} in all: {effect}.")
     elif len(few) == 1:
-        yield warning(f"Class `{few[0][1]}` has {many(few[0][0], 'picture')}: {fate}.")
+        yield _warn(f"Class `{few[0][1]}` has {pluralize(few[0][0], 'image')}: {effect}.")
     else:
-        shown = ", ".join(f"`{name}` {count}" for count, name in few[:NAMED])
-        more = ", ..." if len(few) > NAMED else ""
-        yield warning(
-            f"{len(few):,} classes have fewer than {FEW} pictures ({shown}{more}): {fate}."
+        shown = ", ".join(f"`{name}` {count}" for count, name in few[:MAX_NAMES])
+        more = ", ..." if len(few) > MAX_NAMES else ""
+        yield _warn(
+            f"{len(few):,} classes have fewer than {FEW_IMAGES} images ({shown}{more}): {effect}."
         )
 
 
-def _on_size(found: Inspection, settings: DataSettings) -> Sentences:
-    treatment, median = found.treatment, found.sizes.shorter_side.median
-    fitting = fitting_size(median)
-    shorter = min(settings.size)
-    if treatment.enlarged and treatment.enlarged_by >= NOTABLE_ENLARGEMENT:
-        offer = f"data.image_size {fitting} fits" if fitting < shorter else "leave them out"
-        yield warning(
-            f"{many(treatment.enlarged, 'picture')} would be enlarged, {treatment.enlarged_by:.2g} "
-            f"times in the middle, and are learnt blurred: {offer}."
+def _check_size(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    preview, median = inspection.treatment, inspection.sizes.shorter_side.median
+    suggested, shorter = suggest_image_size(median), min(settings.size)
+    if preview.enlarged and preview.enlarged_by >= HIGH_ENLARGEMENT:
+        fix = f"data.image_size {suggested} fits" if suggested < shorter else "remove them"
+        yield _warn(
+            f"{pluralize(preview.enlarged, 'image')} would be enlarged, {preview.enlarged_by:.2g} "
+            f"times at the median, and look blurred in training: {fix}."
         )
-    elif fitting >= ROOM * shorter:
-        yield hint(
-            f"Half of the pictures have {median:,} pixels or more on their shorter side, and "
-            f"{shorter} are learnt: data.image_size {ROOM * shorter} would show more, at about "
-            f"{ROOM**2} times the cost."
+    elif suggested >= SIZE_HEADROOM * shorter:
+        yield _hint(
+            f"The median of the images' shorter sides is {median:,} pixels, and training uses "
+            f"{shorter}: data.image_size {SIZE_HEADROOM * shorter} would show more detail, at "
+            f"about {SIZE_HEADROOM**2} times the cost."
         )
-    if treatment.steps_per_epoch < 1:
-        yield hint(
-            f"A batch of {treatment.batch_size} is more than all {many(found.count, 'picture')}: "
-            "each step shows some of them twice; training.batch_size can be smaller."
+    if preview.steps_per_epoch < 1:
+        yield _hint(
+            f"A batch of {preview.batch_size} is more than all "
+            f"{pluralize(inspection.count, 'image')}: each step uses some of them twice; reduce "
+            "training.batch_size."
         )
 
 
-def fitting_size(median: int) -> int:
-    """Return the multiple of 8, which every network of ours can halve, nearest to a size."""
-    return min(MOST_SIZE, max(8, 8 * round(median / 8)))
+def suggest_image_size(median: int) -> int:
+    """Return the multiple of 8 nearest to a size; every network here can halve it 3 times."""
+    return min(MAX_SUGGESTED_SIZE, max(8, 8 * round(median / 8)))
 
 
-def _on_shape(found: Inspection, settings: DataSettings) -> Sentences:
-    treatment = found.treatment
-    if treatment.kept < LEAST_KEPT or treatment.kept_least < LEAST_KEPT_OF_ONE:
-        yield warning(
-            f"Cropping to {treatment.width} x {treatment.height} keeps {treatment.kept:.0%} of the "
-            f"pictures' area, of one only {treatment.kept_least:.0%}: data.aspect pad shows all."
+def _check_shape(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    preview = inspection.treatment
+    if preview.kept < LOW_MEAN_KEPT or preview.kept_least < LOW_LEAST_KEPT:
+        yield _warn(
+            f"Cropping to {preview.width} x {preview.height} keeps {preview.kept:.0%} of the "
+            f"images' area on average, {preview.kept_least:.0%} at worst: data.aspect pad keeps "
+            "all of it."
         )
-    if treatment.padding > MOST_PADDING:
-        yield warning(
-            f"{treatment.padding:.0%} of what is learnt would be padding: data.aspect crop, or a "
-            "data.image_size of the pictures' shape, uses the room better."
+    if preview.padding > HIGH_PADDING:
+        yield _warn(
+            f"{preview.padding:.0%} of the training pixels would be padding: use data.aspect crop, "
+            "or a data.image_size of the images' shape."
         )
-    if treatment.distortion > MOST_DISTORTION:
-        yield warning(
-            f"Squashing stretches one side {treatment.distortion:.2g} times more than the other: "
-            "data.aspect crop or pad keeps shapes as they are."
+    if preview.distortion > HIGH_DISTORTION:
+        yield _warn(
+            f"Squashing stretches one side {preview.distortion:.2g} times more than the other: "
+            "data.aspect crop or pad keeps the proportions."
         )
-    if found.kinds.animated:
-        frames = f"{many(found.kinds.animated, 'file')} of several frames or pages"
-        yield hint(f"{frames}: only the first is learnt; take the others out if they matter.")
-    if found.kinds.transparent:
-        clear = f"{many(found.kinds.transparent, 'picture')} with transparency"
-        yield hint(f"{clear}: {settings.background} stands behind; see data.background.")
+    if inspection.kinds.animated:
+        files = pluralize(inspection.kinds.animated, "file")
+        yield _hint(
+            f"{files} of several frames or pages: training uses only the first; extract the others "
+            "if they matter."
+        )
+    if inspection.kinds.transparent:
+        images = pluralize(inspection.kinds.transparent, "image")
+        yield _hint(
+            f"{images} with transparency: they are placed on a {settings.background} background; "
+            "see data.background."
+        )
 
 
-def _on_colour(found: Inspection, _: DataSettings) -> Sentences:
-    kinds, channels = found.kinds, found.treatment.channels
-    colour = found.count - kinds.grey
+def _check_colour(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
+    kinds, channels = inspection.kinds, inspection.treatment.channels
+    colour = inspection.count - kinds.grey
     if not colour:
-        stored = ", though stored as colour" if kinds.grey_stored_as_colour == found.count else ""
-        fitting = "data.channels auto chooses 1" if channels == 1 else "set data.channels to auto"
-        yield (hint if channels == 1 else warning)(f"Every picture is grey{stored}: {fitting}.")
+        all_as_colour = kinds.grey_stored_as_colour == inspection.count
+        stored = ", though stored as colour" if all_as_colour else ""
+        level, action = (
+            (_hint, "data.channels auto chooses 1")
+            if channels == 1
+            else (_warn, "set data.channels to auto")
+        )
+        yield level(f"Every image is grey{stored}: {action}.")
     elif channels == 1:
-        yield warning(f"data.channels is 1: the colours of {many(colour, 'picture')} are dropped.")
+        yield _warn(f"data.channels is 1: the colours of {pluralize(colour, 'image')} are dropped.")
     elif kinds.grey:
-        some = f"{many(kinds.grey, 'picture')} of {found.count:,} are grey, the others in colour"
-        yield hint(f"{some}: what is drawn will be both; take out the grey ones if that is wrong.")
+        yield _hint(
+            f"{pluralize(kinds.grey, 'image')} of {inspection.count:,} are grey, the others in "
+            "colour: generated images will be both; remove the grey ones to get only colour."
+        )
     if kinds.sixteen_bit:
-        deep = many(kinds.sixteen_bit, "picture")
-        yield hint(f"{deep} of 16 bits: 8 of them are learnt; stretch the range if it is narrow.")
+        images = pluralize(kinds.sixteen_bit, "image")
+        yield _hint(
+            f"{images} of 16 bits: training uses 8 of them; rescale if the range is narrow."
+        )

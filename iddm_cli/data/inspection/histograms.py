@@ -1,4 +1,4 @@
-"""Histograms of a few bars whose edges a person would have chosen."""
+"""Histograms with few bars and round edges."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.inspection.report_data import Bar
+from iddm_cli.data.inspection.report_data import HistogramBar
 
-MOST_BARS = 10
-WIDE_RANGE = 20
-"""Sizes whose largest is so many times the smallest are counted by doublings."""
+MAX_BARS = 10
+DOUBLING_RANGE = 20
+"""Ratio of the largest to the smallest size from which the edges are powers of two."""
 
-ASPECTS = (
+ASPECT_RATIOS = (
     ("beyond 1:3", 1 / 3),
     ("1:3 to 1:2", 1 / 2),
     ("1:2 to 2:3", 2 / 3),
@@ -25,22 +25,21 @@ ASPECTS = (
     ("2:1 to 3:1", 3),
     ("beyond 3:1", np.inf),
 )
-"""Width to height, from tall to wide: what each kind of shape is called, and up to where it goes;
-square is what is so within 5 %."""
+"""Name and upper edge of each range of width to height, from tall to wide; square is within 5 %."""
 
 
-def of_sizes(sizes: ndarray) -> list[Bar]:
-    """Count sizes in pixels, in steps of 1, 2 or 5 times a power of ten, or in doublings."""
+def count_sizes(sizes: ndarray) -> list[HistogramBar]:
+    """Return a histogram of sizes in pixels, by steps of 1, 2 or 5 times 10^n, or powers of two."""
     if not sizes.size:
         return []
     low, high = int(sizes.min()), int(sizes.max())
-    if len(np.unique(sizes)) <= MOST_BARS:
+    if len(np.unique(sizes)) <= MAX_BARS:
         values, counts = np.unique(sizes, return_counts=True)
-        return [Bar(f"{value}", int(n)) for value, n in zip(values, counts, strict=True)]
-    edges = _doublings(low, high) if high >= WIDE_RANGE * low else _steps(low, high)
+        return [HistogramBar(f"{value}", int(n)) for value, n in zip(values, counts, strict=True)]
+    edges = _doublings(low, high) if high >= DOUBLING_RANGE * low else _steps(low, high)
     counts, _ = np.histogram(sizes, [*edges[:-1], edges[-1] - 0.5])
     labels = [f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in pairwise(edges)]
-    return [Bar(label, int(n)) for label, n in zip(labels, counts, strict=True)]
+    return [HistogramBar(label, int(n)) for label, n in zip(labels, counts, strict=True)]
 
 
 def _doublings(low: int, high: int) -> list[int]:
@@ -48,24 +47,26 @@ def _doublings(low: int, high: int) -> list[int]:
 
 
 def _steps(low: int, high: int) -> list[int]:
-    """Return edges around low..high, no more than MOST_BARS + 1."""
+    """Return at most MAX_BARS + 1 edges around low..high."""
     sizes = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
-    step = next(size for size in sizes if high // size - low // size < MOST_BARS)
+    step = next(size for size in sizes if high // size - low // size < MAX_BARS)
     return [step * i for i in range(low // step, high // step + 2)]
 
 
-def of_aspects(ratios: ndarray) -> list[Bar]:
-    """Count ratios of width to height by kinds of shape, from tall to wide."""
+def count_aspect_ratios(ratios: ndarray) -> list[HistogramBar]:
+    """Return a histogram of width to height, from tall to wide."""
     if not ratios.size:
         return []
-    # On an edge a shape counts as the less long one, wide or tall: 3:1 is not beyond 3:1.
-    edges = [np.nextafter(edge, np.inf) if edge > 1 else edge for _, edge in ASPECTS]
+    # A ratio on an edge belongs to the range nearer to square: 3:1 is not beyond 3:1.
+    edges = [np.nextafter(edge, np.inf) if edge > 1 else edge for _, edge in ASPECT_RATIOS]
     counts, _ = np.histogram(ratios, [0, *edges])
-    bars = [Bar(label, int(n)) for (label, _), n in zip(ASPECTS, counts, strict=True)]
-    return _trimmed(bars)
+    bars = [
+        HistogramBar(label, int(n)) for (label, _), n in zip(ASPECT_RATIOS, counts, strict=True)
+    ]
+    return _trim(bars)
 
 
-def _trimmed(bars: Sequence[Bar]) -> list[Bar]:
-    """Leave out empty bars at both ends."""
-    there = [i for i, bar in enumerate(bars) if bar.count]
-    return list(bars[there[0] : there[-1] + 1])
+def _trim(bars: Sequence[HistogramBar]) -> list[HistogramBar]:
+    """Remove empty bars at both ends."""
+    filled = [i for i, bar in enumerate(bars) if bar.count]
+    return list(bars[filled[0] : filled[-1] + 1])

@@ -1,7 +1,7 @@
-"""A glance at one picture: decoded once, and reduced to the few hundred bytes worth keeping.
+"""Statistics of one image: decoded once and reduced to a few hundred bytes.
 
-It is taken in another process, as decoding may crash; pixels never leave that process, but for
-the thumbnail of 16 x 16 by which pictures are compared.
+Worker processes compute them, since decoding may crash. Pixels never leave the worker, except for
+the 16 x 16 thumbnail by which images are compared.
 """
 
 import hashlib
@@ -11,40 +11,40 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Decoded, Picture, UnreadableImage
-from iddm_cli.data.decoding.preprocess import Look
-from iddm_cli.data.decoding.resize import flatten, is_grey, is_see_through
-from iddm_cli.data.inspection.duplicates import THUMB, dhash
+from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.resize import flatten_image, has_transparency, is_grey
+from iddm_cli.data.inspection.duplicates import THUMBNAIL_SIDE, dhash
 from iddm_cli.profiles.settings import DataSettings
 
-ONE_COLOUR = 8
-"""Levels of 255 within which all pixels of a constant picture lie, lossy compression or not."""
+MAX_CONSTANT_RANGE = 8
+"""Maximum range of the pixels of an image of one colour, in levels; compression adds noise."""
 
 RED, GREEN, BLUE, GREY = range(4)
 PLANES = [GREY], [RED, GREEN, BLUE]
 
-FACTS = np.dtype(
+STATS_DTYPE = np.dtype(
     [
-        ("width", np.int32),  # upright, in pixels
+        ("width", np.int32),  # after EXIF rotation, in pixels
         ("height", np.int32),
-        ("mode", "U8"),  # as Pillow calls it
-        ("format", "U8"),  # "" where it was drawn or is held in memory
-        ("grey", np.bool_),  # without colour, however it is stored
-        ("transparent", np.bool_),  # somewhere
+        ("mode", "U8"),  # Pillow's name
+        ("format", "U8"),  # "" if the image is synthetic or held in memory
+        ("grey", np.bool_),  # without any colour, however it is stored
+        ("transparent", np.bool_),  # at least one pixel
         ("animated", np.bool_),
-        ("deep", np.bool_),  # of 16 bits
-        ("constant", np.bool_),  # of one colour, or nearly
-        ("mean", np.float64, 4),  # of red, green, blue and grey, of the pixels as learnt, 0 to 255
-        ("square", np.float64, 4),  # the mean of their squares
-        ("digest", np.uint64, 2),  # of the pixels as decoded, flattened to 8 bits
+        ("deep", np.bool_),  # 16 bits per value
+        ("constant", np.bool_),  # one colour, or nearly
+        ("mean", np.float64, 4),  # red, green, blue, grey; after preprocessing, 0 to 255
+        ("square", np.float64, 4),  # mean of the squared values
+        ("digest", np.uint64, 2),  # of the decoded pixels, flattened to 8 bits
         ("hash", np.uint8, 16),
-        ("thumb", np.uint8, (THUMB, THUMB)),
+        ("thumb", np.uint8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
     ]
 )
 
 
-class Glance(NamedTuple):
-    """What is kept of one picture; the fields are those of FACTS."""
+class ImageStats(NamedTuple):
+    """Statistics of one image; the fields are those of STATS_DTYPE."""
 
     width: int
     height: int
@@ -62,27 +62,27 @@ class Glance(NamedTuple):
     thumb: ndarray
 
 
-def glance(settings: DataSettings, picture: Picture) -> Glance | str:
-    """Decode a picture and look at it; a reason, not an error, where that fails."""
+def measure_image(settings: DataSettings, picture: ImageHandle) -> ImageStats | str:
+    """Decode an image and return its statistics, or the reason why it cannot be decoded."""
     try:
         decoded = picture.open()
-        flat = flatten(decoded.image, settings.background)
-    except UnreadableImage as error:
+        flat = flatten_image(decoded.image, settings.background)
+    except UnreadableImageError as error:
         return str(error)
-    return _look(decoded, flat, settings)
+    return _compute_stats(decoded, flat, settings)
 
 
-def _look(decoded: Decoded, flat: Image.Image, settings: DataSettings) -> Glance:
+def _compute_stats(decoded: DecodedImage, flat: Image.Image, settings: DataSettings) -> ImageStats:
     image, grey = decoded.image, is_grey(flat)
     mean, square = _moments(flat, settings, grey=grey)
     level = flat.convert("L")
-    return Glance(
+    return ImageStats(
         width=decoded.width,
         height=decoded.height,
         mode=image.mode,
         format=image.format or "",
         grey=grey,
-        transparent=is_see_through(image),
+        transparent=has_transparency(image),
         animated=decoded.animated,
         deep=image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"),
         constant=_is_constant(flat),
@@ -90,31 +90,31 @@ def _look(decoded: Decoded, flat: Image.Image, settings: DataSettings) -> Glance
         square=square,
         digest=_digest(flat),
         hash=dhash(level),
-        thumb=np.asarray(level.resize((THUMB, THUMB), Image.Resampling.BILINEAR)),
+        thumb=np.asarray(level.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)),
     )
 
 
 def _is_constant(flat: Image.Image) -> bool:
     extremes = np.reshape(flat.getextrema(), (-1, 2))
-    return bool((extremes[:, 1] - extremes[:, 0] <= ONE_COLOUR).all())
+    return bool((extremes[:, 1] - extremes[:, 0] <= MAX_CONSTANT_RANGE).all())
 
 
 def _digest(flat: Image.Image) -> ndarray:
-    """Digest size and pixels, as colour, so that grey stored as grey or as colour is the same."""
+    """Digest size and RGB pixels, so that grey stored as grey or as colour has the same digest."""
     digest = hashlib.blake2b(b"%d %d " % flat.size, digest_size=16)
     digest.update(flat.convert("RGB").tobytes())
     return np.frombuffer(digest.digest(), np.uint64)
 
 
 def _moments(flat: Image.Image, settings: DataSettings, *, grey: bool) -> tuple[ndarray, ndarray]:
-    """Return the mean, and the mean square, of each plane of the pixels as they are learnt.
+    """Return the mean and the mean square of each channel after preprocessing.
 
-    The grey plane is only worked out where it may be wanted.
+    The grey channel is computed only if training may use it.
     """
     mean, square = np.zeros(4), np.zeros(4)
     for planes in PLANES if grey or settings.channels == 1 else PLANES[1:]:
-        look = Look.of(settings, 3 if len(planes) == 3 else 1)
-        pixels = look.fit(flat).astype(np.float64)
+        look = PixelSpec.from_settings(settings, 3 if len(planes) == 3 else 1)
+        pixels = look.to_pixels(flat).astype(np.float64)
         mean[planes] = pixels.mean(axis=(0, 1))
         square[planes] = (pixels**2).mean(axis=(0, 1))
     return mean, square

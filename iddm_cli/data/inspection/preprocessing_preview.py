@@ -1,48 +1,48 @@
-"""Treatment: what a profile's data settings would do to the pictures of a dataset."""
+"""Preview of preprocessing: how a profile's data settings would change the images of a dataset."""
 
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Channels, Look
-from iddm_cli.data.decoding.shapes import Shapes, extent
-from iddm_cli.data.inspection.report_data import Spread, Treatment
+from iddm_cli.data.decoding.preprocess import Channels, PixelSpec
+from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
+from iddm_cli.data.inspection.report_data import PreprocessingPreview, Spread
 from iddm_cli.profiles.settings import DataSettings
 
 
-def treat(
-    facts: ndarray, settings: DataSettings, *, profile: str = "", batch_size: int
-) -> Treatment:
-    """Say what the settings would do.
+def preview_preprocessing(
+    stats: ndarray, settings: DataSettings, *, profile: str = "", batch_size: int
+) -> PreprocessingPreview:
+    """Return how the settings would preprocess the images.
 
     Args:
-        facts: FACTS of each picture.
+        stats: STATS_DTYPE of each image, [N].
         settings: The profile's data section.
-        profile: What the profile is called.
-        batch_size: Pictures in one update.
+        profile: The profile's name.
+        batch_size: Images of one training step.
     """
     height, width = settings.size
-    some = len(facts) > 0
-    widths, heights = (facts["width"], facts["height"]) if some else (np.ones(1), np.ones(1))
-    shape = Shapes(widths, heights, settings.stored_size, settings.aspect)
-    larger = shape.scale[shape.scale > 1] if some else np.empty(0)
-    channels = learnt_channels(facts, settings)
-    return Treatment(
+    some = len(stats) > 0
+    widths, heights = (stats["width"], stats["height"]) if some else (np.ones(1), np.ones(1))
+    shapes = ResizeStats(widths, heights, settings.stored_size, settings.aspect)
+    enlarged = shapes.scale[shapes.scale > 1] if some else np.empty(0)
+    channels = training_channels(stats, settings)
+    return PreprocessingPreview(
         profile=profile,
         height=height,
         width=width,
         aspect=settings.aspect,
-        kept=_round(shape.kept.mean()),
-        kept_least=_round(shape.kept.min()),
-        padding=_round(shape.padding.mean()),
-        padding_most=_round(shape.padding.max()),
-        distortion=_round(shape.distortion.mean()),
-        distortion_most=_round(shape.distortion.max()),
-        enlarged=len(larger),
-        enlarged_by=_round(np.median(larger)) if larger.size else 1.0,
+        kept=_round(shapes.kept.mean()),
+        kept_least=_round(shapes.kept.min()),
+        padding=_round(shapes.padding.mean()),
+        padding_most=_round(shapes.padding.max()),
+        distortion=_round(shapes.distortion.mean()),
+        distortion_most=_round(shapes.distortion.max()),
+        enlarged=len(enlarged),
+        enlarged_by=_round(np.median(enlarged)) if enlarged.size else 1.0,
         channels=channels,
-        pack_bytes=len(facts) * Look.of(settings, channels).picture_bytes,
+        pack_bytes=len(stats) * PixelSpec.from_settings(settings, channels).image_bytes,
         batch_size=batch_size,
-        steps_per_epoch=len(facts) / batch_size,
+        steps_per_epoch=len(stats) / batch_size,
     )
 
 
@@ -50,13 +50,13 @@ def _round(number: float) -> float:
     return round(float(number), 4)
 
 
-def learnt_channels(facts: ndarray, settings: DataSettings) -> Channels:
-    """Return how many channels are learnt; auto is 1 where every picture is grey."""
+def training_channels(stats: ndarray, settings: DataSettings) -> Channels:
+    """Return the number of channels trained; `auto` is 1 if every image is grey."""
     if settings.channels != "auto":
         return settings.channels
-    return 1 if len(facts) and facts["grey"].all() else 3
+    return 1 if len(stats) and stats["grey"].all() else 3
 
 
-def spread(numbers: ndarray) -> Spread:
-    """Return least, middle and most."""
-    return Spread(*extent(numbers)) if len(numbers) else Spread(0, 0, 0)
+def compute_spread(numbers: ndarray) -> Spread:
+    """Return minimum, median and maximum; all 0 without numbers."""
+    return Spread(*min_median_max(numbers)) if len(numbers) else Spread(0, 0, 0)

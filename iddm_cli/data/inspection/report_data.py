@@ -1,15 +1,19 @@
-"""Findings: all that an inspection says of a dataset, as plain data that becomes JSON."""
+"""The inspection report of a dataset as plain data; `to_json` turns it into JSON.
+
+The fields of these classes are the keys of `iddm inspect-dataset --json` and of report.json: their
+names are part of a file format and do not change.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from iddm_cli.data.sources.listing import Skip
+from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import AspectName
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The smallest of some numbers, the middle one, and the largest."""
+    """Minimum, median and maximum of some integers."""
 
     smallest: int
     median: int
@@ -17,7 +21,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Bar:
+class HistogramBar:
     """One bar of a histogram."""
 
     label: str
@@ -25,35 +29,35 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Sizes of the pictures as stored, upright, in pixels."""
+class ImageSizes:
+    """Sizes of the images as stored, after EXIF rotation, in pixels."""
 
     width: Spread
     height: Spread
     shorter_side: Spread
-    common: list[tuple[int, int, int]]  # width, height, how many; the commonest first
+    common: list[tuple[int, int, int]]  # (width, height, count), most common first
     not_square: int
-    shorter_sides: list[Bar]
-    aspects: list[Bar]  # width : height, from tall to wide
+    shorter_sides: list[HistogramBar]
+    aspects: list[HistogramBar]  # width : height, from tall to wide
 
 
 @dataclass(frozen=True)
-class Kinds:
-    """How many pictures are of which kind, the commonest first."""
+class ImageKinds:
+    """Number of images of each kind; dicts are sorted with the most common kind first."""
 
     modes: dict[str, int]
     formats: dict[str, int]
     suffixes: dict[str, int]
-    grey: int  # without any colour, whatever they are stored as
+    grey: int  # without any colour, however they are stored
     grey_stored_as_colour: int
     transparent: int
-    animated: int  # of several frames or pages, of which the first is learnt
+    animated: int  # of several frames or pages; training uses the first
     sixteen_bit: int
 
 
 @dataclass(frozen=True)
-class Values:
-    """Pixel values of the pictures as they would be learnt, from 0 to 255."""
+class PixelStats:
+    """Mean and standard deviation of each channel after preprocessing, from 0 to 255."""
 
     channels: list[str]
     mean: list[float]
@@ -61,8 +65,8 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A reason why entries are left out."""
+class SkipReason:
+    """A reason why files are skipped, and a few of them."""
 
     reason: str
     count: int
@@ -70,39 +74,39 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Pictures that are the same, or look it."""
+class DuplicateGroup:
+    """Images that are equal, or nearly so."""
 
     pictures: list[str]
-    classes: list[str]  # those they lie in; more than one contradict each other
+    classes: list[str]  # classes of these images; more than one means contradictory labels
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Groups of pictures that are the same, or look it."""
+    """All groups of equal, or of nearly equal, images."""
 
-    count: int  # pictures that could go: of each group all but one
-    across_classes: int  # groups that lie in several classes
-    groups: list[Twins]  # those across classes first
-    complete: bool  # whether all pairs that might be alike were compared
+    count: int  # images that could be removed: all but one of each group
+    across_classes: int  # groups whose images have different classes
+    groups: list[DuplicateGroup]  # groups across classes first
+    complete: bool  # whether all candidate pairs were compared
 
 
 @dataclass(frozen=True)
-class Treatment:
-    """What a profile would do to the pictures."""
+class PreprocessingPreview:
+    """How a profile would preprocess the images."""
 
-    profile: str  # its name; "" where none was given
-    height: int  # of what is learnt, in pixels
+    profile: str  # its name; "" without a profile
+    height: int  # training size, in pixels
     width: int
     aspect: AspectName
-    kept: float  # share of the pictures' area that stays in view, from 0 to 1
+    kept: float  # mean share of an image's area that stays in view, from 0 to 1
     kept_least: float
-    padding: float  # share of what is learnt that is padding
+    padding: float  # mean share of the training pixels that is padding, from 0 to 1
     padding_most: float
-    distortion: float  # how many times more one side is stretched than the other
+    distortion: float  # mean ratio of the larger to the smaller scale factor of both sides
     distortion_most: float
     enlarged: int
-    enlarged_by: float  # how many times, in the middle, of those that are; 1 where none is
+    enlarged_by: float  # median scale factor of the enlarged images; 1 if there are none
     channels: int
     pack_bytes: int
     batch_size: int
@@ -111,7 +115,7 @@ class Treatment:
 
 @dataclass(frozen=True)
 class Advice:
-    """A sentence that says what to do."""
+    """A sentence about what to know or to change before training."""
 
     level: Literal["warning", "hint"]
     text: str
@@ -119,30 +123,30 @@ class Advice:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found when every picture of a dataset was decoded."""
+    """The inspection report of a dataset: every image was decoded."""
 
     name: str
-    place: str  # "" where it is drawn or downloaded
+    place: str  # path of the dataset; "" if it is synthetic or downloaded
     trainable: bool
-    verdict: str  # why, in one sentence
-    count: int  # pictures that can be read; all below is about them
-    total_bytes: int  # of the files as stored, unreadable ones too
+    verdict: str  # the reason, in one sentence
+    count: int  # readable images; unless noted, all fields below are about these
+    total_bytes: int  # of the files as stored, including unreadable ones
     classes: dict[str, int]
-    shares: dict[str, float]  # of all pictures, from 0 to 1
-    imbalance: float  # the largest class as a multiple of the smallest that is not empty
+    shares: dict[str, float]  # of all images, from 0 to 1
+    imbalance: float  # size of the largest class divided by that of the smallest non-empty one
     notes: list[str]
-    sizes: Sizes
-    kinds: Kinds
-    values: Values
-    constant: list[str]  # pictures of one colour, or nearly
-    unreadable: list[Skip]
-    skipped: list[Skip]  # entries passed over
-    faults: list[Fault]  # both, by their reasons; the commonest first
+    sizes: ImageSizes
+    kinds: ImageKinds
+    values: PixelStats
+    constant: list[str]  # images of one colour, or nearly
+    unreadable: list[SkippedFile]  # images that cannot be decoded
+    skipped: list[SkippedFile]  # other entries of the dataset
+    faults: list[SkipReason]  # of both, most common first
     duplicates: Duplicates  # equal pixels
     near_duplicates: Duplicates
-    treatment: Treatment
+    treatment: PreprocessingPreview
     advice: list[Advice]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as numbers, strings, lists and dicts."""
+        """Return the report as numbers, strings, lists and dicts."""
         return asdict(self)

@@ -1,7 +1,6 @@
-"""Thumbnails: a few small pictures of each class, of duplicates, and of what would be learnt.
+"""Thumbnails for the inspection report: of classes, of duplicates, before and after preprocessing.
 
-They are decoded as everything is, in other processes with a limit of time, which also encode them
-for the page that shows them.
+Worker processes with a time limit decode the images and encode the thumbnails.
 """
 
 import io
@@ -13,144 +12,152 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from iddm_cli.data.decoding.images import Picture, UnreadableImage
-from iddm_cli.data.decoding.preprocess import Look
-from iddm_cli.data.decoding.resize import flatten
-from iddm_cli.data.decoding.workers import Workers
+from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.resize import flatten_image
+from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
-from iddm_cli.data.inspection.preprocessing_preview import learnt_channels
-from iddm_cli.data.inspection.scan import Survey
+from iddm_cli.data.inspection.preprocessing_preview import training_channels
+from iddm_cli.data.inspection.scan import DatasetScan
 from iddm_cli.data.progress import ProgressCallback, no_progress
 
 SIDE = 128
-"""Longest side of a thumbnail, in pixels."""
+"""Longer side of a thumbnail, in pixels."""
 
 LOSSLESS_SIDE = 48
 QUALITY = 80
-ALL_TOGETHER = 1000
-"""Thumbnails of classes: 5 MB, or 19 where all is noise. Of many classes each shows fewer, and
-past so many none."""
+MAX_CLASS_THUMBNAILS = 1000
+"""Thumbnails of all classes together: 5 MB, or 19 MB for pure noise. With many classes each shows
+fewer, and classes beyond this number show none."""
 
 PER_CLASS = 10
 GROUPS, PER_GROUP = 12, 6
 PAIRS = 8
-CHUNK = 4
+CHUNK_SIZE = 4
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture, encoded."""
+    """A small encoded image."""
 
     name: str
     content: bytes
-    form: str  # png or webp
+    format: str  # png or webp
     width: int
     height: int
 
     def image(self) -> Image.Image:
-        """Decode it; it was encoded here."""
+        """Return the decoded thumbnail; its content is trusted, since iddm encoded it."""
         with Image.open(io.BytesIO(self.content)) as image:
             return image.convert("RGB")
 
 
 @dataclass(frozen=True)
-class Shot:
-    """What another process makes of a picture."""
+class ThumbnailPair:
+    """Thumbnails of one image before and after preprocessing."""
 
-    small: Thumbnail
-    learnt: Thumbnail
+    original: Thumbnail
+    preprocessed: Thumbnail
 
 
 @dataclass(frozen=True)
-class Album:
+class ThumbnailSet:
     """All thumbnails of a report.
 
     Attributes:
-        classes: Of each class a few, evenly spread over it; one row where there are no classes.
-        pairs: A few pictures, and what would be learnt of them.
-        equal: Of the first groups of equal pictures.
-        alike: Of the first groups of near duplicates.
+        classes: A few of each class, evenly spread over it; one row if there are no classes.
+        pairs: A few images before and after preprocessing.
+        equal: The first groups of equal images.
+        near: The first groups of near duplicates.
     """
 
     classes: list[list[Thumbnail]]
-    pairs: list[Shot]
+    pairs: list[ThumbnailPair]
     equal: list[list[Thumbnail]]
-    alike: list[list[Thumbnail]]
+    near: list[list[Thumbnail]]
 
 
-def make_album(seen: Survey, *, progress: ProgressCallback = no_progress) -> Album:
-    """Choose pictures of a survey, and make their thumbnails."""
-    classes = choose(seen)
-    pairs = _spread(range(len(seen.items)), PAIRS)
-    equal, alike = (_first_groups(seen, groups) for groups in (seen.equal, seen.alike.groups))
-    rows = sorted({*pairs, *(row for part in (classes, equal, alike) for g in part for row in g)})
-    shots = dict(zip(rows, _take(seen, rows, progress), strict=True))
+def build_thumbnails(
+    scan: DatasetScan, *, progress: ProgressCallback = no_progress
+) -> ThumbnailSet:
+    """Choose images of a scan and make their thumbnails."""
+    classes = choose_class_examples(scan)
+    pairs = _choose_evenly(range(len(scan.items)), PAIRS)
+    equal, near = (_first_groups(scan, groups) for groups in (scan.equal, scan.near.groups))
+    rows = sorted({*pairs, *(row for part in (classes, equal, near) for g in part for row in g)})
+    made = dict(zip(rows, _decode_rows(scan, rows, progress), strict=True))
 
-    def small(group: Iterable[int]) -> list[Thumbnail]:
-        return [shot.small for row in group if (shot := shots[row])]
+    def originals(group: Iterable[int]) -> list[Thumbnail]:
+        return [pair.original for row in group if (pair := made[row])]
 
-    return Album(
-        classes=[small(group) for group in classes],
-        pairs=[shot for row in pairs if (shot := shots[row])],
-        equal=[small(group) for group in equal],
-        alike=[small(group) for group in alike],
+    return ThumbnailSet(
+        classes=[originals(group) for group in classes],
+        pairs=[pair for row in pairs if (pair := made[row])],
+        equal=[originals(group) for group in equal],
+        near=[originals(group) for group in near],
     )
 
 
-def choose(seen: Survey) -> Groups:
+def choose_class_examples(scan: DatasetScan) -> Groups:
     """Return rows of each class, evenly spread over it."""
-    count = max(1, len(seen.source.classes))
-    each = max(1, min(PER_CLASS, ALL_TOGETHER // count))
+    count = max(1, len(scan.source.classes))
+    each = max(1, min(PER_CLASS, MAX_CLASS_THUMBNAILS // count))
     groups: Groups = [[] for _ in range(count)]
-    for row, label in enumerate(seen.labels.tolist()):
+    for row, label in enumerate(scan.labels.tolist()):
         groups[label].append(row)
-    shown = enumerate(groups)
-    return [_spread(group, each) if label < ALL_TOGETHER else [] for label, group in shown]
+    return [
+        _choose_evenly(group, each) if label < MAX_CLASS_THUMBNAILS else []
+        for label, group in enumerate(groups)
+    ]
 
 
-def _spread(rows: list[int] | range, count: int) -> list[int]:
-    """Return so many of the rows, evenly spread."""
+def _choose_evenly(rows: list[int] | range, count: int) -> list[int]:
+    """Return up to `count` of the rows, evenly spaced."""
     if not rows:
         return []
-    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
+    positions = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return [rows[position] for position in positions]
 
 
-def _first_groups(seen: Survey, groups: Groups) -> Groups:
-    return [group[:PER_GROUP] for group in seen.worst_first(groups)[:GROUPS]]
+def _first_groups(scan: DatasetScan, groups: Groups) -> Groups:
+    return [group[:PER_GROUP] for group in scan.sort_groups(groups)[:GROUPS]]
 
 
-def _take(seen: Survey, rows: list[int], progress: ProgressCallback) -> list[Shot | None]:
-    """Decode pictures; what was readable before and is not any more is None."""
-    settings = seen.settings
-    work = partial(_shoot, Look.of(settings, learnt_channels(seen.facts, settings)))
-    items = [int(seen.items[row]) for row in rows]
-    shots: list[Shot | None] = []
-    with Workers(settings.workers, seconds=settings.timeout) as workers:
-        named = ((seen.source.item_name(i), seen.source.picture(i)) for i in items)
-        results = workers.in_order(work, named, chunk=CHUNK)
-        with closing(results):
-            for some in results:
-                shots += [shot if isinstance(shot, Shot) else None for shot in some]
-                progress("drawing thumbnails", len(shots), len(rows))
-    return shots
+def _decode_rows(
+    scan: DatasetScan, rows: list[int], progress: ProgressCallback
+) -> list[ThumbnailPair | None]:
+    """Return the thumbnails of each row; None if the image can no longer be read."""
+    settings = scan.settings
+    work = partial(
+        _make_pair, PixelSpec.from_settings(settings, training_channels(scan.stats, settings))
+    )
+    items = [int(scan.items[row]) for row in rows]
+    pairs: list[ThumbnailPair | None] = []
+    with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
+        named = ((scan.source.item_name(i), scan.source.image(i)) for i in items)
+        chunks = workers.map_ordered(work, named, chunk=CHUNK_SIZE)
+        with closing(chunks):
+            for chunk in chunks:
+                pairs += [pair if isinstance(pair, ThumbnailPair) else None for pair in chunk]
+                progress("making thumbnails", len(pairs), len(rows))
+    return pairs
 
 
-def _shoot(look: Look, named: tuple[str, Picture]) -> Shot | None:
+def _make_pair(look: PixelSpec, named: tuple[str, ImageHandle]) -> ThumbnailPair | None:
     name, picture = named
     try:
-        flat = flatten(picture.open(SIDE).image, look.background)
-    except UnreadableImage:
+        flat = flatten_image(picture.open(SIDE).image, look.background)
+    except UnreadableImageError:
         return None
-    pixels = look.fit(flat)
-    learnt = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
-    return Shot(_encode(name, flat), _encode(name, learnt))
+    pixels = look.to_pixels(flat)
+    preprocessed = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
+    return ThumbnailPair(_encode(name, flat), _encode(name, preprocessed))
 
 
 def _encode(name: str, image: Image.Image) -> Thumbnail:
     image = image.copy()
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    form = "png" if max(image.size) <= LOSSLESS_SIDE else "webp"
-    image.save(buffer, form, quality=QUALITY)
-    return Thumbnail(name, buffer.getvalue(), form, *image.size)
+    format_name = "png" if max(image.size) <= LOSSLESS_SIDE else "webp"
+    image.save(buffer, format_name, quality=QUALITY)
+    return Thumbnail(name, buffer.getvalue(), format_name, *image.size)

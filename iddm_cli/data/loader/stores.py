@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from iddm_cli.data.decoding.preprocess import Look, Prepared, prepare
-from iddm_cli.data.decoding.workers import Lost, Pending, Workers
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, prepare_image
+from iddm_cli.data.decoding.workers import PendingResults, WorkerFailure, WorkerPool
+from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 
 Shape = tuple[int, int, int]
@@ -134,13 +134,15 @@ class StreamStore:
     prefetch_steps = 2
 
     def __init__(
-        self, source: Source, kept: Sequence[int], look: Look, *, workers: int, seconds: float
+        self, source: Source, kept: Sequence[int], look: PixelSpec, *, workers: int, seconds: float
     ) -> None:
         self.source = source
         self.kept = kept
         self.look = look
-        self.workers = Workers(workers, seconds=seconds)
-        self._announced: deque[tuple[list[int], list[Pending[Prepared | str]]]] = deque()
+        self.workers = WorkerPool(workers, timeout=seconds)
+        self._announced: deque[tuple[list[int], list[PendingResults[PreparedImage | str]]]] = (
+            deque()
+        )
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -151,10 +153,10 @@ class StreamStore:
         if any(numbers == announced for announced, _ in self._announced):
             return
         share = max(1, -(-len(numbers) // self.workers.count))
-        work = partial(prepare, self.look)
+        work = partial(prepare_image, self.look)
         pieces = [numbers[start : start + share] for start in range(0, len(numbers), share)]
         pending = [
-            self.workers.begin(work, [self.source.picture(self.kept[i]) for i in piece])
+            self.workers.submit(work, [self.source.image(self.kept[i]) for i in piece])
             for piece in pieces
         ]
         self._announced.append((numbers, pending))
@@ -175,10 +177,10 @@ class StreamStore:
         shape = (len(numbers), self.look.channels, *self.look.size)
         return torch.frombuffer(bytearray(b"".join(planes)), dtype=torch.uint8).view(shape)
 
-    def _planes(self, number: int, outcome: Prepared | str | Lost) -> bytes:
-        if isinstance(outcome, Prepared):
+    def _planes(self, number: int, outcome: PreparedImage | str | WorkerFailure) -> bytes:
+        if isinstance(outcome, PreparedImage):
             return outcome.planes
-        reason = outcome.reason if isinstance(outcome, Lost) else outcome
+        reason = outcome.reason if isinstance(outcome, WorkerFailure) else outcome
         raise DatasetError(
             f"{self.source.item_name(self.kept[number])} could be read before, and cannot now: "
             f"{reason}.",

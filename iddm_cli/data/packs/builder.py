@@ -7,7 +7,7 @@ its pixels depend on, stay the same.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,20 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from iddm_cli import durable
-from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
-from iddm_cli.data.decoding.preprocess import Channels, Look, Outcome, Prepared, prepare
-from iddm_cli.data.decoding.workers import Lost, Workers
+from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
+from iddm_cli.data.decoding.preprocess import (
+    Channels,
+    PixelSpec,
+    PreparedImage,
+    PrepareResult,
+    prepare_image,
+)
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.pack import Pack, build_record
 from iddm_cli.data.packs.store import PackRecord, PackWriter
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -30,13 +37,6 @@ CHUNK_BYTES = 2 * 2**20
 MOST_IN_CHUNK = 32
 RESERVE = 1.02
 """Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
-
-ProgressCallback = Callable[[str, int, int], None]
-"""`progress(what, done, total)` is called as work goes on."""
-
-
-def no_progress(what: str, done: int, total: int) -> None:
-    """Report no progress."""
 
 
 def build_pack(
@@ -67,7 +67,7 @@ def build_pack(
         classes=classes,
         digest=hashlib.sha256(content.encode()).hexdigest(),
         notes=(*source.notes, *_unlearnable(source.classes, classes if conditional else None)),
-        passed_over=tuple(source.skipped),
+        skipped_entries=tuple(source.skipped),
     )
 
 
@@ -100,14 +100,14 @@ class _Packer:
         self.settings = settings
         self.progress = progress
         self.packs = cache_folder() / "packs"
-        self.fingerprint = source.fingerprint(partial(progress, "checking files"))
+        self.fingerprint = source.fingerprint(progress)
 
-    def find_or_make(self) -> tuple[Path, Look, PackRecord]:
+    def find_or_make(self) -> tuple[Path, PixelSpec, PackRecord]:
         """Return where the pack is, and what it holds."""
         wanted = self.settings.channels
         if wanted != "auto":
             return self._one(wanted)
-        made = [self._find(Look.of(self.settings, channels)) for channels in (1, 3)]
+        made = [self._find(PixelSpec.from_settings(self.settings, channels)) for channels in (1, 3)]
         if not any(found and not found[1].grey for found in made):
             try:
                 return self._one(1, grey_only=True)
@@ -115,7 +115,7 @@ class _Packer:
                 pass
         return self._one(3)
 
-    def _place(self, look: Look, *, stored: bool) -> Path:
+    def _place(self, look: PixelSpec, *, stored: bool) -> Path:
         """Name the folder by a digest of all that the pixels depend on.
 
         The time a picture may take is part of it: one that took too long may not, given more.
@@ -125,18 +125,20 @@ class _Packer:
         name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return self.packs / name
 
-    def _find(self, look: Look) -> tuple[Path, PackRecord] | None:
+    def _find(self, look: PixelSpec) -> tuple[Path, PackRecord] | None:
         """Return a pack with these pixels; one without any only where they are not wanted."""
         for stored in (True, False) if self.settings.cache == "off" else (True,):
             place = self._place(look, stored=stored)
             record = store.read_record(place)
             if record:
-                touch(place)
+                mark_used(place)
                 return place, record
         return None
 
-    def _one(self, channels: Channels, *, grey_only: bool = False) -> tuple[Path, Look, PackRecord]:
-        look = Look.of(self.settings, channels)
+    def _one(
+        self, channels: Channels, *, grey_only: bool = False
+    ) -> tuple[Path, PixelSpec, PackRecord]:
+        look = PixelSpec.from_settings(self.settings, channels)
         found = self._find(look)
         if found:
             return found[0], look, found[1]
@@ -153,7 +155,7 @@ class _Packer:
             raise cache_error(error, self.packs) from error
         return place, look, record
 
-    def _should_store(self, look: Look) -> bool:
+    def _should_store(self, look: PixelSpec) -> bool:
         """Decide whether pixels are kept on the disk.
 
         Raises:
@@ -161,7 +163,7 @@ class _Packer:
         """
         if self.settings.cache == "off":
             return False
-        needed = round(RESERVE * len(self.source) * look.picture_bytes)
+        needed = round(RESERVE * len(self.source) * look.image_bytes)
         begun = self._partial_folder(self._place(look, stored=True)) / store.PIXELS
         needed -= begun.stat().st_size if begun.exists() else 0
         free = shutil.disk_usage(self.packs).free
@@ -172,7 +174,7 @@ class _Packer:
         raise DatasetError(
             f"Packing needs {needed / 1e9:.2f} GB in {self.packs}, where {free / 1e9:.2f} GB are "
             "free.",
-            f"{HINT} Or set data.cache to off, which decodes pictures anew in each epoch.",
+            f"{CACHE_HINT} Or set data.cache to off, which decodes pictures anew in each epoch.",
         )
 
     @contextmanager
@@ -182,7 +184,7 @@ class _Packer:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            self.progress("waiting for another process that reads the same pictures", 0, 1)
+            self.progress("waiting for another process that reads the same images", 0, 1)
             lock.acquire()
         try:
             yield
@@ -193,12 +195,14 @@ class _Packer:
     def _partial_folder(place: Path) -> Path:
         return place.with_name(f"{durable.PARTIAL_PREFIX}{place.name}")
 
-    def _make(self, place: Path, look: Look, *, stored: bool, grey_only: bool) -> PackRecord:
-        part = PackWriter(self._partial_folder(place), look.picture_bytes if stored else 0)
+    def _make(self, place: Path, look: PixelSpec, *, stored: bool, grey_only: bool) -> PackRecord:
+        part = PackWriter(self._partial_folder(place), look.image_bytes if stored else 0)
         part.open()
         try:
             self._fill(part, look, grey_only=grey_only)
-            kept = [i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, Prepared)]
+            kept = [
+                i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, PreparedImage)
+            ]
             record = build_record(self.source, look, part.outcomes, stored=stored)
             number = {name: label for label, name in enumerate(record.classes)}
             names = self.source.classes or ("",)
@@ -211,24 +215,24 @@ class _Packer:
             part.close()
         return record
 
-    def _fill(self, part: PackWriter, look: Look, *, grey_only: bool) -> None:
+    def _fill(self, part: PackWriter, look: PixelSpec, *, grey_only: bool) -> None:
         """Decode what is not there yet, in order."""
         self._check(part.outcomes, 0, grey_only=grey_only)
         first, total = len(part.outcomes), len(self.source)
         if first >= total:
             return
-        pictures = (self.source.picture(i) for i in range(first, total))
-        chunk = max(1, min(MOST_IN_CHUNK, CHUNK_BYTES // look.picture_bytes))
-        with Workers(self.settings.workers, seconds=self.settings.timeout) as workers:
-            results = workers.in_order(partial(prepare, look), pictures, chunk=chunk)
+        pictures = (self.source.image(i) for i in range(first, total))
+        chunk = max(1, min(MOST_IN_CHUNK, CHUNK_BYTES // look.image_bytes))
+        with WorkerPool(self.settings.workers, timeout=self.settings.timeout) as workers:
+            results = workers.map_ordered(partial(prepare_image, look), pictures, chunk=chunk)
             with closing(results):
                 for some in results:
-                    outcomes = [r.reason if isinstance(r, Lost) else r for r in some]
+                    outcomes = [r.reason if isinstance(r, WorkerFailure) else r for r in some]
                     self._check(outcomes, len(part.outcomes), grey_only=grey_only)
                     part.append(outcomes)
-                    self.progress("reading pictures", len(part.outcomes), total)
+                    self.progress("reading images", len(part.outcomes), total)
 
-    def _check(self, outcomes: list[Outcome], first: int, *, grey_only: bool) -> None:
+    def _check(self, outcomes: list[PrepareResult], first: int, *, grey_only: bool) -> None:
         """Stop at what the settings do not allow."""
         for i, outcome in enumerate(outcomes, start=first):
             if isinstance(outcome, str):

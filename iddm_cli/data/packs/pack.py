@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Look, Outcome, Prepared
-from iddm_cli.data.decoding.shapes import Shapes, extent
+from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
+from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.store import PackRecord, SourceStats
-from iddm_cli.data.sources.listing import Skip
-from iddm_cli.data.sources.registry import Source
+from iddm_cli.data.sources.indexing.listing import SkippedFile
+from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 
 
@@ -21,13 +21,13 @@ class Pack:
     """A dataset as one array, and what is known of its pictures."""
 
     folder: Path
-    look: Look
+    look: PixelSpec
     record: PackRecord
     labels: ndarray  # int64 [count]; all 0 where no classes are learnt
     classes: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
-    passed_over: tuple[Skip, ...]  # entries of the dataset that are no pictures
+    skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are no pictures
 
     @property
     def count(self) -> int:
@@ -50,7 +50,7 @@ class Pack:
         return self.record.width
 
     @property
-    def skipped(self) -> list[Skip]:
+    def unreadable(self) -> list[SkippedFile]:
         """Pictures that cannot be decoded, and why."""
         return self.record.skipped
 
@@ -67,7 +67,7 @@ class Pack:
     @property
     def pixels_bytes(self) -> int:
         """Bytes of all pixels together."""
-        return self.count * self.look.picture_bytes
+        return self.count * self.look.image_bytes
 
     @property
     def images_path(self) -> Path:
@@ -76,23 +76,23 @@ class Pack:
 
 
 def build_record(
-    source: Source, look: Look, outcomes: list[Outcome], *, stored: bool
+    source: Source, look: PixelSpec, outcomes: list[PrepareResult], *, stored: bool
 ) -> PackRecord:
     """Return what is known of a source's pictures, now that all have been looked at.
 
     Raises:
         DatasetError: None can be decoded.
     """
-    kept = [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
+    kept = [outcome for outcome in outcomes if isinstance(outcome, PreparedImage)]
     left_out = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
     skipped = [(source.item_name(i), str(outcomes[i])) for i in left_out]
     if not kept:
         raise _none_readable(source, skipped)
-    there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, Prepared)}
+    there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, PreparedImage)}
     whole = hashlib.sha256("".join(picture.digest for picture in kept).encode())
     return PackRecord(
         source=source.name,
-        place=source.place,
+        place=source.location,
         count=len(kept),
         height=look.size[0],
         width=look.size[1],
@@ -107,20 +107,20 @@ def build_record(
     )
 
 
-def _source_stats(kept: list[Prepared], look: Look) -> SourceStats:
+def _source_stats(kept: list[PreparedImage], look: PixelSpec) -> SourceStats:
     widths = np.array([picture.width for picture in kept])
     heights = np.array([picture.height for picture in kept])
-    shapes = Shapes(widths, heights, look.size, look.aspect)
+    shapes = ResizeStats(widths, heights, look.size, look.aspect)
     return SourceStats(
-        width=extent(widths),
-        height=extent(heights),
+        width=min_median_max(widths),
+        height=min_median_max(heights),
         shown=float(shapes.kept.mean()),
         enlarged=int((shapes.scale > 1).sum()),
         animated=sum(picture.animated for picture in kept),
     )
 
 
-def _none_readable(source: Source, skipped: list[Skip]) -> DatasetError:
+def _none_readable(source: Source, skipped: list[SkippedFile]) -> DatasetError:
     if not skipped:
         return DatasetError(f"{source.name} holds no picture.", "Check data.path.")
     name, reason = skipped[0]

@@ -20,8 +20,8 @@ import numpy as np
 from numpy import ndarray
 
 from iddm_cli import durable
-from iddm_cli.data.decoding.preprocess import Outcome, Prepared, digest_pixels
-from iddm_cli.data.sources.listing import Skip
+from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult, digest_pixels
+from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
 
 PIXELS = "images.u8"
@@ -60,7 +60,7 @@ class PackRecord(Settings):
     """Whether the pixels are there."""
     classes: tuple[str, ...]
     """Those with at least one picture, whether or not they are learnt."""
-    skipped: list[Skip]
+    skipped: list[SkippedFile]
     left_out: list[int]
     """Their numbers in the source."""
     grey: bool
@@ -101,10 +101,10 @@ class PackWriter:
     Only one process may have it open: hold the lock of the pack.
     """
 
-    def __init__(self, folder: Path, picture_bytes: int) -> None:
+    def __init__(self, folder: Path, image_bytes: int) -> None:
         self.folder = folder
-        self.picture_bytes = picture_bytes
-        self.outcomes: list[Outcome] = []
+        self.image_bytes = image_bytes
+        self.outcomes: list[PrepareResult] = []
         self._pixels: IO[bytes] | None = None
         self._journal = durable.LineFile(folder / JOURNAL)
 
@@ -124,36 +124,36 @@ class PackWriter:
                     break
                 kept.append(line)
                 self.outcomes += outcomes
-            handle.truncate(self.picture_bytes * self._pictures())
+            handle.truncate(self.image_bytes * self._pictures())
         self._journal.rewrite(kept)
         self._pixels = pixels.open("ab")
 
-    def _noted(self) -> Iterator[tuple[str, list[Outcome]]]:
+    def _noted(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
                 yield line, [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
 
-    def _verified(self, handle: IO[bytes], outcomes: list[Outcome]) -> bool:
+    def _verified(self, handle: IO[bytes], outcomes: list[PrepareResult]) -> bool:
         """Hold pixels on the disk against their digests; a power cut may have lost them."""
-        if not self.picture_bytes:
+        if not self.image_bytes:
             return True
-        found = (digest_pixels(handle.read(self.picture_bytes)) for _ in self._those(outcomes))
+        found = (digest_pixels(handle.read(self.image_bytes)) for _ in self._those(outcomes))
         return all(a == b.digest for a, b in zip(found, self._those(outcomes), strict=True))
 
     @staticmethod
-    def _those(outcomes: list[Outcome]) -> list[Prepared]:
-        return [outcome for outcome in outcomes if isinstance(outcome, Prepared)]
+    def _those(outcomes: list[PrepareResult]) -> list[PreparedImage]:
+        return [outcome for outcome in outcomes if isinstance(outcome, PreparedImage)]
 
     def _pictures(self) -> int:
         return len(self._those(self.outcomes))
 
-    def append(self, outcomes: list[Outcome]) -> None:
+    def append(self, outcomes: list[PrepareResult]) -> None:
         """Write down some pictures: first their pixels, then that they are there."""
         assert self._pixels is not None, "it is open"
         those = self._those(outcomes)
-        if self.picture_bytes:
+        if self.image_bytes:
             self._pixels.write(b"".join(picture.planes for picture in those))
             self._pixels.flush()
         self._journal.append(json.dumps([_to_json(outcome) for outcome in outcomes]))
@@ -207,23 +207,23 @@ def _touched(leftover: Path) -> float:
         return time.time()
 
 
-def _without_planes(outcome: Outcome) -> Outcome:
+def _without_planes(outcome: PrepareResult) -> PrepareResult:
     if isinstance(outcome, str):
         return outcome
-    return Prepared(
+    return PreparedImage(
         b"", outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated
     )
 
 
-def _to_json(outcome: Outcome) -> object:
+def _to_json(outcome: PrepareResult) -> object:
     if isinstance(outcome, str):
         return outcome
     return [outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated]
 
 
-def _from_json(entry: object) -> Outcome:
+def _from_json(entry: object) -> PrepareResult:
     if isinstance(entry, str):
         return entry
     if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, int, bool, bool]:
         raise ValueError("no line of a journal")
-    return Prepared(b"", *entry)
+    return PreparedImage(b"", *entry)

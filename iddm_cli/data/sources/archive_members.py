@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from iddm_cli.data.decoding.images import MAX_FILE_BYTES, Decoded, UnreadableImage, decode
+from iddm_cli.data.decoding.images import (
+    MAX_FILE_BYTES,
+    DecodedImage,
+    UnreadableImageError,
+    decode_image,
+)
 
 MOST_DICTIONARY = 2**28
 """Bytes that lzma may want for a zip's member; 7-Zip's strongest setting takes a quarter."""
@@ -37,7 +42,7 @@ _METHODS: dict[int, Callable[[bytes, int], bytes]] = {
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file of an archive: small enough to be sent to another process, and read there."""
 
     archive: str
@@ -45,7 +50,7 @@ class Member:
     stored: int  # bytes that it takes in the archive
     size: int
 
-    def open(self, least: int = 0) -> Decoded:
+    def open(self, min_side: int = 0) -> DecodedImage:
         """Decode it.
 
         Raises:
@@ -53,8 +58,8 @@ class Member:
         """
         content = self.read()
         if not content:
-            raise UnreadableImage("the file is empty")
-        return decode(io.BytesIO(content), least)
+            raise UnreadableImageError("the file is empty")
+        return decode_image(io.BytesIO(content), min_side)
 
     def read(self, most: int | None = None) -> bytes:
         """Return its bytes.
@@ -66,11 +71,15 @@ class Member:
             UnreadableImage: It is damaged, or larger than a picture may be.
         """
         if max(self.size, self.stored) > MAX_FILE_BYTES:
-            raise UnreadableImage(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
+            raise UnreadableImageError(
+                f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB"
+            )
         try:
             return self._content(self.size if most is None else min(most, self.size))
         except DAMAGE as error:
-            raise UnreadableImage(f"damaged in the archive: {describe(error)}") from error
+            raise UnreadableImageError(
+                f"damaged in the archive: {describe_damage(error)}"
+            ) from error
 
     def _content(self, count: int) -> bytes:
         """Return the first bytes, as they are stored."""
@@ -86,7 +95,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class ZipMember(Member):
+class ZipMember(ArchiveMember):
     """A file of a zip; `offset` is that of its header.
 
     It is read here and not by zipfile, which would let every process read the whole table of
@@ -113,7 +122,7 @@ class ZipMember(Member):
         return content
 
 
-def describe(error: BaseException) -> str:
+def describe_damage(error: BaseException) -> str:
     """Say in a few words what was wrong with an archive or a member."""
     words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(words.split()).rstrip(".") or type(error).__name__

@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image
 
 from iddm_cli.data.cache import cache_error, cache_folder
-from iddm_cli.data.decoding.images import Decoded
-from iddm_cli.data.sources.fingerprint import Progress
+from iddm_cli.data.decoding.images import DecodedImage
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.data.sources.source import SourceOptions
 from iddm_cli.errors import DatasetError
 
 PATIENCE_SECONDS = 30.0
@@ -83,14 +84,14 @@ BUILTIN_NAMES = tuple(_SETS)
 
 
 @dataclass(frozen=True)
-class ArrayPicture:
+class ArrayImage:
     """A picture that is in memory already."""
 
     image: Image.Image
 
-    def open(self, least: int = 0) -> Decoded:  # noqa: ARG002 (there is nothing to save)
+    def open(self, min_side: int = 0) -> DecodedImage:  # noqa: ARG002 (there is nothing to save)
         """Return it."""
-        return Decoded(self.image, self.image.width, self.image.height, animated=False)
+        return DecodedImage(self.image, self.image.width, self.image.height, animated=False)
 
 
 class BuiltinSource:
@@ -104,7 +105,7 @@ class BuiltinSource:
         self.classes = _class_names(dataset)
         self.skipped: list[tuple[str, str]] = []
         self.notes: list[str] = []
-        self.place = ""
+        self.location = ""
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -113,19 +114,19 @@ class BuiltinSource:
         """Name one picture."""
         return f"{self.name}/{i:05d}"
 
-    def picture(self, i: int) -> ArrayPicture:
+    def image(self, i: int) -> ArrayImage:
         """Return one picture."""
-        return ArrayPicture(self._dataset[i][0])
+        return ArrayImage(self._dataset[i][0])
 
     def stored_bytes(self) -> int:
         """Return the size of the pixels, which lie together in a few files."""
         return int(np.asarray(self._dataset.data).nbytes)
 
-    def fingerprint(self, progress: Progress = lambda *_: None) -> str:
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the name and all pixels and labels; the arrays are in memory anyway."""
         digest = hashlib.sha256(f"builtin {self.name} {self.labels}".encode())
         digest.update(np.ascontiguousarray(self._dataset.data).data)
-        progress(1, 1)
+        progress("checking files", 1, 1)
         return digest.hexdigest()
 
 
@@ -136,7 +137,7 @@ def _class_names(dataset: Any) -> tuple[str, ...]:
     return tuple(str(digit) for digit in range(10))  # SVHN, house numbers
 
 
-def open_builtin(name: str) -> BuiltinSource:
+def open_builtin(name: str, options: SourceOptions) -> BuiltinSource:  # noqa: ARG001 (one name)
     """Open a set by name, downloading it where it is not in the cache yet.
 
     Raises:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +17,7 @@ from stat import S_ISREG
 
 from iddm_cli import durable
 from iddm_cli.data.cache import cache_folder
-
-Progress = Callable[[int, int], None]
+from iddm_cli.data.progress import ProgressCallback
 
 THREADS = 8  # they wait for the disk, or hash, which frees the interpreter
 BLOCK = 1024
@@ -29,7 +28,7 @@ _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 def digest_files(
-    root: Path, paths: Sequence[str], progress: Progress, *, most: int | None = None
+    root: Path, paths: Sequence[str], progress: ProgressCallback, *, max_bytes: int | None = None
 ) -> str:
     """Digest the names and contents of files.
 
@@ -37,7 +36,7 @@ def digest_files(
         root: Folder that the paths are relative to; or a single file.
         paths: Files, in an order that is always the same; [""] for the root itself.
         progress: Called with files done, and of how many.
-        most: Larger files are not read: nobody will.
+        max_bytes: Larger files are not read, because no decoder accepts them.
 
     Returns:
         SHA-256, in hexadecimal digits.
@@ -49,18 +48,29 @@ def digest_files(
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
-            entries = pool.map(lambda path: _entry(root / path, known.get(path), most), block)
+            entries = pool.map(lambda path: _entry(root / path, known.get(path), max_bytes), block)
             for path, (entry, settled) in zip(block, entries, strict=True):
                 whole.update(os.fsencode(path) + b"\0" + entry.rsplit(" ", 1)[-1].encode() + b"\0")
                 if settled:
                     kept[path] = entry
-            progress(start + len(block), len(paths))
+            progress("checking files", start + len(block), len(paths))
     if kept != known:
         _save(memory, kept)
     return whole.hexdigest()
 
 
-def _entry(path: Path, known: str | None, most: int | None) -> tuple[str, bool]:
+def digest_labels(
+    content: str, paths: Sequence[str], labels: Sequence[int], classes: Sequence[str]
+) -> str:
+    """Return the SHA-256 of a digest of the content together with each file's class."""
+    digest = hashlib.sha256(content.encode())
+    for path, label in zip(paths, labels, strict=True):
+        digest.update(b"%b\0%d\0" % (os.fsencode(path), label))
+    digest.update("\0".join(classes).encode())
+    return digest.hexdigest()
+
+
+def _entry(path: Path, known: str | None, max_bytes: int | None) -> tuple[str, bool]:
     """Return "facts digest" of a file, and whether that may be believed next time."""
     try:
         facts = path.stat()
@@ -68,7 +78,7 @@ def _entry(path: Path, known: str | None, most: int | None) -> tuple[str, bool]:
         return "missing", False
     if not S_ISREG(facts.st_mode):
         return "not-a-file", False
-    if most is not None and facts.st_size > most:
+    if max_bytes is not None and facts.st_size > max_bytes:
         return "too-large", False
     times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
     stamp = f"{facts.st_size}-{times}-{facts.st_ino}-{facts.st_dev}"

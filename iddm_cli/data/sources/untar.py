@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from iddm_cli import durable
-from iddm_cli.data.cache import HINT, cache_error, cache_folder, touch
+from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
+from iddm_cli.data.progress import no_progress
 from iddm_cli.data.sources.fingerprint import digest_files
 from iddm_cli.errors import DatasetError
 
@@ -38,10 +39,10 @@ def as_plain_tar(path: Path) -> Path:
     opener = next((opener for magic, opener in known if start.startswith(magic)), None)
     if opener is None:
         return path
-    content = digest_files(path, [""], lambda *_: None)
+    content = digest_files(path, [""], no_progress)
     copy = cache_folder() / "archives" / f"{content}.tar"
     if copy.exists():
-        touch(copy)
+        mark_used(copy)
         return copy
     with opener(path) as packed:
         _unpack(packed, copy)
@@ -91,5 +92,5 @@ def _check_room(folder: Path) -> None:
     if free < RESERVE_BYTES:
         raise DatasetError(
             f"Unpacking the archive fills the disk of {folder}: {free / 1e9:.2f} GB are left.",
-            f"{HINT} Or unpack it yourself, and give the folder.",
+            f"{CACHE_HINT} Or unpack it yourself, and give the folder.",
         )

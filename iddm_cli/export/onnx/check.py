@@ -11,8 +11,8 @@ import torch
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError
-from iddm_cli.export.model import TrainedModel
-from iddm_cli.export.onnx.model import Form
+from iddm_cli.export.onnx.model_proto import OnnxOptions
+from iddm_cli.export.trained_model import TrainedModel
 
 SEED = 0
 ENOUGH = 0.999
@@ -38,7 +38,7 @@ class Agreement:
         return f"{share}, mean difference {self.mean:.3g}, largest {self.most:.3g}"
 
 
-def checked(model: TrainedModel, made: onnx.ModelProto, form: Form) -> Agreement:
+def check_onnx_model(model: TrainedModel, made: onnx.ModelProto, form: OnnxOptions) -> Agreement:
     """Hold a file against the rules of ONNX, and its pictures against PyTorch's.
 
     Raises:
@@ -47,7 +47,9 @@ def checked(model: TrainedModel, made: onnx.ModelProto, form: Form) -> Agreement
     try:
         onnx.checker.check_model(made, full_check=True)
         session = open_session(made.SerializeToString())
-        agreement = (drawn if form.part == "pipeline" else estimated)(model, session)
+        agreement = (compare_images if form.part == "pipeline" else compare_estimates)(
+            model, session
+        )
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise IddmError(f"the exported graph is no valid ONNX: {error}") from error
     except onnxruntime.capi.onnxruntime_pybind11_state.OrtException as error:
@@ -70,13 +72,13 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def seed_of(seed: int) -> np.ndarray:
+def encode_seed(seed: int) -> np.ndarray:
     """Return what the input `seed` must be for the noise that `iddm generate --seed` adds."""
     low, high = randomness.key_of(seed, "sample-step")
     return np.array(low | high << 32, np.uint64).astype(np.int64)
 
 
-def feed(
+def build_inputs(
     session: onnxruntime.InferenceSession,
     model: TrainedModel,
     specs: list[SampleSpec],
@@ -93,27 +95,27 @@ def feed(
         "label": np.array([spec.label for spec in specs]),
         "guidance": np.array(weight, np.float32),
         "index": index.numpy(),
-        "seed": seed_of(seed),
+        "seed": encode_seed(seed),
     }
     values = (*session.get_inputs(), *session.get_overridable_initializers())
     return {value.name: inputs[value.name] for value in values}
 
 
-def drawn(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
+def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
     """Draw two pictures, of the first and of the last class, both ways."""
     last = max(0, len(model.classes) - 1)
     specs = [SampleSpec(0, 0), SampleSpec(last, 1)]
-    (found,) = session.run(None, feed(session, model, specs, seed=SEED))
+    (found,) = session.run(None, build_inputs(session, model, specs, seed=SEED))
     wanted = ImageGenerator(
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
         shape=model.shape,
     ).generate_batch(specs, SEED)
-    return compared(found.astype(np.float64), wanted.numpy().astype(np.float64))
+    return measure_agreement(found.astype(np.float64), wanted.numpy().astype(np.float64))
 
 
-def estimated(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
+def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
     """Estimate x from pictures with some, more and almost only noise, both ways."""
     schedule = model.denoiser.schedule
     t = torch.tensor([0, len(schedule) // 2, len(schedule) - 1])
@@ -123,10 +125,10 @@ def estimated(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agr
     (found,) = session.run(None, {value.name: inputs[value.name] for value in session.get_inputs()})
     with torch.inference_mode():
         wanted = model.denoiser(x_t, t, label).clamp(-1, 1)
-    return compared(found.clip(-1, 1) * 127.5, wanted.numpy() * 127.5)
+    return measure_agreement(found.clip(-1, 1) * 127.5, wanted.numpy() * 127.5)
 
 
-def compared(found: np.ndarray, wanted: np.ndarray) -> Agreement:
+def measure_agreement(found: np.ndarray, wanted: np.ndarray) -> Agreement:
     """Measure how far pictures are apart, given in levels."""
     difference = np.abs(found - wanted)
     return Agreement(

@@ -19,7 +19,7 @@ BATCH = 2
 """Pictures in the example that a module is traced with; 1 would be taken for a constant."""
 
 
-class Unlabelled(nn.Module):
+class UnconditionalDenoiser(nn.Module):
     """A denoiser without classes, which is asked without labels."""
 
     def __init__(self, denoiser: Denoiser) -> None:
@@ -48,24 +48,24 @@ class StepNoise(nn.Module):
         return randomness.normal_of(key, items=index, step=step, shape=self.shape)
 
 
-def denoiser_graph(
+def build_denoiser_graph(
     denoiser: Denoiser, shape: tuple[int, int, int], *, conditional: bool, opset: int
 ) -> onnx.ModelProto:
     """Return the denoiser: x_t, t and, with classes, label; to estimate."""
     x_t = torch.zeros(BATCH, *shape)
     t = torch.arange(BATCH)
     inputs = {"x_t": x_t, "t": t} | ({"label": torch.zeros_like(t)} if conditional else {})
-    module = denoiser if conditional else Unlabelled(denoiser)
-    return graph_of(module, inputs, "estimate", opset=opset)
+    module = denoiser if conditional else UnconditionalDenoiser(denoiser)
+    return trace_module(module, inputs, "estimate", opset=opset)
 
 
-def step_noise_graph(shape: tuple[int, int, int], *, opset: int) -> onnx.ModelProto:
+def build_step_noise_graph(shape: tuple[int, int, int], *, opset: int) -> onnx.ModelProto:
     """Return the noise of a step: seed, index and step, to noise."""
     inputs = {"seed": torch.tensor(1), "index": torch.arange(BATCH), "step": torch.tensor(0)}
-    return graph_of(StepNoise(shape), inputs, "noise", opset=opset)
+    return trace_module(StepNoise(shape), inputs, "noise", opset=opset)
 
 
-def graph_of(
+def trace_module(
     module: nn.Module, inputs: dict[str, Tensor], output: str, *, opset: int
 ) -> onnx.ModelProto:
     """Return a module as an ONNX graph.
@@ -93,7 +93,7 @@ def graph_of(
     return program.model_proto
 
 
-def stripped(model: onnx.ModelProto) -> onnx.ModelProto:
+def strip_exporter_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
     """Remove what the exporter notes about the program it came from: traces, shapes, paths."""
     graph = model.graph
     noted: Sequence[Sequence[onnx.NodeProto | onnx.TensorProto | onnx.ValueInfoProto]] = (

@@ -57,7 +57,7 @@ DEVELOPING = """
 
 
 @dataclass(frozen=True)
-class Drawing:
+class PipelineSpec:
     """How a pipeline draws.
 
     Attributes:
@@ -81,7 +81,7 @@ class Drawing:
 
 
 def pipeline(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, drawing: Drawing
+    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.ModelProto:
     """Return the pipeline: noise and, with classes, label and guidance; to image.
 
@@ -89,18 +89,18 @@ def pipeline(
         denoiser: Its graph, as `denoiser_graph` makes it.
         step_noise: What draws the noise of steps, as `step_noise_graph` makes it; it adds the
             inputs index and seed.
-        drawing: Sampler, guidance and so on.
+        spec: Sampler, guidance and so on.
     """
-    body = _body(denoiser, step_noise, drawing)
-    state = ["x", *_previous(drawing)]
+    body = _body(denoiser, step_noise, spec)
+    state = ["x", *_previous(spec)]
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
-    before = _nodes(SPLITTING) if drawing.num_classes else []
+    before = _nodes(SPLITTING) if spec.num_classes else []
     graph = helper.make_graph(
         [*before, loop, *_nodes(DEVELOPING)],
         "pipeline",
-        _inputs(drawing),
-        [_value("image", "uint8", ["N", *drawing.shape[1:], drawing.shape[0]])],
-        _constants(drawing),
+        _inputs(spec),
+        [_value("image", "uint8", ["N", *spec.shape[1:], spec.shape[0]])],
+        _constants(spec),
     )
     model = helper.make_model(
         graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
@@ -109,49 +109,49 @@ def pipeline(
     return model
 
 
-def _inputs(drawing: Drawing) -> list[onnx.ValueInfoProto]:
-    inputs = [_value("noise", "float", ["N", *drawing.shape])]
-    if drawing.num_classes:
+def _inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
+    inputs = [_value("noise", "float", ["N", *spec.shape])]
+    if spec.num_classes:
         inputs += [_value("label", "int64", ["N"]), _value("guidance", "float", [])]
-    if drawing.adds_noise:
+    if spec.adds_noise:
         inputs += [_value("index", "int64", ["N"]), _value("seed", "int64", [])]
     return inputs
 
 
-def _constants(drawing: Drawing) -> list[onnx.TensorProto]:
+def _constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
     """Return the tables; those that are inputs as well are what holds where none is given."""
     constants: dict[str, np.ndarray] = {
-        "steps": np.array(len(drawing.table)),
-        "times": np.array(drawing.table.times),
-        "coefficients": drawing.table.compact()[1].numpy(),
+        "steps": np.array(len(spec.table)),
+        "times": np.array(spec.table.times),
+        "coefficients": spec.table.compact()[1].numpy(),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
         "half_of_255": np.array(127.5, np.float32),
     }
-    if drawing.num_classes:
+    if spec.num_classes:
         constants |= {
-            "guidance": np.array(drawing.guidance, np.float32),
-            "no_label": np.array([drawing.num_classes]),
+            "guidance": np.array(spec.guidance, np.float32),
+            "no_label": np.array([spec.num_classes]),
             "zero": np.array([0]),
             "a_unit": np.array([1]),
         }
-    if drawing.adds_noise:
+    if spec.adds_noise:
         constants["seed"] = np.array(0)
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
 def _body(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, drawing: Drawing
+    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.GraphProto:
     """Return one step of the loop: its number, x and the earlier estimates; to all of them anew."""
-    picture: list[int | str] = ["N", *drawing.shape]
-    conditional = bool(drawing.num_classes)
+    picture: list[int | str] = ["N", *spec.shape]
+    conditional = bool(spec.num_classes)
     said = "both" if conditional else "said"
     asked = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": said}
-    previous = _previous(drawing)
+    previous = _previous(spec)
     text = [GUIDED if conditional else "x_t = Identity(x)", ASKING]
-    after = [LEADING if conditional else "", _clipping(drawing), _advancing(drawing.table)]
+    after = [LEADING if conditional else "", _clipping(spec), _advancing(spec.table)]
     nodes = [*_nodes("".join(text)), *_inlined(denoiser, "network", asked)]
     # Inside the loop, where onnxruntime takes them for constants and lays them out for its speed.
     weights = _weights(denoiser)
@@ -172,9 +172,9 @@ def _body(
     )  # fmt: skip
 
 
-def _previous(drawing: Drawing) -> list[str]:
+def _previous(spec: PipelineSpec) -> list[str]:
     """Return the names of the earlier estimates that the loop keeps, the newest first."""
-    return [f"previous{j + 1}" for j in range(drawing.table.history)]
+    return [f"previous{j + 1}" for j in range(spec.table.history)]
 
 
 def _shifted(previous: list[str]) -> list[str]:
@@ -200,9 +200,9 @@ def _advancing(table: SolverTable) -> str:
     return "\n".join([*lines, f"clean = Identity(sum{table.history})", ""])
 
 
-def _clipping(drawing: Drawing) -> str:
+def _clipping(spec: PipelineSpec) -> str:
     clip, keep = "estimate = Clip(said, minus_one, one)", "estimate = Identity(said)"
-    return f"{clip if drawing.clip else keep}\n"
+    return f"{clip if spec.clip else keep}\n"
 
 
 def _value(name: str, kind: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:

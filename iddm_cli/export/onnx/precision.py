@@ -9,7 +9,7 @@ HEAVY = ("Conv", "Gemm", "MatMul")
 """What multiplies by weights: most of the file and of the time."""
 
 
-def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a graph whose heavy nodes compute in float16, as autocast does; half the size.
 
     All else stays in float32: the frequencies of the time embedding and a division by a small
@@ -25,7 +25,7 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
+def quantize_to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a graph with weights of 8 bits, its activations quantised as it runs.
 
     The first and the last convolution, which meet the picture itself, stay in float32: they weigh
@@ -47,4 +47,4 @@ def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-PRECISIONS = {"fp32": lambda model: model, "fp16": halved, "int8": quantized}
+PRECISIONS = {"fp32": lambda model: model, "fp16": convert_to_fp16, "int8": quantize_to_int8}

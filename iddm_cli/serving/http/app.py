@@ -1,7 +1,6 @@
-"""The HTTP interface: routes of version 1, health, metrics, and the web page."""
+"""The FastAPI application: version 1 of the interface, health, metrics, and the web page."""
 
 import json
-from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -11,10 +10,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from iddm_cli import __version__
 from iddm_cli.serving.http import openai
 from iddm_cli.serving.http.class_thumbnails import ClassThumbnails
-from iddm_cli.serving.http.error_handlers import ERRORS, add_error_handlers
-from iddm_cli.serving.http.job_events import picture, stream_job_events
+from iddm_cli.serving.http.error_handlers import ERROR_RESPONSES, add_error_handlers
+from iddm_cli.serving.http.job_events import build_image_item, stream_job_events
 from iddm_cli.serving.http.schemas import (
-    FORMATS,
+    FILE_EXTENSIONS,
     ImageRequest,
     ImagesResponse,
     JobResponse,
@@ -24,16 +23,16 @@ from iddm_cli.serving.http.service import (
     GenerationService,
     RequestError,
     check_done,
-    describe,
-    encode_image,
-    generate_command,
-    job_settings,
+    collect_settings,
+    describe_model,
+    encode_job_image,
+    format_command,
     zip_files,
 )
-from iddm_cli.serving.http.streaming import EventStream, JobWatch, finish
-from iddm_cli.serving.scheduling.jobs import GenerationJob
+from iddm_cli.serving.http.streaming import EventStream, JobWatch, submit_and_wait
+from iddm_cli.serving.scheduling.jobs import GenerationJob, JobStatus
 
-PAGE = {
+PAGE_FILES = {
     "/": "text/html",
     "/app.js": "text/javascript",
     "/zip.js": "text/javascript",
@@ -43,124 +42,148 @@ JobId = Annotated[str, Path(pattern="^[0-9a-f]{24}$")]
 
 
 def create_app(service: GenerationService) -> FastAPI:
-    """Make the application; somebody else sees to it that jobs are drawn."""
+    """Return the application; a `SamplingWorker` has to compute the jobs that it submits."""
     app = FastAPI(
         title="iddm",
         version=__version__,
-        summary="Pictures of trained diffusion models.",
+        summary="Images from trained diffusion models.",
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     add_error_handlers(app, service)
-    app.include_router(_images(service))
-    app.include_router(_looking(service))
-    app.include_router(openai.router(service))
+    app.include_router(_image_routes(service))
+    app.include_router(_model_routes(service))
+    app.include_router(_job_routes(service))
+    app.include_router(_status_routes(service))
+    app.include_router(openai.create_router(service))
     _add_page(app)
     return app
 
 
-def _images(service: GenerationService) -> APIRouter:
-    router = APIRouter(prefix="/v1", responses=ERRORS)
+def _image_routes(service: GenerationService) -> APIRouter:
+    router = APIRouter(prefix="/v1", responses=ERROR_RESPONSES)
     kinds: dict[str, Any] = {"application/zip": {}, "text/event-stream": {}}
 
     @router.post("/images", response_model=ImagesResponse, responses={200: {"content": kinds}})
-    async def images(asked: ImageRequest, request: Request) -> Response:
-        """Draw pictures of one class."""
-        job = service.job(asked, class_=asked.class_, count=asked.count)
-        if asked.response == "stream":
+    async def images(query: ImageRequest, request: Request) -> Response:
+        """Generate images of one class."""
+        job = service.create_job(query, class_=query.class_, count=query.count)
+        if query.response == "stream":
             watch = JobWatch(job)
             service.scheduler.submit(job)
-            events = stream_job_events(service.scheduler, job, watch, asked.format)
-            return EventStream(events, at_end=lambda: service.scheduler.cancel(job))
-        await finish(service.scheduler, job, request)
+            events = stream_job_events(service.scheduler, job, watch, query.format)
+            return EventStream(events, on_close=lambda: service.scheduler.cancel(job))
+        await submit_and_wait(service.scheduler, job, request)
         check_done(job)
-        content = [await encode_image(job, index, asked.format) for index in range(job.count)]
-        if asked.response == "zip":
-            return _zip(job, asked.format, content)
-        found = [picture(job, i, asked.format, file) for i, file in enumerate(content)]
-        return JSONResponse(_answer(job) | {"images": found})
+        content = [await encode_job_image(job, index, query.format) for index in range(job.count)]
+        if query.response == "zip":
+            return _zip_response(job, query.format, content)
+        items = [build_image_item(job, i, query.format, file) for i, file in enumerate(content)]
+        return JSONResponse(_describe_job(job) | {"images": items})
 
     return router
 
 
-def _answer(job: GenerationJob) -> dict[str, Any]:
+def _describe_job(job: GenerationJob) -> dict[str, Any]:
     return {
         "id": job.id,
         "model": job.model.name,
-        "settings": job_settings(job),
-        "command": generate_command(job),
+        "settings": collect_settings(job),
+        "command": format_command(job),
     }
 
 
-def _zip(job: GenerationJob, form: str, content: list[bytes]) -> Response:
-    names = [f"image-{index:06d}.{FORMATS[form]}" for index in range(job.count)]
-    manifest = json.dumps(_answer(job) | {"images": names}, indent=1, ensure_ascii=False).encode()
-    archive = zip_files({**dict(zip(names, content, strict=True)), "manifest.json": manifest})
-    named = {"content-disposition": 'attachment; filename="images.zip"'}
-    return Response(archive, media_type="application/zip", headers=named)
+def _zip_response(job: GenerationJob, form: str, content: list[bytes]) -> Response:
+    names = [f"image-{index:06d}.{FILE_EXTENSIONS[form]}" for index in range(job.count)]
+    manifest = _describe_job(job) | {"images": names}
+    encoded = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+    archive = zip_files({**dict(zip(names, content, strict=True)), "manifest.json": encoded})
+    headers = {"content-disposition": 'attachment; filename="images.zip"'}
+    return Response(archive, media_type="application/zip", headers=headers)
 
 
-def _looking(service: GenerationService) -> APIRouter:
-    router = APIRouter(responses=ERRORS)
+def _model_routes(service: GenerationService) -> APIRouter:
+    router = APIRouter(prefix="/v1/models", responses=ERROR_RESPONSES)
     thumbnails = ClassThumbnails(service)
 
-    @router.get("/v1/models")
+    @router.get("")
     async def models() -> ModelsResponse:
-        """List the models, their classes and limits."""
-        listed = [describe(model, service.limits) for model in service.models.values()]
+        """List the models with their classes and limits."""
+        listed = [describe_model(model, service.limits) for model in service.models.values()]
         return ModelsResponse(data=listed)
 
-    @router.get("/v1/models/{model}/thumbnails/{label}", response_class=Response)
+    @router.get("/{model}/thumbnails/{label}", response_class=Response)
     async def thumbnail(
         model: str, label: Annotated[int, Path(ge=0, lt=2**31)], request: Request
     ) -> Response:
-        """Draw a small picture of a class, once."""
+        """Return a sample image of a class; it is generated once and cached."""
         return Response(await thumbnails.get(model, label, request), media_type="image/png")
 
-    @router.get("/v1/jobs/{id}")
-    async def job(id: JobId) -> JobResponse:
-        """Say how far a job is."""
-        return _known(service.scheduler.status(id))
+    return router
 
-    @router.delete("/v1/jobs/{id}")
+
+def _job_routes(service: GenerationService) -> APIRouter:
+    router = APIRouter(prefix="/v1/jobs", responses=ERROR_RESPONSES)
+
+    @router.get("/{id}")
+    async def job(id: JobId) -> JobResponse:
+        """Return the progress of a job."""
+        return _job_response(service.scheduler.status(id))
+
+    @router.delete("/{id}")
     async def cancel(id: JobId) -> JobResponse:
         """Cancel a job."""
-        return _known(service.scheduler.cancel_by_id(id))
+        return _job_response(service.scheduler.cancel_by_id(id))
+
+    return router
+
+
+def _job_response(status: JobStatus | None) -> JobResponse:
+    if status is None:
+        raise RequestError(404, "no_such_job", "Unknown job id; ended jobs are forgotten in time.")
+    return JobResponse(
+        id=status.id,
+        model=status.model,
+        state=status.state.value,
+        place=status.queue_position,
+        count=status.count,
+        pictures=status.images_done,
+        step=status.steps_done,
+        steps=status.total_steps,
+    )
+
+
+def _status_routes(service: GenerationService) -> APIRouter:
+    router = APIRouter(responses=ERROR_RESPONSES)
 
     @router.get("/health")
     async def health() -> dict[str, str]:
-        """Say that the process answers."""
+        """Return 200 while the process responds."""
         return {"status": "ok"}
 
     @router.get("/ready")
     async def ready() -> dict[str, str]:
-        """Say whether requests are taken."""
+        """Return 200 while the server accepts requests, 503 while it stops."""
         if service.scheduler.stopping:
-            raise RequestError(503, "stopping", "The server is about to stop.")
+            raise RequestError(503, "stopping", "The server is stopping.")
         return {"status": "ready"}
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> str:
-        """Return what Prometheus collects."""
-        return service.metrics.text(service.scheduler.count_jobs())
+        """Return the metrics in the text format of Prometheus."""
+        return service.metrics.render(service.scheduler.count_jobs())
 
     return router
 
 
-def _known(status: Any) -> JobResponse:
-    if status is None:
-        raise RequestError(404, "no_such_job", "There is no job of that id, or not any more.")
-    return JobResponse(**asdict(status))
-
-
 def _add_page(app: FastAPI) -> None:
     folder = files("iddm_cli.serving") / "page"
-    for path, kind in PAGE.items():
+    for path, media_type in PAGE_FILES.items():
         content = (folder / (path[1:] or "index.html")).read_bytes()
 
-        def serve(content: bytes = content, kind: str = kind) -> Response:
-            return Response(content, media_type=kind)
+        def send_file(content: bytes = content, media_type: str = media_type) -> Response:
+            return Response(content, media_type=media_type)
 
-        app.add_api_route(path, serve, include_in_schema=False)
+        app.add_api_route(path, send_file, include_in_schema=False)

@@ -1,53 +1,56 @@
-"""Thumbnails: one picture of each class, drawn when it is first asked for, and kept."""
+"""Class thumbnails: one sample image per class, generated on the first request and cached."""
 
 import asyncio
 
 from starlette.requests import Request
 
 from iddm_cli.serving.http.schemas import SamplingRequest
-from iddm_cli.serving.http.service import GenerationService, RequestError, encode_image
-from iddm_cli.serving.http.streaming import finish
+from iddm_cli.serving.http.service import GenerationService, RequestError, encode_job_image
+from iddm_cli.serving.http.streaming import submit_and_wait
+from iddm_cli.serving.scheduling.jobs import JobState
 
-MOST_KEPT = 4096
+MAX_CACHED = 4096
+MAX_CONCURRENT = 4
 SEED = 0
-"""Everybody sees the same pictures."""
+"""A fixed seed, so that every visitor sees the same images."""
 
 
 class ClassThumbnails:
-    """The pictures of classes.
+    """A cache of class thumbnails.
 
     Args:
-        service: Who draws them.
+        service: The service that generates them.
     """
 
     def __init__(self, service: GenerationService) -> None:
         self.service = service
-        self._kept: dict[tuple[str, int], bytes] = {}
-        self._one_at_a_time = asyncio.Semaphore(4)
+        self._cache: dict[tuple[str, int], bytes] = {}
+        self._semaphore = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def get(self, model: str, label: int, request: Request) -> bytes:
-        """Return the PNG of a class; label 0 where the model knows none.
+        """Return the PNG of a class; the label is 0 for a model without classes.
 
         Raises:
-            Refused: There is no such model or class, or it could not be drawn.
+            RequestError: The model or class does not exist, or generation failed.
         """
-        async with self._one_at_a_time:
-            if (model, label) not in self._kept:
-                self._keep((model, label), await self._draw(model, label, request))
-        return self._kept[model, label]
+        async with self._semaphore:
+            if (model, label) not in self._cache:
+                self._store((model, label), await self._generate(model, label, request))
+        return self._cache[model, label]
 
-    async def _draw(self, model: str, label: int, request: Request) -> bytes:
-        classes = self.service.model(model).classes
+    async def _generate(self, model: str, label: int, request: Request) -> bytes:
+        classes = self.service.find_model(model).classes
         if label >= max(1, len(classes)):
-            raise RequestError(404, "no_such_class", "The model knows no such class.")
-        asked = SamplingRequest(model=model, seed=SEED)
-        job = self.service.job(asked, class_=classes[label] if classes else None, count=1)
-        await finish(self.service.scheduler, job, request)
-        if job.state != "done":
-            raise RequestError(503, "not_drawn", "The picture could not be drawn; ask again.")
-        return await encode_image(job, 0, "png")
+            raise RequestError(404, "no_such_class", "This model has no such class.")
+        query = SamplingRequest(model=model, seed=SEED)
+        class_ = classes[label] if classes else None
+        job = self.service.create_job(query, class_=class_, count=1)
+        await submit_and_wait(self.service.scheduler, job, request)
+        if job.state != JobState.DONE:
+            raise RequestError(503, "not_drawn", "The thumbnail could not be generated; try again.")
+        return await encode_job_image(job, 0, "png")
 
-    def _keep(self, key: tuple[str, int], content: bytes) -> None:
-        if len(self._kept) >= MOST_KEPT:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[key] = content
+    def _store(self, key: tuple[str, int], content: bytes) -> None:
+        if len(self._cache) >= MAX_CACHED:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[key] = content

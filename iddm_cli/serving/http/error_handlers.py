@@ -1,4 +1,4 @@
-"""Failures: how what went wrong is answered: always the same form, never a trace."""
+"""Error handlers: every failure is answered in one JSON form, never with a traceback."""
 
 import secrets
 import time
@@ -12,78 +12,78 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iddm_cli.serving.http.schemas import ErrorResponse
-from iddm_cli.serving.http.security import error_body
+from iddm_cli.serving.http.security import encode_error
 from iddm_cli.serving.http.service import GenerationService, RequestError
 from iddm_cli.serving.scheduling.scheduler import QueueFullError, StoppingError
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 STATUSES = {
-    400: "Not HTTP as it should be.",
+    400: "Malformed HTTP or JSON.",
     401: "The token is missing or wrong.",
-    403: "Another site's page, or a name that is not the server's.",
-    404: "There is no such thing.",
-    405: "Not this way.",
+    403: "The request comes from another site's page, or names a host that is not allowed.",
+    404: "Not found.",
+    405: "Method not allowed.",
     409: "The job was cancelled.",
-    411: "The length is missing.",
-    413: "Too long.",
-    415: "Not JSON, or compressed.",
+    411: "Content-Length is missing.",
+    413: "The body is too long.",
+    415: "The body is not JSON, or is compressed.",
     422: "A field is unknown, missing, of a wrong type or out of range.",
-    429: "Too many wait; Retry-After says when to ask again.",
-    500: "A defect; the message has a number under which the server's own output tells more.",
-    503: "The server is about to stop.",
-    504: "It took longer than any request may.",
+    429: "The queue is full; Retry-After gives the seconds to wait.",
+    500: "Internal error; the message has a number that the server's log repeats with details.",
+    503: "The server is stopping.",
+    504: "The request exceeded the time limit.",
 }
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse, "description": text} for status, text in STATUSES.items()
 }
 
 
-def error_response(status: int, code: str, message: str, **headers: str) -> Response:
-    """Return an error as it is answered."""
-    body = error_body(code, message)
+def build_error_response(status: int, code: str, message: str, **headers: str) -> Response:
+    """Return an error in the JSON form that all errors have."""
+    body = encode_error(code, message)
     return Response(body, status, headers=headers, media_type="application/json")
 
 
 def add_error_handlers(app: FastAPI, service: GenerationService) -> None:
-    """Make the application answer all that goes wrong in one form."""
+    """Register a handler for each kind of failure."""
 
     @app.exception_handler(RequestError)
-    async def refused(_: Request, problem: RequestError) -> Response:
-        return error_response(problem.status, problem.code, problem.message)
+    async def request_error(_: Request, error: RequestError) -> Response:
+        return build_error_response(error.status, error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, problem: RequestValidationError) -> Response:
-        return error_response(422, "invalid", format_validation_error(problem))
+    async def invalid_request(_: Request, error: RequestValidationError) -> Response:
+        return build_error_response(422, "invalid", format_validation_error(error))
 
     @app.exception_handler(HTTPException)
-    async def wrong(_: Request, problem: HTTPException) -> Response:
-        return error_response(
-            problem.status_code, "refused", str(problem.detail), **(problem.headers or {})
-        )
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        headers = error.headers or {}
+        return build_error_response(error.status_code, "refused", str(error.detail), **headers)
 
     @app.exception_handler(QueueFullError)
-    async def full(_: Request, problem: QueueFullError) -> Response:
-        message = f"Too many requests wait; ask again in {problem.seconds} s."
-        return error_response(429, "queue_full", message, **{"retry-after": str(problem.seconds)})
+    async def queue_full(_: Request, error: QueueFullError) -> Response:
+        message = f"The queue is full; try again in {error.retry_after} s."
+        headers = {"retry-after": str(error.retry_after)}
+        return build_error_response(429, "queue_full", message, **headers)
 
     @app.exception_handler(StoppingError)
-    async def stopping(_: Request, _problem: StoppingError) -> Response:
-        return error_response(503, "stopping", "The server is about to stop.")
+    async def stopping(_: Request, _error: StoppingError) -> Response:
+        return build_error_response(503, "stopping", "The server is stopping.")
 
     @app.exception_handler(Exception)
-    async def defect(_: Request, problem: Exception) -> Response:
+    async def internal_error(_: Request, error: Exception) -> Response:
         number = secrets.token_hex(4)
-        trace = "".join(traceback.format_exception(problem))
-        service.tell(f"a request failed ({number}):\n{trace}")
-        return error_response(500, "defect", f"This is a defect of iddm, number {number}.")
+        trace = "".join(traceback.format_exception(error))
+        service.report(f"a request failed ({number}):\n{trace}")
+        return build_error_response(500, "defect", f"This is a defect of iddm, number {number}.")
 
 
 class MetricsMiddleware:
-    """Counts every request, and lets no exception out: it has been told already.
+    """Records every request, and swallows exceptions that have been reported and answered.
 
     Args:
         app: The application.
-        metrics: Where requests are counted.
+        metrics: Receives the number and duration of requests.
     """
 
     def __init__(self, app: ASGIApp, metrics: ServerMetrics) -> None:
@@ -91,20 +91,20 @@ class MetricsMiddleware:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Pass a request on and record it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
 
-        async def noting(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await self.app(scope, receive, noting)
-        except Exception:  # noqa: BLE001 - Starlette answers 500, and raises it again
+            await self.app(scope, receive, send_and_record)
+        except Exception:  # noqa: BLE001 - Starlette answers 500, then raises it again
             pass
         finally:
             route = getattr(scope.get("route"), "path", "none")
@@ -113,10 +113,10 @@ class MetricsMiddleware:
             self.metrics.observe("iddm_request_seconds", seconds, route=route)
 
 
-def format_validation_error(problem: RequestValidationError) -> str:
-    """Say which fields are wrong and why, without repeating what was sent."""
+def format_validation_error(error: RequestValidationError) -> str:
+    """Return which fields are wrong and why, without repeating the request's values."""
     lines = []
-    for error in problem.errors()[:10]:
-        place = ".".join(str(part) for part in error["loc"][1:])
-        lines.append(f"{place[:100] or 'the body'}: {error['msg'][:200]}")
+    for problem in error.errors()[:10]:
+        field = ".".join(str(part) for part in problem["loc"][1:])
+        lines.append(f"{field[:100] or 'the body'}: {problem['msg'][:200]}")
     return "; ".join(lines)

@@ -1,6 +1,6 @@
-"""Events of a job, as a stream tells them: its place, its progress, glimpses, pictures, the end.
+"""The events of a job: queue position, progress, previews, finished images, and the end.
 
-What a slow reader has missed is not kept for it: it is told the newest state, and each picture.
+Events are not queued for a slow client: it gets the newest state, and every finished image.
 """
 
 import asyncio
@@ -9,98 +9,102 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from iddm_cli.serving.http.service import encode_image, generate_command, job_settings, preview
+from iddm_cli.serving.http.service import (
+    collect_settings,
+    encode_job_image,
+    encode_preview,
+    format_command,
+)
 from iddm_cli.serving.http.streaming import JobWatch
-from iddm_cli.serving.scheduling.jobs import GenerationJob
+from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
 from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 
 Event = tuple[str, Mapping[str, Any]]
-PING = 10.0
-"""Seconds after which a silent stream says that it is alive."""
+PING_SECONDS = 10.0
+"""A stream without events sends a ping after this time."""
 
-GLIMPSES = 0.25
-"""Least seconds between two glimpses of a job's pictures; they take a fifth of the time at most."""
+PREVIEW_SECONDS = 0.25
+"""Minimum time between previews of a job; they also take at most a fifth of the time."""
 
-PACE = 0.03
-"""Least seconds between two looks at a job."""
+UPDATE_SECONDS = 0.03
+"""Minimum time between two updates of a job."""
 
-ENDS = {
-    "late": "It took longer than any request may.",
-    "failed": "The pictures could not be drawn.",
-    "cancelled": "The job was cancelled.",
+END_MESSAGES = {
+    JobState.TIMED_OUT: "The request exceeded the time limit.",
+    JobState.FAILED: "The images could not be generated.",
+    JobState.CANCELLED: "The job was cancelled.",
 }
 
 
 async def stream_job_events(
     scheduler: RequestScheduler, job: GenerationJob, watch: JobWatch, form: str
 ) -> AsyncGenerator[Event]:
-    """Tell what happens to a job that was handed in, until it ends.
+    """Yield the events of a submitted job until it ends.
 
     Args:
-        scheduler: Where it was handed in.
+        scheduler: The scheduler that runs the job.
         job: The job.
-        watch: Follows it.
-        form: File format of the pictures.
+        watch: Waits for changes of the job.
+        form: File format of the images.
     """
     sent: set[int] = set()
-    previews: dict[int, int] = {}
-    next_glimpse = 0.0
-    yield "job", {"id": job.id, "settings": job_settings(job), "command": generate_command(job)}
+    previewed: dict[int, int] = {}
+    next_preview = 0.0
+    yield "job", {"id": job.id, "settings": collect_settings(job), "command": format_command(job)}
     while True:
-        ended = job.ended
-        async for event in _finished(job, form, sent):
+        ended = job.ended  # before the images, so that none is missed
+        async for event in _finished_images(job, form, sent):
             yield event
         if ended:
             break
         yield "progress", _progress(scheduler, job)
         started = time.monotonic()
-        if started >= next_glimpse:
-            async for event in _glimpsed(job, previews):
+        if started >= next_preview:
+            async for event in _previews(job, previewed):
                 yield event
-            took = time.monotonic() - started
-            next_glimpse = started + max(GLIMPSES, 4 * took)
-        while not await watch.news(PING):
+            next_preview = started + max(PREVIEW_SECONDS, 4 * (time.monotonic() - started))
+        while not await watch.wait_for_change(PING_SECONDS):
             yield "", {}
-        await asyncio.sleep(PACE)
-    yield ("done", _progress(scheduler, job)) if job.state == "done" else ("error", _problem(job))
+        await asyncio.sleep(UPDATE_SECONDS)
+    if job.state == JobState.DONE:
+        yield "done", _progress(scheduler, job)
+    else:
+        yield "error", {"code": job.state.value, "message": END_MESSAGES[job.state]}
 
 
 def _progress(scheduler: RequestScheduler, job: GenerationJob) -> dict[str, Any]:
     status = scheduler.status(job.id) or job.status()
     return {
-        "state": job.state,
-        "place": status.place,
-        "step": status.step,
-        "steps": status.steps,
-        "pictures": status.pictures,
+        "state": job.state.value,
+        "place": status.queue_position,
+        "step": status.steps_done,
+        "steps": status.total_steps,
+        "pictures": status.images_done,
     }
 
 
-def _problem(job: GenerationJob) -> dict[str, Any]:
-    return {"code": job.state, "message": ENDS[job.state]}
-
-
-async def _finished(job: GenerationJob, form: str, sent: set[int]) -> AsyncIterator[Event]:
+async def _finished_images(job: GenerationJob, form: str, sent: set[int]) -> AsyncIterator[Event]:
     for index in sorted(job.pixels.keys() - sent):
-        yield "image", picture(job, index, form, await encode_image(job, index, form))
+        yield "image", build_image_item(job, index, form, await encode_job_image(job, index, form))
         sent.add(index)
 
 
-async def _glimpsed(job: GenerationJob, previews: dict[int, int]) -> AsyncIterator[Event]:
+async def _previews(job: GenerationJob, previewed: dict[int, int]) -> AsyncIterator[Event]:
+    """Yield a preview of each sample that has taken a step since its last one."""
     for sample in job.samples:
-        estimate, done = sample.denoised, sample.steps_done
-        if estimate is not None and done > previews.get(sample.index, 0):
-            previews[sample.index] = done
-            image = base64.b64encode(await preview(estimate)).decode()
-            yield "preview", {"index": sample.index, "step": done, "image": image}
+        denoised, steps_done = sample.denoised, sample.steps_done
+        if denoised is not None and steps_done > previewed.get(sample.index, 0):
+            previewed[sample.index] = steps_done
+            image = base64.b64encode(await encode_preview(denoised)).decode()
+            yield "preview", {"index": sample.index, "step": steps_done, "image": image}
 
 
-def picture(job: GenerationJob, index: int, form: str, content: bytes) -> dict[str, Any]:
-    """Return one picture as answers contain it."""
+def build_image_item(job: GenerationJob, index: int, form: str, content: bytes) -> dict[str, Any]:
+    """Return a finished image in the form of `ImageItem`."""
     return {
         "image": base64.b64encode(content).decode(),
-        "class": job.name,
-        "seed": job.recipe.seed,
+        "class": job.class_name,
+        "seed": job.metadata.seed,
         "index": index,
         "format": form,
     }

@@ -1,7 +1,7 @@
-"""Schemas: what requests may say, each field with its range, and what they are answered.
+"""Schemas of requests and responses, with the range of every field.
 
-Strict: an unknown field, a wrong type or a number out of range is refused before anything is
-done. No field carries a path, an address or a file.
+Validation is strict: an unknown field, a wrong type or a number out of range is rejected before
+anything is computed. No field carries a path, an address or a file.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iddm_cli.profiles.choices import SamplerName
 
-FORMATS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
-"""Formats by the names that requests use, and as files are called."""
+FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+"""File extensions by the format names that requests use."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
-Steps = Annotated[int, Field(ge=1, le=1_000_000)]
-Guidance = Annotated[float, Field(ge=0, le=1000)]
+StepCount = Annotated[int, Field(ge=1, le=1_000_000)]
+GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Schema(BaseModel):
-    """Base of all of them."""
+    """Base of all schemas: strict, immutable, without unknown fields."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -35,216 +35,216 @@ class Schema(BaseModel):
 
 
 class SamplingRequest(Schema):
-    """How pictures are drawn; what is left out is as the run's profile says."""
+    """How images are sampled; the run's profile supplies what is left out."""
 
     model: Name | None = None
-    """Which model; left out: the first."""
+    """Name of the model; defaults to the first."""
 
     seed: Seed | None = None
-    """Decides the noise; left out: any, and the answer says which."""
+    """Random seed; the server chooses one if it is left out, and returns it."""
 
     sampler: SamplerName | None = None
-    """Solver."""
+    """Sampler."""
 
-    steps: Steps | None = None
-    """Solver steps."""
+    steps: StepCount | None = None
+    """Number of solver steps."""
 
-    guidance: Guidance | None = None
-    """How hard the class is followed; 1 is plain."""
+    guidance: GuidanceScale | None = None
+    """Classifier-free guidance scale; 1 disables guidance."""
 
 
 class ImageRequest(SamplingRequest):
-    """A request for pictures of one class."""
+    """A request for images of one class."""
 
     class_: Name | Label | None = Field(default=None, alias="class")
-    """Name or index of the class; left out where the model knows none."""
+    """Name or index of the class; leave it out for a model without classes."""
 
     count: Count = 1
-    """How many: those of index 0 to count - 1."""
+    """Number of images; their indices are 0 to count - 1."""
 
     format: Literal["png", "jpeg", "webp"] = "png"
     """File format; png and webp are lossless."""
 
     response: Literal["base64", "zip", "stream"] = "base64"
-    """One JSON document, one zip file, or events as the pictures clear up."""
+    """One JSON document, one zip file, or a stream of events with previews."""
 
 
 class GenerationRequest(SamplingRequest):
-    """A request as clients of OpenAI's images API send it; the prompt is the name of a class."""
+    """A request in the form of OpenAI's images API; the prompt is the name of a class."""
 
     prompt: Annotated[str, Field(max_length=200)]
-    """Name or index of the class; of no account where the model knows none."""
+    """Name or index of the class; ignored by a model without classes."""
 
     n: Count | None = None
-    """How many."""
+    """Number of images; defaults to 1."""
 
     size: Annotated[str, Field(max_length=20)] | None = None
-    """auto, or the model's own size, as WIDTHxHEIGHT."""
+    """auto, or the model's own size as WIDTHxHEIGHT."""
 
     response_format: Literal["b64_json"] | None = None
-    """Pictures come inside the answer."""
+    """Images are returned inside the JSON document."""
 
     output_format: Literal["png", "jpeg", "webp"] | None = None
-    """File format."""
+    """File format; defaults to png."""
 
     user: Annotated[str, Field(max_length=200)] | None = None
-    """Not looked at."""
+    """Ignored."""
 
 
 class ImageItem(Schema):
-    """One picture."""
+    """One image."""
 
     image: str
-    """The file, base64."""
+    """The file, in base64."""
 
     class_: str = Field(alias="class")
-    """Name of its class; empty without."""
+    """Name of its class; empty for a model without classes."""
 
     seed: int
-    """Its seed."""
+    """Random seed; seed and index together determine the noise."""
 
     index: int
-    """Its index: (seed, index) is what makes it another picture than the others."""
+    """Index of the image within the request."""
 
     format: str
     """File format."""
 
 
 class ImagesResponse(Schema):
-    """The pictures of a request."""
+    """The images of a request."""
 
     id: str
     """The job's id."""
 
     model: str
-    """The model's name."""
+    """Name of the model."""
 
     images: list[ImageItem]
-    """The pictures, by index."""
+    """The images, by index."""
 
     settings: dict[str, Any]
-    """How they were made, as their files say it."""
+    """The sampling settings, as written into the files."""
 
     command: str
-    """The command line that makes the same."""
+    """The command line that generates the same images."""
 
 
 class GenerationItem(Schema):
-    """One picture, as clients of OpenAI's images API expect it."""
+    """One image, in the form of OpenAI's images API."""
 
     b64_json: str
-    """The file, base64."""
+    """The file, in base64."""
 
     revised_prompt: str
     """Name of its class."""
 
 
 class GenerationsResponse(Schema):
-    """The pictures of a request, as clients of OpenAI's images API expect it."""
+    """The images of a request, in the form of OpenAI's images API."""
 
     created: int
-    """When, in seconds since 1970."""
+    """Time of the response, in seconds since 1970."""
 
     data: list[GenerationItem]
-    """The pictures, by index."""
+    """The images, by index."""
 
     seed: int
-    """Their seed."""
+    """Random seed."""
 
     output_format: str
     """File format."""
 
 
 class ModelInfo(Schema):
-    """A model."""
+    """A served model."""
 
     id: str
-    """Its name."""
+    """Name of the model."""
 
     object: Literal["model"] = "model"
-    """What this is."""
+    """Kind of this object."""
 
     created: int = 0
-    """Of no account; other clients expect it."""
+    """Always 0; OpenAI's clients expect the field."""
 
     owned_by: str = "iddm"
-    """Of no account; other clients expect it."""
+    """Always iddm; OpenAI's clients expect the field."""
 
     classes: list[str]
-    """Names of its classes, by index; empty without."""
+    """Class names by index; empty for a model without classes."""
 
     image_size: list[int]
     """Height and width in pixels."""
 
     channels: int
-    """1 is grey, 3 colour."""
+    """1 for grey images, 3 for colour."""
 
     samplers: list[str]
-    """Solvers."""
+    """Available samplers."""
 
     defaults: dict[str, Any]
-    """Sampler, steps and guidance where a request does not say, and usual steps of each sampler."""
+    """Default sampler, steps and guidance, and each sampler's default number of steps."""
 
     limits: dict[str, float]
-    """What is refused beyond."""
+    """Limits on requests."""
 
     exact: bool
-    """Whether a trial showed that no bit of a picture depends on what others ask."""
+    """Whether a trial showed that other requests never change a bit of an image."""
 
 
 class ModelsResponse(Schema):
-    """The models that are served."""
+    """The served models."""
 
     object: Literal["list"] = "list"
-    """What this is."""
+    """Kind of this object."""
 
     data: list[ModelInfo]
     """The models."""
 
 
 class JobResponse(Schema):
-    """How far a job is."""
+    """Progress of a job."""
 
     id: str
     """The job's id."""
 
     model: str
-    """The model's name."""
+    """Name of the model."""
 
     state: Literal["waiting", "running", "done", "cancelled", "late", "failed"]
-    """Waiting, running, or how it ended; late: it took longer than any may."""
+    """State of the job; late: it exceeded the time limit."""
 
     place: int
-    """Jobs that wait before it."""
+    """Number of jobs waiting ahead of it."""
 
     count: int
-    """Pictures wanted."""
+    """Images requested."""
 
     pictures: int
-    """Pictures finished."""
+    """Images finished."""
 
     step: int
-    """Steps taken, of all its pictures together."""
+    """Solver steps taken, summed over all images."""
 
     steps: int
-    """Steps that there are to take."""
+    """Solver steps in total, summed over all images."""
 
 
 class ErrorDetail(Schema):
-    """What is wrong."""
+    """What went wrong."""
 
     code: str
-    """In a word."""
+    """A short identifier."""
 
     type: str
-    """The same; other clients expect it."""
+    """The same as code; OpenAI's clients expect the field."""
 
     message: str
-    """In a sentence, with what to do."""
+    """A sentence that says what is wrong or what to do."""
 
 
 class ErrorResponse(Schema):
-    """A request that was refused, or failed."""
+    """The response to a request that was rejected, or failed."""
 
     error: ErrorDetail
-    """What is wrong."""
+    """What went wrong."""

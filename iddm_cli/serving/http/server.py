@@ -1,4 +1,4 @@
-"""The server: uvicorn with our limits, until it is asked to stop."""
+"""The server process: uvicorn with our limits, until a signal stops it."""
 
 import asyncio
 import contextlib
@@ -21,99 +21,103 @@ from iddm_cli.serving.http.timed_protocol import TimedProtocol
 from iddm_cli.serving.scheduling.worker import SamplingWorker
 from iddm_cli.signals import STOP_SIGNALS, is_ignored
 
-LAST_WORDS = 3.0
-"""Seconds in which those whose jobs are cancelled at the end are told so."""
+CANCEL_NOTICE_SECONDS = 3.0
+"""Time for answering the requests whose jobs are cancelled when the server stops."""
 
 
 def build_asgi_app(service: GenerationService, policy: AccessPolicy) -> ASGIApp:
-    """Return the application behind its gate."""
-    gate = SecurityMiddleware(create_app(service), policy, service.limits)
-    return MetricsMiddleware(gate, service.metrics)
+    """Return the application wrapped into the security checks and the request metrics."""
+    secured = SecurityMiddleware(create_app(service), policy, service.limits)
+    return MetricsMiddleware(secured, service.metrics)
 
 
 class ImageServer(uvicorn.Server):
-    """A server that stops at the first SIGINT, SIGTERM or SIGHUP, and at once at the second.
+    """A server that stops gracefully at the first stop signal, and at once at the second.
 
     Attributes:
-        stopped_by: The signal; None before.
+        stopped_by: The number of the first stop signal; None before.
 
     Args:
-        service: What it serves.
-        policy: Who may ask.
-        ready: Called when it answers.
+        service: The service behind the interface.
+        policy: Who may use it.
+        on_ready: Called once the server accepts requests.
     """
 
     def __init__(
-        self, service: GenerationService, policy: AccessPolicy, ready: Callable[[], None]
+        self, service: GenerationService, policy: AccessPolicy, on_ready: Callable[[], None]
     ) -> None:
-        limits = service.limits
-        protocol: Any = partial(TimedProtocol, limits=limits, clients=Counter())
-        config = uvicorn.Config(
-            build_asgi_app(service, policy),
-            http=protocol,
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=limits.connections,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=round(limits.grace + LAST_WORDS),
-            h11_max_incomplete_event_size=limits.head,
-        )
-        super().__init__(config)
+        super().__init__(_uvicorn_config(service, policy))
         self.service = service
-        self.ready = ready
-        self.worker = SamplingWorker(service.scheduler, service.metrics, service.tell)
+        self.on_ready = on_ready
+        self.worker = SamplingWorker(service.scheduler, service.metrics, service.report)
         self.stopped_by: int | None = None
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer and draw, until it is asked to stop."""
+        """Answer requests and generate images until a signal stops the server."""
         self.worker.start()
         try:
             await super().serve(sockets)
         finally:
-            self.service.scheduler.stop(at_once=True)
-            # An interpreter that ends while a step is computed aborts.
-            self.worker.thread.join(self.service.limits.grace)
+            self.service.scheduler.stop(cancel_jobs=True)
+            # The interpreter aborts if it ends during a solver step.
+            self.worker.thread.join(self.service.limits.grace_seconds)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to answer, and say so."""
+        """Start to accept requests, then call `on_ready`."""
         await super().startup(sockets)
-        self.ready()
+        self.on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """While serving, let signals ask for the end."""
-        heard = [number for number in STOP_SIGNALS if not is_ignored(number)]
+        """Handle stop signals while serving."""
+        handled = [number for number in STOP_SIGNALS if not is_ignored(number)]
         try:
-            before = {number: signal.signal(number, self._ask) for number in heard}
+            previous = {number: signal.signal(number, self._stop) for number in handled}
         except ValueError:  # not in the main thread, as in tests
-            before = {}
+            previous = {}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no new jobs, give those there are some time, cancel the rest, and end."""
-        scheduler, grace = self.service.scheduler, self.service.limits.grace
+        """Reject new jobs, let the running ones finish within the grace time, then stop."""
+        scheduler, grace = self.service.scheduler, self.service.limits.grace_seconds
         scheduler.stop()
-        end = asyncio.get_running_loop().call_later(grace, partial(scheduler.stop, at_once=True))
+        cancel = partial(scheduler.stop, cancel_jobs=True)
+        timer = asyncio.get_running_loop().call_later(grace, cancel)
         await super().shutdown(sockets)
-        end.cancel()
+        timer.cancel()
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
         self.force_exit = self.stopped_by is not None
         self.stopped_by = number
         self.should_exit = True
 
 
-def run(server: ImageServer, listener: socket.socket) -> int | None:
-    """Serve until a signal asks for the end; return the signal."""
+def _uvicorn_config(service: GenerationService, policy: AccessPolicy) -> uvicorn.Config:
+    limits = service.limits
+    protocol: Any = partial(TimedProtocol, limits=limits, clients=Counter())
+    return uvicorn.Config(
+        build_asgi_app(service, policy),
+        http=protocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=limits.max_connections,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=round(limits.grace_seconds + CANCEL_NOTICE_SECONDS),
+        h11_max_incomplete_event_size=limits.max_head,
+    )
+
+
+def run_server(server: ImageServer, listener: socket.socket) -> int | None:
+    """Serve until a signal stops the server; return the signal's number."""
     asyncio.run(server.serve([listener]))
     return server.stopped_by

@@ -1,4 +1,4 @@
-"""The service: from what a request says to a job, and from a job to files."""
+"""The generation service: requests become jobs, and finished jobs become files."""
 
 import asyncio
 import io
@@ -20,19 +20,25 @@ from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.serving.http.schemas import FORMATS, ModelInfo, SamplingRequest
-from iddm_cli.serving.scheduling.jobs import GenerationJob
+from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
+from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.served_model import ServedModel
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
-ANY_SEED = 2**31
-"""Seeds that the server chooses are below this: easily read out, and exact in JavaScript."""
+RANDOM_SEEDS = 2**31
+"""Bound of the seeds that the server chooses: short to copy, and exact in JavaScript."""
 
 
 class RequestError(Exception):
-    """A request that cannot be met: `status` and `code` say how, `message` says why."""
+    """A request that cannot be satisfied.
+
+    Args:
+        status: HTTP status.
+        code: A short identifier.
+        message: What is wrong, or what to do.
+    """
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -43,81 +49,88 @@ class RequestError(Exception):
 
 @dataclass
 class GenerationService:
-    """The models, and all that answering takes.
+    """The served models, and what answering requests takes.
 
     Attributes:
-        models: The models by name; the first is the one for requests that name none.
-        limits: What is refused beyond.
-        tell: Called with what went wrong, for whoever runs the server.
+        models: The models by name; the first one is the default.
+        limits: Limits on requests.
+        report: Called with a description of each failure, for the server's operator.
+        metrics: Counters and histograms.
+        scheduler: Runs the jobs.
     """
 
     models: Mapping[str, ServedModel]
     limits: Limits
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     scheduler: RequestScheduler = field(init=False)
 
     def __post_init__(self) -> None:
         self.scheduler = RequestScheduler(self.limits)
 
-    def model(self, name: str | None) -> ServedModel:
-        """Return a model by name; the first, if none is named.
+    def find_model(self, name: str | None) -> ServedModel:
+        """Return the model of a name; None stands for the first.
 
         Raises:
-            Refused: There is no such model.
+            RequestError: There is no such model.
         """
         if name is None:
             return next(iter(self.models.values()))
         if name not in self.models:
             hint = did_you_mean(name, self.models)
-            raise RequestError(
-                404, "no_such_model", f"There is no model of that name. {hint}".strip()
-            )
+            raise RequestError(404, "no_such_model", f"Unknown model. {hint}".strip())
         return self.models[name]
 
-    def job(self, asked: SamplingRequest, *, class_: str | int | None, count: int) -> GenerationJob:
+    def create_job(
+        self, query: SamplingRequest, *, class_: str | int | None, count: int
+    ) -> GenerationJob:
         """Turn a request into a job.
 
         Raises:
-            Refused: It asks for what there is not, or for too much.
+            RequestError: The request refers to something unknown, or exceeds a limit.
         """
-        model = self.model(asked.model)
+        model = self.find_model(query.model)
         label = find_label(class_, model.classes)
-        most = max_steps(model, self.limits)
-        if asked.steps is not None and asked.steps > most:
-            raise RequestError(422, "too_many_steps", f"steps: this model takes at most {most}.")
-        usual = model.settings(asked.sampler, None, asked.guidance)
-        steps = asked.steps or min(most, resolve_steps(usual, model))
-        settings = model.settings(asked.sampler, steps, asked.guidance)
-        if count > self.limits.pictures(math.prod(model.shape)):
-            most = self.limits.pictures(math.prod(model.shape))
-            raise RequestError(422, "too_many_images", f"count: at most {most} in one request.")
-        seed = secrets.randbelow(ANY_SEED) if asked.seed is None else asked.seed
-        plan = model.plan(settings, label=label, seed=seed)
+        settings = self._resolve_sampling(query, model)
+        max_count = self.limits.max_images(math.prod(model.shape))
+        if count > max_count:
+            message = f"count: at most {max_count} in one request."
+            raise RequestError(422, "too_many_images", message)
+        seed = secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
+        plan = model.plan_samples(settings, label=label, seed=seed)
         return GenerationJob(
             model,
             plan,
-            model.recipe(settings, plan),
+            model.sampling_metadata(settings, plan),
             count,
-            deadline=time.monotonic() + self.limits.seconds,
+            deadline=time.monotonic() + self.limits.request_seconds,
         )
+
+    def _resolve_sampling(self, query: SamplingRequest, model: ServedModel) -> SamplingSettings:
+        limit = max_steps(model, self.limits)
+        if query.steps is not None and query.steps > limit:
+            message = f"steps: this model takes at most {limit}."
+            raise RequestError(422, "too_many_steps", message)
+        defaults = model.resolve_sampling(query.sampler, None, query.guidance)
+        steps = query.steps or min(limit, count_steps(defaults, model))
+        return model.resolve_sampling(query.sampler, steps, query.guidance)
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
-    """Return the most steps that a request may ask for."""
-    return min(limits.steps, len(model.denoiser.schedule))
+    """Return the largest number of solver steps that a request may ask for."""
+    return min(limits.max_steps, len(model.denoiser.schedule))
 
 
-def resolve_steps(settings: SamplingSettings, model: ServedModel) -> int:
-    """Return the solver steps that the settings stand for."""
+def count_steps(settings: SamplingSettings, model: ServedModel) -> int:
+    """Return the number of solver steps that settings stand for."""
     return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
 
 def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
-    """Return the label of a class: by name, or by index, also one that is written as text.
+    """Return the label of a class, given by name or by index, the index as a number or as text.
 
     Raises:
-        Refused: There is no such class.
+        RequestError: There is no such class.
     """
     if not classes:
         if class_ is None:
@@ -127,36 +140,37 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
         raise RequestError(422, "class_missing", "class: name one; GET /v1/models lists them.")
     if isinstance(class_, str):
         label = find_class(class_, classes)
-    else:  # a number in JSON is an index, even where a class is named by it
+    else:  # a number in JSON is an index, even if a class has that name
         label = class_ if 0 <= class_ < len(classes) else None
     if label is not None:
         return label
     hint = did_you_mean(str(class_)[:100], classes)
-    raise RequestError(
-        422, "no_such_class", f"class: the model knows no such class. {hint}".strip()
-    )
+    message = f"class: this model has no such class. {hint}".strip()
+    raise RequestError(422, "no_such_class", message)
 
 
 def check_done(job: GenerationJob) -> None:
-    """Refuse to answer with pictures that there are not.
+    """Check that a job has ended with all its images.
 
     Raises:
-        Refused: The job was not finished.
+        RequestError: It was cancelled, timed out or failed.
     """
     match job.state:
-        case "late":
-            raise RequestError(504, "late", "It took longer than any request may; ask for less.")
-        case "failed":
-            raise RequestError(500, "failed", f"The pictures could not be drawn (job {job.id}).")
-        case "cancelled":
+        case JobState.TIMED_OUT:
+            message = "The request exceeded the time limit; ask for fewer images or steps."
+            raise RequestError(504, "late", message)
+        case JobState.FAILED:
+            message = f"The images could not be generated (job {job.id})."
+            raise RequestError(500, "failed", message)
+        case JobState.CANCELLED:
             raise RequestError(409, "cancelled", "The job was cancelled.")
 
 
-def describe(model: ServedModel, limits: Limits) -> ModelInfo:
-    """Say what a model can draw."""
-    steps, most = len(model.denoiser.schedule), max_steps(model, limits)
+def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
+    """Return what a model can generate, with its defaults and limits."""
+    timesteps, limit = len(model.denoiser.schedule), max_steps(model, limits)
     channels, height, width = model.shape
-    defaults = model.settings(None, None, None)
+    defaults = model.resolve_sampling(None, None, None)
     return ModelInfo(
         id=model.name,
         classes=list(model.classes),
@@ -165,64 +179,64 @@ def describe(model: ServedModel, limits: Limits) -> ModelInfo:
         samplers=list(SAMPLERS),
         defaults={
             "sampler": defaults.sampler,
-            "steps": min(most, resolve_steps(defaults, model)),
+            "steps": min(limit, count_steps(defaults, model)),
             "guidance": defaults.guidance,
-            "usual_steps": {name: min(most, usual_steps(name, steps)) for name in SAMPLERS},
+            "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
-            "count": limits.pictures(math.prod(model.shape)),
-            "steps": most,
-            "body": limits.body,
-            "seconds": limits.seconds,
+            "count": limits.max_images(math.prod(model.shape)),
+            "steps": limit,
+            "body": limits.max_body,
+            "seconds": limits.request_seconds,
             "max_batch": limits.max_batch,
-            "queue": limits.queue,
+            "queue": limits.max_queue,
         },
-        exact=model.exact.is_invariant,
+        exact=model.batch_denoiser.is_invariant,
     )
 
 
-def generate_command(job: GenerationJob) -> str:
-    """Return the command line that makes the same pictures."""
-    recipe = job.recipe
+def format_command(job: GenerationJob) -> str:
+    """Return the `iddm generate` command line for the same images."""
+    metadata = job.metadata
     words = ["iddm", "generate", job.model.reference]
-    words += ["--class", _as_generate_takes_it(job)] if job.name else []
-    words += ["--count", str(job.count), "--seed", str(recipe.seed)]
-    words += ["--sampler", recipe.sampler, "--steps", str(recipe.steps)]
-    guidance = str(recipe.guidance).removesuffix(".0")
-    words += ["--guidance", guidance, "--checkpoint", str(recipe.step)]
-    return shlex.join([*words, "--weights", recipe.weights])
+    words += ["--class", _class_argument(job)] if job.class_name else []
+    words += ["--count", str(job.count), "--seed", str(metadata.seed)]
+    words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
+    guidance = str(metadata.guidance).removesuffix(".0")
+    words += ["--guidance", guidance, "--checkpoint", str(metadata.step)]
+    return shlex.join([*words, "--weights", metadata.weights])
 
 
-def _as_generate_takes_it(job: GenerationJob) -> str:
-    """Return what `--class` takes for a job's class: its name, but `all` would be all of them."""
-    return str(job.plan.label) if job.name == "all" else job.name
+def _class_argument(job: GenerationJob) -> str:
+    """Return the value of `--class`: the name, but the index of a class named `all`."""
+    return str(job.plan.label) if job.class_name == "all" else job.class_name
 
 
-def job_settings(job: GenerationJob) -> dict[str, Any]:
-    """Return how a job's pictures are made, by the names that requests use."""
-    return asdict(job.recipe) | {"class": job.name}
+def collect_settings(job: GenerationJob) -> dict[str, Any]:
+    """Return a job's sampling settings, by the names that requests use."""
+    return asdict(job.metadata) | {"class": job.class_name}
 
 
-async def encode_image(job: GenerationJob, index: int, form: str) -> bytes:
-    """Return a finished picture as a file that says how it was made."""
-    notes = job.recipe.text_notes(index, job.name)
+async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:
+    """Return a finished image as a file that carries its sampling metadata."""
+    notes = job.metadata.text_notes(index, job.class_name)
     image = to_image(job.pixels[index])
-    return await asyncio.to_thread(image_files.encode_image, image, FORMATS[form], notes)
+    return await asyncio.to_thread(image_files.encode_image, image, FILE_EXTENSIONS[form], notes)
 
 
-async def preview(estimate: Tensor) -> bytes:
-    """Return what the denoiser makes of an unfinished picture, [C, H, W], as a PNG."""
-    return await asyncio.to_thread(_glimpse, estimate)
+async def encode_preview(denoised: Tensor) -> bytes:
+    """Return the denoiser's current estimate of an image, [C, H, W], as a PNG."""
+    return await asyncio.to_thread(_encode_preview, denoised)
 
 
 @torch.inference_mode()
-def _glimpse(estimate: Tensor) -> bytes:
-    pixels = to_pixels(estimate).permute(1, 2, 0).contiguous().cpu()
+def _encode_preview(denoised: Tensor) -> bytes:
+    pixels = to_pixels(denoised).permute(1, 2, 0).contiguous().cpu()
     return image_files.encode_image(to_image(pixels), "png")
 
 
 def zip_files(files: Mapping[str, bytes]) -> bytes:
-    """Put files into a zip, as they are; the same files make the same zip."""
+    """Return an uncompressed zip archive; the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():

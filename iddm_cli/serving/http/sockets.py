@@ -1,17 +1,17 @@
-"""Listening: the open port, which needs neither torch nor a server to find that it is taken."""
+"""Sockets: the listening socket, opened before torch and the server are imported."""
 
 import contextlib
 import socket
 
-FILES = 4096
-"""Files that may be open: all connections, those that are turned away, and what a model takes."""
+OPEN_FILES = 4096
+"""Open files needed: all connections, those being rejected, and a model's files."""
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """Open the address on which the server listens; port 0 is any that is free.
+    """Open the socket on which the server listens; port 0 chooses a free one.
 
     Raises:
-        OSError: It is taken, or not this machine's.
+        OSError: The address is in use, or does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -25,19 +25,19 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def raise_file_limit(wanted: int = FILES) -> None:
-    """Let the process have so many files open, as far as the system lets it.
+def raise_file_limit(wanted: int = OPEN_FILES) -> None:
+    """Raise the process's limit on open files to `wanted`, as far as the system allows.
 
-    A usual limit is 1024, or 256: fewer than connections, and beyond it asyncio writes a trace
-    for each attempt to accept one.
+    Common limits are 1024 or 256, fewer than the connections allowed; beyond the limit asyncio
+    logs a traceback for each connection that it fails to accept.
     """
     try:
         import resource
-    except ImportError:  # not on Windows, where there is no such limit
+    except ImportError:  # Windows has no such limit
         return
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY:
-        wanted = min(wanted, most)
-    if now != resource.RLIM_INFINITY and now < wanted:
+    current, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if maximum != resource.RLIM_INFINITY:
+        wanted = min(wanted, maximum)
+    if current != resource.RLIM_INFINITY and current < wanted:
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, maximum))

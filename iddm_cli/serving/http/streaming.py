@@ -1,4 +1,4 @@
-"""Waiting: for a job to go on, or for whoever asked for it to go away."""
+"""Waiting for jobs, and for clients to disconnect; server-sent events."""
 
 import asyncio
 import contextlib
@@ -15,66 +15,68 @@ from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 
 
 class JobWatch:
-    """Follows a job from the event loop.
+    """Lets the event loop wait for changes of a job.
 
     Args:
-        job: The job, not yet handed in.
+        job: The job, not yet submitted.
     """
 
     def __init__(self, job: GenerationJob) -> None:
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def tell() -> None:
-            # The loop may be gone, and nobody left to be told.
+        def notify() -> None:
+            # The loop may be closed already, with nothing left to wait for the job.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._news.set)
+                loop.call_soon_threadsafe(self._changed.set)
 
-        job.changed = tell
+        job.on_change = notify
 
-    async def news(self, seconds: float | None = None) -> bool:
-        """Wait until something has happened; say whether it has, within so many seconds."""
+    async def wait_for_change(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for a change; return whether there was one."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        happened = self._news.is_set()
-        self._news.clear()
-        return happened
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        changed = self._changed.is_set()
+        self._changed.clear()
+        return changed
 
 
-async def finish(scheduler: RequestScheduler, job: GenerationJob, request: Request) -> None:
-    """Hand a job in and wait for its end; if whoever asked goes away, so does the job.
+async def submit_and_wait(
+    scheduler: RequestScheduler, job: GenerationJob, request: Request
+) -> None:
+    """Submit a job and wait for its end; cancel it if the client disconnects.
 
     Raises:
-        QueueFullError: Too many wait.
-        StoppingError: The server is about to stop.
+        QueueFullError: The queue is full.
+        StoppingError: The server is stopping.
     """
     watch = JobWatch(job)
     scheduler.submit(job)
-    gone = asyncio.ensure_future(_gone(request.receive))
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request.receive))
     try:
-        while not (job.ended or gone.done()):
-            waiting = asyncio.ensure_future(watch.news())
-            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
+        while not (job.ended or disconnect.done()):
+            change = asyncio.ensure_future(watch.wait_for_change())
+            await asyncio.wait({change, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
     finally:
         scheduler.cancel(job)
-        gone.cancel()
+        disconnect.cancel()
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class EventStream(Response):
-    """Server-sent events, as long as somebody reads them.
+    """A response of server-sent events, which ends when the client disconnects.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html
 
     Args:
-        events: Names and contents.
-        at_end: Called when all are sent, or the reader is gone.
+        events: Names and contents; an empty name sends a ping.
+        on_close: Called when all events are sent, or the client has disconnected.
     """
 
     media_type = "text/event-stream"
@@ -82,22 +84,22 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncGenerator[tuple[str, Mapping[str, Any]]],
-        at_end: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
         super().__init__(None, 200, {"x-accel-buffering": "no"}, self.media_type)
         del self.headers["content-length"]
         self.events = events
-        self.at_end = at_end
+        self.on_close = on_close
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
         sending = asyncio.ensure_future(self._send(send))
-        gone = asyncio.ensure_future(_gone(receive))
+        disconnect = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self.at_end()
-            gone.cancel()
+            self.on_close()
+            disconnect.cancel()
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending

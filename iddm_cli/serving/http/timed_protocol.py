@@ -1,8 +1,8 @@
-"""The protocol: HTTP/1.1 by uvicorn and h11, with a clock for those who take their time.
+"""HTTP/1.1 by uvicorn and h11, with timeouts for slow clients.
 
-uvicorn waits for ever for a request that never ends, and for a reader who never reads. A
-connection that has not brought a whole request in time is cut, one byte a second or not; so is
-one whose reader takes nothing any more, and one more from an address that has enough of them.
+uvicorn waits forever for a request that never ends, and for a client that never reads its
+response. Here a connection is closed if it has not delivered a whole request in time, even at one
+byte a second; if its client stops reading; or if its address has too many connections.
 """
 
 import asyncio
@@ -16,87 +16,90 @@ from iddm_cli.serving.scheduling.limits import Limits
 
 
 class TimedProtocol(H11Protocol):
-    """A connection with deadlines.
+    """A connection with timeouts.
 
     Args:
-        limits: How long it may take, and how many there may be.
+        limits: The timeouts, and the number of connections per address.
         clients: Open connections by address, shared by all connections.
-        options: What uvicorn gives every connection.
+        options: Options that uvicorn passes to every connection.
     """
 
     def __init__(self, *, limits: Limits, clients: Counter[str], **options: Any) -> None:
         super().__init__(**options)
         self.limits = limits
         self.clients = clients
-        self.reading: asyncio.TimerHandle | None = None
-        self.stalled: asyncio.TimerHandle | None = None
+        self.read_timer: asyncio.TimerHandle | None = None
+        self.stall_timer: asyncio.TimerHandle | None = None
         self.address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, and start the clock of its first request."""
+        """Count the connection, and start the timer of its first request."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self.clients[self.address] += 1
-        if self.clients[self.address] > self.limits.per_client:
+        if self.clients[self.address] > self.limits.max_connections_per_client:
             transport.abort()
-        self._time_reading()
+        self._update_read_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Release the connection."""
         self.clients[self.address] -= 1
         if not self.clients[self.address]:
             del self.clients[self.address]
-        for clock in (self.reading, self.stalled):
-            if clock:
-                clock.cancel()
+        for timer in (self.read_timer, self.stall_timer):
+            if timer:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come; the clock runs from a request's first byte to its last."""
+        """Process data; the read timer runs from a request's first byte to its last."""
         super().data_received(data)
-        self._time_reading()
+        self._update_read_timer()
 
     def on_response_complete(self) -> None:
-        """Go on to a request that has come already, the clock with it."""
+        """Continue with a request that has arrived meanwhile, and time it."""
         super().on_response_complete()
-        self._time_reading()
+        self._update_read_timer()
 
     def pause_writing(self) -> None:
-        """Start the clock of a reader who takes nothing."""
+        """Start the timer of a client that does not read its response."""
         super().pause_writing()
-        self._time_reader()
+        self._start_stall_timer()
 
     def resume_writing(self) -> None:
-        """Stop that clock."""
+        """Stop that timer."""
         super().resume_writing()
-        if self.stalled:
-            self.stalled.cancel()
+        if self.stall_timer:
+            self.stall_timer.cancel()
 
-    def _time_reader(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        self.stalled = self.loop.call_later(self.limits.stalled, self._cut_if_nothing_taken, left)
+    def _start_stall_timer(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self.stall_timer = self.loop.call_later(
+            self.limits.stall_seconds, self._abort_if_stalled, unread
+        )
 
-    def _cut_if_nothing_taken(self, before: int) -> None:
-        """Cut a reader who has left all there was; give one who is only slow the same time again.
+    def _abort_if_stalled(self, unread_before: int) -> None:
+        """Close the connection if nothing was read; restart the timer for a slow client.
 
-        Nothing is added meanwhile: whoever writes waits for the end of the pause.
+        Nothing is added to the buffer meanwhile: the writer waits for the end of the pause.
         """
-        if self.transport.get_write_buffer_size() < before:
-            self._time_reader()
+        if self.transport.get_write_buffer_size() < unread_before:
+            self._start_stall_timer()
         else:
             self.transport.abort()
 
-    def _time_reading(self) -> None:
-        """Let the clock run while a request is incomplete, and only then."""
+    def _update_read_timer(self) -> None:
+        """Run the read timer while a request is incomplete, and only then."""
         if self._is_incomplete():
-            if self.reading is None:
-                self.reading = self.loop.call_later(self.limits.reading, self.transport.abort)
-        elif self.reading:
-            self.reading.cancel()
-            self.reading = None
+            if self.read_timer is None:
+                timeout = self.limits.read_seconds
+                self.read_timer = self.loop.call_later(timeout, self.transport.abort)
+        elif self.read_timer:
+            self.read_timer.cancel()
+            self.read_timer = None
 
     def _is_incomplete(self) -> bool:
         if self.conn.their_state is h11.IDLE:
-            first = self.cycle is None  # between requests uvicorn has a clock of its own
-            return first or bool(self.conn.trailing_data[0])
+            is_first = self.cycle is None  # between requests uvicorn has a timer of its own
+            return is_first or bool(self.conn.trailing_data[0])
         return self.conn.their_state is h11.SEND_BODY

@@ -1,70 +1,70 @@
-// The page: asks the server for pictures and shows them as they clear up.
-// No framework, no build step, nothing from elsewhere; what it remembers is gone with the tab.
+// The page: requests images from the server and shows previews until they are finished.
+// No framework, no build step, nothing from other sites; its state is lost when the tab is closed.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const MOST_THUMBNAILS = 60;
-const KEYS = { model: "run", class: "class", seed: "seed", sampler: "sampler", steps: "steps", guidance: "guidance", eta: "eta", weights: "weights", step: "trained steps" };
+const MAX_THUMBNAILS = 60;
+const SETTING_NAMES = { model: "run", class: "class", seed: "seed", sampler: "sampler", steps: "steps", guidance: "guidance", eta: "eta", weights: "weights", step: "trained steps" };
 
 let models = [];
 let job = null; // {abort, id, settings, command, images: [], cells: []}
-let shown = -1;
-let asking = null; // the promise of a token, while it is asked for
+let shownIndex = -1;
+let tokenDialog = null; // the promise of a token, while the dialog is open
 
-// ---- the token: comes behind the # of the printed address, which no server and no log ever sees
+// ---- the token: in the fragment (#) of the printed address, which browsers never send to a server
 
-function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem("token", given);
+function readToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) {
+    sessionStorage.setItem("token", token);
     history.replaceState(null, "", location.pathname);
   }
-  return given;
+  return token;
 }
 
-// A browser that is given the address again, in the same tab, loads nothing by itself.
-function takeNewToken() {
-  if (takeToken()) location.reload();
+// A browser does not reload the page when only the fragment of the address changes.
+function readNewToken() {
+  if (readToken()) location.reload();
 }
 
-async function ask(path, options = {}) {
+async function send(path, options = {}) {
   const token = sessionStorage.getItem("token");
-  // fetch refuses letters that no header can carry; the server is to refuse them, and ask anew.
-  const shown = token ? { Authorization: `Bearer ${token.replace(/[^ -~]/g, "?")}` } : {};
-  const headers = { ...options.headers, ...shown };
-  const answer = await fetch(path, { ...options, headers, credentials: "omit" }).catch(lost);
-  if (answer.status === 401) {
+  // fetch throws on characters that a header cannot carry; send others, so that the server rejects them.
+  const authorization = token ? { Authorization: `Bearer ${token.replace(/[^ -~]/g, "?")}` } : {};
+  const headers = { ...options.headers, ...authorization };
+  const response = await fetch(path, { ...options, headers, credentials: "omit" }).catch(onLost);
+  if (response.status === 401) {
     await askForToken();
-    return ask(path, options);
+    return send(path, options);
   }
-  if (!answer.ok) {
-    const error = (await answer.json().catch(() => ({}))).error;
-    const wait = answer.headers.get("Retry-After");
-    throw new Error((error ? error.message : answer.statusText) + (wait ? ` (${wait} s)` : ""));
+  if (!response.ok) {
+    const error = (await response.json().catch(() => ({}))).error;
+    const wait = response.headers.get("Retry-After");
+    throw new Error((error ? error.message : response.statusText) + (wait ? ` (${wait} s)` : ""));
   }
-  return answer;
+  return response;
 }
 
-function lost(problem) {
+function onLost(problem) {
   if (problem.name === "AbortError") throw problem;
-  throw new Error("The server does not answer any more, or the network to it is gone.");
+  throw new Error("The server does not respond, or the network is down.");
 }
 
-// Several requests may find at once that the token is wrong; all wait for one answer.
+// Several requests may fail for a wrong token at once; all of them wait for one dialog.
 function askForToken() {
-  asking ??= new Promise((resolve) => {
+  tokenDialog ??= new Promise((resolve) => {
     $("token").value = "";
     $("ask").showModal();
     $("ask").onclose = () => {
       sessionStorage.setItem("token", $("token").value);
-      asking = null;
+      tokenDialog = null;
       resolve();
     };
   });
-  return asking;
+  return tokenDialog;
 }
 
-// ---- what can be drawn
+// ---- the models
 
 const model = () => models.find((one) => one.id === $("model").value);
 
@@ -73,7 +73,7 @@ function option(value) {
 }
 
 async function loadModels() {
-  models = (await (await ask("v1/models")).json()).data;
+  models = (await (await send("v1/models")).json()).data;
   $("model").replaceChildren(...models.map((one) => option(one.id)));
   showModel();
 }
@@ -100,21 +100,21 @@ function showModel() {
 function classChoice(chosen, name, label) {
   const box = document.createElement("label");
   const input = Object.assign(document.createElement("input"), { type: "radio", name: "class", value: label, checked: label === 0 });
-  const picture = Object.assign(document.createElement("img"), { alt: "", hidden: label >= MOST_THUMBNAILS });
-  box.append(input, picture, name);
+  const image = Object.assign(document.createElement("img"), { alt: "", hidden: label >= MAX_THUMBNAILS });
+  box.append(input, image, name);
   return box;
 }
 
 async function loadThumbnails(chosen) {
-  const pictures = [...$("classes").querySelectorAll("img:not([hidden])")];
-  for (const [label, picture] of pictures.entries()) {
+  const images = [...$("classes").querySelectorAll("img:not([hidden])")];
+  for (const [label, image] of images.entries()) {
     if (model() !== chosen) return;
     try {
-      const answer = await ask(`v1/models/${encodeURIComponent(chosen.id)}/thumbnails/${label}`);
-      picture.src = URL.createObjectURL(await answer.blob());
-      picture.onload = () => URL.revokeObjectURL(picture.src);
+      const response = await send(`v1/models/${encodeURIComponent(chosen.id)}/thumbnails/${label}`);
+      image.src = URL.createObjectURL(await response.blob());
+      image.onload = () => URL.revokeObjectURL(image.src);
     } catch {
-      // The name alone will do; the server has better to do just now.
+      // The class is shown without a thumbnail; the server is busy.
     }
   }
 }
@@ -124,9 +124,9 @@ function findClass() {
   for (const box of $("classes").children) box.hidden = !box.textContent.toLowerCase().includes(wanted);
 }
 
-// ---- drawing
+// ---- generation
 
-function request() {
+function requestBody() {
   const chosen = model();
   const body = {
     model: chosen.id,
@@ -141,52 +141,52 @@ function request() {
   return body;
 }
 
-async function draw() {
+async function generate() {
   stop();
-  const body = request();
-  const mine = (job = { abort: new AbortController(), images: [], cells: [] });
+  const body = requestBody();
+  const current = (job = { abort: new AbortController(), images: [], cells: [] });
   prepareGrid(body);
   if (matchMedia("(max-width: 46rem)").matches) $("results").scrollIntoView();
-  say("Asking …");
+  showStatus("Sending the request …");
   try {
-    const answer = await ask("v1/images", {
+    const response = await send("v1/images", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
-      signal: mine.abort.signal,
+      signal: current.abort.signal,
     });
-    for await (const [name, content] of events(answer)) take(mine, name, content, body);
+    for await (const [name, content] of readEvents(response)) handleEvent(current, name, content, body);
   } catch (problem) {
-    if (job !== mine) return; // the next one has the word
-    if (problem.name === "AbortError") say("Stopped.");
-    else say(problem.message, true);
+    if (job !== current) return; // replaced by a newer request
+    if (problem.name === "AbortError") showStatus("Stopped.");
+    else showStatus(problem.message, true);
   }
-  if (job === mine) rest();
+  if (job === current) finishJob();
 }
 
-async function* events(answer) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+async function* readEvents(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
-    const { value, done } = await reader.read().catch(lost);
+    const { value, done } = await reader.read().catch(onLost);
     if (done) return;
     text += value;
     const blocks = text.split("\n\n");
     text = blocks.pop();
     for (const block of blocks) {
-      const found = block.match(/^event: (.*)\ndata: (.*)$/);
-      if (found) yield [found[1], JSON.parse(found[2])];
+      const match = block.match(/^event: (.*)\ndata: (.*)$/);
+      if (match) yield [match[1], JSON.parse(match[2])];
     }
   }
 }
 
-function take(mine, name, content, body) {
-  if (name === "job") Object.assign(mine, content);
+function handleEvent(current, name, content, body) {
+  if (name === "job") Object.assign(current, content);
   if (name === "progress") showProgress(content);
-  if (name === "preview") show(mine.cells[content.index], `data:image/png;base64,${content.image}`, content.step / body.steps);
-  if (name === "image") finish(mine, content);
-  if (name === "done") say(`${content.pictures} ${content.pictures === 1 ? "picture" : "pictures"}, seed ${mine.settings.seed}.`);
-  if (name === "error") say(content.message, true);
+  if (name === "preview") showImage(current.cells[content.index], `data:image/png;base64,${content.image}`, content.step / body.steps);
+  if (name === "image") showFinished(current, content);
+  if (name === "done") showStatus(`${content.pictures} ${content.pictures === 1 ? "image" : "images"}, seed ${current.settings.seed}.`);
+  if (name === "error") showStatus(content.message, true);
 }
 
 function prepareGrid(body) {
@@ -194,10 +194,10 @@ function prepareGrid(body) {
     const cell = document.createElement("button");
     cell.type = "button";
     cell.setAttribute("aria-busy", "true");
-    cell.setAttribute("aria-label", `Picture ${index}, being drawn`);
+    cell.setAttribute("aria-label", `Image ${index}, in progress`);
     cell.disabled = true;
     cell.append(Object.assign(document.createElement("img"), { alt: "" }));
-    cell.onclick = () => open(index);
+    cell.onclick = () => openImage(index);
     return cell;
   });
   $("grid").replaceChildren(...job.cells);
@@ -207,27 +207,27 @@ function prepareGrid(body) {
   $("stop").disabled = false;
 }
 
-function show(cell, source, done) {
+function showImage(cell, source, done) {
   cell.firstChild.src = source;
   cell.style.setProperty("--done", done);
 }
 
-function finish(mine, content) {
-  const cell = mine.cells[content.index];
-  mine.images[content.index] = content;
-  show(cell, `data:image/png;base64,${content.image}`, 1);
+function showFinished(current, content) {
+  const cell = current.cells[content.index];
+  current.images[content.index] = content;
+  showImage(cell, `data:image/png;base64,${content.image}`, 1);
   cell.setAttribute("aria-busy", "false");
-  cell.setAttribute("aria-label", `Picture ${content.index}${content.class ? `, ${content.class}` : ""}: how it was made`);
+  cell.setAttribute("aria-label", `Image ${content.index}${content.class ? `, ${content.class}` : ""}: show its settings`);
   cell.disabled = false;
 }
 
 function showProgress(content) {
   $("progress").value = content.step / content.steps;
-  if (content.state === "waiting") say(`Waiting; ${content.place} before this one.`);
-  else say(`Drawing: ${content.pictures} finished, ${Math.round((100 * content.step) / content.steps)} %.`);
+  if (content.state === "waiting") showStatus(`Waiting in the queue; ${content.place} ahead.`);
+  else showStatus(`Generating: ${content.pictures} finished, ${Math.round((100 * content.step) / content.steps)} %.`);
 }
 
-function rest() {
+function finishJob() {
   $("stop").disabled = true;
   $("progress").hidden = true;
   for (const cell of job.cells) if (cell.disabled) cell.remove();
@@ -240,14 +240,14 @@ function stop() {
   if (job) job.abort.abort();
 }
 
-function say(text, wrong = false) {
+function showStatus(text, isError = false) {
   $("status").textContent = text;
-  $("status").classList.toggle("wrong", wrong);
+  $("status").classList.toggle("error", isError);
 }
 
-// ---- what was drawn
+// ---- finished images
 
-function bytes(image) {
+function decodeImage(image) {
   return Uint8Array.from(atob(image.image), (letter) => letter.charCodeAt(0));
 }
 
@@ -256,14 +256,14 @@ function fileName(image) {
   return `${stem}-${image.seed}-${String(image.index).padStart(6, "0")}.png`;
 }
 
-function open(index) {
+function openImage(index) {
   const image = job.images[index];
-  shown = index;
+  shownIndex = index;
   $("large").src = `data:image/png;base64,${image.image}`;
-  $("large").alt = `Picture ${index}${image.class ? `, ${image.class}` : ""}`;
+  $("large").alt = `Image ${index}${image.class ? `, ${image.class}` : ""}`;
   const notes = { index, ...job.settings, model: job.settings.run };
-  const lines = ["index", ...Object.keys(KEYS)].filter((key) => notes[key] !== "" && notes[key] !== undefined);
-  $("notes").replaceChildren(...lines.flatMap((key) => [term("dt", KEYS[key] || key), term("dd", notes[key])]));
+  const lines = ["index", ...Object.keys(SETTING_NAMES)].filter((key) => notes[key] !== "" && notes[key] !== undefined);
+  $("notes").replaceChildren(...lines.flatMap((key) => [term("dt", SETTING_NAMES[key] || key), term("dd", notes[key])]));
   $("download").href = $("large").src;
   $("download").download = fileName(image);
   if (!$("detail").open) $("detail").showModal();
@@ -273,14 +273,14 @@ function term(kind, text) {
   return Object.assign(document.createElement(kind), { textContent: text });
 }
 
-function turn(by) {
-  const there = job.images.filter(Boolean);
-  const place = there.findIndex((image) => image.index === shown);
-  open(there[(place + by + there.length) % there.length].index);
+function showNext(by) {
+  const finished = job.images.filter(Boolean);
+  const position = finished.findIndex((image) => image.index === shownIndex);
+  openImage(finished[(position + by + finished.length) % finished.length].index);
 }
 
 function downloadAll() {
-  const files = job.images.filter(Boolean).map((image) => [fileName(image), bytes(image)]);
+  const files = job.images.filter(Boolean).map((image) => [fileName(image), decodeImage(image)]);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(zip(files));
   link.download = `${job.settings.run}-${job.settings.seed}.zip`;
@@ -294,7 +294,7 @@ async function copyCommand() {
     $("copied").textContent = "Copied.";
   } catch {
     getSelection().selectAllChildren($("command"));
-    $("copied").textContent = "Selected; copy it with Ctrl C.";
+    $("copied").textContent = "Selected; press Ctrl-C to copy it.";
   }
 }
 
@@ -306,26 +306,26 @@ function rollSeed() {
 
 function onKey(event) {
   const typing = event.target.matches("input:not([type=radio]), select");
-  if ($("detail").open && event.key === "ArrowRight") turn(1);
-  else if ($("detail").open && event.key === "ArrowLeft") turn(-1);
-  else if ($("detail").open || $("ask").open) return; // what lies below is out of reach, for the mouse too
+  if ($("detail").open && event.key === "ArrowRight") showNext(1);
+  else if ($("detail").open && event.key === "ArrowLeft") showNext(-1);
+  else if ($("detail").open || $("ask").open) return; // the page below is inert, for the mouse too
   else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
   else if (event.key === "Escape") stop();
   else if (event.key.toLowerCase() === "d" && !typing && !event.ctrlKey && !event.metaKey) rollSeed();
 }
 
-takeToken();
+readToken();
 $("model").onchange = showModel;
 $("sampler").onchange = () => ($("steps").value = Math.min(model().limits.steps, model().defaults.usual_steps[$("sampler").value]));
 $("find").oninput = findClass;
 $("dice").onclick = rollSeed;
-$("form").onsubmit = (event) => (event.preventDefault(), draw());
+$("form").onsubmit = (event) => (event.preventDefault(), generate());
 $("stop").onclick = stop;
 $("all").onclick = downloadAll;
 $("copy").onclick = copyCommand;
-$("previous").onclick = () => turn(-1);
-$("next").onclick = () => turn(1);
+$("previous").onclick = () => showNext(-1);
+$("next").onclick = () => showNext(1);
 $("close").onclick = () => $("detail").close();
 document.addEventListener("keydown", onKey);
-addEventListener("hashchange", takeNewToken);
-loadModels().catch((problem) => say(problem.message, true));
+addEventListener("hashchange", readNewToken);
+loadModels().catch((problem) => showStatus(problem.message, true));

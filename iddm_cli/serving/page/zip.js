@@ -1,4 +1,4 @@
-// A zip of files as they are (APPNOTE.TXT of PKWARE, sections 4.3.7, 4.3.12 and 4.3.16).
+// An uncompressed zip archive (APPNOTE.TXT of PKWARE, sections 4.3.7, 4.3.12 and 4.3.16).
 "use strict";
 
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -21,18 +21,18 @@ function numbers(...pairs) {
 function zip(files) {
   const local = [];
   const central = [];
-  let place = 0;
+  let offset = 0;
   let listed = 0;
   for (const [name, content] of files) {
     const raw = new TextEncoder().encode(name);
     const common = [[20, 2], [0x0800, 2], [0, 2], [0, 2], [33, 2], [crc(content), 4], [content.length, 4], [content.length, 4], [raw.length, 2], [0, 2]];
     const head = numbers([0x04034b50, 4], ...common);
-    const entry = numbers([0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [place, 4]);
+    const entry = numbers([0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [offset, 4]);
     local.push(head, raw, content);
     central.push(entry, raw);
-    place += head.length + raw.length + content.length;
+    offset += head.length + raw.length + content.length;
     listed += entry.length + raw.length;
   }
-  const end = numbers([0x06054b50, 4], [0, 2], [0, 2], [files.length, 2], [files.length, 2], [listed, 4], [place, 4], [0, 2]);
+  const end = numbers([0x06054b50, 4], [0, 2], [0, 2], [files.length, 2], [files.length, 2], [listed, 4], [offset, 4], [0, 2]);
   return new Blob([...local, ...central, end], { type: "application/zip" });
 }

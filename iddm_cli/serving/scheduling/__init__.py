@@ -1,1 +1,1 @@
-"""Scheduling: requests to jobs, jobs to batches that advance together."""
+"""Scheduling: requests become jobs, and samples of many jobs share batches."""

@@ -1,12 +1,12 @@
-"""A denoiser that says the same of a picture, to the last bit, whoever its neighbours are.
+"""A denoiser whose estimate for an image does not depend on the rest of the batch, bit for bit.
 
-In which order a kernel sums follows from the shape of its batch and from the number of threads,
-so that a picture drawn alone differs in last bits from the same one drawn among others, and now
-and then a pixel is rounded the other way. Here the network sees blocks of one size, the last
-filled up with zeros, and each block is computed by one thread; several blocks are computed at
-once. Blocks of other sizes are used where a trial shows that they give the same bits: smaller
-ones spare a single picture the filling, larger ones are faster for many. Which bits these are is
-decided by the one size, which is fixed.
+The order in which a kernel sums depends on the batch shape and on the number of threads. The same
+image sampled alone and in a batch therefore differs in its last bits, and occasionally a pixel is
+rounded differently. Here the network only sees blocks of one size; the last block is padded with
+zeros, each block is computed by one thread, and several blocks are computed in parallel. Blocks of
+other sizes are used only if a trial at load time shows that they give the same bits: smaller blocks
+save padding for a single image, larger blocks are faster for many. The reference size is fixed and
+alone determines the bits.
 """
 
 import math
@@ -23,44 +23,52 @@ from iddm_cli.engine import randomness
 
 @dataclass(frozen=True)
 class BlockSizes:
-    """Sizes of blocks: the one that decides the bits, and those that are tried beside it."""
+    """Batch sizes that the network may see.
 
-    usual: int
-    others: tuple[int, ...]
+    Attributes:
+        reference: The size that determines the bits of every image.
+        candidates: Further sizes, used where they give the same bits as the reference size.
+    """
+
+    reference: int
+    candidates: tuple[int, ...]
 
 
 CPU_BLOCKS = BlockSizes(8, (4, 16))
-"""Blocks of 8 reach nine tenths of the throughput of large batches, on one thread."""
+"""On one thread, blocks of 8 reach 90 % of the throughput of large batches."""
 
 GPU_BLOCKS = BlockSizes(16, (8, 64))
 
 
 def split_into_blocks(count: int, sizes: Sequence[int], num_threads: int) -> list[int]:
-    """Cut so many rows into blocks: small ones while there is a lane for each, then large ones.
+    """Return block sizes that hold `count` rows.
+
+    The blocks have the smallest size for which every block gets a thread of its own, else the
+    largest size.
 
     Args:
-        count: Rows, 1 or more.
-        sizes: Sizes of blocks, rising.
-        num_threads: Blocks that are computed at once.
+        count: Number of rows, at least 1.
+        sizes: Available block sizes, ascending.
+        num_threads: Number of blocks computed in parallel.
     """
-    usual = next((size for size in sizes if math.ceil(count / size) <= num_threads), sizes[-1])
-    blocks = [usual] * (count // usual)
-    rest = count % usual
+    size = next((size for size in sizes if math.ceil(count / size) <= num_threads), sizes[-1])
+    blocks = [size] * (count // size)
+    rest = count % size
     return blocks + ([next(size for size in sizes if size >= rest)] if rest else [])
 
 
 class BatchInvariantDenoiser:
-    """A denoiser around a denoiser; it can be asked about any number of pictures.
+    """A wrapper that splits batches of any size into blocks, see the module's docstring.
 
     Attributes:
-        sizes: The sizes of blocks in use, rising.
-        holds: Whether a trial found that neighbours change nothing on this machine.
+        sizes: Block sizes in use, ascending.
+        is_invariant: Whether the trial found no effect of other images on this machine.
 
     Args:
-        denoiser: In evaluation mode.
-        shape: Channels, height and width of a picture.
-        blocks: Sizes of blocks.
-        num_threads: Blocks that are computed at once, each by one thread.
+        denoiser: A denoiser in evaluation mode.
+        shape: Channels, height and width of an image.
+        blocks: Block sizes.
+        num_threads: Number of blocks computed in parallel, each by one thread.
     """
 
     def __init__(
@@ -73,54 +81,54 @@ class BatchInvariantDenoiser:
     ) -> None:
         self.denoiser = denoiser
         self.num_threads = num_threads
-        self._pool = ThreadPoolExecutor(num_threads, "lane", torch.set_num_threads, (1,))
-        self.sizes: tuple[int, ...] = (blocks.usual,)
-        trial = _trial(denoiser, shape, max(blocks.usual, *blocks.others))
-        said = self(*trial)
-        self.is_invariant = self._neighbours_do_not_matter(
-            *(rows[: blocks.usual] for rows in trial)
-        )
-        same = [size for size in blocks.others if torch.equal(self._in_blocks(size, *trial), said)]
-        self.sizes = tuple(sorted([blocks.usual, *same]))
+        self._pool = ThreadPoolExecutor(num_threads, "denoise", torch.set_num_threads, (1,))
+        self.sizes: tuple[int, ...] = (blocks.reference,)
+        trial = _trial_batch(denoiser, shape, max(blocks.reference, *blocks.candidates))
+        expected = self(*trial)
+        self.is_invariant = self._check_invariance(*(rows[: blocks.reference] for rows in trial))
+        agreeing = [
+            size
+            for size in blocks.candidates
+            if torch.equal(self._run_in_equal_blocks(size, *trial), expected)
+        ]
+        self.sizes = tuple(sorted([blocks.reference, *agreeing]))
 
     def __call__(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Estimate x from x_t, [B, C, H, W]."""
+        """Estimate x from x_t, [B, C, H, W], at times t, [B], given labels, [B]."""
         return self._run(split_into_blocks(len(x_t), self.sizes, self.num_threads), x_t, t, label)
 
-    def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
-
-    def _in_blocks(self, size: int, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+    def _run_in_equal_blocks(self, size: int, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         return self._run([size] * math.ceil(len(x_t) / size), x_t, t, label)
 
     @torch.inference_mode()
     def _run(self, blocks: list[int], x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        room = sum(blocks)
-        asked = zip(*(_filled(rows, room).split(blocks) for rows in (x_t, t, label)), strict=True)
-        said = self._pool.map(lambda block: self._block(*block), asked)
-        return torch.cat(list(said))[: len(x_t)]
+        total = sum(blocks)
+        inputs = zip(*(_pad(rows, total).split(blocks) for rows in (x_t, t, label)), strict=True)
+        denoised = self._pool.map(lambda block: self._denoise_block(*block), inputs)
+        return torch.cat(list(denoised))[: len(x_t)]
 
-    @torch.inference_mode()
-    def _block(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+    @torch.inference_mode()  # the mode belongs to a thread, and this runs in the pool's
+    def _denoise_block(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         return self.denoiser(x_t, t, label)
 
-    def _neighbours_do_not_matter(self, x_t: Tensor, t: Tensor, label: Tensor) -> bool:
-        among = self(x_t, t, label)
-        moved = self(x_t.roll(1, 0), t.roll(1), label.roll(1)).roll(-1, 0)
+    def _check_invariance(self, x_t: Tensor, t: Tensor, label: Tensor) -> bool:
+        """Return whether a row's result is independent of its position and of the other rows."""
+        batched = self(x_t, t, label)
+        rolled = self(x_t.roll(1, 0), t.roll(1), label.roll(1)).roll(-1, 0)
         alone = self(x_t[:1], t[:1], label[:1])
-        return torch.equal(among, moved) and torch.equal(among[:1], alone)
+        return torch.equal(batched, rolled) and torch.equal(batched[:1], alone)
 
 
-def _filled(rows: Tensor, room: int) -> Tensor:
-    missing = rows.new_zeros((room - len(rows), *rows.shape[1:]))
+def _pad(rows: Tensor, total: int) -> Tensor:
+    """Append zeros until there are `total` rows."""
+    missing = rows.new_zeros((total - len(rows), *rows.shape[1:]))
     return torch.cat([rows, missing])
 
 
-def _trial(
+def _trial_batch(
     denoiser: Denoiser, shape: tuple[int, int, int], count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return noise at times all over the schedule, without labels: they only add a vector."""
+    """Return noise at times across the schedule, all with label 0: a label only adds a vector."""
     alpha = denoiser.schedule.alpha
     items = torch.arange(count, device=alpha.device)
     x_t = randomness.normal(0, "trial", items=items, step=0, shape=shape)

@@ -1,9 +1,9 @@
-"""Jobs: the requests for pictures, and how far each is."""
+"""Generation jobs: requests for images, and their progress."""
 
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import StrEnum
 
 from torch import Tensor
 
@@ -11,57 +11,66 @@ from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
-JobState = Literal["waiting", "running", "done", "cancelled", "late", "failed"]
+
+class JobState(StrEnum):
+    """The state of a job; the values are part of the HTTP interface."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "late"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a job is.
+    """A snapshot of a job's progress.
 
     Attributes:
         id: The job's id.
         model: The model's name.
-        state: Waiting, running, or how it ended.
-        place: Jobs that wait before it.
-        count: Pictures wanted.
-        pictures: Pictures finished.
-        step: Steps taken, of all its pictures together.
-        steps: Steps that there are to take.
+        state: The job's state.
+        queue_position: Number of jobs that wait ahead of it.
+        count: Images requested.
+        images_done: Images finished.
+        steps_done: Solver steps taken, summed over all images.
+        total_steps: Solver steps in total, summed over all images.
     """
 
     id: str
     model: str
     state: JobState
-    place: int
+    queue_position: int
     count: int
-    pictures: int
-    step: int
-    steps: int
+    images_done: int
+    steps_done: int
+    total_steps: int
 
 
 @dataclass(eq=False)
 class GenerationJob:
-    """The pictures of one request.
+    """The images of one request.
 
     Attributes:
-        model: Who draws them.
-        plan: How.
-        recipe: The same, as the files say it.
-        count: How many: those of index 0 to count - 1.
-        deadline: When nobody waits for them any more, by time.monotonic().
-        changed: Called, from any thread, when something has happened.
-        id: A word that nobody can guess.
-        pixels: The pictures that are finished, by index, uint8, [H, W, C].
+        model: The model that generates them.
+        plan: How they are sampled.
+        metadata: The sampling settings as written into the image files.
+        count: Number of images, with indices 0 to count - 1.
+        deadline: Time at which the job times out, by `time.monotonic()`.
+        on_change: Called, from any thread, after each change of the job.
+        id: An unguessable id.
+        pixels: The finished images by index, uint8, [H, W, C].
     """
 
     model: ServedModel
     plan: SamplePlan
-    recipe: SamplingMetadata
+    metadata: SamplingMetadata
     count: int
     deadline: float
-    changed: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
     id: str = field(default_factory=lambda: secrets.token_hex(12))
-    state: JobState = "waiting"
+    state: JobState = JobState.WAITING
     samples: list[InFlightSample] = field(default_factory=list)
     pixels: dict[int, Tensor] = field(default_factory=dict)
 
@@ -70,37 +79,37 @@ class GenerationJob:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state not in ("waiting", "running")
+        """Whether the job is over, successfully or not."""
+        return self.state not in (JobState.WAITING, JobState.RUNNING)
 
     @property
-    def name(self) -> str:
-        """The class's name; empty without."""
+    def class_name(self) -> str:
+        """The name of the class; empty for a model without classes."""
         return self.model.classes[self.plan.label] if self.model.classes else ""
 
     @property
     def steps_done(self) -> int:
-        """Steps taken, of all pictures together."""
+        """Solver steps taken, summed over all images."""
         return sum(sample.steps_done for sample in self.samples)
 
     @property
     def total_steps(self) -> int:
-        """Steps that there are to take."""
+        """Solver steps in total, summed over all images."""
         return self.count * len(self.plan.table)
 
-    def status(self, place: int = 0) -> JobStatus:
-        """Return how far it is, `place` others waiting before it."""
+    def status(self, queue_position: int = 0) -> JobStatus:
+        """Return a snapshot of the job, `queue_position` others waiting ahead of it."""
         return JobStatus(
-            self.id,
-            self.model.name,
-            self.state,
-            place,
-            self.count,
-            len(self.pixels),
-            self.steps_done,
-            self.total_steps,
+            id=self.id,
+            model=self.model.name,
+            state=self.state,
+            queue_position=queue_position,
+            count=self.count,
+            images_done=len(self.pixels),
+            steps_done=self.steps_done,
+            total_steps=self.total_steps,
         )
 
-    def open(self) -> Iterator[InFlightSample]:
-        """Return the pictures that are not finished, those that began first at the front."""
+    def unfinished_samples(self) -> Iterator[InFlightSample]:
+        """Return the unfinished samples, those that started first at the front."""
         return (sample for sample in self.samples if not sample.finished)

@@ -1,43 +1,44 @@
-"""Limits: how much the server takes from anyone, each with the reason of its size."""
+"""Limits on requests, connections and time, each with the reason for its default."""
 
 from dataclasses import dataclass
 
 MAX_REQUEST_VALUES = 2**26
-"""Values of all pictures of one request: 64 MiB of pixels, which are held until it is answered."""
+"""Pixel values per request: 64 MiB of uint8, which are held until the response is sent."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server refuses beyond.
+    """What the server accepts; it rejects a request or closes a connection beyond that.
 
     Attributes:
-        max_batch: Pictures that take a step together; as many requests share the model.
-        queue: Requests that may wait beyond those; one more is answered 429.
-        count: Pictures of one request.
-        steps: Solver steps: all times of an ordinary schedule.
-        body: Bytes of a request's body; the longest honest one has some hundred.
-        head: Bytes of a request line and headers.
-        seconds: From a request's arrival to its answer.
-        reading: Seconds in which a request must have arrived, however slowly it is sent.
-        stalled: Seconds for which a reader may take nothing of its answer.
-        connections: Open connections.
-        per_client: Of them, from one address; less than all, so that one cannot take every place.
-        grace: Seconds that running requests have to finish when the server stops.
+        max_batch: Images per solver step; also the number of requests that share a model.
+        max_queue: Requests that may wait beyond those; the next one is answered 429.
+        max_count: Images per request.
+        max_steps: Solver steps; the default is every time of an ordinary schedule.
+        max_body: Bytes of a request body; the longest legitimate one has a few hundred.
+        max_head: Bytes of a request line plus headers.
+        request_seconds: Time from a request's arrival to its response.
+        read_seconds: Time in which a request must arrive completely, however slowly it is sent.
+        stall_seconds: Time for which a client may read nothing of its response.
+        max_connections: Open connections.
+        max_connections_per_client: Open connections from one address; fewer than
+            `max_connections`, so that a single client cannot occupy them all.
+        grace_seconds: Time that running requests have to finish when the server stops.
     """
 
     max_batch: int = 32
-    queue: int = 64
-    count: int = 64
-    steps: int = 1000
-    body: int = 16 * 1024
-    head: int = 16 * 1024
-    seconds: float = 600.0
-    reading: float = 10.0
-    stalled: float = 30.0
-    connections: int = 640
-    per_client: int = 512
-    grace: float = 20.0
+    max_queue: int = 64
+    max_count: int = 64
+    max_steps: int = 1000
+    max_body: int = 16 * 1024
+    max_head: int = 16 * 1024
+    request_seconds: float = 600.0
+    read_seconds: float = 10.0
+    stall_seconds: float = 30.0
+    max_connections: int = 640
+    max_connections_per_client: int = 512
+    grace_seconds: float = 20.0
 
-    def pictures(self, values: int) -> int:
-        """Return the most pictures of one request, each of so many values."""
-        return max(1, min(self.count, MAX_REQUEST_VALUES // values))
+    def max_images(self, values: int) -> int:
+        """Return the largest number of images per request, given `values` per image."""
+        return max(1, min(self.max_count, MAX_REQUEST_VALUES // values))

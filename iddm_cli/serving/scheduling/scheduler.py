@@ -1,8 +1,8 @@
-"""The desk: takes the jobs, lets some wait, and says whose turn it is.
+"""The request scheduler: admits jobs, queues them, and chooses the next batch.
 
-The first `max_batch` jobs of a model share it: each has at least one picture in every step, and
-what is left of the batch is shared out evenly. Jobs beyond them wait, in the order of arrival.
-Models that have jobs take turns, step by step.
+The first `max_batch` jobs of a model share it: each has at least one sample in every solver step,
+and the rest of the batch is divided evenly. Further jobs wait in order of arrival. Models that
+have jobs take turns, step by step.
 """
 
 import threading
@@ -18,26 +18,29 @@ from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
 
 MAX_ENDED_JOBS = 1000
-"""Jobs that have ended and whose status can still be asked for."""
+"""Ended jobs whose status is kept."""
+
+MAX_RETRY_AFTER = 60
+"""Longest waiting time, in seconds, that a rejected client is given."""
 
 
 class QueueFullError(Exception):
-    """As many jobs wait as may: `seconds` is when to ask again."""
+    """The queue is full; `retry_after` is the number of seconds after which to try again."""
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, retry_after: int) -> None:
         super().__init__()
-        self.seconds = seconds
+        self.retry_after = retry_after
 
 
 class StoppingError(Exception):
-    """The server takes no new jobs: it is about to stop."""
+    """The server is stopping and accepts no new jobs."""
 
 
 class RequestScheduler:
-    """Takes jobs from many threads and hands out whose turn it is to one.
+    """Accepts jobs from many threads and hands batches to one worker thread.
 
     Args:
-        limits: How many jobs it takes.
+        limits: Number of jobs that may run and wait.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -45,116 +48,131 @@ class RequestScheduler:
         self.stopping = False
         self._jobs: OrderedDict[str, GenerationJob] = OrderedDict()
         self._ended: OrderedDict[str, JobStatus] = OrderedDict()
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._turn = 0
-        self._speed = 0.0
+        self._throughput = 0.0
 
     def submit(self, job: GenerationJob) -> None:
-        """Take a job.
+        """Accept a job: start it, or put it into the queue.
 
         Raises:
-            QueueFullError: Too many wait.
-            StoppingError: The server is about to stop.
+            QueueFullError: The queue is full.
+            StoppingError: The server is stopping.
         """
-        with self._news:
+        with self._changed:
             if self.stopping:
                 raise StoppingError
-            waiting = self._count("waiting")
-            if self._sharing(job.model) >= self.limits.max_batch and waiting >= self.limits.queue:
-                raise QueueFullError(self._seconds_to_wait())
+            if (
+                self._count_running(job.model) >= self.limits.max_batch
+                and self._count(JobState.WAITING) >= self.limits.max_queue
+            ):
+                raise QueueFullError(self._estimate_wait())
             self._jobs[job.id] = job
             self._admit()
-            self._news.notify()
+            self._changed.notify()
 
     def cancel(self, job: GenerationJob) -> None:
-        """Free the place of a job that nobody waits for; one that has ended stays as it is."""
-        with self._news:
-            self._end(job, "cancelled")
+        """Cancel a job and free its slot; a job that has ended stays as it is."""
+        with self._changed:
+            self._end(job, JobState.CANCELLED)
 
-    def status(self, name: str) -> JobStatus | None:
-        """Return how far the job of that id is, also one that has ended lately."""
-        with self._news:
-            job = self._jobs.get(name)
-            return job.status(self._place(job)) if job else self._ended.get(name)
+    def status(self, job_id: str) -> JobStatus | None:
+        """Return the status of a job, also if it ended recently; None if it is unknown."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            return job.status(self._queue_position(job)) if job else self._ended.get(job_id)
 
-    def cancel_by_id(self, name: str) -> JobStatus | None:
-        """Cancel the job of that id, and return how it ended."""
-        with self._news:
-            if job := self._jobs.get(name):
-                self._end(job, "cancelled")
-            return self._ended.get(name)
+    def cancel_by_id(self, job_id: str) -> JobStatus | None:
+        """Cancel a job and return its final status; None if it is unknown."""
+        with self._changed:
+            if job := self._jobs.get(job_id):
+                self._end(job, JobState.CANCELLED)
+            return self._ended.get(job_id)
 
     def count_jobs(self) -> dict[str, int]:
-        """Return how many jobs run and how many wait."""
-        with self._news:
-            return {state: self._count(state) for state in ("running", "waiting")}
+        """Return the number of running and of waiting jobs."""
+        with self._changed:
+            return {
+                state.value: self._count(state) for state in (JobState.RUNNING, JobState.WAITING)
+            }
 
     def next_batch(self) -> tuple[ServedModel, list[InFlightSample]] | None:
-        """Wait until there is something to draw, and return it; None once all is over."""
-        with self._news:
+        """Wait for work and return the next batch; None once the server has stopped."""
+        with self._changed:
             while True:
-                self._drop_late()
-                if running := [job for job in self._jobs.values() if job.state == "running"]:
-                    return self._choose(running)
+                self._end_timed_out()
+                running = [job for job in self._jobs.values() if job.state == JobState.RUNNING]
+                if running:
+                    return self._choose_batch(running)
                 if self.stopping:
                     return None
-                self._news.wait(1.0)
+                self._changed.wait(1.0)
 
     def complete_step(
         self, samples: list[InFlightSample], finished: dict[InFlightSample, Tensor]
     ) -> None:
-        """Note that pictures took a step, and which are finished by that."""
-        with self._news:
-            for job in self._owners(samples):
-                job.pixels |= {d.index: p for d, p in finished.items() if d.plan is job.plan}
+        """Record that samples took a step.
+
+        Args:
+            samples: All samples of the batch.
+            finished: Pixels of those that are finished now, uint8, [H, W, C].
+        """
+        with self._changed:
+            for job in self._jobs_of(samples):
+                job.pixels |= {s.index: p for s, p in finished.items() if s.plan is job.plan}
                 if len(job.pixels) == job.count:
-                    self._end(job, "done")
+                    self._end(job, JobState.DONE)
                 else:
-                    job.changed()
+                    job.on_change()
 
-    def failed(self, samples: list[InFlightSample]) -> None:
-        """End the jobs of pictures that cannot be drawn."""
-        with self._news:
-            for job in self._owners(samples):
-                self._end(job, "failed")
+    def fail(self, samples: list[InFlightSample]) -> None:
+        """End the jobs of samples that cannot be generated."""
+        with self._changed:
+            for job in self._jobs_of(samples):
+                self._end(job, JobState.FAILED)
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """Take no new jobs, and forget those there are too if it must be at once."""
-        with self._news:
+    def stop(self, *, cancel_jobs: bool = False) -> None:
+        """Accept no new jobs; optionally cancel the remaining ones."""
+        with self._changed:
             self.stopping = True
-            for job in list(self._jobs.values()) if at_once else []:
-                self._end(job, "cancelled")
-            self._news.notify()
+            for job in list(self._jobs.values()) if cancel_jobs else []:
+                self._end(job, JobState.CANCELLED)
+            self._changed.notify()
 
     def update_throughput(self, steps_per_second: float) -> None:
-        """Note how fast pictures take steps, for those who ask when to come back."""
-        self._speed = (
-            0.9 * self._speed + 0.1 * steps_per_second if self._speed else steps_per_second
+        """Update the running mean of sample steps per second, from which waits are estimated."""
+        self._throughput = (
+            0.9 * self._throughput + 0.1 * steps_per_second
+            if self._throughput
+            else steps_per_second
         )
 
-    def _choose(self, running: list[GenerationJob]) -> tuple[ServedModel, list[InFlightSample]]:
+    def _choose_batch(
+        self, running: list[GenerationJob]
+    ) -> tuple[ServedModel, list[InFlightSample]]:
         names = sorted({job.model.name for job in running})
         self._turn += 1
         name = names[self._turn % len(names)]
-        mine = [job for job in running if job.model.name == name]
-        most = self.limits.max_batch
-        queues = [list(islice(job.open(), most)) for job in mine]
-        return mine[0].model, round_robin(queues, most)
+        jobs = [job for job in running if job.model.name == name]
+        limit = self.limits.max_batch
+        queues = [list(islice(job.unfinished_samples(), limit)) for job in jobs]
+        return jobs[0].model, round_robin(queues, limit)
 
-    def _owners(self, samples: list[InFlightSample]) -> list[GenerationJob]:
+    def _jobs_of(self, samples: list[InFlightSample]) -> list[GenerationJob]:
         plans = {id(sample.plan) for sample in samples}
         return [job for job in self._jobs.values() if id(job.plan) in plans]
 
-    def _place(self, job: GenerationJob) -> int:
-        waiting = [other.id for other in self._jobs.values() if other.state == "waiting"]
+    def _queue_position(self, job: GenerationJob) -> int:
+        waiting = [other.id for other in self._jobs.values() if other.state == JobState.WAITING]
         return waiting.index(job.id) if job.id in waiting else 0
 
     def _admit(self) -> None:
-        """Let those who wait the longest in, where there is room."""
+        """Start waiting jobs, oldest first, while their models have free slots."""
         for job in self._jobs.values():
-            if job.state == "waiting" and self._sharing(job.model) < self.limits.max_batch:
-                job.state = "running"
-                job.changed()
+            waiting = job.state == JobState.WAITING
+            if waiting and self._count_running(job.model) < self.limits.max_batch:
+                job.state = JobState.RUNNING
+                job.on_change()
 
     def _end(self, job: GenerationJob, state: JobState) -> None:
         if self._jobs.pop(job.id, None) is None:
@@ -164,23 +182,27 @@ class RequestScheduler:
         while len(self._ended) > MAX_ENDED_JOBS:
             self._ended.popitem(last=False)
         self._admit()
-        job.changed()
+        job.on_change()
         for other in self._jobs.values():
-            if other.state == "waiting":
-                other.changed()  # its place in the queue
+            if other.state == JobState.WAITING:
+                other.on_change()  # its queue position
 
-    def _drop_late(self) -> None:
+    def _end_timed_out(self) -> None:
         now = time.monotonic()
         for job in [job for job in self._jobs.values() if job.deadline < now]:
-            self._end(job, "late")
+            self._end(job, JobState.TIMED_OUT)
 
-    def _sharing(self, model: ServedModel) -> int:
-        return sum(j.state == "running" and j.model is model for j in self._jobs.values())
+    def _count_running(self, model: ServedModel) -> int:
+        return sum(
+            job.state == JobState.RUNNING and job.model is model for job in self._jobs.values()
+        )
 
-    def _count(self, state: str) -> int:
+    def _count(self, state: JobState) -> int:
         return sum(job.state == state for job in self._jobs.values())
 
-    def _seconds_to_wait(self) -> int:
-        """Guess when a place is free: when half of all there is to do will be done."""
-        left = sum(job.total_steps - job.steps_done for job in self._jobs.values())
-        return min(60, max(1, round(left / 2 / self._speed))) if self._speed else 1
+    def _estimate_wait(self) -> int:
+        """Estimate when a slot is free, in seconds: after half of the remaining work."""
+        if not self._throughput:
+            return 1
+        steps_left = sum(job.total_steps - job.steps_done for job in self._jobs.values())
+        return min(MAX_RETRY_AFTER, max(1, round(steps_left / 2 / self._throughput)))

@@ -1,4 +1,4 @@
-"""The model that is served: a trained denoiser with all that a request may ask about it."""
+"""A served model: a trained denoiser and everything that a request can refer to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,32 +14,32 @@ from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A trained denoiser, ready to draw.
+    """A trained denoiser, ready to generate images.
 
     Attributes:
-        name: The run's name, by which requests call it.
-        reference: What `iddm generate` calls it: the run's name, or an exported file's.
-        trained: Updates done.
-        classes: Names of the classes, by index; empty without.
-        shape: Channels, height and width of a picture.
-        sampling: How pictures are drawn where a request does not say.
-        denoiser: On its device, in evaluation mode.
-        exact: The same, for batches of several people's pictures.
+        name: The run's name, by which requests refer to the model.
+        reference: The RUN argument of `iddm generate`: a run's name or an exported file's.
+        trained_steps: Training step of the weights.
+        classes: Class names by label; empty for a model without classes.
+        shape: Channels, height and width of an image.
+        sampling: Sampling settings for what a request leaves out.
+        denoiser: The denoiser on its device, in evaluation mode.
+        batch_denoiser: The same denoiser, for batches that mix several requests.
     """
 
     name: str
     reference: str
-    trained: int
+    trained_steps: int
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     sampling: SamplingSettings
     denoiser: Denoiser
-    exact: BatchInvariantDenoiser
+    batch_denoiser: BatchInvariantDenoiser
 
     def advance(self, samples: Sequence[InFlightSample]) -> None:
-        """Take the next step of each picture, all as one batch."""
+        """Take the next solver step of each sample, all in one batch."""
         take_step(
-            self.exact,
+            self.batch_denoiser,
             samples,
             shape=self.shape,
             device=self.denoiser.schedule.alpha.device,
@@ -47,30 +47,30 @@ class ServedModel:
             clip=self.sampling.clip,
         )
 
-    def settings(
+    def resolve_sampling(
         self, sampler: str | None, steps: int | None, guidance: float | None
     ) -> SamplingSettings:
-        """Return the settings of a request; None is what the run's profile says.
+        """Return the sampling settings of a request; None stands for the run's profile.
 
-        Another sampler alone takes its own usual number of steps.
+        A sampler other than the profile's uses its own default number of steps.
         """
-        usual = self.sampling.model_dump()
+        defaults = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
-            usual |= SAMPLER_SPECIFIC
-        asked = {"sampler": sampler, "steps": steps, "guidance": guidance}
-        given = {key: value for key, value in asked.items() if value is not None}
-        return SamplingSettings.model_validate(usual | given)
+            defaults |= SAMPLER_SPECIFIC
+        options = {"sampler": sampler, "steps": steps, "guidance": guidance}
+        given = {key: value for key, value in options.items() if value is not None}
+        return SamplingSettings.model_validate(defaults | given)
 
-    def plan(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
-        """Return how a picture is drawn; in a model without classes the label is 0."""
+    def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
+        """Return how to sample a request's images; the label is 0 for a model without classes."""
         table = build_solver_table(settings, self.denoiser.schedule)
         return SamplePlan(table, label, seed, settings.guidance)
 
-    def recipe(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
-        """Return what is written into the pictures of a request."""
+    def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
+        """Return the metadata that a request's image files carry."""
         return SamplingMetadata(
             run=self.name,
-            step=self.trained,
+            step=self.trained_steps,
             weights=settings.weights,
             seed=plan.seed,
             sampler=settings.sampler,

@@ -1,4 +1,4 @@
-"""Metrics: what the server counts, in the text that Prometheus reads.
+"""Server metrics in the text format of Prometheus.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -9,51 +9,51 @@ from collections.abc import Iterator, Mapping
 
 import psutil
 
-Labels = tuple[tuple[str, str], ...]
-SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
-PICTURES = (1, 2, 4, 8, 16, 32, 64, 128)
+MetricLabels = tuple[tuple[str, str], ...]
+SECONDS_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
-KINDS = {
+METRICS = {
     "iddm_requests_total": ("counter", "Answered requests by route and status."),
-    "iddm_request_seconds": ("histogram", "From a request's arrival to the end of its answer."),
-    "iddm_images_total": ("counter", "Pictures finished."),
-    "iddm_steps_total": ("counter", "Steps taken, each of a batch of pictures."),
-    "iddm_batch_images": ("histogram", "Pictures that took a step together."),
-    "iddm_step_seconds": ("histogram", "Time that a step took."),
-    "iddm_jobs": ("gauge", "Jobs running and waiting."),
-    "process_resident_memory_bytes": ("gauge", "Memory of the process."),
+    "iddm_request_seconds": ("histogram", "Time from a request's arrival to its whole response."),
+    "iddm_images_total": ("counter", "Images finished."),
+    "iddm_steps_total": ("counter", "Solver steps, one per batch."),
+    "iddm_batch_images": ("histogram", "Images per solver step."),
+    "iddm_step_seconds": ("histogram", "Time per solver step."),
+    "iddm_jobs": ("gauge", "Running and waiting jobs."),
+    "process_resident_memory_bytes": ("gauge", "Resident memory of the process."),
 }
-BOUNDS = {
-    "iddm_request_seconds": SECONDS,
-    "iddm_step_seconds": SECONDS,
-    "iddm_batch_images": PICTURES,
+BUCKETS = {
+    "iddm_request_seconds": SECONDS_BUCKETS,
+    "iddm_step_seconds": SECONDS_BUCKETS,
+    "iddm_batch_images": BATCH_BUCKETS,
 }
 
 
 class ServerMetrics:
-    """Counters and histograms; any thread may count."""
+    """Thread-safe counters and histograms."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: defaultdict[tuple[str, Labels], float] = defaultdict(float)
+        self._values: defaultdict[tuple[str, MetricLabels], float] = defaultdict(float)
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Add to a counter."""
+        """Increase a counter."""
         with self._lock:
             self._values[name, tuple(labels.items())] += amount
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Add a value to a histogram."""
-        own = tuple(labels.items())
+        pairs = tuple(labels.items())
         with self._lock:
-            for bound in BOUNDS[name]:
-                self._values[f"{name}_bucket", (*own, ("le", f"{bound:g}"))] += value <= bound
-            self._values[f"{name}_bucket", (*own, ("le", "+Inf"))] += 1
-            self._values[f"{name}_sum", own] += value
-            self._values[f"{name}_count", own] += 1
+            for bound in BUCKETS[name]:
+                self._values[f"{name}_bucket", (*pairs, ("le", f"{bound:g}"))] += value <= bound
+            self._values[f"{name}_bucket", (*pairs, ("le", "+Inf"))] += 1
+            self._values[f"{name}_sum", pairs] += value
+            self._values[f"{name}_count", pairs] += 1
 
-    def text(self, jobs: Mapping[str, int]) -> str:
-        """Return all of it, together with how many jobs are in which state."""
+    def render(self, jobs: Mapping[str, int]) -> str:
+        """Return all metrics as text, together with the number of jobs by state."""
         with self._lock:
             values = dict(self._values)
         for state, number in jobs.items():
@@ -62,21 +62,21 @@ class ServerMetrics:
         return "\n".join(_lines(values)) + "\n"
 
 
-def _lines(values: Mapping[tuple[str, Labels], float]) -> Iterator[str]:
-    for name, (kind, what) in KINDS.items():
-        yield f"# HELP {name} {what}"
+def _lines(values: Mapping[tuple[str, MetricLabels], float]) -> Iterator[str]:
+    for name, (kind, description) in METRICS.items():
+        yield f"# HELP {name} {description}"
         yield f"# TYPE {name} {kind}"
-        parts = [f"{name}_bucket", f"{name}_sum", f"{name}_count"]
-        for sample in parts if kind == "histogram" else [name]:
-            for (known, labels), value in values.items():
-                if known == sample:
-                    yield f"{sample}{_braces(labels)} {value:.10g}"
+        series = [f"{name}_bucket", f"{name}_sum", f"{name}_count"]
+        for series_name in series if kind == "histogram" else [name]:
+            for (recorded_name, labels), value in values.items():
+                if recorded_name == series_name:
+                    yield f"{series_name}{_format_labels(labels)} {value:.10g}"
 
 
-def _braces(labels: Labels) -> str:
-    inside = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels)
-    return f"{{{inside}}}" if inside else ""
+def _format_labels(labels: MetricLabels) -> str:
+    inner = ",".join(f'{key}="{_escape(value)}"' for key, value in labels)
+    return f"{{{inner}}}" if inner else ""
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

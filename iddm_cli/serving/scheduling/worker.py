@@ -1,4 +1,4 @@
-"""The worker: the one thread that owns the models, and takes step after step."""
+"""The sampling worker: the one thread that runs the models, solver step by solver step."""
 
 import threading
 import time
@@ -16,20 +16,23 @@ from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
 
 class SamplingWorker:
-    """Draws what the desk hands out until the desk says that all is over.
+    """Computes the scheduler's batches until the scheduler has stopped.
 
     Args:
-        desk: Says whose turn it is.
-        metrics: Counts steps and pictures.
-        tell: Called with what went wrong, for whoever runs the server.
+        scheduler: Chooses the batches.
+        metrics: Records steps and images.
+        report: Called with a description of each failure, for the server's operator.
     """
 
     def __init__(
-        self, scheduler: RequestScheduler, metrics: ServerMetrics, tell: Callable[[str], None]
+        self,
+        scheduler: RequestScheduler,
+        metrics: ServerMetrics,
+        report: Callable[[str], None],
     ) -> None:
         self.scheduler = scheduler
         self.metrics = metrics
-        self.tell = tell
+        self.report = report
         self.thread = threading.Thread(target=self._run, name="iddm-worker", daemon=True)
 
     def start(self) -> None:
@@ -41,14 +44,14 @@ class SamplingWorker:
             model, samples = batch
             try:
                 self._step(model, samples)
-            except Exception:  # noqa: BLE001 - a step that fails must not end the server
-                self.tell(f"a step of {model.name} failed:\n{traceback.format_exc()}")
-                self.scheduler.failed(samples)
+            except Exception:  # noqa: BLE001 - a failed step must not end the server
+                self.report(f"a step of {model.name} failed:\n{traceback.format_exc()}")
+                self.scheduler.fail(samples)
 
     def _step(self, model: ServedModel, samples: list[InFlightSample]) -> None:
         started = time.perf_counter()
         model.advance(samples)
-        finished = {sample: _pixels(sample) for sample in samples if sample.finished}
+        finished = {sample: _take_pixels(sample) for sample in samples if sample.finished}
         seconds = time.perf_counter() - started
         self.scheduler.update_throughput(len(samples) / seconds)
         self.metrics.count("iddm_steps_total", model=model.name)
@@ -60,9 +63,9 @@ class SamplingWorker:
 
 
 @torch.inference_mode()
-def _pixels(sample: InFlightSample) -> Tensor:
-    """Return a finished picture, uint8, [H, W, C], and let go of what made it."""
-    assert sample.x_t is not None, "it took its steps"
+def _take_pixels(sample: InFlightSample) -> Tensor:
+    """Return a finished image, uint8, [H, W, C], and release the sample's tensors."""
+    assert sample.x_t is not None, "a finished sample has taken its steps"
     pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
     sample.x_t = sample.denoised = None
     sample.previous.clear()

@@ -38,15 +38,15 @@ def describe_dataset(packed: "Pack", path: str) -> dict[str, object]:
         "channels": packed.channels,
         "height": packed.height,
         "width": packed.width,
-        "skipped": [list(item) for item in packed.skipped],
+        "skipped": [list(item) for item in packed.unreadable],
     }
 
 
 def with_absolute_data(profile: "Profile") -> "Profile":
     """Write the path of a folder or archive in full, so that the run resumes from anywhere."""
-    from iddm_cli.data.sources.registry import existing
+    from iddm_cli.data.sources.source import find_existing
 
-    place = existing(profile.data.path)
+    place = find_existing(profile.data.path)
     if place is None:
         return profile
     data = profile.data.model_copy(update={"path": str(place.resolve())})

@@ -47,5 +47,5 @@ class Job:
     @property
     def deadline(self) -> float | None:
         """When training must save and stop, by time.monotonic(); None: never."""
-        seconds = self.profile.runtime.seconds
+        seconds = self.profile.runtime.max_seconds
         return None if seconds is None else self.began + seconds

@@ -26,8 +26,8 @@ def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": packed.count,
-        "skipped": len(packed.skipped),
-        "passed_over": len(packed.passed_over),
+        "skipped": len(packed.unreadable),
+        "passed_over": len(packed.skipped_entries),
         "classes": list(packed.classes),
         "image_size": list(profile.data.size),
         "channels": packed.channels,

@@ -1,0 +1,153 @@
+"""Summary of a dataset scan: the inspection report, with its verdict and advice."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy import ndarray
+
+from iddm_cli.data.inspection import histograms
+from iddm_cli.data.inspection.advice import advise, verdict
+from iddm_cli.data.inspection.duplicates import Groups
+from iddm_cli.data.inspection.image_stats import GREY
+from iddm_cli.data.inspection.preprocessing_preview import (
+    compute_spread,
+    preview_preprocessing,
+    training_channels,
+)
+from iddm_cli.data.inspection.report_data import (
+    DuplicateGroup,
+    Duplicates,
+    ImageKinds,
+    ImageSizes,
+    Inspection,
+    PixelStats,
+    SkipReason,
+)
+from iddm_cli.data.inspection.scan import DatasetScan
+from iddm_cli.data.sources.indexing.listing import SkippedFile
+from iddm_cli.profiles.settings import TrainingSettings
+
+COMMON_SIZES = 5
+EXAMPLES = 3
+DEFAULT_BATCH_SIZE = TrainingSettings().batch_size
+
+
+def summarize(
+    scan: DatasetScan, *, profile: str = "", batch_size: int = DEFAULT_BATCH_SIZE
+) -> Inspection:
+    """Return the inspection report of a scan.
+
+    Args:
+        scan: The scanned dataset.
+        profile: Name of the profile whose settings the scan used; "" for the defaults.
+        batch_size: Images of one training step.
+    """
+    source, stats = scan.source, scan.stats
+    counts = np.bincount(scan.labels, minlength=len(source.classes)).tolist()
+    classes = dict(zip(source.classes, counts, strict=False))
+    filled = [count for count in classes.values() if count]
+    inspection = Inspection(
+        name=source.name,
+        place=source.location,
+        trainable=bool(len(stats)),
+        verdict="",
+        count=len(stats),
+        total_bytes=source.stored_bytes(),
+        classes=classes,
+        shares={name: round(n / max(1, len(stats)), 4) for name, n in classes.items()},
+        imbalance=round(max(filled) / min(filled), 2) if filled else 1.0,
+        notes=list(source.notes),
+        sizes=_sizes(stats),
+        kinds=_kinds(scan),
+        values=_pixel_stats(scan),
+        constant=scan.names(np.flatnonzero(stats["constant"])),
+        unreadable=scan.unreadable,
+        skipped=list(source.skipped),
+        faults=_skip_reasons([*scan.unreadable, *source.skipped]),
+        duplicates=_duplicates(scan, scan.equal, complete=True),
+        near_duplicates=_duplicates(scan, scan.near.groups, complete=not scan.near.capped),
+        treatment=preview_preprocessing(
+            stats, scan.settings, profile=profile, batch_size=batch_size
+        ),
+        advice=[],
+    )
+    return _add_advice(inspection, scan)
+
+
+def _add_advice(inspection: Inspection, scan: DatasetScan) -> Inspection:
+    trainable, sentence = verdict(inspection, scan.settings)
+    advice = advise(inspection, scan.settings)
+    return replace(inspection, trainable=trainable, verdict=sentence, advice=advice)
+
+
+def _sizes(stats: ndarray) -> ImageSizes:
+    width, height = stats["width"].astype(np.int64), stats["height"].astype(np.int64)
+    shorter = np.minimum(width, height)
+    common = Counter(zip(width.tolist(), height.tolist(), strict=True)).most_common(COMMON_SIZES)
+    return ImageSizes(
+        width=compute_spread(width),
+        height=compute_spread(height),
+        shorter_side=compute_spread(shorter),
+        common=[(*size, count) for size, count in common],
+        not_square=int((width != height).sum()),
+        shorter_sides=histograms.count_sizes(shorter),
+        aspects=histograms.count_aspect_ratios(width / np.maximum(1, height)),
+    )
+
+
+def _kinds(scan: DatasetScan) -> ImageKinds:
+    stats = scan.stats
+    stored_grey = np.isin(stats["mode"], ["1", "L", "LA", "La", "F", "I"]) | stats["deep"]
+    suffixes = (PurePosixPath(name).suffix.lower() for name in scan.names(range(len(stats))))
+    return ImageKinds(
+        modes=_count(stats["mode"].tolist()),
+        formats=_count(name or "none" for name in stats["format"].tolist()),
+        suffixes=_count(suffix or "none" for suffix in suffixes),
+        grey=int(stats["grey"].sum()),
+        grey_stored_as_colour=int((stats["grey"] & ~stored_grey).sum()),
+        transparent=int(stats["transparent"].sum()),
+        animated=int(stats["animated"].sum()),
+        sixteen_bit=int(stats["deep"].sum()),
+    )
+
+
+def _count(words: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(words).most_common())
+
+
+def _pixel_stats(scan: DatasetScan) -> PixelStats:
+    """Average over all pixels; after preprocessing all images have the same number of them."""
+    grey = training_channels(scan.stats, scan.settings) == 1
+    planes = slice(GREY, GREY + 1) if grey else slice(0, GREY)
+    count = max(1, len(scan.stats))
+    mean = scan.stats["mean"][:, planes].sum(axis=0) / count
+    square = scan.stats["square"][:, planes].sum(axis=0) / count
+    deviation = np.sqrt(np.maximum(0, square - mean**2))
+    return PixelStats(
+        channels=["grey"] if grey else ["red", "green", "blue"],
+        mean=mean.round(3).tolist(),
+        deviation=deviation.round(3).tolist(),
+    )
+
+
+def _skip_reasons(skipped: list[SkippedFile]) -> list[SkipReason]:
+    """Group skipped files by the reason up to its first colon or semicolon."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in skipped:
+        groups.setdefault(reason.split(":", 1)[0].split(";", 1)[0], []).append(name)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [SkipReason(reason, len(names), names[:EXAMPLES]) for reason, names in ordered]
+
+
+def _duplicates(scan: DatasetScan, groups: Groups, *, complete: bool) -> Duplicates:
+    ordered = scan.sort_groups(groups)
+    named = [DuplicateGroup(scan.names(group), scan.classes(group)) for group in ordered]
+    return Duplicates(
+        count=sum(len(group) - 1 for group in groups),
+        across_classes=sum(len(group.classes) > 1 for group in named),
+        groups=named,
+        complete=complete,
+    )

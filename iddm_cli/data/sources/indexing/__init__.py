@@ -1,0 +1,1 @@
+"""Indexing: which files of a folder or archive are images, and the class of each."""

@@ -1,0 +1,104 @@
+"""Sources: the contract of every dataset, and the base class of those that an index describes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from iddm_cli.data.decoding.images import ImageHandle
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.data.sources.fingerprint import digest_labels
+from iddm_cli.data.sources.indexing.index import Index
+from iddm_cli.data.sources.indexing.listing import SkippedFile, to_printable
+from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
+
+
+class Source(Protocol):
+    """A dataset: images that can be counted, named, and decoded one at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name of the dataset."""
+
+    @property
+    def location(self) -> str:
+        """Absolute path of the dataset; "" if it is generated or downloaded."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; empty for a dataset without classes."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Class of each image, as an index into `classes`; all 0 without classes."""
+
+    @property
+    def skipped(self) -> list[SkippedFile]:
+        """The entries that are not images of the dataset, with reasons."""
+
+    @property
+    def notes(self) -> list[str]:
+        """How the layout was understood, as sentences for the user."""
+
+    def __len__(self) -> int: ...
+
+    def item_name(self, i: int) -> str:
+        """Return the printable name of image `i`."""
+
+    def image(self, i: int) -> ImageHandle:
+        """Return a handle of image `i`, which is not decoded yet."""
+
+    def stored_bytes(self) -> int:
+        """Return the bytes that the images take where they are stored; 0 if nowhere."""
+
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
+        """Return a SHA-256 that changes whenever an image or a label does."""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """The settings that opening a source may depend on."""
+
+    size: tuple[int, int]
+    """Height and width that generated images are rendered at."""
+
+    label_column: str = DEFAULT_COLUMN
+    """Column of a metadata table that holds the class."""
+
+
+class IndexedSource:
+    """What folders and archives have in common: images that an index lists.
+
+    Args:
+        path: The folder or archive.
+        index: Its images and their classes.
+    """
+
+    def __init__(self, path: Path, index: Index) -> None:
+        self.name = to_printable(path.resolve().name)
+        self.location = to_printable(str(path.resolve()))
+        self.classes = index.classes
+        self.labels: Sequence[int] = index.labels or (0,) * len(index.paths)
+        self.skipped = index.skipped
+        self.notes = index.notes
+        self.paths = index.paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def item_name(self, i: int) -> str:
+        """Return the path of image `i` below the folder, or in the archive."""
+        return to_printable(self.paths[i])
+
+    def digest_with_labels(self, content: str) -> str:
+        """Return the digest of the content together with each image's class."""
+        return digest_labels(content, self.paths, self.labels, self.classes)
+
+
+def find_existing(path: str) -> Path | None:
+    """Return the path if it exists; None as well for text that no system accepts as a path."""
+    try:
+        expanded = Path(path).expanduser()
+        return expanded if expanded.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None

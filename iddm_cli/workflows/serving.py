@@ -1,0 +1,214 @@
+"""Serving: find the models, check who may use the server, load the weights, answer requests.
+
+Everything that can be wrong with the command line is checked before torch is imported.
+"""
+
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from iddm_cli.errors import UsageError
+from iddm_cli.workflows import models
+
+if TYPE_CHECKING:
+    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.serving.http.security import AccessPolicy
+    from iddm_cli.serving.scheduling.limits import Limits
+    from iddm_cli.serving.scheduling.served_model import ServedModel
+
+MIN_TOKEN_LENGTH = 16
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class AccessOptions:
+    """Where the server listens and who may use it, as given on the command line.
+
+    Attributes:
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        token: The token that requests must carry; None for no token.
+        no_auth: Whether everyone who reaches the address may use the server.
+        allowed_hosts: Further names under which the server is reached.
+    """
+
+    host: str
+    port: int
+    token: str | None
+    no_auth: bool
+    allowed_hosts: Sequence[str]
+
+
+def serve_models(
+    references: Sequence[str | None],
+    runs_dir: Path | None,
+    given: dict[str, object],
+    access: AccessOptions,
+    *,
+    max_batch: int,
+    max_queue: int,
+) -> int | None:
+    """Serve models until a signal stops the server; return the signal's number.
+
+    Args:
+        references: Runs or exported files; None for the run last trained.
+        runs_dir: The folder of the runs; None for the default.
+        given: Options that override the models' profiles.
+        access: Where the server listens and who may use it.
+        max_batch: Images per solver step.
+        max_queue: Requests that may wait.
+
+    Raises:
+        UsageError: The options are invalid, or the address is in use.
+        RunError: A run, file or checkpoint does not exist, or is damaged.
+    """
+    policy = build_access_policy(access)
+    sources = find_models(references, runs_dir)
+    profiles = [models.sampling_profile(source, given) for source in sources]
+    listener = open_port(access.host, access.port)
+
+    from iddm_cli.serving.scheduling.limits import Limits
+
+    limits = Limits(max_batch=max_batch, max_queue=max_queue)
+    served = [load_model(*pair) for pair in zip(sources, profiles, strict=True)]
+    return answer_requests(served, listener, policy, limits)
+
+
+def build_access_policy(access: AccessOptions) -> "AccessPolicy":
+    """Return who may use the server.
+
+    Raises:
+        UsageError: Other machines could use it without a token and without --no-auth, or the
+            token or a host name is invalid.
+    """
+    from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy, is_loopback
+
+    host, token = access.host, access.token
+    local = is_loopback(host)
+    if access.no_auth and token:
+        raise UsageError("--no-auth and a token contradict each other", "Give one of them.")
+    if not (local or token or access.no_auth):
+        raise UsageError(
+            f"--host {host} opens the server to other machines, so a token is needed",
+            "Set $IDDM_TOKEN, or give --token TEXT; or --no-auth to let everyone in.",
+        )
+    if token is not None and not is_valid_token(token):
+        raise UsageError(
+            f"the token must have at least {MIN_TOKEN_LENGTH} printable ASCII characters, with no "
+            "line break and no space at either end",
+            'Make one: python -c "import secrets; print(secrets.token_urlsafe())"',
+        )
+    address = f"[{host}]" if ":" in host else host
+    names = {normalize_host(name) for name in access.allowed_hosts}
+    hosts = LOOPBACK_HOSTS | {address.lower()} | names
+    return AccessPolicy(hosts, allow_ip_hosts=not local, token=token)
+
+
+def is_valid_token(text: str) -> bool:
+    """Return whether a header can carry a text unchanged, and it is long enough for a token."""
+    printable = text.isascii() and text.isprintable() and text == text.strip()
+    return printable and len(text) >= MIN_TOKEN_LENGTH
+
+
+def normalize_host(name: str) -> str:
+    """Return a name given by --allow-host in the form that the Host header has.
+
+    Raises:
+        UsageError: It is not a valid host name.
+    """
+    from iddm_cli.serving.http.security import is_ip_address
+
+    if is_ip_address(name):
+        return f"[{name.strip('[]')}]".lower() if ":" in name else name
+    if not HOST_NAME.fullmatch(name):
+        raise UsageError(
+            f"--allow-host {name} is not a valid host name",
+            "Give the name alone, such as images.example.org: no scheme, no port, ASCII.",
+        )
+    return name.lower()
+
+
+def find_models(references: Sequence[str | None], runs_dir: Path | None) -> list[models.Trained]:
+    """Find the models to serve.
+
+    Raises:
+        RunError: A run or file does not exist.
+        UsageError: Two models have the same name, by which requests refer to them.
+    """
+    sources: list[models.Trained] = [models.find(runs_dir, one) for one in references]
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two models are named {name}", "Serve each of them with its own `iddm serve`."
+            )
+    return sources
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """Open the listening socket, before the models are loaded.
+
+    Raises:
+        UsageError: The address is in use, or does not belong to this machine.
+    """
+    from iddm_cli.serving.http.sockets import open_listener, raise_file_limit
+
+    raise_file_limit()
+    try:
+        return open_listener(host, port)
+    except OSError as error:
+        raise UsageError(
+            f"--host {host} --port {port}: {error.strerror or error}",
+            "Choose another --port, 0 for any free one; or another --host.",
+        ) from error
+
+
+def load_model(source: models.Trained, profile: "Profile") -> "ServedModel":
+    """Load a model's newest valid weights, and warn if its images depend on other requests."""
+    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.serving import build_served_model
+    from iddm_cli.display import console
+
+    place = choose_place(profile.runtime)
+    weights = source.saved(None)
+    served = build_served_model(
+        source.name, profile, source.classes, weights, place, reference=source.reference
+    )
+    if not served.batch_denoiser.is_invariant:
+        console.print_warning(
+            f"{served.name}: on this machine the last bits of an image depend on other requests"
+        )
+    return served
+
+
+def answer_requests(
+    served: Sequence["ServedModel"],
+    listener: socket.socket,
+    policy: "AccessPolicy",
+    limits: "Limits",
+) -> int | None:
+    """Answer requests until a signal stops the server; return the signal's number."""
+    from iddm_cli.display import console
+    from iddm_cli.serving.http.server import ImageServer, run_server
+    from iddm_cli.serving.http.service import GenerationService
+
+    def print_address() -> None:
+        console.print_result(format_address(listener, policy.token))
+        names = ", ".join(model.name for model in served)
+        console.print_note(f"serving {names}; press Ctrl-C to stop")
+
+    by_name = {model.name: model for model in served}
+    service = GenerationService(by_name, limits, console.print_warning)
+    return run_server(ImageServer(service, policy, print_address), listener)
+
+
+def format_address(listener: socket.socket, token: str | None) -> str:
+    """Return the page's address, with the token in the fragment, which browsers never send."""
+    host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    fragment = f"#token={quote(token, safe='')}" if token else ""
+    return f"http://{host}:{port}/{fragment}"

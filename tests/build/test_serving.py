@@ -1,0 +1,40 @@
+"""A served model has the weights that the profile asks for, and one block per thread on the CPU."""
+
+import pytest
+import torch
+
+from iddm_cli.build.compute import choose_place
+from iddm_cli.build.serving import build_served_model
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS
+
+
+class FakeWeights:
+    """Weights of step 7 whose tensors are 1 for the EMA and 2 for the trained ones."""
+
+    step = 7
+
+    def read(self, part, like):
+        value = {"average": 1.0, "model": 2.0}[part]
+        return {name: torch.full_like(tensor, value) for name, tensor in like.items()}
+
+
+@pytest.mark.parametrize(("weights", "value"), [("average", 1.0), ("raw", 2.0)])
+def test_a_served_model_has_the_weights_of_its_profile(weights, value):
+    profile = Profile.model_validate({
+        "data": {"channels": 1, "image_size": 8},
+        "model": {"base_channels": 8, "channel_multipliers": [1], "blocks_per_level": 1,
+                  "attention_levels": [], "head_channels": 8, "norm_groups": 4},
+        "sampling": {"weights": weights},
+        "runtime": {"device": "cpu"},
+    })  # fmt: skip
+    place = choose_place(profile.runtime)
+    served = build_served_model(
+        "pets", profile, ("cat", "dog"), FakeWeights(), place, reference="pets.safetensors"
+    )
+    assert all((parameter == value).all() for parameter in served.denoiser.backbone.parameters())
+    assert not served.denoiser.training
+    assert (served.name, served.reference, served.trained_steps) == ("pets", "pets.safetensors", 7)
+    assert served.shape == (1, 8, 8)
+    assert CPU_BLOCKS.reference in served.batch_denoiser.sizes
+    assert served.batch_denoiser.num_threads == torch.get_num_threads()

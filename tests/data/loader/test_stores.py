@@ -1,0 +1,96 @@
+"""Stores: every one gives the same pixels, whatever it holds or decodes anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
+from iddm_cli.data.packs.builder import build_pack
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.sources.folder import FolderSource
+from iddm_cli.errors import DatasetError
+from iddm_cli.profiles.settings import DataSettings
+
+SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
+
+
+@pytest.fixture
+def packed(pets: Path) -> Pack:
+    (pets / "cat" / "03.png").write_text("broken")
+    (pets / "dog" / "79.png").write_text("broken")
+    return build_pack(FolderSource(pets), SETTINGS)
+
+
+def file_store(packed: Pack) -> FileStore:
+    return FileStore(packed.images_path, (packed.channels, packed.height, packed.width))
+
+
+def stream_store(pets: Path, packed: Pack) -> StreamStore:
+    source = FolderSource(pets)
+    kept = [i for i in range(len(source)) if i not in packed.record.left_out]
+    return StreamStore(source, kept, packed.look, workers=2, seconds=20)
+
+
+def batches(store: PixelStore, packed: Pack) -> BatchLoader:
+    def order(epoch: int) -> torch.Tensor:
+        return torch.randperm(packed.count, generator=torch.Generator().manual_seed(epoch))
+
+    return BatchLoader(store, torch.from_numpy(packed.labels), batch_size=30, order=order)
+
+
+def test_streamed_pictures_are_those_of_the_pack_in_the_same_order(
+    pets: Path, packed: Pack
+) -> None:
+    """Three epochs in batches that straddle them, taken whole and in micro-batches."""
+    disk, stream = file_store(packed), stream_store(pets, packed)
+    assert len(disk) == len(stream) == packed.count == 78
+    a, b = batches(disk, packed), batches(stream, packed)
+    for step in range(8):
+        for slots in torch.arange(30).split(30 if step % 2 else 7):
+            (x, label), (y, its_label) = a.load_batch(step, slots), b.load_batch(step, slots)
+            assert torch.equal(x, y)
+            assert torch.equal(label, its_label)
+    disk.close()
+    stream.close()
+
+
+def test_memory_and_disk_hold_the_same(packed: Pack) -> None:
+    disk = file_store(packed)
+    memory = MemoryStore(disk.read_all())
+    index = torch.tensor([5, 0, 77, 5])
+    assert torch.equal(memory.read(index), disk.read(index))
+    assert disk.read_all().numpy().tobytes() == packed.images_path.read_bytes()
+    assert len(memory) == len(disk) == 78
+
+
+def test_a_stream_may_jump(pets: Path, packed: Pack) -> None:
+    """As after a resume: nothing that was announced before must come instead."""
+    disk, stream = file_store(packed), stream_store(pets, packed)
+    for index in ([1, 2, 3], [9, 9, 9], [3, 2, 1], [1, 2, 3]):
+        stream.prefetch(torch.tensor([40, 41]))
+        assert torch.equal(stream.read(torch.tensor(index)), disk.read(torch.tensor(index)))
+    stream.close()
+
+
+def test_a_picture_that_vanished_is_told(pets: Path, packed: Pack) -> None:
+    stream = stream_store(pets, packed)
+    (pets / "cat" / "04.png").unlink()
+    with pytest.raises(DatasetError, match=r"cat/04\.png could be read before, and cannot now"):
+        stream.read(torch.tensor([2, 3, 4]))
+    stream.close()
+
+
+def test_a_file_cut_off_while_training_is_told(packed: Pack) -> None:
+    disk = file_store(packed)
+    packed.images_path.open("r+b").truncate(1000)
+    with pytest.raises(DatasetError, match="was cut off"):
+        disk.read(torch.tensor([70]))
+
+
+def test_a_pack_that_is_cleared_is_read_on(packed: Pack) -> None:
+    disk = file_store(packed)
+    before = disk.read_all()
+    packed.images_path.unlink()
+    assert torch.equal(disk.read_all(), before)

@@ -1,0 +1,66 @@
+"""From a request to a job: classes, seeds, samplers, limits; and the command line for the same."""
+
+import dataclasses
+
+import pytest
+
+from iddm_cli.serving.http.service import find_label, zip_files
+from tests.serving.conftest import make_model, serving
+
+from .calls import generate, image_files
+
+
+@pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
+def test_the_command_line_has_the_exact_guidance(client, guidance):
+    words = generate(client, guidance=guidance).json()["command"].split()
+    assert float(words[words.index("--guidance") + 1]) == guidance
+
+
+def test_the_command_line_selects_a_class_named_all_by_its_index():
+    with serving(make_model(classes=("cat", "all"))) as own, own.client() as client:
+        command = client.post("/v1/images", json={"class": "all"}).json()["command"]
+    assert "--class 1 --count" in command
+
+
+def test_a_class_is_given_by_name_or_index_and_a_name_takes_precedence(client):
+    by_name, by_index, as_text = (
+        image_files(generate(client, **{"class": c})) for c in ("dog", 1, "2")
+    )
+    assert by_name == by_index
+    assert as_text == image_files(generate(client, **{"class": 2}))
+    named = generate(client, **{"class": "1"}).json()
+    assert named["images"][0]["class"] == "1", "the name of the third class"
+
+
+def test_a_number_in_json_is_always_an_index():
+    classes = ("cat", "dog", "1")
+    assert [find_label(class_, classes) for class_ in (1, "1", "dog", 0)] == [1, 2, 1, 0]
+
+
+def test_without_a_seed_the_server_chooses_one_and_returns_it(client):
+    responses = [client.post("/v1/images", json={"class": 0}) for _ in "ab"]
+    seeds = [response.json()["settings"]["seed"] for response in responses]
+    assert seeds[0] != seeds[1]
+    assert image_files(generate(client, seed=seeds[0])) == image_files(responses[0])
+
+
+def test_another_sampler_takes_its_own_default_steps(client):
+    assert generate(client).json()["settings"]["steps"] == 5, "the profile's"
+    assert generate(client, sampler="dpmpp-2m").json()["settings"]["steps"] == 20
+
+
+def test_default_steps_never_exceed_the_limit(model):
+    many = dataclasses.replace(model, sampling=model.sampling.model_copy(update={"steps": 900}))
+    with serving(many, max_steps=50) as own, own.client() as client:
+        defaults = client.get("/v1/models").json()["data"][0]["defaults"]
+        assert defaults["steps"] == 50
+        assert defaults["usual_steps"] == {"ddim": 20, "ddpm": 50, "dpmpp-2m": 20}
+        assert generate(client).json()["settings"]["steps"] == 50
+        assert generate(client, sampler="ddpm").json()["settings"]["steps"] == 50
+        assert client.get("/v1/models/pets/thumbnails/0").status_code == 200
+        assert generate(client, steps=51).status_code == 422
+
+
+def test_the_same_files_give_the_same_zip():
+    files = {"a.png": b"1", "b.png": b"2"}
+    assert zip_files(files) == zip_files(dict(files))

@@ -1,0 +1,20 @@
+"""Samples and jobs without a server."""
+
+import time
+
+from iddm_cli.serving.scheduling.batcher import InFlightSample
+from iddm_cli.serving.scheduling.jobs import GenerationJob
+
+DEFAULTS = {"sampler": None, "steps": None, "guidance": None}
+
+
+def make_sample(model, *, label=0, seed=0, index=0, **settings) -> InFlightSample:
+    resolved = model.resolve_sampling(**DEFAULTS | settings)
+    return InFlightSample(model.plan_samples(resolved, label=label, seed=seed), index)
+
+
+def make_job(model, count=1, seconds=60.0, **settings) -> GenerationJob:
+    resolved = model.resolve_sampling(**DEFAULTS | settings)
+    plan = model.plan_samples(resolved, label=0, seed=0)
+    metadata = model.sampling_metadata(resolved, plan)
+    return GenerationJob(model, plan, metadata, count, time.monotonic() + seconds)

@@ -1,0 +1,57 @@
+"""Blocks of few sizes, and the trial that decides which sizes may be used."""
+
+import pytest
+import torch
+
+from iddm_cli.serving.scheduling.batch_invariant import (
+    CPU_BLOCKS,
+    BatchInvariantDenoiser,
+    split_into_blocks,
+)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9, 17, 31])
+def test_the_network_sees_blocks_of_few_sizes(model, count):
+    seen = []
+    hook = model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    x_t = torch.randn(count, *model.shape)
+    labels = torch.zeros(count, dtype=torch.int64)
+    denoised = model.batch_denoiser(x_t, torch.arange(count), labels)
+    hook.remove()
+    assert denoised.shape == x_t.shape
+    assert set(seen) <= set(model.batch_denoiser.sizes)
+    assert sum(seen) >= count
+
+
+def test_splitting_uses_every_thread_and_wastes_less_than_a_block():
+    assert split_into_blocks(1, (4, 8), 2) == [4]
+    assert split_into_blocks(8, (4, 8), 2) == [4, 4]
+    assert split_into_blocks(9, (4, 8), 2) == [8, 4]
+    assert split_into_blocks(17, (4, 8), 2) == [8, 8, 4]
+    assert split_into_blocks(22, (4, 8), 2) == [8, 8, 8]
+    assert split_into_blocks(3, (8,), 4) == [8]
+    assert split_into_blocks(64, (4, 8, 16), 2) == [16, 16, 16, 16]
+
+
+class BatchDependentDenoiser(torch.nn.Module):
+    """A denoiser whose estimates depend on the other images of the batch, or on its size."""
+
+    def __init__(self, model, by_size: bool) -> None:
+        super().__init__()
+        self.schedule = model.denoiser.schedule
+        self.by_size = by_size
+
+    def forward(self, x_t, t, label):
+        return x_t * (1.0 + 1e-6 * len(x_t)) if self.by_size else x_t + 1e-6 * x_t.mean()
+
+
+def test_the_trial_finds_a_dependence_on_other_images(model):
+    dependent = BatchDependentDenoiser(model, by_size=False)
+    wrapped = BatchInvariantDenoiser(dependent, model.shape, blocks=CPU_BLOCKS, num_threads=1)
+    assert not wrapped.is_invariant
+
+
+def test_the_trial_finds_block_sizes_that_give_other_bits(model):
+    dependent = BatchDependentDenoiser(model, by_size=True)
+    wrapped = BatchInvariantDenoiser(dependent, model.shape, blocks=CPU_BLOCKS, num_threads=1)
+    assert (wrapped.sizes, wrapped.is_invariant) == ((8,), True)

@@ -1,0 +1,88 @@
+"""A sample's image is the same, bit for bit, whatever shares its batch and whenever it joined."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
+from tests.serving.conftest import make_model
+
+from .conftest import DEFAULTS, make_sample
+
+KINDS = [
+    {},
+    {"guidance": 1.0},
+    {"sampler": "ddpm", "steps": 9},
+    {"sampler": "dpmpp-2m", "steps": 6},
+    {"seed": 7, "index": 3, "label": 2},
+]
+
+
+def finish(model, *samples: InFlightSample) -> None:
+    while unfinished := [sample for sample in samples if not sample.finished]:
+        model.advance(unfinished)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_sample_is_the_same_alone_and_in_a_batch(model, kind):
+    alone, batched = make_sample(model, **kind), make_sample(model, **kind)
+    finish(model, alone)
+    others = [make_sample(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:4] * 6)]
+    model.advance(others[:7])
+    finish(model, *others[:7], batched, *others[7:])
+    assert torch.equal(alone.x_t, batched.x_t)
+
+
+def test_a_sample_that_waits_between_its_steps_is_the_same(model):
+    plain = make_sample(model, sampler="ddpm", steps=12)
+    paused = make_sample(model, sampler="ddpm", steps=12)
+    finish(model, plain)
+    while not paused.finished:
+        model.advance([paused])
+        model.advance([make_sample(model, index=5)])
+    assert torch.equal(plain.x_t, paused.x_t)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_image_is_that_of_iddm_generate(model, kind):
+    kind = dict(kind)
+    label, seed, index = (kind.pop(key, 0) for key in ("label", "seed", "index"))
+    settings = model.resolve_sampling(**DEFAULTS | kind)
+    generator = ImageGenerator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.generate_batch([SampleSpec(label, index)], seed)[0].int()
+    served = make_sample(model, label=label, seed=seed, index=index, **kind)
+    finish(model, served)
+    assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_a_model_without_classes_generates_the_same_image():
+    plain = make_model("plain", classes=())
+    sample = make_sample(plain)
+    finish(plain, sample)
+    generator = ImageGenerator(plain.denoiser, plain.sampling, num_classes=0, shape=plain.shape)
+    expected = generator.generate_batch([SampleSpec(0, 0)], 0)[0].int()
+    assert (to_pixels(sample.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_only_samples_with_guidance_have_an_unconditional_half(model):
+    batch_sizes = []
+
+    def spy_on(spied):
+        def denoise(x_t, t, label):
+            batch_sizes.append(len(x_t))
+            return spied.batch_denoiser(x_t, t, label)
+
+        return replace(spied, batch_denoiser=denoise)
+
+    guidance = [{"guidance": 1.0}, {"guidance": 2.0}, {}]
+    spy_on(model).advance([make_sample(model, **kind) for kind in guidance])
+    plain = make_model("plain", classes=())
+    spy_on(plain).advance([make_sample(plain, guidance=2.0)])
+    assert batch_sizes == [5, 1]
+
+
+def test_round_robin_takes_from_each_queue_in_turn():
+    assert round_robin(["abc", "d", "ef"], 5) == ["a", "d", "e", "b", "f"]
+    assert round_robin([], 5) == []

@@ -1,0 +1,48 @@
+"""The worker runs jobs to their end, and survives a step that fails."""
+
+import dataclasses
+
+from iddm_cli.serving.scheduling.jobs import JobState
+from iddm_cli.serving.scheduling.limits import Limits
+from iddm_cli.serving.scheduling.scheduler import RequestScheduler
+from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
+from iddm_cli.serving.scheduling.worker import SamplingWorker
+
+from .conftest import make_job
+
+
+def run_jobs(*jobs) -> tuple[ServerMetrics, list[str]]:
+    """Run jobs to their end; return the metrics and what was reported."""
+    scheduler, metrics, reports = RequestScheduler(Limits()), ServerMetrics(), []
+    for job in jobs:
+        scheduler.submit(job)
+    scheduler.stop()
+    worker = SamplingWorker(scheduler, metrics, reports.append)
+    worker.start()
+    worker.thread.join(30)
+    assert not worker.thread.is_alive()
+    return metrics, reports
+
+
+def test_finished_samples_become_pixels_and_release_their_tensors(model):
+    job = make_job(model, 2, steps=3)
+    metrics, reports = run_jobs(job)
+    assert (job.state, reports) == (JobState.DONE, [])
+    assert [tuple(pixels.shape) for pixels in job.pixels.values()] == [(8, 16, 3)] * 2
+    assert all(sample.x_t is None and sample.denoised is None for sample in job.samples)
+    text = metrics.render({})
+    assert 'iddm_images_total{model="pets"} 2' in text
+    assert 'iddm_steps_total{model="pets"} 3' in text
+
+
+def test_a_failed_step_ends_its_jobs_and_is_reported(model):
+    def fail(*_):
+        raise RuntimeError("no memory")
+
+    broken = dataclasses.replace(model, name="broken", batch_denoiser=fail)
+    failing, working = make_job(broken), make_job(model)
+    _, reports = run_jobs(failing, working)
+    assert (failing.state, working.state) == (JobState.FAILED, JobState.DONE)
+    assert len(reports) == 1
+    assert "a step of broken failed" in reports[0]
+    assert "no memory" in reports[0]
