@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.training.data import with_absolute_data
-from iddm_cli.workflows.training.plan import show_plan
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -87,9 +87,10 @@ def train(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
-    from iddm_cli.workflows.training.data import prepare_data
-    from iddm_cli.workflows.training.job import Job
+    from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
+    from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
+    from iddm_cli.workflows.training.plan import show_plan
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
@@ -111,17 +112,16 @@ def train(
     if dry_run:
         show_plan(*prepare_data(loaded), as_json=json)
         return
-    launch(
-        Job(
-            profile=with_absolute_data(loaded),
-            folder=folder,
-            name=name,
-            stem=Path(profile).stem,
-            overwrite=overwrite,
-            as_json=json,
-            steal_lock=steal_lock,
-        )
+    job_options = JobOptions(
+        folder,
+        name=name,
+        stem=Path(profile).stem,
+        overwrite=overwrite,
+        as_json=json,
+        steal_lock=steal_lock,
     )
+    if code := launch(with_absolute_data(loaded), job_options):
+        raise typer.Exit(code)
 
 
 def choose_profile(profile: str | None, data: str | None) -> str:
