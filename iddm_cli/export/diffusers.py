@@ -1,7 +1,7 @@
-"""The folder that diffusers loads: UNet2DModel, a scheduler, and a pipeline.
+"""Export to a folder that diffusers loads: UNet2DModel, a scheduler, and a pipeline.
 
-Needs no diffusers: its files are JSON, safetensors, and for models with classes a pipeline of
-their own, since the pipelines of diffusers call a UNet2DModel without its class labels.
+The export does not need diffusers: it writes JSON, safetensors and, for models with classes, a
+pipeline of its own, because the pipelines of diffusers call a UNet2DModel without class labels.
 """
 
 import json
@@ -16,6 +16,7 @@ from torch import Tensor
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
+from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.choices import (
@@ -30,7 +31,7 @@ from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 
 VERSION = "0.30.0"
-"""The oldest diffusers whose configuration has all keys written here."""
+"""The oldest version of diffusers that knows every key written here."""
 
 NAME_RULES = (
     (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
@@ -54,25 +55,37 @@ NAME_RULES = (
     (r"(attentions\.\d+)\.value", r"\1.to_v"),
     (r"(attentions\.\d+)\.out", r"\1.to_out.0"),
 )
-"""Our names, as patterns, and those of UNet2DModel; later rules see what earlier ones made."""
+"""Patterns of our parameter names and UNet2DModel's names for them, applied in this order."""
 
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
 
-MOST_BETA = 0.999
+MAX_BETA = 0.999
 
 
 def to_diffusers_name(key: str) -> str:
-    """Return what UNet2DModel calls one of our tensors."""
+    """Return UNet2DModel's name of a parameter."""
     for ours, theirs in NAME_RULES:
         key = re.sub(ours, theirs, key)
     return key
 
 
-def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
-    """Return the files of the folder, by their paths inside it.
+def export_diffusers(model: TrainedModel, *, progress: Progress) -> ExportArtifact:
+    """Export a model as a folder for diffusers.
 
     Raises:
-        UsageError: The network, sampler, noise schedule or prediction type has no form there.
+        UsageError: UNet2DModel cannot express the network.
+    """
+    with progress("exporting"):
+        files = build_diffusers_folder(model)
+    difference = describe_sampling_difference(model.profile.sampling)
+    return ExportArtifact(files, warnings=(difference,) if difference else ())
+
+
+def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
+    """Return the content of each file by its path inside the folder.
+
+    Raises:
+        UsageError: UNet2DModel cannot express the network.
     """
     check_expressible(model.profile.model)
     classes = list(model.classes)
@@ -83,11 +96,11 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         "unet": ["diffusers", "UNet2DModel"],
         "scheduler": ["diffusers", scheduler.class_name],
     }
-    made = {
-        "unet/config.json": _json(network_config(model)),
-        "unet/diffusion_pytorch_model.safetensors": save(weights(model)),
-        "scheduler/scheduler_config.json": _json(
-            scheduler_config(model.profile.diffusion, model.profile.sampling)
+    files = {
+        "unet/config.json": _encode_json(build_network_config(model)),
+        "unet/diffusion_pytorch_model.safetensors": save(convert_weights(model)),
+        "scheduler/scheduler_config.json": _encode_json(
+            build_scheduler_config(model.profile.diffusion, model.profile.sampling)
         ),
         "README.md": render_model_card(model, "diffusers").encode(),
     }
@@ -96,38 +109,41 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
         index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
-        made["pipeline.py"] = code.read_bytes()
-    if model.provenance.grid:
-        made["samples.png"] = model.provenance.grid
-    return {"model_index.json": _json(index), **made}
+        files["pipeline.py"] = code.read_bytes()
+    if model.provenance.sample_grid:
+        files["samples.png"] = model.provenance.sample_grid
+    return {"model_index.json": _encode_json(index), **files}
 
 
 def check_expressible(model: ModelSettings) -> None:
-    """Refuse a network that UNet2DModel cannot express.
+    """Check that UNet2DModel can express a network.
 
     Raises:
-        UsageError: It names the settings, and what would have a form.
+        UsageError: It cannot; the message names the settings.
     """
-    wanted: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
-    other = {key: value for key, value in wanted.items() if getattr(model, key, value) != value}
+    required: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
+    other = {key: value for key, value in required.items() if getattr(model, key, value) != value}
     if other:
-        has = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
-        would = ", ".join(f"model.{key}: {value}" for key, value in other.items())
+        actual = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
+        needed = ", ".join(f"model.{key}: {value}" for key, value in other.items())
         raise UsageError(
-            f"a network with {has} has no form in diffusers", f"One trained with {would} has."
+            f"diffusers cannot express a network with {actual}",
+            f"Train a model with {needed}, or export to another format.",
         )
 
 
-def sampling_difference(sampling: SamplingSettings) -> str:
-    """Say what of the sampling settings the folder does not follow; nothing where it does."""
+def describe_sampling_difference(sampling: SamplingSettings) -> str:
+    """Return a sentence about the sampling settings that the folder cannot follow, or ""."""
     sampler = find_scheduler(sampling).sampler
     if sampler != sampling.sampler:
         missing = f"sampling.sampler {sampling.sampler}"
-        return f"the folder samples with {sampler}: {missing} has no form in it"
+        return f"the folder samples with {sampler}: diffusers cannot express {missing}"
     for key, default in SAMPLERS[sampler].options.items():
         if (value := getattr(sampling, key)) != default:
             missing = f"sampling.{key} {value:g}"
-            return f"the folder samples with {key} {default:g}: {missing} has no form in it"
+            return (
+                f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
+            )
     return ""
 
 
@@ -139,29 +155,29 @@ def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
     """
     scheduler = SAMPLERS[sampling.sampler].diffusers
     if scheduler is None:
-        raise _no_form("sampling.sampler", sampling.sampler, SAMPLERS)
+        raise _not_expressible("sampling.sampler", sampling.sampler, SAMPLERS)
     return scheduler
 
 
-def _no_form(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
+def _not_expressible(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
     """Return the error for a choice that diffusers does not have."""
     others = list_names(other for other, row in rows.items() if row.diffusers is not None)
-    return UsageError(f"{key} {name} has no form in diffusers", f"Those that have: {others}.")
+    return UsageError(f"diffusers cannot express {key} {name}", f"It can express {others}.")
 
 
-def weights(model: TrainedModel) -> dict[str, Tensor]:
-    """Return the network's tensors under diffusers' names."""
+def convert_weights(model: TrainedModel) -> dict[str, Tensor]:
+    """Return the network's tensors by diffusers' names."""
     state = model.denoiser.backbone.state_dict()
     return {to_diffusers_name(key): tensor.contiguous() for key, tensor in state.items()}
 
 
-def network_config(model: TrainedModel) -> dict[str, Any]:
-    """Return UNet2DModel's configuration."""
+def build_network_config(model: TrainedModel) -> dict[str, Any]:
+    """Return the configuration of UNet2DModel."""
     settings = model.profile.model
-    assert isinstance(settings, UNetSettings), "refuse_what_has_no_form let nothing else pass"
+    assert isinstance(settings, UNetSettings), "see check_expressible"
     channels, height, width = model.shape
     count = len(settings.channel_multipliers)
-    kinds = ["Attn" if level in settings.attention_levels else "" for level in range(count)]
+    prefixes = ["Attn" if level in settings.attention_levels else "" for level in range(count)]
     return {
         "_class_name": "UNet2DModel",
         "_diffusers_version": VERSION,
@@ -170,8 +186,8 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
         "out_channels": channels,
         "block_out_channels": [settings.base_channels * m for m in settings.channel_multipliers],
         "layers_per_block": settings.blocks_per_level,
-        "down_block_types": [f"{kind}DownBlock2D" for kind in kinds],
-        "up_block_types": [f"{kind}UpBlock2D" for kind in reversed(kinds)],
+        "down_block_types": [f"{prefix}DownBlock2D" for prefix in prefixes],
+        "up_block_types": [f"{prefix}UpBlock2D" for prefix in reversed(prefixes)],
         "attention_head_dim": settings.head_channels,
         "norm_num_groups": settings.norm_groups,
         "attn_norm_num_groups": settings.norm_groups,
@@ -187,32 +203,34 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def scheduler_config(diffusion: DiffusionSettings, sampling: SamplingSettings) -> dict[str, Any]:
-    """Return the scheduler's configuration: the noise schedule by its name, or by its numbers.
+def build_scheduler_config(
+    diffusion: DiffusionSettings, sampling: SamplingSettings
+) -> dict[str, Any]:
+    """Return the configuration of a scheduler; its noise schedule by name or as betas.
 
     Raises:
-        UsageError: The noise schedule, prediction type or sampler has no form in diffusers.
+        UsageError: diffusers cannot express the sampler, noise schedule or prediction type.
     """
     scheduler = find_scheduler(sampling)
     betas = build_schedule(diffusion.schedule, diffusion.timesteps).betas
-    schedule = SCHEDULES[diffusion.schedule].diffusers
     if betas is None:
-        raise _no_form("diffusion.schedule", diffusion.schedule, SCHEDULES)
+        raise _not_expressible("diffusion.schedule", diffusion.schedule, SCHEDULES)
     prediction = PREDICTIONS[diffusion.prediction].diffusers
     if prediction is None:
-        raise _no_form("diffusion.prediction", diffusion.prediction, PREDICTIONS)
+        raise _not_expressible("diffusion.prediction", diffusion.prediction, PREDICTIONS)
+    schedule = SCHEDULES[diffusion.schedule].diffusers
     scale = 1000 / diffusion.timesteps
-    # Only cosine has a bound of its own in diffusers.
-    bounded = schedule == "squaredcos_cap_v2" or float(betas.max()) < MOST_BETA
-    named = schedule is not None and bounded
+    # diffusers clips the betas of its cosine schedule only, at the same value as we do.
+    same_betas = schedule == "squaredcos_cap_v2" or float(betas.max()) < MAX_BETA
+    by_name = schedule is not None and same_betas
     return {
         "_class_name": scheduler.class_name,
         "_diffusers_version": VERSION,
         "num_train_timesteps": diffusion.timesteps,
-        "beta_schedule": schedule if named else "linear",
+        "beta_schedule": schedule if by_name else "linear",
         "beta_start": 1e-4 * scale,
         "beta_end": 0.02 * scale,
-        "trained_betas": None if named else betas.tolist(),
+        "trained_betas": None if by_name else betas.tolist(),
         "prediction_type": prediction,
         "clip_sample": sampling.clip,
         "clip_sample_range": 1.0,
@@ -222,5 +240,5 @@ def scheduler_config(diffusion: DiffusionSettings, sampling: SamplingSettings) -
     }
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def _encode_json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
