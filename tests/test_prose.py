@@ -19,9 +19,9 @@ AVOIDED = {
     r"\blearnt\b": "trained",
     r"\b(?:goes|go|going|went) on\b": "continues, resumes",
     r"\bof no account\b": "ignored, unused",
-    r"\b(?:is|are) no (?!longer\b|more\b|such\b|need\b|matter\b)\w+": "is not a ...",
+    r"(?<!there )\b(?:is|are) no (?!longer\b|more\b|such\b|need\b|matter\b)\w+": "is not a ...",
     r"\bpictures?\b": "image",
-    r"\bdrawn? (?:from|by|with|of|as) (?:the|a|an|its|one) (?:run|model|network|weights)": "generated",
+    r"\bdrawn? (?:from|by|with) (?:the|a|its) (?:run|model|network|weights)\b": "generated",
     r"\b(?:once more ends|ends at once)\b": "quits",
     r"\bwho(?:ever)? has (?:it|them|the)\b": "a program that has",
     r"\bthe leader\b": "the main process",
@@ -30,7 +30,7 @@ AVOIDED = {
     r"\bheld against\b": "compared with",
 }  # fmt: skip
 
-KEYS = re.compile(r"[\"'`]pictures[\"'`]|\bpictures[/.]|plan\[.pictures.\]")
+KEYS = re.compile(r"[\"'`]pictures[\"'`]|\bpictures[/.=]|\.pictures\b|\bpictures: int")
 """Names of files and keys of formats, which stay as they are."""
 
 CODE = [path for path in sorted((ROOT / "iddm_cli").rglob("*"))
