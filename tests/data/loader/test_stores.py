@@ -30,7 +30,7 @@ def file_store(packed: Pack) -> FileStore:
 def stream_store(pets: Path, packed: Pack) -> StreamStore:
     source = FolderSource(pets)
     kept = [i for i in range(len(source)) if i not in packed.record.left_out]
-    return StreamStore(source, kept, packed.look, workers=2, seconds=20)
+    return StreamStore(source, kept, packed.spec, workers=2, seconds=20)
 
 
 def batches(store: PixelStore, packed: Pack) -> BatchLoader:

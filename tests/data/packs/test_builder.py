@@ -217,7 +217,7 @@ def test_a_picture_that_opens_later_is_taken_in(pets: Path) -> None:
 def test_no_readable_picture(pets: Path, cache_dir: Path) -> None:
     for file in pets.rglob("*.png"):
         file.write_text("broken")
-    with pytest.raises(DatasetError, match="None of the 80 pictures of pets can be decoded"):
+    with pytest.raises(DatasetError, match="none of the 80 images of pets can be decoded"):
         build_pack(folder_source(pets), SETTINGS)
     assert packs(cache_dir) == []
 

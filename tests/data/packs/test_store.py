@@ -108,7 +108,7 @@ class CutError(Exception):
 @pytest.fixture
 def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pack of 80 pictures that was cut off after some; its folder."""
-    monkeypatch.setattr("iddm_cli.data.packs.builder.MOST_IN_CHUNK", 8)
+    monkeypatch.setattr("iddm_cli.data.packs.builder.MAX_CHUNK", 8)
     (pets / "cat" / "03.png").write_text("broken")
 
     def progress(what: str, done: int, _: int) -> None:
@@ -178,7 +178,7 @@ def progress(what, done, total):
         time.sleep(60)
 
 if __name__ == "__main__":
-    builder.MOST_IN_CHUNK = 8
+    builder.MAX_CHUNK = 8
     settings = DataSettings(image_size=[8, 12], channels=3, workers=2)
     builder.build_pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
 """
