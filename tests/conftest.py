@@ -1,14 +1,14 @@
-"""What holds for all tests: one thread, and signals that are heard."""
+"""Settings of all tests: one thread, and default handling of signals."""
 
 import os
 import signal
 
-# Several tests run side by side, and two busy processes of two threads each would wait for one
-# another. Said before torch is imported.
+# Tests run in parallel, and processes of several threads each would slow each other down.
+# Must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Whoever starts the tests may ignore these (nohup does, and a shell's `&`); a child inherits that,
-# and iddm heeds it.
+# The parent of the tests may ignore these signals (nohup does, and a shell's `&`); children inherit
+# that, and iddm respects it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 if hasattr(signal, "SIGHUP"):

@@ -87,11 +87,11 @@ def test_the_first_commands_set_up_and_do_the_job():
 
 
 def test_the_reference_is_the_programs_own():
-    from iddm_cli.profiles.writing import reference_markdown
+    from iddm_cli.profiles.writing import render_reference
 
     shown = re.search(r"<!-- reference: begin -->\n(.*)<!-- reference: end -->", TEXT, re.DOTALL)
     assert shown, "the markers are there"
-    assert shown[1].strip() == reference_markdown().strip(), "iddm profiles reference prints it"
+    assert shown[1].strip() == render_reference().strip(), "iddm profiles reference prints it"
 
 
 @pytest.mark.parametrize("name", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))

@@ -1,1 +1,1 @@
-"""Commands: one file each; they parse, check what is cheap, and ask the engine."""
+"""Commands, one file each: they parse options, call one workflow, and print its result."""

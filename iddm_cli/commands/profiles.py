@@ -96,15 +96,15 @@ def schema() -> None:
     Save it, and start a profile with: # yaml-language-server: $schema=FILE
     """
     from iddm_cli.display import console
-    from iddm_cli.profiles.writing import profile_schema
+    from iddm_cli.profiles.writing import build_profile_schema
 
-    console.print_json(profile_schema())
+    console.print_json(build_profile_schema())
 
 
 @app.command()
 def reference() -> None:
     """Print the reference of all settings, with defaults and values, as Markdown."""
     from iddm_cli.display import console
-    from iddm_cli.profiles.writing import reference_markdown
+    from iddm_cli.profiles.writing import render_reference
 
-    console.print_result(reference_markdown())
+    console.print_result(render_reference())

@@ -5,8 +5,6 @@ from typing import Annotated
 
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.training.data import with_absolute_data
-from iddm_cli.workflows.training.plan import show_plan
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -87,9 +85,10 @@ def train(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
-    from iddm_cli.workflows.training.data import prepare_data
+    from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import Job
     from iddm_cli.workflows.training.launch import launch
+    from iddm_cli.workflows.training.plan import show_plan
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)

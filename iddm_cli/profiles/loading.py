@@ -13,7 +13,7 @@ from iddm_cli.profiles.issues import Issue
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
 from iddm_cli.profiles.overrides import Override
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
 from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
@@ -143,6 +143,24 @@ def build_profile(path: Path, document: Document, overrides: Sequence[Override])
     if issues := list(check_rules(profile)):
         raise merged.to_error(issues)
     return profile
+
+
+def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:
+    """Return the profile of a trained model, whose number of channels is known.
+
+    Args:
+        path: The file of the profile, for messages.
+        profile: The loaded profile.
+
+    Raises:
+        ProfileError: The profile does not contain the number of channels.
+    """
+    if profile.data.channels == "auto":
+        raise ProfileError(
+            f"{path}: data.channels is auto, but a trained model has a fixed number of channels",
+            "Set data.channels to 1 (greyscale) or 3 (RGB), as the model was trained.",
+        )
+    return profile.resolve(profile.data.channels)
 
 
 class _MergedProfile:

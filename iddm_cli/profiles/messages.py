@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from iddm_cli.errors import did_you_mean
 from iddm_cli.profiles.issues import Issue
 from iddm_cli.profiles.model_settings import list_owners
-from iddm_cli.profiles.profile import known_keys
+from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.settings import DURATION
 
 KEY_ALIASES = {
@@ -122,14 +122,14 @@ def suggest_key(key: str) -> str:
     Args:
         key: Dotted, or the last part only.
     """
-    if key in known_keys():  # a dotted key where a section was expected
+    if key in list_keys():  # a dotted key where a section was expected
         section, _, last = key.partition(".")
         return f"Write it as two lines: {section}: and, indented, {last}:"
     section, _, last = key.rpartition(".")
-    short = {name.rsplit(".", 1)[-1]: name for name in reversed(known_keys())} | KEY_ALIASES
+    short = {name.rsplit(".", 1)[-1]: name for name in reversed(list_keys())} | KEY_ALIASES
     if last in short:
         return f"Did you mean {_prefer_section(section, short[last])}?"
-    sections = {name.split(".")[0] for name in known_keys()}
+    sections = {name.split(".")[0] for name in list_keys()}
     if not section and (hint := did_you_mean(key, sections)):
         return hint
     folded = last.lower().replace("-", "_")
@@ -142,7 +142,7 @@ def suggest_key(key: str) -> str:
 def _prefer_section(section: str, name: str) -> str:
     """Return the section's own setting if it has one: both training and sampling have steps."""
     own = f"{section}.{name.rsplit('.', 1)[-1]}"
-    return own if own in known_keys() else name
+    return own if own in list_keys() else name
 
 
 def explain_errors(error: ValidationError) -> list[Issue]:
@@ -152,7 +152,7 @@ def explain_errors(error: ValidationError) -> list[Issue]:
     """
     by_value: dict[tuple[str | int, ...], list[Any]] = {}
     for detail in error.errors():
-        by_value.setdefault(_value_path(detail), []).append(detail)
+        by_value.setdefault(_find_path(detail), []).append(detail)
     # If an item of a list is wrong, the error that the list is not a number adds nothing.
     outer = {path[:end] for path in by_value for end in range(2, len(path))}
     wrong = [(path, details) for path, details in by_value.items() if path not in outer]
@@ -161,7 +161,7 @@ def explain_errors(error: ValidationError) -> list[Issue]:
     return [*issues, Issue((), f"and {more:,} more mistakes")] if more else issues
 
 
-def _value_path(error: Any) -> tuple[str | int, ...]:
+def _find_path(error: Any) -> tuple[str | int, ...]:
     """Return section, key and index of a value, without what pydantic adds to them."""
     path = tuple(error["loc"])
     if error["type"] == "union_tag_invalid":
@@ -178,8 +178,8 @@ def _explain(path: tuple[str | int, ...], errors: Sequence[Any]) -> Issue:
     if errors[0]["type"] == "extra_forbidden":
         return _explain_unknown_key(path, errors[0])
     name = ".".join(map(str, path[:2]))
-    expected = " or ".join(_expected(error) for error in errors)
-    given = _format_value(_given(errors[0]))
+    expected = " or ".join(_describe_expected(error) for error in errors)
+    given = _format_value(_get_input(errors[0]))
     hints = (_suggest_choice(error) for error in errors)
     return Issue(path, f"{name} must be {expected}, not {given}", next(filter(None, hints), ""))
 
@@ -195,7 +195,7 @@ def _explain_unknown_key(path: tuple[str | int, ...], error: Any) -> Issue:
     return Issue(path, f"unknown setting {key}", suggest_key(key))
 
 
-def _given(error: Any) -> object:
+def _get_input(error: Any) -> object:
     is_network = error["type"] == "union_tag_invalid"
     return error["input"]["network"] if is_network else error["input"]
 
@@ -209,13 +209,13 @@ def _format_value(value: object) -> str:
     return shown if len(shown) <= 60 else f"{shown[:60]}..."
 
 
-def _expected(error: Any) -> str:
+def _describe_expected(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in BOUNDS:
         sign, key = BOUNDS[kind]
         return f"{sign} {format_bound(context[key])}"
     if kind in CHOICES:
-        *others, last = _choices(error)
+        *others, last = _list_choices(error)
         return f"one of {', '.join(others)} or {last}" if others else last
     if kind == "string_pattern_mismatch" and context["pattern"] == DURATION:
         return "a time such as 8h, 90m or 1d12h"
@@ -263,13 +263,13 @@ CHOICES = {"literal_error": "expected", "union_tag_invalid": "expected_tags"}
 """Where pydantic lists the allowed values of an error, by its type."""
 
 
-def _choices(error: Any) -> list[str]:
+def _list_choices(error: Any) -> list[str]:
     listed: str = error["ctx"][CHOICES[error["type"]]]
     return listed.replace("'", "").replace(" or ", ", ").split(", ")
 
 
 def _suggest_choice(error: Any) -> str:
-    value = _given(error)
+    value = _get_input(error)
     if error["type"] not in CHOICES or not isinstance(value, str):
         return ""
-    return did_you_mean(VALUE_ALIASES.get(value.lower(), value), _choices(error))
+    return did_you_mean(VALUE_ALIASES.get(value.lower(), value), _list_choices(error))

@@ -1,4 +1,4 @@
-"""Model settings: one table for each backbone; the key `network` says which one applies.
+"""Model settings: one table for each backbone, selected by the key `network`.
 
 To add a backbone: write its network in `iddm_cli/networks/`, its settings class here as a member
 of ModelSettings, and its row in `iddm_cli.networks.NETWORKS`. The fields of the class are the

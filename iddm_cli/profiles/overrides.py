@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from iddm_cli.errors import ProfileError, UsageError
 from iddm_cli.profiles.messages import suggest_key
-from iddm_cli.profiles.profile import known_keys
+from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
 
@@ -34,7 +34,7 @@ def parse_override(text: str) -> Override:
     key, origin = key.strip(), f"--set {shorten(text)}"
     if not equals:
         raise ProfileError(f"{origin}: no value", "Write --set KEY=VALUE.")
-    if key not in known_keys():
+    if key not in list_keys():
         named = shorten(key) or "''"
         hint = suggest_key(named)
         raise ProfileError(f"{origin}: unknown setting {named}", hint)

@@ -65,7 +65,7 @@ class ResolvedProfile(Profile):
     """The training images."""
 
 
-def section_classes(section: str) -> dict[str, type[Settings]]:
+def get_section_classes(section: str) -> dict[str, type[Settings]]:
     """Return the settings classes of a section, by backbone; the key is "" outside `model`."""
     if section == "model":
         return dict(MODEL_SETTINGS)
@@ -76,12 +76,12 @@ def section_classes(section: str) -> dict[str, type[Settings]]:
 
 
 @cache
-def known_keys() -> tuple[str, ...]:
+def list_keys() -> tuple[str, ...]:
     """Return every dotted key, such as training.lr, in the order of the file."""
     keys = (
         f"{section}.{key}"
         for section in Profile.model_fields
-        for settings in section_classes(section).values()
+        for settings in get_section_classes(section).values()
         for key in settings.model_fields
     )
     return tuple(dict.fromkeys(keys))

@@ -149,7 +149,7 @@ def _join_surrogates(text: str) -> str:
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        raise ValueError("half a character: a lone surrogate") from None
+        raise ValueError("a lone surrogate, which is half a character") from None
 
 
 def _line(event: yaml.Event) -> int:
@@ -231,7 +231,7 @@ class _Builder:
             key = self.key(event, path)
             if key in items:
                 first = self.lines[(*path, key)]
-                raise self.refusal(event, f"{key} stands here again, first on line {first}")
+                raise self.refusal(event, f"duplicate key {key}, first on line {first}")
             self.lines[(*path, key)] = _line(event)
             items[key] = self.value(next(self.events), (*path, key))
         return items
@@ -241,7 +241,7 @@ class _Builder:
         if not isinstance(event, yaml.ScalarEvent):
             raise self.refusal(event, "a key must be a word")
         if len(event.value) > MAX_KEY:
-            raise self.refusal(event, f"a key of {len(event.value)} letters")
+            raise self.refusal(event, f"a key of {len(event.value)} characters")
         if not event.value.isprintable():
             raise self.refusal(event, "a key with characters that cannot be printed")
         return event.value

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from iddm_cli import durable
 from iddm_cli.profiles.messages import format_bound
-from iddm_cli.profiles.profile import Profile, section_classes
+from iddm_cli.profiles.profile import Profile, get_section_classes
 from iddm_cli.profiles.settings import Settings
 from iddm_cli.profiles.strict_yaml import parse_yaml
 
@@ -45,35 +45,35 @@ def save_profile(profile: Profile, path: Path) -> None:
     durable.write_file(path, dump_profile(profile).encode())
 
 
-def profile_schema() -> dict[str, Any]:
+def build_profile_schema() -> dict[str, Any]:
     """Return the JSON schema of a profile."""
     schema = Profile.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def reference_markdown() -> str:
+def render_reference() -> str:
     """Return the reference of all settings as Markdown: a table for each section and backbone."""
     return "\n\n".join(
-        _table_markdown(section, network, settings)
+        _format_table(section, network, settings)
         for section in Profile.model_fields
-        for network, settings in section_classes(section).items()
+        for network, settings in get_section_classes(section).items()
     )
 
 
-def _table_markdown(section: str, network: str, settings: type[Settings]) -> str:
+def _format_table(section: str, network: str, settings: type[Settings]) -> str:
     properties = settings.model_json_schema()["properties"]
     rows = [
         f"| `{section}.{key}` | `{_format_scalar(default)}` | {_describe_values(properties[key])} "
         f"| {sentence} |"
-        for key, default, sentence in _fields(settings)
+        for key, default, sentence in _iter_fields(settings)
     ]
     title = f"**{section}**, with `network: {network}`" if network else f"**{section}**"
     head = ["| setting | default | values | what it does |", "|---|---|---|---|"]
     return "\n".join([f"{title}: {settings.__doc__}", "", *head, *rows])
 
 
-def _fields(settings: type[Settings]) -> Iterator[tuple[str, object, str]]:
-    """Yield key, default and sentence of each setting; `network` stands for itself."""
+def _iter_fields(settings: type[Settings]) -> Iterator[tuple[str, object, str]]:
+    """Yield key, default and sentence of each setting; a required network is its own default."""
     for key, field in settings.model_fields.items():
         default = get_args(field.annotation)[0] if field.is_required() else field.default
         yield key, default, field.description or ""

@@ -1,4 +1,4 @@
-"""What tests with hostile input share: how many examples are tried, and what a refusal owes."""
+"""Shared by tests with hostile input: the number of examples, and what every refusal must be."""
 
 import os
 
@@ -12,7 +12,7 @@ fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=li
 
 
 def check_refusal(error: IddmError, *, code: int, begins: str = "") -> None:
-    """Hold a refusal to its promise: the right code, a few lines that can be printed and read."""
+    """Check the exit code of a refusal, and that it is short and printable."""
     assert error.exit_code == code
     lines = [*error.problem.splitlines(), error.hint]
     assert len(lines) <= 30

@@ -1,4 +1,4 @@
-"""Surroundings that lack something: streams, terminals, languages, folders that can be written."""
+"""Restricted environments: closed streams, odd terminals and locales, read-only folders."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ import pytest
 from tests.e2e.conftest import IDDM, Answer, Shell, draw_folder
 
 CAPABILITIES = "-dac_override,-dac_read_search"
-# Permissions do not bind root, unless it gives up the right to pass over them.
+# Permissions do not restrict root, unless it drops the capabilities to bypass them.
 BOUND = f"setpriv --bounding-set={CAPABILITIES} --inh-caps={CAPABILITIES}"
 FULL = "error: the output cannot be written: No space left on device"
 
 
 def run(shell: Shell, command: str, code: int = 0, **changes: str | None) -> Answer:
-    """Run a command line with the installed `iddm`; None takes a variable out."""
+    """Run a command line with the installed `iddm`; None unsets a variable."""
     env = {key: value for key, value in (shell.env | changes).items() if value is not None}
     asked = subprocess.run(
         ["bash", "-c", f'set -o pipefail; iddm() {{ {IDDM} "$@"; }}; {command}'],
@@ -38,16 +38,16 @@ def run(shell: Shell, command: str, code: int = 0, **changes: str | None) -> Ans
     return answer
 
 
-def can(command: str) -> bool:
-    """Say whether this system does something that a test needs."""
+def works(command: str) -> bool:
+    """Return whether a command works on this system."""
     asked = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
     return asked.returncode == 0
 
 
 needs_bounds = pytest.mark.skipif(
-    os.geteuid() == 0 and not can(f"{BOUND} true"), reason="root cannot be bound here"
+    os.geteuid() == 0 and not works(f"{BOUND} true"), reason="root keeps its capabilities here"
 )
-needs_mounts = pytest.mark.skipif(not can("unshare -m true"), reason="nothing can be mounted here")
+needs_mounts = pytest.mark.skipif(not works("unshare -m true"), reason="mounting is not permitted")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ needs_mounts = pytest.mark.skipif(not can("unshare -m true"), reason="nothing ca
         ("profiles schema 2>/dev/full", 0, None),
     ],
 )
-def test_streams_that_are_closed_full_or_not_read(shell, command, code, said):
+def test_closed_full_and_unread_streams(shell, command, code, said):
     answer = run(shell, f"iddm {command}", code)
     if said is None:
         assert answer.out != ""
@@ -75,13 +75,13 @@ def test_streams_that_are_closed_full_or_not_read(shell, command, code, said):
 
 
 @pytest.mark.parametrize("streams", ["2>&-", ">/dev/full", "| true"])
-def test_a_mistake_has_its_exit_code_whoever_listens(shell, streams):
+def test_a_usage_error_has_its_exit_code_whatever_the_streams(shell, streams):
     run(shell, f"iddm runs --no-such-option {streams}", 2)
     run(shell, f"iddm runs --no-such-option --json {streams}", 2)
 
 
-def test_a_full_disk_behind_the_results_is_told(shell, trained):
-    """The work is done all the same, and what stderr cannot take is no failure."""
+def test_a_full_disk_behind_stdout_is_reported(shell, trained):
+    """The command completes nevertheless, and a full stderr is not a failure."""
     draw_folder(shell.folder / "set", {"a": 2})
     runs = ("--runs-dir", trained.folder / "runs")
     commands = [
@@ -119,11 +119,11 @@ def test_a_full_disk_behind_the_results_is_told(shell, trained):
     ],
     ids=lambda changes: " ".join(f"{k}={v}"[:20] for k, v in changes.items()),
 )
-def test_terminals_and_languages_of_any_kind(shell, changes):
+def test_any_terminal_and_locale(shell, changes):
     assert "smoke" in run(shell, "iddm profiles", **changes).out.replace("\0", "")
 
 
-def test_a_training_goes_on_where_nobody_listens_in_a_language_without_its_letters(shell):
+def test_training_continues_with_closed_streams_and_an_ascii_locale(shell):
     draw_folder(shell.folder / "set", {"猫": 3, "狗": 3})
     plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
     train = "iddm train --profile smoke --data set --steps 2 --name left"
@@ -134,7 +134,7 @@ def test_a_training_goes_on_where_nobody_listens_in_a_language_without_its_lette
     assert (shell.folder / "new" / "猫" / "猫-000000.png").is_file()
 
 
-def test_what_a_language_cannot_write_is_written_otherwise(shell):
+def test_characters_outside_the_locale_are_escaped(shell):
     draw_folder(shell.folder / "set", {"猫": 2})
     plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     assert "\\u732b" in run(shell, "iddm inspect-dataset set", **plain).out
@@ -151,7 +151,7 @@ def test_what_a_language_cannot_write_is_written_otherwise(shell):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_cache_that_cannot_be(shell, words, code, said):
+def test_an_unusable_cache_folder(shell, words, code, said):
     draw_folder(shell.folder / "set", {"a": 2})
     file = shell.folder / "file"
     file.touch()
@@ -181,7 +181,7 @@ def test_a_cache_that_cannot_be(shell, words, code, said):
         (("profiles", "show", "/dev/zero"), 2, "/dev/zero is not a file"),
     ],
 )
-def test_places_that_cannot_be(shell, words, code, said):
+def test_unusable_paths(shell, words, code, said):
     draw_folder(shell.folder / "set", {"a": 2})
     (shell.folder / "file").touch()
     answer = shell.iddm(*words, expect=code)
@@ -202,7 +202,7 @@ def test_places_that_cannot_be(shell, words, code, said):
         ("inspect-dataset demo --out locked/x", 3, "--out locked/x"),
     ],
 )
-def test_folders_that_may_not_be_entered(shell, command, code, said):
+def test_inaccessible_folders(shell, command, code, said):
     locked = shell.folder / "locked"
     locked.mkdir(mode=0)
     bound = BOUND if os.geteuid() == 0 else ""
@@ -212,7 +212,7 @@ def test_folders_that_may_not_be_entered(shell, command, code, said):
 
 
 @needs_mounts
-def test_nothing_to_write_temporary_files_to(shell):
+def test_no_writable_temporary_folder(shell):
     draw_folder(shell.folder / "set", {"a": 2})
     tie = "mount --bind $d $d; mount -o remount,ro,bind $d"
     mount = f"mount --bind . /mnt; for d in /tmp /var/tmp; do {tie}; done"
@@ -223,7 +223,7 @@ def test_nothing_to_write_temporary_files_to(shell):
 
 
 @needs_mounts
-def test_runs_on_a_disk_that_is_only_read(shell, trained):
+def test_runs_on_a_read_only_disk(shell, trained):
     shutil.copytree(trained.folder / "runs", shell.folder / "runs")
     mount = "mount -t tmpfs t /mnt; cp -r runs /mnt; mount -o remount,ro /mnt"
     answer = run(shell, f"unshare -m bash -c '{mount}; exec {IDDM} runs --runs-dir /mnt/runs'")

@@ -1,4 +1,4 @@
-"""Run folders that somebody has half deleted, or written over: one sentence, or it just works."""
+"""Damaged run folders: every command works, or fails with a clear message."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ PLACES = ["profile.yaml", "run.json", "dataset.json", "metrics.jsonl", "log.txt"
           "checkpoints", LAST, f"{LAST}/state.json", f"{LAST}/model.safetensors", "lock.json",
           ".lock"]  # fmt: skip
 NEEDED = {"profile.yaml", "run.json", "dataset.json", ".lock"}
-"""Without these, or with others in their place, somebody has to say what to do."""
+"""Files without which a run cannot resume."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def shell(tmp_path_factory) -> Shell:
 
 
 def harm(path: Path, how: str) -> None:
-    """Put something else in the place of a file or folder."""
+    """Remove or replace a file or folder."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -40,7 +40,7 @@ def harm(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["gone", "garbage", "nested", "folder"])
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_missing_or_not_itself_is_told(shell, place, how):
+def test_missing_and_damaged_files_are_reported(shell, place, how):
     runs = shell.folder / "runs"
     shutil.rmtree(runs / "half", ignore_errors=True)
     shutil.copytree(runs / "whole", runs / "half")

@@ -1,4 +1,4 @@
-"""Names that are out to hurt: of runs, and of classes that become folders."""
+"""Hostile names: of runs, and of classes that become folders."""
 
 import json
 import os
@@ -27,14 +27,14 @@ NOT_RUNS = {
     "a stream": "a:b",
     "NUL": "a\0b",
     "300 bytes": "x" * 300,
-    "65 letters": "x" * 65,
+    "65 characters": "x" * 65,
     "an option": "-x",
     "hidden": ".x",
     "home": "~",
     "a device": "con",
     "a device's file": "CON.txt",
     "a port": "Lpt9",
-    "nothing of Windows": "nul.tar.gz",
+    "a device on Windows": "nul.tar.gz",
     "a dot at the end": "a.",
     "a space at the end": "a ",
     "a space": "a b",
@@ -66,8 +66,8 @@ CLASSES = {
     "half a letter": "\ud800",
     "the grid": "grid.png",
     "the manifest": "Manifest.JSON",
-    "250 letters": "x" * 250,
-    "5,000 letters": "x" * 5000,
+    "250 characters": "x" * 250,
+    "5,000 characters": "x" * 5000,
     "3,000 bytes": "猫" * 1000,
     "4,000 bytes": "😀" * 1000,
 }
@@ -78,7 +78,7 @@ NAMES = TEXT | st.lists(PIECES, max_size=8).map("".join) | st.text("abAB019._-",
 
 
 def is_legal_on_windows(name: str) -> bool:
-    """Say whether Windows stores a name as it is: no device, drive, stream or lost ending."""
+    """Return whether Windows stores a name unchanged: no device, drive, stream or lost suffix."""
     stem = name.split(".")[0].rstrip(" ").lower()
     devices = {
         "con",
@@ -100,20 +100,20 @@ def lies_directly_in(path: Path, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", NOT_RUNS.values(), ids=list(NOT_RUNS))
-def test_a_name_that_could_lead_away_names_no_run(name):
+def test_unsafe_run_names_are_refused(name):
     with pytest.raises(UsageError) as refused:
         check_run_name(name)
     check_refusal(refused.value, code=2)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_plain_name_names_a_run(name):
+def test_plain_run_names_are_accepted(name):
     check_run_name(name)
 
 
 @fuzzed
 @given(NAMES)
-def test_what_names_a_run_stays_in_its_folder_on_every_system(name):
+def test_accepted_run_names_stay_in_their_folder_on_every_system(name):
     try:
         check_run_name(name)
     except UsageError as error:
@@ -124,7 +124,7 @@ def test_what_names_a_run_stays_in_its_folder_on_every_system(name):
 
 
 @pytest.mark.parametrize("name", CLASSES.values(), ids=list(CLASSES))
-def test_a_class_of_any_name_gets_a_folder_of_its_own(tmp_path, name):
+def test_a_class_of_any_name_gets_its_own_folder(tmp_path, name):
     plan = Plan(tmp_path / "out", (name, "plain"), [0, 1], 1, "webp", grid=False)
     plan.make_folders()
     file = plan.file(0, 999_999)
@@ -137,21 +137,21 @@ def test_a_class_of_any_name_gets_a_folder_of_its_own(tmp_path, name):
 
 
 @pytest.mark.parametrize("length", [LONGEST_NAME, LONGEST_NAME + 1, 5000])
-def test_long_names_that_begin_alike_stay_apart(length):
+def test_long_names_with_a_common_prefix_stay_distinct(length):
     names = ["猫" * (length // 3 - 1) + end for end in ("abc", "abd")]
     folders = {folder_name(name, 0) for name in names}
     assert len(folders) == 2
     assert (folders == set(names)) == (len(names[0].encode()) <= LONGEST_NAME)
 
 
-def test_a_class_cannot_take_the_place_that_another_one_gets():
+def test_a_class_cannot_take_the_folder_of_another():
     stolen = folder_name("..", 0)
     assert folder_name("../", 0) != stolen != folder_name("..", 1)
 
 
 @fuzzed
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True))
-def test_folders_of_classes_stay_inside_and_apart(names):
+def test_class_folders_stay_inside_and_distinct(names):
     plan = Plan(Path("/out"), tuple(names), [*range(len(names))], 1, "png", grid=True)
     folders = [plan.file(label, 0).parent for label in plan.labels]
     assert all(lies_directly_in(folder, Path("/out")) for folder in folders)
@@ -161,13 +161,13 @@ def test_folders_of_classes_stay_inside_and_apart(names):
     assert not {"grid.png", "manifest.json"} & {folder.name.lower() for folder in folders}
 
 
-def test_a_gallery_without_end_is_refused():
+def test_an_excessive_number_of_images_is_refused():
     plan = Plan(Path("out"), ("a", "b"), [0, 1], 10**12, "png", grid=True)
     with pytest.raises(UsageError, match="2,000,000,000,000 pictures"):
         plan.check_count()
 
 
-def test_pictures_of_classes_with_hostile_names(trained, shell):
+def test_generating_classes_with_hostile_names(trained, shell):
     runs = shell.folder / "runs"
     shutil.copytree(trained.folder / "runs", runs)
     dataset = runs / "first" / "dataset.json"
@@ -194,7 +194,7 @@ def test_pictures_of_classes_with_hostile_names(trained, shell):
         (("--guidance", "1e400"), 2, "must be a finite number"),
     ],
 )
-def test_words_that_generate_cannot_mean(trained, shell, words, code, said):
+def test_hostile_arguments_of_generate_are_refused(trained, shell, words, code, said):
     runs = ("--runs-dir", trained.folder / "runs")
     answer = shell.iddm("generate", "first", *runs, *words, expect=code)
     assert answer.err.startswith("error: ")

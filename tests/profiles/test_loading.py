@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import ProfileError
-from iddm_cli.profiles.loading import find_profile, list_profiles, load_profile
+from iddm_cli.profiles.loading import (
+    find_profile,
+    list_profiles,
+    load_profile,
+    resolve_trained_profile,
+)
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.writing import save_profile
 
@@ -82,6 +87,15 @@ def test_an_unknown_profile_is_refused_with_the_known_names():
         find_profile("cifar")
     assert "Did you mean cifar10?" in refused.value.hint
     assert all(name in refused.value.hint for name in SHIPPED)
+
+
+def test_the_profile_of_a_trained_model_needs_its_channels():
+    demo = load_profile("demo", [])
+    resolved = resolve_trained_profile(Path("profile.yaml"), demo)
+    assert resolved.data.shape == (1, 32, 32)
+    with pytest.raises(ProfileError, match=r"profile\.yaml: data\.channels is auto") as refused:
+        resolve_trained_profile(Path("profile.yaml"), load_profile("cifar10", []))
+    assert "data.channels" in refused.value.hint
 
 
 def test_profiles_load_without_torch():

@@ -3,8 +3,8 @@
 import pytest
 
 from iddm_cli.profiles.messages import KEY_ALIASES, VALUE_ALIASES, suggest_key
-from iddm_cli.profiles.profile import known_keys
-from iddm_cli.profiles.writing import profile_schema
+from iddm_cli.profiles.profile import list_keys
+from iddm_cli.profiles.writing import build_profile_schema
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ def test_a_suggestion_prefers_the_section(key, hint):
 
 
 def test_every_value_alias_is_an_allowed_value():
-    schema = str(profile_schema())
+    schema = str(build_profile_schema())
     assert all(f"'{choice}'" in schema for choice in VALUE_ALIASES.values())
 
 
 def test_every_key_alias_is_a_setting():
-    assert set(KEY_ALIASES.values()) <= set(known_keys())
+    assert set(KEY_ALIASES.values()) <= set(list_keys())
     assert not set(KEY_ALIASES) & {
-        key.split(".")[1] for key in known_keys() if key in KEY_ALIASES.values()
+        key.split(".")[1] for key in list_keys() if key in KEY_ALIASES.values()
     }

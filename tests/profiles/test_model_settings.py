@@ -8,7 +8,7 @@ from iddm_cli.errors import ProfileError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, IddmUNetSettings
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.writing import dump_profile, profile_schema
+from iddm_cli.profiles.writing import build_profile_schema, dump_profile
 
 
 def test_another_network_drops_the_settings_of_the_files_network(load):
@@ -67,6 +67,6 @@ def test_a_saved_profile_has_the_settings_of_its_network_only(load):
 
 
 def test_the_schema_tells_the_networks_apart():
-    definitions = profile_schema()["$defs"]
+    definitions = build_profile_schema()["$defs"]
     assert definitions["UNetSettings"]["properties"]["network"]["const"] == "unet"
     assert definitions["IddmUNetSettings"]["required"] == ["network"]

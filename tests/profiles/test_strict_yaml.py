@@ -57,7 +57,7 @@ def test_a_scalar_means_what_it_looks_like(text, value):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: a stands here again, first on line 1"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: duplicate key a, first on line 1"),
         ("a: &x 1\nb: *x\n", "line 1: anchors and aliases"),
         ("b: *x\n", "line 1: anchors and aliases"),
         ("a: !!python/object:os.system 1\n", "line 1: the tag"),
@@ -79,7 +79,7 @@ def test_a_scalar_means_what_it_looks_like(text, value):
         ("a: ! 1\n", "line 1: the tag"),
         ('a: "\\U00110000"\n', "impossible number"),
         (f"%YAML {'9' * 5000}.1\n---\na: 1\n", "impossible number"),
-        ('b: 1\na: "\\uD800"\n', "line 2: half a character"),
+        ('b: 1\na: "\\uD800"\n', "line 2: a lone surrogate"),
         ('"\\e[31m": 1\n', "line 1: a key with characters that cannot be printed"),
     ],
     ids=lambda value: repr(value)[:40],

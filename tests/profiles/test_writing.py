@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iddm_cli.profiles.loading import load_profile
-from iddm_cli.profiles.profile import Profile, known_keys, section_classes
+from iddm_cli.profiles.profile import Profile, get_section_classes, list_keys
 from iddm_cli.profiles.settings import OptimizerName
-from iddm_cli.profiles.writing import dump_profile, profile_schema, reference_markdown
+from iddm_cli.profiles.writing import build_profile_schema, dump_profile, render_reference
 
 
 def test_every_setting_has_a_sentence():
     for section in Profile.model_fields:
-        for settings in section_classes(section).values():
+        for settings in get_section_classes(section).values():
             for name, field in settings.model_fields.items():
                 assert field.description, f"{section}.{name}"
                 assert field.description.rstrip().endswith("."), f"{section}.{name}"
 
 
 def test_the_reference_covers_every_setting():
-    reference = reference_markdown()
-    assert all(f"| `{key}` |" in reference for key in known_keys())
+    reference = render_reference()
+    assert all(f"| `{key}` |" in reference for key in list_keys())
 
 
 @given(
@@ -43,7 +43,7 @@ def test_a_saved_profile_loads_as_an_equal_one(tmp_path_factory, path, lr, size,
 
 
 def test_the_schema_describes_every_setting():
-    schema = profile_schema()
+    schema = build_profile_schema()
     described = schema["$defs"]["TrainingSettings"]["properties"]["lr"]
     assert described["exclusiveMinimum"] == 0
     assert described["description"]
