@@ -19,7 +19,7 @@ METHODS = {"write_text", "write_bytes", "touch", "tofile", "symlink_to", "hardli
 REASONED = {
     "commands/gallery.py": {"write_bytes", "replace"},  # thousands of pictures: whole, unflushed
     "data/cache.py": {"rename"},  # moves what is to be deleted aside
-    "data/packstore.py": {"touch", "open"},  # pixels, which are held against their digests
+    "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
     "data/unpacking.py": {"open", "replace"},  # the copy of an archive; it is made anew
     "display/streams.py": {"open", "os.open"},  # the null device
     "engine/launch.py": {"write_text"},  # what a process tells the one that began it
