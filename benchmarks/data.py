@@ -67,7 +67,7 @@ def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
     """Fetch every batch of an epoch, as a training does."""
     import torch
 
-    from iddm_cli.build.data import make_batches
+    from iddm_cli.build.data import build_loader
     from iddm_cli.data.packs.builder import build_pack
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.profiles.profile import Profile
@@ -75,7 +75,7 @@ def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
     data = {"path": str(folder), "image_size": side, "workers": WORKERS}
     profile = Profile.model_validate({"data": data, "training": {"batch_size": BATCH}})
     packed = build_pack(open_source(str(folder), size=(side, side)), profile.data)
-    batches = make_batches(profile, packed, torch.device("cpu"))
+    batches = build_loader(profile, packed, torch.device("cpu"))
     slots = torch.arange(BATCH)
     step = 0
     while True:

@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 import torch
 
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
@@ -40,7 +40,7 @@ def make(sampler: str, base_channels: int) -> TrainedModel:
             "sampling": {"sampler": sampler, "steps": SAMPLERS[sampler]},
         }
     )
-    denoiser = make_denoiser(profile, CLASSES).eval().requires_grad_(False)
+    denoiser = build_denoiser(profile, CLASSES).eval().requires_grad_(False)
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.05)
     names = tuple(f"class-{label}" for label in range(CLASSES))

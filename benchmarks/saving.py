@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
@@ -47,7 +47,7 @@ def make(folder: Path, base_channels: int) -> Trainer:
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
     trainer = Trainer(
-        make_denoiser(profile, 0),
+        build_denoiser(profile, 0),
         batches,
         profile.training,
         times="stratified",
@@ -56,7 +56,7 @@ def make(folder: Path, base_channels: int) -> Trainer:
         checkpoints=CheckpointFolder(folder / "checkpoints", Retention(2)),
         bits={},
     )
-    trainer.update(0)
+    trainer.train_step.update(0)
     return trainer
 
 
@@ -68,14 +68,14 @@ def in_background(trainer: Trainer) -> None:
 def waiting(trainer: Trainer) -> None:
     """Save the same files, and wait for them."""
     state: dict[str, object] = {"bits": {}, "scaler": {}}
-    trainer.checkpoints.save(trainer.step, trainer.state.parts(), state)
+    trainer.checkpoints.save(trainer.step, trainer.state.tensors(), state)
 
 
 def plain(trainer: Trainer, *, flushed: bool = False) -> None:
     """Save by torch.save, into place."""
     path = trainer.checkpoints.path.parent / "last.pt"
     with path.open("wb") as handle:
-        torch.save(trainer.state.parts(), handle)
+        torch.save(trainer.state.tensors(), handle)
         if flushed:
             handle.flush()
             os.fsync(handle.fileno())
@@ -102,16 +102,16 @@ def measure(trainer: Trainer, rounds: int) -> dict[str, list[float]]:
     seconds |= {"a step": [], "a step while saving": [], "until safe": []}
     for _ in range(rounds):
         for name, save in WAYS.items():
-            trainer.step += 1
+            trainer.state.step += 1
             began = time.perf_counter()
             save(trainer)
             seconds[name].append(time.perf_counter() - began)
             if name == "in the background":
-                during = timed(lambda: trainer.update(1))
+                during = timed(lambda: trainer.train_step.update(1))
                 seconds["a step while saving"].append(during)
-                trainer.saver.wait()
+                trainer.writer.wait()
                 seconds["until safe"].append(time.perf_counter() - began)
-        seconds["a step"].append(timed(lambda: trainer.update(1)))
+        seconds["a step"].append(timed(lambda: trainer.train_step.update(1)))
     return seconds
 
 
@@ -127,7 +127,7 @@ def main() -> None:
         trainer = make(Path(folder), options.base_channels)
         found = measure(trainer, options.rounds)
     typical = {name: statistics.median(taken) for name, taken in found.items()}
-    count = sum(p.numel() for p in trainer.denoiser.parameters())
+    count = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
     print(f"{count / 1e6:.1f} M parameters, {16 * count / 1e6:.0f} MB; medians of {options.rounds}")
     print("| way | training stands still, waiting = 1 |")
     print("|---|---|")

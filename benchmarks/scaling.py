@@ -20,12 +20,12 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
-from iddm_cli.distributed.group import Team
-from iddm_cli.distributed.launch import run_here
+from iddm_cli.distributed.group import ProcessGroup
+from iddm_cli.distributed.launch import run_local
 from iddm_cli.engine import randomness
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.profiles.profile import Profile
@@ -54,7 +54,7 @@ def pixels() -> torch.Tensor:
     return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
 
 
-def ours(team: Team, folder: Path) -> Step:
+def ours(group: ProcessGroup, folder: Path) -> Step:
     """Return one step of iddm's trainer, as fit makes it."""
     chosen = profile()
     batches = BatchLoader(
@@ -64,7 +64,7 @@ def ours(team: Team, folder: Path) -> Step:
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
     trainer = Trainer(
-        make_denoiser(chosen, 0),
+        build_denoiser(chosen, 0),
         batches,
         chosen.training,
         times="stratified",
@@ -72,23 +72,25 @@ def ours(team: Team, folder: Path) -> Step:
         num_classes=0,
         checkpoints=CheckpointFolder(folder),
         bits={},
-        team=team,
+        group=group,
     )
 
     def step(number: int) -> None:
-        trainer.meter.add(*trainer.update(number))
-        team.largest(0)  # to agree on a stop
+        trainer.metrics.add(*trainer.train_step.update(number))
+        group.all_reduce_max(0)  # to agree on a stop
 
     return step
 
 
-def peers(team: Team) -> Step:
+def peers(group: ProcessGroup) -> Step:
     """Return one step of plain DDP."""
-    denoiser = make_denoiser(profile(), 0)
-    network = denoiser.backbone if team.size == 1 else DistributedDataParallel(denoiser.backbone)
+    denoiser = build_denoiser(profile(), 0)
+    network = (
+        denoiser.backbone if group.world_size == 1 else DistributedDataParallel(denoiser.backbone)
+    )
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4, fused=True)
     data = pixels().float() / 127.5 - 1
-    share = BATCH // team.size
+    share = BATCH // group.world_size
     alpha, sigma = denoiser.schedule.alpha, denoiser.schedule.sigma
 
     def step(_number: int) -> None:
@@ -104,29 +106,29 @@ def peers(team: Team) -> Step:
     return step
 
 
-def race(team: Team, _device: torch.device, job: dict) -> int:
+def race(group: ProcessGroup, _device: torch.device, job: dict) -> int:
     """Let both make their steps in turn, so that a machine of changing speed is fair to both."""
     torch.set_num_threads(1)
     folder = Path(job["folder"])
-    steps = {"iddm": ours(team, folder), "plain DDP": peers(team)}
+    steps = {"iddm": ours(group, folder), "plain DDP": peers(group)}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(WARM + job["steps"]):
         # Who comes first changes: the second finds the caches as the first has left them.
         for name in list(steps)[:: 1 if number % 2 else -1]:
-            meet(team)
+            meet(group)
             began = time.perf_counter()
             steps[name](number)
-            meet(team)
+            meet(group)
             seconds[name].append(time.perf_counter() - began)
-    if team.leads:
+    if group.is_main:
         kept = {name: taken[WARM:] for name, taken in seconds.items()}
         Path(folder, "seconds").write_text(json.dumps(kept))
     return 0
 
 
-def meet(team: Team) -> None:
+def meet(group: ProcessGroup) -> None:
     """Wait for all processes."""
-    if team.size > 1:
+    if group.world_size > 1:
         dist.barrier()
 
 
@@ -138,11 +140,11 @@ def measure(size: int, steps: int) -> dict[str, list[float]]:
         if size == 1:
             # In a process of its own as well, so that both sizes start alike.
             context = torch.multiprocessing.get_context("spawn")
-            process = context.Process(target=race, args=(Team(), devices[0], job))
+            process = context.Process(target=race, args=(ProcessGroup(), devices[0], job))
             process.start()
             process.join()
         else:
-            run_here(race, job, devices, 120)
+            run_local(race, job, devices, 120)
         found: dict[str, list[float]] = json.loads(Path(folder, "seconds").read_text())
         return found
 

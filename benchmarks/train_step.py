@@ -28,7 +28,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     """Return our parameters and our step."""
     import torch
 
-    from iddm_cli.build.networks import make_denoiser
+    from iddm_cli.build.networks import build_denoiser
     from iddm_cli.checkpoints.folder import CheckpointFolder
     from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
@@ -42,7 +42,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     profile = Profile.model_validate(
         {"data": {"channels": 3}, "model": model, "training": training}
     )
-    denoiser = make_denoiser(profile, 0)
+    denoiser = build_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
     batches = BatchLoader(
         MemoryStore(pixels),
@@ -60,7 +60,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
         checkpoints=CheckpointFolder(Path(tempfile.gettempdir())),
         bits={},
     )
-    return sum(p.numel() for p in denoiser.parameters()), trainer.update
+    return sum(p.numel() for p in denoiser.parameters()), trainer.train_step.update
 
 
 def diffusers_step() -> tuple[int, Callable[[int], object]]:

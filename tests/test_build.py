@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from iddm_cli.build.compute import Place, check_shared
-from iddm_cli.build.memory import MEMORY_SHARE, estimate, largest_micro_batch
-from iddm_cli.build.networks import check_room, make_denoiser
+from iddm_cli.build.compute import ComputeContext, check_divisible
+from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
+from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.profile import Profile
@@ -34,20 +34,20 @@ def profile(**changes: dict) -> Profile:
 def test_a_network_larger_than_the_machine_is_refused_before_it_is_made(model) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UsageError, match="the network is too large: it takes") as refused:
-        make_denoiser(profile(model=model), 2)
+        build_denoiser(profile(model=model), 2)
     assert "model.base_channels" in refused.value.hint
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
 
 
 def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch) -> None:
-    denoiser = make_denoiser(profile(), 2)
+    denoiser = build_denoiser(profile(), 2)
     numbers = sum(p.numel() for p in denoiser.parameters())
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers)
-    check_room(denoiser, torch.device("cpu"))
+    check_fits_device(denoiser, torch.device("cpu"))
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers - 1)
     with pytest.raises(UsageError, match="too large"):
-        check_room(denoiser, torch.device("cpu"))
-    assert make_denoiser(profile(), 2), "four bytes for each number are there"
+        check_fits_device(denoiser, torch.device("cpu"))
+    assert build_denoiser(profile(), 2), "four bytes for each number are there"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
 def test_a_batch_that_two_cannot_share_is_refused(sharding, micro_batch, batch_size, said) -> None:
     training = {"steps": 1, "batch_size": batch_size, "micro_batch": micro_batch}
     asked = profile(training=training, runtime={"sharding": sharding})
-    check_shared(asked, 1)
+    check_divisible(asked, 1)
     with pytest.raises(UsageError, match=said) if said else contextlib.nullcontext():
-        check_shared(asked, 2)
+        check_divisible(asked, 2)
 
 
 @pytest.mark.parametrize("batch_size", [64, 48])
@@ -76,8 +76,8 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
     pack = SimpleNamespace(
         classes=("a",), pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3
     )
-    place = Place(torch.device("cpu"), "fp32")
-    found = estimate(chosen, pack, place)
+    place = ComputeContext(torch.device("cpu"), "fp32")
+    found = estimate_run_memory(chosen, pack, place)
     one = found.activations / batch_size
     rest = found.total - found.activations
     for most in (1000, 20, 3, 0.5):

@@ -10,7 +10,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import open_source
-from iddm_cli.distributed.group import ALONE, Team
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.errors import DatasetError
@@ -21,7 +21,7 @@ DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""
 
 
-def learnt_from(profile: Profile, pack: Pack) -> Profile:
+def resolve_profile(profile: Profile, pack: Pack) -> Profile:
     """Write down in a profile what was found out about its pictures: whether they are grey."""
     data = profile.data.model_copy(update={"channels": pack.channels})
     return profile.model_copy(update={"data": data})
@@ -49,8 +49,8 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
     return "device" if fits else "disk"
 
 
-def make_store(
-    profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE
+def build_store(
+    profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> PixelStore:
     """Open the pictures of a pack where its profile wants them.
 
@@ -62,7 +62,7 @@ def make_store(
     if cache == "off":
         source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
-        workers = max(1, (data.workers or count_cores()) // team.neighbours)
+        workers = max(1, (data.workers or count_cores()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
     if cache == "disk":
@@ -70,14 +70,14 @@ def make_store(
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
 
 
-def make_batches(
-    profile: Profile, pack: Pack, device: torch.device, team: Team = ALONE
+def build_loader(
+    profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> BatchLoader:
     """Open a pack for training."""
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
     return BatchLoader(
-        make_store(profile, pack, device, team),
+        build_store(profile, pack, device, group),
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,
         order=lambda epoch: randomness.permutation(seed, "order", step=epoch, count=pack.count),

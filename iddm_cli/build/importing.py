@@ -5,7 +5,7 @@ from pathlib import Path
 
 from iddm_cli.build.networks import check_size
 from iddm_cli.checkpoints.folder import checkpoint_files
-from iddm_cli.engine.optimizers import unused_state
+from iddm_cli.engine.optimizers import initial_optimizer_state
 from iddm_cli.importing.imported_model import ImportedModel, ImportOptions
 from iddm_cli.importing.readers import read
 
@@ -25,7 +25,7 @@ def imported_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
     parts = {
         "model": model.raw,
         "average": model.average,
-        "optimizer": unused_state(model.raw, model.profile.training),
+        "optimizer": initial_optimizer_state(model.raw, model.profile.training),
     }
     state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
     return checkpoint_files(0, parts, state)

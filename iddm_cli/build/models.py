@@ -1,56 +1,52 @@
-"""Trained models: loaded to draw, to be served and exported; or made of foreign files."""
-
-from typing import Protocol
+"""Trained models: a denoiser or an image generator with the weights of a checkpoint."""
 
 import torch
 
-from iddm_cli.build.compute import Place
-from iddm_cli.build.networks import make_denoiser, picture_shape
-from iddm_cli.checkpoints.tensors import Tensors
+from iddm_cli.build.compute import ComputeContext
+from iddm_cli.build.networks import build_denoiser, image_shape
+from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
+from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.profiles.profile import Profile
 
 
-class Saved(Protocol):
-    """Weights on the disk: a checkpoint, or an exported file."""
-
-    @property
-    def step(self) -> int:
-        """Updates done when they were saved."""
-        ...
-
-    def read(self, part: str, like: Tensors | None = None) -> Tensors:
-        """Read model or average, which must fit the tensors in `like`."""
-        ...
-
-
 def load_denoiser(
-    profile: Profile, num_classes: int, saved: Saved, weights: str, device: torch.device
+    profile: Profile,
+    num_classes: int,
+    source: WeightsSource,
+    weights: str,
+    device: torch.device,
 ) -> Denoiser:
-    """Make a denoiser and fill it from a checkpoint: its `average` or `raw` weights.
+    """Build a denoiser, and load its weights.
+
+    Args:
+        profile: The profile that it was trained with.
+        num_classes: Number of classes.
+        source: The checkpoint or exported file.
+        weights: `average` (EMA) or `raw` (as the optimizer left them).
+        device: Where it will compute.
 
     Raises:
-        CheckpointError: The checkpoint is damaged, or is of another network.
+        CheckpointError: The source is damaged, or belongs to another network.
     """
-    denoiser = make_denoiser(profile, num_classes).requires_grad_(False).eval()
-    part = {"average": "average", "raw": "model"}[weights]
+    denoiser = build_denoiser(profile, num_classes).requires_grad_(False).eval()
     targets = denoiser.backbone.state_dict()
-    for name, tensor in saved.read(part, targets).items():
+    for name, tensor in source.read(PART_OF_WEIGHTS[weights], targets).items():
         targets[name].copy_(tensor)
     return denoiser.to(device)
 
 
-def make_generator(
-    profile: Profile, classes: tuple[str, ...], saved: Saved, place: Place
+def build_image_generator(
+    profile: Profile, classes: tuple[str, ...], source: WeightsSource, compute: ComputeContext
 ) -> ImageGenerator:
-    """Make the generator of a trained run.
+    """Build the image generator of a trained model.
 
     Raises:
-        CheckpointError: The checkpoint is damaged, or is of another network.
+        CheckpointError: The source is damaged, or belongs to another network.
     """
     sampling = profile.sampling
-    denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
+    denoiser = load_denoiser(profile, len(classes), source, sampling.weights, compute.device)
     return ImageGenerator(
-        denoiser, sampling, num_classes=len(classes), shape=picture_shape(profile.data)
+        denoiser, sampling, num_classes=len(classes), shape=image_shape(profile.data)
     )

@@ -1,35 +1,37 @@
-"""Networks and denoisers, as a profile describes them, no larger than the machine."""
+"""Networks and denoisers as a profile describes them, no larger than the machine."""
 
 import math
 
 import torch
 from torch import nn
 
-from iddm_cli.checkpoints.tensors import Kinds, kinds_of
+from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
+from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import NETWORKS
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import DataSettings
 
-STATE_BYTES = 5 * 4
-"""Bytes for each parameter: weight, gradient, average and two means, see MemoryEstimate."""
 
-
-def picture_shape(data: DataSettings) -> tuple[int, int, int]:
-    """Return channels, height and width of a picture."""
-    assert data.channels != "auto", "the pack has decided, see learnt_from"
+def image_shape(data: DataSettings) -> tuple[int, int, int]:
+    """Return channels, height and width of an image."""
+    assert data.channels != "auto", "the pack has decided, see resolve_profile"
     return data.channels, *data.size
 
 
-def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
-    """Make an untrained denoiser on the CPU, its weights a function of the seed."""
+def build_denoiser(profile: Profile, num_classes: int) -> Denoiser:
+    """Build an untrained denoiser on the CPU; its weights are a function of the seed.
+
+    Raises:
+        UsageError: The machine has not enough memory for it.
+    """
     check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
-    backbone = make_backbone(profile, num_classes)
+    backbone = build_backbone(profile, num_classes)
     schedule = NoiseSchedule(SCHEDULES[profile.diffusion.schedule](profile.diffusion.timesteps))
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
@@ -40,50 +42,50 @@ def make_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     )
 
 
-def make_backbone(profile: Profile, num_classes: int) -> nn.Module:
-    """Make the network that a profile asks for."""
+def build_backbone(profile: Profile, num_classes: int) -> nn.Module:
+    """Build the network that a profile describes."""
     settings = profile.model.model_dump(exclude={"network"})
-    channels = picture_shape(profile.data)[0]
+    channels = image_shape(profile.data)[0]
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
 
 
-def check_size(profile: Profile, num_classes: int) -> Kinds:
-    """Refuse a network that this machine cannot even hold, before it tries.
+def check_size(profile: Profile, num_classes: int) -> TensorSpecs:
+    """Check that this machine can hold a network, without allocating it.
 
     Returns:
-        Its tensors, of which none is made.
+        The specs of its tensors.
 
     Raises:
-        UsageError: There is not so much memory.
+        UsageError: The machine has not enough memory.
     """
     try:
         with torch.device("meta"):
-            network = make_backbone(profile, num_classes)
-        needed = float(4 * sum(p.numel() for p in network.parameters()))
+            network = build_backbone(profile, num_classes)
+        needed = float(FLOAT_BYTES * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
-    there = devices.all_memory(torch.device("cpu"))
-    if needed > there:
-        raise too_large(needed, there)
-    return kinds_of(network.state_dict())
+    available = devices.all_memory(torch.device("cpu"))
+    if needed > available:
+        raise too_large_error(needed, available)
+    return specs_of(network.state_dict())
 
 
-def check_room(network: nn.Module, device: torch.device) -> None:
-    """Refuse a network that this device can never train.
+def check_fits_device(network: nn.Module, device: torch.device) -> None:
+    """Check that a device can train a network.
 
     Raises:
-        UsageError: Its weights, gradients, averages and means alone are too large.
+        UsageError: Its weights, gradients, EMA and moments alone exceed the device's memory.
     """
-    needed = STATE_BYTES * sum(p.numel() for p in network.parameters())
-    there = devices.all_memory(device)
-    if needed > there:
-        raise too_large(needed, there)
+    needed = training_bytes(sum(p.numel() for p in network.parameters()))
+    available = devices.all_memory(device)
+    if needed > available:
+        raise too_large_error(needed, available)
 
 
-def too_large(needed: float, there: int) -> UsageError:
-    """Say that a network takes more bytes than there are."""
+def too_large_error(needed: float, available: int) -> UsageError:
+    """Return the error for a network that takes more bytes than are available."""
     return UsageError(
         f"the network is too large: it takes {needed / 1e9:.4g} GB, and this device has "
-        f"{there / 1e9:.4g} GB",
+        f"{available / 1e9:.4g} GB",
         "Choose smaller model.base_channels, model.channel_multipliers or model.blocks_per_level.",
     )

@@ -2,9 +2,10 @@
 
 import torch
 
-from iddm_cli.build.compute import Place
-from iddm_cli.build.models import Saved, load_denoiser
-from iddm_cli.build.networks import picture_shape
+from iddm_cli.build.compute import ComputeContext
+from iddm_cli.build.models import load_denoiser
+from iddm_cli.build.networks import image_shape
+from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.serving.scheduling.batch_invariant import (
     CPU_BLOCKS,
@@ -18,8 +19,8 @@ def build_served_model(
     name: str,
     profile: Profile,
     classes: tuple[str, ...],
-    saved: Saved,
-    place: Place,
+    saved: WeightsSource,
+    place: ComputeContext,
     *,
     reference: str,
 ) -> ServedModel:
@@ -36,7 +37,7 @@ def build_served_model(
     Raises:
         CheckpointError: The checkpoint is damaged, or belongs to another network.
     """
-    sampling, shape = profile.sampling, picture_shape(profile.data)
+    sampling, shape = profile.sampling, image_shape(profile.data)
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
     on_cpu = place.device.type == "cpu"
     return ServedModel(

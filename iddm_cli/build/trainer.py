@@ -1,82 +1,102 @@
-"""The trainer of a run, its sample grids, and what a training will take."""
+"""The trainer of a run, and its sample grids."""
 
 from functools import partial
 from pathlib import Path
 
 from iddm_cli import image_files
-from iddm_cli.build.compute import Place
-from iddm_cli.build.data import make_batches
+from iddm_cli.build.compute import ComputeContext
+from iddm_cli.build.data import build_loader
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import (
-    check_room,
-    make_denoiser,
-    picture_shape,
-)
+from iddm_cli.build.networks import build_denoiser, check_fits_device, image_shape
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.distributed.group import ALONE, Team
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
+from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.run import Run
 
 SAMPLE_SEED = 0
-"""Sample grids start from the same noise in every run, so that runs compare as well as steps."""
+"""Sample grids start from the same noise in every run, so that runs and steps can be compared."""
 
-MOST_CLASSES_IN_GRID = 64
+MAX_CLASSES_IN_GRID = 64
 """With more classes a sample grid shows some of them, always the same."""
 
 
-def make_trainer(
-    profile: Profile, pack: Pack, run: Run, place: Place, team: Team = ALONE
+def build_trainer(
+    profile: Profile,
+    pack: Pack,
+    run: Run,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Trainer:
-    """Make the trainer of a run."""
-    denoiser = make_denoiser(profile, len(pack.classes)).to(place.device)
-    check_room(denoiser, place.device)
-    training = profile.training
-    if training.micro_batch == "auto" and place.device.type == "cpu":
-        size = largest_micro_batch(profile, pack, place, team)
-        training = training.model_copy(update={"micro_batch": size})
-    wanted = profile.training.sample_count > 0
-    return Trainer(
+    """Build the trainer of a run.
+
+    Raises:
+        UsageError: The network is too large for the device.
+        DatasetError: data.cache names a memory that has no room for the images.
+    """
+    denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
+    check_fits_device(denoiser, compute.device)
+    training = _decide_micro_batch(profile, pack, compute, group)
+    train_step = TrainStep(
         denoiser,
-        make_batches(profile, pack, place.device, team),
+        build_loader(profile, pack, compute.device, group),
         training,
         times=profile.diffusion.times,
-        precision=place.precision,
+        precision=compute.precision,
         num_classes=len(pack.classes),
-        checkpoints=CheckpointFolder(
-            run.checkpoints_dir, Retention(training.keep, training.keep_every, training.keep_best)
-        ),
-        bits=devices.bits(place.device, place.precision, team.size),
-        team=team,
-        draw_samples=partial(_draw_samples, profile, pack.classes, run, team) if wanted else None,
+        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
+        group=group,
+    )
+    retention = Retention(training.keep, training.keep_every, training.keep_best)
+    generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
+    return Trainer(
+        train_step,
+        checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
+        generate_samples=generate_samples if training.sample_count > 0 else None,
     )
 
 
-def _draw_samples(
-    profile: Profile, classes: tuple[str, ...], run: Run, team: Team, average: Denoiser, step: int
+def _decide_micro_batch(
+    profile: Profile, pack: Pack, compute: ComputeContext, group: ProcessGroup
+) -> TrainingSettings:
+    """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
+    training = profile.training
+    if training.micro_batch != "auto" or compute.device.type != "cpu":
+        return training
+    size = largest_micro_batch(profile, pack, compute, group)
+    return training.model_copy(update={"micro_batch": size})
+
+
+def _generate_sample_grid(
+    profile: Profile,
+    classes: tuple[str, ...],
+    run: Run,
+    group: ProcessGroup,
+    ema: Denoiser,
+    step: int,
 ) -> Path | None:
-    """Draw the sample grid, each process its share; the leader puts it together."""
+    """Generate the sample grid, each process its share; the main process writes the file."""
     generator = ImageGenerator(
-        average,
-        profile.sampling,
-        num_classes=len(classes),
-        shape=picture_shape(profile.data),
+        ema, profile.sampling, num_classes=len(classes), shape=image_shape(profile.data)
     )
     count = profile.training.sample_count
-    labels = evenly(max(1, len(classes)), MOST_CLASSES_IN_GRID)
+    labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
     specs = [SampleSpec(label, index) for label in labels for index in range(count)]
-    drawn = generator.generate(
-        team.share(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
+    samples = generator.generate(
+        group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )
-    shares = team.gather([picture.pixels for picture in drawn])
-    if not team.leads:
+    shares = group.gather_object([sample.pixels for sample in samples])
+    if not group.is_main:
         return None
-    images = [to_image(shares[i % team.size][i // team.size]) for i in range(len(specs))]
+    size = group.world_size
+    images = [to_image(shares[i % size][i // size]) for i in range(len(specs))]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples_dir / f"step-{step:08d}.png"
@@ -84,6 +104,6 @@ def _draw_samples(
     return path
 
 
-def evenly(count: int, most: int) -> list[int]:
-    """Choose up to `most` of the numbers 0 to count - 1, spread evenly."""
+def choose_evenly(count: int, most: int) -> list[int]:
+    """Return up to `most` of the numbers 0 to count - 1, evenly spaced."""
     return [i * count // min(count, most) for i in range(min(count, most))]

@@ -1,20 +1,21 @@
-"""Checkpoints: folders of safetensors and one JSON file that vouches for them.
+"""Checkpoints: folders of safetensors files, and one JSON file with their digests.
 
     step-00000500/
       model.safetensors       weights as the optimizer left them
-      average.safetensors     averaged weights
-      optimizer.safetensors   its state, named <parameter>.<quantity>
+      average.safetensors     averaged weights (EMA)
+      optimizer.safetensors   optimizer state, named <parameter>.<quantity>
       state.json              format, step, what decided the bits, size and SHA-256 of each file,
                             and its own SHA-256
 
-A checkpoint appears under its name only when every byte of it is on the disk, and is used only
-if every file still has its digest.
+A checkpoint gets its name only when every byte of it is on the disk, and is used only where every
+file still has its digest. Each file is hashed once per load.
 """
 
 import hashlib
 import json
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,101 +23,111 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from iddm_cli.checkpoints.state_file import FORMAT, FileRecord, Scaler, State, signed
+from iddm_cli.checkpoints.state_file import (
+    FORMAT,
+    CheckpointState,
+    FileRecord,
+    ScalerState,
+    sign_state,
+)
 from iddm_cli.checkpoints.tensors import (
     Tensors,
-    check_fit,
-    first,
-    kinds_in,
-    kinds_of,
-    not_finite,
-    refuse_long_header,
+    check_compatible,
+    check_header_length,
+    find_non_finite,
+    read_specs,
+    specs_of,
+    truncate,
 )
 from iddm_cli.errors import CheckpointError
 
 PARTS = ("model", "average", "optimizer")
 WEIGHTS = ("model", "average")
-MOST_STATE_BYTES = 2**20
+PART_OF_WEIGHTS = {"average": "average", "raw": "model"}
+"""The part that each value of sampling.weights reads."""
+MAX_STATE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint on the disk whose state.json is well formed.
+    """A checkpoint on the disk whose state.json is valid.
 
     Attributes:
         path: Its folder.
-        state: What state.json says.
+        state: The content of state.json.
+        verified: The parts whose digest was checked.
     """
 
     path: Path
-    state: State
+    state: CheckpointState
+    verified: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def step(self) -> int:
-        """Updates done when it was saved."""
+        """Number of updates made when it was saved."""
         return self.state.step
 
     @property
-    def bits(self) -> dict[str, Any]:
-        """What decided the last bits when it was saved."""
+    def numerics(self) -> dict[str, Any]:
+        """What decided the last bits when it was saved, besides profile and data."""
         return self.state.bits
 
     @property
     def scaler(self) -> dict[str, Any]:
         """The state of the gradient scaler; empty where there was none."""
         scaler = self.state.scaler
-        return scaler.model_dump(by_alias=True) if isinstance(scaler, Scaler) else {}
+        return scaler.model_dump(by_alias=True) if isinstance(scaler, ScalerState) else {}
 
     @property
-    def course(self) -> dict[str, Any]:
-        """What else training has to remember."""
+    def trainer_state(self) -> dict[str, Any]:
+        """The rest of the trainer's state: counts of skipped updates, lr scale, micro-batch."""
         return self.state.course.model_dump()
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Figures by which the best checkpoint is chosen."""
+        """Metrics by which the best checkpoint is chosen."""
         return self.state.metrics
 
     @property
-    def streak(self) -> int:
-        """Updates in a row that had been skipped when it was saved."""
+    def skipped_streak(self) -> int:
+        """Number of updates in a row that had been skipped when it was saved."""
         return self.state.course.streak
 
     def read(self, part: str, like: Tensors | None = None) -> Tensors:
-        """Read one part, checking its digest.
+        """Read one part; check its digest first, unless that was done.
 
         Args:
             part: model, average or optimizer.
-            like: What it must fit, by names, shapes and types; before any of it is read.
+            like: Tensors that it must match by name, shape and type; checked before data is read.
 
         Raises:
-            CheckpointError: The file is missing, is not what was written, does not fit, or holds
-                weights that are not finite.
+            CheckpointError: The file is missing or damaged, does not match, or holds weights that
+                are not finite.
         """
         path = self.path / f"{part}.safetensors"
-        self.check(part)
+        self.verify([part])
         try:
             if like is not None:
-                refuse_long_header(path, len(like))
-                check_fit(kinds_of(like), kinds_in(path), str(self.path / part))
+                check_header_length(path, len(like))
+                check_compatible(specs_of(like), read_specs(path), str(self.path / part))
             tensors = load_file(path)
         except (OSError, SafetensorError, ValueError) as error:
-            raise CheckpointError(f"{path}: {first(error)}") from error
-        name = not_finite(tensors) if part in WEIGHTS else None
+            raise CheckpointError(f"{path}: {truncate(error)}") from error
+        name = find_non_finite(tensors) if part in WEIGHTS else None
         if name is not None:
-            raise CheckpointError(f"{path}: {first(name)} holds numbers that are not finite")
+            raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
         return tensors
 
-    def check(self, part: str) -> None:
-        """Compare a file with the size and digest that were written down for it.
+    def _check_digest(self, part: str) -> None:
+        """Compare a file with its size and digest in state.json.
 
         Raises:
-            CheckpointError: It is missing, or is not what was written.
+            CheckpointError: It is missing or damaged.
         """
         path = self.path / f"{part}.safetensors"
         wanted: FileRecord = getattr(self.state.files, part)
         try:
-            refuse_what_is_no_file(path)
+            check_regular_file(path)
             if path.stat().st_size != wanted.bytes:
                 raise CheckpointError(f"{path} is damaged: its size has changed")
             with path.open("rb") as handle:
@@ -126,34 +137,36 @@ class Checkpoint:
         if found != wanted.sha256:
             raise CheckpointError(f"{path} is damaged: its SHA-256 has changed")
 
-    def verify(self) -> None:
-        """Check every file.
+    def verify(self, parts: Iterable[str] = PARTS) -> None:
+        """Check the digests of some parts, those that were not checked before.
 
         Raises:
-            CheckpointError: One is missing or is not what was written.
+            CheckpointError: A file is missing or damaged.
         """
-        for part in PARTS:
-            self.check(part)
+        for part in parts:
+            if part not in self.verified:
+                self._check_digest(part)
+                self.verified.add(part)
 
 
-def refuse_what_is_no_file(path: Path) -> None:
-    """Refuse a pipe, which nobody may ever write to, or a device, which never ends.
+def check_regular_file(path: Path) -> None:
+    """Check that a path is a regular file: a pipe may block for ever, a device may never end.
 
     Raises:
-        CheckpointError: It is there, and is no file.
-        OSError: It is not there.
+        CheckpointError: It exists, and is not a regular file.
+        OSError: It does not exist.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError(f"{path} is no file")
+        raise CheckpointError(f"{path} is not a file")
 
 
 def folder_name(step: int) -> str:
-    """Return the name of the checkpoint of that step."""
+    """Return the folder name of a step's checkpoint."""
     return f"step-{step:08d}"
 
 
 def step_of(path: Path) -> int:
-    """Return the step that is in a checkpoint's name."""
+    """Return the step in a checkpoint's folder name."""
     return int(path.name.removeprefix("step-"))
 
 
@@ -161,29 +174,32 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint's state.json.
 
     Raises:
-        CheckpointError: It is missing, malformed, or of a newer format.
+        CheckpointError: It is missing, damaged, or of a newer format.
     """
     file = path / "state.json"
     try:
-        refuse_what_is_no_file(file)
+        check_regular_file(file)
         with file.open("rb") as handle:
-            document = json.loads(handle.read(MOST_STATE_BYTES))
-        sound = signed(document) == document
+            document = json.loads(handle.read(MAX_STATE_BYTES))
+        sound = sign_state(document) == document
     except OSError as error:
-        raise CheckpointError(f"{path} is no checkpoint: {error.strerror}: state.json") from error
+        raise CheckpointError(
+            f"{path} is not a valid checkpoint: {error.strerror}: state.json"
+        ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{file} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{file} is damaged: {truncate(error)}") from error
     version = document.get("format")
     if type(version) is int and version != FORMAT:
         raise CheckpointError(
-            f"{file} has checkpoint format {first(version)}; this version of iddm reads {FORMAT}",
+            f"{file} has checkpoint format {truncate(version)}; this version of iddm reads "
+            f"format {FORMAT}",
             "Use the version of iddm that wrote it.",
         )
     try:
-        state = State.model_validate(document)
+        state = CheckpointState.model_validate(document)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise CheckpointError(f"{file} is damaged: {first(where)}") from error
+        raise CheckpointError(f"{file} is damaged: {truncate(where)}") from error
     if not sound or path.name != folder_name(state.step):
-        raise CheckpointError(f"{file} is damaged: it is not what was written")
+        raise CheckpointError(f"{file} is damaged: its content has changed")
     return Checkpoint(path, state)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint is complete on the disk; training may have gone on meanwhile."""
+    """A checkpoint is complete on the disk; training may have continued meanwhile."""
 
     step: int
     path: Path
 
 
 @dataclass(frozen=True)
-class Unsaved:
+class SaveFailed:
     """A checkpoint or a grid could not be written; training goes on."""
 
     step: int

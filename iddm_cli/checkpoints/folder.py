@@ -1,19 +1,19 @@
-"""The folder of a run's checkpoints: finds the newest good one, adds one, prunes old ones."""
+"""The checkpoints of a run: find the latest valid one, add one, delete old ones."""
 
 import contextlib
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safetensors.torch import save
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.checkpoint import Checkpoint, folder_name, open_checkpoint, step_of
+from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint, folder_name, open_checkpoint, step_of
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.state_file import FORMAT, signed
+from iddm_cli.checkpoints.state_file import FORMAT, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
 
@@ -25,7 +25,7 @@ class CheckpointFolder:
 
     Args:
         path: The folder that holds them.
-        retention: Which of them stay; None keeps all.
+        retention: Which checkpoints are kept; None keeps all.
     """
 
     def __init__(self, path: Path, retention: Retention | None = None) -> None:
@@ -37,71 +37,79 @@ class CheckpointFolder:
         found = self.path.iterdir() if self.path.is_dir() else iter(())
         return sorted((path for path in found if NAME.fullmatch(path.name)), key=step_of)
 
-    def newest(self) -> tuple[Checkpoint, list[CheckpointError]]:
-        """Return the newest checkpoint that verifies, and what is wrong with any newer ones.
+    def latest_valid(
+        self, parts: Sequence[str] = PARTS
+    ) -> tuple[Checkpoint, list[CheckpointError]]:
+        """Return the newest valid checkpoint, and the errors of any newer ones.
+
+        Args:
+            parts: The parts whose digests are checked; those that the caller will read.
 
         Raises:
-            CheckpointError: None verifies.
+            CheckpointError: None is valid.
         """
-        damaged: list[CheckpointError] = []
+        errors: list[CheckpointError] = []
         for path in reversed(self.paths()):
             try:
-                checkpoint = open_checkpoint(path)
-                checkpoint.verify()
+                return self._open(path, parts), errors
             except CheckpointError as error:
-                damaged.append(error)
-            else:
-                return checkpoint, damaged
-        if damaged:
-            raise CheckpointError("\n".join(error.problem for error in damaged), damaged[0].hint)
-        raise CheckpointError(f"{self.path} holds no checkpoint")
+                errors.append(error)
+        if errors:
+            raise CheckpointError("\n".join(error.problem for error in errors), errors[0].hint)
+        raise CheckpointError(f"{self.path} has no checkpoint")
 
-    def sound(self) -> Iterator[Checkpoint]:
-        """Yield the checkpoints that verify, the newest first."""
+    def iter_valid(self) -> Iterator[Checkpoint]:
+        """Yield the valid checkpoints, newest first."""
         for path in reversed(self.paths()):
             with contextlib.suppress(CheckpointError):
-                checkpoint = open_checkpoint(path)
-                checkpoint.verify()
-                yield checkpoint
+                yield self._open(path, PARTS)
 
-    def at(self, step: int) -> Checkpoint:
+    def at(self, step: int, parts: Sequence[str] = PARTS) -> Checkpoint:
         """Return the checkpoint of one step.
 
+        Args:
+            step: The step.
+            parts: The parts whose digests are checked; those that the caller will read.
+
         Raises:
-            CheckpointError: There is none, or it does not verify.
+            CheckpointError: There is none, or it is damaged.
         """
         path = self.path / folder_name(step)
         if not path.is_dir():
             known = ", ".join(str(step_of(path)) for path in self.paths()) or "none"
-            raise CheckpointError(f"no checkpoint of step {step}", f"There are: {known}.")
+            raise CheckpointError(f"no checkpoint of step {step}", f"Available steps: {known}.")
+        return self._open(path, parts)
+
+    @staticmethod
+    def _open(path: Path, parts: Sequence[str]) -> Checkpoint:
         checkpoint = open_checkpoint(path)
-        checkpoint.verify()
+        checkpoint.verify(parts)
         return checkpoint
 
     def save(self, step: int, parts: dict[str, Tensors], state: dict[str, object]) -> Path:
-        """Write a checkpoint, then remove those that are not to stay.
+        """Write a checkpoint, then delete those that retention does not keep.
 
         Raises:
-            CheckpointError: It could not be written; what was there before still is.
+            CheckpointError: It could not be written; earlier checkpoints are untouched.
         """
         final = self.path / folder_name(step)
         try:
             durable.create_folder(self.path)
             durable.remove_partials(self.path)
-            self.set_aside([final])
+            self.quarantine([final])
             durable.write_folder(final, checkpoint_files(step, parts, state))
         except OSError as error:
             reason = error.strerror or str(error)
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be saved: {reason}",
-                "Earlier checkpoints are untouched. Make room, then: iddm resume",
+                "Earlier checkpoints are untouched. Free disk space, then run: iddm resume",
             ) from error
-        with contextlib.suppress(OSError):  # it is tried again after the next one
+        with contextlib.suppress(OSError):  # retried after the next checkpoint
             self._prune()
         return final
 
-    def set_aside(self, paths: list[Path]) -> None:
-        """Rename checkpoints that are damaged, so that they are not met again, yet kept.
+    def quarantine(self, paths: list[Path]) -> None:
+        """Rename damaged checkpoints, so that they are kept but never tried again.
 
         Raises:
             OSError: One cannot be renamed.
@@ -113,10 +121,10 @@ class CheckpointFolder:
                 durable.disk.rename(path, next(path for path in free if not path.exists()))
 
     def remove_after(self, step: int) -> None:
-        """Remove the checkpoints of a course that is given up.
+        """Delete the checkpoints after a step, from which training rolled back.
 
         Raises:
-            OSError: One cannot be removed.
+            OSError: One cannot be deleted.
         """
         for path in self.paths():
             if step_of(path) > step:
@@ -126,7 +134,7 @@ class CheckpointFolder:
         if self.retention is None:
             return
         found = {step_of(path): path for path in self.paths()}
-        for step in self.retention.dispensable({s: _metrics(path) for s, path in found.items()}):
+        for step in self.retention.to_delete({s: _metrics(path) for s, path in found.items()}):
             durable.remove_folder(found[step])
 
 
@@ -140,7 +148,7 @@ def _metrics(path: Path) -> dict[str, float]:
 def checkpoint_files(
     step: int, parts: dict[str, Tensors], state: dict[str, object]
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a checkpoint, one at a time; the last one vouches for the others."""
+    """Yield the files of a checkpoint one at a time; state.json, the last, has their digests."""
     files = {}
     for part, tensors in parts.items():
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
@@ -148,4 +156,4 @@ def checkpoint_files(
         files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         yield name, content
     document = {"format": FORMAT, "step": step, **state, "files": files}
-    yield "state.json", json.dumps(signed(document), indent=1).encode()
+    yield "state.json", json.dumps(sign_state(document), indent=1).encode()

@@ -1,4 +1,4 @@
-"""What state.json of a checkpoint says, in tables whose types are checked."""
+"""The content of state.json of a checkpoint, in tables whose types are checked."""
 
 import hashlib
 import json
@@ -9,20 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 FORMAT = 1
 
 
-class Strict(BaseModel):
-    """A table of state.json: of the right types, and nothing beyond all numbers."""
+class StrictTable(BaseModel):
+    """Base of the tables of state.json: strict types, finite numbers."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-class FileRecord(Strict):
-    """What vouches for a file."""
+class FileRecord(StrictTable):
+    """The size and digest of a file."""
 
     bytes: int = Field(ge=0, lt=2**63)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Files(Strict):
+class CheckpointFiles(StrictTable):
     """The files of a checkpoint."""
 
     model: FileRecord = Field(alias="model.safetensors")
@@ -30,7 +30,7 @@ class Files(Strict):
     optimizer: FileRecord = Field(alias="optimizer.safetensors")
 
 
-class Scaler(Strict):
+class ScalerState(StrictTable):
     """The state of the gradient scaler."""
 
     scale: float = Field(gt=0)
@@ -40,8 +40,8 @@ class Scaler(Strict):
     growth_tracker: int = Field(ge=0, alias="_growth_tracker")
 
 
-class Course(Strict):
-    """What training has to remember besides its tensors; see Guard, MicroBatch and Trainer."""
+class TrainerRecord(StrictTable):
+    """The trainer's state besides tensors; see NonFiniteGuard, MicroBatch and TrainerState."""
 
     skipped: int = Field(default=0, ge=0, lt=2**63)
     streak: int = Field(default=0, ge=0, lt=2**63)
@@ -50,21 +50,21 @@ class Course(Strict):
     micro_batch: dict[str, int | str | None] = {}
 
 
-class State(Strict):
+class CheckpointState(StrictTable):
     """The content of state.json."""
 
     step: int = Field(ge=0, lt=2**63)
     bits: dict[str, int | float | str | bool | None]
-    scaler: Scaler | Annotated[dict[str, None], Field(max_length=0)]
-    files: Files
-    # The first checkpoints had none of these.
-    course: Course = Course()
+    scaler: ScalerState | Annotated[dict[str, None], Field(max_length=0)]
+    files: CheckpointFiles
+    # Absent from checkpoints of the first versions.
+    course: TrainerRecord = TrainerRecord()
     metrics: dict[str, float] = {}
     format: int = Field(ge=FORMAT, le=FORMAT)
 
 
-def signed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a state.json's document with the SHA-256 of all else in it."""
+def sign_state(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of state.json with the SHA-256 of its other entries."""
     rest = {key: value for key, value in document.items() if key != "sha256"}
     content = json.dumps(rest, sort_keys=True).encode()
     return {**rest, "sha256": hashlib.sha256(content).hexdigest()}

@@ -1,39 +1,41 @@
-"""Whether tensors from a file fit those that they are read for, before they are read."""
+"""Tensors in files: compared with those that they are read for, before any data is read."""
 
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from iddm_cli.errors import CheckpointError
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
-"""What safetensors and torch call the same types."""
+"""torch's names of safetensors' types."""
 
-LONGEST_TOLD = 100
+MAX_SHOWN = 100
+"""Characters shown of a name or message from a file."""
 
 HEADER_BYTES = 2**16
 HEADER_BYTES_EACH = 2**10
-"""No header that we write is longer, for each of its tensors."""
+"""No header that iddm writes is longer than this, plus this much per tensor."""
 
 Tensors = dict[str, Tensor]
-Kinds = dict[str, tuple[list[int], str]]
+TensorSpecs = dict[str, tuple[list[int], str]]
 """The shape and type of each tensor, by its name."""
 
 
-def kinds_of(tensors: Tensors) -> Kinds:
-    """Describe some tensors."""
+def specs_of(tensors: Tensors) -> TensorSpecs:
+    """Return the specs of tensors."""
     return {
         name: (list(tensor.shape), str(tensor.dtype).removeprefix("torch."))
         for name, tensor in tensors.items()
     }
 
 
-def kinds_in(path: Path) -> Kinds:
-    """Describe the tensors of a file, of which only the header is read.
+def read_specs(path: Path) -> TensorSpecs:
+    """Read the specs of a file's tensors, from its header alone.
 
     Raises:
-        SafetensorError: It is no such file.
+        SafetensorError: It is not a safetensors file.
     """
     with safe_open(path, framework="pt") as handle:
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
@@ -43,30 +45,30 @@ def kinds_in(path: Path) -> Kinds:
         }
 
 
-def refuse_long_header(path: Path, tensors: int) -> None:
-    """Refuse a header that is far too long for so many tensors, since it would fill the memory.
+def check_header_length(path: Path, tensors: int) -> None:
+    """Check that a header is not far too long for its tensors; it would fill the memory.
 
     Raises:
-        CheckpointError: It is.
+        CheckpointError: It is too long.
         OSError: The file cannot be read.
     """
     with path.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")
     if length > HEADER_BYTES + HEADER_BYTES_EACH * tensors:
-        raise CheckpointError(f"{path} is damaged: it says that its header has {length:,} bytes")
+        raise CheckpointError(f"{path} is damaged: its header claims {length:,} bytes")
 
 
-HINT = "The profile's model section must be the one it was trained with."
+HINT = "Use the model section of the profile that it was trained with."
 
 
-def check_fit(targets: Kinds, saved: Kinds, what: str, hint: str = HINT) -> None:
-    """Hold saved tensors against those that they are to be copied into.
+def check_compatible(targets: TensorSpecs, saved: TensorSpecs, what: str, hint: str = HINT) -> None:
+    """Check that saved tensors match those that they will be copied into.
 
     Args:
-        targets: What they are read for.
-        saved: What there is.
-        what: What it is called.
-        hint: What to do where they do not fit.
+        targets: Specs of the targets.
+        saved: Specs of the saved tensors.
+        what: What messages call them.
+        hint: What to do where they do not match.
 
     Raises:
         CheckpointError: A tensor is missing, unexpected, or of another shape or type.
@@ -76,14 +78,14 @@ def check_fit(targets: Kinds, saved: Kinds, what: str, hint: str = HINT) -> None
     common = sorted(targets.keys() & saved.keys())
     misshapen, mistyped = (
         [
-            f"{first(name)} is {saved[name][i]}, should be {targets[name][i]}"
+            f"{truncate(name)} is {saved[name][i]}, should be {targets[name][i]}"
             for name in common
             if saved[name][i] != targets[name][i]
         ]
         for i in (0, 1)
     )
-    told = [
-        f"{word}: {', '.join(map(first, names[:3]))}{' ...' if len(names) > 3 else ''}"
+    problems = [
+        f"{word}: {', '.join(map(truncate, names[:3]))}{' ...' if len(names) > 3 else ''}"
         for word, names in (
             ("missing", missing),
             ("unexpected", unexpected),
@@ -92,20 +94,28 @@ def check_fit(targets: Kinds, saved: Kinds, what: str, hint: str = HINT) -> None
         )
         if names
     ]
-    if told:
+    if problems:
         raise CheckpointError(
-            f"{what} does not fit this network: {'; '.join(told)}",
+            f"{what} does not fit this network: {'; '.join(problems)}",
             hint,
         )
 
 
-def not_finite(tensors: Tensors) -> str | None:
-    """Return the name of a tensor that holds a number that is not finite, or None."""
+def find_non_finite(tensors: Tensors) -> str | None:
+    """Return the name of a tensor with a number that is not finite, or None."""
     found = (name for name, tensor in tensors.items() if not bool(tensor.isfinite().all()))
     return next(found, None)
 
 
-def first(thing: object) -> str:
-    """Return the beginning of what may be long: an error's text, a name somebody has forged."""
-    text = str(thing)
-    return text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}..."
+def truncate(value: object) -> str:
+    """Return the beginning of a text that may be long, such as a forged name in a file."""
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+def copy_to_cpu(tensors: Tensors) -> Tensors:
+    """Return copies of tensors in CPU memory of their own, in the same memory format."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.preserve_format)
+        for name, tensor in tensors.items()
+    }

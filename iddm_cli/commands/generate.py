@@ -97,16 +97,19 @@ def generate(
     """Generate images with a trained run."""
     from iddm_cli.workflows import generation
 
-    model = models.find(runs_dir, run)
+    model = models.find_model(runs_dir, run)
     given = {
         **options.collect_sampling_options(sampler, steps, guidance, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
     }
-    profile = models.sampling_profile(model, given)
+    profile = models.load_sampling_profile(model, given)
     labels = choose_classes(class_ or ["all"], model.classes)
     step = options.parse_checkpoint(checkpoint)
-    plan = generation.Plan(out or model.place(), model.classes, labels, count, form, grid=grid)
-    plan.check_count()
-    plan.check_free(overwrite=overwrite)
-    generation.fill(plan, model.name, profile, model.saved(step), seed=seed, as_json=json)
+    layout = generation.OutputLayout(
+        out or model.default_output_dir(), model.classes, labels, count, form, grid=grid
+    )
+    layout.check_count()
+    layout.check_empty(overwrite=overwrite)
+    source = model.open_weights(step, profile.sampling.weights)
+    generation.generate_images(layout, model.name, profile, source, seed=seed, as_json=json)

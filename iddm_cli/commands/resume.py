@@ -1,6 +1,9 @@
 """`iddm resume`: continue a run exactly where it stopped."""
 
+import typer
+
 from iddm_cli.commands import options
+from iddm_cli.workflows.training.job import JobOptions
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -29,9 +32,8 @@ def resume(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import check_resumable, collect_overrides
     from iddm_cli.runs.registry import open_run, resolve_runs_dir
-    from iddm_cli.workflows.training.attach_dataset import has_pictures, refuse_without_pictures
+    from iddm_cli.workflows.training.attach_dataset import has_dataset, require_dataset
     from iddm_cli.workflows.training.data import with_absolute_data
-    from iddm_cli.workflows.training.job import Job
     from iddm_cli.workflows.training.launch import launch
 
     options.check_length(steps, epochs)
@@ -45,9 +47,11 @@ def resume(
         "--max-time runtime.max_time": max_time,
     }
     overrides = collect_overrides(given, set_)
-    known = has_pictures(opened)
+    known = has_dataset(opened)
     if not known:
-        refuse_without_pictures(opened, overrides)
+        require_dataset(opened, overrides)
     check_resumable(overrides, has_dataset=known)
     profile = with_absolute_data(load_profile(str(opened.profile_path), overrides))
-    launch(Job(profile=profile, folder=folder, resumed=opened, as_json=json, steal_lock=steal_lock))
+    job_options = JobOptions(folder, resumed=opened, as_json=json, steal_lock=steal_lock)
+    if code := launch(profile, job_options):
+        raise typer.Exit(code)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 
@@ -86,7 +88,7 @@ def train(
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
-    from iddm_cli.workflows.training.job import Job
+    from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
     from iddm_cli.workflows.training.plan import show_plan
 
@@ -110,17 +112,16 @@ def train(
     if dry_run:
         show_plan(*prepare_data(loaded), as_json=json)
         return
-    launch(
-        Job(
-            profile=with_absolute_data(loaded),
-            folder=folder,
-            name=name,
-            stem=Path(profile).stem,
-            overwrite=overwrite,
-            as_json=json,
-            steal_lock=steal_lock,
-        )
+    job_options = JobOptions(
+        folder,
+        name=name,
+        stem=Path(profile).stem,
+        overwrite=overwrite,
+        as_json=json,
+        steal_lock=steal_lock,
     )
+    if code := launch(with_absolute_data(loaded), job_options):
+        raise typer.Exit(code)
 
 
 def choose_profile(profile: str | None, data: str | None) -> str:

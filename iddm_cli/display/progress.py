@@ -20,7 +20,7 @@ from rich.text import Text
 
 from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, Sampled, Stepped, WentBack
+from iddm_cli.engine.events import Event, Logged, RolledBack, SamplesGenerated, Stepped
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines, if stderr is not a terminal."""
@@ -129,12 +129,12 @@ class TrainingProgress:
     def show(self, event: Event) -> None:
         """Update the display after an event of the trainer."""
         match event:
-            case Stepped() | WentBack():
+            case Stepped() | RolledBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
                 self.bar.update(self.task, metrics=format_metrics(event))
                 self._print_plain_line(event)
-            case Sampled():
+            case SamplesGenerated():
                 console.print_note(f"step {event.step}: saved samples to {event.path}", style="dim")
 
     def _print_plain_line(self, event: Logged) -> None:

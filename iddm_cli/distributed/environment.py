@@ -1,4 +1,4 @@
-"""This process's place in a team that torchrun or srun has started, by their variables."""
+"""The environment of torchrun and srun: which rank they assigned to this process."""
 
 import multiprocessing
 import os
@@ -6,53 +6,61 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
-    """This process's place in a team that something else has started."""
+class RankInfo:
+    """This process's rank in a group that torchrun or srun started.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        world_size: Number of processes.
+        local_rank: Number of this process on this machine, from 0.
+        local_world_size: Number of processes on this machine.
+        is_restart: Whether the group was restarted after a failure.
+    """
 
     rank: int
-    size: int
+    world_size: int
     local_rank: int
-    neighbours: int
-    restarted: bool
+    local_world_size: int
+    is_restart: bool
 
 
-def place_from_environment() -> Place | None:
-    """Return the place that torchrun or srun gives this process; None where it stands alone."""
+def read_rank_info() -> RankInfo | None:
+    """Return the rank that torchrun or srun assigned; None where this process was started alone."""
     if multiprocessing.parent_process() is not None:
-        return None  # one of ours: its place is handed to it
-    found = os.environ
-    if "RANK" in found and "WORLD_SIZE" in found and "MASTER_ADDR" in found:
-        return Place(
-            rank=int(found["RANK"]),
-            size=int(found["WORLD_SIZE"]),
-            local_rank=int(found.get("LOCAL_RANK", 0)),
-            neighbours=int(found.get("LOCAL_WORLD_SIZE", 1)),
-            restarted=int(found.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0,
+        return None  # spawned by iddm, which passes the rank itself
+    env = os.environ
+    if "RANK" in env and "WORLD_SIZE" in env and "MASTER_ADDR" in env:
+        return RankInfo(
+            rank=int(env["RANK"]),
+            world_size=int(env["WORLD_SIZE"]),
+            local_rank=int(env.get("LOCAL_RANK", 0)),
+            local_world_size=int(env.get("LOCAL_WORLD_SIZE", 1)),
+            is_restart=int(env.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0,
         )
     # Set for the tasks of srun only, not for the batch script around them.
-    if int(found.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and "SLURM_PROCID" in found:
-        return _slurm_place()
+    if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and "SLURM_PROCID" in env:
+        return _read_slurm()
     return None
 
 
-def _slurm_place() -> Place:
-    """Read srun's variables, and derive a meeting point that all tasks of the step agree on."""
-    found = os.environ
-    job = int(found.get("SLURM_JOB_ID", 0))
-    found.setdefault("MASTER_ADDR", _first_host(found.get("SLURM_STEP_NODELIST", "localhost")))
-    found.setdefault("MASTER_PORT", str(20_000 + job % 20_000))
-    tasks = found.get("SLURM_STEP_TASKS_PER_NODE", "1").split(",")[0].split("(")[0]
-    return Place(
-        rank=int(found["SLURM_PROCID"]),
-        size=int(found["SLURM_STEP_NUM_TASKS"]),
-        local_rank=int(found.get("SLURM_LOCALID", 0)),
-        neighbours=int(tasks),
-        restarted=int(found.get("SLURM_RESTART_COUNT", 0)) > 0,
+def _read_slurm() -> RankInfo:
+    """Read srun's variables, and derive a rendezvous that all tasks of the step agree on."""
+    env = os.environ
+    job_id = int(env.get("SLURM_JOB_ID", 0))
+    env.setdefault("MASTER_ADDR", _first_host(env.get("SLURM_STEP_NODELIST", "localhost")))
+    env.setdefault("MASTER_PORT", str(20_000 + job_id % 20_000))
+    tasks = env.get("SLURM_STEP_TASKS_PER_NODE", "1").split(",")[0].split("(")[0]
+    return RankInfo(
+        rank=int(env["SLURM_PROCID"]),
+        world_size=int(env["SLURM_STEP_NUM_TASKS"]),
+        local_rank=int(env.get("SLURM_LOCALID", 0)),
+        local_world_size=int(tasks),
+        is_restart=int(env.get("SLURM_RESTART_COUNT", 0)) > 0,
     )
 
 
 def _first_host(nodes: str) -> str:
-    """Return the first of SLURM's list of nodes: gpu[03-05,9],login1 begins with gpu03."""
+    """Return the first host of a SLURM node list: gpu[03-05,9],login1 begins with gpu03."""
     head, bracket, rest = nodes.partition("[")
     if not bracket or "," in head:
         return head.split(",")[0]

@@ -1,7 +1,7 @@
-"""The team: the processes that train one run together, and what they have to say to each other.
+"""Process groups: the processes that train one run together, and the collectives between them.
 
-Each process knows by itself which slots of the global batch are its own, and what every slot
-holds; so only gradients are exchanged, once for each update, and a few numbers.
+Each process computes by itself which slots of the global batch are its own and what every slot
+holds, so only gradients are exchanged, once per update, and a few numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,237 +14,262 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-Thing = TypeVar("Thing")
+T = TypeVar("T")
+
+
+def local_tensor(tensor: Tensor) -> Tensor:
+    """Return the part of a tensor that this process holds: all of it, unless it is sharded."""
+    local: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return local
 
 
 @dataclass(frozen=True)
-class Team:
-    """A team as one of its members sees it; this one works alone, and needs nobody.
+class ProcessGroup:
+    """A process group as one of its processes sees it.
+
+    This base class is the contract, and what every collective amounts to where there is only one
+    process. Collectives carry the names of torch.distributed; every process must call them, in
+    the same order.
 
     Attributes:
         rank: Number of this process, from 0.
-        size: Processes in all.
-        neighbours: Processes on this machine.
-        restarted: Whether the team was started again by torchrun after one of it failed.
+        world_size: Number of processes.
+        local_world_size: Number of processes on this machine.
+        is_restart: Whether torchrun or srun restarted the group after a failure.
     """
 
     rank: int = 0
-    size: int = 1
-    neighbours: int = 1
-    restarted: bool = False
+    world_size: int = 1
+    local_world_size: int = 1
+    is_restart: bool = False
 
-    divided: ClassVar[bool] = False
-    """Whether each process keeps only a part of every tensor."""
+    is_sharded: ClassVar[bool] = False
+    """Whether each process holds only a shard of every tensor."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes and speaks for all."""
+    def is_main(self) -> bool:
+        """Whether this is the main process (rank 0), which writes files and reports."""
         return self.rank == 0
 
     def slots(self, batch_size: int) -> Tensor:
         """Return this process's slots of the global batch, [B], int64."""
-        return torch.arange(batch_size).tensor_split(self.size)[self.rank]
+        return torch.arange(batch_size).tensor_split(self.world_size)[self.rank]
 
-    def share(self, things: Sequence[Thing]) -> Sequence[Thing]:
-        """Return the things that this process takes: every size-th.
+    def shard_items(self, items: Sequence[T]) -> Sequence[T]:
+        """Return this process's share of some items: every world_size-th, from its rank on.
 
-        All get as many: the last ones may be done twice, since a sharded network computes only
-        where all processes do.
+        All processes get equally many: the last item may be repeated, since a sharded network
+        computes only where all processes do.
         """
-        more = -len(things) % self.size
-        return [*things, *[things[-1]] * more][self.rank :: self.size] if things else things
+        padding = -len(items) % self.world_size
+        if not items:
+            return items
+        return [*items, *[items[-1]] * padding][self.rank :: self.world_size]
 
-    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
-        """Return the backbone such that its gradients become the mean over the team.
+    def wrap_ddp(self, backbone: nn.Module, *, static_graph: bool) -> nn.Module:  # noqa: ARG002
+        """Return the backbone such that its gradients become the mean over the group.
 
         Args:
             backbone: The network.
-            steady: Whether every backward pass exchanges gradients, so that all are alike.
+            static_graph: Whether every backward pass synchronizes gradients, on all processes.
         """
         return backbone
 
-    def divide(self, *networks: nn.Module) -> None:
-        """Leave this process only its part of these networks, where they are shared out."""
+    def shard(self, *networks: nn.Module) -> None:
+        """Keep only this process's shard of these networks, where the group shards them."""
 
-    def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
-        """Return a context in which gradients are only added up here."""
+    def no_sync(self, backbone: nn.Module) -> AbstractContextManager[object]:  # noqa: ARG002
+        """Return a context in which gradients accumulate without synchronization."""
         return nullcontext()
 
-    def sum(self, number: Tensor) -> Tensor:
-        """Add up a scalar over the team."""
+    def all_reduce_sum(self, number: Tensor) -> Tensor:
+        """Return the sum of a scalar over all processes. Collective: every process must call it."""
         return number
 
-    def largest(self, number: int) -> int:
-        """Return the largest of each member's number."""
+    def all_reduce_max(self, number: int) -> int:
+        """Return the largest of all processes' numbers. Collective: every process must call it."""
         return number
 
-    def most(self, number: Tensor) -> Tensor:
-        """Return the largest of each member's scalar, on its device, without waiting for it."""
+    def all_reduce_max_tensor(self, number: Tensor) -> Tensor:
+        """Return the largest of all processes' scalars, on its device, without waiting for it.
+
+        Collective: every process must call it.
+        """
         return number
 
-    def tell(self, thing: Thing) -> Thing:
-        """Return what the leader has; the others' is ignored."""
-        return thing
+    def broadcast(self, value: T) -> T:
+        """Return the main process's value. Collective: every process must call it."""
+        return value
 
-    def gather(self, thing: Thing) -> list[Thing]:
-        """Return everybody's thing, by rank, to the leader; the others get nothing."""
-        return [thing]
+    def gather_object(self, value: T) -> list[T]:
+        """Return all processes' values by rank to the main process, an empty list elsewhere.
 
-    def whole(self, tensor: Tensor) -> Tensor:
-        """Return all of a tensor of which each process may keep a part."""
+        Collective: every process must call it.
+        """
+        return [value]
+
+    def full_tensor(self, tensor: Tensor) -> Tensor:
+        """Return a whole tensor, assembled from its shards.
+
+        Collective: every process must call it.
+        """
         return tensor
 
-    def copy(self, tensors: Sequence[Tensor], saved: Sequence[Tensor] | None) -> None:
-        """Overwrite these tensors by those that the leader has read.
+    def broadcast_into(self, tensors: Sequence[Tensor], sources: Sequence[Tensor] | None) -> None:
+        """Overwrite tensors by those that the main process read from a checkpoint.
+
+        Collective: every process must call it.
 
         Args:
-            tensors: Of each process the same.
-            saved: The leader's; None elsewhere.
+            tensors: The same ones in every process.
+            sources: What the main process read; None elsewhere.
         """
-        for tensor, source in zip(tensors, saved or tensors, strict=True):
+        for tensor, source in zip(tensors, sources or tensors, strict=True):
             tensor.copy_(source)
 
-    def leave(self) -> None:
-        """Say goodbye."""
-
-
-ALONE = Team()
+    def close(self) -> None:
+        """Leave the process group."""
 
 
 @dataclass(frozen=True)
-class Crew(Team):
-    """A team of several processes, joined through torch.distributed."""
+class SingleProcess(ProcessGroup):
+    """The process group of a training in one process; its collectives return their input."""
 
-    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:
-        """Return the backbone such that its gradients become the mean over the team."""
-        assert not list(backbone.buffers()), "buffers would have to be kept alike"
+
+SINGLE_PROCESS = SingleProcess()
+
+
+@dataclass(frozen=True)
+class DDPGroup(ProcessGroup):
+    """Several processes with a full copy of the network each (DistributedDataParallel)."""
+
+    def wrap_ddp(self, backbone: nn.Module, *, static_graph: bool) -> nn.Module:
+        """Return the backbone wrapped in DistributedDataParallel."""
+        assert not list(backbone.buffers()), "buffers would have to be synchronized"
         device = next(backbone.parameters()).device
         return DistributedDataParallel(
             backbone,
             device_ids=[device.index] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
-            static_graph=steady,
+            static_graph=static_graph,
         )
 
-    def unsynchronised(self, backbone: nn.Module) -> AbstractContextManager[object]:
-        """Return a context in which gradients are only added up here."""
-        assert isinstance(backbone, DistributedDataParallel), "wrap returned it"
+    def no_sync(self, backbone: nn.Module) -> AbstractContextManager[object]:
+        """Return a context in which gradients accumulate without synchronization."""
+        assert isinstance(backbone, DistributedDataParallel), "wrap_ddp returned it"
         return backbone.no_sync()
 
-    def sum(self, number: Tensor) -> Tensor:
-        """Add up a scalar over the team."""
+    def all_reduce_sum(self, number: Tensor) -> Tensor:
+        """Return the sum of a scalar over all processes. Collective: every process must call it."""
         total = number.clone()
         dist.all_reduce(total)
         return total
 
-    def largest(self, number: int) -> int:
-        """Return the largest of each member's number."""
-        most = torch.tensor(number)
-        dist.all_reduce(most, dist.ReduceOp.MAX)
-        return int(most)
+    def all_reduce_max(self, number: int) -> int:
+        """Return the largest of all processes' numbers. Collective: every process must call it."""
+        largest = torch.tensor(number)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
 
-    def most(self, number: Tensor) -> Tensor:
-        """Return the largest of each member's scalar, on its device, without waiting for it."""
+    def all_reduce_max_tensor(self, number: Tensor) -> Tensor:
+        """Return the largest of all processes' scalars. Collective: every process must call it."""
         dist.all_reduce(number, dist.ReduceOp.MAX)
         return number
 
-    def tell(self, thing: Thing) -> Thing:
-        """Return what the leader has; the others' is ignored."""
-        things = [thing]
-        dist.broadcast_object_list(things, device=torch.device("cpu"))
-        return things[0]
+    def broadcast(self, value: T) -> T:
+        """Return the main process's value. Collective: every process must call it."""
+        values = [value]
+        dist.broadcast_object_list(values, device=torch.device("cpu"))
+        return values[0]
 
-    def gather(self, thing: Thing) -> list[Thing]:
-        """Return everybody's thing, by rank, to the leader; the others get nothing."""
-        things: list[Thing] | None = [thing] * self.size if self.leads else None
-        dist.gather_object(thing, things)
-        return things or []
+    def gather_object(self, value: T) -> list[T]:
+        """Return all values by rank to the main process. Collective: every process must call it."""
+        values: list[T] | None = [value] * self.world_size if self.is_main else None
+        dist.gather_object(value, values)
+        return values or []
 
-    def copy(self, tensors: Sequence[Tensor], saved: Sequence[Tensor] | None) -> None:
-        """Overwrite these tensors by those that the leader has read."""
-        for tensor, source in zip(tensors, saved or tensors, strict=True):
-            self.put(tensor, self.told(tensor, source))
+    def broadcast_into(self, tensors: Sequence[Tensor], sources: Sequence[Tensor] | None) -> None:
+        """Overwrite tensors by the main process's. Collective: every process must call it."""
+        for tensor, source in zip(tensors, sources or tensors, strict=True):
+            self.assign_shard(tensor, self.broadcast_tensor(tensor, source))
 
-    def told(self, tensor: Tensor, source: Tensor) -> Tensor:
-        """Return the leader's source, on the device of the tensor it is for."""
-        like = here(tensor)
-        whole = torch.empty(tensor.shape, dtype=like.dtype, device=like.device)
-        if self.leads:
-            whole.copy_(source)
-        dist.broadcast(whole, src=0)
-        return whole
+    def broadcast_tensor(self, tensor: Tensor, source: Tensor) -> Tensor:
+        """Return the main process's source, on the device of the tensor that it is for.
 
-    def put(self, tensor: Tensor, whole: Tensor) -> None:
-        """Overwrite what this process keeps of a tensor."""
-        tensor.copy_(whole)
+        Collective: every process must call it.
+        """
+        like = local_tensor(tensor)
+        full = torch.empty(tensor.shape, dtype=like.dtype, device=like.device)
+        if self.is_main:
+            full.copy_(source)
+        dist.broadcast(full, src=0)
+        return full
 
-    def leave(self) -> None:
-        """Say goodbye."""
+    def assign_shard(self, tensor: Tensor, full: Tensor) -> None:
+        """Overwrite what this process holds of a tensor by its share of the full one."""
+        tensor.copy_(full)
+
+    def close(self) -> None:
+        """Leave the process group."""
         dist.destroy_process_group()
 
 
 @dataclass(frozen=True)
-class Sharded(Crew):
-    """A team in which each process keeps a part of every tensor (FSDP2).
+class FSDPGroup(DDPGroup):
+    """Several processes with a shard of every tensor each (FSDP2, torch's fully_shard).
 
-    Each unit of a network is gathered while it computes, and its gradients are divided again.
+    Each unit of a network is gathered while it computes, and its gradients are scattered again.
     """
 
-    divided: ClassVar[bool] = True
+    is_sharded: ClassVar[bool] = True
 
-    def wrap(self, backbone: nn.Module, *, steady: bool) -> nn.Module:  # noqa: ARG002
-        """Return the backbone, which has been divided: its gradients become the mean by that."""
+    def wrap_ddp(self, backbone: nn.Module, *, static_graph: bool) -> nn.Module:  # noqa: ARG002
+        """Return the backbone unchanged: `shard` already makes its gradients the mean."""
         return backbone
 
-    def divide(self, *networks: nn.Module) -> None:
-        """Leave this process only its shards."""
+    def shard(self, *networks: nn.Module) -> None:
+        """Keep only this process's shard of these networks."""
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         for network in networks:
-            network.to(memory_format=torch.contiguous_format)  # the only one that can be divided
+            network.to(memory_format=torch.contiguous_format)  # the only one that can be sharded
             device = next(network.parameters()).device
-            mesh = init_device_mesh(device.type, (self.size,))
+            mesh = init_device_mesh(device.type, (self.world_size,))
             units = network.units() if isinstance(network, HasUnits) else []
             for unit in [*units, network]:
                 fully_shard(unit, mesh=mesh)
 
     @contextmanager
-    def unsynchronised(self, backbone: nn.Module) -> Iterator[None]:
-        """Return a context in which gradients are only added up here."""
+    def no_sync(self, backbone: nn.Module) -> Iterator[None]:
+        """Return a context in which gradients accumulate without synchronization."""
         from torch.distributed.fsdp import FSDPModule
 
-        assert isinstance(backbone, FSDPModule), "wrap has made it one"
+        assert isinstance(backbone, FSDPModule), "shard has made it one"
         backbone.set_requires_gradient_sync(False)
         try:
             yield
         finally:
             backbone.set_requires_gradient_sync(True)
 
-    def whole(self, tensor: Tensor) -> Tensor:
-        """Return all of a tensor; every process must ask at the same time."""
+    def full_tensor(self, tensor: Tensor) -> Tensor:
+        """Return a whole tensor from its shards. Collective: every process must call it."""
         from torch.distributed.tensor import DTensor
 
         return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
-    def put(self, tensor: Tensor, whole: Tensor) -> None:
-        """Overwrite what this process keeps of a tensor."""
+    def assign_shard(self, tensor: Tensor, full: Tensor) -> None:
+        """Overwrite this process's shard of a tensor."""
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         if isinstance(tensor, DTensor):
-            whole = distribute_tensor(whole, tensor.device_mesh, tensor.placements)
-        tensor.copy_(whole)
+            full = distribute_tensor(full, tensor.device_mesh, tensor.placements)
+        tensor.copy_(full)
 
 
 @runtime_checkable
 class HasUnits(Protocol):
-    """A network that says into which parts it can be divided."""
+    """A network that names the units into which FSDP divides it."""
 
     def units(self) -> list[nn.Module]:
-        """Return them."""
-
-
-def here(tensor: Tensor) -> Tensor:
-    """Return the part of a tensor that this process keeps: all of it, unless it is sharded."""
-    local: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return local
+        """Return the units, outermost first."""

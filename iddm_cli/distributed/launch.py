@@ -1,8 +1,7 @@
-"""Launching: where a run's processes come from, and what becomes of them.
+"""Launch: spawn one process per device on this machine, or join those of torchrun or srun.
 
-On one machine this process spawns one for each device and watches over them: when one fails, all
-end, and the first error is the one that is told. Under torchrun or srun the processes are there
-already, and this one joins them.
+On one machine the parent spawns the workers and supervises them: where one fails, all end, and the
+first failure is raised.
 """
 
 import ctypes
@@ -23,110 +22,132 @@ from typing import Any, TypeVar
 
 import torch
 
-from iddm_cli.distributed.environment import Place
-from iddm_cli.distributed.group import ALONE, Team
-from iddm_cli.distributed.rendezvous import is_lost_contact, join
-from iddm_cli.distributed.supervisor import Failure, Watch
+from iddm_cli.distributed.environment import RankInfo
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
+from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
+from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
 
-Job = TypeVar("Job")
-Work = Callable[[Team, torch.device, Job], int]
-"""`work(team, device, job)` does one process's part and returns its exit code."""
+JobT = TypeVar("JobT")
+Worker = Callable[[ProcessGroup, torch.device, JobT], int]
+"""`worker(group, device, job)` runs one process's part of a job and returns its exit code."""
 
 
 PR_SET_PDEATHSIG = 1
 
 
 def run_joined(
-    place: Place,
-    work: Work[Job],
-    job: Job,
+    info: RankInfo,
+    worker: Worker[JobT],
+    job: JobT,
     devices: list[torch.device],
     seconds: float,
     *,
     sharded: bool = False,
 ) -> int:
-    """Do this process's part in a team that torchrun or srun has started.
+    """Run this process's part in a group that torchrun or srun started.
+
+    Args:
+        info: This process's rank.
+        worker: Runs one process's part of the job.
+        job: What to do; the same in every process.
+        devices: The devices of this machine, by local rank.
+        seconds: How long one process may keep the others waiting.
+        sharded: Whether weights are sharded among the processes (FSDP).
+
+    Returns:
+        The exit code.
 
     Raises:
-        IddmError: The work failed, here or elsewhere.
+        IddmError: The job failed, here or in another process.
     """
-    team = join(
+    group = init_group(
         "env://",
-        rank=place.rank,
-        size=place.size,
-        neighbours=place.neighbours,
+        rank=info.rank,
+        world_size=info.world_size,
+        local_world_size=info.local_world_size,
         seconds=seconds,
-        restarted=place.restarted,
+        is_restart=info.is_restart,
         sharded=sharded,
     )
     try:
-        code = work(team, devices[place.local_rank % len(devices)], job)
-        team.leave()
+        code = worker(group, devices[info.local_rank % len(devices)], job)
+        group.close()
     except Exception as error:
         if isinstance(error, IddmError) or not is_lost_contact(error):
             raise
         raise IddmError(
-            f"process {place.rank} of {place.size} lost contact with another: {first_line(error)}",
-            "See what the others say; then start all again with: iddm resume",
+            f"process {info.rank} of {info.world_size} lost contact with another one: "
+            f"{first_line(error)}",
+            "Read the messages of the other processes; then restart all with: iddm resume",
         ) from error
     return code
 
 
-def run_here(
-    work: Work[Job],
-    job: Job,
+def run_local(
+    worker: Worker[JobT],
+    job: JobT,
     devices: list[torch.device],
     seconds: float,
     *,
     sharded: bool = False,
 ) -> int:
-    """Do the work in this process, or in one process for each device.
+    """Run a job in this process, or in one spawned process per device.
+
+    Args:
+        worker: Runs one process's part of the job.
+        job: What to do; the same in every process.
+        devices: The devices to use, one process on each.
+        seconds: How long one process may keep the others waiting.
+        sharded: Whether weights are sharded among the processes (FSDP).
+
+    Returns:
+        The exit code of rank 0.
 
     Raises:
-        IddmError: It failed; where several did, this is the first error.
+        IddmError: The job failed; where several processes failed, this is the first failure.
     """
     if len(devices) == 1:
-        return work(ALONE, devices[0], job)
+        return worker(SINGLE_PROCESS, devices[0], job)
     with tempfile.TemporaryDirectory(prefix="iddm-team-") as folder:
         context = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
-            _member,
-            args=(work, job, devices, seconds, folder, sharded),
+            _run_worker,
+            args=(worker, job, devices, seconds, folder, sharded),
             nprocs=len(devices),
             join=False,
         )
-        assert context is not None, "it was told not to wait"
-        return Watch(context.processes, Path(folder), seconds).run()
+        assert context is not None, "spawn returns it with join=False"
+        return Supervisor(context.processes, Path(folder), seconds).run()
 
 
-def _member(
+def _run_worker(
     rank: int,
-    work: Work[Job],
-    job: Job,
+    worker: Worker[JobT],
+    job: JobT,
     devices: list[torch.device],
     seconds: float,
     folder: str,
     sharded: bool,
 ) -> None:
-    """Be one of the processes on this machine; a failure is left behind as a file."""
-    _end_with_the_parent()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the training minds it, no traceback
+    """Run in a spawned process; a failure is left behind as a file for the supervisor."""
+    _end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before training handles it
     if all(device.type == "cpu" for device in devices) and sys.platform == "linux":
         # Else gloo asks for the address of the machine's name, which not every machine knows.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
-        team = join(
+        group = init_group(
             f"file://{folder}/meeting",
             rank=rank,
-            size=len(devices),
-            neighbours=len(devices),
+            world_size=len(devices),
+            local_world_size=len(devices),
             seconds=seconds,
             sharded=sharded,
         )
-        code = work(team, devices[rank], job)
-        team.leave()
-    except Exception as error:  # noqa: BLE001 - it is told by the parent
-        failure = _describe(rank, error)
+        code = worker(group, devices[rank], job)
+        group.close()
+    except Exception as error:  # noqa: BLE001 - the supervisor raises it
+        failure = _make_failure(rank, error)
         Path(folder, f"failure-{rank}.json").write_text(json.dumps(asdict(failure)))
         code = failure.exit_code
     sys.stdout.flush()
@@ -135,23 +156,28 @@ def _member(
     os._exit(code)
 
 
-def _describe(rank: int, error: Exception) -> Failure:
+def _make_failure(rank: int, error: Exception) -> Failure:
+    """Return the record of a failure that the supervisor reads."""
     trace = "".join(traceback.format_exception(error))
     facts: dict[str, Any] = {"rank": rank, "seconds": time.time(), "trace": trace}
     if isinstance(error, IddmError):
-        echo = error.__cause__ is not None and is_lost_contact(error.__cause__)
+        is_echo = error.__cause__ is not None and is_lost_contact(error.__cause__)
         return Failure(
-            problem=error.problem, hint=error.hint, exit_code=error.exit_code, echo=echo, **facts
+            problem=error.problem,
+            hint=error.hint,
+            exit_code=error.exit_code,
+            is_echo=is_echo,
+            **facts,
         )
     if is_lost_contact(error):
         problem = f"lost contact with another process: {first_line(error)}"
-        return Failure(problem=problem, echo=True, **facts)
+        return Failure(problem=problem, is_echo=True, **facts)
     problem = f"{type(error).__name__}: {first_line(error)}"
     return Failure(problem=problem, hint="The run's log.txt has the traceback.", **facts)
 
 
-def _end_with_the_parent() -> None:
-    """Let no process outlive the one that watches over it, however that ends."""
+def _end_with_parent() -> None:
+    """End this process when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""The meeting: how the processes of a team find each other, and what tells that one is gone."""
+"""Rendezvous: how the processes of a group find each other, and how a lost process shows."""
 
 import os
 import socket
@@ -13,100 +13,104 @@ from torch.distributed import (  # type: ignore[attr-defined]
     rendezvous,
 )
 
-from iddm_cli.distributed.group import Crew, Sharded, Team
+from iddm_cli.distributed.group import DDPGroup, FSDPGroup, ProcessGroup
 from iddm_cli.errors import IddmError, first_line
 
-MEETING = "iddm/meeting"
+STORE_KEY = "iddm/meeting"
+"""Key in torchrun's store under which rank 0 publishes the address of its own store."""
 
 
-def join(
-    where: str,
+def init_group(
+    init_method: str,
     *,
     rank: int,
-    size: int,
-    neighbours: int,
+    world_size: int,
+    local_world_size: int,
     seconds: float,
-    restarted: bool = False,
+    is_restart: bool = False,
     sharded: bool = False,
-) -> Team:
-    """Meet the other processes.
+) -> ProcessGroup:
+    """Join the process group. Collective: every process must call it.
 
     Args:
-        where: file://PATH that all can see, or env:// with MASTER_ADDR and MASTER_PORT set.
+        init_method: file://PATH that all processes see, or env:// with MASTER_ADDR and
+            MASTER_PORT set.
         rank: Number of this process.
-        size: Processes in all.
-        neighbours: Processes on this machine.
-        seconds: How long one may keep the others waiting.
-        restarted: Whether torchrun has started the team again.
-        sharded: Whether weights are divided among the processes.
+        world_size: Number of processes.
+        local_world_size: Number of processes on this machine.
+        seconds: How long one process may keep the others waiting.
+        is_restart: Whether torchrun restarted the group.
+        sharded: Whether weights are sharded among the processes (FSDP).
 
     Raises:
-        IddmError: They do not meet in time.
+        IddmError: The processes do not find each other in time.
     """
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    patience = timedelta(seconds=seconds)
+    timeout = timedelta(seconds=seconds)
     try:
-        store = _store(where, rank, size, patience)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
+        store = _open_store(init_method, rank, world_size, timeout)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=world_size, timeout=timeout
+        )
     except (dist.DistError, RuntimeError, ValueError, OSError) as error:
         raise IddmError(
-            f"process {rank} of {size} did not meet the others: {first_line(error)}",
-            "See that all are started, that they reach MASTER_ADDR and MASTER_PORT, and that "
-            "runtime.timeout is long enough.",
+            f"process {rank} of {world_size} did not find the others: {first_line(error)}",
+            "Check that all processes were started, that they reach MASTER_ADDR and MASTER_PORT, "
+            "and that runtime.timeout is long enough.",
         ) from error
-    kind = Sharded if sharded else Crew
-    return kind(rank=rank, size=size, neighbours=neighbours, restarted=restarted)
+    group_class = FSDPGroup if sharded else DDPGroup
+    return group_class(rank, world_size, local_world_size, is_restart)
 
 
-def _store(where: str, rank: int, size: int, patience: timedelta) -> Store:
-    """Open the table through which the processes find each other."""
-    store, _, _ = next(rendezvous(where, rank, size, timeout=patience))
-    store.set_timeout(patience)
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or where != "env://":
+def _open_store(init_method: str, rank: int, world_size: int, timeout: timedelta) -> Store:
+    """Open the key-value store through which the processes find each other."""
+    store, _, _ = next(rendezvous(init_method, rank, world_size, timeout=timeout))
+    store.set_timeout(timeout)
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or init_method != "env://":
         return store
-    return _fresh_store(store, rank, size, patience)
+    return _open_fresh_store(store, rank, world_size, timeout)
 
 
-def _fresh_store(agents: Store, rank: int, size: int, patience: timedelta) -> Store:
-    """Let the leader serve a table of its own, and tell the others where through torchrun's.
+def _open_fresh_store(agent_store: Store, rank: int, world_size: int, timeout: timedelta) -> Store:
+    """Let rank 0 serve a store of its own, and publish its address through torchrun's.
 
-    torchrun keeps one table for all its restarts, in which the addresses of processes that are
-    gone still stand (torch 2.11 to 2.14), so a team that is started again would call them.
+    torchrun keeps one store over all restarts, which still holds the addresses of processes that
+    have died (torch 2.11 to 2.14); a restarted group would connect to those.
     """
     if rank == 0:
         host = _own_address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-        table = TCPStore(host, 0, size, True, patience, wait_for_workers=False)
-        agents.set(MEETING, f"{host} {table.port}")
-        return table
-    until = time.monotonic() + patience.total_seconds()
+        store = TCPStore(host, 0, world_size, True, timeout, wait_for_workers=False)
+        agent_store.set(STORE_KEY, f"{host} {store.port}")
+        return store
+    deadline = time.monotonic() + timeout.total_seconds()
     while True:
-        host, port = agents.get(MEETING).decode().split()
+        host, port = agent_store.get(STORE_KEY).decode().split()
         try:
             return TCPStore(
-                host, int(port), size, False, timedelta(seconds=5), wait_for_workers=False
+                host, int(port), world_size, False, timedelta(seconds=5), wait_for_workers=False
             )
         except (dist.DistError, RuntimeError):
-            # It was the last team's; this one's leader has not come yet.
-            if time.monotonic() > until:
+            # The address is that of the group before the restart; rank 0 is not up yet.
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
 
 
 def _own_address(peer: str, port: int) -> str:
-    """Return the address of this machine that a peer can reach; nothing is sent."""
+    """Return the address of this machine that a peer can reach; sends nothing."""
     family, kind, *_, address = socket.getaddrinfo(peer, port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as probe:
         probe.connect(address)
         return str(probe.getsockname()[0])
 
 
-CONTACT = ("gloo", "nccl", "connection", "timed out", "timeout", "socket", "store", "peer")
-"""Words in what torch.distributed raises, as plain RuntimeErrors, where another process is gone."""
+CONTACT_WORDS = ("gloo", "nccl", "connection", "timed out", "timeout", "socket", "store", "peer")
+"""Words in the plain RuntimeErrors that torch.distributed raises where another process is gone."""
 
 
 def is_lost_contact(error: BaseException) -> bool:
-    """Say whether an error only tells that another process of the team is gone."""
+    """Return whether an error means only that another process of the group is gone."""
     if isinstance(error, dist.DistError):
         return True
-    words = str(error).lower()
-    return isinstance(error, RuntimeError) and any(word in words for word in CONTACT)
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in message for word in CONTACT_WORDS)

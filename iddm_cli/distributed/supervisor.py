@@ -1,4 +1,7 @@
-"""The watch over a team of this machine: signals passed on, the first failure told, nobody left."""
+"""The supervisor of the worker processes on this machine.
+
+It forwards signals to them, ends all where one fails, and raises the first failure.
+"""
 
 import contextlib
 import json
@@ -17,27 +20,37 @@ from iddm_cli.errors import IddmError
 from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
 
 GRACE_SECONDS = 3.0
-"""How long the others may take to tell what they have seen, once one process has failed."""
+"""How long the other workers may take to report, once one has failed."""
 
-STOPPED = (0, 130, 143, 129)
-"""Exit codes of a process that ended as it was asked to."""
+CLEAN_EXITS = (0, 130, 143, 129)
+"""Exit codes of a worker that ended as requested."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one process failed; an echo is only the news that another one is gone."""
+    """Why a worker failed.
+
+    Attributes:
+        rank: Its rank.
+        seconds: When it failed, in seconds since the epoch.
+        problem: What went wrong.
+        hint: What to do.
+        exit_code: The exit code for the command.
+        is_echo: Whether it only noticed that another worker is gone.
+        trace: The traceback.
+    """
 
     rank: int
     seconds: float
     problem: str
     hint: str = ""
     exit_code: int = 1
-    echo: bool = False
+    is_echo: bool = False
     trace: str = ""
 
 
-class TeamError(IddmError):
-    """A process of the team failed."""
+class WorkerError(IddmError):
+    """A worker process failed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"process {failure.rank}: {failure.problem}", failure.hint)
@@ -45,38 +58,44 @@ class TeamError(IddmError):
         self.trace = failure.trace
 
 
-class Watch:
-    """Watches over processes until all have ended."""
+class Supervisor:
+    """Supervises worker processes until all have ended.
+
+    Args:
+        processes: The workers, by rank.
+        folder: Where a worker leaves `failure-RANK.json`.
+        seconds: How long one worker may keep the others waiting (runtime.timeout).
+    """
 
     def __init__(self, processes: list[BaseProcess], folder: Path, seconds: float) -> None:
         self.processes = processes
         self.folder = folder
         self.seconds = seconds
-        self.asked = 0  # the signal that asked for a stop
+        self._stop_signal = 0  # 0: none arrived
 
     def run(self) -> int:
-        """Wait for all; return the leader's exit code.
+        """Wait for all workers; return the exit code of rank 0.
 
         Raises:
-            TeamError: One failed.
+            WorkerError: A worker failed.
         """
-        with self._signals_passed_on():
-            while self._alive() and not self._failed():
+        with self._forward_signals():
+            while self._alive() and not self._any_failed():
                 wait([process.sentinel for process in self._alive()], timeout=1)
-            if self._failed():
-                self._wait_for(GRACE_SECONDS)
+            if self._any_failed():
+                self._join_all(GRACE_SECONDS)
                 hung = [i for i, process in enumerate(self.processes) if process.is_alive()]
                 self._kill()
-                self._raise_first(hung)
-        return 128 + self.asked if self.asked else self.processes[0].exitcode or 0
+                self._raise_first_failure(hung)
+        return 128 + self._stop_signal if self._stop_signal else self.processes[0].exitcode or 0
 
     def _alive(self) -> list[BaseProcess]:
         return [process for process in self.processes if process.is_alive()]
 
-    def _failed(self) -> bool:
-        return any(process.exitcode not in (None, *STOPPED) for process in self.processes)
+    def _any_failed(self) -> bool:
+        return any(process.exitcode not in (None, *CLEAN_EXITS) for process in self.processes)
 
-    def _wait_for(self, seconds: float) -> None:
+    def _join_all(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         for process in self.processes:
             process.join(max(0.0, until - time.monotonic()))
@@ -87,38 +106,38 @@ class Watch:
         for process in self.processes:
             process.join()
 
-    def _raise_first(self, hung: list[int]) -> None:
-        """Raise what happened first; the others only noticed that somebody was gone.
+    def _raise_first_failure(self, hung: list[int]) -> None:
+        """Raise the failure that came first; the others only noticed that a worker was gone.
 
-        A process that was told to stop before it had begun has ended by that signal.
+        A worker that was stopped before it began has ended by that signal; that is no failure.
         """
-        told = {failure.rank: failure for failure in self._told()}
-        causes = [failure for failure in told.values() if not failure.echo]
+        reported = {failure.rank: failure for failure in self._read_failures()}
+        causes = [failure for failure in reported.values() if not failure.is_echo]
         if causes:
-            raise TeamError(min(causes, key=lambda failure: failure.seconds))
-        if not self.asked:
-            raise TeamError(self._cause_of_echoes(told, hung))
+            raise WorkerError(min(causes, key=lambda failure: failure.seconds))
+        if not self._stop_signal:
+            raise WorkerError(self._find_silent_cause(reported, hung))
 
-    def _cause_of_echoes(self, told: dict[int, Failure], hung: list[int]) -> Failure:
-        """Find the process that could not say itself why it failed."""
+    def _find_silent_cause(self, reported: dict[int, Failure], hung: list[int]) -> Failure:
+        """Return the failure of a worker that died or hung without reporting why."""
         for rank, process in enumerate(self.processes):
-            if rank not in told and rank not in hung and process.exitcode not in STOPPED:
-                return Failure(rank, 0, f"was ended by {_ending(process.exitcode)}")
+            if rank not in reported and rank not in hung and process.exitcode not in CLEAN_EXITS:
+                return Failure(rank, 0, f"was ended by {_describe_exit(process.exitcode)}")
         if hung:
             problem = f"did not answer the others for {self.seconds:g} seconds (runtime.timeout)"
             return Failure(hung[0], 0, problem)
-        return min(told.values(), key=lambda failure: failure.seconds)
+        return min(reported.values(), key=lambda failure: failure.seconds)
 
-    def _told(self) -> Iterator[Failure]:
+    def _read_failures(self) -> Iterator[Failure]:
         for path in self.folder.glob("failure-*.json"):
             with contextlib.suppress(ValueError, TypeError):
                 yield Failure(**json.loads(path.read_text()))
 
     @contextlib.contextmanager
-    def _signals_passed_on(self) -> Iterator[None]:
-        """Hand requests to stop on, the second time ending all at once, and those to save."""
+    def _forward_signals(self) -> Iterator[None]:
+        """Forward signals that ask to stop or save; a second one to stop ends all at once."""
         before = {
-            number: signal.signal(number, self._pass_on)
+            number: signal.signal(number, self._forward)
             for number in STOP_SIGNALS + SAVE_SIGNALS
             if number == signal.SIGINT or not is_ignored(number) or number in SAVE_SIGNALS
         }
@@ -128,20 +147,20 @@ class Watch:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
         if number not in SAVE_SIGNALS:
-            if self.asked:
+            if self._stop_signal:
                 self._kill()
-                shutil.rmtree(self.folder, ignore_errors=True)  # nobody else gets to it
+                shutil.rmtree(self.folder, ignore_errors=True)  # os._exit skips its cleanup
                 os._exit(128 + number)
-            self.asked = number
+            self._stop_signal = number
         for process in self._alive():
             if process.pid:
                 os.kill(process.pid, number)
 
 
-def _ending(code: int | None) -> str:
-    """Say what ended a process that left no word."""
+def _describe_exit(code: int | None) -> str:
+    """Return what ended a worker that reported nothing: a signal or an exit code."""
     if code is None or code >= 0:
         return f"exit code {code}"
     hint = "; perhaps the system ran out of memory" if -code == signal.SIGKILL else ""

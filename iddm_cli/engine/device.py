@@ -1,4 +1,4 @@
-"""The device: which one, in which precision, and how its memory and threads are set up."""
+"""Devices: which one, in which precision, and how its memory and threads are set up."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ M_MMAP_MAX = -4
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; auto takes CUDA, else MPS, else the CPU.
+    """Return the device of that name; auto prefers CUDA, then MPS, then the CPU.
 
     Raises:
         UsageError: This machine has no such device.
@@ -64,16 +64,16 @@ def choose_devices(name: str, devices: int | list[int] | str) -> list[torch.devi
     return _choose_gpus(name, list(range(int(devices))), asked=str(devices))
 
 
-def devices_of_a_place(name: str, devices: int | list[int] | str) -> list[torch.device]:
-    """Return the devices among which the processes that torchrun starts here share out.
+def choose_local_devices(name: str, devices: int | list[int] | str) -> list[torch.device]:
+    """Return the devices of this machine that the processes of torchrun or srun use.
 
     Raises:
-        UsageError: --devices is given: torchrun has decided.
+        UsageError: --devices is given: torchrun or srun decides the number of processes.
     """
     if devices != "auto":
         raise UsageError(
-            "--devices: torchrun or srun has decided how many processes there are",
-            "Leave it out, and give torchrun --nproc-per-node, or srun --ntasks-per-node.",
+            "--devices: torchrun or srun decides the number of processes",
+            "Leave it out; use torchrun --nproc-per-node, or srun --ntasks-per-node.",
         )
     return choose_devices(name, devices)
 
@@ -114,7 +114,7 @@ def _check_cuda(name: str, index: int) -> None:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """Return fp32, bf16 or fp16; auto takes bf16 where the device computes it natively."""
+    """Return fp32, bf16 or fp16; auto is bf16 where the device computes it natively."""
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -137,36 +137,36 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free on a device; on the CPU, in the machine."""
+    """Return the free bytes of a device; for the CPU, of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
 
 
 def all_memory(device: torch.device) -> int:
-    """Return the bytes that a device has; the CPU, those of the machine."""
+    """Return all bytes of a device; for the CPU, of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     return psutil.virtual_memory().total
 
 
-def prepare(threads: int, neighbours: int = 1) -> None:
-    """Set up this process: its number of threads, and its allocator.
+def setup_process(threads: int, local_world_size: int = 1) -> None:
+    """Set up the threads and the allocator of this process.
 
     Args:
-        threads: How many; 0 leaves torch's own choice, divided among the processes here.
-        neighbours: Processes of the team on this machine.
+        threads: Number of threads; 0: torch's own choice, divided among the local processes.
+        local_world_size: Number of processes on this machine.
     """
-    if threads or neighbours > 1:
-        torch.set_num_threads(threads or max(1, torch.get_num_threads() // neighbours))
+    if threads or local_world_size > 1:
+        torch.set_num_threads(threads or max(1, torch.get_num_threads() // local_world_size))
     keep_large_blocks()
 
 
 def keep_large_blocks() -> None:
-    """Tell glibc to keep freed memory, instead of returning large blocks to the system.
+    """Let glibc keep freed memory, instead of returning large blocks to the system.
 
-    A training step on the CPU frees and takes the same hundreds of megabytes each time; by
-    default each block is a fresh mapping, and its page faults can cost up to half of the step.
+    A training step on the CPU frees and allocates the same hundreds of megabytes each time; by
+    default each block is a new mapping, and its page faults can cost up to half of the step.
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
@@ -174,8 +174,8 @@ def keep_large_blocks() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def describe(device: torch.device) -> str:
-    """Name the device for people: `cpu (2 threads)`, `cuda:0 (NVIDIA H100)`."""
+def describe_device(device: torch.device) -> str:
+    """Return a description of a device: `cpu (2 threads)`, `cuda:0 (NVIDIA H100)`."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
@@ -184,8 +184,8 @@ def describe(device: torch.device) -> str:
     return str(device)
 
 
-def bits(device: torch.device, precision: str, world_size: int = 1) -> dict[str, object]:
-    """Return what decides the last bits of a result besides profile and data."""
+def numerics(device: torch.device, precision: str, world_size: int = 1) -> dict[str, object]:
+    """Return what decides the last bits of a result, besides profile and data."""
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

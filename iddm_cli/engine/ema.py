@@ -1,4 +1,4 @@
-"""The average: an exponential moving average of the weights, warmed up."""
+"""EMA: an exponential moving average of the weights, with a warmed-up decay."""
 
 import copy
 from typing import Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from iddm_cli.distributed.group import here
+from iddm_cli.distributed.group import local_tensor
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -14,17 +14,17 @@ Module = TypeVar("Module", bound=nn.Module)
 def warmed_decay(decay: float, updates: int) -> float:
     """Return the decay after so many updates: min(decay, (1 + n) / (10 + n)).
 
-    The window of the average is then at most a tenth of the run so far, so that an average can
-    never be longer than its run (the rule of TensorFlow's ExponentialMovingAverage).
+    The window of the average is then at most a tenth of the training so far, so a short training
+    is never averaged with its initial weights (the rule of TensorFlow's ExponentialMovingAverage).
     """
     return min(decay, (1 + updates) / (10 + updates))
 
 
-class Average(Generic[Module]):
-    """A copy of a module whose parameters trail behind those of the original.
+class EMA(Generic[Module]):
+    """A copy of a module whose parameters are moving averages of the original's.
 
     Args:
-        module: The module that is trained; its present weights are the average's first.
+        module: The module that is trained; its present weights are the first average.
         decay: Share of the old average kept at each update, in [0, 1).
     """
 
@@ -34,17 +34,17 @@ class Average(Generic[Module]):
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, module: nn.Module, step: int, sound: Tensor) -> None:
-        """Move towards `module`, which has been updated `step` times; buffers are copied.
+    def update(self, module: nn.Module, step: int, weight: Tensor) -> None:
+        """Move towards `module`, which has been updated `step` times; copy its buffers.
 
         Args:
             module: The original.
-            step: Updates so far.
-            sound: 1, or 0 where the update was skipped: then nothing moves. A scalar, float32.
+            step: Number of its updates.
+            weight: 1, or 0 where the update was skipped and nothing moves: a scalar, float32.
         """
-        weight = sound * (1 - warmed_decay(self.decay, step))
-        ours = [here(parameter) for parameter in self.module.parameters()]
-        theirs = [here(parameter) for parameter in module.parameters()]
-        torch._foreach_lerp_(ours, theirs, [weight] * len(ours))
-        for mine, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
-            mine.copy_(buffer)
+        weight = weight * (1 - warmed_decay(self.decay, step))
+        averages = [local_tensor(parameter) for parameter in self.module.parameters()]
+        originals = [local_tensor(parameter) for parameter in module.parameters()]
+        torch._foreach_lerp_(averages, originals, [weight] * len(averages))
+        for average, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
+            average.copy_(buffer)

@@ -1,38 +1,61 @@
-"""Events: what the engine tells whoever runs it, as plain data."""
+"""Events: what the engine reports to its caller, as plain data, and what the caller requests."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
-from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 
-SAVE = 1
-"""What may be asked of a training: a checkpoint, and going on."""
 
-TIME_UP = 2
-"""What may be asked of a training: a checkpoint, and an end, since its time is up. Larger numbers
-are 128 and the signal that asks for an end."""
+class Request(IntEnum):
+    """What is requested of a training, after the current step; the largest of all processes' wins.
+
+    Requests to stop by a signal have the exit code that the signal gives: 128 and its number.
+    """
+
+    NONE = 0
+    SAVE = 1
+    """Save a checkpoint, and continue."""
+    TIME_UP = 2
+    """Save a checkpoint and stop: runtime.max_time is over."""
+    HANGUP = 129
+    """Save a checkpoint and stop, as SIGHUP asks."""
+    INTERRUPT = 130
+    """Save a checkpoint and stop, as SIGINT (Ctrl-C) asks."""
+    TERMINATE = 143
+    """Save a checkpoint and stop, as SIGTERM asks."""
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether training stops."""
+        return self > Request.SAVE
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a process that this request stops."""
+        return int(self) if self > Request.TIME_UP else 0
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """One update is done."""
+    """One update was made."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Logged:
-    """The figures of the steps since the last such event.
+    """Metrics of the steps since the last such event.
 
     Attributes:
-        step: Updates done so far.
+        step: Number of updates made.
         epoch: Passes over the dataset so far, with a fraction.
-        loss: Mean loss over those steps; nan where all were skipped.
+        loss: Mean loss over those steps; nan where all updates were skipped.
         lr: Learning rate of the last of them.
         grad_norm: Largest gradient norm among them, before clipping.
-        images_per_second: Pictures learnt from per second of training, saving and drawing left out.
+        images_per_second: Training images per second, without saving and sampling.
         seconds: Training time since this process started.
-        skipped: Updates skipped in the whole run, since their numbers were not finite.
+        skipped: Updates skipped in the whole training, since their numbers were not finite.
     """
 
     step: int
@@ -46,19 +69,12 @@ class Logged:
 
 
 @dataclass(frozen=True)
-class Saving:
-    """A checkpoint of this moment is going to be written."""
-
-    step: int
-
-
-@dataclass(frozen=True)
-class Shrunk:
-    """Memory ran out, so from now on fewer pictures are computed at once.
+class MicroBatchReduced:
+    """Memory ran out; from now on fewer images are computed at once.
 
     Attributes:
-        step: The update that was made again.
-        size: How many pictures now.
+        step: The update that was repeated.
+        size: The new micro-batch size.
     """
 
     step: int
@@ -66,12 +82,12 @@ class Shrunk:
 
 
 @dataclass(frozen=True)
-class WentBack:
-    """Too many updates in a row were skipped, so training goes on from an older checkpoint.
+class RolledBack:
+    """Too many updates in a row were skipped; training continues from an older checkpoint.
 
     Attributes:
-        step: Where it goes on.
-        failed: Where it had got to.
+        step: The step of that checkpoint.
+        failed: The step that training had reached.
         lr: The peak learning rate from now on.
     """
 
@@ -81,8 +97,8 @@ class WentBack:
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A grid of sample pictures was drawn."""
+class SamplesGenerated:
+    """A grid of sample images was generated."""
 
     step: int
     path: Path
@@ -90,20 +106,29 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Training ended before its last step because it was asked to; a checkpoint holds it.
+    """Training stopped before its last step, as requested, with a checkpoint.
 
     Attributes:
-        step: Updates done.
-        request: TIME_UP, or 128 and the signal that asked.
+        step: Number of updates made.
+        request: What stopped it.
     """
 
     step: int
-    request: int
+    request: Request
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a process that was asked to stop so."""
-        return 0 if self.request == TIME_UP else self.request
+        """The exit code of the process."""
+        return self.request.exit_code
 
 
-Event = Stepped | Logged | Saving | Saved | Unsaved | Shrunk | WentBack | Sampled | Stopped
+Event = (
+    Stepped
+    | Logged
+    | Saved
+    | SaveFailed
+    | MicroBatchReduced
+    | RolledBack
+    | SamplesGenerated
+    | Stopped
+)

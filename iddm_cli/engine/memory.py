@@ -1,4 +1,9 @@
-"""Memory: what a run will take, measured on one picture before the run starts."""
+"""Memory: an estimate before training starts, and micro-batches where it runs out.
+
+A batch may be computed in any number of parts, since noise, times and labels belong to the slot:
+only the last bits of the sum depend on it. So an update that did not fit is repeated in smaller
+parts.
+"""
 
 import gc
 from dataclasses import dataclass
@@ -9,18 +14,34 @@ from torch import Tensor
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.device import autocast
 
-FLOAT = 4
+FLOAT_BYTES = 4
+
+TRAINING_COPIES = 5
+"""Numbers that training holds per parameter: weight, gradient, EMA, two optimizer moments."""
+
+CHECKPOINT_COPIES = 4
+"""Numbers that a checkpoint holds per parameter: weight, EMA, two optimizer moments."""
 
 TEMPORARIES = 1.3
-"""Peak of a step over what it keeps for its backward pass; measured by the growth of a CPU run's
-resident memory with its batch (1.28 for the demo profile's network, batch 64 to 256, fp32)."""
+"""Peak memory of a step, relative to what it keeps for its backward pass; measured as the growth of
+a CPU run's resident memory with its batch (1.28 for the demo profile, batch 64 to 256, fp32)."""
 
-COPIES = 8
-"""Numbers held for each parameter while a checkpoint is written: a copy of its weight, its average
-and two means, and of the latter two once more, in order, and as the bytes of their file."""
+SAVING_COPIES = 8
+"""Numbers held per parameter while a checkpoint is written: copies of the weight, the EMA and two
+moments; the moments once more, reordered, and as the bytes of their file."""
 
 PROGRAM = 930 * 2**20
-"""What Python and PyTorch hold themselves; measured on a CPU run of batch 1, less its network."""
+"""Bytes that Python and PyTorch hold: measured on a CPU run of batch size 1, less its network."""
+
+
+def training_bytes(parameters: int) -> int:
+    """Return the bytes that training holds for its parameters, activations left out."""
+    return parameters * FLOAT_BYTES * TRAINING_COPIES
+
+
+def checkpoint_bytes(parameters: int) -> int:
+    """Return the bytes of a checkpoint of so many parameters."""
+    return parameters * FLOAT_BYTES * CHECKPOINT_COPIES
 
 
 @dataclass(frozen=True)
@@ -29,13 +50,13 @@ class MemoryEstimate:
 
     Attributes:
         parameters: Number of trained parameters.
-        state: Weights, gradients, average and the optimizer's two means.
+        state: Weights, gradients, EMA and the optimizer's two moments.
         activations: What the backward pass of one micro-batch needs.
         saving: Copies of what a checkpoint holds, while it is written, where they share the
             device's memory.
-        data: The pictures, where they lie on the device.
+        data: The images, where they are kept on the device.
         program: Python and PyTorch themselves, where they share the device's memory.
-        micro_batch: Pictures computed at once.
+        micro_batch: Images computed at once.
     """
 
     parameters: int
@@ -48,7 +69,7 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.state + self.activations + self.saving + self.data + self.program
 
 
@@ -61,23 +82,23 @@ def estimate_memory(
     data: int,
     on_cpu: bool,
 ) -> MemoryEstimate:
-    """Estimate a run's memory from what one picture's loss keeps for its backward pass.
+    """Estimate the memory of a training from what one image's loss keeps for its backward pass.
 
     Args:
-        denoiser: On the CPU.
-        shape: Channels, height and width of a picture.
-        micro_batch: Pictures computed at once.
+        denoiser: The denoiser, on the CPU.
+        shape: Channels, height and width of an image.
+        micro_batch: Images computed at once.
         precision: fp32, bf16 or fp16.
-        data: Bytes of pictures held on the device.
-        on_cpu: Whether it trains on the CPU.
+        data: Bytes of images held on the device.
+        on_cpu: Whether training runs on the CPU.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
     kept = _kept_for_backward(denoiser, shape, precision)
     return MemoryEstimate(
         parameters=parameters,
-        state=parameters * FLOAT * 5,
+        state=training_bytes(parameters),
         activations=micro_batch * round(TEMPORARIES * kept),
-        saving=parameters * FLOAT * COPIES if on_cpu else 0,
+        saving=parameters * FLOAT_BYTES * SAVING_COPIES if on_cpu else 0,
         data=data,
         program=PROGRAM if on_cpu else 0,
         micro_batch=micro_batch,
@@ -106,54 +127,54 @@ def _kept_for_backward(denoiser: Denoiser, shape: tuple[int, int, int], precisio
 
 
 class MicroBatch:
-    """The number of pictures that this process computes at once.
+    """The number of images that this process computes at once.
 
     Args:
-        asked: What the profile says; None: as many as there are.
-        share: Slots of this process in a batch.
+        requested: training.micro_batch of the profile; None: the whole share.
+        share: Number of this process's slots in a batch.
 
     Attributes:
-        size: How many now.
+        size: The present micro-batch size.
     """
 
-    def __init__(self, asked: int | str | None, share: int) -> None:
-        self.asked = asked
+    def __init__(self, requested: int | str | None, share: int) -> None:
+        self.requested = requested
         self.share = share
-        self.size = min(asked, share) if isinstance(asked, int) else share
+        self.size = min(requested, share) if isinstance(requested, int) else share
 
     def split(self, slots: Tensor) -> tuple[Tensor, ...]:
-        """Return the slots in parts, [B] each."""
+        """Return the slots in parts of at most `size`, [B] each."""
         return slots.split(self.size)
 
     def halve(self) -> bool:
-        """Compute half as many at once; return whether that is possible."""
+        """Halve the size; return False where it is 1 already."""
         if self.size == 1:
             return False
         self.size = (self.size + 1) // 2
         return True
 
-    def state(self) -> dict[str, object]:
-        """Return what has to be remembered, for the same bits after a resume."""
-        return {"asked": self.asked, "share": self.share, "size": self.size}
+    def state_dict(self) -> dict[str, object]:
+        """Return the size and what it was found for, so that a resume computes the same bits."""
+        return {"asked": self.requested, "share": self.share, "size": self.size}
 
-    def load(self, state: dict[str, object]) -> None:
-        """Take over a size that was found before, unless something else is asked for now."""
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Restore a size that was found before, unless the profile or the share has changed."""
         size = state.get("size")
-        alike = state.get("asked") == self.asked and state.get("share") == self.share
-        if alike and isinstance(size, int) and 1 <= size <= self.size:
+        same = state.get("asked") == self.requested and state.get("share") == self.share
+        if same and isinstance(size, int) and 1 <= size <= self.size:
             self.size = size
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that the device's memory is full."""
+    """Return whether an error means that the device's memory is full."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    # The CPU's allocator has no error of its own.
+    # The CPU's allocator has no error type of its own.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def free_what_is_left(device: torch.device) -> None:
-    """Give back the memory of an update that was broken off."""
+def release_memory(device: torch.device) -> None:
+    """Release the memory of an update that was aborted."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

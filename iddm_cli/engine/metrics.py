@@ -1,4 +1,4 @@
-"""The meter: figures of the steps between two lines of the log."""
+"""Metrics: sums over the steps between two lines of metrics.jsonl, kept on the device."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,34 +8,35 @@ from torch import Tensor
 
 
 @dataclass
-class Meter:
-    """Running figures between two lines of the log, kept on the device until they are read.
+class MetricAccumulator:
+    """Sums since the last logged line, on the device, so that no step waits for it.
 
     Attributes:
-        loss: Sum of the losses of sound steps.
-        grad_norm: Largest gradient norm of those.
-        sound: How many they are.
-        steps: All steps, those that were skipped too.
+        loss: Sum of the losses of the steps whose numbers were finite, a scalar.
+        grad_norm: Largest gradient norm of those steps, a scalar.
+        finite: Number of those steps, a scalar.
+        steps: Number of all steps, skipped ones included.
+        started: When the first step began, by time.perf_counter().
     """
 
     loss: Tensor
     grad_norm: Tensor
-    sound: Tensor
+    finite: Tensor
     steps: int = 0
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def on(cls, device: torch.device) -> "Meter":
-        """Return an empty meter."""
-        loss, grad_norm, sound = torch.zeros(3, device=device).unbind()
-        return cls(loss, grad_norm, sound)
+    def on(cls, device: torch.device) -> "MetricAccumulator":
+        """Return an empty accumulator on a device."""
+        loss, grad_norm, finite = torch.zeros(3, device=device).unbind()
+        return cls(loss, grad_norm, finite)
 
     def add(self, loss: Tensor, grad_norm: Tensor) -> None:
-        """Count one step; where the loss is not finite it was skipped."""
-        sound = loss.isfinite()
-        self.loss = self.loss + torch.where(sound, loss, 0)
+        """Add one step; a loss that is not finite means that its update was skipped."""
+        finite = loss.isfinite()
+        self.loss = self.loss + torch.where(finite, loss, 0)
         self.grad_norm = torch.where(
-            sound, torch.maximum(self.grad_norm, grad_norm), self.grad_norm
+            finite, torch.maximum(self.grad_norm, grad_norm), self.grad_norm
         )
-        self.sound = self.sound + sound
+        self.finite = self.finite + finite
         self.steps += 1

@@ -35,8 +35,8 @@ LR_SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def warmup_length(settings: TrainingSettings, total: int) -> int:
-    """Return how many steps the learning rate rises for."""
+def count_warmup_steps(settings: TrainingSettings, total: int) -> int:
+    """Return the number of warm-up steps, over which the learning rate rises."""
     if settings.lr_schedule == "warmup_cosine" and settings.warmup_steps == 0:
         return max(1, total // 20)
     return settings.warmup_steps
@@ -44,7 +44,7 @@ def warmup_length(settings: TrainingSettings, total: int) -> int:
 
 def lr_at(settings: TrainingSettings, step: int, total: int) -> float:
     """Return the learning rate of update number `step`, counted from 0, in a run of `total`."""
-    warmup = warmup_length(settings, total)
+    warmup = count_warmup_steps(settings, total)
     if step < warmup:
         return settings.lr * (step + 1) / warmup
     progress = (step - warmup) / max(1, total - warmup)
@@ -52,8 +52,8 @@ def lr_at(settings: TrainingSettings, step: int, total: int) -> float:
     return settings.lr * (share + (1 - share) * settings.lr_final)
 
 
-def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Return the optimizer over a module's parameters, in one fused kernel where there is one."""
+def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return the optimizer over a module's parameters, with a fused kernel where there is one."""
     device = next(module.parameters()).device
     return OPTIMIZERS[settings.optimizer](
         module.parameters(),
@@ -64,8 +64,8 @@ def make_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.optim
     )
 
 
-def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
-    """Return what an optimizer remembers before its first update, named as in a checkpoint.
+def initial_optimizer_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
+    """Return the state of an optimizer before its first update, named as in a checkpoint.
 
     Args:
         weights: The parameters, by name.
@@ -73,7 +73,7 @@ def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
     """
     single = nn.Linear(1, 1, bias=False)
     single.weight.grad = torch.zeros_like(single.weight)
-    optimizer = make_optimizer(single, settings)
+    optimizer = build_optimizer(single, settings)
     optimizer.step()
     return {
         f"{name}.{quantity}": torch.zeros_like(weight if value.dim() else value)
@@ -82,26 +82,26 @@ def unused_state(weights: Tensors, settings: TrainingSettings) -> Tensors:
     }
 
 
-def step_unless(
-    bad: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+def step_unless_skipped(
+    skip: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
 ) -> None:
     """Update the parameters, or leave them and the optimizer's state as they are.
 
     Args:
-        bad: 1 where the update is to be skipped, else 0: a scalar, float32.
+        skip: 1 where the update must be skipped, else 0: a scalar, float32.
         optimizer: From `make_optimizer`, its gradients unscaled.
-        scaler: Where enabled, it decides by itself, by the same gradients.
+        scaler: Where enabled, it decides by itself, from the same gradients.
     """
     if scaler.is_enabled():
         scaler.step(optimizer)
         scaler.update()
-    elif optimizer.defaults["fused"] and not _is_divided(optimizer):
-        # As a gradient scaler does: the kernel looks at it, and nobody waits for the device.
-        optimizer.grad_scale, optimizer.found_inf = None, bad  # type: ignore[attr-defined]
+    elif optimizer.defaults["fused"] and not _is_sharded(optimizer):
+        # As GradScaler does: the kernel reads the flag, and the host does not wait for the device.
+        optimizer.grad_scale, optimizer.found_inf = None, skip  # type: ignore[attr-defined]
         optimizer.step()
-    elif not bool(bad):
+    elif not bool(skip):
         optimizer.step()
 
 
-def _is_divided(optimizer: torch.optim.Optimizer) -> bool:
+def _is_sharded(optimizer: torch.optim.Optimizer) -> bool:
     return hasattr(optimizer.param_groups[0]["params"][0], "to_local")

@@ -1,4 +1,4 @@
-"""The learner: makes one update, as a pure function of (settings, step, weights)."""
+"""The train step: one update, as a pure function of (settings, step, weights)."""
 
 import math
 from contextlib import nullcontext
@@ -9,42 +9,42 @@ from torch import Tensor
 
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.distributed.group import ALONE, Team
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import nonfinite, randomness
 from iddm_cli.engine.device import autocast
-from iddm_cli.engine.ema import Average
-from iddm_cli.engine.memory import MicroBatch, free_what_is_left, is_out_of_memory
-from iddm_cli.engine.nonfinite import Guard, Skipped
-from iddm_cli.engine.optimizers import lr_at, make_optimizer, step_unless
-from iddm_cli.engine.trainer_state import TrainingState
+from iddm_cli.engine.ema import EMA
+from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
+from iddm_cli.engine.nonfinite import NonFiniteGuard, SkippedUpdates
+from iddm_cli.engine.optimizers import build_optimizer, lr_at, step_unless_skipped
+from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.profiles.settings import TrainingSettings
 
 
-def total_steps(settings: TrainingSettings, pictures: int) -> int:
-    """Return how many updates a run makes in all."""
+def count_steps(settings: TrainingSettings, images: int) -> int:
+    """Return how many updates a training makes on so many images."""
     if settings.steps is not None:
         return settings.steps
     assert settings.epochs is not None, "a profile has steps or epochs"
-    return math.ceil(settings.epochs * pictures / settings.batch_size)
+    return math.ceil(settings.epochs * images / settings.batch_size)
 
 
-class Learner:
-    """Makes the updates of a denoiser and of its average.
+class TrainStep:
+    """Makes the updates of a denoiser and of its EMA.
 
     Args:
-        denoiser: The denoiser, on the device it is trained on.
-        batches: The pictures of each step.
+        denoiser: The denoiser, on the device that it is trained on.
+        batches: The images of each step.
         settings: The profile's training section.
-        times: How diffusion times are drawn, stratified or uniform.
+        times: How diffusion times are sampled, stratified or uniform.
         precision: fp32, bf16 or fp16.
-        num_classes: Number of classes; the label that means "no label".
-        bits: What decides the last bits besides the size of micro-batches.
-        team: The processes that train together.
+        num_classes: Number of classes; also the label that means "no label".
+        numerics: What decides the last bits besides the size of the micro-batches.
+        group: The processes that train together.
 
     Attributes:
-        total: Updates in all.
-        rate: The learning rate as a share of the profile's: 1 until training had to go back.
+        state: Everything that an update changes.
+        total_steps: Number of updates of the whole training.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Learner:
         times: str,
         precision: str,
         num_classes: int,
-        bits: dict[str, object],
-        team: Team = ALONE,
+        numerics: dict[str, object],
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.denoiser = denoiser
         self.batches = batches
@@ -65,125 +65,134 @@ class Learner:
         self.times = times
         self.precision = precision
         self.num_classes = num_classes
-        self.team = team
-
+        self.group = group
         self.device = denoiser.schedule.alpha.device
-        self.slots = team.slots(settings.batch_size)
-        self.micro = MicroBatch(settings.micro_batch, len(self.slots))
-        self.average = Average(denoiser, settings.ema_decay)
-        team.divide(denoiser.backbone, self.average.module.backbone)
-        self.optimizer = make_optimizer(denoiser, settings)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self.state = TrainingState(denoiser, self.average, self.optimizer, self.scaler, team)
-        self.guard = Guard(self.device, settings.max_skipped, team)
-        self.total = total_steps(settings, len(batches))
-        self.rate = 1.0
-        self._bits = bits
+        self.slots = group.slots(settings.batch_size)
+        self.total_steps = count_steps(settings, len(batches))
+        self._numerics = numerics
+        self.state = self._build_state()
+
+    def _build_state(self) -> TrainerState:
+        denoiser, settings, group = self.denoiser, self.settings, self.group
+        ema = EMA(denoiser, settings.ema_decay)
+        group.shard(denoiser.backbone, ema.module.backbone)
+        return TrainerState(
+            denoiser,
+            ema,
+            build_optimizer(denoiser, settings),
+            torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
+            NonFiniteGuard(self.device, settings.max_skipped, group),
+            MicroBatch(settings.micro_batch, len(self.slots)),
+            group,
+        )
 
     @cached_property
-    def learner(self) -> Denoiser:
-        """The denoiser whose gradients become those of the whole team."""
-        # Agreed on, since of a batch of five in parts of two only one of two has to split its own.
-        steady = not self.team.largest(int(self.micro.size < len(self.slots)))
-        return self.denoiser.around(self.team.wrap(self.denoiser.backbone, steady=steady))
+    def ddp_denoiser(self) -> Denoiser:
+        """The denoiser whose gradients become the mean over all processes."""
+        # All processes agree: of a batch of five in parts of two only one of two splits its own.
+        splits = self.group.all_reduce_max(int(self.state.micro_batch.size < len(self.slots)))
+        return self.denoiser.around(
+            self.group.wrap_ddp(self.denoiser.backbone, static_graph=not splits)
+        )
 
     @property
-    def bits(self) -> dict[str, object]:
-        """What decides the last bits of the weights."""
-        whole = self.micro.size == len(self.slots)
-        return {**self._bits, "micro_batch": None if whole else self.micro.size}
+    def numerics(self) -> dict[str, object]:
+        """What decides the last bits of the weights, besides profile and data."""
+        size = self.state.micro_batch.size
+        return {**self._numerics, "micro_batch": None if size == len(self.slots) else size}
 
     def update(self, step: int) -> tuple[Tensor, Tensor]:
         """Make update number `step`; return its loss and gradient norm, both scalars.
 
         Where one of them is not finite, nothing changes, and the loss is nan.
         """
+        state, settings = self.state, self.settings
         self.denoiser.train()
-        loss = self._accumulate(step)
-        self.scaler.unscale_(self.optimizer)
-        parameters = list(self.denoiser.parameters())
-        limit = self.settings.gradient_clip or math.inf
-        grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        grad_norm = self.team.whole(grad_norm.detach())
-        bad = self.guard.check(step, loss, grad_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * lr_at(self.settings, step, self.total)
-        step_unless(bad, self.optimizer, self.scaler)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.denoiser, step + 1, 1 - bad)
-        return torch.where(bad > 0, math.nan, loss), grad_norm
+        loss = self._accumulate_gradients(step)
+        state.scaler.unscale_(state.optimizer)
+        limit = settings.gradient_clip or math.inf
+        grad_norm = torch.nn.utils.clip_grad_norm_(list(self.denoiser.parameters()), limit)
+        grad_norm = self.group.full_tensor(grad_norm.detach())
+        skip = state.guard.check(step, loss, grad_norm)
+        for param_group in state.optimizer.param_groups:
+            param_group["lr"] = state.lr_scale * lr_at(settings, step, self.total_steps)
+        step_unless_skipped(skip, state.optimizer, state.scaler)
+        state.optimizer.zero_grad(set_to_none=True)
+        state.ema.update(self.denoiser, step + 1, 1 - skip)
+        return torch.where(skip > 0, math.nan, loss), grad_norm
 
-    def rehearse(self, step: int) -> None:
-        """Find out together how many pictures fit at once, by the batch of a step to come.
+    def probe_memory(self, step: int) -> None:
+        """Find out how many images fit at once, on the batch of a step to come.
 
-        Later, a process that ran out of memory alone could not be waited for.
+        Collective: every process must call it. Later, the others could not wait for a process
+        that ran out of memory alone.
 
         Raises:
-            IddmError: Not even one does.
+            IddmError: Not even one image fits.
         """
-        while self.team.largest(int(self._overflows(step))):
-            self._compute_less("out of memory while trying it out")
+        while self.group.all_reduce_max(int(self._overflows_memory(step))):
+            self._halve_micro_batch("out of memory while probing")
 
-    def _overflows(self, step: int) -> bool:
-        needed = 2 * sum(p.numel() for p in self.denoiser.parameters())  # the optimizer's means
+    def _overflows_memory(self, step: int) -> bool:
+        moments = 2 * sum(p.numel() for p in self.denoiser.parameters())  # of the optimizer
         try:
-            _room = torch.empty(needed, device=self.device)
-            some = self.micro.split(self.slots)[0]
-            self.losses(step, some, self.denoiser).sum().backward()
+            _reserved = torch.empty(moments, device=self.device)
+            slots = self.state.micro_batch.split(self.slots)[0]
+            self.losses(step, slots, self.denoiser).sum().backward()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             return True
         finally:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.state.optimizer.zero_grad(set_to_none=True)
         return False
 
-    def _accumulate(self, step: int) -> Tensor:
-        """Add up the gradients of the whole batch, in parts that fit the memory.
+    def _accumulate_gradients(self, step: int) -> Tensor:
+        """Accumulate the gradients of the whole batch, in micro-batches that fit the memory.
 
         Returns:
-            This process's part of the batch's mean loss.
+            This process's share of the batch's mean loss.
         """
         while True:
             try:
-                return self._add_up(step)
+                return self._accumulate_micro_batches(step)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 problem = first_line(error)
-            # Out of the handler, which would keep the broken update's tensors.
-            if self.team.size > 1:
+            # Outside the handler, which would keep the tensors of the failed update alive.
+            if self.group.world_size > 1:
                 raise IddmError(
-                    f"process {self.team.rank}: {problem}",
-                    "Go on with: iddm resume. Or set training.micro_batch to less than "
-                    f"{self.micro.size}.",
+                    f"process {self.group.rank}: {problem}",
+                    "Continue with: iddm resume. Or set training.micro_batch to less than "
+                    f"{self.state.micro_batch.size}.",
                 )
-            self._compute_less(problem)
+            self._halve_micro_batch(problem)
 
-    def _compute_less(self, problem: str) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        free_what_is_left(self.device)
-        if not self.micro.halve():
+    def _halve_micro_batch(self, problem: str) -> None:
+        self.state.optimizer.zero_grad(set_to_none=True)
+        release_memory(self.device)
+        if not self.state.micro_batch.halve():
             raise IddmError(
-                f"not even one picture at once fits the memory: {problem}",
+                f"not even one image at a time fits the memory: {problem}",
                 "Choose a smaller network (model.base_channels) or a smaller data.image_size.",
             )
 
-    def _add_up(self, step: int) -> Tensor:
-        purpose = "dropout" if self.team.leads else f"dropout/{self.team.rank}"
+    def _accumulate_micro_batches(self, step: int) -> Tensor:
+        purpose = "dropout" if self.group.is_main else f"dropout/{self.group.rank}"
         randomness.seed_library(self.settings.seed, purpose, step=step)
         total = torch.zeros((), device=self.device)
-        *others, last = self.micro.split(self.slots)
-        with self.team.unsynchronised(self.learner.backbone) if others else nullcontext():
-            for some in others:
-                total += self._backward(step, some)
+        *others, last = self.state.micro_batch.split(self.slots)
+        with self.group.no_sync(self.ddp_denoiser.backbone) if others else nullcontext():
+            for slots in others:
+                total += self._backward(step, slots)
         return total + self._backward(step, last)
 
     def _backward(self, step: int, slots: Tensor) -> Tensor:
-        """Add the gradients of some slots; return their share of the batch's mean loss."""
+        """Accumulate the gradients of some slots; return their share of the batch's mean loss."""
         loss = self.losses(step, slots).sum() / self.settings.batch_size
-        # The team takes the mean of its gradients, where their sum is wanted.
-        self.scaler.scale(loss * self.team.size).backward()
+        # DDP takes the mean of the processes' gradients, where their sum is wanted.
+        self.state.scaler.scale(loss * self.group.world_size).backward()
         return loss.detach()
 
     def losses(self, step: int, slots: Tensor, denoiser: Denoiser | None = None) -> Tensor:
@@ -192,20 +201,21 @@ class Learner:
         Args:
             step: Which batch.
             slots: Which of its slots, [B], int64.
-            denoiser: Whose loss; None: the one that learns.
+            denoiser: Whose loss; None: that of the trained one.
         """
         x, label = self.batches.load_batch(step, slots)
         x, label, slots = (tensor.to(self.device) for tensor in (x, label, slots))
         noise = self._normal("noise", slots, step, tuple(x.shape[1:]))
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
+        t = self.sample_times(step, slots)
         with autocast(self.device, self.precision):
-            return (denoiser or self.learner).loss(x, self.draw_times(step, slots), noise, label)
+            return (denoiser or self.ddp_denoiser).loss(x, t, noise, label)
 
-    def draw_times(self, step: int, slots: Tensor) -> Tensor:
+    def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.
 
-        Stratified: slot s draws from the s-th of batch_size equal parts of [0, 1), which lowers
+        Stratified: slot s samples from the s-th of batch_size equal parts of [0, 1), which lowers
         the variance of the loss (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
         """
         fraction = self._uniform("time", slots, step)
@@ -220,18 +230,26 @@ class Learner:
     def _normal(self, purpose: str, slots: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
         return randomness.normal(self.settings.seed, purpose, items=slots, step=step, shape=shape)
 
-    def diagnose(self, skipped: Skipped) -> str:
-        """Say where it went wrong; nothing has changed since, so the step can be made again."""
-        randomness.seed_library(self.settings.seed, "dropout", step=skipped.first)
-        with nonfinite.gradients(self.denoiser.backbone, self.team) as gradients:
-            losses = [self._examined(skipped.first, some) for some in self.micro.split(self.slots)]
-        indices = self.batches.indices(skipped.first, self.slots)
-        pictures = dict(zip(indices.tolist(), torch.cat(losses).tolist(), strict=True))
-        told = self.team.gather(nonfinite.Part(pictures, gradients))
-        text = nonfinite.describe(skipped, told, again=self.rate < 1) if self.team.leads else ""
-        return self.team.tell(text)
+    def diagnose(self, skipped: SkippedUpdates) -> str:
+        """Return where the numbers were not finite. Collective: every process must call it.
 
-    def _examined(self, step: int, slots: Tensor) -> Tensor:
+        Nothing has changed since the first skipped update, so its gradients can be computed again.
+        """
+        step = skipped.first
+        randomness.seed_library(self.settings.seed, "dropout", step=step)
+        with nonfinite.measure_gradients(self.denoiser.backbone, self.group) as norms:
+            parts = self.state.micro_batch.split(self.slots)
+            losses = torch.cat([self._losses_with_gradients(step, slots) for slots in parts])
+        indices = self.batches.indices(step, self.slots)
+        by_image = dict(zip(indices.tolist(), losses.tolist(), strict=True))
+        observed = self.group.gather_object(nonfinite.ObservedUpdate(by_image, norms))
+        rolled_back = self.state.lr_scale < 1
+        text = ""
+        if self.group.is_main:
+            text = nonfinite.diagnose(skipped, observed, rolled_back=rolled_back)
+        return self.group.broadcast(text)
+
+    def _losses_with_gradients(self, step: int, slots: Tensor) -> Tensor:
         losses = self.losses(step, slots, self.denoiser)
         (losses.sum() / self.settings.batch_size).backward()
         return losses.detach()

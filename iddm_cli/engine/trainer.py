@@ -1,4 +1,4 @@
-"""The trainer: one step after another, each a pure function of (settings, step, weights)."""
+"""The trainer: takes a denoiser through all its steps, with checkpoints and sample grids."""
 
 import math
 import time
@@ -6,231 +6,231 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from iddm_cli.checkpoints.checkpoint import Checkpoint
-from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.folder import CheckpointFolder
-from iddm_cli.checkpoints.writer import Saver
-from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.distributed.group import ALONE, Team
 from iddm_cli.engine.events import (
-    SAVE,
     Event,
     Logged,
-    Sampled,
-    Saving,
-    Shrunk,
+    MicroBatchReduced,
+    Request,
+    RolledBack,
+    SamplesGenerated,
     Stepped,
     Stopped,
-    WentBack,
 )
-from iddm_cli.engine.metrics import Meter
-from iddm_cli.engine.nonfinite import Skipped
-from iddm_cli.engine.train_step import Learner
+from iddm_cli.engine.metrics import MetricAccumulator
+from iddm_cli.engine.nonfinite import SkippedUpdates
+from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.errors import NonFiniteError
-from iddm_cli.profiles.settings import TrainingSettings
 
-DrawSamples = Callable[[Denoiser, int], Path | None]
-"""`draw_samples(average, step)` draws the sample grid; the leader of a team gets its file."""
+GenerateSamples = Callable[[Denoiser, int], Path | None]
+"""`generate_samples(ema, step)` writes the sample grid; the main process gets its path."""
 
-SLOWER = 1 / 3
-"""Share of the learning rate that is left after going back."""
+ROLLBACK_LR_SCALE = 1 / 3
+"""Factor on the learning rate after a rollback."""
 
 
-class Trainer(Learner):
-    """Takes a denoiser through its whole course: updates, checkpoints, sample grids.
+class Trainer:
+    """Trains a denoiser: updates, checkpoints, sample grids, and one rollback where numbers break.
 
     Args:
-        denoiser: The denoiser, on the device it is trained on.
-        batches: The pictures of each step.
-        settings: The profile's training section.
+        train_step: Makes one update.
         checkpoints: Where checkpoints go.
-        draw_samples: Draws the sample grid; None draws none.
-        times: How diffusion times are drawn, stratified or uniform.
-        precision: fp32, bf16 or fp16.
-        num_classes: Number of classes; the label that means "no label".
-        bits: What decides the last bits besides the size of micro-batches.
-        team: The processes that train together.
+        generate_samples: Writes the sample grid; None: no sample grids.
 
     Attributes:
-        step: Updates done.
+        state: Everything that an update changes, and a checkpoint saves.
+        writer: Writes checkpoints while training continues.
     """
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        batches: BatchLoader,
-        settings: TrainingSettings,
+        train_step: TrainStep,
         *,
         checkpoints: CheckpointFolder,
-        draw_samples: DrawSamples | None = None,
-        times: str,
-        precision: str,
-        num_classes: int,
-        bits: dict[str, object],
-        team: Team = ALONE,
+        generate_samples: GenerateSamples | None = None,
     ) -> None:
-        super().__init__(
-            denoiser,
-            batches,
-            settings,
-            times=times,
-            precision=precision,
-            num_classes=num_classes,
-            bits=bits,
-            team=team,
-        )
+        self.train_step = train_step
+        self.state = train_step.state
+        self.settings = train_step.settings
+        self.group = train_step.group
         self.checkpoints = checkpoints
-        self.draw_samples = draw_samples
-        self.saver = Saver(checkpoints)
-        self.step = 0
+        self.generate_samples = generate_samples
+        self.writer = AsyncCheckpointWriter(checkpoints)
         self.trained_seconds = 0.0
-        self.meter = Meter.on(self.device)
+        self.metrics = MetricAccumulator.on(train_step.device)
 
-    def fit(self, asked: Callable[[], int] = lambda: 0) -> Iterator[Event]:
-        """Train up to the last step, or until asked to stop; yield what happens.
+    @property
+    def step(self) -> int:
+        """Number of updates made."""
+        return self.state.step
+
+    @property
+    def total_steps(self) -> int:
+        """Number of updates of the whole training."""
+        return self.train_step.total_steps
+
+    def fit(
+        self,
+        poll_request: Callable[[], Request] = lambda: Request.NONE,
+        before_checkpoint: Callable[[], None] = lambda: None,
+    ) -> Iterator[Event]:
+        """Train up to the last step, or until a stop is requested; yield what happens.
 
         Args:
-            asked: Returns what is asked of this process: 0, SAVE, TIME_UP, or 128 and a signal.
-                The whole team does it after the same step, whichever process was asked.
+            poll_request: Returns what is requested of this process. All processes act on it
+                after the same step, whichever of them received it.
+            before_checkpoint: Called before a checkpoint is begun; what it raises ends training
+                without that checkpoint.
 
         Raises:
-            NonFiniteError: Losses or gradients stay numbers that are not finite.
+            NonFiniteError: Losses or gradients stay non-finite.
             CheckpointError: The last checkpoint could not be saved.
-            IddmError: Not even one picture at once fits the memory.
+            IddmError: Not even one image at a time fits the memory.
         """
+        state = self.state
         try:
-            if self.step == self.total:
-                # Killed between its last checkpoint and its last grid.
-                yield from self._sample()
-            elif self._memory_is_unsure():
-                self.rehearse(self.step)
-            while self.step < self.total:
-                size = self.micro.size
-                self.meter.add(*self.update(self.step))
-                self.step += 1
+            if self.step == self.total_steps:
+                # The process was killed between its last checkpoint and its last grid.
+                yield from self._generate_samples()
+            elif self._must_probe_memory():
+                self.train_step.probe_memory(self.step)
+            while self.step < self.total_steps:
+                size = state.micro_batch.size
+                self.metrics.add(*self.train_step.update(self.step))
+                state.step += 1
                 yield Stepped(self.step)
-                if self.micro.size < size:
-                    yield Shrunk(self.step, self.micro.size)
-                yield from self.saver.done()
-                request = self.team.largest(int(asked()))
-                stopping = request > SAVE and self.step < self.total
-                yield from self._after_step(stopping, save=request == SAVE)
+                if state.micro_batch.size < size:
+                    yield MicroBatchReduced(self.step, state.micro_batch.size)
+                yield from self.writer.poll()
+                request = Request(self.group.all_reduce_max(poll_request()))
+                stopping = request.is_stop and self.step < self.total_steps
+                saving = request is Request.SAVE
+                yield from self._after_step(before_checkpoint, stopping=stopping, saving=saving)
                 if stopping:
                     yield Stopped(self.step, request)
                     return
         finally:
-            self.saver.close()
+            self.writer.close()
 
-    def _memory_is_unsure(self) -> bool:
-        """Say whether to try out how much fits: where nobody else would, and all can stop at it."""
-        wanted = self.micro.asked == "auto" or self.team.size > 1
-        return self.device.type == "cuda" and wanted and not self.team.divided
+    def _must_probe_memory(self) -> bool:
+        """Return whether to find out how much fits: on GPUs, where all can stop at it together."""
+        wanted = self.state.micro_batch.requested == "auto" or self.group.world_size > 1
+        return self.train_step.device.type == "cuda" and wanted and not self.group.is_sharded
 
-    def _after_step(self, stopping: bool, *, save: bool) -> Iterator[Event]:
+    def _after_step(
+        self, before_checkpoint: Callable[[], None], *, stopping: bool, saving: bool
+    ) -> Iterator[Event]:
         """Log, save and sample where this step is due for it, in that order."""
         settings, step = self.settings, self.step
-        last = step == self.total
-        save |= last or stopping
+        last = step == self.total_steps
+        save = saving or last or stopping
         save |= step % settings.checkpoint_every == 0 and step >= settings.checkpoint_from
         sample = last or (settings.sample_every > 0 and step % settings.sample_every == 0)
         if save or step % settings.log_every == 0:
-            yield self._read_meter()
-            skipped = self.guard.read()
+            yield self._collect_metrics()
+            skipped = self.state.guard.read()
             if skipped.streak >= settings.max_skipped:
-                yield self._go_back(skipped)
+                yield self._roll_back(skipped)
                 return
         if save:
+            before_checkpoint()
             yield from self._save(final=last or stopping)
         if sample and not stopping:
-            yield from self._sample()
-        if self.meter.steps == 0:
-            self.meter.started = time.perf_counter()
+            yield from self._generate_samples()
+        if self.metrics.steps == 0:
+            self.metrics.started = time.perf_counter()
 
-    def _sample(self) -> Iterator[Event]:
-        if self.draw_samples is None:
+    def _generate_samples(self) -> Iterator[Event]:
+        if self.generate_samples is None:
             return
         try:
-            path = self.draw_samples(self.average.module, self.step)
+            path = self.generate_samples(self.state.ema.module, self.step)
         except OSError as error:
-            problem = error.strerror or str(error)
-            yield Unsaved(self.step, f"the grid of step {self.step} could not be saved: {problem}")
+            reason = error.strerror or str(error)
+            yield SaveFailed(
+                self.step, f"the sample grid of step {self.step} could not be saved: {reason}"
+            )
         else:
             if path is not None:
-                yield Sampled(self.step, path)
+                yield SamplesGenerated(self.step, path)
 
-    def _read_meter(self) -> Logged:
-        meter, self.meter = self.meter, Meter.on(self.device)
-        loss, sound = float(self.team.sum(meter.loss)), int(meter.sound)
-        # Reading the loss has waited for the device, so the clock now covers every step.
-        seconds = time.perf_counter() - meter.started
+    def _collect_metrics(self) -> Logged:
+        metrics, self.metrics = self.metrics, MetricAccumulator.on(self.train_step.device)
+        loss, count = float(self.group.all_reduce_sum(metrics.loss)), int(metrics.finite)
+        # Reading the loss waited for the device, so the clock now covers every step.
+        seconds = time.perf_counter() - metrics.started
         self.trained_seconds += seconds
-        images = meter.steps * self.settings.batch_size
-        self.state.add_loss(loss, sound)
+        images = metrics.steps * self.settings.batch_size
+        self.state.add_loss(loss, count)
         return Logged(
             step=self.step,
-            epoch=self.step * self.settings.batch_size / len(self.batches),
-            loss=loss / sound if sound else math.nan,
-            lr=self.optimizer.param_groups[0]["lr"],
-            grad_norm=float(meter.grad_norm),
+            epoch=self.step * self.settings.batch_size / len(self.train_step.batches),
+            loss=loss / count if count else math.nan,
+            lr=self.state.optimizer.param_groups[0]["lr"],
+            grad_norm=float(metrics.grad_norm),
             images_per_second=images / seconds,
             seconds=self.trained_seconds,
-            skipped=self.guard.read().total,
+            skipped=self.state.guard.read().total,
         )
 
     def _save(self, *, final: bool) -> Iterator[Event]:
-        yield Saving(self.step)
         yield from self.save()
         if final:
-            told = self.saver.wait()
-            if self.saver.problem is not None:
-                raise self.saver.problem
-            yield from told
+            events = self.writer.wait()
+            if self.writer.problem is not None:
+                raise self.writer.problem
+            yield from events
 
-    def save(self) -> list[Saved | Unsaved]:
-        """Let the leader begin to write a checkpoint of this moment.
+    def save(self) -> list[Saved | SaveFailed]:
+        """Begin to write a checkpoint of this moment, in the main process.
+
+        Collective: every process must call it.
 
         Returns:
-            To the leader, what became of the one before.
+            In the main process, the outcome of the checkpoint before this one.
         """
-        parts = self.state.snapshot()
-        metrics = self.state.take_metrics()
-        if parts is None:
+        tensors = self.state.snapshot()
+        metrics = self.state.pop_metrics()
+        if tensors is None:
             return []
-        course = {**self.guard.state(), "rate": self.rate, "micro_batch": self.micro.state()}
-        saved: dict[str, object] = {"bits": self.bits, "scaler": self.scaler.state_dict()}
-        return self.saver.begin(self.step, parts, {**saved, "course": course, "metrics": metrics})
+        record: dict[str, object] = {"bits": self.train_step.numerics}
+        record |= {**self.state.state_dict(), "metrics": metrics}
+        return self.writer.begin(self.step, tensors, record)
 
-    def load(self, saved: Checkpoint | None) -> None:
-        """Go on from a checkpoint that the team's leader has found; the others pass None.
+    def load(self, checkpoint: Checkpoint | None) -> None:
+        """Continue from a checkpoint. Collective: every process must call it.
+
+        Args:
+            checkpoint: The checkpoint, in the main process; None elsewhere.
 
         Raises:
             CheckpointError: It is damaged, or does not fit this network.
         """
-        self.state.load(saved)
-        self.step = self.team.tell(saved.step if saved else 0)
-        course = self.team.tell(saved.course if saved else {})
-        self.guard.load(course)
-        self.rate = float(course.get("rate", 1.0))
-        self.micro.load(dict(course.get("micro_batch", {})))
+        self.state.load(checkpoint)
 
-    def _go_back(self, skipped: Skipped) -> WentBack:
-        """Return to the last good checkpoint, once, and learn more slowly from there.
+    def _roll_back(self, skipped: SkippedUpdates) -> RolledBack:
+        """Return to the last good checkpoint, once, with a reduced learning rate.
 
         Raises:
-            NonFiniteError: That was done before, or there is none.
+            NonFiniteError: Training rolled back before, or there is no good checkpoint.
         """
         failed = self.step
-        self.saver.wait()
-        good = self._last_good() if self.team.leads and self.rate == 1 else None
-        if not self.team.tell(good is not None):
-            raise NonFiniteError(self.diagnose(skipped))
+        self.writer.wait()
+        can_roll_back = self.group.is_main and self.state.lr_scale == 1
+        good = self._latest_good() if can_roll_back else None
+        if not self.group.broadcast(good is not None):
+            raise NonFiniteError(self.train_step.diagnose(skipped))
         self.load(good)
         if good is not None:
             self.checkpoints.remove_after(good.step)
-        self.guard.load({"skipped": skipped.total})
-        self.rate = SLOWER
-        return WentBack(self.step, failed, self.rate * self.settings.lr)
+        self.state.guard.load_state_dict({"skipped": skipped.total})
+        self.state.lr_scale = ROLLBACK_LR_SCALE
+        return RolledBack(self.step, failed, self.state.lr_scale * self.settings.lr)
 
-    def _last_good(self) -> Checkpoint | None:
-        """Return the newest checkpoint from before the trouble began."""
-        return next((saved for saved in self.checkpoints.sound() if not saved.streak), None)
+    def _latest_good(self) -> Checkpoint | None:
+        """Return the newest checkpoint from before the first update of the streak."""
+        valid = self.checkpoints.iter_valid()
+        return next((checkpoint for checkpoint in valid if not checkpoint.skipped_streak), None)

@@ -1,96 +1,142 @@
-"""The state of a training: every tensor that changes, copied out to be saved, and in again."""
+"""The state of a training: everything that an update changes, and a checkpoint saves."""
 
 import math
+from typing import Any
 
 import torch
 
-from iddm_cli.checkpoints import writer
 from iddm_cli.checkpoints.checkpoint import Checkpoint
-from iddm_cli.checkpoints.tensors import Tensors
+from iddm_cli.checkpoints.tensors import Tensors, copy_to_cpu
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.distributed.group import Team
-from iddm_cli.engine.ema import Average
+from iddm_cli.distributed.group import ProcessGroup
+from iddm_cli.engine.ema import EMA
+from iddm_cli.engine.memory import MicroBatch
+from iddm_cli.engine.nonfinite import NonFiniteGuard
 
 
-class TrainingState:
-    """Weights, their average, and what the optimizer remembers.
+class TrainerState:
+    """Weights, their EMA, the optimizer's state, and a few numbers.
 
     Args:
-        denoiser: What learns.
-        average: Its average.
-        optimizer: What updates it.
+        denoiser: The denoiser that is trained.
+        ema: The exponential moving average of its weights.
+        optimizer: Its optimizer.
         scaler: Scales its gradients, with fp16.
-        team: The processes that hold the tensors, whole or each a part.
+        guard: Counts the updates that were skipped.
+        micro_batch: How many images are computed at once.
+        group: The processes that hold the tensors, each all of them or a shard.
+
+    Attributes:
+        step: Number of updates made.
+        lr_scale: Factor on the profile's learning rate: 1 until training rolled back.
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
-        average: Average[Denoiser],
+        ema: EMA[Denoiser],
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        team: Team,
+        guard: NonFiniteGuard,
+        micro_batch: MicroBatch,
+        group: ProcessGroup,
     ) -> None:
         self.denoiser = denoiser
-        self.average = average
+        self.ema = ema
         self.optimizer = optimizer
         self.scaler = scaler
-        self.team = team
-        self._loss = 0.0
-        self._steps = 0
+        self.guard = guard
+        self.micro_batch = micro_batch
+        self.group = group
+        self.step = 0
+        self.lr_scale = 1.0
+        self._loss_sum = 0.0
+        self._loss_count = 0
 
-    def parts(self) -> dict[str, Tensors]:
-        """Return the tensors themselves, by the file they are saved in."""
+    def tensors(self) -> dict[str, Tensors]:
+        """Return the tensors themselves, by the file that they are saved in."""
         return {
             "model": self.denoiser.backbone.state_dict(),
-            "average": self.average.module.backbone.state_dict(),
+            "average": self.ema.module.backbone.state_dict(),
             "optimizer": self._optimizer_tensors(),
         }
 
     def snapshot(self) -> dict[str, Tensors] | None:
-        """Return copies of all tensors to the leader; the others must ask at the same time."""
-        whole = {
-            part: {name: self.team.whole(tensor) for name, tensor in tensors.items()}
-            for part, tensors in self.parts().items()
+        """Return copies of all tensors to the main process, None elsewhere.
+
+        Collective: every process must call it.
+        """
+        full = {
+            part: {name: self.group.full_tensor(tensor) for name, tensor in tensors.items()}
+            for part, tensors in self.tensors().items()
         }
-        if not self.team.leads:
+        if not self.group.is_main:
             return None
-        return {part: writer.snapshot(tensors) for part, tensors in whole.items()}
+        return {part: copy_to_cpu(tensors) for part, tensors in full.items()}
 
-    def load(self, saved: Checkpoint | None) -> None:
-        """Overwrite all tensors by those of a checkpoint; only the team's leader has it.
+    def state_dict(self) -> dict[str, object]:
+        """Return everything but the tensors, as state.json of a checkpoint stores it."""
+        progress = {
+            **self.guard.state_dict(),
+            "rate": self.lr_scale,
+            "micro_batch": self.micro_batch.state_dict(),
+        }
+        return {"scaler": self.scaler.state_dict(), "course": progress}
 
-        One of step 0 is an imported model. Training then begins from its average, which is what
-        its user knows it by: the average, warming up, would soon have forgotten its own past.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; an empty dict is the state before step 0."""
+        scaler = state.get("scaler", {})
+        if scaler and self.scaler.is_enabled():
+            self.scaler.load_state_dict(scaler)
+        progress = state.get("course", {})
+        self.guard.load_state_dict(progress)
+        self.lr_scale = float(progress.get("rate", 1.0))
+        self.micro_batch.load_state_dict(dict(progress.get("micro_batch", {})))
+        self._loss_sum, self._loss_count = 0.0, 0
+
+    def load(self, checkpoint: Checkpoint | None) -> None:
+        """Restore a checkpoint. Collective: every process must call it.
+
+        Args:
+            checkpoint: The checkpoint, in the main process; None elsewhere.
 
         Raises:
             CheckpointError: It is damaged, or does not fit this network; nothing has changed.
         """
-        self._make_optimizer_state()
-        targets = self.parts()
-        first = {"model": "average"} if saved and saved.step == 0 else {}
-        sources = saved and {
-            part: saved.read(first.get(part, part), like) for part, like in targets.items()
+        self._load_tensors(checkpoint)
+        state: dict[str, Any] = {}
+        if checkpoint is not None:
+            state = {"scaler": checkpoint.scaler, "course": checkpoint.trainer_state}
+        self.step = self.group.broadcast(checkpoint.step if checkpoint else 0)
+        self.load_state_dict(self.group.broadcast(state))
+
+    def add_loss(self, loss_sum: float, count: int) -> None:
+        """Add the losses of some updates to the metrics of the next checkpoint."""
+        self._loss_sum += loss_sum
+        self._loss_count += count
+
+    def pop_metrics(self) -> dict[str, float]:
+        """Return the metrics since the last checkpoint, and reset them."""
+        loss = self._loss_sum / self._loss_count if self._loss_count else math.inf
+        self._loss_sum, self._loss_count = 0.0, 0
+        return {"loss": loss} if math.isfinite(loss) else {}
+
+    def _load_tensors(self, checkpoint: Checkpoint | None) -> None:
+        """Overwrite all tensors by the checkpoint's.
+
+        A checkpoint of step 0 is an imported model. Training then starts from its averaged
+        weights, the ones that its user knows; the EMA, while it warms up, would soon forget them.
+        """
+        self._create_optimizer_state()
+        targets = self.tensors()
+        first = {"model": "average"} if checkpoint and checkpoint.step == 0 else {}
+        sources = checkpoint and {
+            part: checkpoint.read(first.get(part, part), like) for part, like in targets.items()
         }
         for part, tensors in targets.items():
             names = sorted(tensors)
-            found = [sources[part][name] for name in names] if sources else None
-            self.team.copy([tensors[name] for name in names], found)
-        scale = self.team.tell(saved.scaler if saved else {})
-        if scale and self.scaler.is_enabled():
-            self.scaler.load_state_dict(scale)
-        self._loss, self._steps = 0.0, 0
-
-    def add_loss(self, loss: float, steps: int) -> None:
-        """Count in the losses of some steps, for the figures of the next checkpoint."""
-        self._loss += loss
-        self._steps += steps
-
-    def take_metrics(self) -> dict[str, float]:
-        """Return the figures of the steps since the last checkpoint, and begin anew."""
-        loss = self._loss / self._steps if self._steps else math.inf
-        self._loss, self._steps = 0.0, 0
-        return {"loss": loss} if math.isfinite(loss) else {}
+            read = [sources[part][name] for name in names] if sources else None
+            self.group.broadcast_into([tensors[name] for name in names], read)
 
     def _optimizer_tensors(self) -> Tensors:
         return {
@@ -99,13 +145,13 @@ class TrainingState:
             for quantity, value in self.optimizer.state[parameter].items()
         }
 
-    def _make_optimizer_state(self) -> None:
+    def _create_optimizer_state(self) -> None:
         """Let the optimizer create its tensors, in its own memory layout, to be copied into."""
         if any(self.optimizer.state[parameter] for parameter in self.denoiser.parameters()):
             return
         for parameter in self.denoiser.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        for group in self.optimizer.param_groups:
-            group["lr"] = 0.0
+        for param_group in self.optimizer.param_groups:
+            param_group["lr"] = 0.0
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

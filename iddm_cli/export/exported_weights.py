@@ -3,7 +3,14 @@
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from iddm_cli.checkpoints.tensors import Tensors, check_fit, first, kinds_in, kinds_of, not_finite
+from iddm_cli.checkpoints.tensors import (
+    Tensors,
+    check_compatible,
+    find_non_finite,
+    read_specs,
+    specs_of,
+    truncate,
+)
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.runs.exported_file import ExportedFile
 
@@ -38,12 +45,12 @@ class ExportedWeights:
             raise UsageError(f"{path} holds the {there} weights only", f"Use --weights {there}.")
         try:
             if like is not None:
-                check_fit(kinds_of(like), kinds_in(path), str(path))
+                check_compatible(specs_of(like), read_specs(path), str(path))
             self.exported.verify()
             tensors = load_file(path)
         except (OSError, SafetensorError, ValueError) as error:
-            raise CheckpointError(f"{path}: {first(error)}") from error
-        name = not_finite(tensors)
+            raise CheckpointError(f"{path}: {truncate(error)}") from error
+        name = find_non_finite(tensors)
         if name is not None:
-            raise CheckpointError(f"{path}: {first(name)} holds numbers that are not finite")
+            raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
         return tensors

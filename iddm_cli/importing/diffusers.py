@@ -10,7 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, first, kinds_in, refuse_long_header
+from iddm_cli.checkpoints.tensors import (
+    Tensors,
+    TensorSpecs,
+    check_header_length,
+    read_specs,
+    truncate,
+)
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import to_diffusers_name
 from iddm_cli.importing import diffusers_scheduler as noise
@@ -62,7 +68,7 @@ def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     notes: list[str] = []
     rows = folder.network["num_class_embeds"]
     if rows is not None and (type(rows) is not int or not 1 <= rows <= 2**20):
-        raise CheckpointError(f"num_class_embeds: {first(rows)} is no number of classes")
+        raise CheckpointError(f"num_class_embeds: {truncate(rows)} is no number of classes")
     classes, last_means_none = _classes(folder, asked, rows or 0)
     profile = _profile(folder, asked, len(classes), last_means_none, notes)
     expected = expect(profile, len(classes))
@@ -89,7 +95,7 @@ def open_folder(path: Path) -> Folder:
         part = isinstance(value, list) and value != [None, None]
         if part and not key.startswith("_") and key not in OURS:
             raise CheckpointError(
-                f"{path} has a {first(key)} besides its network, which cannot be imported",
+                f"{path} has a {truncate(key)} besides its network, which cannot be imported",
                 "Models of the pixels of pictures can be: a unet and a scheduler alone.",
             )
     file = "scheduler_config.json"
@@ -161,7 +167,7 @@ def _noise(folder: Folder, asked: ImportOptions, notes: list[str]) -> dict[str, 
 
 
 def _read_weights(
-    path: Path, expected: Kinds, *, rows: int | None, last_means_none: bool
+    path: Path, expected: TensorSpecs, *, rows: int | None, last_means_none: bool
 ) -> Tensors:
     """Read the weights under our names, once all of them are accounted for.
 
@@ -188,7 +194,7 @@ def _read_weights(
     return weights
 
 
-def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
+def _read_tensors(path: Path, wanted: TensorSpecs) -> Tensors:
     """Read the tensors that are wanted, under the names of today.
 
     Raises:
@@ -200,13 +206,13 @@ def _read_tensors(path: Path, wanted: Kinds) -> Tensors:
         check_weights(wanted, torch_file.kinds(torch_file.pick(table, names)), str(path))
         return as_weights(torch_file.pick(torch_file.load(path), names), str(path))
     try:
-        refuse_long_header(path, MOST_TENSORS)
-        found = kinds_in(path)
+        check_header_length(path, MOST_TENSORS)
+        found = read_specs(path)
         names = by_present_names(found, path)
         check_weights(wanted, {today: found[name] for today, name in names.items()}, str(path))
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     return as_weights(torch_file.pick(tensors, names), str(path))
 
 
@@ -220,7 +226,7 @@ def by_present_names(found: Iterable[str], path: Path) -> dict[str, str]:
     for name in found:
         other = names.setdefault(present_name(name), name)
         if other != name:
-            raise CheckpointError(f"{path}: {first(name)} and {first(other)} are the same")
+            raise CheckpointError(f"{path}: {truncate(name)} and {truncate(other)} are the same")
     return names
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iddm_cli.checkpoints.tensors import first
+from iddm_cli.checkpoints.tensors import truncate
 from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import PREDICTIONS
@@ -32,14 +32,14 @@ def tables_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
-        raise CheckpointError(f"its scheduler is a {first(kind)}, which is not supported")
+        raise CheckpointError(f"its scheduler is a {truncate(kind)}, which is not supported")
     predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
     predicted = config.get("prediction_type", "epsilon")
     if not isinstance(predicted, str) or predicted not in predictions:
-        raise CheckpointError(f"scheduler: prediction_type {first(predicted)!r} is unknown")
+        raise CheckpointError(f"scheduler: prediction_type {truncate(predicted)!r} is unknown")
     for key, wanted in (("rescale_betas_zero_snr", False), ("clip_sample_range", 1.0)):
         if config.get(key, wanted) != wanted:
-            raise CheckpointError(f"scheduler: {key} must be {wanted}, not {first(config[key])}")
+            raise CheckpointError(f"scheduler: {key} must be {wanted}, not {truncate(config[key])}")
     alpha_bar = torch.cumprod(1 - betas_of(config), dim=0)
     return {
         "diffusion": {
@@ -87,7 +87,7 @@ def _named(name: str, start: float, end: float, count: int) -> Tensor:
         alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
         return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
     raise CheckpointError(
-        f"scheduler: beta_schedule {first(name)!r} is none of those that iddm has: linear, "
+        f"scheduler: beta_schedule {truncate(name)!r} is none of those that iddm has: linear, "
         "scaled_linear, squaredcos_cap_v2"
     )
 
@@ -105,7 +105,7 @@ def name_of(alpha_bar: Tensor, theirs: str) -> str:
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(
-            f"scheduler: beta_schedule {first(theirs)!r} with these ends or numbers is none of "
+            f"scheduler: beta_schedule {truncate(theirs)!r} with these ends or numbers is none of "
             f"those that iddm has; {nearest} comes nearest, and is {distances[nearest]:.2g} away"
         )
     return nearest

@@ -8,7 +8,7 @@ left them, and the class embedding may have its older name.
 from pathlib import Path
 from typing import Any, get_args
 
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, first
+from iddm_cli.checkpoints.tensors import Tensors, TensorSpecs, truncate
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing import torch_file
 from iddm_cli.importing.imported_model import (
@@ -84,7 +84,7 @@ def generation(contents: Any, path: Path) -> tuple[dict[str, Any], dict[str, dic
     for key, wanted in (("network", "unet"), ("mode", "class")):
         if contents.get(key) not in (None, wanted):
             raise CheckpointError(
-                f"{path} was trained with {key} {first(contents[key])!r}",
+                f"{path} was trained with {key} {truncate(contents[key])!r}",
                 f"Of IDDM's models, those with {key} {wanted!r} can be imported.",
             )
     there = {part: contents[part] for part in PARTS if contents.get(part) is not None}
@@ -116,12 +116,14 @@ def our_names(table: dict[str, Declared], what: str) -> dict[str, str]:
         name = theirs.removeprefix("module.")
         name = CLASSES if name == FORMER_CLASSES else name
         if name in names:
-            raise CheckpointError(f"{what}: {first(theirs)} and {first(names[name])} are the same")
+            raise CheckpointError(
+                f"{what}: {truncate(theirs)} and {truncate(names[name])} are the same"
+            )
         names[name] = theirs
     return names
 
 
-def _sizes(kinds: Kinds) -> tuple[int, int]:
+def _sizes(kinds: TensorSpecs) -> tuple[int, int]:
     """Return how many classes and channels the tensors are for.
 
     Raises:
@@ -177,7 +179,7 @@ def _activation(stored: dict[str, Any], asked: ImportOptions) -> str | None:
         return asked.activation
     if act not in get_args(ActivationName):
         raise CheckpointError(
-            f"it was trained with the activation {first(act)!r}, which is unknown"
+            f"it was trained with the activation {truncate(act)!r}, which is unknown"
         )
     if asked.activation not in (None, act):
         raise UsageError(

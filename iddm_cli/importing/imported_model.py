@@ -6,13 +6,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from iddm_cli.checkpoints.tensors import Kinds, Tensors, check_fit, first, not_finite
+from iddm_cli.checkpoints.tensors import (
+    Tensors,
+    TensorSpecs,
+    check_compatible,
+    find_non_finite,
+    truncate,
+)
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.rules import check_rules
 
-Expect = Callable[[Profile, int], Kinds]
+Expect = Callable[[Profile, int], TensorSpecs]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
 
 UNKNOWN_DATA_PATH = "not-known"
@@ -127,7 +133,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Pro
         faults = list(check_rules(profile))
         if not faults:
             return profile
-    told = "; ".join(first(fault.problem) for fault in faults[:3])
+    told = "; ".join(truncate(fault.problem) for fault in faults[:3])
     if asked.image_size is not None and faults[0].path[:2] == ("data", "image_size"):
         raise UsageError(f"--image-size: {told}", faults[0].hint)
     raise CheckpointError(f"it cannot be imported: {told}", faults[0].hint)
@@ -143,7 +149,7 @@ def picture_tables(size: object, channels: object, *, classes: int) -> dict[str,
     }
 
 
-def check_weights(expected: Kinds, found: Kinds, what: str) -> None:
+def check_weights(expected: TensorSpecs, found: TensorSpecs, what: str) -> None:
     """Account for every tensor, by name and shape, before any is read.
 
     Raises:
@@ -153,7 +159,9 @@ def check_weights(expected: Kinds, found: Kinds, what: str) -> None:
         name: (shape, "float32" if kind in FLOATS else kind)
         for name, (shape, kind) in found.items()
     }
-    check_fit(expected, as_read, what, hint="Every tensor must be known by its name and shape.")
+    check_compatible(
+        expected, as_read, what, hint="Every tensor must be known by its name and shape."
+    )
 
 
 def as_weights(tensors: Tensors, what: str) -> Tensors:
@@ -163,7 +171,7 @@ def as_weights(tensors: Tensors, what: str) -> Tensors:
         CheckpointError: One holds numbers that are not finite.
     """
     copied = {name: tensor.detach().float().clone() for name, tensor in tensors.items()}
-    name = not_finite(copied)
+    name = find_non_finite(copied)
     if name is not None:
-        raise CheckpointError(f"{what}: {first(name)} holds numbers that are not finite")
+        raise CheckpointError(f"{what}: {truncate(name)} holds numbers that are not finite")
     return {name: tensor.contiguous() for name, tensor in copied.items()}

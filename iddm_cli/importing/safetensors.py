@@ -5,7 +5,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from iddm_cli.checkpoints.tensors import first, kinds_in
+from iddm_cli.checkpoints.tensors import read_specs, truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.exported_weights import KINDS, ExportedWeights
 from iddm_cli.importing.imported_model import (
@@ -37,9 +37,9 @@ def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     if profile.data.channels == "auto":
         raise CheckpointError(f"{path}: its profile does not say whether pictures are grey")
     try:
-        check_weights(expect(profile, len(classes)), kinds_in(path), str(path))
+        check_weights(expect(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     (part,) = (part for part, kind in KINDS.items() if kind == record.weights)
     weights = as_weights(ExportedWeights(exported).read(part), str(path))
     note = f"it holds {record.weights} weights alone, which stand for both"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from iddm_cli.checkpoints.tensors import Kinds, first
+from iddm_cli.checkpoints.tensors import TensorSpecs, truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.importing.files import refuse_what_is_no_file
 from iddm_cli.importing.pickle_parser import Declared, RefusedError, describe
@@ -63,7 +63,7 @@ def look_into(path: Path) -> Any:
     except KeyError as error:
         raise CheckpointError(f"{path} is no file of PyTorch: it has no data.pkl") from error
     except BROKEN as error:
-        raise CheckpointError(f"{path} is damaged: {first(error)}") from error
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     for storage in storages:
         member = members.get(f"data/{storage.key}")
         if member is None or member.file_size != storage.count * storage.itemsize:
@@ -101,11 +101,11 @@ def tensors_in(table: Any, what: str) -> dict[str, Declared]:
         raise CheckpointError(f"{what} holds no weights")
     for name, value in table.items():
         if not isinstance(name, str) or not isinstance(value, Declared):
-            raise CheckpointError(f"{what} does not only hold tensors: {first(name)} is none")
+            raise CheckpointError(f"{what} does not only hold tensors: {truncate(name)} is none")
     return table
 
 
-def kinds(table: dict[str, Declared]) -> Kinds:
+def kinds(table: dict[str, Declared]) -> TensorSpecs:
     """Describe tensors as our own are described."""
     return {name: (one.shape, one.storage.kind) for name, one in table.items()}
 
@@ -119,7 +119,9 @@ def load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except NOT_LOADED as error:
-        raise CheckpointError(f"{path} cannot be read: {first(error).splitlines()[0]}") from error
+        raise CheckpointError(
+            f"{path} cannot be read: {truncate(error).splitlines()[0]}"
+        ) from error
 
 
 def pick(table: dict[str, Thing], names: dict[str, str]) -> dict[str, Thing]:

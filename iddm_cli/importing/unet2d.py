@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from iddm_cli.checkpoints.tensors import first
+from iddm_cli.checkpoints.tensors import truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import CONDITIONINGS
 
@@ -53,10 +53,10 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key in FIXED and value not in FIXED[key]:
             allowed = " or ".join(str(one) for one in FIXED[key])
-            raise CheckpointError(f"config.json: {key} must be {allowed}, not {first(value)}")
+            raise CheckpointError(f"config.json: {key} must be {allowed}, not {truncate(value)}")
         known = key in FIXED or key in DEFAULTS or key.startswith("_")
         if not known and value is not None:
-            raise CheckpointError(f"config.json: {first(key)} is no key of a UNet2DModel")
+            raise CheckpointError(f"config.json: {truncate(key)} is no key of a UNet2DModel")
     full = DEFAULTS | config
     for key, wanted in (
         ("_class_name", "UNet2DModel"),
@@ -65,7 +65,7 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         ("up_block_types", _mirrored(full["down_block_types"])),
     ):
         if full[key] != wanted:
-            told = f"{first(wanted)}, not {first(full[key])}"
+            told = f"{truncate(wanted)}, not {truncate(full[key])}"
             raise CheckpointError(f"config.json: {key} must be {told}")
     return full
 
@@ -88,7 +88,8 @@ def _mirrored(down: Any) -> list[str]:
     for kind in kinds:
         if not isinstance(kind, str) or kind not in ups:
             raise CheckpointError(
-                f"config.json: down_block_types must be of {' and '.join(ups)}, not {first(kind)}"
+                f"config.json: down_block_types must be of {' and '.join(ups)}, not "
+                f"{truncate(kind)}"
             )
     return [ups[kind] for kind in reversed(kinds)]
 
@@ -99,7 +100,8 @@ def model_section(config: dict[str, Any]) -> dict[str, Any]:
     numbers = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
     if not numbers or not widths or any(width % widths[0] for width in widths):
         raise CheckpointError(
-            f"config.json: block_out_channels must be multiples of the first, not {first(widths)}"
+            f"config.json: block_out_channels must be multiples of the first, not "
+            f"{truncate(widths)}"
         )
     if config["time_embedding_dim"] not in (None, 4 * widths[0]):
         raise CheckpointError(f"config.json: time_embedding_dim must be {4 * widths[0]}")
@@ -108,7 +110,7 @@ def model_section(config: dict[str, Any]) -> dict[str, Any]:
     if kind not in conditionings:
         raise CheckpointError(
             f"config.json: resnet_time_scale_shift must be {' or '.join(conditionings)}, "
-            f"not {first(kind)}"
+            f"not {truncate(kind)}"
         )
     attended = [i for i, kind in enumerate(config["down_block_types"]) if "Attn" in kind]
     return {

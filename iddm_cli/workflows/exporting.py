@@ -16,19 +16,19 @@ MARK = "model_index.json"
 
 
 def load(
-    model: models.TrainedRun | models.TrainedFile, given: dict[str, object], checkpoint: int | None
+    model: models.ModelSource, given: dict[str, object], checkpoint: int | None
 ) -> "TrainedModel":
     """Load a model as the options want it.
 
     Raises:
         IddmError: An option cannot be followed, or there are no such weights.
     """
-    profile = models.sampling_profile(model, given)
-    saved = model.saved(checkpoint)
+    profile = models.load_sampling_profile(model, given)
+    saved = model.open_weights(checkpoint, profile.sampling.weights)
 
     from iddm_cli.build.exporting import load_model
 
-    return load_model(model.name, profile, model.classes, saved, model.provenance(saved.step))
+    return load_model(model.name, profile, model.classes, saved, model.load_provenance(saved.step))
 
 
 def check_file(path: Path, *, overwrite: bool) -> None:

@@ -1,10 +1,10 @@
-"""The gallery: the folder that `iddm generate` fills, which is itself a dataset folder.
+"""Image generation: the folder that `iddm generate` writes, itself a valid dataset folder.
 
-<out>/<class>/<class>-000007.png    pictures; without classes: images/image-000007.png
-<out>/grid.png                      the first ones of each class
-<out>/manifest.json                 how they were made, and the list of them
+<out>/<class>/<class>-000007.png    images; without classes: images/image-000007.png
+<out>/grid.png                      the first images of each class
+<out>/manifest.json                 how they were generated, and their list
 
-A class whose name no folder can have gets one with a digest: class-3-0123456789.
+A class whose name cannot be a folder name gets one with a digest: class-3-0123456789.
 """
 
 import hashlib
@@ -20,36 +20,36 @@ from iddm_cli.errors import UsageError
 from iddm_cli.image_files import SamplingMetadata
 
 if TYPE_CHECKING:
-    from iddm_cli.build.models import Saved
+    from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.engine.image_generator import ImageGenerator, Sample
     from iddm_cli.profiles.profile import Profile
 
 GRID_COLUMNS = 10
-GRID_PICTURES = 100
+GRID_IMAGES = 100
 GRID_CLASSES = 100
 """Classes that the grid shows at most."""
 
-MOST_PICTURES = 1_000_000
-LONGEST_NAME = 200
-"""Bytes of a folder's name; a file's adds a number, and ends a path that may be 255 long."""
+MAX_IMAGES = 1_000_000
+MAX_NAME_BYTES = 200
+"""Bytes of a folder name; a file name adds a number, and may have 255 bytes."""
 
-TAKEN = ("", ".", "..", "grid.png", "manifest.json")
+RESERVED_NAMES = ("", ".", "..", "grid.png", "manifest.json")
 
 
-def folder_name(name: str, label: int) -> str:
-    """Return what the folder of a class is called: its name, if a folder can have it.
+def class_folder_name(name: str, label: int) -> str:
+    """Return the folder name of a class: its own name, where that is possible.
 
     Args:
-        name: Any text, for dataset.json may come from elsewhere.
-        label: The class's index.
+        name: The class's name; any text, since dataset.json may come from another machine.
+        label: The class's label.
     """
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:10]
-    if Path(name).name != name or name.lower() in TAKEN or not _is_storable(name):
+    if Path(name).name != name or name.lower() in RESERVED_NAMES or not _is_storable(name):
         return f"class-{label}-{digest}"
     content = name.encode()
-    if len(content) <= LONGEST_NAME:
+    if len(content) <= MAX_NAME_BYTES:
         return name
-    return f"{content[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+    return f"{content[:MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
 
 
 def _is_storable(name: str) -> bool:
@@ -59,16 +59,16 @@ def _is_storable(name: str) -> bool:
         return False
 
 
-class Plan:
-    """Which files a gallery gets.
+class OutputLayout:
+    """The files of a folder of generated images.
 
     Args:
-        folder: The gallery's folder.
-        classes: All classes of the run; empty without classes.
-        labels: The classes wanted.
-        count: Pictures of each.
+        folder: The folder.
+        classes: All classes of the model; empty where it has none.
+        labels: The labels to generate.
+        count: Number of images per class.
         form: png, jpg or webp.
-        grid: Whether grid.png is drawn.
+        grid: Whether grid.png is written.
     """
 
     def __init__(
@@ -89,103 +89,127 @@ class Plan:
         self.grid = grid
 
     @property
-    def shown_each(self) -> int:
-        """How many pictures of each class the grid shows: a row, or more if classes are few."""
-        return max(GRID_COLUMNS, GRID_PICTURES // len(self.labels))
+    def images_in_grid(self) -> int:
+        """Images per class in the grid: a row, or several where classes are few."""
+        return max(GRID_COLUMNS, GRID_IMAGES // len(self.labels))
 
     @property
-    def shown_labels(self) -> list[int]:
-        """The classes that the grid shows."""
+    def labels_in_grid(self) -> list[int]:
+        """The labels in the grid."""
         return self.labels[:GRID_CLASSES] if self.grid else []
 
-    def file(self, label: int, index: int) -> Path:
-        """Return the file of one picture."""
-        folder = folder_name(self.classes[label], label) if self.classes else "images"
+    def image_path(self, label: int, index: int) -> Path:
+        """Return the path of one image."""
+        folder = class_folder_name(self.classes[label], label) if self.classes else "images"
         stem = folder if self.classes else "image"
         return self.folder / folder / f"{stem}-{index:06d}.{self.form}"
 
     def check_count(self) -> None:
-        """Refuse to draw without end.
+        """Check the number of images.
 
         Raises:
-            UsageError: So many pictures that listing them alone would fill the memory.
+            UsageError: There would be so many that their list alone would fill the memory.
         """
         total = self.count * len(self.labels)
-        if total > MOST_PICTURES:
+        if total > MAX_IMAGES:
             raise UsageError(
-                f"--count {self.count} would be {total:,} pictures",
-                f"Draw at most {MOST_PICTURES:,} at a time; another --seed draws others.",
+                f"--count {self.count} would be {total:,} images",
+                f"Generate at most {MAX_IMAGES:,} at a time; another --seed gives other images.",
             )
 
-    def check_free(self, *, overwrite: bool) -> None:
-        """Refuse to write over what is there.
+    def check_empty(self, *, overwrite: bool) -> None:
+        """Check that the folder is empty, or may be overwritten.
 
         Raises:
-            UsageError: The folder holds something already, or is no folder.
+            UsageError: It holds files already, or is not a folder.
         """
         try:
-            holds = self.folder.exists() and any(self.folder.iterdir())
+            has_files = self.folder.exists() and any(self.folder.iterdir())
         except OSError as error:  # a file, a name too long, a folder that may not be entered
-            raise self._unusable(error) from error
-        if holds and not overwrite:
+            raise self._output_error(error) from error
+        if has_files and not overwrite:
             raise UsageError(
                 f"--out {self.folder} is not empty",
                 "Choose a new folder, or --overwrite to replace files of the same names.",
             )
 
-    def make_folders(self) -> None:
-        """Make the gallery's folders.
+    def create_folders(self) -> None:
+        """Create the folders of the classes.
 
         Raises:
-            UsageError: They cannot be made.
+            UsageError: They cannot be created.
         """
         try:
             for label in self.labels:
-                self.file(label, 0).parent.mkdir(parents=True, exist_ok=True)
+                self.image_path(label, 0).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._output_error(error) from error
 
-    def _unusable(self, error: OSError) -> UsageError:
+    def _output_error(self, error: OSError) -> UsageError:
         return UsageError(f"--out {self.folder}: {error.strerror}", "Choose another --out.")
 
 
-def fill(
-    plan: Plan, run: str, profile: "Profile", saved: "Saved", *, seed: int, as_json: bool
+def generate_images(
+    layout: OutputLayout,
+    run_name: str,
+    profile: "Profile",
+    source: "WeightsSource",
+    *,
+    seed: int,
+    as_json: bool,
 ) -> None:
-    """Draw the pictures and write them as they come."""
-    from iddm_cli.build.compute import choose_place
-    from iddm_cli.build.models import make_generator
+    """Generate the images, and write each as it comes.
+
+    Args:
+        layout: The files to write.
+        run_name: Name of the run, for the metadata.
+        profile: The profile, with the sampling section to use.
+        source: The weights.
+        seed: Random seed.
+        as_json: Whether the result is printed as JSON.
+
+    Raises:
+        IddmError: The weights are damaged, or the folder cannot be written to.
+    """
+    from iddm_cli.build.compute import setup_compute
+    from iddm_cli.build.models import build_image_generator
     from iddm_cli.engine.image_generator import SampleSpec
 
-    generator = make_generator(profile, plan.classes, saved, choose_place(profile.runtime))
-    recipe = describe(run, profile, saved, generator, seed)
-    specs = [SampleSpec(label, index) for label in plan.labels for index in range(plan.count)]
-    plan.make_folders()
-    shown: dict[int, list[Sample]] = {label: [] for label in plan.shown_labels}
+    compute = setup_compute(profile.runtime)
+    generator = build_image_generator(profile, layout.classes, source, compute)
+    metadata = describe_sampling(run_name, profile, source, generator, seed)
+    specs = [SampleSpec(label, index) for label in layout.labels for index in range(layout.count)]
+    layout.create_folders()
+    in_grid: dict[int, list[Sample]] = {label: [] for label in layout.labels_in_grid}
     with show_progress() as progress:
-        drawn = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
-        for done, picture in enumerate(drawn, start=1):
-            write(plan, recipe, picture)
-            if picture.spec.label in shown and picture.spec.index < plan.shown_each:
-                shown[picture.spec.label].append(picture)
-            progress("drawing pictures", done, len(specs))
-    grid = draw_grid(plan, shown) if plan.grid else None
-    document = write_manifest(plan, recipe, [plan.file(spec.label, spec.index) for spec in specs])
+        samples = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
+        for done, sample in enumerate(samples, start=1):
+            write_image(layout, metadata, sample)
+            if sample.spec.label in in_grid and sample.spec.index < layout.images_in_grid:
+                in_grid[sample.spec.label].append(sample)
+            progress("generating images", done, len(specs))
+    grid = write_grid(layout, in_grid) if layout.grid else None
+    paths = [layout.image_path(spec.label, spec.index) for spec in specs]
+    manifest = write_manifest(layout, metadata, paths)
     if as_json:
-        console.print_json(document | {"out": str(plan.folder), "grid": grid and str(grid)})
+        console.print_json(manifest | {"out": str(layout.folder), "grid": grid and str(grid)})
     else:
-        console.print_result(str(grid or plan.folder))
-        console.print_note(f"{len(specs)} pictures in {plan.folder}")
+        console.print_result(str(grid or layout.folder))
+        console.print_note(f"{len(specs)} images in {layout.folder}")
 
 
-def describe(
-    run: str, profile: "Profile", saved: "Saved", generator: "ImageGenerator", seed: int
+def describe_sampling(
+    run_name: str,
+    profile: "Profile",
+    source: "WeightsSource",
+    generator: "ImageGenerator",
+    seed: int,
 ) -> SamplingMetadata:
-    """Put together what all pictures of this gallery share."""
+    """Return the metadata that all images of a folder share."""
     sampling = profile.sampling
     return SamplingMetadata(
-        run=run,
-        step=saved.step,
+        run=run_name,
+        step=source.step,
         weights=sampling.weights,
         seed=seed,
         sampler=sampling.sampler,
@@ -195,43 +219,45 @@ def describe(
     )
 
 
-def write(plan: Plan, recipe: SamplingMetadata, picture: "Sample") -> None:
-    """Write one picture, with how it was made inside the file."""
+def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Sample") -> None:
+    """Write one image, with its metadata inside the file."""
     from iddm_cli.engine.image_generator import to_image
 
-    spec = picture.spec
-    notes = recipe.text_notes(spec.index, plan.classes[spec.label] if plan.classes else "")
-    content = image_files.encode_image(to_image(picture.pixels), plan.form, notes)
-    # Thousands of them: whole or not at all, but not each flushed to the disk by itself.
-    file = plan.file(spec.label, spec.index)
-    temporary = durable.partial_path(file)
+    spec = sample.spec
+    notes = metadata.text_notes(spec.index, layout.classes[spec.label] if layout.classes else "")
+    content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
+    # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
+    path = layout.image_path(spec.label, spec.index)
+    temporary = durable.partial_path(path)
     temporary.write_bytes(content)
-    temporary.replace(file)
+    temporary.replace(path)
 
 
-def draw_grid(plan: Plan, shown: "dict[int, list[Sample]]") -> Path:
-    """Draw the first pictures of each class as grid.png."""
+def write_grid(layout: OutputLayout, in_grid: "dict[int, list[Sample]]") -> Path:
+    """Write the first images of each class as grid.png."""
     from iddm_cli.engine.image_generator import to_image
 
     rows: list[image_files.GridRow] = []
-    for label, drawn in shown.items():
-        images = [to_image(picture.pixels) for picture in drawn]
+    for label, samples in in_grid.items():
+        images = [to_image(sample.pixels) for sample in samples]
         for start in range(0, len(images), GRID_COLUMNS):
-            name = plan.classes[label] if plan.classes and start == 0 else ""
+            name = layout.classes[label] if layout.classes and start == 0 else ""
             rows.append((name, images[start : start + GRID_COLUMNS]))
-    path = plan.folder / "grid.png"
+    path = layout.folder / "grid.png"
     image_files.save_png(image_files.make_grid(rows), path)
     return path
 
 
-def write_manifest(plan: Plan, recipe: SamplingMetadata, files: list[Path]) -> dict[str, object]:
-    """Write manifest.json and return what it says."""
-    document = {
-        **asdict(recipe),
-        "classes": [plan.classes[label] for label in plan.labels if plan.classes],
-        "count": plan.count,
-        "images": [file.relative_to(plan.folder).as_posix() for file in files],
+def write_manifest(
+    layout: OutputLayout, metadata: SamplingMetadata, paths: list[Path]
+) -> dict[str, object]:
+    """Write manifest.json, and return its content."""
+    manifest = {
+        **asdict(metadata),
+        "classes": [layout.classes[label] for label in layout.labels if layout.classes],
+        "count": layout.count,
+        "images": [path.relative_to(layout.folder).as_posix() for path in paths],
     }
-    content = json.dumps(document, indent=1, ensure_ascii=False).encode()
-    durable.write_file(plan.folder / "manifest.json", content)
-    return document
+    content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+    durable.write_file(layout.folder / "manifest.json", content)
+    return manifest

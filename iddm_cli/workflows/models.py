@@ -1,7 +1,4 @@
-"""Trained models as users name them, a run or an exported file, and how they are to draw.
-
-`generate` and `export` take the same reference and the same options, spelled here once.
-"""
+"""Sources of trained models, as users name them: a run, or an exported file."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,20 +10,20 @@ from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iddm_cli.build.models import Saved
+    from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import Profile
     from iddm_cli.runs.run import Run
 
 
-class Trained(Protocol):
-    """A trained model.
+class ModelSource(Protocol):
+    """A trained model on the disk.
 
     Attributes:
         name: The run's name.
-        reference: What it is called on a command line; no folder is told.
-        classes: Names of its classes, by index; empty without.
+        reference: What a command line calls it, without its folder.
+        classes: Names of its classes, by label; empty where it has none.
     """
 
     @property
@@ -38,67 +35,79 @@ class Trained(Protocol):
     @property
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
         """Return its profile with some settings changed."""
         ...
 
-    def saved(self, checkpoint: int | None) -> "Saved":
-        """Return its weights on the disk: those of a step, or the newest good ones."""
+    def open_weights(self, step: int | None, weights: str) -> "WeightsSource":
+        """Return its weights on the disk, average or raw: those of a step, or the latest."""
         ...
 
-    def place(self) -> Path:
-        """Return a fresh folder for what it draws."""
+    def default_output_dir(self) -> Path:
+        """Return a new folder for the images that it generates."""
         ...
 
-    def provenance(self, step: int, /) -> "Provenance":
-        """Return what is told of its training."""
+    def load_provenance(self, step: int, /) -> "Provenance":
+        """Return what is known of its training."""
         ...
 
 
-class TrainedRun:
-    """A run and its checkpoints."""
+class RunModel:
+    """A run and its checkpoints.
+
+    Args:
+        run: The run.
+    """
 
     def __init__(self, run: "Run") -> None:
         self.run = run
         self.name = self.reference = run.name
         self.classes = run.read_classes()
 
-    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
         """Return the run's profile with some settings changed."""
         from iddm_cli.profiles.loading import load_profile
 
         return load_profile(str(self.run.profile_path), overrides)
 
-    def saved(self, checkpoint: int | None) -> "Saved":
-        """Return the checkpoint of a step, or the newest good one.
+    def open_weights(self, step: int | None, weights: str) -> "WeightsSource":
+        """Return the checkpoint of a step, or the latest whose weights are valid.
+
+        Only the file of these weights is hashed.
 
         Raises:
             CheckpointError: There is none, or it is damaged.
         """
+        from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
         from iddm_cli.checkpoints.folder import CheckpointFolder
         from iddm_cli.display import console
 
         folder = CheckpointFolder(self.run.checkpoints_dir)
-        if checkpoint is not None:
-            return folder.at(checkpoint)
-        newest, damaged = folder.newest()
-        for error in damaged:
-            console.print_warning(f"{error.problem}; using {newest.path.name}")
-        return newest
+        parts = [PART_OF_WEIGHTS[weights]]
+        if step is not None:
+            return folder.at(step, parts)
+        checkpoint, errors = folder.latest_valid(parts)
+        for error in errors:
+            console.print_warning(f"{error.problem}; using {checkpoint.path.name}")
+        return checkpoint
 
-    def place(self) -> Path:
-        """Return a fresh folder inside the run."""
+    def default_output_dir(self) -> Path:
+        """Return a new folder inside the run."""
         return self.run.path / "generated" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
 
-    def provenance(self, step: int, /) -> "Provenance":
-        """Return what the run's files tell of its training up to a step."""
+    def load_provenance(self, step: int, /) -> "Provenance":
+        """Return what the run's files record of its training up to a step."""
         from iddm_cli.build.exporting import collect_provenance
 
         return collect_provenance(self.run, step)
 
 
-class TrainedFile:
-    """An exported file, which holds one lot of weights."""
+class FileModel:
+    """An exported file, which holds one set of weights.
+
+    Args:
+        exported: The file.
+    """
 
     def __init__(self, exported: ExportedFile) -> None:
         self.exported = exported
@@ -106,7 +115,7 @@ class TrainedFile:
         self.reference = exported.path.name
         self.classes = tuple(exported.record.classes)
 
-    def profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
         """Return the profile in the file with some settings changed."""
         from iddm_cli.profiles.loading import build_profile
         from iddm_cli.profiles.overrides import Override
@@ -116,36 +125,36 @@ class TrainedFile:
         weights = Override("sampling.weights", record.weights, str(self.exported.path))
         return build_profile(self.exported.path, Document(record.profile), [weights, *overrides])
 
-    def saved(self, checkpoint: int | None) -> "Saved":
+    def open_weights(self, step: int | None, _weights: str) -> "WeightsSource":
         """Return the weights in the file.
 
         Raises:
-            UsageError: Others are asked for.
+            UsageError: Those of another step are requested.
         """
         from iddm_cli.export.exported_weights import ExportedWeights
 
-        if checkpoint not in (None, self.exported.record.step):
+        if step not in (None, self.exported.record.step):
             raise UsageError(
-                f"--checkpoint {checkpoint}: {self.exported.path} holds the weights of step "
+                f"--checkpoint {step}: {self.exported.path} holds the weights of step "
                 f"{self.exported.record.step} only"
             )
         return ExportedWeights(self.exported)
 
-    def place(self) -> Path:
-        """Return a fresh folder beside the user."""
+    def default_output_dir(self) -> Path:
+        """Return a new folder in the current one."""
         stem = self.exported.path.name.removesuffix(SUFFIX)
         return Path(f"{stem}-{datetime.now():%Y%m%d-%H%M%S-%f}")
 
-    def provenance(self, _step: int, /) -> "Provenance":
-        """Return what the file tells of its training."""
+    def load_provenance(self, _step: int, /) -> "Provenance":
+        """Return what the file records of its training."""
         from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
         return Provenance(dataset=record.dataset, made_with=record.versions)
 
 
-def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFile:
-    """Find a trained model by what the user called it.
+def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
+    """Find a trained model by name or path; without one, the run last trained.
 
     Raises:
         RunError: There is none, or it is damaged.
@@ -153,22 +162,26 @@ def find(runs_dir: Path | None, reference: str | None) -> TrainedRun | TrainedFi
     from iddm_cli.runs.registry import open_run, resolve_runs_dir
 
     if is_exported_file(reference):
-        return TrainedFile(open_exported_file(Path(str(reference))))
-    return TrainedRun(open_run(resolve_runs_dir(runs_dir), reference))
+        return FileModel(open_exported_file(Path(str(reference))))
+    return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 
-def sampling_profile(trained: Trained, given: dict[str, object]) -> "Profile":
-    """Return a model's profile with the options that were given.
+def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Profile":
+    """Return a model's profile with the options of the command line.
 
-    Another sampler alone takes its own usual number of steps.
+    Where only another sampler is given, its own default number of steps applies.
+
+    Args:
+        model: The model.
+        given: Values of options, by "--option setting.key"; None where not given.
     """
     from iddm_cli.profiles.overrides import Override, collect_overrides
     from iddm_cli.profiles.settings import SAMPLER_SPECIFIC
 
     overrides: list[Override] = collect_overrides(given)
-    profile = trained.profile([])
+    profile = model.load_profile([])
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:
-        usual = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
-        overrides = [*usual, *overrides]  # so that --steps, if given, still wins
-    return trained.profile(overrides)
+        defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
+        overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
+    return model.load_profile(overrides)

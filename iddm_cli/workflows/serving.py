@@ -68,7 +68,7 @@ def serve_models(
     """
     policy = build_access_policy(access)
     sources = find_models(references, runs_dir)
-    profiles = [models.sampling_profile(source, given) for source in sources]
+    profiles = [models.load_sampling_profile(source, given) for source in sources]
     listener = open_port(access.host, access.port)
 
     from iddm_cli.serving.scheduling.limits import Limits
@@ -132,14 +132,16 @@ def normalize_host(name: str) -> str:
     return name.lower()
 
 
-def find_models(references: Sequence[str | None], runs_dir: Path | None) -> list[models.Trained]:
+def find_models(
+    references: Sequence[str | None], runs_dir: Path | None
+) -> list[models.ModelSource]:
     """Find the models to serve.
 
     Raises:
         RunError: A run or file does not exist.
         UsageError: Two models have the same name, by which requests refer to them.
     """
-    sources: list[models.Trained] = [models.find(runs_dir, one) for one in references]
+    sources: list[models.ModelSource] = [models.find_model(runs_dir, one) for one in references]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
@@ -167,16 +169,16 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def load_model(source: models.Trained, profile: "Profile") -> "ServedModel":
+def load_model(source: models.ModelSource, profile: "Profile") -> "ServedModel":
     """Load a model's newest valid weights, and warn if its images depend on other requests."""
-    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.serving import build_served_model
     from iddm_cli.display import console
 
-    place = choose_place(profile.runtime)
-    weights = source.saved(None)
+    compute = setup_compute(profile.runtime)
+    weights = source.open_weights(None, profile.sampling.weights)
     served = build_served_model(
-        source.name, profile, source.classes, weights, place, reference=source.reference
+        source.name, profile, source.classes, weights, compute, reference=source.reference
     )
     if not served.batch_denoiser.is_invariant:
         console.print_warning(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iddm_cli.build.compute import choose_place
+from iddm_cli.build.compute import setup_compute
 from iddm_cli.build.serving import build_served_model
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS
@@ -28,7 +28,7 @@ def test_a_served_model_has_the_weights_of_its_profile(weights, value):
         "sampling": {"weights": weights},
         "runtime": {"device": "cpu"},
     })  # fmt: skip
-    place = choose_place(profile.runtime)
+    place = setup_compute(profile.runtime)
     served = build_served_model(
         "pets", profile, ("cat", "dog"), FakeWeights(), place, reference="pets.safetensors"
     )

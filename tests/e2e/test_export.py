@@ -123,7 +123,7 @@ def test_a_file_draws_what_its_run_draws_and_is_exported_on(exporting):
     assert again["out"].startswith("moved-2")
 
 
-ALONE = """
+SINGLE_PROCESS = """
 import sys
 sys.modules["torch"] = sys.modules["iddm_cli"] = None
 import numpy as np, onnxruntime as ort
@@ -144,7 +144,7 @@ def test_onnxruntime_alone_draws_what_the_command_draws(exporting):
     noise = randomness.normal(4, "sample", items=torch.zeros(6, dtype=torch.int64), step=0,
                               shape=(3, 16, 16))  # fmt: skip
     np.save(exporting.folder / "noise.npy", noise.numpy())
-    subprocess.run([sys.executable, "-c", ALONE], cwd=exporting.folder, check=True)
+    subprocess.run([sys.executable, "-c", SINGLE_PROCESS], cwd=exporting.folder, check=True)
     exporting.iddm("generate", "first", "--count", "1", "--seed", "4", "--out", "drawn",
                    "--no-grid", "--guidance", "2")  # fmt: skip
     found = np.load(exporting.folder / "images.npy").astype(int)

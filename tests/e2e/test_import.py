@@ -94,23 +94,23 @@ def test_labels_are_counted_as_the_model_counts_them(place):
     from iddm_cli.data.packs.builder import build_pack
     from iddm_cli.data.sources.registry import open_source
     from iddm_cli.profiles.settings import DataSettings
-    from iddm_cli.workflows.training.attach_dataset import in_order
+    from iddm_cli.workflows.training.attach_dataset import align_classes
 
     os.environ["IDDM_CACHE_DIR"] = place.env["IDDM_CACHE_DIR"]
     settings = DataSettings(path=str(place.folder / "photos"), image_size=8)
     packed = build_pack(open_source(settings.path, size=(8, 8), label_column="label"), settings)
-    turned = in_order(packed, ("dog", "cat"), "steel")
+    turned = align_classes(packed, ("dog", "cat"), "steel")
     names = [packed.classes[label] for label in packed.labels]
     assert [turned.classes[label] for label in turned.labels] == names
     assert turned.class_counts() == [2, 2]
-    assert in_order(packed, packed.classes, "steel") is packed
+    assert align_classes(packed, packed.classes, "steel") is packed
 
 
 def test_a_folder_of_diffusers_is_imported_trained_and_exported_again(place):
     told = place.iddm("import", "small", "--name", "small", "--json").json()
     assert (told["run"], told["form"], told["classes"]) == ("small", "diffusers", ["0", "1"])
     assert told["image_size"] == [8, 8]
-    assert any("guidance" in note for note in told["notes"])
+    assert any("guidance" in record_dataset for record_dataset in told["notes"])
     place.iddm("generate", "small", "--count", "1", "--steps", "2", "--out", "drawn-small")
     place.iddm("export", "diffusers", "small", "--out", "back")
     before, after = (

@@ -51,10 +51,10 @@ def wait_for_step(run: Path, step: int) -> None:
 
 
 def members(process: subprocess.Popen) -> list[psutil.Process]:
-    """The processes of a team, by rank: its children that were spawned, the oldest first."""
+    """The processes of a group, by rank: its children that were spawned, the oldest first."""
     children = psutil.Process(process.pid).children(recursive=True)
-    team = [one for one in children if "--multiprocessing-fork" in one.cmdline()]
-    return sorted(team, key=lambda one: (one.create_time(), one.pid))
+    group = [one for one in children if "--multiprocessing-fork" in one.cmdline()]
+    return sorted(group, key=lambda one: (one.create_time(), one.pid))
 
 
 def wait_for_members(process: subprocess.Popen) -> None:
@@ -159,22 +159,22 @@ def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
     )  # fmt: skip
     run = shell.folder / "runs" / "pair"
     wait_for_step(run, 5)
-    team = members(process)
+    workers = members(process)
     match whom:
         case "parent":
             process.send_signal(number)
         case "member":
-            team[1].send_signal(number)
+            workers[1].send_signal(number)
         case "group":
             os.killpg(process.pid, number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number, err
-    assert "go on with: iddm resume pair" in err
+    assert "continue with: iddm resume pair" in err
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["state"] == "interrupted"
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name == f"step-{manifest['step']:08d}"
-    assert psutil.wait_procs(team, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
 def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
@@ -192,7 +192,7 @@ def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 129, err
     assert "saving after this step, and going on" in err
-    assert "go on with: iddm resume pair" in err
+    assert "continue with: iddm resume pair" in err
 
 
 def test_the_time_of_a_team_is_up_for_all_at_once(shell):
@@ -204,10 +204,10 @@ def test_the_time_of_a_team_is_up_for_all_at_once(shell):
 def test_no_process_outlives_the_parent(shell):
     process = shell.start(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair")
     wait_for_step(shell.folder / "runs" / "pair", 5)
-    team = psutil.Process(process.pid).children(recursive=True)
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=20)
-    assert psutil.wait_procs(team, timeout=10)[1] == []
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
     assert "killed" in shell.iddm("runs").out
 
 

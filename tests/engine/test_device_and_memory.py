@@ -6,7 +6,7 @@ import torch
 from iddm_cli.engine import device
 from iddm_cli.engine.memory import estimate_memory
 from iddm_cli.errors import UsageError
-from tests.engine.test_parts import make_denoiser
+from tests.engine.test_parts import build_denoiser
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
@@ -28,7 +28,7 @@ def test_a_gpu_takes_bf16_from_ampere_on(monkeypatch, capability, wanted):
 
 
 def test_what_decides_the_bits_is_written_down():
-    bits = device.bits(torch.device("cpu"), "bf16")
+    bits = device.numerics(torch.device("cpu"), "bf16")
     assert bits == {
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
         "precision": "bf16", "world_size": 1,
@@ -36,7 +36,7 @@ def test_what_decides_the_bits_is_written_down():
 
 
 def test_the_estimate_adds_up_and_is_linear_in_the_micro_batch():
-    denoiser = make_denoiser()
+    denoiser = build_denoiser()
     parameters = sum(p.numel() for p in denoiser.parameters())
 
     def estimate(micro_batch: int, **changes):
@@ -56,7 +56,7 @@ def test_the_estimate_adds_up_and_is_linear_in_the_micro_batch():
 
 def test_weights_do_not_count_as_activations():
     # One pixel becomes 62,500 numbers, 250 kB, which are kept; the weights are twice as many.
-    denoiser = make_denoiser()
+    denoiser = build_denoiser()
     denoiser.backbone = Wide()
     estimate = estimate_memory(
         denoiser, shape=(1, 1, 1), micro_batch=1, precision="fp32", data=0, on_cpu=False

@@ -16,7 +16,7 @@ from iddm_cli.profiles.settings import SamplingSettings
 CLASSES = 3
 
 
-def make_generator(**settings) -> ImageGenerator:
+def build_image_generator(**settings) -> ImageGenerator:
     torch.manual_seed(0)
     network = UNet(
         channels=3, num_classes=CLASSES, base_channels=8, channel_multipliers=[1, 2],
@@ -45,7 +45,7 @@ def generate(generator: ImageGenerator, specs: list[SampleSpec], *, seed=0, batc
     ids=str,
 )
 def test_an_image_is_the_same_in_any_batch(settings):
-    generator = make_generator(**settings)
+    generator = build_image_generator(**settings)
     specs = [SampleSpec(label, index) for index in range(4) for label in (2, 0, CLASSES, 1)]
     together = generate(generator, specs)
     for size in (1, 3, 8):
@@ -56,7 +56,7 @@ def test_an_image_is_the_same_in_any_batch(settings):
 
 
 def test_seed_index_and_class_each_matter():
-    generator = make_generator()
+    generator = build_image_generator()
     one = generate(generator, [SampleSpec(0, 0), SampleSpec(0, 1), SampleSpec(1, 0)])
     other = generate(generator, [SampleSpec(0, 0)], seed=1)
     images = [*one.values(), *other.values()]
@@ -64,12 +64,12 @@ def test_seed_index_and_class_each_matter():
 
 
 def test_without_steps_each_sampler_takes_its_usual_number():
-    assert len(make_generator(sampler="ddim", steps=None).steps) == 20
-    assert len(make_generator(sampler="ddpm", steps=None).steps) == 100
+    assert len(build_image_generator(sampler="ddim", steps=None).steps) == 20
+    assert len(build_image_generator(sampler="ddpm", steps=None).steps) == 100
 
 
 def test_clipping_keeps_estimates_in_range():
-    loud = make_generator(clip=True)
+    loud = build_image_generator(clip=True)
     estimate = loud._denoise(torch.tensor([0]))(
         torch.full((1, 3, 8, 8), 50.0), torch.tensor([5]), torch.tensor([0])
     )
@@ -89,7 +89,7 @@ ONE = [SampleSpec(1, 3)]
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpmpp-2m"])
 @pytest.mark.parametrize("count", [4, 16])
 def test_image_three_is_the_same_among_few_or_many(sampler, count):
-    generator = make_generator(sampler=sampler)
+    generator = build_image_generator(sampler=sampler)
     many = generate(
         generator, [SampleSpec(index % CLASSES, index) for index in range(count)], batch_size=5
     )
@@ -108,12 +108,12 @@ def test_every_setting_matters():
         {"guidance": 0.0},
         {"clip": False},
     ]
-    images = [generate(make_generator(**kind), ONE)[ONE[0]] for kind in kinds]
+    images = [generate(build_image_generator(**kind), ONE)[ONE[0]] for kind in kinds]
     assert all(not torch.equal(a, b) for a, b in itertools.combinations(images, 2))
 
 
 def test_eta_of_one_is_ddpm():
-    by_eta, by_name = make_generator(eta=1.0), make_generator(sampler="ddpm")
+    by_eta, by_name = build_image_generator(eta=1.0), build_image_generator(sampler="ddpm")
     assert torch.equal(generate(by_eta, ONE)[ONE[0]], generate(by_name, ONE)[ONE[0]])
 
 
@@ -126,7 +126,7 @@ def test_the_first_noise_and_each_later_one_are_independent(monkeypatch):
 
     randomness_normal = randomness.normal
     monkeypatch.setattr(randomness, "normal", normal)
-    generator = make_generator(sampler="ddpm", steps=5)
+    generator = build_image_generator(sampler="ddpm", steps=5)
     generator.generate_batch([SampleSpec(0, 0), SampleSpec(0, 1)], seed=0)
     assert len(noises_made) == 5, "the first, and one after each step but the last"
     noises = [noise.flatten() for pair in noises_made for noise in pair]
@@ -137,7 +137,7 @@ def test_the_first_noise_and_each_later_one_are_independent(monkeypatch):
 
 @pytest.mark.parametrize("weight", [0.0, 2.5])
 def test_guidance_leads_away_from_no_label_towards_the_class(weight):
-    generator = make_generator(guidance=weight, clip=False)
+    generator = build_image_generator(guidance=weight, clip=False)
     x_t, t = torch.randn(2, 3, 8, 8), torch.tensor([50, 50])
     label, none = torch.tensor([0, 2]), torch.tensor([CLASSES, CLASSES])
     with torch.no_grad():
@@ -147,7 +147,7 @@ def test_guidance_leads_away_from_no_label_towards_the_class(weight):
 
 
 def test_a_labelled_image_among_unlabelled_ones_is_guided_and_they_are_unchanged():
-    generator, plain = make_generator(guidance=3.0), make_generator(guidance=1.0)
+    generator, plain = build_image_generator(guidance=3.0), build_image_generator(guidance=1.0)
     specs = [SampleSpec(CLASSES, 0), SampleSpec(1, 3)]
     mixed = generate(generator, specs)
     assert torch.equal(mixed[specs[1]], generate(generator, specs[1:])[specs[1]])
@@ -156,7 +156,7 @@ def test_a_labelled_image_among_unlabelled_ones_is_guided_and_they_are_unchanged
 
 
 def test_a_denoiser_left_in_training_mode_samples_without_dropout():
-    generator = make_generator()
+    generator = build_image_generator()
     for block in generator.denoiser.modules():
         if isinstance(block, torch.nn.Dropout):
             block.p = 0.5
@@ -166,7 +166,7 @@ def test_a_denoiser_left_in_training_mode_samples_without_dropout():
 
 
 def test_images_come_in_the_order_of_their_specifications_with_channels_last():
-    generator = make_generator()
+    generator = build_image_generator()
     specs = [SampleSpec(label, index) for index in (5, 2) for label in (2, 0)]
     samples = list(generator.generate(specs, seed=0, batch_size=3))
     assert [sample.spec for sample in samples] == specs
@@ -175,8 +175,9 @@ def test_images_come_in_the_order_of_their_specifications_with_channels_last():
 
 
 def test_sampling_visits_the_requested_times():
-    assert make_generator(steps=6).steps.times == sampling_times(100, 6)
-    assert make_generator(sampler="dpmpp-2m", steps=None).steps.times == sampling_times(100, 20)
+    assert build_image_generator(steps=6).steps.times == sampling_times(100, 6)
+    by_default = build_image_generator(sampler="dpmpp-2m", steps=None)
+    assert by_default.steps.times == sampling_times(100, 20)
 
 
 def test_pixels_are_clamped_then_rounded():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iddm_cli.engine.optimizers import make_optimizer
+from iddm_cli.engine.optimizers import build_optimizer
 from iddm_cli.profiles.settings import TrainingSettings
 
 
@@ -11,7 +11,7 @@ def after_one_update(gradient: float, **settings) -> float:
     """Return what a weight of 1 becomes."""
     module = torch.nn.Linear(1, 1, bias=False)
     module.weight.data.fill_(1.0)
-    optimizer = make_optimizer(module, TrainingSettings(**settings))
+    optimizer = build_optimizer(module, TrainingSettings(**settings))
     module.weight.grad = torch.full((1, 1), gradient)
     optimizer.step()
     return float(module.weight.detach())
@@ -33,7 +33,7 @@ def test_adamw_shrinks_weights_and_adam_adds_the_decay_to_the_gradient():
 
 def test_a_running_mean_forgets_by_its_beta():
     module = torch.nn.Linear(1, 1, bias=False)
-    optimizer = make_optimizer(module, TrainingSettings(betas=[0.75, 0.5]))
+    optimizer = build_optimizer(module, TrainingSettings(betas=[0.75, 0.5]))
     for gradient in (4.0, 8.0):
         module.weight.grad = torch.full((1, 1), gradient)
         optimizer.step()

@@ -6,9 +6,9 @@ import torch
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
 from iddm_cli.engine import device
-from iddm_cli.engine.ema import Average, warmed_decay
+from iddm_cli.engine.ema import EMA, warmed_decay
 from iddm_cli.engine.memory import estimate_memory
-from iddm_cli.engine.optimizers import OPTIMIZERS, lr_at, make_optimizer
+from iddm_cli.engine.optimizers import OPTIMIZERS, build_optimizer, lr_at
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import UNet
 from iddm_cli.profiles.settings import TrainingSettings
@@ -17,7 +17,7 @@ from iddm_cli.profiles.settings import TrainingSettings
 def test_the_average_is_the_recursion_by_hand():
     module = torch.nn.Linear(1, 1, bias=False)
     module.weight.data.fill_(0.0)
-    average = Average(module, decay=0.5)
+    average = EMA(module, decay=0.5)
     mean = 0.0
     for step in range(1, 20):
         module.weight.data.fill_(float(step))
@@ -37,7 +37,7 @@ def test_the_averages_window_is_at_most_a_tenth_of_the_run():
 
 def test_buffers_are_copied_not_averaged():
     module = torch.nn.BatchNorm1d(1)
-    average = Average(module, decay=0.9)
+    average = EMA(module, decay=0.9)
     module.running_mean.fill_(7.0)
     average.update(module, 1, torch.ones(()))
     assert average.module.running_mean == 7
@@ -65,7 +65,7 @@ def test_learning_rates_are_as_computed_by_hand(settings, total, wanted):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_take_their_settings(name):
     settings = TrainingSettings(optimizer=name, weight_decay=0.1, betas=[0.8, 0.9])
-    optimizer = make_optimizer(torch.nn.Linear(2, 2), settings)
+    optimizer = build_optimizer(torch.nn.Linear(2, 2), settings)
     group = optimizer.param_groups[0]
     assert (group["weight_decay"], tuple(group["betas"]), group["fused"]) == (0.1, (0.8, 0.9), True)
 
@@ -93,7 +93,7 @@ def test_bf16_is_taken_only_where_it_is_computed_natively(monkeypatch, native):
     assert device.choose_precision("fp32", cpu) == "fp32"
 
 
-def make_denoiser() -> Denoiser:
+def build_denoiser() -> Denoiser:
     network = UNet(
         channels=1, num_classes=2, base_channels=16, channel_multipliers=[1, 2],
         blocks_per_level=1, attention_levels=[1], head_channels=8, norm_groups=4,
@@ -104,7 +104,7 @@ def make_denoiser() -> Denoiser:
 def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():
     def activations(size: int, micro_batch: int, precision: str = "fp32") -> int:
         estimate = estimate_memory(
-            make_denoiser(), shape=(1, size, size), micro_batch=micro_batch,
+            build_denoiser(), shape=(1, size, size), micro_batch=micro_batch,
             precision=precision, data=7, on_cpu=False,
         )  # fmt: skip
         assert estimate.state == 20 * estimate.parameters

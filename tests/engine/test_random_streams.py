@@ -6,7 +6,7 @@ import torch
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.engine.randomness import key_of, normal, seed_library, uniform, words
-from tests.engine.test_checkpoint import save
+from tests.checkpoints.test_checkpoint import save
 
 
 def test_a_seed_goes_on_meaning_the_same_numbers():
@@ -69,5 +69,5 @@ def test_seeding_the_library_uses_both_words_of_the_key():
 def test_checkpoints_are_ordered_by_number_not_by_spelling(tmp_path):
     folder = CheckpointFolder(tmp_path, Retention(2))
     save(folder, 99_999_998, 99_999_999, 100_000_000)
-    assert folder.newest()[0].step == 100_000_000
+    assert folder.latest_valid()[0].step == 100_000_000
     assert [path.name for path in folder.paths()] == ["step-99999999", "step-100000000"]

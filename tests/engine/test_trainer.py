@@ -14,10 +14,10 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
-from iddm_cli.distributed.group import ALONE
+from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness
-from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
-from iddm_cli.engine.train_step import total_steps
+from iddm_cli.engine.events import Logged, Request, SamplesGenerated, Stepped, Stopped
+from iddm_cli.engine.train_step import TrainStep, count_steps
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import CheckpointError
 from iddm_cli.networks import UNet
@@ -33,7 +33,7 @@ def make(
     precision="fp32",
     times="stratified",
     draw=None,
-    team=ALONE,
+    group=SINGLE_PROCESS,
     **changes,
 ):
     settings = {
@@ -64,30 +64,38 @@ def make(
             lambda purpose, step, slots: randomness.uniform(0, purpose, items=slots, step=step),
         ),
     )
-    return Trainer(
+    train_step = TrainStep(
         Denoiser(network, NoiseSchedule(cosine_betas(1000)), prediction="v"),
         batches,
         TrainingSettings(**(settings | changes)),
         times=times,
         precision=precision,
         num_classes=CLASSES,
-        checkpoints=CheckpointFolder(folder, Retention(changes.get("keep", 9))),
-        bits={"threads": 1},
-        team=team,
-        draw_samples=draw,
+        numerics={"threads": 1},
+        group=group,
     )
+    return Trainer(
+        train_step,
+        checkpoints=CheckpointFolder(folder, Retention(changes.get("keep", 9))),
+        generate_samples=draw,
+    )
+
+
+def stop_at(trainer: Trainer, step: int) -> Request:
+    """Request an end, as SIGTERM does, at one step."""
+    return Request.TERMINATE if trainer.step == step else Request.NONE
 
 
 def saved_at_once(trainer: Trainer) -> None:
     """Let the trainer hear of a checkpoint right after the step that began it."""
-    trainer.saver.done = trainer.saver.wait
+    trainer.writer.poll = trainer.writer.wait
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:
     """Return every tensor that a checkpoint holds, as bytes."""
     return {
         f"{part}/{name}": tensor.contiguous().numpy().tobytes()
-        for part, tensors in trainer.state.parts().items()
+        for part, tensors in trainer.state.tensors().items()
         for name, tensor in tensors.items()
     }
 
@@ -126,13 +134,13 @@ def test_two_steps_and_two_more_are_four(tmp_path, changes):
 
 def test_the_scale_of_fp16_gradients_is_carried_on(tmp_path):
     first = make(tmp_path, precision="fp16")
-    first.update(0)
-    first.scaler.update(new_scale=1024.0)
+    first.train_step.update(0)
+    first.state.scaler.update(new_scale=1024.0)
     first.save()
-    first.saver.wait()
+    first.writer.wait()
     second = make(tmp_path, precision="fp16")
-    second.load(second.checkpoints.newest()[0])
-    assert second.scaler.get_scale() == 1024.0
+    second.load(second.checkpoints.latest_valid()[0])
+    assert second.state.scaler.get_scale() == 1024.0
 
 
 def test_another_seed_is_another_run(tmp_path):
@@ -145,26 +153,28 @@ def test_another_seed_is_another_run(tmp_path):
 def test_accumulating_changes_only_rounding(tmp_path, micro):
     whole, parts = make(tmp_path / "a"), make(tmp_path / "b", micro_batch=micro)
     for step in range(3):
-        loss, norm = whole.update(step)
-        loss_parts, norm_parts = parts.update(step)
+        loss, norm = whole.train_step.update(step)
+        loss_parts, norm_parts = parts.train_step.update(step)
         assert float(loss_parts) == pytest.approx(float(loss), rel=1e-5)
         assert float(norm_parts) == pytest.approx(float(norm), rel=1e-4)
 
 
 def test_a_slot_has_the_same_time_noise_and_loss_in_any_company(tmp_path):
     trainer = make(tmp_path, label_drop=0.5)
-    together = trainer.losses(7, torch.arange(8))
-    alone = torch.cat([trainer.losses(7, torch.tensor([slot])) for slot in range(8)])
+    together = trainer.train_step.losses(7, torch.arange(8))
+    alone = torch.cat([trainer.train_step.losses(7, torch.tensor([slot])) for slot in range(8)])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
-    assert not torch.allclose(together, trainer.losses(8, torch.arange(8)))
+    assert not torch.allclose(together, trainer.train_step.losses(8, torch.arange(8)))
 
 
 def test_labels_are_dropped_for_each_picture_by_itself(tmp_path):
     seen = []
     trainer = make(tmp_path, label_drop=0.25, batch_size=256)
-    trainer.learner.loss = lambda x, t, noise, label: seen.append(label) or torch.zeros(len(x))
+    trainer.train_step.ddp_denoiser.loss = lambda x, t, noise, label: (
+        seen.append(label) or torch.zeros(len(x))
+    )
     for step in range(8):
-        trainer.losses(step, torch.arange(256))
+        trainer.train_step.losses(step, torch.arange(256))
     dropped = torch.stack(seen) == CLASSES
     assert dropped.float().mean() == pytest.approx(0.25, abs=0.04)
     assert all(0 < row.float().mean() < 0.5 for row in dropped), "no step drops all or none"
@@ -172,9 +182,11 @@ def test_labels_are_dropped_for_each_picture_by_itself(tmp_path):
 
 def test_stratified_times_put_one_into_each_part(tmp_path):
     trainer = make(tmp_path, batch_size=10)
-    t = trainer.draw_times(3, torch.arange(10))
+    t = trainer.train_step.sample_times(3, torch.arange(10))
     assert (t // 100).tolist() == list(range(10))
-    free = make(tmp_path, batch_size=1000, times="uniform").draw_times(3, torch.arange(1000))
+    free = make(tmp_path, batch_size=1000, times="uniform").train_step.sample_times(
+        3, torch.arange(1000)
+    )
     assert free.min() >= 0
     assert free.max() <= 999
     assert free.float().mean() == pytest.approx(499.5, abs=40)
@@ -183,13 +195,13 @@ def test_stratified_times_put_one_into_each_part(tmp_path):
 
 def test_events_come_logged_then_saved_then_sampled(tmp_path):
     trainer = make(tmp_path, draw=lambda average, step: tmp_path / f"{step}.png")
-    trainer.saver.done = trainer.saver.wait  # as if it had ended by then
+    trainer.writer.poll = trainer.writer.wait  # as if it had ended by then
     events = [(type(event), event.step) for event in trainer.fit()]
     assert events == [
         (Stepped, 1), (Logged, 1),
-        (Stepped, 2), (Logged, 2), (Saving, 2), (Sampled, 2),
+        (Stepped, 2), (Logged, 2), (SamplesGenerated, 2),
         (Stepped, 3), (Saved, 2), (Logged, 3),
-        (Stepped, 4), (Logged, 4), (Saving, 4), (Saved, 4), (Sampled, 4),
+        (Stepped, 4), (Logged, 4), (Saved, 4), (SamplesGenerated, 4),
     ]  # fmt: skip
 
 
@@ -200,21 +212,23 @@ def test_checkpoints_begin_where_asked_and_the_last_step_has_one(tmp_path):
 
 def test_a_stop_ends_after_the_step_with_a_checkpoint(tmp_path):
     trainer = make(tmp_path, steps=9, checkpoint_every=100)
-    events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 3)))
+    events = list(trainer.fit(lambda: stop_at(trainer, 3)))
     assert [type(event) for event in events[-2:]] == [Saved, Stopped]
-    assert trainer.checkpoints.newest()[0].step == 3
+    assert trainer.checkpoints.latest_valid()[0].step == 3
 
 
 def test_the_loss_falls(tmp_path):
     trainer = make(tmp_path, steps=60, lr=3e-3, checkpoint_every=1000, sample_every=0)
-    trainer.batches.store.pixels[:] = 60 * trainer.batches.labels[:, None, None, None] + 60
+    trainer.train_step.batches.store.pixels[:] = (
+        60 * trainer.train_step.batches.labels[:, None, None, None] + 60
+    )
     losses = [event.loss for event in trainer.fit() if isinstance(event, Logged)]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
 
 
 def test_epochs_become_steps(tmp_path):
     settings = TrainingSettings(epochs=3, batch_size=8)
-    assert total_steps(settings, PICTURES) == math.ceil(3 * 20 / 8)
+    assert count_steps(settings, PICTURES) == math.ceil(3 * 20 / 8)
     trainer = make(tmp_path, steps=None, epochs=2)
     last = [event for event in trainer.fit() if isinstance(event, Logged)][-1]
     assert (last.step, last.epoch) == (5, 2.0)
@@ -224,17 +238,20 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     trainer = make(tmp_path)
     run(trainer)
     other = make(tmp_path)
-    other.denoiser.backbone.conv_out = torch.nn.Conv2d(8, 2, 3, padding=1)
+    other.train_step.denoiser.backbone.conv_out = torch.nn.Conv2d(8, 2, 3, padding=1)
     with pytest.raises(CheckpointError, match="wrong shape: conv_out"):
         other.load(other.checkpoints.at(4))
 
 
 def test_the_average_trails_behind_the_weights(tmp_path):
     trainer = make(tmp_path, ema_decay=0.5)
-    before = [p.clone() for p in trainer.average.module.parameters()]
-    trainer.update(0)
+    before = [p.clone() for p in trainer.state.ema.module.parameters()]
+    trainer.train_step.update(0)
     # (1 + 1) / (10 + 1) of the old is kept after the first update.
     for old, mean, new in zip(
-        before, trainer.average.module.parameters(), trainer.denoiser.parameters(), strict=True
+        before,
+        trainer.state.ema.module.parameters(),
+        trainer.train_step.denoiser.parameters(),
+        strict=True,
     ):
         torch.testing.assert_close(mean, old * 2 / 11 + new * 9 / 11)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import Profile
 
@@ -23,7 +23,7 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
     for name, table in changes.items():
         tables[name] = tables[name] | table
     profile = Profile.model_validate(tables)
-    denoiser = make_denoiser(profile, len(classes)).eval().requires_grad_(False)
+    denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)

@@ -175,7 +175,7 @@ def save(folder: CheckpointFolder, *steps: int, course: int = 0) -> None:
 def found(folder: CheckpointFolder) -> tuple[int, int] | None:
     """Return step and course of the checkpoint that would be used, whose tensors must be right."""
     try:
-        saved, _ = folder.newest()
+        saved, _ = folder.latest_valid()
     except CheckpointError:
         return None
     course = int(saved.bits["course"])

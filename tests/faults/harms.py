@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from iddm_cli.checkpoints.state_file import signed
+from iddm_cli.checkpoints.state_file import sign_state
 
 PAGE = 4096
 PARTS = ("model", "average", "optimizer")
@@ -117,7 +117,7 @@ def edit(checkpoint: Path, change: Callable[[dict], object]) -> None:
     path = checkpoint / "state.json"
     document = json.loads(path.read_text())
     change(document)
-    path.write_text(json.dumps(signed(document)))
+    path.write_text(json.dumps(sign_state(document)))
 
 
 # What follows harms one file, knowing the same file of an older checkpoint.

@@ -52,7 +52,7 @@ def newest(folder: CheckpointFolder) -> Path:
 def check_fallback(folder: CheckpointFolder, file: str) -> None:
     """Hold a folder to its promise: the older one is used, and what is wrong is told."""
     with bounds():
-        saved, (error,) = folder.newest()
+        saved, (error,) = folder.latest_valid()
     assert saved.step == 1
     assert file in error.problem or "checkpoint format" in error.problem
     assert str(newest(folder)) in error.problem
@@ -67,7 +67,7 @@ def test_any_damage_is_found_and_named(sound, folder):
         fresh(sound, folder.path)
         harm(newest(folder) / file, folder.path / "step-00000001" / file, dice)
         check_fallback(folder, file)
-    saved, _ = folder.newest()
+    saved, _ = folder.latest_valid()
     for part, like in template(1).items():
         read = saved.read(part, like)
         assert all(torch.equal(read[name], like[name]) for name in like)
@@ -89,7 +89,7 @@ def test_a_checkpoint_that_is_no_folder(folder, harm):
     harm(newest(folder), folder.path, random.Random(1))
     check_fallback(folder, "")
     folder.save(3, template(3), STATE)
-    assert folder.newest()[0].step == 3
+    assert folder.latest_valid()[0].step == 3
 
 
 STATES = {
@@ -174,12 +174,12 @@ def test_a_state_that_is_signed_and_makes_no_sense(folder, change):
     file = "model.safetensors" if "size" in change or "digest" in change or "such" in change else ""
     check_fallback(folder, file or "state.json")
     folder.save(3, template(3), STATE)
-    assert folder.newest()[0].step == 3
+    assert folder.latest_valid()[0].step == 3
 
 
 def test_a_scaler_that_makes_sense_is_read(folder):
     edit(newest(folder), lambda state: state.update(scaler=SCALER))
-    assert folder.newest()[0].scaler == SCALER
+    assert folder.latest_valid()[0].scaler == SCALER
 
 
 @pytest.mark.parametrize("file", [*FILES[:3]])
@@ -216,7 +216,7 @@ def test_a_forgery_that_does_not_fit_is_refused_by_name(folder, part, forgery):
     tensors = template(2)[part]
     change(tensors)
     harms.forge_tensors(newest(folder), part, tensors)
-    saved, _ = folder.newest()
+    saved, _ = folder.latest_valid()
     with pytest.raises(CheckpointError, match=said), bounds():
         saved.read(part, template(2)[part])
 
@@ -225,7 +225,7 @@ def test_a_forgery_that_does_not_fit_is_refused_by_name(folder, part, forgery):
 @pytest.mark.parametrize("content", HOSTILE_FILES)
 def test_a_hostile_file_that_is_vouched_for_is_refused(folder, part, content):
     forge(newest(folder), part, HOSTILE_FILES[content])
-    saved, _ = folder.newest()
+    saved, _ = folder.latest_valid()
     with pytest.raises(CheckpointError, match=part) as refused, bounds():
         saved.read(part, template(2)[part])
     assert len(refused.value.problem) < 700
@@ -235,7 +235,7 @@ def test_a_hostile_file_that_is_vouched_for_is_refused(folder, part, content):
 @pytest.mark.parametrize("count", [30_000, 1_000_000])
 def test_a_million_tensors_cost_no_memory(folder, count):
     forge(newest(folder), "model", harms.many_keys(count))
-    saved, _ = folder.newest()
+    saved, _ = folder.latest_valid()
     with pytest.raises(CheckpointError, match="model"), bounds():
         saved.read("model", template(2)["model"])
 
@@ -247,7 +247,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(folder, part, number):
     tensors["w"][3, 4] = NOT_FINITE[number]
     harms.forge_tensors(newest(folder), part, tensors)
     with pytest.raises(CheckpointError, match=r"w holds numbers that are not finite"):
-        folder.newest()[0].read(part, template(2)[part])
+        folder.latest_valid()[0].read(part, template(2)[part])
 
 
 def garbled(content: bytes, dice: random.Random) -> bytes:
@@ -267,7 +267,7 @@ def test_a_header_that_was_garbled_and_vouched_for_is_refused_or_harmless(sound,
     refused = 0
     for trial in range(TRIALS):
         forge(newest(folder), "model", garbled(content, random.Random(trial)))
-        saved, _ = folder.newest()
+        saved, _ = folder.latest_valid()
         try:
             read = saved.read("model", like)
         except CheckpointError as error:
@@ -293,9 +293,9 @@ def test_a_trainer_refuses_what_is_forged_and_stays_as_it_was(tmp_path, trained,
     trainer = make(tmp_path / "mine", steps=2)
     shutil.copytree(trained, tmp_path / "mine" / trained.name)
     forge(tmp_path / "mine" / trained.name, part, HOSTILE_FILES[content])
-    before = {name: tensor.clone() for name, tensor in trainer.state.parts()["model"].items()}
+    before = {name: tensor.clone() for name, tensor in trainer.state.tensors()["model"].items()}
     with pytest.raises(CheckpointError, match=part):
-        trainer.load(trainer.checkpoints.newest()[0])
-    after = trainer.state.parts()["model"]
+        trainer.load(trainer.checkpoints.latest_valid()[0])
+    after = trainer.state.tensors()["model"]
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert trainer.step == 0

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.writer import Saver
+from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.errors import CheckpointError
 from tests.faults.disks import (
     Deadly,
@@ -144,11 +144,11 @@ def test_death_at_any_call_costs_nothing(folder, number, moment):
 def test_a_failure_behind_the_training_is_an_event(folder, number):
     code = ERRORS[number % len(ERRORS)]
     durable.disk = Failing(number, code)
-    saver = Saver(folder)
+    saver = AsyncCheckpointWriter(folder)
     saver.begin(3, tensors(3), STATE)
     (told,) = saver.wait()
     if number in NUMBERS[1:-3]:
-        assert isinstance(told, Unsaved)
+        assert isinstance(told, SaveFailed)
         assert os.strerror(code) in told.problem
         assert saver.problem is not None
     else:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from iddm_cli import durable
 from iddm_cli.build.importing import import_model
-from iddm_cli.build.networks import make_denoiser
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import build_diffusers_folder
@@ -52,7 +52,7 @@ def network(**config) -> UNet2DModel:
 
 def denoiser(model: ImportedModel) -> torch.nn.Module:
     """Return what the imported run would be drawn with."""
-    made = make_denoiser(model.profile, len(model.classes)).requires_grad_(False).eval()
+    made = build_denoiser(model.profile, len(model.classes)).requires_grad_(False).eval()
     made.backbone.load_state_dict(model.average)
     return made
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import torch
 
-from iddm_cli.build.networks import make_denoiser, picture_shape
+from iddm_cli.build.networks import build_denoiser, image_shape
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
 from iddm_cli.serving.http.server import ImageServer
@@ -38,11 +38,11 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
         "sampling": {"steps": 5, "guidance": 2.0} | sampling,
     }  # fmt: skip
     profile = Profile.model_validate(tables)
-    denoiser = make_denoiser(profile, len(classes)).eval().requires_grad_(False)
+    denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(len(name))
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
-    shape = picture_shape(profile.data)
+    shape = image_shape(profile.data)
     batched = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
     return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, batched)
 

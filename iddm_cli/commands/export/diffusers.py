@@ -35,7 +35,7 @@ def diffusers(
     json: options.JsonOption = False,
 ) -> None:
     """Write a folder that diffusers loads: UNet2DModel, scheduler, pipeline, model card."""
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     folder = out or Path(f"{found.name}-diffusers")
     exporting.check_folder(folder, overwrite=overwrite)
     given = options.collect_sampling_options(sampler, steps, guidance, weights)

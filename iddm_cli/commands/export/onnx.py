@@ -74,7 +74,7 @@ def onnx(
 ) -> None:
     """Write one ONNX file that needs nothing but onnxruntime, and check what it draws."""
     check_installed()
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     path = out or Path(f"{found.name}.onnx" if part == "pipeline" else f"{found.name}-{part}.onnx")
     exporting.check_file(path, overwrite=overwrite)
     given = options.collect_sampling_options(sampler, steps, guidance, weights)

@@ -44,7 +44,7 @@ def pt2(
     json: options.JsonOption = False,
 ) -> None:
     """Write the denoiser as torch.export keeps it, and the table of its sampler."""
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     path = out or Path(f"{found.name}.pt2")
     exporting.check_file(path, overwrite=overwrite)
     given = options.collect_sampling_options(sampler, steps, guidance, weights)
@@ -56,5 +56,5 @@ def pt2(
     with progress.show_spinner("compiling" if aot else "exporting"):
         made, off = build_pt2(model, aot=aot)
     exporting.write_file(path, made)
-    note = f"its estimates of x are within {off:.2g} of the model's"
-    exporting.tell(model, "pt2", path, note, as_json=json, aot=aot, difference=off)
+    record_dataset = f"its estimates of x are within {off:.2g} of the model's"
+    exporting.tell(model, "pt2", path, record_dataset, as_json=json, aot=aot, difference=off)

@@ -40,7 +40,7 @@ def safetensors(
     json: options.JsonOption = False,
 ) -> None:
     """Write one file: weights, settings, classes; `iddm generate` takes it like a run."""
-    found = models.find(runs_dir, run)
+    found = models.find_model(runs_dir, run)
     path = out or Path(f"{found.name}{SUFFIX}")
     if path.suffix != SUFFIX:
         raise UsageError(f"--out {path}: its name must end in {SUFFIX}", f"Name it {path}{SUFFIX}.")

@@ -1,10 +1,11 @@
-"""The first pictures of an imported run: it has learnt from others, which nobody knows any more."""
+"""Attach a dataset to an imported run, whose training images are unknown."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.training.data import describe_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,55 +13,55 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.overrides import Override
 
-
-def has_pictures(run: Run) -> bool:
-    """Say whether it is known what a run learns from; an imported one is told when it resumes."""
-    found = run.read_json("dataset.json")
-    return "digest" not in found or found["digest"] is not None
+MAX_LISTED_CLASSES = 12
 
 
-def refuse_without_pictures(run: Run, overrides: "Sequence[Override]") -> None:
-    """Refuse to train an imported model on nothing.
+def has_dataset(run: Run) -> bool:
+    """Return whether the run knows its dataset; an imported one gets it when it is resumed."""
+    dataset = run.read_json("dataset.json")
+    return "digest" not in dataset or dataset["digest"] is not None
+
+
+def require_dataset(run: Run, overrides: "Sequence[Override]") -> None:
+    """Check that the command names a dataset for an imported run.
 
     Raises:
-        DatasetError: No pictures are given.
+        DatasetError: It names none.
     """
     if not any(override.key == "data.path" for override in overrides):
         raise DatasetError(
-            f"run {run.name} was imported, so it does not know any pictures to go on with",
-            f"Say where they are: iddm resume {run.name} --set data.path=FOLDER",
+            f"run {run.name} was imported, so it has no images to train on",
+            f"Name their folder: iddm resume {run.name} --set data.path=FOLDER",
         )
 
 
-def in_order(packed: "Pack", classes: tuple[str, ...], name: str) -> "Pack":
-    """Return a pack whose labels count the classes as the run does.
+def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pack":
+    """Return the pack with labels in the order of the run's classes.
 
     Raises:
-        DatasetError: Its classes are others.
+        DatasetError: Its classes differ from the run's.
     """
-    if packed.classes == classes:
-        return packed
-    if set(packed.classes) != set(classes):
+    if pack.classes == classes:
+        return pack
+    if set(pack.classes) != set(classes):
         raise DatasetError(
-            f"run {name} knows the classes {_listed(classes)}, and these pictures have "
-            f"{_listed(packed.classes)}",
-            "Name the folders of the pictures as the run does, or import the model again with "
-            "--class-names.",
+            f"run {run_name} has the classes {_list_classes(classes)}, and these images have "
+            f"{_list_classes(pack.classes)}",
+            "Name the folders of the images as the run names its classes, or import the model "
+            "again with --class-names.",
         )
     import numpy as np
 
-    labels = np.array([classes.index(label) for label in packed.classes])[packed.labels]
-    return replace(packed, classes=classes, labels=labels)
+    labels = np.array([classes.index(name) for name in pack.classes])[pack.labels]
+    return replace(pack, classes=classes, labels=labels)
 
 
-def _listed(classes: tuple[str, ...]) -> str:
-    more = ", ..." if len(classes) > 12 else ""
-    return ", ".join(classes[:12]) + more if classes else "none"
+def _list_classes(classes: tuple[str, ...]) -> str:
+    ellipsis = ", ..." if len(classes) > MAX_LISTED_CLASSES else ""
+    return ", ".join(classes[:MAX_LISTED_CLASSES]) + ellipsis if classes else "none"
 
 
-def note(run: Run, packed: "Pack", path: str) -> None:
-    """Write down, once, what an imported run learns from."""
-    if not has_pictures(run):
-        from iddm_cli.workflows.training.data import describe_dataset
-
-        run.write_json("dataset.json", describe_dataset(packed, path))
+def record_dataset(run: Run, pack: "Pack", path: str) -> None:
+    """Record, once, the dataset that an imported run is trained on."""
+    if not has_dataset(run):
+        run.write_json("dataset.json", describe_dataset(pack, path))

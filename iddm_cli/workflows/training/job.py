@@ -1,8 +1,4 @@
-"""A training job: what one process of a run does, alone or as one of a team.
-
-`train` and `resume` make a Job and launch it; `work` is what every process then does. The leader
-of a team writes and speaks for all.
-"""
+"""A training job: what every process of a training receives."""
 
 import time
 from dataclasses import dataclass, field
@@ -17,35 +13,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be trained, as it is sent to every process.
+class JobOptions:
+    """What the command line asks for besides the profile.
 
     Attributes:
-        profile: The profile as resolved.
-        folder: The folder of runs.
-        resumed: The run to go on with; None starts a new one.
+        runs_dir: The folder of runs.
+        resumed: The run to resume; None starts a new one.
         name: Name of the new run; None makes one of `stem` and the time.
         stem: The profile's name.
         overwrite: Whether an older run of that name is replaced.
-        as_json: Whether the result is told as JSON.
-        packed: The dataset, where it is packed already.
-        steal_lock: Whether the run is taken from a process on another machine.
-        began: When the command began, by time.monotonic().
+        as_json: Whether the result is printed as JSON.
+        steal_lock: Whether the run is taken over from a process on another machine.
+        started: When the command started, by time.monotonic().
     """
 
-    profile: "Profile"
-    folder: Path
+    runs_dir: Path
     resumed: Run | None = None
     name: str | None = None
     stem: str = "run"
     overwrite: bool = False
     as_json: bool = False
-    packed: "Pack | None" = None
     steal_lock: bool = False
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training, as it is sent to every process.
+
+    Attributes:
+        profile: The profile, its channels decided.
+        pack: The dataset.
+        options: What the command line asks for besides the profile.
+    """
+
+    profile: "Profile"
+    pack: "Pack"
+    options: JobOptions
 
     @property
     def deadline(self) -> float | None:
         """When training must save and stop, by time.monotonic(); None: never."""
         seconds = self.profile.runtime.max_seconds
-        return None if seconds is None else self.began + seconds
+        return None if seconds is None else self.options.started + seconds

@@ -4,90 +4,88 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
-
 from iddm_cli.display import console
-from iddm_cli.distributed.environment import place_from_environment
+from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.data import prepare_data
-from iddm_cli.workflows.training.job import Job
-from iddm_cli.workflows.training.resume import go_on
-from iddm_cli.workflows.training.start import begin, find_run
-from iddm_cli.workflows.training.stop_requests import ignore_saving
+from iddm_cli.workflows.training.job import Job, JobOptions
+from iddm_cli.workflows.training.resume import resume_run
+from iddm_cli.workflows.training.start import find_or_create_run, start_run
+from iddm_cli.workflows.training.stop_requests import ignore_save_signals
 
 if TYPE_CHECKING:
     import torch
 
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile
 
 
-def launch(job: Job) -> None:
-    """Train on the devices that the profile asks for; exits with the training's code.
+def launch(profile: "Profile", options: JobOptions) -> int:
+    """Train on the devices that the profile names; return the exit code.
 
     Raises:
-        IddmError: It cannot begin, or failed.
+        IddmError: Training cannot start, or failed.
     """
-    ignore_saving()
-    place = place_from_environment()
-    if place is None or place.rank == 0:
-        check_begin(job, restarted=place is not None and place.restarted)
+    ignore_save_signals()
+    rank_info = read_rank_info()
+    if rank_info is None or rank_info.rank == 0:
+        check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    profile, packed = prepare_data(job.profile)
-    job = replace(job, profile=profile, packed=packed)
+    resolved, pack = prepare_data(profile)
+    job = Job(resolved, pack, options)
 
-    from iddm_cli.build.compute import check_shared
+    from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined
-    from iddm_cli.engine.device import choose_devices, devices_of_a_place
+    from iddm_cli.engine.device import choose_devices, choose_local_devices
 
-    runtime = profile.runtime
-    if place is not None:
-        check_shared(profile, place.size)
-        devices = devices_of_a_place(runtime.device, runtime.devices)
-        sharded = runtime.sharding == "fsdp"
-        code = run_joined(place, work, job, devices, runtime.timeout, sharded=sharded)
-    else:
+    runtime = resolved.runtime
+    if rank_info is None:
         devices = choose_devices(runtime.device, runtime.devices)
-        check_shared(profile, len(devices))
-        code = _watched(job, devices)
-    if code:
-        raise typer.Exit(code)
+        check_divisible(resolved, len(devices))
+        return _run_supervised(job, devices)
+    check_divisible(resolved, rank_info.world_size)
+    devices = choose_local_devices(runtime.device, runtime.devices)
+    sharded = runtime.sharding == "fsdp"
+    return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
 
 
-def check_begin(job: Job, *, restarted: bool) -> None:
-    """Refuse what can be refused before anything long is begun.
+def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
+    """Check what can be checked before anything long begins.
 
     Raises:
-        UsageError: Nothing can be written there.
+        UsageError: The folder of runs cannot be written to.
         RunError: The name is taken, or another process trains this run.
     """
-    check_runs_dir_writable(job.folder if job.resumed is None else job.resumed.path)
-    if job.resumed is not None:
-        with job.resumed.lock.hold(steal=job.steal_lock or restarted):
+    if options.resumed is not None:
+        check_runs_dir_writable(options.resumed.path)
+        with options.resumed.lock.hold(steal=options.steal_lock or is_restart):
             return
-    if job.name is not None and not job.overwrite and not restarted:
-        check_name_free(job.folder, job.name)
+    check_runs_dir_writable(options.runs_dir)
+    if options.name is not None and not options.overwrite and not is_restart:
+        check_name_free(options.runs_dir, options.name)
 
 
-def _watched(job: Job, devices: "list[torch.device]") -> int:
-    """Run the processes of this machine; where one dies, write down that the run failed."""
-    from iddm_cli.distributed.launch import run_here
-    from iddm_cli.distributed.supervisor import TeamError
+def _run_supervised(job: Job, devices: "list[torch.device]") -> int:
+    """Run the processes of this machine; where one dies, record that the run failed."""
+    from iddm_cli.distributed.launch import run_local
+    from iddm_cli.distributed.supervisor import WorkerError
 
-    if job.resumed is None and job.name is None:
-        job = replace(job, name=make_run_name(job.folder, job.stem))
+    options = job.options
+    if options.resumed is None and options.name is None:
+        options = replace(options, name=make_run_name(options.runs_dir, options.stem))
+        job = replace(job, options=options)
     try:
         runtime = job.profile.runtime
         sharded = runtime.sharding == "fsdp"
-        return run_here(work, job, devices, runtime.timeout, sharded=sharded)
-    except TeamError as error:
-        run = job.resumed or Run(job.folder / str(job.name))
-        # Only what the leader could not write itself: it may be the one that was killed.
+        return run_local(run_job, job, devices, runtime.timeout, sharded=sharded)
+    except WorkerError as error:
+        run = options.resumed or Run(options.runs_dir / str(options.name))
+        # Only what the main process could not write itself: it may be the one that was killed.
         with contextlib.suppress(OSError, RunError):
             if run.read_json("run.json").get("state") in ("starting", "running", "failed"):
                 run.update_manifest(state="failed")
@@ -95,64 +93,66 @@ def _watched(job: Job, devices: "list[torch.device]") -> int:
         raise
 
 
-def work(team: "Team", device: "torch.device", job: Job) -> int:
-    """Do one process's part of a training; return its exit code.
+def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
+    """Run one process's part of a training; return its exit code.
 
     Raises:
-        IddmError: It cannot begin, or failed.
+        IddmError: Training cannot start, or failed.
     """
-    from iddm_cli.build.compute import choose_place
+    from iddm_cli.build.compute import setup_compute
 
-    if not team.leads:
+    if not group.is_main:
         console.silence()
-    assert job.packed is not None, "launch packs it"
-    agree_on_settings(team, job.profile)
-    agree_on_data(team, job.packed)
-    place = choose_place(job.profile.runtime, device, team)
-    run, fresh = find_run(team, place, job)
-    steal = job.steal_lock or team.restarted
-    with run.lock.hold(steal=steal) if team.leads else contextlib.nullcontext():
-        if fresh:
-            return begin(team, place, job, run)
-        return go_on(team, place, job, run)
+    check_same_settings(group, job.profile)
+    check_same_dataset(group, job.pack)
+    compute = setup_compute(job.profile.runtime, device, group)
+    run, is_new = find_or_create_run(group, compute, job)
+    steal = job.options.steal_lock or group.is_restart
+    with run.lock.hold(steal=steal) if group.is_main else contextlib.nullcontext():
+        if is_new:
+            return start_run(group, compute, job, run)
+        return resume_run(group, compute, job, run)
 
 
-def agree_on_settings(team: "Team", profile: "Profile") -> None:
-    """Refuse to train where the processes were given different settings.
+def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
+    """Check that all processes were given the same settings.
+
+    The runtime section and the way images are read may differ.
+
+    Collective: every process must call it.
 
     Raises:
-        UsageError: This one's are not the leader's; where it computes, and how it reads the
-            pictures, is its own affair.
+        UsageError: This process's settings differ from those of process 0.
     """
-    ours = {
+    settings = {
         f"{section}.{key}": value
         for section, table in profile.model_dump().items()
         for key, value in table.items()
         if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
     }
-    theirs = team.tell(ours)
-    other = [
-        f"{key} {value}, not {theirs.get(key)}"  # another network has other keys
-        for key, value in ours.items()
-        if value != theirs.get(key)
+    main_settings = group.broadcast(settings)
+    differences = [
+        f"{key} {value}, not {main_settings.get(key)}"
+        for key, value in settings.items()
+        if value != main_settings.get(key)
     ]
-    if other:
+    if differences:
         raise UsageError(
-            f"process {team.rank} has other settings than process 0: {'; '.join(other)}",
+            f"process {group.rank} has other settings than process 0: {'; '.join(differences)}",
             "Give every machine the same command and the same profile.",
         )
 
 
-def agree_on_data(team: "Team", packed: "Pack") -> None:
-    """Refuse to train where the processes see different pictures.
+def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
+    """Check that all processes read the same images. Collective: every process must call it.
 
     Raises:
-        DatasetError: This one's are not the leader's.
+        DatasetError: This process's images differ from those of process 0.
     """
-    theirs = team.tell((packed.digest, packed.count))
-    if theirs != (packed.digest, packed.count):
+    main_digest, main_count = group.broadcast((pack.digest, pack.count))
+    if (main_digest, main_count) != (pack.digest, pack.count):
         raise DatasetError(
-            f"process {team.rank} sees {packed.count} pictures, and process 0 {theirs[1]}, or "
-            "some look different",
+            f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or "
+            "some images differ",
             "Give every machine the same dataset, and the same version of iddm and Pillow.",
         )

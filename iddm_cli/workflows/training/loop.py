@@ -1,63 +1,63 @@
-"""Training a run: what `train` and `resume` share, from the data to the last checkpoint."""
+"""The training loop: trains a run to its end, and keeps the run's files up to date."""
 
 import contextlib
 import traceback
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.display.progress import TrainingProgress
-from iddm_cli.engine.events import TIME_UP, Event, Stopped
+from iddm_cli.engine.events import Event, Request, Stopped
 from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training.run_logger import Recorder, save_loss_plot
-from iddm_cli.workflows.training.stop_requests import Requests
+from iddm_cli.workflows.training.run_logger import RunLogger, latest_sample_grid, save_loss_plot
+from iddm_cli.workflows.training.stop_requests import StopRequests
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
-    from iddm_cli.distributed.group import Team
     from iddm_cli.engine.trainer import Trainer
 
 
-def follow(trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | None = None) -> int:
-    """Train to the end or until asked to stop; the leader keeps the run's files up to date.
+def run_training(
+    trainer: "Trainer", run: Run, *, as_json: bool, deadline: float | None = None
+) -> int:
+    """Train to the last step or until a stop is requested. Collective: every process must call it.
 
-    The run must be locked.
+    The main process, which must hold the run's lock, keeps the run's files up to date.
 
     Args:
-        trainer: What trains.
+        trainer: The trainer.
         run: Its run.
-        as_json: Whether the result is told as JSON.
+        as_json: Whether the result is printed as JSON.
         deadline: When the time is up, by time.monotonic(); None: never.
 
     Returns:
-        The exit code: 0, or 128 and the signal that asked for a stop.
+        The exit code: 0, or 128 and the signal that requested the stop.
 
     Raises:
-        IddmError: Training failed; the run says so, and the last good checkpoint is named.
+        IddmError: Training failed; the run records it, and the hint names the last good checkpoint.
     """
-    if not trainer.team.leads:
-        with Requests(deadline) as requests, contextlib.closing(trainer.batches.store):
-            last = deque(trainer.fit(asked=requests), maxlen=1)  # of millions, one a step
+    images = trainer.train_step.batches.store
+    if not trainer.group.is_main:
+        with StopRequests(deadline) as requests, contextlib.closing(images):
+            last = deque(trainer.fit(requests.poll), maxlen=1)  # keeps one of millions of events
         return _exit_code(last[0] if last else None)
-    recorder = Recorder(run, trainer.guard.read().total)
-    run.update_manifest(state="running", step=trainer.step, steps=trainer.total)
-    run.log(f"training from step {trainer.step} to {trainer.total}")
+    logger = RunLogger(run, trainer.state.guard.read().total)
+    run.update_manifest(state="running", step=trainer.step, steps=trainer.total_steps)
+    run.log(f"training from step {trainer.step} to {trainer.total_steps}")
     try:
-        with contextlib.closing(trainer.batches.store):
-            stopped = _train(trainer, recorder, deadline)
+        with contextlib.closing(images):
+            stopped = _train(trainer, run, logger, deadline)
     except BaseException as error:
-        # On a full disk this cannot be written down either; the error itself must come through.
+        # On a full disk this cannot be written either; the error itself must come through.
         with contextlib.suppress(OSError, RunError):
             run.update_manifest(state="failed", step=trainer.step)
-        recorder.log("".join(traceback.format_exception(error)))
+        logger.log("".join(traceback.format_exception(error)))
         if isinstance(error, NonFiniteError):
-            raise _diagnosed(error, trainer, run) from error
+            raise _add_hint(error, trainer, run) from error
         raise
     run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
-    recorder.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
-    _conclude(run, trainer, stopped, as_json=as_json)
+    logger.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
+    _report(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)
 
 
@@ -65,34 +65,44 @@ def _exit_code(last: Event | None) -> int:
     return last.exit_code if isinstance(last, Stopped) else 0
 
 
-def _train(trainer: "Trainer", recorder: Recorder, deadline: float | None) -> Stopped | None:
+def _train(
+    trainer: "Trainer", run: Run, logger: RunLogger, deadline: float | None
+) -> Stopped | None:
     """Return the event by which training stopped, or None where it reached its last step."""
     progress = TrainingProgress(
-        step=trainer.step, total=trainer.total, batch_size=trainer.settings.batch_size
+        step=trainer.step, total=trainer.total_steps, batch_size=trainer.settings.batch_size
     )
-    with Requests(deadline) as requests, progress:
-        for event in trainer.fit(asked=requests):
-            recorder.record(event)
+
+    def before_checkpoint() -> None:
+        run.lock.check()
+        logger.flush()
+
+    with StopRequests(deadline) as requests, progress:
+        for event in trainer.fit(requests.poll, before_checkpoint):
+            logger.record(event)
             progress.show(event)
             if isinstance(event, Stopped):
                 return event
     return None
 
 
-def _diagnosed(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteError:
+def _add_hint(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteError:
+    """Return the error with a hint that names the last good checkpoint and a lower lr."""
     try:
-        good, _ = trainer.checkpoints.newest()
+        checkpoint, _ = trainer.checkpoints.latest_valid()
     except CheckpointError:
-        kept, command = "No checkpoint had been saved yet.", "iddm train ..."
+        sentence, command = "No checkpoint had been saved yet.", "iddm train ..."
     else:
-        kept, command = f"The last good checkpoint is {good.path}.", f"iddm resume {run.name}"
-    lower = f"{command} --set training.lr={trainer.rate * trainer.settings.lr / 3:.1g}"
-    return NonFiniteError(error.problem, f"{kept} A lower learning rate often helps: {lower}")
+        sentence = f"The last good checkpoint is {checkpoint.path}."
+        command = f"iddm resume {run.name}"
+    lr = trainer.state.lr_scale * trainer.settings.lr / 3
+    hint = f"{sentence} A lower learning rate often helps: {command} --set training.lr={lr:.1g}"
+    return NonFiniteError(error.problem, hint)
 
 
-def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
+def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
     save_loss_plot(run)
-    grid = newest_grid(run)
+    grid = latest_sample_grid(run)
     if as_json:
         rows = run.read_metrics()
         console.print_json(
@@ -101,29 +111,17 @@ def _conclude(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json:
                 "path": str(run.path),
                 "state": "interrupted" if stopped else "finished",
                 "step": trainer.step,
-                "steps": trainer.total,
+                "steps": trainer.total_steps,
                 "loss": rows[-1]["loss"] if rows else None,
                 "samples": str(grid) if grid else None,
             }
         )
     elif stopped:
-        why = "the time is up; " if stopped.request == TIME_UP else ""
+        reason = "the time is up; " if stopped.request is Request.TIME_UP else ""
         console.print_note(
-            f"{why}saved step {trainer.step} of {trainer.total}; go on with: iddm resume {run.name}"
+            f"{reason}saved step {trainer.step} of {trainer.total_steps}; "
+            f"continue with: iddm resume {run.name}"
         )
     else:
         console.print_result(str(grid or run.path))
-        console.print_note(f"finished {run.name}; draw more with: iddm generate {run.name}")
-
-
-def newest_grid(run: Run) -> Path | None:
-    """Return the newest sample grid, or None."""
-    return max(run.samples_dir.glob("step-*.png"), default=None)
-
-
-def where(team: "Team", place: "Place") -> str:
-    """Say on what a run computes: 4 x cuda (NVIDIA H100), bf16."""
-    from iddm_cli.engine.device import describe
-
-    several = f"{team.size} processes, each on " if team.size > 1 else ""
-    return f"{several}{describe(place.device)}, {place.precision}"
+        console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")

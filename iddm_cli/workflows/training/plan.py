@@ -1,48 +1,53 @@
-"""What a training would take: size, steps and memory, without training (train --dry-run)."""
+"""The plan of a training: size, steps and memory, computed without training (train --dry-run)."""
 
-from iddm_cli.data.packs.pack import Pack
-from iddm_cli.profiles.profile import Profile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iddm_cli.data.packs.pack import Pack
+    from iddm_cli.profiles.profile import Profile
 
 
-def show_plan(profile: "Profile", packed: "Pack", *, as_json: bool) -> None:
-    """Tell what a training would be like, without training.
+def show_plan(profile: "Profile", pack: "Pack", *, as_json: bool) -> None:
+    """Print what a training would take.
 
     Raises:
-        IddmError: It would be refused.
+        IddmError: The training would be refused.
     """
-    from iddm_cli.build.compute import check_shared, choose_place
+    from iddm_cli.build.compute import check_divisible, setup_compute
     from iddm_cli.build.data import choose_cache
-    from iddm_cli.build.memory import check_trainable, estimate, plan_steps
+    from iddm_cli.build.memory import check_trainable, estimate_run_memory
     from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import choose_devices, describe
+    from iddm_cli.engine.device import choose_devices, describe_device
+    from iddm_cli.engine.memory import checkpoint_bytes
+    from iddm_cli.engine.train_step import count_steps
 
     runtime = profile.runtime
-    check_shared(profile, len(choose_devices(runtime.device, runtime.devices)))
-    place = choose_place(runtime)
-    check_trainable(profile, packed, place.device)
-    memory = estimate(profile, packed, place)
-    steps = plan_steps(profile, packed.count)
-    cache = choose_cache(profile.data, packed, place.device)
+    check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
+    compute = setup_compute(runtime)
+    check_trainable(profile, pack, compute.device)
+    memory = estimate_run_memory(profile, pack, compute)
+    steps = count_steps(profile.training, pack.count)
+    cache = choose_cache(profile.data, pack, compute.device)
     plan: dict[str, object] = {
         "data": profile.data.path,
-        "pictures": packed.count,
-        "skipped": len(packed.unreadable),
-        "passed_over": len(packed.skipped_entries),
-        "classes": list(packed.classes),
+        "pictures": pack.count,
+        "skipped": len(pack.unreadable),
+        "passed_over": len(pack.skipped_entries),
+        "classes": list(pack.classes),
         "image_size": list(profile.data.size),
-        "channels": packed.channels,
+        "channels": pack.channels,
         "parameters": memory.parameters,
         "steps": steps,
-        "epochs": steps * profile.training.batch_size / packed.count,
-        "device": describe(place.device),
-        "precision": place.precision,
+        "epochs": steps * profile.training.batch_size / pack.count,
+        "device": describe_device(compute.device),
+        "precision": compute.precision,
         "cache": cache,
-        "cache_bytes": packed.pixels_bytes,
+        "cache_bytes": pack.pixels_bytes,
         "memory_bytes": memory.total,
-        "checkpoint_bytes": memory.parameters * 4 * 4,
+        "checkpoint_bytes": checkpoint_bytes(memory.parameters),
     }
     if as_json:
         console.print_json({**plan, "profile": profile.model_dump()})
     else:
-        lines = dataset.summarize_pack(packed, profile, steps=steps, cache=cache)
-        console.out.print(tables.plan_table(plan, lines))
+        rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
+        console.out.print(tables.plan_table(plan, rows))

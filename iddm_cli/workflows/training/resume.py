@@ -1,4 +1,4 @@
-"""Resuming: what a process of a team does for a run that is there."""
+"""Resume a run: load its latest valid checkpoint, then continue training."""
 
 import contextlib
 from typing import TYPE_CHECKING
@@ -6,110 +6,116 @@ from typing import TYPE_CHECKING
 from iddm_cli.display import console
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training import attach_dataset, loop
-from iddm_cli.workflows.training.run_manifest import describe_process
+from iddm_cli.workflows.training import attach_dataset
+from iddm_cli.workflows.training.loop import run_training
+from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
+    from iddm_cli.build.compute import ComputeContext
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.workflows.training.job import Job
 
 
-def go_on(team: "Team", place: "Place", job: "Job", run: Run) -> int:
-    """Load the last good checkpoint and train on from there."""
-    from iddm_cli.build.trainer import make_trainer
-    from iddm_cli.engine.device import describe
+def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run: Run) -> int:
+    """Resume a run; return the exit code. Collective: every process must call it.
+
+    Raises:
+        IddmError: It cannot be resumed, or training failed.
+    """
+    from iddm_cli.build.trainer import build_trainer
+    from iddm_cli.engine.device import describe_device
     from iddm_cli.profiles.writing import save_profile
 
-    assert job.packed is not None, "launch packs it"
-    if team.leads:
-        refuse_other_data(run, job.packed)
-    classes = team.tell(run.read_classes() if team.leads else ())
-    packed = attach_dataset.in_order(job.packed, classes, run.name)
-    trainer = make_trainer(job.profile, packed, run, place, team)
-    tier = load_newest(team, trainer)
-    refuse_a_step_back(run, trainer)
-    done = team.leads and run.read_json("run.json").get("state") == "finished"
-    if trainer.step >= trainer.total and team.tell(done):
-        _say_finished(run, trainer, as_json=job.as_json)
+    if group.is_main:
+        check_same_images(run, job.pack)
+    classes = group.broadcast(run.read_classes() if group.is_main else ())
+    pack = attach_dataset.align_classes(job.pack, classes, run.name)
+    trainer = build_trainer(job.profile, pack, run, compute, group)
+    exactness = load_latest(group, trainer)
+    check_not_beyond_end(run, trainer)
+    finished = group.is_main and run.read_json("run.json").get("state") == "finished"
+    if trainer.step >= trainer.total_steps and group.broadcast(finished):
+        _report_finished(run, trainer, as_json=job.options.as_json)
         return 0
-    if team.leads:
-        attach_dataset.note(run, packed, job.profile.data.path)
+    if group.is_main:
+        attach_dataset.record_dataset(run, pack, job.profile.data.path)
         save_profile(job.profile, run.profile_path)
         run.truncate_metrics(trainer.step)
-        run.update_manifest(**describe_process(describe(place.device), team.size))
+        run.update_manifest(**describe_process(describe_device(compute.device), group.world_size))
     console.print_note(
-        f"run {run.name}: resumed at step {trainer.step} of {trainer.total} "
-        f"on {loop.where(team, place)}; {tier}"
+        f"run {run.name}: resumed at step {trainer.step} of {trainer.total_steps} "
+        f"on {describe_compute(group, compute)}; {exactness}"
     )
-    return loop.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+    return run_training(trainer, run, as_json=job.options.as_json, deadline=job.deadline)
 
 
-def refuse_other_data(run: Run, packed: "Pack") -> None:
-    """Refuse a dataset that is not the one the run began with.
+def check_same_images(run: Run, pack: "Pack") -> None:
+    """Check that the dataset is the one that the run started with.
 
     Raises:
-        DatasetError: Pictures were added, removed or changed.
+        DatasetError: Images were added, removed or changed.
     """
-    before = run.read_json("dataset.json")
-    if attach_dataset.has_pictures(run) and before.get("digest") != packed.digest:
+    dataset = run.read_json("dataset.json")
+    if attach_dataset.has_dataset(run) and dataset.get("digest") != pack.digest:
         raise DatasetError(
-            f"the pictures have changed since run {run.name} began: there were "
-            f"{before.get('count')}, there are {packed.count} now, or some look different",
-            "Put them back as they were, or start a new run on them: iddm train",
+            f"the images have changed since run {run.name} started: there were "
+            f"{dataset.get('count')}, there are {pack.count} now, or some look different",
+            "Restore them, or start a new run on them: iddm train",
         )
 
 
-def refuse_a_step_back(run: Run, trainer: "Trainer") -> None:
-    """Refuse to end a run before where it has come to: it would be called finished.
+def check_not_beyond_end(run: Run, trainer: "Trainer") -> None:
+    """Check that a run would not end before the step that it has reached.
 
     Raises:
-        UsageError: It has made more steps than it is to have in all.
+        UsageError: It has made more steps than the settings allow in all.
     """
-    if trainer.step > trainer.total:
+    if trainer.step > trainer.total_steps:
         raise UsageError(
-            f"run {run.name} has made {trainer.step} steps, and would have {trainer.total} in all",
-            f"Ask for more: iddm resume {run.name} --steps {2 * trainer.step}",
+            f"run {run.name} has made {trainer.step} steps, and the settings allow "
+            f"{trainer.total_steps} in all",
+            f"Set more: iddm resume {run.name} --steps {2 * trainer.step}",
         )
 
 
-def load_newest(team: "Team", trainer: "Trainer") -> str:
-    """Load the newest good checkpoint, if there is one, and say how exactly training goes on.
+def load_latest(group: "ProcessGroup", trainer: "Trainer") -> str:
+    """Load the latest valid checkpoint, if there is one; return how exact the resume is.
 
-    The leader finds and reads it; the others are told what it holds.
+    Collective: every process must call it. The main process reads the checkpoint.
 
     Raises:
-        CheckpointError: There are checkpoints, but none can be used.
+        CheckpointError: There are checkpoints, but none is valid.
     """
-    there = team.tell(bool(trainer.checkpoints.paths()))
-    if there and not team.leads:
+    exists = group.broadcast(bool(trainer.checkpoints.paths()))
+    if exists and not group.is_main:
         trainer.load(None)
-    if not there or not team.leads:
-        return "nothing had been saved yet, so it starts again"
-    saved, damaged = trainer.checkpoints.newest()
-    newer = [path for path in trainer.checkpoints.paths() if path.name > saved.path.name]
+    if not exists or not group.is_main:
+        return "no checkpoint had been saved, so training starts at step 0"
+    checkpoint, errors = trainer.checkpoints.latest_valid()
+    newer = [path for path in trainer.checkpoints.paths() if path.name > checkpoint.path.name]
     with contextlib.suppress(OSError):
-        trainer.checkpoints.set_aside(newer)
-    for error in damaged:
-        console.print_warning(f"{error.problem}; set aside, using {saved.path.name}")
-    trainer.load(saved)
-    if not saved.bits:  # nobody has trained it here
-        return "from the average of the model that was imported, with a fresh optimizer"
-    changed = [
-        f"{key} {saved.bits.get(key)} → {value}"
-        for key, value in trainer.bits.items()
-        if saved.bits.get(key) != value
+        trainer.checkpoints.quarantine(newer)
+    for error in errors:
+        console.print_warning(f"{error.problem}; set aside, using {checkpoint.path.name}")
+    trainer.load(checkpoint)
+    if not checkpoint.numerics:  # nobody has trained it here
+        return "from the averaged weights of the imported model, with a new optimizer"
+    changes = [
+        f"{key} {checkpoint.numerics.get(key)} → {value}"
+        for key, value in trainer.train_step.numerics.items()
+        if checkpoint.numerics.get(key) != value
     ]
-    return f"not bit for bit: {', '.join(changed)}" if changed else "bit for bit"
+    return f"not bit for bit: {', '.join(changes)}" if changes else "bit for bit"
 
 
-def _say_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
-    if as_json and trainer.team.leads:
+def _report_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
+    if as_json and trainer.group.is_main:
         console.print_json({"run": run.name, "state": "finished", "step": trainer.step})
     else:
-        more = f"iddm resume {run.name} --steps {2 * trainer.step}"
+        command = f"iddm resume {run.name} --steps {2 * trainer.step}"
         console.print_note(
-            f"run {run.name} has done its {trainer.total} steps; train further: {more}"
+            f"run {run.name} has made all its {trainer.total_steps} steps; "
+            f"train further with: {command}"
         )

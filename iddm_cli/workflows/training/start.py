@@ -1,4 +1,4 @@
-"""Beginning: what a process of a team does for a run that is new."""
+"""Start a new run: create its folder, then train."""
 
 import shutil
 from typing import TYPE_CHECKING
@@ -7,92 +7,96 @@ from iddm_cli.display import console
 from iddm_cli.errors import ProfileError
 from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
-from iddm_cli.workflows.training import loop
 from iddm_cli.workflows.training.data import describe_dataset
-from iddm_cli.workflows.training.run_manifest import describe_process
+from iddm_cli.workflows.training.loop import run_training
+from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
 
 if TYPE_CHECKING:
-    from iddm_cli.build.compute import Place
-    from iddm_cli.distributed.group import Team
+    from iddm_cli.build.compute import ComputeContext
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
     from iddm_cli.profiles.profile import Profile
     from iddm_cli.workflows.training.job import Job
 
 
-BYTES_PER_PARAMETER = 4 * 4
-"""A checkpoint holds the weight, its average and the optimizer's two means, each in 4 bytes."""
+def find_or_create_run(
+    group: "ProcessGroup", compute: "ComputeContext", job: "Job"
+) -> tuple[Run, bool]:
+    """Return the run, and whether it is new; the main process creates a new one.
 
-
-def find_run(team: "Team", place: "Place", job: "Job") -> tuple[Run, bool]:
-    """Return the run, made by the leader where it is new, and whether it is new.
+    Collective: every process must call it.
 
     Raises:
-        IddmError: It cannot be made, or not be trained here; an older run is still there.
+        IddmError: It cannot be created, or not be trained here; an older run is untouched.
     """
     from iddm_cli.build.memory import check_trainable
 
-    if job.resumed is not None:
-        return job.resumed, False
-    name = team.tell(job.name or make_run_name(job.folder, job.stem))
-    run = Run(job.folder / name)
-    fresh = not (team.restarted and team.leads and was_begun_so(run, job.profile))
-    if team.leads and fresh:
-        assert job.packed is not None, "launch packs it"
-        check_trainable(job.profile, job.packed, place.device)
-        files = first_files(team, place, job)
-        create_run(job.folder, name, files, overwrite=job.overwrite, steal=job.steal_lock)
-    return run, team.tell(fresh)
+    options = job.options
+    if options.resumed is not None:
+        return options.resumed, False
+    name = group.broadcast(options.name or make_run_name(options.runs_dir, options.stem))
+    run = Run(options.runs_dir / name)
+    was_created = group.is_restart and group.is_main and was_started_with(run, job.profile)
+    if group.is_main and not was_created:
+        check_trainable(job.profile, job.pack, compute.device)
+        files = initial_files(group, compute, job)
+        steal = options.steal_lock
+        create_run(options.runs_dir, name, files, overwrite=options.overwrite, steal=steal)
+    return run, not group.broadcast(was_created)
 
 
-def was_begun_so(run: Run, profile: "Profile") -> bool:
-    """Say whether a run has this profile: else it is another one that a team was refused before."""
+def was_started_with(run: Run, profile: "Profile") -> bool:
+    """Return whether a run has this profile; otherwise it is another run of that name."""
     from iddm_cli.profiles.loading import load_profile
 
     try:
-        return load_profile(str(run.profile_path), []) == profile
+        return load_profile(str(run.profile_path), []).model_dump() == profile.model_dump()
     except ProfileError:
         return False
 
 
-def first_files(team: "Team", place: "Place", job: "Job") -> dict[str, bytes]:
-    """Return the files that a new run begins with."""
-    from iddm_cli.engine.device import describe
+def initial_files(group: "ProcessGroup", compute: "ComputeContext", job: "Job") -> dict[str, bytes]:
+    """Return the content of a new run's files, by name."""
+    from iddm_cli.engine.device import describe_device
     from iddm_cli.profiles.writing import dump_profile
 
-    assert job.packed is not None, "launch packs it"
-    process = describe_process(describe(place.device), team.size)
+    process = describe_process(describe_device(compute.device), group.world_size)
     return {
         "profile.yaml": dump_profile(job.profile).encode(),
-        "dataset.json": encode_json(describe_dataset(job.packed, job.profile.data.path)),
+        "dataset.json": encode_json(describe_dataset(job.pack, job.profile.data.path)),
         "run.json": encode_json(stamp_manifest({}, state="starting", **process)),
     }
 
 
-def begin(team: "Team", place: "Place", job: "Job", run: Run) -> int:
-    """Train a new run."""
+def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run: Run) -> int:
+    """Train a new run; return the exit code. Collective: every process must call it."""
     from iddm_cli.build.data import choose_cache
-    from iddm_cli.build.trainer import make_trainer
+    from iddm_cli.build.trainer import build_trainer
     from iddm_cli.display import dataset, tables
 
-    profile, packed = job.profile, job.packed
-    assert packed is not None, "launch packs it"
-    trainer = make_trainer(profile, packed, run, place, team)
-    cache = choose_cache(profile.data, packed, place.device)
-    lines = dataset.summarize_pack(packed, profile, steps=trainer.total, cache=cache)
-    if team.leads:
-        console.err.print(tables.key_value_table(lines))
-        warn_of_little_room(run, trainer)
-    console.print_note(f"run {run.name}: {trainer.total} steps on {loop.where(team, place)}")
-    return loop.follow(trainer, run, as_json=job.as_json, deadline=job.deadline)
+    profile, pack = job.profile, job.pack
+    trainer = build_trainer(profile, pack, run, compute, group)
+    cache = choose_cache(profile.data, pack, compute.device)
+    rows = dataset.summarize_pack(pack, profile, steps=trainer.total_steps, cache=cache)
+    if group.is_main:
+        console.err.print(tables.key_value_table(rows))
+        warn_if_disk_is_small(run, trainer)
+    console.print_note(
+        f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
+    )
+    return run_training(trainer, run, as_json=job.options.as_json, deadline=job.deadline)
 
 
-def warn_of_little_room(run: Run, trainer: "Trainer") -> None:
-    """Say so where the disk has no room for the checkpoints that are to be kept."""
-    numbers = sum(p.numel() for p in trainer.denoiser.parameters())
-    needed = (trainer.settings.keep + 1) * numbers * BYTES_PER_PARAMETER
+def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
+    """Warn where the disk has no room for the checkpoints that will be kept."""
+    from iddm_cli.engine.memory import checkpoint_bytes
+
+    parameters = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
+    count = trainer.settings.keep + 1
+    needed = count * checkpoint_bytes(parameters)
     free = shutil.disk_usage(run.path).free
     if free < needed:
         console.print_warning(
-            f"the disk has {free / 1e9:.2f} GB free, and {trainer.settings.keep + 1} checkpoints "
-            f"take {needed / 1e9:.2f} GB; one that does not fit is left out, and told"
+            f"the disk has {free / 1e9:.2f} GB free, and {count} checkpoints take "
+            f"{needed / 1e9:.2f} GB; iddm skips a checkpoint that does not fit, and warns"
         )

@@ -1,26 +1,29 @@
-"""Stopping: what signals and the clock ask of a training.
+"""Stop requests: what signals and the clock request of a training.
 
-Ctrl-C, SIGTERM and SIGHUP ask for a checkpoint and an end, SIGUSR1 for a checkpoint alone. Nothing
-happens in the middle of a step: the trainer looks here after each.
+Ctrl-C, SIGTERM and SIGHUP request a checkpoint and a stop, SIGUSR1 a checkpoint alone. Nothing
+happens in the middle of a step: the trainer polls after each.
 """
 
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from iddm_cli.display import console
-from iddm_cli.engine.events import SAVE, TIME_UP
+from iddm_cli.engine.events import Request
 from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
+
+Handler = Callable[[int, FrameType | None], None]
 
 HANGUP = getattr(signal, "SIGHUP", None)
 
 
-class Requests:
-    """While entered, the first signal asks for a stop; a second one ends the process at once.
+class StopRequests:
+    """While entered, the first signal requests a stop, and a second one ends the process at once.
 
-    In a process that another one watches over, only that one ends it: a signal to all of them
-    arrives here twice, once directly and once passed on.
+    A worker process is ended by its supervisor alone: a signal to all processes arrives there
+    twice, once directly and once forwarded.
 
     Args:
         deadline: When the time is up, by time.monotonic(); None: never.
@@ -28,46 +31,49 @@ class Requests:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
-        self.stop: int | None = None
-        self.save = False
-        self._before: dict[int, object] = {}
+        self._stop_signal: int | None = None
+        self._save = False
+        self._previous: dict[int, object] = {}
 
-    def __enter__(self) -> "Requests":
-        handlers = {
-            number: self._ask
+    def __enter__(self) -> "StopRequests":
+        handlers: dict[int, Handler] = {
+            # nohup lets SIGHUP be ignored, and it stays so.
+            number: self._request_stop
             for number in STOP_SIGNALS
             if number != HANGUP or not is_ignored(number)
         }
-        handlers |= dict.fromkeys(SAVE_SIGNALS, self._ask_to_save)
-        self._before = {n: signal.signal(n, handler) for n, handler in handlers.items()}
+        handlers |= dict.fromkeys(SAVE_SIGNALS, self._request_save)
+        self._previous = {n: signal.signal(n, handler) for n, handler in handlers.items()}
         return self
 
-    def __exit__(self, *problem: object) -> None:
-        for number, handler in self._before.items():
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def __call__(self) -> int:
-        """Return what is asked: 0, SAVE, TIME_UP, or 128 and a signal."""
-        if self.stop is not None:
-            return 128 + self.stop
+    def poll(self) -> Request:
+        """Return what is requested now; a request to save is returned once."""
+        if self._stop_signal is not None:
+            return Request(128 + self._stop_signal)
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            return TIME_UP
-        save, self.save = self.save, False
-        return SAVE if save else 0
+            return Request.TIME_UP
+        save, self._save = self._save, False
+        return Request.SAVE if save else Request.NONE
 
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self.stop = number
+    def _request_stop(self, number: int, _frame: FrameType | None) -> None:
+        self._stop_signal = number
         if multiprocessing.parent_process() is None:
-            for again in self._before.keys() & set(STOP_SIGNALS):
+            for again in self._previous.keys() & set(STOP_SIGNALS):
                 signal.signal(again, signal.SIG_DFL)
-        console.print_note("stopping after this step; once more ends at once, without saving")
+        console.print_note(
+            "saving and stopping after this step; press Ctrl-C again to quit without saving"
+        )
 
-    def _ask_to_save(self, _number: int, _frame: FrameType | None) -> None:
-        self.save = True
-        console.print_note("saving after this step, and going on")
+    def _request_save(self, _number: int, _frame: FrameType | None) -> None:
+        self._save = True
+        console.print_note("saving after this step; training continues")
 
 
-def ignore_saving() -> None:
-    """Let no early request for a checkpoint end the process, as it would by itself."""
+def ignore_save_signals() -> None:
+    """Ignore early requests for a checkpoint, which would end the process by default."""
     for number in SAVE_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

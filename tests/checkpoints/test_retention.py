@@ -22,7 +22,7 @@ RETENTIONS = st.builds(
 
 
 def kept(retention: Retention, saved: dict) -> list[int]:
-    return sorted(saved.keys() - set(retention.dispensable(saved)))
+    return sorted(saved.keys() - set(retention.to_delete(saved)))
 
 
 def known(saved: dict, name: str | None) -> dict[int, float]:
@@ -71,7 +71,7 @@ def test_the_last_one_is_never_removed(retention, saved):
 
 @given(RETENTIONS, SAVED)
 def test_what_is_removed_was_there_and_is_told_once_and_in_order(retention, saved):
-    removed = retention.dispensable(saved)
+    removed = retention.to_delete(saved)
     assert removed == sorted(set(removed))
     assert set(removed) <= saved.keys()
 
@@ -79,7 +79,7 @@ def test_what_is_removed_was_there_and_is_told_once_and_in_order(retention, save
 @given(RETENTIONS, SAVED)
 def test_done_twice_is_done_once(retention, saved):
     left = {step: saved[step] for step in kept(retention, saved)}
-    assert retention.dispensable(left) == []
+    assert retention.to_delete(left) == []
 
 
 @pytest.mark.parametrize("boundary", [10**8, 10**9])
@@ -89,4 +89,4 @@ def test_a_course_is_given_up_by_number_not_by_letter(tmp_path, boundary):
     for step in (boundary - 2, boundary - 1, boundary, boundary + 1):
         folder.save(step, tensors, {"bits": {}, "scaler": {}})
     folder.remove_after(boundary - 1)
-    assert [saved.step for saved in folder.sound()] == [boundary - 1, boundary - 2]
+    assert [saved.step for saved in folder.iter_valid()] == [boundary - 1, boundary - 2]

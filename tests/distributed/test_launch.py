@@ -12,10 +12,10 @@ import psutil
 import pytest
 import torch
 
-from iddm_cli.distributed.environment import Place, place_from_environment
-from iddm_cli.distributed.group import Team
-from iddm_cli.distributed.launch import run_here
-from iddm_cli.distributed.supervisor import TeamError, Watch
+from iddm_cli.distributed.environment import RankInfo, read_rank_info
+from iddm_cli.distributed.group import ProcessGroup
+from iddm_cli.distributed.launch import run_local
+from iddm_cli.distributed.supervisor import Supervisor, WorkerError
 from iddm_cli.errors import IddmError, NonFiniteError
 
 SECONDS = 20.0
@@ -23,14 +23,14 @@ CPU = torch.device("cpu")
 Job = dict[str, object]
 
 
-def work(team: Team, device: torch.device, job: Job) -> int:
+def work(group: ProcessGroup, device: torch.device, job: Job) -> int:
     """Meet the others a few times; at the third meeting one of them does something else."""
     torch.set_num_threads(1)
-    Path(str(job["folder"]), f"pid-{team.rank}").write_text(str(os.getpid()))
+    Path(str(job["folder"]), f"pid-{group.rank}").write_text(str(os.getpid()))
     for meeting in range(5):
-        if meeting == 2 and team.rank == job.get("rank"):
+        if meeting == 2 and group.rank == job.get("rank"):
             misbehave(str(job["how"]))
-        team.largest(meeting)
+        group.all_reduce_max(meeting)
     return int(job.get("code", 0))
 
 
@@ -54,7 +54,7 @@ def children_left() -> list[psutil.Process]:
 
 
 def start(folder: Path, *, size: int = 2, seconds: float = SECONDS, **job: object) -> int:
-    return run_here(work, {"folder": str(folder), **job}, [CPU] * size, seconds)
+    return run_local(work, {"folder": str(folder), **job}, [CPU] * size, seconds)
 
 
 def test_all_do_their_part_and_the_leaders_code_is_returned(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_the_first_error_is_told_with_its_rank(
     tmp_path: Path, rank: int, how: str, problem: str, code: int
 ) -> None:
     began = time.monotonic()
-    with pytest.raises(TeamError) as failed:
-        start(tmp_path, size=2, rank=rank, how=how)
+    with pytest.raises(WorkerError) as failed:
+        start(tmp_path, world_size=2, rank=rank, how=how)
     assert failed.value.problem.startswith(f"process {rank}: {problem}")
     assert failed.value.exit_code == code
     assert "\n" not in failed.value.problem
@@ -93,13 +93,13 @@ def test_the_first_error_is_told_with_its_rank(
 
 
 def test_the_traceback_is_kept_for_the_log(tmp_path: Path) -> None:
-    with pytest.raises(TeamError) as failed:
+    with pytest.raises(WorkerError) as failed:
         start(tmp_path, rank=1, how="raise")
     assert "misbehave" in failed.value.trace
 
 
 def test_a_process_that_hangs_is_named_and_ended(tmp_path: Path) -> None:
-    with pytest.raises(TeamError, match=r"process 1: did not answer the others for 3 seconds"):
+    with pytest.raises(WorkerError, match=r"process 1: did not answer the others for 3 seconds"):
         start(tmp_path, seconds=3, rank=1, how="hang")
     assert children_left() == []
 
@@ -108,11 +108,11 @@ def test_a_second_request_to_stop_leaves_no_folder_behind(tmp_path: Path, monkey
     monkeypatch.setattr(os, "_exit", sys.exit)
     folder = tmp_path / "meeting"
     folder.mkdir()
-    watch = Watch([], folder, SECONDS)
-    watch._pass_on(signal.SIGTERM, None)
+    supervisor = Supervisor([], folder, SECONDS)
+    supervisor._forward(signal.SIGTERM, None)
     assert folder.exists()
     with pytest.raises(SystemExit) as ended:
-        watch._pass_on(signal.SIGTERM, None)
+        supervisor._forward(signal.SIGTERM, None)
     assert ended.value.code == 128 + signal.SIGTERM
     assert not folder.exists()
 
@@ -135,7 +135,7 @@ def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
 
 def start_elsewhere(folder: Path) -> int:
     code = (
-        "import sys; from tests.engine.test_launch import start, Path\n"
+        "import sys; from tests.distributed.test_launch import start, Path\n"
         "if __name__ == '__main__': sys.exit(start(Path(sys.argv[1])))"
     )
     script = folder / "elsewhere.py"
@@ -157,7 +157,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_alone(environment: pytest.MonkeyPatch) -> None:
-    assert place_from_environment() is None
+    assert read_rank_info() is None
 
 
 def test_torchrun(environment: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_torchrun(environment: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     for name, value in given.items():
         environment.setenv(name, value)
-    assert place_from_environment() == Place(11, 16, 3, 8, restarted=True)
+    assert read_rank_info() == RankInfo(11, 16, 3, 8, is_restart=True)
 
 
 @pytest.mark.parametrize(
@@ -189,15 +189,15 @@ def test_srun(environment: pytest.MonkeyPatch, nodes: str, first: str) -> None:
         environment.setenv(name, value)
     environment.setenv("MASTER_ADDR", "")
     environment.delenv("MASTER_ADDR")
-    assert place_from_environment() == Place(5, 8, 1, 4, restarted=False)
+    assert read_rank_info() == RankInfo(5, 8, 1, 4, is_restart=False)
     assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == (first, "20077")
 
 
 def test_a_batch_script_around_srun_stands_alone(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SLURM_PROCID", "0")
     environment.setenv("SLURM_NTASKS", "8")
-    assert place_from_environment() is None
+    assert read_rank_info() is None
 
 
 def test_errors_are_iddm_errors() -> None:
-    assert issubclass(TeamError, IddmError)
+    assert issubclass(WorkerError, IddmError)

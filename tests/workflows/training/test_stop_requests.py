@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from iddm_cli.engine.events import SAVE, TIME_UP, Stopped
-from iddm_cli.workflows.training.stop_requests import Requests, ignore_saving
+from iddm_cli.engine.events import Request, Stopped
+from iddm_cli.workflows.training.stop_requests import StopRequests, ignore_save_signals
 
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
@@ -25,42 +25,42 @@ def handlers():
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_signal_asks_until_it_is_heard(number, code):
     before = signal.getsignal(number)
-    with Requests() as requests:
-        assert requests() == 0
+    with StopRequests() as requests:
+        assert requests.poll() == 0
         os.kill(os.getpid(), number)
-        assert (requests(), requests()) == (code, code)
+        assert (requests.poll(), requests.poll()) == (code, code)
         assert signal.getsignal(number) == signal.SIG_DFL, "the second one ends the process"
     assert signal.getsignal(number) == before
-    assert Stopped(3, code).exit_code == code
+    assert Stopped(3, Request(code)).exit_code == code
 
 
 def test_a_checkpoint_is_asked_for_once():
-    with Requests() as requests:
+    with StopRequests() as requests:
         os.kill(os.getpid(), signal.SIGUSR1)
-        assert (requests(), requests()) == (SAVE, 0)
+        assert (requests.poll(), requests.poll()) == (Request.SAVE, Request.NONE)
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert requests() == 143, "an end saves as well"
+        assert requests.poll() == 143, "an end saves as well"
 
 
 def test_time_is_up_at_the_deadline():
-    with Requests(time.monotonic() + 0.05) as requests:
-        assert requests() == 0
+    with StopRequests(time.monotonic() + 0.05) as requests:
+        assert requests.poll() == 0
         time.sleep(0.06)
-        assert requests() == TIME_UP
+        assert requests.poll() is Request.TIME_UP
         os.kill(os.getpid(), signal.SIGINT)
-        assert requests() == 130
-    assert Stopped(3, TIME_UP).exit_code == 0
+        assert requests.poll() == 130
+    assert Stopped(3, Request.TIME_UP).exit_code == 0
 
 
 def test_nohup_is_respected():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Requests() as requests:
+    with StopRequests() as requests:
         os.kill(os.getpid(), signal.SIGHUP)
-        assert requests() == 0
+        assert requests.poll() == 0
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_before_training_a_request_to_save_ends_nothing():
-    ignore_saving()
+    ignore_save_signals()
     os.kill(os.getpid(), signal.SIGUSR1)

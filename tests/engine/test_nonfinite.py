@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from iddm_cli.checkpoints.events import Saved, Unsaved
-from iddm_cli.engine.events import Logged, WentBack
+from iddm_cli.checkpoints.events import Saved, SaveFailed
+from iddm_cli.engine.events import Logged, RolledBack
 from iddm_cli.engine.optimizers import lr_at
 from iddm_cli.errors import NonFiniteError
 from tests.engine.test_trainer import bits, make, saved_at_once
@@ -14,7 +14,7 @@ from tests.engine.test_trainer import bits, make, saved_at_once
 
 def spoil(trainer, *steps: int, by=math.nan) -> None:
     """Let one element of one gradient be no finite number, in these updates."""
-    weight = list(trainer.denoiser.parameters())[5]
+    weight = list(trainer.train_step.denoiser.parameters())[5]
 
     def hook(grad):
         grad = grad.clone()
@@ -23,13 +23,13 @@ def spoil(trainer, *steps: int, by=math.nan) -> None:
         return grad
 
     weight.register_hook(hook)
-    update = trainer.update
+    update = trainer.train_step.update
 
     def noting(step):
         spoil.step = step
         return update(step)
 
-    trainer.update = noting
+    trainer.train_step.update = noting
 
 
 @pytest.mark.parametrize("by", [math.nan, math.inf, -math.inf])
@@ -37,37 +37,39 @@ def spoil(trainer, *steps: int, by=math.nan) -> None:
 def test_a_skipped_update_changes_no_bit(tmp_path, by, changes):
     trainer = make(tmp_path, **changes)
     spoil(trainer, 1, by=by)
-    trainer.update(0)
+    trainer.train_step.update(0)
     before = bits(trainer)
-    loss, _ = trainer.update(1)
+    loss, _ = trainer.train_step.update(1)
     assert bits(trainer) == before
     assert math.isnan(loss)
-    assert trainer.guard.read().total == 1
-    trainer.update(2)
+    assert trainer.state.guard.read().total == 1
+    trainer.train_step.update(2)
     assert bits(trainer) != before
-    assert trainer.guard.read().streak == 0
+    assert trainer.state.guard.read().streak == 0
 
 
 def test_without_a_fused_kernel_too(tmp_path):
     trainer = make(tmp_path)
-    trainer.optimizer = torch.optim.AdamW(trainer.denoiser.parameters(), lr=1e-2, fused=False)
-    trainer.state.optimizer = trainer.optimizer
+    trainer.state.optimizer = torch.optim.AdamW(
+        trainer.train_step.denoiser.parameters(), lr=1e-2, fused=False
+    )
+    trainer.state.optimizer = trainer.state.optimizer
     spoil(trainer, 1)
-    trainer.update(0)
+    trainer.train_step.update(0)
     before = bits(trainer)
-    trainer.update(1)
+    trainer.train_step.update(1)
     assert bits(trainer) == before
-    trainer.update(2)
+    trainer.train_step.update(2)
     assert bits(trainer) != before
 
 
 def test_a_loss_that_is_not_finite_is_enough(tmp_path):
     trainer = make(tmp_path)
-    trainer.update(0)
+    trainer.train_step.update(0)
     before = bits(trainer)
-    losses = trainer.losses
-    trainer.losses = lambda step, slots: losses(step, slots) + torch.tensor(math.inf)
-    trainer.update(1)
+    losses = trainer.train_step.losses
+    trainer.train_step.losses = lambda step, slots: losses(step, slots) + torch.tensor(math.inf)
+    trainer.train_step.update(1)
     assert bits(trainer) == before
 
 
@@ -75,9 +77,9 @@ def test_a_run_goes_on_as_if_the_bad_update_had_been_left_out(tmp_path):
     trainer, other = make(tmp_path / "a"), make(tmp_path / "b")
     spoil(trainer, 2)
     for step in range(4):
-        trainer.update(step)
+        trainer.train_step.update(step)
         if step != 2:
-            other.update(step)
+            other.train_step.update(step)
     assert bits(trainer) == bits(other)
 
 
@@ -101,31 +103,31 @@ def test_a_streak_goes_back_once_and_learns_more_slowly(tmp_path, log_every):
     events = []
     for event in trainer.fit():
         events.append(event)
-        if isinstance(event, WentBack):
-            trainer.denoiser.backbone.zero_grad()
+        if isinstance(event, RolledBack):
+            trainer.train_step.denoiser.backbone.zero_grad()
             spoil.step = -1
-            for hooks in [p._backward_hooks for p in trainer.denoiser.parameters()]:
+            for hooks in [p._backward_hooks for p in trainer.train_step.denoiser.parameters()]:
                 if hooks:
                     hooks.clear()
-    back = [event for event in events if isinstance(event, WentBack)]
+    back = [event for event in events if isinstance(event, RolledBack)]
     assert [(event.step, event.lr) for event in back] == [(4, pytest.approx(1e-2 / 3))]
     assert trainer.step == 20
-    assert trainer.rate == pytest.approx(1 / 3)
-    assert trainer.guard.read().total == 3
+    assert trainer.state.lr_scale == pytest.approx(1 / 3)
+    assert trainer.state.guard.read().total == 3
     last = [event for event in events if isinstance(event, Logged)][-1]
     assert last.lr == pytest.approx(lr_at(trainer.settings, 19, 20) / 3)
-    saved = trainer.checkpoints.newest()[0]
-    assert (saved.step, saved.course["rate"]) == (20, pytest.approx(1 / 3))
+    saved = trainer.checkpoints.latest_valid()[0]
+    assert (saved.step, saved.trainer_state["rate"]) == (20, pytest.approx(1 / 3))
     again = make(tmp_path, steps=20, max_skipped=3)
     again.load(saved)
-    assert again.rate == trainer.rate
+    assert again.state.lr_scale == trainer.state.lr_scale
 
 
 def test_two_bad_updates_are_no_streak_of_three(tmp_path):
     trainer = make(tmp_path, steps=9, max_skipped=3)
     spoil(trainer, 2, 3, 5, 6)
-    assert not [event for event in trainer.fit() if isinstance(event, WentBack)]
-    assert trainer.guard.read().total == 4
+    assert not [event for event in trainer.fit() if isinstance(event, RolledBack)]
+    assert trainer.state.guard.read().total == 4
 
 
 def test_a_streak_that_is_over_when_it_is_read_still_counts(tmp_path):
@@ -138,7 +140,7 @@ def test_a_streak_that_is_over_when_it_is_read_still_counts(tmp_path):
 def test_it_never_goes_back_to_a_checkpoint_of_the_streak_itself(tmp_path):
     trainer = make(tmp_path, steps=9, checkpoint_every=1, max_skipped=3)
     spoil(trainer, 4, 5, 6)
-    back = next(event for event in trainer.fit() if isinstance(event, WentBack))
+    back = next(event for event in trainer.fit() if isinstance(event, RolledBack))
     assert back.step == 4
     assert [path.name for path in trainer.checkpoints.paths()][-1] == "step-00000004"
 
@@ -150,28 +152,28 @@ def test_the_second_time_ends_with_a_diagnosis(tmp_path, bad):
     if bad == "gradient":
         spoil(trainer, *range(4, 20))
     else:
-        read = trainer.batches.at
+        read = trainer.train_step.batches.load_batch
 
         def at(step, slots):
             x, label = read(step, slots)
-            x[trainer.batches.indices(step, slots) == 7] = math.nan
+            x[trainer.train_step.batches.indices(step, slots) == 7] = math.nan
             return x, label
 
-        trainer.batches.at = at
+        trainer.train_step.batches.load_batch = at
     with pytest.raises(NonFiniteError) as stopped:
         list(trainer.fit())
     assert stopped.value.exit_code == 5
-    assert trainer.guard.read().streak == limit
-    first = trainer.guard.read().first
+    assert trainer.state.guard.read().streak == limit
+    first = trainer.state.guard.read().first
     assert f"first was step {first + 1}" in stopped.value.problem
     assert "largest gradient" in stopped.value.problem
-    name = [name for name, _ in trainer.denoiser.backbone.named_parameters()][5]
+    name = [name for name, _ in trainer.train_step.denoiser.backbone.named_parameters()][5]
     if bad == "gradient":
         assert f"of {name}, with a norm of nan" in stopped.value.problem
-        assert "finite losses of all its 8 pictures" in stopped.value.problem
+        assert "finite losses of all its 8 images" in stopped.value.problem
     else:
         assert "for 1 of its 8 pictures (number 7 in the dataset" in stopped.value.problem
-    assert all(p.grad is None for p in trainer.denoiser.parameters())
+    assert all(p.grad is None for p in trainer.train_step.denoiser.parameters())
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path):
@@ -185,14 +187,14 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path):
 def test_weights_that_are_not_finite_never_reach_a_file(tmp_path, part):
     trainer = make(tmp_path, steps=6, checkpoint_every=2, max_skipped=20)
     saved_at_once(trainer)
-    module = trainer.denoiser if part == "weights" else trainer.average.module
+    module = trainer.train_step.denoiser if part == "weights" else trainer.state.ema.module
     events = []
     with pytest.raises(NonFiniteError):
         for event in trainer.fit():
             events.append(event)
             if isinstance(event, Saved) and event.step == 2:
                 next(module.parameters()).data[0] = math.nan
-    assert any(isinstance(event, Unsaved) and event.step == 4 for event in events)
+    assert any(isinstance(event, SaveFailed) and event.step == 4 for event in events)
     assert [path.name for path in trainer.checkpoints.paths()] == ["step-00000002"]
 
 
@@ -202,9 +204,9 @@ def test_weights_that_were_spoilt_once_are_healed_by_going_back(tmp_path):
     for event in trainer.fit():
         if isinstance(event, Saved) and event.step == 4 and not spoilt:
             spoilt = True
-            next(trainer.denoiser.parameters()).data[0] = math.nan
+            next(trainer.train_step.denoiser.parameters()).data[0] = math.nan
     assert trainer.step == 12
-    saved = trainer.checkpoints.newest()[0]
+    saved = trainer.checkpoints.latest_valid()[0]
     assert saved.step == 12
     assert all(
         t.isfinite().all() for part in ("model", "average") for t in saved.read(part).values()

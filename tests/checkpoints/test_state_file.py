@@ -7,9 +7,9 @@ import pytest
 from iddm_cli.checkpoints.checkpoint import open_checkpoint
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.state_file import signed
+from iddm_cli.checkpoints.state_file import sign_state
 from iddm_cli.errors import CheckpointError
-from tests.engine.test_checkpoint import FILES, save
+from tests.checkpoints.test_checkpoint import FILES, save
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def folder(tmp_path) -> CheckpointFolder:
 
 def edit(folder: CheckpointFolder, **changes) -> None:
     path = folder.path / "step-00000020" / "state.json"
-    path.write_text(json.dumps(signed(json.loads(path.read_text()) | changes)))
+    path.write_text(json.dumps(sign_state(json.loads(path.read_text()) | changes)))
 
 
 @pytest.mark.parametrize("missing", ["format", "step", "bits", "scaler", "files"])
@@ -30,20 +30,20 @@ def test_a_state_that_lacks_something_is_passed_over_and_told(folder, missing):
     document = json.loads(path.read_text())
     del document[missing]
     path.write_text(json.dumps(document))
-    saved, damaged = folder.newest()
+    saved, damaged = folder.latest_valid()
     assert saved.step == 1
     assert "step-00000020" in damaged[0].problem
 
 
 def test_a_state_that_is_not_text_is_passed_over(folder):
     (folder.path / "step-00000020" / "state.json").write_bytes(b"\xff\xfe\x00{}")
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
 
 
 @pytest.mark.parametrize("version", [0, 2])
 def test_other_formats_are_passed_over_by_name(folder, version):
     edit(folder, format=version)
-    saved, damaged = folder.newest()
+    saved, damaged = folder.latest_valid()
     assert saved.step == 1
     assert f"format {version}" in damaged[0].problem
     with pytest.raises(CheckpointError):
@@ -52,7 +52,7 @@ def test_other_formats_are_passed_over_by_name(folder, version):
 
 def test_a_file_nobody_vouches_for_is_damaged(folder):
     edit(folder, files={})
-    saved, damaged = folder.newest()
+    saved, damaged = folder.latest_valid()
     assert saved.step == 1
     assert FILES[0] in damaged[0].problem
 
@@ -66,18 +66,18 @@ def flipped(content: bytes, what: bytes) -> bytes:
 def test_a_step_that_is_not_its_folders_is_found(folder):
     path = folder.path / "step-00000020" / "state.json"
     path.write_bytes(flipped(path.read_bytes(), b'"step": '))  # 20 becomes 30
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
 
 
 def test_a_folder_under_another_steps_name_is_found(folder):
     (folder.path / "step-00000020").rename(folder.path / "step-00000030")
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
 
 
 def test_a_flipped_bit_of_what_decided_the_bits_is_found(folder):
     path = folder.path / "step-00000020" / "state.json"
     path.write_bytes(flipped(path.read_bytes(), b'"threads": '))
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_a_flipped_bit_of_what_decided_the_bits_is_found(folder):
 )
 def test_garbage_that_reads_as_json_is_passed_over(folder, content):
     (folder.path / "step-00000020" / "state.json").write_text(content)
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1

@@ -10,7 +10,7 @@ from iddm_cli import durable
 from iddm_cli.checkpoints.checkpoint import open_checkpoint
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.checkpoints.tensors import check_fit, kinds_of
+from iddm_cli.checkpoints.tensors import check_compatible, specs_of
 from iddm_cli.errors import CheckpointError
 
 FILES = ("model.safetensors", "average.safetensors", "optimizer.safetensors")
@@ -36,8 +36,8 @@ def folder(tmp_path) -> CheckpointFolder:
 
 def test_what_is_saved_is_read(folder):
     save(folder, 5)
-    saved, damaged = folder.newest()
-    assert (saved.step, saved.bits, damaged) == (5, {"threads": 1}, [])
+    saved, damaged = folder.latest_valid()
+    assert (saved.step, saved.numerics, damaged) == (5, {"threads": 1}, [])
     for part, tensors in parts(5).items():
         read = saved.read(part)
         assert read.keys() == tensors.keys()
@@ -47,7 +47,7 @@ def test_what_is_saved_is_read(folder):
 def test_channels_last_tensors_are_saved_by_value(folder):
     tensor = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
     folder.save(1, {name: {"w": tensor} for name in ("model", "average", "optimizer")}, STATE)
-    assert torch.equal(folder.newest()[0].read("model")["w"], tensor)
+    assert torch.equal(folder.latest_valid()[0].read("model")["w"], tensor)
 
 
 def test_only_safetensors_and_json_are_written(folder):
@@ -84,7 +84,7 @@ def test_any_damage_is_found_and_the_one_before_is_used(folder, file, harm):
         path.unlink()
     else:
         path.write_bytes((folder.path / "step-00000001" / file).read_bytes())
-    saved, damaged = folder.newest()
+    saved, damaged = folder.latest_valid()
     assert saved.step == 1
     assert len(damaged) == 1
     assert file in damaged[0].problem
@@ -98,7 +98,7 @@ def test_any_damage_is_found_and_the_one_before_is_used(folder, file, harm):
 def test_a_damaged_state_is_found(folder, content):
     save(folder, 1, 2)
     (folder.path / "step-00000002" / "state.json").write_text(content)
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
 
 
 def test_a_newer_format_is_refused_by_number(folder):
@@ -111,17 +111,17 @@ def test_a_newer_format_is_refused_by_number(folder):
 
 
 def test_nothing_usable_is_one_clear_error(folder):
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        folder.newest()
+    with pytest.raises(CheckpointError, match="has no checkpoint"):
+        folder.latest_valid()
     save(folder, 1, 2)
     for path in folder.paths():
         (path / "model.safetensors").unlink()
     with pytest.raises(CheckpointError) as refused:
-        folder.newest()
+        folder.latest_valid()
     assert len(refused.value.problem.splitlines()) == 2
     with pytest.raises(CheckpointError) as refused:
         folder.at(7)
-    assert refused.value.hint == "There are: 1, 2."
+    assert refused.value.hint == "Available steps: 1, 2."
 
 
 def test_what_a_killed_save_left_is_ignored_and_swept(folder):
@@ -129,7 +129,7 @@ def test_what_a_killed_save_left_is_ignored_and_swept(folder):
     partial = folder.path / f"{durable.PARTIAL_PREFIX}99-step-00000002"
     partial.mkdir()
     (partial / "model.safetensors").write_bytes(b"half")
-    assert folder.newest()[0].step == 1
+    assert folder.latest_valid()[0].step == 1
     save(folder, 3)
     assert not partial.exists()
 
@@ -138,7 +138,7 @@ def test_a_damaged_one_makes_way_when_its_step_is_saved_again(folder):
     save(folder, 1, 2)
     (folder.path / "step-00000002" / "model.safetensors").write_bytes(b"")
     save(folder, 2)
-    assert folder.newest()[0].step == 2
+    assert folder.latest_valid()[0].step == 2
     assert any("damaged" in path.name for path in folder.path.iterdir())
 
 
@@ -158,7 +158,7 @@ def test_a_full_disk_costs_no_earlier_checkpoint(folder, monkeypatch, fails_at):
     with pytest.raises(CheckpointError, match="No space left on device"):
         save(folder, 4)
     assert sorted(folder.path.rglob("*")) == before
-    assert folder.newest()[0].step == 3
+    assert folder.latest_valid()[0].step == 3
     assert len(folder.paths()) == 3
 
 
@@ -174,7 +174,7 @@ def test_a_full_disk_costs_no_earlier_checkpoint(folder, monkeypatch, fails_at):
 def test_what_does_not_fit_is_refused_by_name(folder, saved, said):
     targets = {"a": torch.zeros(2), "b": torch.zeros(3)}
     with pytest.raises(CheckpointError, match=said):
-        check_fit(kinds_of(targets), kinds_of(saved), "average")
+        check_compatible(specs_of(targets), specs_of(saved), "average")
     folder.save(1, dict.fromkeys(("model", "average", "optimizer"), saved), STATE)
     with pytest.raises(CheckpointError, match=said):
-        folder.newest()[0].read("average", targets)
+        folder.latest_valid()[0].read("average", targets)

@@ -31,10 +31,10 @@ def test_from_each_of_forty_checkpoints_the_next_one_follows_bit_for_bit(tmp_pat
     for step in range(every, STEPS, every):
         again.load(straight.checkpoints.at(step))
         for _ in range(every):
-            again.update(again.step)
-            again.step += 1
+            again.train_step.update(again.step)
+            again.state.step += 1
         again.save()
-        again.saver.wait()
+        again.writer.wait()
         assert tensors(again, step + every) == tensors(straight, step + every)
     assert bits(again) == bits(straight)
 

@@ -7,11 +7,10 @@ import math
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.events import Unsaved
-from iddm_cli.engine.events import Logged, Sampled, Saving, Shrunk, WentBack
-from iddm_cli.errors import RunError
+from iddm_cli.checkpoints.events import SaveFailed
+from iddm_cli.engine.events import Logged, MicroBatchReduced, RolledBack, SamplesGenerated
 from iddm_cli.runs.registry import create_run
-from iddm_cli.workflows.training.run_logger import Recorder
+from iddm_cli.workflows.training.run_logger import RunLogger
 
 
 def logged(step: int, **changes: float) -> Logged:
@@ -25,8 +24,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def recorder(run) -> Recorder:
-    return Recorder(run, 0)
+def recorder(run) -> RunLogger:
+    return RunLogger(run, 0)
 
 
 def rows(run) -> list[dict]:
@@ -37,7 +36,7 @@ def test_what_is_not_finite_is_null_since_json_has_no_nan(run, recorder):
     recorder.record(logged(1, loss=math.nan, grad_norm=math.inf))
     assert "NaN" not in run.metrics.path.read_text()
     assert (rows(run)[0]["loss"], rows(run)[0]["grad_norm"]) == (None, None)
-    recorder.record(Sampled(1, run.samples_dir / "a.png"))
+    recorder.record(SamplesGenerated(1, run.samples_dir / "a.png"))
     assert (run.path / "loss.png").exists()
 
 
@@ -50,27 +49,27 @@ def test_lines_wait_while_the_disk_is_full(run, recorder, monkeypatch, capsys):
     monkeypatch.setattr(durable.disk, "write", full)
     recorder.record(logged(2))
     recorder.record(logged(3))
-    recorder.record(Unsaved(3, "the checkpoint of step 3 could not be saved: No space left"))
+    recorder.record(SaveFailed(3, "the checkpoint of step 3 could not be saved: No space left"))
     assert [row["step"] for row in rows(run)] == [1], "and no half line"
     monkeypatch.undo()
     recorder.record(logged(4))
     assert [row["step"] for row in rows(run)] == [1, 2, 3, 4]
     said = capsys.readouterr().err
     assert said.count("metrics.jsonl cannot be written") == 1
-    assert "training goes on" in said
+    assert "training continues" in said
 
 
 def test_going_back_leaves_each_step_once(run, recorder, capsys):
     for step in range(1, 6):
         recorder.record(logged(step))
-    recorder.record(WentBack(step=2, failed=5, lr=1e-4))
+    recorder.record(RolledBack(step=2, failed=5, lr=1e-4))
     recorder.record(logged(3))
     assert [row["step"] for row in rows(run)] == [1, 2, 3]
-    assert "going on from step 2" in capsys.readouterr().err
+    assert "continues from step 2" in capsys.readouterr().err
 
 
 def test_skipped_updates_are_told_when_there_are_new_ones(run, capsys):
-    recorder = Recorder(run, 2)
+    recorder = RunLogger(run, 2)
     for step, skipped in enumerate((2, 3, 3, 5)):
         recorder.record(logged(step, skipped=skipped))
     said = capsys.readouterr().err
@@ -78,15 +77,7 @@ def test_skipped_updates_are_told_when_there_are_new_ones(run, capsys):
     assert said.count("3 updates were skipped") == 1
 
 
-def test_nothing_is_saved_into_a_run_that_was_taken_over(run, recorder):
-    with run.lock.hold():
-        recorder.record(Saving(1))
-        (run.path / "lock.json").write_text('{"pid": 7, "host": "elsewhere"}')
-        with pytest.raises(RunError, match="taken over by process 7 on elsewhere"):
-            recorder.record(Saving(2))
-
-
 def test_what_to_set_is_told_where_memory_ran_out(run, recorder, capsys):
-    recorder.record(Shrunk(3, 8))
+    recorder.record(MicroBatchReduced(3, 8))
     assert "training.micro_batch=8" in capsys.readouterr().err
     assert "training.micro_batch=8" in (run.path / "log.txt").read_text()

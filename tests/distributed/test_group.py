@@ -1,4 +1,4 @@
-"""A team: the same pictures, noise and times for every size, and the same weights to rounding."""
+"""A group: the same pictures, noise and times for every size, and the same weights to rounding."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,11 @@ import torch
 from iddm_cli.checkpoints.events import Saved
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from iddm_cli.distributed.group import ALONE, Team, here
-from iddm_cli.distributed.launch import run_here
-from iddm_cli.engine.events import Logged, Stopped
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup, local_tensor
+from iddm_cli.distributed.launch import run_local
+from iddm_cli.engine.events import Logged, Request, Stopped
+from tests.engine.test_train_step import asked
 from tests.engine.test_trainer import make
-from tests.engine.test_training_step import asked
 
 CPU = torch.device("cpu")
 BATCH = 8
@@ -23,7 +23,7 @@ LONG = {"steps": 50, "checkpoint_every": 20, "sample_every": 0, "log_every": 1, 
 @pytest.mark.parametrize("batch_size", [4, 7, 8])
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_the_slots_are_shared_out(size: int, batch_size: int) -> None:
-    shares = [Team(rank, size).slots(batch_size) for rank in range(size)]
+    shares = [ProcessGroup(rank, size).slots(batch_size) for rank in range(size)]
     assert torch.equal(torch.cat(shares), torch.arange(batch_size))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -32,79 +32,84 @@ def test_the_slots_are_shared_out(size: int, batch_size: int) -> None:
 def test_every_size_learns_from_the_same_bits(tmp_path: Path, size: int) -> None:
     trainer = make(tmp_path, label_drop=0.5)
     for step in (0, 3, 11):
-        whole = asked(trainer, step, ALONE.slots(BATCH))
-        shares = [asked(trainer, step, Team(rank, size).slots(BATCH)) for rank in range(size)]
+        whole = asked(trainer, step, SINGLE_PROCESS.slots(BATCH))
+        shares = [
+            asked(trainer, step, ProcessGroup(rank, size).slots(BATCH)) for rank in range(size)
+        ]
         for name, tensor in whole.items():
             assert torch.equal(torch.cat([share[name] for share in shares]), tensor), name
 
 
-def everything(team: Team, module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: team.whole(tensor).clone() for name, tensor in module.state_dict().items()}
+def everything(group: ProcessGroup, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: group.full_tensor(tensor).clone() for name, tensor in module.state_dict().items()}
 
 
-def train(team: Team, device: torch.device, job: dict[str, object]) -> int:
+def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> int:
     """Train 50 steps and leave behind what came of it."""
     torch.set_num_threads(1)
     folder = Path(str(job["folder"]))
     changes = dict(job["changes"])
     asked_at, spoilt = changes.pop("asked_at", {}), changes.pop("spoilt", {})
-    trainer = make(folder / f"rank-{team.rank}", team=team, **changes)
+    trainer = make(folder / f"rank-{group.rank}", group=group, **changes)
     if job.get("from"):
         trainer.checkpoints = CheckpointFolder(folder / "rank-0", Retention(9))
-        trainer.load(trainer.checkpoints.newest()[0] if team.leads else None)
+        trainer.load(trainer.checkpoints.latest_valid()[0] if group.is_main else None)
 
-    spoil(trainer, spoilt.get(team.rank))
+    spoil(trainer, spoilt.get(group.rank))
     if job.get("overflows"):
-        limit(trainer, job["overflows"].get(team.rank, BATCH))
-        trainer.rehearse(0)
+        limit(trainer, job["overflows"].get(group.rank, BATCH))
+        trainer.train_step.probe_memory(0)
 
-    def should_stop() -> int:
-        return 143 * (asked_at.get(team.rank) == trainer.step)
+    def should_stop() -> Request:
+        stops = asked_at.get(group.rank) == trainer.step
+        return Request.TERMINATE if stops else Request.NONE
 
     events = list(trainer.fit(should_stop))
     left = {
-        "weights": everything(team, trainer.denoiser.backbone),
-        "average": everything(team, trainer.average.module.backbone),
-        "kept": sum(here(p).numel() for p in trainer.denoiser.backbone.parameters()),
+        "weights": everything(group, trainer.train_step.denoiser.backbone),
+        "average": everything(group, trainer.state.ema.module.backbone),
+        "kept": sum(
+            local_tensor(p).numel() for p in trainer.train_step.denoiser.backbone.parameters()
+        ),
         "losses": [event.loss for event in events if isinstance(event, Logged)],
         "norms": [event.grad_norm for event in events if isinstance(event, Logged)],
         "saved": [event.step for event in events if isinstance(event, Saved)],
         "stopped": [event.step for event in events if isinstance(event, Stopped)],
         "step": trainer.step,
-        "skipped": trainer.guard.read().total,
-        "size": trainer.micro.size,
+        "skipped": trainer.state.guard.read().total,
+        "size": trainer.state.micro_batch.size,
     }
-    torch.save(left, folder / f"left-{team.rank}.pt")
+    torch.save(left, folder / f"left-{group.rank}.pt")
     return 0
 
 
 def spoil(trainer, step: int | None) -> None:
     """Let the loss of one step be no number."""
-    losses = trainer.losses
+    losses = trainer.train_step.losses
 
     def spoilt(now, slots, *denoiser):
         loss = losses(now, slots, *denoiser)
         return loss * torch.nan if now == step else loss
 
-    trainer.losses = spoilt
+    trainer.train_step.losses = spoilt
 
 
 def limit(trainer, most: int) -> None:
     """Let more pictures at once exceed the memory."""
-    losses = trainer.losses
+    losses = trainer.train_step.losses
 
     def limited(step, slots, *denoiser):
         if len(slots) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return losses(step, slots, *denoiser)
 
-    trainer.losses = limited
+    trainer.train_step.losses = limited
 
 
 def trained(folder: Path, size: int, *, sharded: bool = False, **changes: object) -> list[dict]:
     folder.mkdir(exist_ok=True)
     job = {"folder": str(folder), "changes": LONG | changes}
-    assert run_here(train, job, [CPU] * size, 60, sharded=sharded) == 0
+    assert run_local(train, job, [CPU] * size, 60, sharded=sharded) == 0
     return [torch.load(folder / f"left-{rank}.pt") for rank in range(size)]
 
 
@@ -149,7 +154,7 @@ def test_a_team_of_another_size_takes_over_what_the_leader_loads(tmp_path: Path)
     for size in (1, 2, 4):
         folder = Path(shutil.copytree(tmp_path / "part", tmp_path / str(size)))
         job = {"folder": str(folder), "from": True, "changes": LONG}
-        assert run_here(train, job, [CPU] * size, 60) == 0
+        assert run_local(train, job, [CPU] * size, 60) == 0
         for rank in range(size):
             left = torch.load(folder / f"left-{rank}.pt")
             assert left["step"] == 50
@@ -175,7 +180,7 @@ def test_memory_that_one_lacks_halves_the_parts_of_all(tmp_path: Path) -> None:
     folder = tmp_path / "2"
     folder.mkdir()
     job = {"folder": str(folder), "changes": LONG, "overflows": {1: 2}}
-    assert run_here(train, job, [CPU] * 2, 60) == 0
+    assert run_local(train, job, [CPU] * 2, 60) == 0
     members = [torch.load(folder / f"left-{rank}.pt") for rank in (0, 1)]
     assert [member["size"] for member in members] == [2, 2]
     assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
@@ -205,7 +210,7 @@ def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path)
             "from": True,
             "changes": LONG | {"asked_at": {0: stop}},
         }
-        assert run_here(train, job, [CPU] * size, 60, sharded=size > 1) == 0
+        assert run_local(train, job, [CPU] * size, 60, sharded=size > 1) == 0
     left = torch.load(tmp_path / "part" / "left-0.pt")
     assert left["step"] == 50
     for name, tensor in whole[0]["weights"].items():

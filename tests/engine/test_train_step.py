@@ -17,8 +17,8 @@ def asked(trainer, step: int, slots: torch.Tensor) -> dict[str, torch.Tensor]:
         seen.update(x=x, t=t, noise=noise, label=label)
         return torch.zeros(len(x))
 
-    trainer.learner.loss = loss
-    trainer.losses(step, slots)
+    trainer.train_step.ddp_denoiser.loss = loss
+    trainer.train_step.losses(step, slots)
     return seen
 
 
@@ -38,7 +38,7 @@ def test_times_noise_and_dropped_labels_are_others_in_each_step_and_seed(tmp_pat
     def draw(step, **changes):
         trainer = make(tmp_path, batch_size=60, label_drop=0.5, **changes)
         # All pictures of one class, so that labels differ by being dropped alone.
-        trainer.batches.labels[:] = 1
+        trainer.train_step.batches.labels[:] = 1
         return asked(trainer, step, torch.arange(60))[name]
 
     drawn = [draw(0), draw(1), draw(5), draw(0, seed=1)]
@@ -49,7 +49,7 @@ def test_times_noise_and_dropped_labels_are_others_in_each_step_and_seed(tmp_pat
 def test_a_label_is_the_pictures_own_or_none(tmp_path):
     trainer = make(tmp_path, batch_size=60, label_drop=0.5)
     label = asked(trainer, 0, torch.arange(60))["label"]
-    own = trainer.batches.load_batch(0, torch.arange(60))[1]
+    own = trainer.train_step.batches.load_batch(0, torch.arange(60))[1]
     assert ((label == own) | (label == CLASSES)).all()
     for share, wanted in ((0.0, own), (1.0, torch.full((60,), CLASSES))):
         trainer = make(tmp_path, batch_size=60, label_drop=share)
@@ -68,8 +68,8 @@ def test_dropping_a_label_tells_nothing_about_the_time_or_the_noise(tmp_path):
 @pytest.mark.parametrize("times", ["stratified", "uniform"])
 def test_every_time_is_as_likely_as_every_other(tmp_path, times):
     trainer = make(tmp_path, batch_size=4000, times=times)
-    trainer.denoiser.schedule = NoiseSchedule(cosine_betas(4))
-    counts = trainer.draw_times(0, torch.arange(4000)).bincount()
+    trainer.train_step.denoiser.schedule = NoiseSchedule(cosine_betas(4))
+    counts = trainer.train_step.sample_times(0, torch.arange(4000)).bincount()
     # Of 4000 draws a time gets 1000, give or take four times the root of 4000 * 1/4 * 3/4.
     wanted = [1000] * 4 if times == "stratified" else pytest.approx([1000] * 4, abs=110)
     assert counts.tolist() == wanted
@@ -80,7 +80,7 @@ def test_there_is_one_time_in_each_stratum_whatever_the_batch_size(tmp_path, bat
     trainer = make(tmp_path, batch_size=batch_size)
     for step in range(5):
         slots = torch.arange(batch_size)
-        t = trainer.draw_times(step, slots)
+        t = trainer.train_step.sample_times(step, slots)
         assert (t >= slots * 1000 // batch_size).all()
         assert (t <= (slots + 1) * 1000 // batch_size).all()
         assert t.max() <= 999
@@ -90,17 +90,19 @@ def test_there_is_one_time_in_each_stratum_whatever_the_batch_size(tmp_path, bat
 def test_weights_are_the_same_whatever_is_computed_at_once(tmp_path, micro):
     whole, parts = make(tmp_path / "a", lr=1e-3), make(tmp_path / "b", lr=1e-3, micro_batch=micro)
     for step in range(2):
-        whole.update(step), parts.update(step)
-    for one, other in zip(whole.denoiser.parameters(), parts.denoiser.parameters(), strict=True):
+        whole.train_step.update(step), parts.train_step.update(step)
+    for one, other in zip(
+        whole.train_step.denoiser.parameters(), parts.train_step.denoiser.parameters(), strict=True
+    ):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
 
 def before_each_update(trainer, note) -> None:
-    trainer.optimizer.register_step_pre_hook(lambda *_: note())
+    trainer.state.optimizer.register_step_pre_hook(lambda *_: note())
 
 
 def gradient_length(trainer) -> float:
-    gradients = [p.grad.flatten() for p in trainer.denoiser.parameters()]
+    gradients = [p.grad.flatten() for p in trainer.train_step.denoiser.parameters()]
     return float(torch.cat(gradients).norm())
 
 
@@ -110,7 +112,7 @@ def test_gradients_are_cut_to_the_limit_and_zero_is_no_limit(tmp_path, limit, pr
     trainer = make(tmp_path, gradient_clip=limit, precision=precision)
     used = []
     before_each_update(trainer, lambda: used.append(gradient_length(trainer)))
-    _, told = trainer.update(0)
+    _, told = trainer.train_step.update(0)
     assert 0.05 < told < 1e4, "the gradient's own length is told"
     assert used == [pytest.approx(0.01 if limit == 0.01 else float(told), rel=1e-3)]
 
@@ -127,9 +129,9 @@ def test_gradients_are_cut_to_the_limit_and_zero_is_no_limit(tmp_path, limit, pr
 def test_each_update_is_made_with_its_own_rate(tmp_path, settings, wanted):
     trainer = make(tmp_path, lr=0.01, **settings)
     used = []
-    before_each_update(trainer, lambda: used.append(trainer.optimizer.param_groups[0]["lr"]))
+    before_each_update(trainer, lambda: used.append(trainer.state.optimizer.param_groups[0]["lr"]))
     for step in range(4):
-        trainer.update(step)
+        trainer.train_step.update(step)
     assert used == pytest.approx([0.01 * share for share in wanted])
 
 
@@ -140,28 +142,29 @@ def test_each_update_is_made_with_its_own_rate(tmp_path, settings, wanted):
 def test_the_network_computes_in_its_precision_while_it_learns(tmp_path, precision, dtype):
     trainer = make(tmp_path, precision=precision)
     seen = []
-    trainer.denoiser.backbone.conv_in.register_forward_hook(
+    trainer.train_step.denoiser.backbone.conv_in.register_forward_hook(
         lambda module, _, out: seen.append((out.dtype, module.training))
     )
-    loss, _ = trainer.update(0)
+    loss, _ = trainer.train_step.update(0)
     assert seen == [(dtype, True)]
     assert loss.dtype == torch.float32
-    assert all(p.dtype == torch.float32 for p in trainer.denoiser.parameters())
+    assert all(p.dtype == torch.float32 for p in trainer.train_step.denoiser.parameters())
 
 
 def test_a_gradient_beyond_fp16_skips_the_update_and_asks_for_less(tmp_path):
     trainer = make(tmp_path, precision="fp16")
-    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
-    before = [p.clone() for p in trainer.denoiser.parameters()]
-    trainer.update(0)
+    trainer.state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    before = [p.clone() for p in trainer.train_step.denoiser.parameters()]
+    trainer.train_step.update(0)
     assert all(
-        torch.equal(a, b) for a, b in zip(before, trainer.denoiser.parameters(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(before, trainer.train_step.denoiser.parameters(), strict=True)
     )
-    assert trainer.scaler.get_scale() == 2.0**39
+    assert trainer.state.scaler.get_scale() == 2.0**39
 
 
 def test_the_average_takes_no_gradient_and_drops_nothing_out(tmp_path):
     trainer = make(tmp_path, dropout=0.5)
-    trainer.update(0)
-    assert not any(module.training for module in trainer.average.module.modules())
-    assert not any(p.requires_grad for p in trainer.average.module.parameters())
+    trainer.train_step.update(0)
+    assert not any(module.training for module in trainer.state.ema.module.modules())
+    assert not any(p.requires_grad for p in trainer.state.ema.module.parameters())

@@ -5,12 +5,13 @@ import threading
 import pytest
 import torch
 
-from iddm_cli.checkpoints.events import Saved, Unsaved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.folder import CheckpointFolder
-from iddm_cli.checkpoints.writer import Saver, snapshot
+from iddm_cli.checkpoints.tensors import copy_to_cpu
+from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.engine.events import Stepped
 from iddm_cli.errors import CheckpointError
-from tests.engine.test_checkpoint import STATE, parts
+from tests.checkpoints.test_checkpoint import STATE, parts
 from tests.engine.test_trainer import bits, make, saved_at_once
 
 
@@ -36,7 +37,7 @@ def slow(tmp_path) -> Slow:
 
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
     trainer = make(tmp_path, steps=6, checkpoint_every=2, sample_every=0)
-    trainer.saver.folder = slow
+    trainer.writer.folder = slow
     told = []
     wanted = None
     for event in trainer.fit():
@@ -44,18 +45,18 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
         if event == Stepped(3):
             assert not any(isinstance(event, Saved) for event in told)
             slow.may.set()
-            trainer.saver._writing[1].result()
+            trainer.writer._writing[1].result()
         if event == Stepped(2):
-            wanted = snapshot(trainer.state.parts()["model"])
+            wanted = copy_to_cpu(trainer.state.tensors()["model"])
     found = slow.at(2).read("model")
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
     assert [event.step for event in told if isinstance(event, Saved)] == [2, 4, 6]
 
 
 def test_the_next_one_waits_for_the_one_before(slow):
-    saver = Saver(slow)
+    saver = AsyncCheckpointWriter(slow)
     assert saver.begin(1, parts(1), STATE) == []
-    assert saver.done() == []
+    assert saver.poll() == []
     slow.may.set()
     assert [event.step for event in saver.begin(2, parts(2), STATE)] == [1]
     assert [event.step for event in saver.wait()] == [2]
@@ -64,11 +65,11 @@ def test_the_next_one_waits_for_the_one_before(slow):
 
 
 def test_a_failure_is_told_and_forgotten_with_the_next_success(slow):
-    saver = Saver(slow)
+    saver = AsyncCheckpointWriter(slow)
     slow.may.set()
     slow.failing = True
     saver.begin(1, parts(1), STATE)
-    assert saver.wait() == [Unsaved(1, "no room")]
+    assert saver.wait() == [SaveFailed(1, "no room")]
     assert saver.problem is not None
     slow.failing = False
     saver.begin(2, parts(2), STATE)
@@ -80,13 +81,13 @@ def test_a_failure_is_told_and_forgotten_with_the_next_success(slow):
 def test_a_disk_that_is_full_for_a_while_stops_nothing(tmp_path, slow):
     slow.may.set()
     trainer = make(tmp_path, steps=8, checkpoint_every=2, sample_every=0)
-    trainer.saver.folder = slow
+    trainer.writer.folder = slow
     saved_at_once(trainer)
     told = []
     for event in trainer.fit():
         slow.failing = 3 <= trainer.step <= 5
-        told += [event] if isinstance(event, Saved | Unsaved) else []
-    assert {(type(event), event.step) for event in told} >= {(Unsaved, 4), (Saved, 8)}
+        told += [event] if isinstance(event, Saved | SaveFailed) else []
+    assert {(type(event), event.step) for event in told} >= {(SaveFailed, 4), (Saved, 8)}
     straight = make(tmp_path / "b", steps=8)
     list(straight.fit())
     assert bits(trainer) == bits(straight)
@@ -96,7 +97,7 @@ def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path, slow):
     slow.may.set()
     slow.failing = True
     trainer = make(tmp_path, steps=4)
-    trainer.saver.folder = slow
+    trainer.writer.folder = slow
     with pytest.raises(CheckpointError, match="no room"):
         list(trainer.fit())
     assert trainer.step == 4
@@ -109,15 +110,15 @@ def test_a_folder_that_vanishes_is_not_made_anew_elsewhere(tmp_path):
     told = []
     for event in trainer.fit():
         if event == Stepped(3):
-            trainer.saver.wait()
+            trainer.writer.wait()
             run.rename(tmp_path / "gone")
         if event == Stepped(5):
-            trainer.saver.wait()
+            trainer.writer.wait()
             assert not run.exists()
             (tmp_path / "gone").rename(run)
-        told += [event] if isinstance(event, Saved | Unsaved) else []
-    assert trainer.checkpoints.newest()[0].step == 8
-    assert all("No such file" in event.problem for event in told if isinstance(event, Unsaved))
+        told += [event] if isinstance(event, Saved | SaveFailed) else []
+    assert trainer.checkpoints.latest_valid()[0].step == 8
+    assert all("No such file" in event.problem for event in told if isinstance(event, SaveFailed))
 
 
 def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
@@ -126,13 +127,13 @@ def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
         if event == Stepped(3):
             break
     del event
-    trainer.saver.close()
-    assert trainer.checkpoints.newest()[0].step == 2
+    trainer.writer.close()
+    assert trainer.checkpoints.latest_valid()[0].step == 2
 
 
 def test_a_snapshot_shares_no_memory():
     tensor = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    copied = snapshot({"a": tensor})["a"]
+    copied = copy_to_cpu({"a": tensor})["a"]
     assert torch.equal(copied, tensor)
     tensor.zero_()
     assert copied.any()
@@ -143,7 +144,7 @@ def test_a_grid_that_cannot_be_saved_stops_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     trainer = make(tmp_path, draw=draw)
-    told = [event for event in trainer.fit() if isinstance(event, Unsaved)]
+    told = [event for event in trainer.fit() if isinstance(event, SaveFailed)]
     assert [event.step for event in told] == [2, 4]
     assert "grid of step 2" in told[0].problem
     assert "No space left" in told[0].problem

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.events import Saved
-from iddm_cli.engine.events import Logged, Sampled, Saving, Stepped, Stopped
-from tests.engine.test_trainer import make, saved_at_once
+from iddm_cli.engine.events import Logged, SamplesGenerated, Stepped, Stopped
+from tests.engine.test_trainer import make, saved_at_once, stop_at
 
 
 def logged(trainer) -> list[Logged]:
@@ -18,7 +18,7 @@ def logged(trainer) -> list[Logged]:
 def test_a_line_has_the_mean_loss_and_the_largest_gradient_of_its_steps(tmp_path):
     trainer = make(tmp_path, steps=5, log_every=2, checkpoint_every=99, sample_every=0)
     losses, norms = [1.0, 3.0, 5.0, 9.0, 2.0], [4.0, 1.0, 2.0, 8.0, 0.5]
-    trainer.update = lambda step: (torch.tensor(losses[step]), torch.tensor(norms[step]))
+    trainer.train_step.update = lambda step: (torch.tensor(losses[step]), torch.tensor(norms[step]))
     trainer.save = list
     assert [(line.step, line.loss, line.grad_norm) for line in logged(trainer)] == [
         (2, 2.0, 4.0),
@@ -31,9 +31,7 @@ def test_a_line_has_the_mean_loss_and_the_largest_gradient_of_its_steps(tmp_path
 def test_lines_are_written_at_checkpoints_too_and_they_begin_at_the_step_asked(tmp_path, kept_from):
     trainer = make(tmp_path, log_every=99, checkpoint_from=kept_from, sample_every=0)
     saved_at_once(trainer)
-    events = [
-        (type(event), event.step) for event in trainer.fit() if type(event) not in (Stepped, Saving)
-    ]
+    events = [(type(event), event.step) for event in trainer.fit() if type(event) is not Stepped]
     assert events == [(Logged, 2), (Saved, 2), (Logged, 4), (Saved, 4)]
 
 
@@ -57,14 +55,14 @@ def test_grids_are_drawn_from_the_average(tmp_path):
     drawn = []
     trainer = make(tmp_path, draw=lambda denoiser, step: drawn.append((denoiser, step)) or tmp_path)
     list(trainer.fit())
-    assert drawn == [(trainer.average.module, 2), (trainer.average.module, 4)]
+    assert drawn == [(trainer.state.ema.module, 2), (trainer.state.ema.module, 4)]
 
 
 def test_each_file_holds_the_weights_of_its_name(tmp_path):
     trainer = make(tmp_path)
     saved = [event for event in trainer.fit() if isinstance(event, Saved)][-1]
     raw, average = (load_file(saved.path / f"{n}.safetensors") for n in ("model", "average"))
-    for found, module in ((raw, trainer.denoiser), (average, trainer.average.module)):
+    for found, module in ((raw, trainer.train_step.denoiser), (average, trainer.state.ema.module)):
         wanted = module.backbone.state_dict()
         assert found.keys() == wanted.keys()
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
@@ -73,33 +71,33 @@ def test_each_file_holds_the_weights_of_its_name(tmp_path):
 
 def test_asked_to_stop_at_the_last_step_a_run_is_finished(tmp_path):
     trainer = make(tmp_path, draw=lambda average, step: tmp_path)
-    events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 4)))
-    assert [type(event) for event in events[-2:]] == [Saved, Sampled]
+    events = list(trainer.fit(lambda: stop_at(trainer, 4)))
+    assert [type(event) for event in events[-2:]] == [Saved, SamplesGenerated]
 
 
 def test_a_stopped_run_draws_no_grid(tmp_path):
     trainer = make(tmp_path, steps=9, sample_every=1, draw=lambda average, step: tmp_path)
     saved_at_once(trainer)
-    events = list(trainer.fit(asked=lambda: 143 * (trainer.step == 3)))
-    assert [type(event) for event in events[-4:]] == [Logged, Saving, Saved, Stopped]
-    assert [event.step for event in events if isinstance(event, Sampled)] == [1, 2]
+    events = list(trainer.fit(lambda: stop_at(trainer, 3)))
+    assert [type(event) for event in events[-3:]] == [Logged, Saved, Stopped]
+    assert [event.step for event in events if isinstance(event, SamplesGenerated)] == [1, 2]
 
 
 def test_a_run_that_died_before_its_last_grid_draws_just_that(tmp_path):
     trainer = make(tmp_path)
     list(trainer.fit())
     again = make(tmp_path, draw=lambda average, step: tmp_path)
-    again.load(again.checkpoints.newest()[0])
-    assert list(again.fit()) == [Sampled(4, tmp_path)]
+    again.load(again.checkpoints.latest_valid()[0])
+    assert list(again.fit()) == [SamplesGenerated(4, tmp_path)]
 
 
 @pytest.mark.parametrize("part", ["model", "average", "optimizer"])
 def test_every_part_is_put_back(tmp_path, part):
     trainer = make(tmp_path)
     list(trainer.fit())
-    wanted = {name: t.clone() for name, t in trainer.state.parts()[part].items()}
+    wanted = {name: t.clone() for name, t in trainer.state.tensors()[part].items()}
     again = make(tmp_path)
     again.load(again.checkpoints.at(4))
-    found = again.state.parts()[part]
+    found = again.state.tensors()[part]
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
