@@ -5,13 +5,13 @@ import torch
 from iddm_cli.build.models import load_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.trained_model import Provenance, TrainedModel
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.run import Run
 
 
 def load_model(
     name: str,
-    profile: Profile,
+    profile: ResolvedProfile,
     classes: tuple[str, ...],
     saved: WeightsSource,
     provenance: Provenance,

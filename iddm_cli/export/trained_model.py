@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,15 @@ class TrainedModel:
     run: str
     step: int
     weights: str
-    profile: Profile
+    profile: ResolvedProfile
     classes: tuple[str, ...]
     denoiser: Denoiser
     provenance: Provenance = Provenance()
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a picture."""
-        data = self.profile.data
-        assert data.channels != "auto", "a run's profile says how many"
-        return data.channels, *data.size
+        """Channels, height and width of an image."""
+        return self.profile.data.shape
 
     @property
     def parameters(self) -> int:

@@ -32,7 +32,7 @@ from iddm_cli.importing.imported_model import (
     make_profile,
     picture_tables,
 )
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 MOST_TENSORS = 8192
@@ -135,7 +135,7 @@ def _classes(folder: Folder, asked: ImportOptions, rows: int) -> tuple[tuple[str
 
 def _profile(
     folder: Folder, asked: ImportOptions, classes: int, last_means_none: bool, notes: list[str]
-) -> Profile:
+) -> ResolvedProfile:
     """Return the profile; what had to be assumed for it is added to the notes."""
     size = asked.image_size or folder.network["sample_size"]
     if size is None:

@@ -23,7 +23,7 @@ from iddm_cli.importing.imported_model import (
 )
 from iddm_cli.importing.pickle_parser import Declared
 from iddm_cli.profiles.model_settings import ActivationName
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 CLASSES = "condition_adapter.label_emb.weight"
 FORMER_CLASSES = "label_emb.weight"
@@ -142,7 +142,7 @@ def _sizes(kinds: TensorSpecs) -> tuple[int, int]:
 
 def _profile(
     stored: dict[str, Any], asked: ImportOptions, classes: int, channels: int
-) -> tuple[Profile, list[str]]:
+) -> tuple[ResolvedProfile, list[str]]:
     """Return the profile, and what had to be assumed for it.
 
     Raises:

@@ -15,10 +15,10 @@ from iddm_cli.checkpoints.tensors import (
 )
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.profiles.messages import explain_errors
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
 
-Expect = Callable[[Profile, int], TensorSpecs]
+Expect = Callable[[ResolvedProfile, int], TensorSpecs]
 """Returns the tensors of a profile's network with so many classes, of which none is made."""
 
 UNKNOWN_DATA_PATH = "not-known"
@@ -89,7 +89,7 @@ class ImportedModel:
     """
 
     form: str
-    profile: Profile
+    profile: ResolvedProfile
     classes: tuple[str, ...]
     raw: Tensors
     average: Tensors
@@ -118,7 +118,13 @@ def _is_storable(name: str) -> bool:
         return False
 
 
-def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Profile:
+def _resolve_channels(profile: Profile) -> ResolvedProfile:
+    if profile.data.channels == "auto":
+        raise CheckpointError("its profile does not contain the number of channels")
+    return profile.resolve(profile.data.channels)
+
+
+def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> ResolvedProfile:
     """Return the profile of a foreign model, each value checked as a user's would be.
 
     Raises:
@@ -132,7 +138,7 @@ def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Pro
     else:
         faults = list(check_rules(profile))
         if not faults:
-            return profile
+            return _resolve_channels(profile)
     told = "; ".join(truncate(fault.problem) for fault in faults[:3])
     if asked.image_size is not None and faults[0].path[:2] == ("data", "image_size"):
         raise UsageError(f"--image-size: {told}", faults[0].hint)

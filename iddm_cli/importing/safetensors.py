@@ -34,8 +34,6 @@ def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
     record = exported.record
     classes = check_names(record.classes) if record.classes else ()
     profile = make_profile(_tables(record.profile, path), asked)
-    if profile.data.channels == "auto":
-        raise CheckpointError(f"{path}: its profile does not say whether pictures are grey")
     try:
         check_weights(expect(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:

@@ -3,7 +3,7 @@ import torch
 
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.export.trained_model import Provenance, TrainedModel
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,7 +22,7 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
     }  # fmt: skip
     for name, table in changes.items():
         tables[name] = tables[name] | table
-    profile = Profile.model_validate(tables)
+    profile = ResolvedProfile.model_validate(tables)
     denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in denoiser.parameters():

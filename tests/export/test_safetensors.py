@@ -11,7 +11,7 @@ from iddm_cli.build.models import load_denoiser
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.export.safetensors import build_safetensors
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.exported_file import KEY, open_exported_file
 from tests.export.conftest import trained
 
@@ -40,7 +40,7 @@ def rewritten(file, change) -> None:
 def test_weights_and_profile_come_back(file, model):
     exported = open_exported_file(file)
     record = exported.record
-    profile = Profile.model_validate(record.profile)
+    profile = ResolvedProfile.model_validate(record.profile)
     assert (record.run, record.step, record.classes) == ("steel", 500, ["cat", "dog"])
     assert profile.model == model.profile.model
     saved = ExportedWeights(exported)

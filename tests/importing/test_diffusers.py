@@ -349,7 +349,7 @@ def test_weights_that_are_missing_or_cut_off_are_told(folder):
     with pytest.raises(CheckpointError, match="is damaged"):
         import_model(folder, ImportOptions())
     path.write_bytes((10**12).to_bytes(8, "little") + content[8:])
-    with pytest.raises(CheckpointError, match="is damaged: it says that its header"):
+    with pytest.raises(CheckpointError, match="is damaged: its header claims"):
         import_model(folder, ImportOptions())
     path.unlink()
     with pytest.raises(CheckpointError, match="has neither diffusion_pytorch_model") as refused:

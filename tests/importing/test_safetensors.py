@@ -84,7 +84,7 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
         ({"classes": ["a", "b", "c"]}, "wrong shape: embedding.classes.weight"),
         ({"profile": None}, "is damaged: profile"),
         ({"profile": {"data": 5}}, "carries no profile"),
-        ({"profile": {"data": {"channels": "auto"}}}, "does not say whether pictures are grey"),
+        ({"profile": {"data": {"channels": "auto"}}}, "does not contain the number of channels"),
         ({"profile": {"data": {"channels": 3}, "code": "x"}}, "unknown setting code"),
         ({"profile": {"data": {"channels": 3}, "model": {"base_channels": 10**6}}},
          "model.base_channels must be at most 4096"),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy import ndarray
@@ -56,7 +56,7 @@ class PackRecord(Settings):
     count: int
     height: int
     width: int
-    channels: int
+    channels: Literal[1, 3]
     stored: bool
     """Whether the pixels are in the pack."""
     classes: tuple[str, ...]
