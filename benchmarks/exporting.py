@@ -21,7 +21,8 @@ import torch
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.onnx.model_proto import build_onnx_model
+from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
 

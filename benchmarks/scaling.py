@@ -77,7 +77,7 @@ def ours(group: ProcessGroup, folder: Path) -> Step:
     trainer = Trainer(train_step, checkpoints=CheckpointFolder(folder))
 
     def step(number: int) -> None:
-        trainer.metrics.add(*trainer.train_step.update(number))
+        trainer.metrics.add(trainer.train_step.update(number))
         group.all_reduce_max(0)  # to agree on a stop
 
     return step

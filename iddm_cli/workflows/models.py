@@ -153,7 +153,7 @@ class FileModel:
         from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
-        return Provenance(dataset=record.dataset, made_with=record.versions)
+        return Provenance(dataset=record.dataset, versions=record.versions)
 
 
 def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:

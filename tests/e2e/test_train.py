@@ -62,9 +62,8 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
 
 @pytest.mark.parametrize("data", ["~nobody-of-that-name/photos", "a" * 3000])
 def test_words_that_no_system_takes_for_a_path_name_no_dataset(shell, data):
-    assert (
-        "no folder, archive or built-in dataset" in shell.iddm(*SMOKE, "--data", data, expect=3).err
-    )
+    answer = shell.iddm(*SMOKE, "--data", data, expect=3)
+    assert "no folder, archive or built-in dataset" in answer.err
 
 
 def test_a_taken_name_is_refused_unless_overwritten(shell):
