@@ -57,7 +57,7 @@ def build_store(
         source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
         workers = max(1, (data.workers or count_cores()) // group.local_world_size)
-        return StreamStore(source, kept, pack.look, workers=workers, seconds=data.timeout)
+        return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
     if cache == "disk":
         return store
