@@ -123,9 +123,9 @@ def test_ddpm_walks_their_whole_way(name, steps, prediction, clip, other_noises,
     # fixed_small is the variance that DDPM calls beta-tilde; trailing is our spacing.
     theirs = DDPMScheduler(**their_settings(name, prediction, clip), variance_type="fixed_small")
     double_precision(theirs).set_timesteps(steps)
-    drawn = iter(other_noises)
+    made = iter(other_noises)
     monkeypatch.setattr(
-        "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: next(drawn).double()
+        "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: next(made).double()
     )
     x_t = other_noises[-1].double()
     for t in theirs.timesteps.tolist():
