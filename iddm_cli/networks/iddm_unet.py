@@ -147,7 +147,7 @@ class Up(nn.Module):
 
 
 class ClassVectors(nn.Module):
-    """A learnt vector for each class; "no label" has none, and adds nothing."""
+    """A learned vector for each class; "no label" has none, and adds nothing."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
