@@ -58,7 +58,7 @@ def unrolled(model: onnx.ModelProto) -> onnx.ModelProto:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     count = int(onnx.numpy_helper.to_array(tensors["steps"]))
     made.graph.initializer.extend(body.initializer)
-    state, nodes = ["noise", "noise"], list(model.graph.node[:place])
+    state, nodes = ["noise"] * len(loop.output), list(model.graph.node[:place])
     for k in range(count):
         number = onnx.numpy_helper.from_array(torch.tensor(k).numpy(), f"step_{k}")
         made.graph.initializer.append(number)
@@ -97,7 +97,7 @@ def ways(model: TrainedModel, specs: list[SampleSpec], guidance: float, threads:
     generator = ImageGenerator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
     found: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
     graphs = {"loop": made}
-    if len(generator.steps) <= MOST_UNROLLED:
+    if len(generator.solver_table) <= MOST_UNROLLED:
         graphs["unrolled"] = unrolled(made)
     for name, graph in graphs.items():
         loaded = session(graph, threads)
