@@ -75,7 +75,7 @@ def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
     data = {"path": str(folder), "image_size": side, "workers": WORKERS}
     profile = Profile.model_validate({"data": data, "training": {"batch_size": BATCH}})
     packed = build_pack(open_source(str(folder), size=(side, side)), profile.data)
-    batches = build_loader(profile, packed, torch.device("cpu"))
+    batches = build_loader(profile.resolve(packed.channels), packed, torch.device("cpu"))
     slots = torch.arange(BATCH)
     step = 0
     while True:

@@ -21,9 +21,10 @@ import torch
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
+from iddm_cli.export.onnx.model_proto import build_onnx_model
+from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
 SIZE, CLASSES = 32, 4
@@ -33,7 +34,7 @@ MOST_UNROLLED = 20
 
 def make(sampler: str, base_channels: int) -> TrainedModel:
     """Return a model with random weights that say something."""
-    profile = Profile.model_validate(
+    profile = ResolvedProfile.model_validate(
         {
             "data": {"channels": 3, "image_size": SIZE},
             "model": {"base_channels": base_channels},

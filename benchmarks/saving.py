@@ -25,15 +25,16 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
+from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 BATCH, SIZE, PICTURES = 8, 16, 64
 
 
 def make(folder: Path, base_channels: int) -> Trainer:
     """Return a trainer with one update done, so that the optimizer has its state."""
-    profile = Profile.model_validate(
+    profile = ResolvedProfile.model_validate(
         {
             "data": {"channels": 3, "image_size": SIZE},
             "model": {"base_channels": base_channels},
@@ -46,15 +47,17 @@ def make(folder: Path, base_channels: int) -> Trainer:
         batch_size=BATCH,
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
-    trainer = Trainer(
+    train_step = TrainStep(
         build_denoiser(profile, 0),
         batches,
         profile.training,
         times="stratified",
         precision="fp32",
         num_classes=0,
-        checkpoints=CheckpointFolder(folder / "checkpoints", Retention(2)),
-        bits={},
+        numerics={},
+    )
+    trainer = Trainer(
+        train_step, checkpoints=CheckpointFolder(folder / "checkpoints", Retention(2))
     )
     trainer.train_step.update(0)
     return trainer

@@ -27,8 +27,9 @@ from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.distributed.launch import run_local
 from iddm_cli.engine import randomness
+from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 BATCH, SIZE, PICTURES, WARM = 32, 32, 256, 5
 
@@ -36,9 +37,9 @@ BATCH, SIZE, PICTURES, WARM = 32, 32, 256, 5
 Step = Callable[[int], None]
 
 
-def profile() -> Profile:
+def profile() -> ResolvedProfile:
     """Return the profile of both."""
-    return Profile.model_validate(
+    return ResolvedProfile.model_validate(
         {
             "data": {"channels": 3, "image_size": SIZE},
             "model": {"base_channels": 32, "channel_multipliers": [1, 2, 2]},
@@ -63,17 +64,17 @@ def ours(group: ProcessGroup, folder: Path) -> Step:
         batch_size=BATCH,
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=PICTURES),
     )
-    trainer = Trainer(
+    train_step = TrainStep(
         build_denoiser(chosen, 0),
         batches,
         chosen.training,
         times="stratified",
         precision="fp32",
         num_classes=0,
-        checkpoints=CheckpointFolder(folder),
-        bits={},
+        numerics={},
         group=group,
     )
+    trainer = Trainer(train_step, checkpoints=CheckpointFolder(folder))
 
     def step(number: int) -> None:
         trainer.metrics.add(*trainer.train_step.update(number))

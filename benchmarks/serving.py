@@ -40,9 +40,7 @@ def load(name: str) -> tuple[Any, Any]:
     from iddm_cli.profiles.loading import load_profile
 
     profile = load_profile(name, [])
-    if profile.data.channels == "auto":
-        data = profile.data.model_copy(update={"channels": 3})
-        profile = profile.model_copy(update={"data": data})
+    profile = profile.resolve(3 if profile.data.channels == "auto" else profile.data.channels)
     return profile, build_denoiser(profile, len(CLASSES)).eval().requires_grad_(False)
 
 
@@ -50,7 +48,6 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     """Serve as `iddm serve` does."""
     import torch
 
-    from iddm_cli.build.networks import image_shape
     from iddm_cli.serving.http.security import AccessPolicy
     from iddm_cli.serving.http.server import ImageServer, run_server
     from iddm_cli.serving.http.service import GenerationService
@@ -60,7 +57,7 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     from iddm_cli.serving.scheduling.served_model import ServedModel
 
     profile, denoiser = load(name)
-    shape = image_shape(profile.data)
+    shape = profile.data.shape
     exact = BatchInvariantDenoiser(
         denoiser, shape, blocks=CPU_BLOCKS, num_threads=torch.get_num_threads()
     )
@@ -74,14 +71,13 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
 
 def serve_one_by_one(name: str, tell: Callable[[int], None]) -> None:
     """Serve the same network, one request at a time."""
-    from iddm_cli.build.networks import image_shape
     from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 
     profile, denoiser = load(name)
 
     def draw(label: int, seed: int, steps: int) -> Any:
         sampling = profile.sampling.model_copy(update={"steps": steps, "guidance": 1.0})
-        shape = image_shape(profile.data)
+        shape = profile.data.shape
         generator = ImageGenerator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
         return to_image(generator.generate_batch([SampleSpec(label, 0)], seed)[0])
 
@@ -95,11 +91,9 @@ def serve_diffusers(name: str, tell: Callable[[int], None]) -> None:
     from diffusers import DDIMScheduler, UNet2DModel
     from PIL import Image
 
-    from iddm_cli.build.networks import image_shape
-
     profile, _ = load(name)
     model = profile.model
-    channels, height, width = image_shape(profile.data)
+    channels, height, width = profile.data.shape
     widths = [model.base_channels * m for m in model.channel_multipliers]
     folded = channels * model.patch_size**2
     down = [

@@ -33,13 +33,14 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
+    from iddm_cli.engine.train_step import TrainStep
     from iddm_cli.engine.trainer import Trainer
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
 
-    device.prepare(0)
+    device.setup_process(0)
     model = {"base_channels": 64, "channel_multipliers": [1, 2, 3], "attention_levels": [1, 2]}
     training = {"batch_size": BATCH, "steps": 10**6, "epochs": None}
-    profile = Profile.model_validate(
+    profile = ResolvedProfile.model_validate(
         {"data": {"channels": 3}, "model": model, "training": training}
     )
     denoiser = build_denoiser(profile, 0)
@@ -50,16 +51,16 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
         batch_size=BATCH,
         order=lambda epoch: randomness.permutation(0, "order", step=epoch, count=256),
     )
-    trainer = Trainer(
+    train_step = TrainStep(
         denoiser,
         batches,
         profile.training,
         times="uniform",
         precision="fp32",
         num_classes=0,
-        checkpoints=CheckpointFolder(Path(tempfile.gettempdir())),
-        bits={},
+        numerics={},
     )
+    trainer = Trainer(train_step, checkpoints=CheckpointFolder(Path(tempfile.gettempdir())))
     return sum(p.numel() for p in denoiser.parameters()), trainer.train_step.update
 
 

@@ -14,17 +14,11 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.errors import DatasetError
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import CacheName, DataSettings
 
 DEVICE_DATA_SHARE = 0.25
 """Packs up to this share of a GPU's free memory are kept there whole."""
-
-
-def resolve_profile(profile: Profile, pack: Pack) -> Profile:
-    """Write down in a profile what was found out about its pictures: whether they are grey."""
-    data = profile.data.model_copy(update={"channels": pack.channels})
-    return profile.model_copy(update={"data": data})
 
 
 def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheName:
@@ -50,7 +44,7 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
 
 
 def build_store(
-    profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
+    profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> PixelStore:
     """Open the pictures of a pack where its profile wants them.
 
@@ -71,7 +65,7 @@ def build_store(
 
 
 def build_loader(
-    profile: Profile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
+    profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> BatchLoader:
     """Open a pack for training."""
     seed, data = profile.training.seed, profile.data

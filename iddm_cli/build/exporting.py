@@ -1,25 +1,32 @@
-"""Trained models, and what a run's files tell of their training, for exports."""
+"""Load trained models for export, with their provenance."""
 
 import torch
 
 from iddm_cli.build.models import load_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.trained_model import Provenance, TrainedModel
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.run import Run
 
 
-def load_model(
+def load_trained_model(
     name: str,
-    profile: Profile,
+    profile: ResolvedProfile,
     classes: tuple[str, ...],
     saved: WeightsSource,
     provenance: Provenance,
 ) -> TrainedModel:
-    """Load what is exported of a trained model.
+    """Load a trained model onto the CPU.
+
+    Args:
+        name: The run's name.
+        profile: The run's profile with the sampling settings of the export.
+        classes: Class names by label.
+        saved: The checkpoint or exported file that holds the weights.
+        provenance: How it was trained.
 
     Raises:
-        CheckpointError: It is damaged, or is of another network.
+        CheckpointError: The weights are damaged, or belong to another network.
     """
     weights = profile.sampling.weights
     return TrainedModel(
@@ -34,13 +41,13 @@ def load_model(
 
 
 def collect_provenance(run: Run, step: int) -> Provenance:
-    """Return what a run's files tell of its training, up to a step."""
+    """Return the provenance that a run's files record, up to a step."""
     rows = [row for row in run.read_metrics() if row["step"] <= step]
     manifest = run.read_json("run.json")
     grid = run.samples_dir / f"step-{step:08d}.png"
     return Provenance(
         dataset=run.read_json("dataset.json"),
-        figures=rows[-1] if rows else {},
-        made_with={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
-        grid=grid.read_bytes() if grid.is_file() else b"",
+        metrics=rows[-1] if rows else {},
+        versions={name: str(manifest[name]) for name in ("iddm", "torch") if name in manifest},
+        sample_grid=grid.read_bytes() if grid.is_file() else b"",
     )

@@ -1,4 +1,4 @@
-"""Runs made of models that other programs trained."""
+"""Read models of other programs, and build the checkpoint of an imported run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,22 +6,23 @@ from pathlib import Path
 from iddm_cli.build.networks import check_size
 from iddm_cli.checkpoints.folder import checkpoint_files
 from iddm_cli.engine.optimizers import initial_optimizer_state
-from iddm_cli.importing.imported_model import ImportedModel, ImportOptions
-from iddm_cli.importing.readers import read
+from iddm_cli.importing.imported_model import ImportedModel
+from iddm_cli.importing.options import ImportOptions
+from iddm_cli.importing.readers import read_model
 
 
-def import_model(source: Path, asked: ImportOptions) -> ImportedModel:
+def import_model(source: Path, options: ImportOptions) -> ImportedModel:
     """Read a model of another program, or an export of our own.
 
     Raises:
         CheckpointError: It cannot be imported.
-        UsageError: It does not say something that must be given.
+        UsageError: An option is missing, or has no effect.
     """
-    return read(source, asked, check_size)
+    return read_model(source, options, check_size)
 
 
-def imported_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of an imported run's first checkpoint, by their paths inside it."""
+def iter_checkpoint_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the checkpoint of step 0, by their paths inside it."""
     parts = {
         "model": model.raw,
         "average": model.average,

@@ -9,19 +9,18 @@ from iddm_cli.build.networks import (
     build_denoiser,
     check_fits_device,
     check_size,
-    image_shape,
 )
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that training.micro_batch: auto uses."""
 
 
-def check_trainable(profile: Profile, pack: Pack, device: torch.device) -> None:
+def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) -> None:
     """Check that a device can train a profile, before anything is computed or written.
 
     Raises:
@@ -35,7 +34,10 @@ def check_trainable(profile: Profile, pack: Pack, device: torch.device) -> None:
 
 
 def largest_micro_batch(
-    profile: Profile, pack: Pack, compute: ComputeContext, group: ProcessGroup = SINGLE_PROCESS
+    profile: ResolvedProfile,
+    pack: Pack,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> int:
     """Return an estimate of how many images this process can compute at once."""
     memory = estimate_run_memory(profile, pack, compute)
@@ -48,7 +50,9 @@ def largest_micro_batch(
     return size
 
 
-def estimate_run_memory(profile: Profile, pack: Pack, compute: ComputeContext) -> MemoryEstimate:
+def estimate_run_memory(
+    profile: ResolvedProfile, pack: Pack, compute: ComputeContext
+) -> MemoryEstimate:
     """Estimate the memory that training this profile takes on its device.
 
     With training.micro_batch: auto, as if the whole batch were computed at once.
@@ -60,7 +64,7 @@ def estimate_run_memory(profile: Profile, pack: Pack, compute: ComputeContext) -
     on_device = cache == "device" or (cache == "memory" and on_cpu)
     return estimate_memory(
         build_denoiser(profile, len(pack.classes)),
-        shape=image_shape(profile.data),
+        shape=profile.data.shape,
         micro_batch=size,
         precision=compute.precision,
         data=pack.pixels_bytes if on_device else 0,

@@ -3,16 +3,16 @@
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.networks import build_denoiser, image_shape
+from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import ImageGenerator
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
 def load_denoiser(
-    profile: Profile,
+    profile: ResolvedProfile,
     num_classes: int,
     source: WeightsSource,
     weights: str,
@@ -38,7 +38,10 @@ def load_denoiser(
 
 
 def build_image_generator(
-    profile: Profile, classes: tuple[str, ...], source: WeightsSource, compute: ComputeContext
+    profile: ResolvedProfile,
+    classes: tuple[str, ...],
+    source: WeightsSource,
+    compute: ComputeContext,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
 
@@ -47,6 +50,4 @@ def build_image_generator(
     """
     sampling = profile.sampling
     denoiser = load_denoiser(profile, len(classes), source, sampling.weights, compute.device)
-    return ImageGenerator(
-        denoiser, sampling, num_classes=len(classes), shape=image_shape(profile.data)
-    )
+    return ImageGenerator(denoiser, sampling, num_classes=len(classes), shape=profile.data.shape)

@@ -13,17 +13,10 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.networks import NETWORKS
-from iddm_cli.profiles.profile import Profile
-from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
-def image_shape(data: DataSettings) -> tuple[int, int, int]:
-    """Return channels, height and width of an image."""
-    assert data.channels != "auto", "the pack has decided, see resolve_profile"
-    return data.channels, *data.size
-
-
-def build_denoiser(profile: Profile, num_classes: int) -> Denoiser:
+def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
     """Build an untrained denoiser on the CPU; its weights are a function of the seed.
 
     Raises:
@@ -42,14 +35,14 @@ def build_denoiser(profile: Profile, num_classes: int) -> Denoiser:
     )
 
 
-def build_backbone(profile: Profile, num_classes: int) -> nn.Module:
+def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
     """Build the network that a profile describes."""
     settings = profile.model.model_dump(exclude={"network"})
-    channels = image_shape(profile.data)[0]
+    channels = profile.data.channels
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
 
 
-def check_size(profile: Profile, num_classes: int) -> TensorSpecs:
+def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:
     """Check that this machine can hold a network, without allocating it.
 
     Returns:

@@ -4,9 +4,8 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.models import load_denoiser
-from iddm_cli.build.networks import image_shape
 from iddm_cli.checkpoints.weights_source import WeightsSource
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.scheduling.batch_invariant import (
     CPU_BLOCKS,
     GPU_BLOCKS,
@@ -17,7 +16,7 @@ from iddm_cli.serving.scheduling.served_model import ServedModel
 
 def build_served_model(
     name: str,
-    profile: Profile,
+    profile: ResolvedProfile,
     classes: tuple[str, ...],
     saved: WeightsSource,
     place: ComputeContext,
@@ -37,7 +36,7 @@ def build_served_model(
     Raises:
         CheckpointError: The checkpoint is damaged, or belongs to another network.
     """
-    sampling, shape = profile.sampling, image_shape(profile.data)
+    sampling, shape = profile.sampling, profile.data.shape
     denoiser = load_denoiser(profile, len(classes), saved, sampling.weights, place.device)
     on_cpu = place.device.type == "cpu"
     return ServedModel(

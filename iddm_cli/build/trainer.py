@@ -7,7 +7,7 @@ from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, check_fits_device, image_shape
+from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
@@ -17,7 +17,7 @@ from iddm_cli.engine import device as devices
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.run import Run
 
@@ -29,7 +29,7 @@ MAX_CLASSES_IN_GRID = 64
 
 
 def build_trainer(
-    profile: Profile,
+    profile: ResolvedProfile,
     pack: Pack,
     run: Run,
     compute: ComputeContext,
@@ -64,7 +64,7 @@ def build_trainer(
 
 
 def _decide_micro_batch(
-    profile: Profile, pack: Pack, compute: ComputeContext, group: ProcessGroup
+    profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
 ) -> TrainingSettings:
     """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
     training = profile.training
@@ -75,7 +75,7 @@ def _decide_micro_batch(
 
 
 def _generate_sample_grid(
-    profile: Profile,
+    profile: ResolvedProfile,
     classes: tuple[str, ...],
     run: Run,
     group: ProcessGroup,
@@ -84,7 +84,7 @@ def _generate_sample_grid(
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file."""
     generator = ImageGenerator(
-        ema, profile.sampling, num_classes=len(classes), shape=image_shape(profile.data)
+        ema, profile.sampling, num_classes=len(classes), shape=profile.data.shape
     )
     count = profile.training.sample_count
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)

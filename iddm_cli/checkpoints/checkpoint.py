@@ -13,7 +13,6 @@ file still has its digest. Each file is hashed once per load.
 
 import hashlib
 import json
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.checkpoints.state_file import (
     FORMAT,
     CheckpointState,
@@ -147,17 +147,6 @@ class Checkpoint:
             if part not in self.verified:
                 self._check_digest(part)
                 self.verified.add(part)
-
-
-def check_regular_file(path: Path) -> None:
-    """Check that a path is a regular file: a pipe may block for ever, a device may never end.
-
-    Raises:
-        CheckpointError: It exists, and is not a regular file.
-        OSError: It does not exist.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise CheckpointError(f"{path} is not a file")
 
 
 def folder_name(step: int) -> str:

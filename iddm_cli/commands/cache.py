@@ -1,36 +1,30 @@
-"""`iddm cache`: what decoded datasets take on the disk, and clearing them."""
+"""`iddm cache`: list and clear what datasets take on disk."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from iddm_cli.commands import options
-from iddm_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from iddm_cli.data.cache import CacheEntry
 
 app = typer.Typer(
-    help="List and clear what datasets take on the disk.",
+    help="List and clear what datasets take on disk.",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-KINDS = {"pack": "decoded pictures", "begun": "cut off", "download": "download", "archive": "tar"}
-
 
 @app.callback()
 def cache(context: typer.Context, json: options.JsonOption = False) -> None:
-    """List and clear what datasets take on the disk."""
+    """List and clear what datasets take on disk."""
     context.obj = json
     if context.invoked_subcommand is None:
-        show(as_json=json)
+        _print_cache(as_json=json)
 
 
 @app.command("list")
 def list_(context: typer.Context, json: options.JsonOption = False) -> None:
-    """List what is in the cache: decoded datasets, downloads, unpacked archives."""
-    show(as_json=json or context.obj)
+    """List the contents of the cache: decoded datasets, downloads, decompressed archives."""
+    _print_cache(as_json=json or context.obj)
 
 
 @app.command("clear")
@@ -39,84 +33,55 @@ def clear(
     keys: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY]...", help="What to remove, as listed. (default: all but downloads)"
+            metavar="[KEY]...",
+            help="Keys of the entries to remove, as listed. (default: all but downloads)",
         ),
     ] = None,
     older_than: Annotated[
         int | None,
         options.option(
-            help="Only what was not used for so many days.", panel=options.BASICS, at_least=0
+            help="Remove only entries not used for this many days.",
+            panel=options.BASICS,
+            at_least=0,
         ),
     ] = None,
     downloads: Annotated[
         bool,
-        options.option("--downloads", help="Remove downloaded sets as well.", panel=options.BASICS),
+        options.option(
+            "--downloads", help="Remove downloaded datasets as well.", panel=options.BASICS
+        ),
     ] = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Remove decoded datasets; they are made again when they are needed."""
-    from iddm_cli.data import cache as store
+    """Remove decoded datasets; they are decoded again when they are needed."""
+    from iddm_cli.data.cache import remove_entries, select_entries
     from iddm_cli.display import console
     from iddm_cli.display.tables import format_amount
 
-    chosen = choose(store.list_entries(), keys or [], downloads=downloads)
-    if older_than is not None:
-        chosen = [entry for entry in chosen if entry.age_days() > older_than]
-    gone = store.remove_entries(chosen)
-    kept = [entry.key for entry in chosen if entry not in gone]
-    freed = sum(entry.bytes for entry in gone)
+    selected = select_entries(keys or [], downloads=downloads, older_than=older_than)
+    removed = remove_entries(selected)
+    kept = [entry.key for entry in selected if entry not in removed]
+    freed = sum(entry.bytes for entry in removed)
     if json or context.obj:
-        console.print_json({"removed": [e.key for e in gone], "in_use": kept, "bytes": freed})
+        console.print_json({"removed": [e.key for e in removed], "in_use": kept, "bytes": freed})
         return
-    console.print_note(f"removed {len(gone)} of the cache, {format_amount(freed)}")
+    console.print_note(f"removed {len(removed)} cache entries, {format_amount(freed)}")
     for key in kept:
-        console.print_warning(f"{key} is being made by another process, and was left")
+        console.print_warning(f"{key} was not removed: another process is writing it")
 
 
-def choose(entries: "list[CacheEntry]", keys: list[str], *, downloads: bool) -> "list[CacheEntry]":
-    """Return the entries asked for.
-
-    Raises:
-        UsageError: A key names none of them.
-    """
-    if not keys:
-        return [entry for entry in entries if downloads or entry.kind != "download"]
-    chosen = []
-    for key in keys:
-        named = [entry for entry in entries if entry.key == key or entry.path.name == key]
-        if not named:
-            raise UsageError(f"nothing in the cache is called {key}", "See: iddm cache")
-        chosen += [entry for entry in named if entry not in chosen]
-    return chosen
-
-
-def show(*, as_json: bool) -> None:
-    """Print what is in the cache."""
-    from iddm_cli.data import cache as store
-    from iddm_cli.data.packs.store import read_record
+def _print_cache(*, as_json: bool) -> None:
+    """Print the contents of the cache."""
+    from iddm_cli.data.cache import cache_folder
     from iddm_cli.display import console, tables
+    from iddm_cli.workflows.cache_listing import describe_cache
 
-    rows = []
-    for entry in store.list_entries():
-        record = read_record(entry.path) if entry.kind == "pack" else None
-        rows.append(
-            {
-                "key": entry.key,
-                "kind": "damaged" if entry.kind == "pack" and not record else KINDS[entry.kind],
-                "dataset": (record.place or record.source) if record else "",
-                "pictures": record.count if record else None,
-                "size": f"{record.width} x {record.height}" if record else None,
-                "channels": record.channels if record else None,
-                "bytes": entry.bytes,
-                "days": round(entry.age_days(), 2),
-                "path": str(entry.path),
-            }
-        )
+    rows = describe_cache()
     if as_json:
-        console.print_json({"folder": str(store.cache_folder()), "entries": rows})
+        console.print_json({"folder": str(cache_folder()), "entries": rows})
     elif not rows:
-        console.print_note(f"nothing is in {store.cache_folder()}")
+        console.print_note(f"the cache folder {cache_folder()} is empty")
     else:
         console.out.print(tables.cache_table(rows))
-        total = tables.format_amount(sum(int(str(row["bytes"])) for row in rows))
-        console.print_note(f"{total} in {store.cache_folder()}; clear with: iddm cache clear")
+        total = tables.format_amount(sum(row["bytes"] for row in rows))
+        console.print_note(f"{total} in {cache_folder()}; clear with: iddm cache clear")

@@ -1,9 +1,9 @@
-"""The cache: the one folder outside a run that is written to; what is in it, and its clearing.
+"""The cache: the only folder outside a run that the program writes to; listing and clearing it.
 
-packs/       datasets as arrays, see packstore.py
-datasets/    built-in sets as they were downloaded
-archives/    compressed tars, unpacked
-digests/     what is known of files read before, see fingerprint.py
+packs/       datasets as arrays, see packs/store.py
+datasets/    built-in datasets as they were downloaded
+archives/    decompressed copies of compressed tars, see sources/untar.py
+digests/     digests of files that were read before, see sources/fingerprint.py
 """
 
 import os
@@ -20,134 +20,174 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from iddm_cli import durable
-from iddm_cli.errors import DatasetError
+from iddm_cli.errors import DatasetError, UsageError
 
-CACHE_HINT = "Set IDDM_CACHE_DIR to a folder on a disk with room, or free some: iddm cache clear"
+CACHE_HINT = (
+    "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
+)
 DAY_SECONDS = 86_400
-WRITTEN_SECONDS = 60
-"""A download or archive in the making is written to more often than this."""
+ACTIVE_SECONDS = 60
+"""A download or archive in progress is written to more often than this."""
 
-_READ_TO_LIST = ("pack.json", "labels.i32")  # see packstore.read: reading these is no use
+_READ_BY_LISTING = (
+    "pack.json",
+    "labels.i32",
+)  # read by packs.store.read_record, which does not count as a use
 
-Kind = Literal["pack", "begun", "download", "archive"]
+CacheKind = Literal["pack", "partial", "download", "archive"]
 
 
 def cache_folder() -> Path:
-    """Return $IDDM_CACHE_DIR, else the user's cache folder of this system."""
+    """Return $IDDM_CACHE_DIR if it is set, else the cache folder of the user on this system."""
     chosen = os.environ.get("IDDM_CACHE_DIR")
     if not chosen:
         return platformdirs.user_cache_path("iddm")
     try:
         return Path(chosen).expanduser()
-    except RuntimeError as error:  # of a user that there is not
+    except RuntimeError as error:  # of a user who does not exist
         raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", CACHE_HINT) from error
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:
-    """Turn a failed write into an error that says how to put the cache elsewhere."""
+    """Return the DatasetError for a failed write, with a hint on how to move the cache."""
     reason = error.strerror or str(error)
-    return DatasetError(f"The cache folder {folder} cannot be written: {reason}.", CACHE_HINT)
+    return DatasetError(f"the cache folder {folder} cannot be written: {reason}", CACHE_HINT)
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """Something in the cache that takes room."""
+    """One removable item of the cache: a pack, a download or an archive."""
 
     path: Path
-    kind: Kind
+    kind: CacheKind
     bytes: int
     used: float  # seconds since 1970
 
     @property
     def key(self) -> str:
-        """Name it: by the front of a digest, or by the whole name of a download."""
+        """Name on the command line: the first letters of a digest, or the name of a download."""
         name = self.path.name.removeprefix(durable.PARTIAL_PREFIX)
         return name if self.kind == "download" else name[:12]
 
     def age_days(self) -> float:
-        """Return the days since it was last used."""
+        """Return the number of days since the last use."""
         return (time.time() - self.used) / DAY_SECONDS
 
 
 def mark_used(path: Path) -> None:
-    """Note that something in the cache is used now; not every disk notes what is read."""
+    """Record a use of an item now, because not every file system records access times."""
     with suppress(OSError):
         os.utime(path)
 
 
 def list_entries() -> list[CacheEntry]:
-    """List what is in the cache, the largest first.
+    """Return the items of the cache, the largest first.
 
     Raises:
-        DatasetError: It cannot be read.
+        DatasetError: The cache cannot be read.
     """
-    packs = [path for path in _children("packs") if path.is_dir() or _begun(path)]
-    found = [
-        *(_entry(path, "begun" if _begun(path) else "pack") for path in packs),
-        *(_entry(path, "download") for path in _children("datasets")),
-        *(_entry(p, "begun" if _begun(p) else "archive") for p in _children("archives")),
+    packs = [path for path in _list_children("packs") if path.is_dir() or _is_partial(path)]
+    archives = _list_children("archives")
+    entries = [
+        *(_build_entry(path, "partial" if _is_partial(path) else "pack") for path in packs),
+        *(_build_entry(path, "download") for path in _list_children("datasets")),
+        *(_build_entry(p, "partial" if _is_partial(p) else "archive") for p in archives),
     ]
-    return sorted(filter(None, found), key=lambda entry: -entry.bytes)
+    return sorted(filter(None, entries), key=lambda entry: -entry.bytes)
 
 
-def _begun(path: Path) -> bool:
+def _is_partial(path: Path) -> bool:
     return path.name.startswith(durable.PARTIAL_PREFIX)
 
 
-def _children(name: str) -> list[Path]:
+def _list_children(name: str) -> list[Path]:
     folder = cache_folder() / name
     try:
         return sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
         raise DatasetError(
-            f"The cache {folder} cannot be read: {error.strerror}.", CACHE_HINT
+            f"the cache {folder} cannot be read: {error.strerror}", CACHE_HINT
         ) from error
 
 
-def _entry(path: Path, kind: Kind) -> CacheEntry | None:
-    """Return what is there, if it still is: another process may remove it meanwhile."""
-    linked = path.is_symlink()
-    files = [path, *path.rglob("*")] if path.is_dir() and not linked else [path]
-    known = [(file.name, facts) for file in files if (facts := _facts(file))]
+def _build_entry(path: Path, kind: CacheKind) -> CacheEntry | None:
+    """Return the entry of a path, or None if another process has removed it meanwhile."""
+    is_link = path.is_symlink()
+    files = [path, *path.rglob("*")] if path.is_dir() and not is_link else [path]
+    known = [(file.name, status) for file in files if (status := _lstat(file))]
     used = [
-        max(facts.st_mtime, facts.st_atime if _is_evidence(name, facts) else 0)
-        for name, facts in known
+        max(status.st_mtime, status.st_atime if _counts_as_use(name, status) else 0)
+        for name, status in known
     ]
     return CacheEntry(path, kind, sum(f.st_size for _, f in known), max(used)) if known else None
 
 
-def _facts(file: Path) -> os.stat_result | None:
+def _lstat(file: Path) -> os.stat_result | None:
     try:
         return file.lstat()
     except OSError:
         return None
 
 
-def _is_evidence(name: str, facts: os.stat_result) -> bool:
-    """Say whether the time of the last reading is that of a use, and not of a listing."""
-    return stat.S_ISREG(facts.st_mode) and name not in _READ_TO_LIST
+def _counts_as_use(name: str, status: os.stat_result) -> bool:
+    """Return whether the access time of a file is that of a use, and not of a listing."""
+    return stat.S_ISREG(status.st_mode) and name not in _READ_BY_LISTING
 
 
-def remove_entries(chosen: Iterable[CacheEntry]) -> list[CacheEntry]:
-    """Remove entries, and return those that are gone; what is being made just now stays.
+def select_entries(
+    keys: list[str], *, downloads: bool, older_than: int | None = None
+) -> list[CacheEntry]:
+    """Return the entries of the cache with these keys.
 
-    A training that reads from a pack goes on: its file stays until it is closed.
+    Args:
+        keys: Keys or file names; if empty, all entries are selected.
+        downloads: Whether downloads are selected if `keys` is empty.
+        older_than: Select only entries that were not used for more than this many days.
 
     Raises:
-        DatasetError: One cannot be removed.
+        UsageError: No entry has one of the keys.
+        DatasetError: The cache cannot be read.
     """
-    gone = [entry for entry in chosen if _remove(entry)]
-    _forget()
-    return gone
+    entries = list_entries()
+    if keys:
+        selected = _find_by_key(entries, keys)
+    else:
+        selected = [entry for entry in entries if downloads or entry.kind != "download"]
+    if older_than is None:
+        return selected
+    return [entry for entry in selected if entry.age_days() > older_than]
+
+
+def _find_by_key(entries: list[CacheEntry], keys: list[str]) -> list[CacheEntry]:
+    selected: list[CacheEntry] = []
+    for key in keys:
+        matching = [entry for entry in entries if key in (entry.key, entry.path.name)]
+        if not matching:
+            raise UsageError(f"the cache has no entry {key}", "List the entries: iddm cache")
+        selected += [entry for entry in matching if entry not in selected]
+    return selected
+
+
+def remove_entries(entries: Iterable[CacheEntry]) -> list[CacheEntry]:
+    """Remove entries, except those that another process is writing; return the removed ones.
+
+    A training run that reads a pack continues: its file exists until it is closed.
+
+    Raises:
+        DatasetError: An entry cannot be removed.
+    """
+    removed = [entry for entry in entries if _remove(entry)]
+    _remove_orphans()
+    return removed
 
 
 def _remove(entry: CacheEntry) -> bool:
-    """Remove one entry, unless it is being made."""
-    written = entry.path.parent.name != "packs" and time.time() - entry.used < WRITTEN_SECONDS
-    if entry.kind == "begun" and written:
+    """Remove one entry and return True, unless another process is writing it."""
+    is_active = entry.path.parent.name != "packs" and time.time() - entry.used < ACTIVE_SECONDS
+    if entry.kind == "partial" and is_active:
         return False
     try:
-        with _unlocked(_lock_of(entry.path)) as free:
+        with _try_lock(_lock_path(entry.path)) as free:
             if free:
                 _delete(entry.path)
     except FileNotFoundError:
@@ -161,19 +201,19 @@ def _delete(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
-    aside = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
-    path.rename(aside)
-    shutil.rmtree(aside)
+    doomed = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
-def _lock_of(path: Path) -> Path:
-    """Return the lock of a pack, see packing.py; nothing else has one."""
+def _lock_path(path: Path) -> Path:
+    """Return the lock file of a pack, see packs/builder.py; nothing else has one."""
     return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}.lock")
 
 
 @contextmanager
-def _unlocked(path: Path) -> Iterator[bool]:
-    """Hold a lock, if there is one; say whether no other process does."""
+def _try_lock(path: Path) -> Iterator[bool]:
+    """Hold a lock if it exists; yield False if another process holds it."""
     if not path.exists():
         yield True
         return
@@ -189,16 +229,16 @@ def _unlocked(path: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _forget() -> None:
-    """Remove what is kept for packs that are gone."""
+def _remove_orphans() -> None:
+    """Remove locks and digests that belong to packs which no longer exist."""
     for path in (cache_folder() / "packs").glob("*.lock"):
         name = path.name.removesuffix(".lock")
-        with suppress(OSError), _unlocked(path) as free:
+        with suppress(OSError), _try_lock(path) as free:
             kept = (
                 path.with_name(f"{prefix}{name}").exists()
                 for prefix in ("", durable.PARTIAL_PREFIX)
             )
             if free and not any(kept):
                 path.unlink()
-    if not _children("packs"):
+    if not _list_children("packs"):
         shutil.rmtree(cache_folder() / "digests", ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Export: a trained model in files that other programs read, one module for each format."""
+"""Export of trained models to files for other programs; `formats.py` lists the formats."""

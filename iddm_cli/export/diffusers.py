@@ -1,7 +1,7 @@
-"""The folder that diffusers loads: UNet2DModel, a scheduler, and a pipeline.
+"""Export to a folder that diffusers loads: UNet2DModel, a scheduler, and a pipeline.
 
-Needs no diffusers: its files are JSON, safetensors, and for models with classes a pipeline of
-their own, since the pipelines of diffusers call a UNet2DModel without its class labels.
+The export does not need diffusers: it writes JSON, safetensors and, for models with classes, a
+pipeline of its own, because the pipelines of diffusers call a UNet2DModel without class labels.
 """
 
 import json
@@ -15,13 +15,14 @@ from torch import Tensor
 from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import UsageError
+from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 
 VERSION = "0.30.0"
-"""The oldest diffusers whose configuration has all keys written here."""
+"""The oldest version of diffusers that knows every key written here."""
 
 NAME_RULES = (
     (r"^embedding\.perceptron\.0", "time_embedding.linear_1"),
@@ -45,7 +46,7 @@ NAME_RULES = (
     (r"(attentions\.\d+)\.value", r"\1.to_v"),
     (r"(attentions\.\d+)\.out", r"\1.to_out.0"),
 )
-"""Our names, as patterns, and those of UNet2DModel; later rules see what earlier ones made."""
+"""Patterns of our parameter names and UNet2DModel's names for them, applied in this order."""
 
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
 
@@ -57,21 +58,33 @@ BETA_SCHEDULES = {
     "cosine": "squaredcos_cap_v2",
 }
 
-MOST_BETA = 0.999
+MAX_BETA = 0.999
 
 
 def to_diffusers_name(key: str) -> str:
-    """Return what UNet2DModel calls one of our tensors."""
+    """Return UNet2DModel's name of a parameter."""
     for ours, theirs in NAME_RULES:
         key = re.sub(ours, theirs, key)
     return key
 
 
-def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
-    """Return the files of the folder, by their paths inside it.
+def export_diffusers(model: TrainedModel, *, progress: Progress) -> ExportArtifact:
+    """Export a model as a folder for diffusers.
 
     Raises:
-        UsageError: The network has no form in diffusers.
+        UsageError: UNet2DModel cannot express the network.
+    """
+    with progress("exporting"):
+        files = build_diffusers_folder(model)
+    difference = describe_sampling_difference(model.profile.sampling)
+    return ExportArtifact(files, warnings=(difference,) if difference else ())
+
+
+def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
+    """Return the content of each file by its path inside the folder.
+
+    Raises:
+        UsageError: UNet2DModel cannot express the network.
     """
     check_expressible(model.profile.model)
     classes = list(model.classes)
@@ -82,11 +95,11 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         "unet": ["diffusers", "UNet2DModel"],
         "scheduler": ["diffusers", scheduler],
     }
-    made = {
-        "unet/config.json": _json(network_config(model)),
-        "unet/diffusion_pytorch_model.safetensors": save(weights(model)),
-        "scheduler/scheduler_config.json": _json(
-            scheduler_config(model.profile.diffusion, model.profile.sampling, scheduler)
+    files = {
+        "unet/config.json": _encode_json(build_network_config(model)),
+        "unet/diffusion_pytorch_model.safetensors": save(convert_weights(model)),
+        "scheduler/scheduler_config.json": _encode_json(
+            build_scheduler_config(model.profile.diffusion, model.profile.sampling, scheduler)
         ),
         "README.md": render_model_card(model, "diffusers").encode(),
     }
@@ -95,50 +108,54 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
         index["num_inference_steps"] = len(steps)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
-        made["pipeline.py"] = code.read_bytes()
-    if model.provenance.grid:
-        made["samples.png"] = model.provenance.grid
-    return {"model_index.json": _json(index), **made}
+        files["pipeline.py"] = code.read_bytes()
+    if model.provenance.sample_grid:
+        files["samples.png"] = model.provenance.sample_grid
+    return {"model_index.json": _encode_json(index), **files}
 
 
 def check_expressible(model: ModelSettings) -> None:
-    """Refuse a network that UNet2DModel cannot express.
+    """Check that UNet2DModel can express a network.
 
     Raises:
-        UsageError: It names the settings, and what would have a form.
+        UsageError: It cannot; the message names the settings.
     """
-    wanted: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
-    other = {key: value for key, value in wanted.items() if getattr(model, key, value) != value}
+    required: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
+    other = {key: value for key, value in required.items() if getattr(model, key, value) != value}
     if other:
-        has = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
-        would = ", ".join(f"model.{key}: {value}" for key, value in other.items())
+        actual = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
+        needed = ", ".join(f"model.{key}: {value}" for key, value in other.items())
         raise UsageError(
-            f"a network with {has} has no form in diffusers", f"One trained with {would} has."
+            f"diffusers cannot express a network with {actual}",
+            f"Train a model with {needed}, or export to another format.",
         )
 
 
-def sampling_difference(sampling: SamplingSettings) -> str:
-    """Say what of the sampling settings the folder does not follow; nothing where it does."""
+def describe_sampling_difference(sampling: SamplingSettings) -> str:
+    """Return a sentence about the sampling settings that the folder cannot follow, or ""."""
     if sampling.sampler == "dpmpp-2m":
-        return "the folder draws with ddim: sampling.sampler dpmpp-2m has no form in it"
+        return "the folder samples with ddim: diffusers cannot express sampling.sampler dpmpp-2m"
     if sampling.sampler == "ddim" and sampling.eta:
-        return f"the folder draws without noise: sampling.eta {sampling.eta:g} has no form in it"
+        return (
+            "the folder samples with eta 0: its pipeline cannot express "
+            f"sampling.eta {sampling.eta:g}"
+        )
     return ""
 
 
-def weights(model: TrainedModel) -> dict[str, Tensor]:
-    """Return the network's tensors under diffusers' names."""
+def convert_weights(model: TrainedModel) -> dict[str, Tensor]:
+    """Return the network's tensors by diffusers' names."""
     state = model.denoiser.backbone.state_dict()
     return {to_diffusers_name(key): tensor.contiguous() for key, tensor in state.items()}
 
 
-def network_config(model: TrainedModel) -> dict[str, Any]:
-    """Return UNet2DModel's configuration."""
+def build_network_config(model: TrainedModel) -> dict[str, Any]:
+    """Return the configuration of UNet2DModel."""
     settings = model.profile.model
-    assert isinstance(settings, UNetSettings), "refuse_what_has_no_form let nothing else pass"
+    assert isinstance(settings, UNetSettings), "see check_expressible"
     channels, height, width = model.shape
     count = len(settings.channel_multipliers)
-    kinds = ["Attn" if level in settings.attention_levels else "" for level in range(count)]
+    prefixes = ["Attn" if level in settings.attention_levels else "" for level in range(count)]
     return {
         "_class_name": "UNet2DModel",
         "_diffusers_version": VERSION,
@@ -147,8 +164,8 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
         "out_channels": channels,
         "block_out_channels": [settings.base_channels * m for m in settings.channel_multipliers],
         "layers_per_block": settings.blocks_per_level,
-        "down_block_types": [f"{kind}DownBlock2D" for kind in kinds],
-        "up_block_types": [f"{kind}UpBlock2D" for kind in reversed(kinds)],
+        "down_block_types": [f"{prefix}DownBlock2D" for prefix in prefixes],
+        "up_block_types": [f"{prefix}UpBlock2D" for prefix in reversed(prefixes)],
         "attention_head_dim": settings.head_channels,
         "norm_num_groups": settings.norm_groups,
         "attn_norm_num_groups": settings.norm_groups,
@@ -164,22 +181,22 @@ def network_config(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def scheduler_config(
+def build_scheduler_config(
     diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: str
 ) -> dict[str, Any]:
-    """Return the scheduler's configuration: the noise schedule by its name, or by its numbers."""
+    """Return the configuration of a scheduler; its noise schedule by name or as betas."""
     betas = SCHEDULES[diffusion.schedule](diffusion.timesteps)
     scale = 1000 / diffusion.timesteps
-    # Only cosine has a bound of its own in diffusers.
-    named = diffusion.schedule == "cosine" or float(betas.max()) < MOST_BETA
+    # diffusers clips the betas of its cosine schedule only, at the same value as we do.
+    by_name = diffusion.schedule == "cosine" or float(betas.max()) < MAX_BETA
     config: dict[str, Any] = {
         "_class_name": scheduler,
         "_diffusers_version": VERSION,
         "num_train_timesteps": diffusion.timesteps,
-        "beta_schedule": BETA_SCHEDULES[diffusion.schedule] if named else "linear",
+        "beta_schedule": BETA_SCHEDULES[diffusion.schedule] if by_name else "linear",
         "beta_start": 1e-4 * scale,
         "beta_end": 0.02 * scale,
-        "trained_betas": None if named else betas.tolist(),
+        "trained_betas": None if by_name else betas.tolist(),
         "prediction_type": PREDICTIONS[diffusion.prediction],
         "clip_sample": sampling.clip,
         "clip_sample_range": 1.0,
@@ -192,12 +209,12 @@ def scheduler_config(
 
 
 def _pipeline(sampling: SamplingSettings, *, conditional: bool) -> tuple[Any, str]:
-    """Return what model_index.json calls the pipeline, and the scheduler's class."""
+    """Return the pipeline's entry in model_index.json, and the scheduler's class name."""
     scheduler = "DDPMScheduler" if sampling.sampler == "ddpm" else "DDIMScheduler"
     if conditional:
         return ["pipeline", "ClassConditionalPipeline"], scheduler
     return scheduler.replace("Scheduler", "Pipeline"), scheduler
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def _encode_json(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The weights of an exported file, read like those of a checkpoint."""
+"""The weights of an exported file, with the interface of a checkpoint."""
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -14,12 +14,12 @@ from iddm_cli.checkpoints.tensors import (
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.runs.exported_file import ExportedFile
 
-KINDS = {"average": "average", "model": "raw"}
-"""Parts of a checkpoint, and what the profile calls them."""
+WEIGHTS_OF_PART = {"average": "average", "model": "raw"}
+"""The value of sampling.weights for each part of a checkpoint that holds weights."""
 
 
 class ExportedWeights:
-    """The weights of an exported file, in the place of a checkpoint.
+    """The weights of an exported file.
 
     Args:
         exported: The file.
@@ -30,19 +30,21 @@ class ExportedWeights:
         self.step = exported.record.step
 
     def read(self, part: str, like: Tensors | None = None) -> Tensors:
-        """Read the weights, checking their digest.
+        """Read the weights and check their digest.
 
         Args:
             part: model or average.
-            like: What they must fit, by names, shapes and types; before any is read.
+            like: Tensors whose names, shapes and types they must have; checked before reading.
 
         Raises:
-            UsageError: The file holds the others.
-            CheckpointError: They are not what was written, do not fit, or are not finite.
+            UsageError: The file holds the other weights.
+            CheckpointError: They have changed, do not match `like`, or are not finite.
         """
-        path, there = self.exported.path, self.exported.record.weights
-        if KINDS[part] != there:
-            raise UsageError(f"{path} holds the {there} weights only", f"Use --weights {there}.")
+        path, weights = self.exported.path, self.exported.record.weights
+        if WEIGHTS_OF_PART[part] != weights:
+            raise UsageError(
+                f"{path} holds the {weights} weights only", f"Use --weights {weights}."
+            )
         try:
             if like is not None:
                 check_compatible(specs_of(like), read_specs(path), str(path))

@@ -1,4 +1,4 @@
-"""Quiet: exporters tell much that is for their own authors."""
+"""Suppress what the exporters of torch and onnxruntime log for their own developers."""
 
 import logging
 import warnings
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def suppress_exporter_output() -> Iterator[None]:
-    """Keep remarks that are for the authors of exporters from the user."""
+    """Suppress Python warnings and log messages up to the level WARNING."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,13 +1,14 @@
-"""PT2: the denoiser as torch.export or AOTInductor keep it, with the table of its sampler.
+"""Export to PT2: the denoiser by torch.export or AOTInductor, and its sampler as a table.
 
-It is asked with guidance and clips its estimates, so that drawing is a loop over the table:
+The program includes guidance and clipping, so sampling is a loop over the table:
 
-    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"]):
-        estimate = denoise(x_t, torch.full_like(label, t), label, guidance)
-        x_t = keep * x_t + take * estimate + back * before + fresh * torch.randn_like(x_t)
-        before = estimate
+    for t, (c_x, c_denoised, c_prev, c_noise) in zip(metadata["times"], metadata["steps"]):
+        denoised = denoise(x_t, torch.full_like(label, t), label, guidance)
+        noise = torch.randn_like(x_t)
+        x_t = c_x * x_t + c_denoised * denoised + c_prev * previous + c_noise * noise
+        previous = denoised
 
-Written only: torch.export.load may unpickle, so such files are never read by iddm.
+iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
 
 import io
@@ -25,22 +26,23 @@ from iddm_cli.diffusion.guidance import guided
 from iddm_cli.engine.image_generator import solver_steps
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
+from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.trained_model import TrainedModel
 
 METADATA_NAME = "iddm.json"
-"""The extra file, or the entry of the metadata, with the table and the names of the classes."""
+"""Name of the extra file, or of the metadata entry, with the table and the class names."""
 
 TOLERANCE = 1e-4
-"""Largest difference of an estimate, whose values are in [-1, 1], as the compiler may fuse."""
+"""Largest allowed difference of an estimate of x in [-1, 1]; a compiler may fuse operations."""
 
 
 class ConditionalProgram(nn.Module):
-    """A denoiser with guidance and clipping around it.
+    """A denoiser with guidance and clipping.
 
     Args:
         denoiser: The denoiser.
         num_classes: Number of classes, K.
-        clip: Whether estimates are held inside the pixel range.
+        clip: Whether estimates are clipped to [-1, 1].
     """
 
     def __init__(self, denoiser: Denoiser, *, num_classes: int, clip: bool) -> None:
@@ -50,13 +52,13 @@ class ConditionalProgram(nn.Module):
         self.clip = clip
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor, guidance: Tensor) -> Tensor:
-        """Estimate x, [N, C, H, W], for a guidance weight, []."""
+        """Estimate x, [N, C, H, W], with a guidance scale, []."""
         denoise = guided(self.denoiser, guidance, no_label=self.num_classes)
         return (clipped(denoise) if self.clip else denoise)(x_t, t, label)
 
 
 class UnconditionalProgram(ConditionalProgram):
-    """A denoiser without classes: it takes neither labels nor guidance."""
+    """A denoiser without classes: it takes neither labels nor a guidance scale."""
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]
         """Estimate x, [N, C, H, W]."""
@@ -64,10 +66,52 @@ class UnconditionalProgram(ConditionalProgram):
         return estimate.clamp(-1, 1) if self.clip else estimate
 
 
+def export_pt2(model: TrainedModel, *, aot: bool, progress: Progress) -> ExportArtifact:
+    """Export a model as one PT2 file.
+
+    Args:
+        model: The model.
+        aot: Whether AOTInductor compiles it for this machine's processor.
+        progress: Shows that the export is under way.
+
+    Raises:
+        IddmError: The compilation failed, or the program differs from the model.
+    """
+    with progress("compiling" if aot else "exporting"):
+        content, difference = build_pt2(model, aot=aot)
+    return ExportArtifact(
+        content,
+        summary=f"its estimates of x are within {difference:.2g} of the model's",
+        details={"aot": aot, "difference": difference},
+    )
+
+
+def build_pt2(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
+    """Return the content of the file, and how far its estimates are from the model's.
+
+    Raises:
+        IddmError: The compilation failed, or the program differs from the model.
+    """
+    program = export_program(model)
+    if aot:
+        content, module = _compile(program, model)
+    else:
+        buffer = io.BytesIO()
+        with suppress_exporter_output():
+            torch.export.save(program, buffer, extra_files={METADATA_NAME: build_metadata(model)})
+            loaded = torch.export.load(io.BytesIO(buffer.getvalue()))
+        content, module = buffer.getvalue(), loaded.module()
+    difference = _max_difference(model, module)
+    if not difference <= TOLERANCE:
+        raise IddmError(f"the exported program differs from the model by {difference:.3g}")
+    return content, difference
+
+
 def export_program(model: TrainedModel) -> ExportedProgram:
-    """Return the denoiser as torch.export keeps it, for any number of pictures."""
-    kind = ConditionalProgram if model.classes else UnconditionalProgram
-    module = kind(model.denoiser, num_classes=len(model.classes), clip=model.profile.sampling.clip)
+    """Return the denoiser as a program of torch.export, for any batch size."""
+    program = ConditionalProgram if model.classes else UnconditionalProgram
+    clip = model.profile.sampling.clip
+    module = program(model.denoiser, num_classes=len(model.classes), clip=clip)
     batch = Dim("N")
     inputs = example_inputs(model, count=2)
     sizes = tuple({0: batch} if value.dim() else None for value in inputs)
@@ -76,7 +120,7 @@ def export_program(model: TrainedModel) -> ExportedProgram:
 
 
 def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
-    """Return inputs for so many pictures, of various times and classes."""
+    """Return inputs for `count` images, at various times and of various classes."""
     generator = torch.Generator().manual_seed(0)
     x_t = torch.randn(count, *model.shape, generator=generator)
     t = torch.arange(count) * (len(model.denoiser.schedule) - 1) // max(1, count - 1)
@@ -87,7 +131,7 @@ def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
 
 
 def build_metadata(model: TrainedModel) -> str:
-    """Return what the file says of itself, as JSON."""
+    """Return the metadata of the file, as JSON."""
     steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
     document = {
         "run": model.run,
@@ -104,39 +148,13 @@ def build_metadata(model: TrainedModel) -> str:
     return json.dumps(document)
 
 
-def build_pt2(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
-    """Return the file, and how far its estimates are from the model's own.
-
-    Args:
-        model: The model.
-        aot: Whether it is compiled for this machine's processor, by AOTInductor.
-
-    Raises:
-        IddmError: It cannot be compiled, or what it says differs.
-    """
-    program = export_program(model)
-    if aot:
-        made, module = _compile(program, model)
-    else:
-        buffer = io.BytesIO()
-        with suppress_exporter_output():
-            torch.export.save(program, buffer, extra_files={METADATA_NAME: build_metadata(model)})
-            loaded = torch.export.load(io.BytesIO(buffer.getvalue()))
-        made, module = buffer.getvalue(), loaded.module()
-    off = _difference(model, module)
-    if not off <= TOLERANCE:
-        raise IddmError(f"the exported program says something else, by {off:.3g}")
-    return made, off
-
-
-def _difference(model: TrainedModel, module: Callable[..., Tensor]) -> float:
-    kind = ConditionalProgram if model.classes else UnconditionalProgram
-    own = kind(model.denoiser, num_classes=len(model.classes), clip=True)
+def _max_difference(model: TrainedModel, module: Callable[..., Tensor]) -> float:
+    program = ConditionalProgram if model.classes else UnconditionalProgram
+    reference = program(model.denoiser, num_classes=len(model.classes), clip=True)
+    batches = [example_inputs(model, count) for count in (1, 5)]
     with torch.no_grad():
-        pairs = [
-            (module(*inputs), own(*inputs)) for inputs in (example_inputs(model, n) for n in (1, 5))
-        ]
-    return max(float((found.clamp(-1, 1) - wanted).abs().max()) for found, wanted in pairs)
+        pairs = [(module(*inputs), reference(*inputs)) for inputs in batches]
+    return max(float((actual.clamp(-1, 1) - wanted).abs().max()) for actual, wanted in pairs)
 
 
 def _compile(program: ExportedProgram, model: TrainedModel) -> tuple[bytes, Callable[..., Tensor]]:
@@ -156,6 +174,6 @@ def _compile(program: ExportedProgram, model: TrainedModel) -> tuple[bytes, Call
         except Exception as error:
             raise IddmError(
                 f"AOTInductor could not compile the model: {str(error).splitlines()[0][:200]}",
-                "It needs a C++ compiler (g++ or clang++). Or leave --aot out.",
+                "Install a C++ compiler (g++ or clang++), or leave out --aot.",
             ) from error
         return path.read_bytes(), aoti_load_package(str(path))

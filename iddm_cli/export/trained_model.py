@@ -1,59 +1,57 @@
-"""The model that is exported, with all that its users have to know about it."""
+"""The model to export, with everything that its users have to know about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is told of a training beside its settings.
+    """How a model was trained, besides its settings.
 
     Attributes:
-        dataset: What dataset.json says: counts of classes, digest, size.
-        figures: The last line of metrics.jsonl.
-        made_with: Versions of iddm and torch that trained it.
-        grid: The newest sample grid, a PNG; empty where there is none.
+        dataset: The content of dataset.json: images per class, digest, size.
+        metrics: The last line of metrics.jsonl.
+        versions: Versions of iddm and torch that trained it.
+        sample_grid: The latest sample grid as PNG bytes; empty if there is none.
     """
 
     dataset: Mapping[str, object] = field(default_factory=dict)
-    figures: Mapping[str, object] = field(default_factory=dict)
-    made_with: Mapping[str, str] = field(default_factory=dict)
-    grid: bytes = b""
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    sample_grid: bytes = b""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained denoiser and where it comes from.
+    """A trained denoiser and its provenance.
 
     Attributes:
         run: The run's name.
-        step: Updates done.
-        weights: average, or raw.
-        profile: The run's profile, its sampling section as the export is to be used.
-        classes: Names of the classes, by index; empty without.
-        denoiser: On the CPU, in evaluation mode.
-        provenance: What else is told of its training.
+        step: Number of updates.
+        weights: average or raw.
+        profile: The run's profile; its sampling section holds the defaults of the export.
+        classes: Class names by label; empty for an unconditional model.
+        denoiser: The denoiser, on the CPU and in evaluation mode.
+        provenance: How it was trained.
     """
 
     run: str
     step: int
     weights: str
-    profile: Profile
+    profile: ResolvedProfile
     classes: tuple[str, ...]
     denoiser: Denoiser
     provenance: Provenance = Provenance()
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of a picture."""
-        data = self.profile.data
-        assert data.channels != "auto", "a run's profile says how many"
-        return data.channels, *data.size
+        """Channels, height and width of an image."""
+        return self.profile.data.shape
 
     @property
     def parameters(self) -> int:
-        """How many numbers it has learnt."""
+        """Number of parameters of the network."""
         return sum(p.numel() for p in self.denoiser.backbone.parameters())

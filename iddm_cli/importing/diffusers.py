@@ -1,4 +1,4 @@
-"""Folders of diffusers with a UNet2DModel: a whole pipeline, or the network's folder alone."""
+"""Read folders of diffusers with a UNet2DModel: a whole pipeline, or the network alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.checkpoints.tensors import (
     Tensors,
     TensorSpecs,
@@ -19,35 +20,43 @@ from iddm_cli.checkpoints.tensors import (
 )
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import to_diffusers_name
-from iddm_cli.importing import diffusers_scheduler as noise
 from iddm_cli.importing import torch_file, unet2d
-from iddm_cli.importing.files import read_json, refuse_what_is_no_file
+from iddm_cli.importing.diffusers_scheduler import parse_scheduler
+from iddm_cli.importing.files import read_json
 from iddm_cli.importing.imported_model import (
-    Expect,
+    DescribeNetwork,
     ImportedModel,
-    ImportOptions,
-    as_weights,
-    check_names,
+    build_data_section,
+    build_profile,
     check_weights,
-    make_profile,
-    picture_tables,
+    to_weights,
 )
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.importing.options import ImportOptions, parse_class_names
+from iddm_cli.profiles.profile import ResolvedProfile
 
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-MOST_TENSORS = 8192
+WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+MAX_TENSORS = 8192
 
-FORMER = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0"))
-"""What layers of attention were called before diffusers 0.18, and are since."""
+LEGACY_NAMES = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0"))
+"""Names of the attention layers before diffusers 0.18, and since."""
 
-CLASSES, FIRST_OF_TIME = "embedding.classes.weight", "embedding.perceptron.0.weight"
+CLASS_EMBEDDING, TIME_PROJECTION = "embedding.classes.weight", "embedding.perceptron.0.weight"
+"""Our names of the tensors that need a conversion."""
 
-OURS = ("unet", "scheduler", "class_names", "guidance_scale", "num_inference_steps")
+SUPPORTED_KEYS = ("unet", "scheduler", "class_names", "guidance_scale", "num_inference_steps")
+"""Keys of model_index.json that iddm understands; another key with a component is an error."""
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A folder of diffusers: what its three JSON files say, and where its weights are."""
+class DiffusersFolder:
+    """The content of a folder of diffusers.
+
+    Attributes:
+        weights: The file of weights.
+        index: model_index.json; empty if there is none.
+        network: The network's config.json, with defaults.
+        scheduler: scheduler_config.json, if there is one.
+    """
 
     weights: Path
     index: dict[str, Any]
@@ -55,189 +64,207 @@ class Folder:
     scheduler: dict[str, Any] | None
 
 
-def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
+def read_diffusers_folder(
+    path: Path, options: ImportOptions, describe: DescribeNetwork
+) -> ImportedModel:
     """Read a folder of diffusers.
 
     Raises:
-        CheckpointError: It is none, it is damaged, it says what no profile can, or a tensor of it
-            is not accounted for.
-        UsageError: What it does not say is to be given as an option.
+        CheckpointError: It is not such a folder, is damaged, cannot be expressed as a profile, or
+            has a tensor too few or too many.
+        UsageError: An option is missing, or has no effect.
     """
-    asked.refuse("activation", why="the folder says it itself")
+    options.reject("activation", reason="the folder contains it")
     folder = open_folder(path)
     notes: list[str] = []
     rows = folder.network["num_class_embeds"]
     if rows is not None and (type(rows) is not int or not 1 <= rows <= 2**20):
-        raise CheckpointError(f"num_class_embeds: {truncate(rows)} is no number of classes")
-    classes, last_means_none = _classes(folder, asked, rows or 0)
-    profile = _profile(folder, asked, len(classes), last_means_none, notes)
-    expected = expect(profile, len(classes))
-    weights = _read_weights(folder.weights, expected, rows=rows, last_means_none=last_means_none)
+        raise CheckpointError(f"num_class_embeds: {truncate(rows)} is not a number of classes")
+    classes, no_class_row = _resolve_classes(folder, options, rows or 0)
+    profile = _build_profile(folder, options, len(classes), no_class_row, notes)
+    expected = describe(profile, len(classes))
+    weights = _read_weights(folder.weights, expected, rows=rows, no_class_row=no_class_row)
     if not folder.network["flip_sin_to_cos"]:
-        weights[FIRST_OF_TIME] = cosines_first(weights[FIRST_OF_TIME])
-    notes.append("the folder holds one set of weights, which stand for raw and average alike")
+        weights[TIME_PROJECTION] = swap_sine_cosine(weights[TIME_PROJECTION])
+    notes.append("the folder holds one set of weights; iddm uses them as raw and average")
     return ImportedModel("diffusers", profile, classes, weights, weights, tuple(notes))
 
 
-def open_folder(path: Path) -> Folder:
-    """Find the parts of a folder: in folders of their own, all in one, or the network alone.
+def open_folder(path: Path) -> DiffusersFolder:
+    """Locate the parts of a folder: in subfolders, all in one folder, or the network alone.
 
     Raises:
-        CheckpointError: A part is missing, or there are others.
+        CheckpointError: A part is missing, or there are unsupported ones.
     """
     index = read_json(path / "model_index.json") if (path / "model_index.json").exists() else {}
-    place = path / "unet" if (path / "unet").is_dir() else path
-    if not (place / "config.json").exists():
+    network = path / "unet" if (path / "unet").is_dir() else path
+    if not (network / "config.json").exists():
         raise CheckpointError(
-            f"{path} is no folder of diffusers: it has neither config.json nor unet/config.json"
+            f"{path} is not a folder of diffusers: it has neither config.json nor unet/config.json"
         )
     for key, value in index.items():
-        part = isinstance(value, list) and value != [None, None]
-        if part and not key.startswith("_") and key not in OURS:
+        is_component = isinstance(value, list) and value != [None, None]
+        if is_component and not key.startswith("_") and key not in SUPPORTED_KEYS:
             raise CheckpointError(
                 f"{path} has a {truncate(key)} besides its network, which cannot be imported",
-                "Models of the pixels of pictures can be: a unet and a scheduler alone.",
+                "iddm imports pixel-space models: a unet and a scheduler, and no other component.",
             )
-    file = "scheduler_config.json"
-    found = [p for p in (path / "scheduler" / file, place / file, path / file) if p.exists()]
-    return Folder(
-        weights=_weights_file(place),
+    name = "scheduler_config.json"
+    candidates = (path / "scheduler" / name, network / name, path / name)
+    schedulers = [file for file in candidates if file.exists()]
+    return DiffusersFolder(
+        weights=_find_weights(network),
         index=index,
-        network=unet2d.checked(read_json(place / "config.json")),
-        scheduler=read_json(found[0]) if found else None,
+        network=unet2d.complete_config(read_json(network / "config.json")),
+        scheduler=read_json(schedulers[0]) if schedulers else None,
     )
 
 
-def _weights_file(place: Path) -> Path:
-    for name in WEIGHTS:
-        if (place / name).exists():
-            refuse_what_is_no_file(place / name)
-            return place / name
+def _find_weights(folder: Path) -> Path:
+    for name in WEIGHT_FILES:
+        if (folder / name).exists():
+            check_regular_file(folder / name)
+            return folder / name
     raise CheckpointError(
-        f"{place} has neither {' nor '.join(WEIGHTS)}",
-        "Weights in several files, or of half precision alone: load and save them with diffusers.",
+        f"{folder} has neither {' nor '.join(WEIGHT_FILES)}",
+        "For weights in several files or half precision: load and save them with diffusers.",
     )
 
 
-def _classes(folder: Folder, asked: ImportOptions, rows: int) -> tuple[tuple[str, ...], bool]:
-    """Return the names of the classes, and whether the last row of the table means none.
+def _resolve_classes(
+    folder: DiffusersFolder, options: ImportOptions, rows: int
+) -> tuple[tuple[str, ...], bool]:
+    """Return the class names, and whether the last row of the embedding means "no class".
 
-    It does where there is one name fewer than rows, as in what iddm exports.
+    It does if there is one name fewer than rows, as in the exports of iddm.
     """
     stored = folder.index.get("class_names")
-    names = check_names(stored) if stored and asked.class_names is None else asked.class_names
+    given = options.class_names
+    names = parse_class_names(stored) if stored and given is None else given
     if rows and names is not None and len(names) == rows - 1:
         return names, True
     if stored and names is not None and len(names) != rows:
         names = None
-    return asked.names(rows, names), False
+    return options.resolve_class_names(rows, names), False
 
 
-def _profile(
-    folder: Folder, asked: ImportOptions, classes: int, last_means_none: bool, notes: list[str]
-) -> Profile:
-    """Return the profile; what had to be assumed for it is added to the notes."""
-    size = asked.image_size or folder.network["sample_size"]
+def _build_profile(
+    folder: DiffusersFolder,
+    options: ImportOptions,
+    classes: int,
+    no_class_row: bool,
+    notes: list[str],
+) -> ResolvedProfile:
+    """Return the profile, and append what had to be assumed to the notes."""
+    size = options.image_size or folder.network["sample_size"]
     if size is None:
         raise UsageError(
-            "config.json has no sample_size", "Give the size of its pictures: --image-size 64."
+            "config.json has no sample_size", "Give the size of its images: --image-size 64."
         )
-    tables = _noise(folder, asked, notes)
-    tables["data"] = picture_tables(size, folder.network["in_channels"], classes=classes)
-    tables["model"] = unet2d.model_section(folder.network)
-    if classes and not last_means_none:
+    tables = _diffusion_sections(folder, options, notes)
+    tables["data"] = build_data_section(size, folder.network["in_channels"], classes=classes)
+    tables["model"] = unet2d.build_model_section(folder.network)
+    if classes and not no_class_row:
         tables["sampling"]["guidance"] = 1.0
-        notes.append("it has not learnt pictures without a class, so sampling.guidance is 1: none")
+        notes.append(
+            "the network was trained with labels only, so sampling.guidance is 1 (no guidance)"
+        )
     elif isinstance(folder.index.get("guidance_scale"), int | float):
         tables["sampling"]["guidance"] = float(folder.index["guidance_scale"])
     steps = folder.index.get("num_inference_steps")
     if type(steps) is int and steps > 0:
         tables["sampling"]["steps"] = min(steps, tables["diffusion"]["timesteps"])
-    return make_profile(tables, asked)
+    return build_profile(tables, options)
 
 
-def _noise(folder: Folder, asked: ImportOptions, notes: list[str]) -> dict[str, dict[str, Any]]:
+def _diffusion_sections(
+    folder: DiffusersFolder, options: ImportOptions, notes: list[str]
+) -> dict[str, dict[str, Any]]:
     if folder.scheduler is not None:
-        asked.refuse("schedule", why="the folder has a scheduler, which says it")
-        return noise.tables_of(folder.scheduler)
-    assumed = asked.schedule or "linear"
-    notes.append(f"there is no scheduler: {assumed} noise over 1000 steps is assumed (--schedule)")
-    notes.append("there is no scheduler: that the network predicts the noise is assumed")
+        options.reject("schedule", reason="the folder's scheduler contains it")
+        return parse_scheduler(folder.scheduler)
+    assumed = options.schedule or "linear"
+    notes.append(
+        f"the folder has no scheduler: iddm assumed a {assumed} noise schedule with 1000 steps "
+        "(--schedule)"
+    )
+    notes.append("the folder has no scheduler: iddm assumed that the network predicts the noise")
     return {"diffusion": {"schedule": assumed}, "sampling": {}}
 
 
 def _read_weights(
-    path: Path, expected: TensorSpecs, *, rows: int | None, last_means_none: bool
+    path: Path, expected: TensorSpecs, *, rows: int | None, no_class_row: bool
 ) -> Tensors:
-    """Read the weights under our names, once all of them are accounted for.
+    """Read the weights under our names, after checking every name and shape.
 
     Args:
         path: The file.
         expected: Our network's tensors.
-        rows: Rows of the class embedding there, of which ours has one more ...
-        last_means_none: ... unless the last of them means "no class".
+        rows: Rows of the class embedding in the file.
+        no_class_row: Whether the last row means "no class"; if not, a row of zeros is appended.
 
     Raises:
-        CheckpointError: They are not, or the file is damaged.
+        CheckpointError: A tensor is missing or unexpected, or the file is damaged.
     """
-    lacking = bool(rows) and not last_means_none
-    if lacking:
-        (_, width), kind = expected[CLASSES]
-        expected = expected | {CLASSES: ([rows or 0, width], kind)}
+    append_row = bool(rows) and not no_class_row
+    if append_row:
+        (_, width), kind = expected[CLASS_EMBEDDING]
+        expected = expected | {CLASS_EMBEDDING: ([rows or 0, width], kind)}
     tensors = _read_tensors(
         path, {to_diffusers_name(name): kind for name, kind in expected.items()}
     )
     weights = {name: tensors[to_diffusers_name(name)] for name in expected}
-    if lacking:
-        table = weights[CLASSES]
-        weights[CLASSES] = torch.cat([table, torch.zeros_like(table[:1])])
+    if append_row:
+        table = weights[CLASS_EMBEDDING]
+        weights[CLASS_EMBEDDING] = torch.cat([table, torch.zeros_like(table[:1])])
     return weights
 
 
 def _read_tensors(path: Path, wanted: TensorSpecs) -> Tensors:
-    """Read the tensors that are wanted, under the names of today.
+    """Read the wanted tensors, by their current names.
 
     Raises:
-        CheckpointError: There are others, or the file is damaged.
+        CheckpointError: Some are missing or unexpected, or the file is damaged.
     """
     if path.suffix == ".bin":
-        table = torch_file.tensors_in(torch_file.look_into(path), str(path))
-        names = by_present_names(table, path)
-        check_weights(wanted, torch_file.kinds(torch_file.pick(table, names)), str(path))
-        return as_weights(torch_file.pick(torch_file.load(path), names), str(path))
+        table = torch_file.parse_state_dict(torch_file.inspect_torch_file(path), str(path))
+        names = map_current_names(table, path)
+        specs = torch_file.describe_tensors(torch_file.select(table, names))
+        check_weights(wanted, specs, str(path))
+        return to_weights(torch_file.select(torch_file.load_torch_file(path), names), str(path))
     try:
-        check_header_length(path, MOST_TENSORS)
-        found = read_specs(path)
-        names = by_present_names(found, path)
-        check_weights(wanted, {today: found[name] for today, name in names.items()}, str(path))
+        check_header_length(path, MAX_TENSORS)
+        stored = read_specs(path)
+        names = map_current_names(stored, path)
+        check_weights(wanted, {current: stored[name] for current, name in names.items()}, str(path))
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
-    return as_weights(torch_file.pick(tensors, names), str(path))
+    return to_weights(torch_file.select(tensors, names), str(path))
 
 
-def by_present_names(found: Iterable[str], path: Path) -> dict[str, str]:
-    """Return the file's names of its tensors by those of today.
+def map_current_names(stored: Iterable[str], path: Path) -> dict[str, str]:
+    """Return the file's name of each tensor by its current name.
 
     Raises:
-        CheckpointError: Two of them mean the same.
+        CheckpointError: Two of them are the same tensor.
     """
     names: dict[str, str] = {}
-    for name in found:
-        other = names.setdefault(present_name(name), name)
+    for name in stored:
+        other = names.setdefault(to_current_name(name), name)
         if other != name:
             raise CheckpointError(f"{path}: {truncate(name)} and {truncate(other)} are the same")
     return names
 
 
-def present_name(name: str) -> str:
-    """Return what diffusers calls a tensor today."""
-    for former, today in FORMER:
-        name = name.replace(f".{former}.", f".{today}.") if "attentions." in name else name
+def to_current_name(name: str) -> str:
+    """Return the name of a tensor in current versions of diffusers."""
+    for legacy, current in LEGACY_NAMES:
+        name = name.replace(f".{legacy}.", f".{current}.") if "attentions." in name else name
     return name
 
 
-def cosines_first(weight: Tensor) -> Tensor:
-    """Let the first layer take a time code whose cosines come first, not its sines."""
+def swap_sine_cosine(weight: Tensor) -> Tensor:
+    """Convert the first layer to a time embedding whose cosines, not sines, come first."""
     sines, cosines = weight.chunk(2, dim=1)
     return torch.cat([cosines, sines], dim=1).contiguous()

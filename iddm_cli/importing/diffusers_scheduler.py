@@ -1,4 +1,4 @@
-"""The noise schedule of a diffusers scheduler: its numbers, and which of ours has the same."""
+"""Parse a diffusers scheduler: match its betas with one of our noise schedules."""
 
 import math
 from typing import Any
@@ -11,9 +11,9 @@ from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.diffusers import PREDICTIONS
 
-MOST_TIMESTEPS = 100_000
+MAX_TIMESTEPS = 100_000
 TOLERANCE = 1e-4
-"""Largest difference in alpha-bar by which two schedules are still the same."""
+"""Largest difference in alpha-bar between two schedules that count as the same."""
 
 SCHEDULERS = (
     "DDPMScheduler", "DDPMParallelScheduler", "DDIMScheduler", "DDIMParallelScheduler",
@@ -21,41 +21,46 @@ SCHEDULERS = (
     "UniPCMultistepScheduler", "DEISMultistepScheduler", "EulerDiscreteScheduler",
     "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler", "LMSDiscreteScheduler",
 )  # fmt: skip
-"""Those for models that have learnt the noising process of DDPM, in as many discrete times."""
+"""Schedulers for models trained with the discrete noising process of DDPM."""
+
+DEFAULT_ENDS = {"start": 1e-4, "end": 0.02}
+"""Defaults of beta_start and beta_end in diffusers."""
 
 
-def tables_of(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def parse_scheduler(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the diffusion and sampling sections for a scheduler's configuration.
 
     Raises:
-        CheckpointError: There is a key in it that no profile can say.
+        CheckpointError: A key has a value that no profile can express.
     """
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
         raise CheckpointError(f"its scheduler is a {truncate(kind)}, which is not supported")
     predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
-    predicted = config.get("prediction_type", "epsilon")
-    if not isinstance(predicted, str) or predicted not in predictions:
-        raise CheckpointError(f"scheduler: prediction_type {truncate(predicted)!r} is unknown")
-    for key, wanted in (("rescale_betas_zero_snr", False), ("clip_sample_range", 1.0)):
-        if config.get(key, wanted) != wanted:
-            raise CheckpointError(f"scheduler: {key} must be {wanted}, not {truncate(config[key])}")
-    alpha_bar = torch.cumprod(1 - betas_of(config), dim=0)
+    prediction = config.get("prediction_type", "epsilon")
+    if not isinstance(prediction, str) or prediction not in predictions:
+        raise CheckpointError(f"scheduler: prediction_type {truncate(prediction)!r} is unknown")
+    for key, required in (("rescale_betas_zero_snr", False), ("clip_sample_range", 1.0)):
+        if config.get(key, required) != required:
+            raise CheckpointError(
+                f"scheduler: {key} must be {required}, not {truncate(config[key])}"
+            )
+    alpha_bar = torch.cumprod(1 - compute_betas(config), dim=0)
     return {
         "diffusion": {
             "timesteps": len(alpha_bar),
-            "schedule": name_of(alpha_bar, str(config.get("beta_schedule", "linear"))),
-            "prediction": predictions[predicted],
+            "schedule": match_schedule(alpha_bar, str(config.get("beta_schedule", "linear"))),
+            "prediction": predictions[prediction],
         },
         "sampling": {"clip": bool(config.get("clip_sample", True))},
     }
 
 
-def betas_of(config: dict[str, Any]) -> Tensor:
-    """Return the variance that each step adds, [T], float64, by diffusers' own rules.
+def compute_betas(config: dict[str, Any]) -> Tensor:
+    """Return beta of each timestep, [T], float64, by the rules of diffusers.
 
     Raises:
-        CheckpointError: A key has no meaning.
+        CheckpointError: A key has an invalid value.
     """
     given = config.get("trained_betas")
     try:
@@ -63,21 +68,20 @@ def betas_of(config: dict[str, Any]) -> Tensor:
             betas = torch.tensor([float(beta) for beta in given], dtype=torch.float64)
         else:
             count = int(config.get("num_train_timesteps", 1000))
-            if not 2 <= count <= MOST_TIMESTEPS:
+            if not 2 <= count <= MAX_TIMESTEPS:
                 raise ValueError
-            start, end = (float(config.get(f"beta_{k}", v)) for k, v in ENDS.items())
-            betas = _named(str(config.get("beta_schedule", "linear")), start, end, count)
+            start, end = (float(config.get(f"beta_{k}", v)) for k, v in DEFAULT_ENDS.items())
+            betas = _compute_named_betas(
+                str(config.get("beta_schedule", "linear")), start, end, count
+            )
     except (TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError("scheduler: its betas are no numbers that can be") from error
-    if not 2 <= len(betas) <= MOST_TIMESTEPS or not bool(((betas > 0) & (betas < 1)).all()):
+        raise CheckpointError("scheduler: its betas are not valid numbers") from error
+    if not 2 <= len(betas) <= MAX_TIMESTEPS or not bool(((betas > 0) & (betas < 1)).all()):
         raise CheckpointError("scheduler: its betas must lie between 0 and 1")
     return betas
 
 
-ENDS = {"start": 1e-4, "end": 0.02}
-
-
-def _named(name: str, start: float, end: float, count: int) -> Tensor:
+def _compute_named_betas(name: str, start: float, end: float, count: int) -> Tensor:
     if name == "linear":
         return torch.linspace(start, end, count, dtype=torch.float64)
     if name == "scaled_linear":
@@ -87,16 +91,20 @@ def _named(name: str, start: float, end: float, count: int) -> Tensor:
         alpha_bar = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
         return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
     raise CheckpointError(
-        f"scheduler: beta_schedule {truncate(name)!r} is none of those that iddm has: linear, "
-        "scaled_linear, squaredcos_cap_v2"
+        f"scheduler: beta_schedule {truncate(name)!r} is not supported; iddm supports linear, "
+        "scaled_linear and squaredcos_cap_v2"
     )
 
 
-def name_of(alpha_bar: Tensor, theirs: str) -> str:
-    """Return the name of our schedule with these numbers.
+def match_schedule(alpha_bar: Tensor, theirs: str) -> str:
+    """Return the name of our noise schedule with this alpha-bar.
+
+    Args:
+        alpha_bar: Cumulative product of 1 - beta, [T].
+        theirs: The name of the schedule in diffusers, for the error.
 
     Raises:
-        CheckpointError: None has them.
+        CheckpointError: No schedule is within TOLERANCE.
     """
     distances = {
         name: float((torch.cumprod(1 - make(len(alpha_bar)), 0) - alpha_bar).abs().max())
@@ -105,7 +113,7 @@ def name_of(alpha_bar: Tensor, theirs: str) -> str:
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(
-            f"scheduler: beta_schedule {truncate(theirs)!r} with these ends or numbers is none of "
-            f"those that iddm has; {nearest} comes nearest, and is {distances[nearest]:.2g} away"
+            f"scheduler: beta_schedule {truncate(theirs)!r} with these betas matches no noise "
+            f"schedule of iddm; the nearest is {nearest}, off by {distances[nearest]:.2g}"
         )
     return nearest

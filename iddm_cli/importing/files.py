@@ -1,35 +1,34 @@
-"""Files that come from elsewhere: of which kind they are, and their JSON."""
+"""Files from elsewhere: which kind they are, and how their JSON is read."""
 
 import json
 import stat
 from pathlib import Path
 from typing import Any, Literal
 
+from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.errors import CheckpointError
 
-MOST_JSON_BYTES = 2**22
+MAX_JSON_BYTES = 2**22
 """More than a configuration with ten thousand numbers or names."""
 
 SourceFormat = Literal["folder", "pytorch", "safetensors"]
 
 SUPPORTED = (
-    "What can be imported: a .pt file of IDDM, a folder of diffusers, or what "
-    "`iddm export safetensors` has made."
+    "iddm imports .pt files of IDDM, folders of diffusers, and files of `iddm export safetensors`."
 )
 
 
 def detect_format(source: Path) -> SourceFormat:
-    """Say what a path holds, by its content rather than by its name.
+    """Return the kind of a file or folder, by its content rather than by its name.
 
     Raises:
-        CheckpointError: It is missing, or nothing that can be imported.
+        CheckpointError: It is missing, or of no supported kind.
     """
     try:
         mode = source.stat().st_mode
         if stat.S_ISDIR(mode):
             return "folder"
-        if not stat.S_ISREG(mode):
-            raise CheckpointError(f"{source} is no file", SUPPORTED)
+        check_regular_file(source)
         with source.open("rb") as file:
             start = file.read(9)
     except (OSError, ValueError) as error:
@@ -40,48 +39,38 @@ def detect_format(source: Path) -> SourceFormat:
     if start[8:] == b"{":
         return "safetensors"
     raise CheckpointError(
-        f"{source} is neither a file of PyTorch 1.6 or later nor of safetensors",
-        "Where an older PyTorch has written it, load it there, and save it with a newer one.",
+        f"{source} is neither a PyTorch file (1.6 or later) nor a safetensors file",
+        "If an older PyTorch wrote it, load it there and save it with a newer version.",
     )
-
-
-def refuse_what_is_no_file(path: Path) -> None:
-    """Refuse a pipe, which nobody may ever write to, a device, or nothing.
-
-    Raises:
-        CheckpointError: It is no file.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing, or is no file")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        CheckpointError: It is missing, too large, or no JSON object.
+        CheckpointError: It is missing, too large, or not a JSON object.
     """
-    refuse_what_is_no_file(path)
     try:
+        check_regular_file(path)
         with path.open("rb") as file:
-            content = file.read(MOST_JSON_BYTES + 1)
+            content = file.read(MAX_JSON_BYTES + 1)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     return parse_json(content, str(path))
 
 
 def parse_json(content: bytes | str, what: str) -> dict[str, Any]:
-    """Read a JSON object that is called `what`.
+    """Parse a JSON object, which errors call `what`.
 
     Raises:
-        CheckpointError: It is too large, or no JSON object.
+        CheckpointError: It is too large, or not a JSON object.
     """
-    if len(content) > MOST_JSON_BYTES:
-        raise CheckpointError(f"{what} has more than {MOST_JSON_BYTES:,} bytes")
+    if len(content) > MAX_JSON_BYTES:
+        raise CheckpointError(f"{what} has more than {MAX_JSON_BYTES:,} bytes")
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{what} is no JSON") from error
+        raise CheckpointError(f"{what} is not valid JSON") from error
     if not isinstance(document, dict):
-        raise CheckpointError(f"{what} holds no JSON object")
+        raise CheckpointError(f"{what} is not a JSON object")
     return document

@@ -1,6 +1,6 @@
-"""What every reader of foreign files is asked, and what it answers."""
+"""The result of an import, and the checks that all readers of model files share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,133 +14,71 @@ from iddm_cli.checkpoints.tensors import (
     truncate,
 )
 from iddm_cli.errors import CheckpointError, UsageError
+from iddm_cli.importing.options import ImportOptions
 from iddm_cli.profiles.messages import explain_errors
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
 
-Expect = Callable[[Profile, int], TensorSpecs]
-"""Returns the tensors of a profile's network with so many classes, of which none is made."""
+DescribeNetwork = Callable[[ResolvedProfile, int], TensorSpecs]
+"""Returns the specs of the tensors of a profile's network with K classes, without creating it."""
 
 UNKNOWN_DATA_PATH = "not-known"
-"""Stands for data.path, until the run is first trained."""
+"""Value of data.path until the run is trained for the first time."""
 
-FLOATS = ("float16", "bfloat16", "float64")
-"""Types that weights may have besides float32, which they become."""
-
-OPTIONS = {"class_names": "--class-names", "image_size": "--image-size",
-           "activation": "--activation", "schedule": "--schedule"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """What the user says about a file that it does not say itself; None: nothing.
-
-    Attributes:
-        class_names: Names of the classes, by index.
-        image_size: Size of the pictures: a side, or height and width.
-        activation: The network's non-linearity.
-        schedule: The noise schedule.
-    """
-
-    class_names: tuple[str, ...] | None = None
-    image_size: int | list[int] | None = None
-    activation: str | None = None
-    schedule: str | None = None
-
-    def refuse(self, *keys: str, why: str) -> None:
-        """Refuse options that can change nothing.
-
-        Raises:
-            UsageError: One was given.
-        """
-        for key in keys:
-            if getattr(self, key) is not None:
-                raise UsageError(f"{OPTIONS[key]} has no meaning here: {why}", "Leave it out.")
-
-    def names(self, count: int, stored: Sequence[str] | None = None) -> tuple[str, ...]:
-        """Return the names of `count` classes: as asked, as stored, or their numbers.
-
-        Raises:
-            UsageError: Another number of names was given.
-            CheckpointError: The file's own names are not usable.
-        """
-        if self.class_names is not None and len(self.class_names) != count:
-            raise UsageError(
-                f"--class-names gives {len(self.class_names)} names, and the model has "
-                f"{count} classes",
-                "Name each of them, in the order of its index.",
-            )
-        if self.class_names is not None:
-            return self.class_names
-        return check_names(stored) if stored else tuple(map(str, range(count)))
+FLOAT_TYPES = ("float16", "bfloat16", "float64")
+"""Types of weights that are converted to float32."""
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A model that was read.
+    """A model read from a file.
 
     Attributes:
-        form: What it was: IDDM, diffusers or safetensors.
-        profile: How it was trained, as far as that is known.
-        classes: Names of its classes, by index.
-        raw: Weights as the optimizer left them, under our names.
-        average: Their average.
+        form: The kind of file: IDDM, diffusers or safetensors.
+        profile: How the model was trained, as far as the file says it.
+        classes: Class names by label.
+        raw: Raw weights, under our names.
+        average: Averaged weights, under our names.
         notes: What was assumed or left out, in sentences.
     """
 
     form: str
-    profile: Profile
+    profile: ResolvedProfile
     classes: tuple[str, ...]
     raw: Tensors
     average: Tensors
     notes: tuple[str, ...] = ()
 
 
-def check_names(names: object) -> tuple[str, ...]:
-    """Refuse class names from a file that are no such names.
+def _resolve_channels(profile: Profile) -> ResolvedProfile:
+    if profile.data.channels == "auto":
+        raise CheckpointError("its profile does not contain the number of channels")
+    return profile.resolve(profile.data.channels)
+
+
+def build_profile(tables: dict[str, dict[str, Any]], options: ImportOptions) -> ResolvedProfile:
+    """Return the profile of an imported model, validated like a user's.
 
     Raises:
-        CheckpointError: They are no texts, not all different, or cannot be stored.
-    """
-    told: list[Any] = list(names) if isinstance(names, list | tuple) else [None]
-    usable = all(isinstance(name, str) and name and _is_storable(name) for name in told)
-    if not usable or len(set(told)) < len(told):
-        raise CheckpointError(
-            "its class names are no list of different texts", "Give --class-names instead."
-        )
-    return tuple(told)
-
-
-def _is_storable(name: str) -> bool:
-    try:
-        return len(name.encode()) <= 1000
-    except UnicodeEncodeError:  # half a pair of surrogates
-        return False
-
-
-def make_profile(tables: dict[str, dict[str, Any]], asked: ImportOptions) -> Profile:
-    """Return the profile of a foreign model, each value checked as a user's would be.
-
-    Raises:
-        CheckpointError: The file asks for something that no profile can say.
-        UsageError: An option does.
+        CheckpointError: The file has a setting that no profile can express.
+        UsageError: An option has.
     """
     try:
         profile = Profile.model_validate(tables)
     except ValidationError as error:
-        faults = explain_errors(error)
+        issues = explain_errors(error)
     else:
-        faults = list(check_rules(profile))
-        if not faults:
-            return profile
-    told = "; ".join(truncate(fault.problem) for fault in faults[:3])
-    if asked.image_size is not None and faults[0].path[:2] == ("data", "image_size"):
-        raise UsageError(f"--image-size: {told}", faults[0].hint)
-    raise CheckpointError(f"it cannot be imported: {told}", faults[0].hint)
+        issues = list(check_rules(profile))
+        if not issues:
+            return _resolve_channels(profile)
+    problems = "; ".join(truncate(issue.problem) for issue in issues[:3])
+    if options.image_size is not None and issues[0].path[:2] == ("data", "image_size"):
+        raise UsageError(f"--image-size: {problems}", issues[0].hint)
+    raise CheckpointError(f"it cannot be imported: {problems}", issues[0].hint)
 
 
-def picture_tables(size: object, channels: object, *, classes: int) -> dict[str, Any]:
-    """Return the data section of a model whose pictures are not known."""
+def build_data_section(size: object, channels: object, *, classes: int) -> dict[str, Any]:
+    """Return the data section of a model whose training images are unknown."""
     return {
         "path": UNKNOWN_DATA_PATH,
         "image_size": list(size) if isinstance(size, tuple) else size,
@@ -149,29 +87,27 @@ def picture_tables(size: object, channels: object, *, classes: int) -> dict[str,
     }
 
 
-def check_weights(expected: TensorSpecs, found: TensorSpecs, what: str) -> None:
-    """Account for every tensor, by name and shape, before any is read.
+def check_weights(expected: TensorSpecs, stored: TensorSpecs, what: str) -> None:
+    """Check the name, shape and type of every tensor, before any is read.
 
     Raises:
-        CheckpointError: One is missing, unexpected, of another shape, or no weights.
+        CheckpointError: A tensor is missing, unexpected, or of another shape or type.
     """
-    as_read = {
-        name: (shape, "float32" if kind in FLOATS else kind)
-        for name, (shape, kind) in found.items()
+    converted = {
+        name: (shape, "float32" if kind in FLOAT_TYPES else kind)
+        for name, (shape, kind) in stored.items()
     }
-    check_compatible(
-        expected, as_read, what, hint="Every tensor must be known by its name and shape."
-    )
+    check_compatible(expected, converted, what, hint="iddm imports known networks only.")
 
 
-def as_weights(tensors: Tensors, what: str) -> Tensors:
-    """Return tensors as we keep weights: float32, each in memory of its own.
+def to_weights(tensors: Tensors, what: str) -> Tensors:
+    """Return copies of tensors as float32.
 
     Raises:
         CheckpointError: One holds numbers that are not finite.
     """
-    copied = {name: tensor.detach().float().clone() for name, tensor in tensors.items()}
-    name = find_non_finite(copied)
+    copies = {name: tensor.detach().float().clone() for name, tensor in tensors.items()}
+    name = find_non_finite(copies)
     if name is not None:
         raise CheckpointError(f"{what}: {truncate(name)} holds numbers that are not finite")
-    return {name: tensor.contiguous() for name, tensor in copied.items()}
+    return {name: tensor.contiguous() for name, tensor in copies.items()}

@@ -1,19 +1,31 @@
-"""Which reader a source has."""
+"""The readers of model files, by the kind of file."""
 
 from pathlib import Path
 
-from iddm_cli.importing import diffusers, iddm_pt, safetensors
+from iddm_cli.importing.diffusers import read_diffusers_folder
 from iddm_cli.importing.files import detect_format
-from iddm_cli.importing.imported_model import Expect, ImportedModel, ImportOptions
+from iddm_cli.importing.iddm_pt import read_iddm_checkpoint
+from iddm_cli.importing.imported_model import DescribeNetwork, ImportedModel
+from iddm_cli.importing.options import ImportOptions
+from iddm_cli.importing.safetensors import read_exported_file
 
-READERS = {"folder": diffusers.read, "pytorch": iddm_pt.read, "safetensors": safetensors.read}
+READERS = {
+    "folder": read_diffusers_folder,
+    "pytorch": read_iddm_checkpoint,
+    "safetensors": read_exported_file,
+}
 
 
-def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
-    """Read a model, of whatever kind it is.
+def read_model(path: Path, options: ImportOptions, describe: DescribeNetwork) -> ImportedModel:
+    """Read a model file of any supported kind.
+
+    Args:
+        path: The file or folder.
+        options: What the file does not say itself.
+        describe: Returns the tensors that a profile's network has.
 
     Raises:
         CheckpointError: It cannot be imported.
-        UsageError: What it does not say is to be given as an option, or an option makes no sense.
+        UsageError: An option is missing, or has no effect.
     """
-    return READERS[detect_format(path)](path, asked, expect)
+    return READERS[detect_format(path)](path, options, describe)

@@ -1,4 +1,4 @@
-"""Our own exports as one safetensors file, which carries its profile in the header."""
+"""Read our own exports to safetensors, whose metadata contains the profile."""
 
 from pathlib import Path
 from typing import Any
@@ -7,48 +7,47 @@ from safetensors import SafetensorError
 
 from iddm_cli.checkpoints.tensors import read_specs, truncate
 from iddm_cli.errors import CheckpointError
-from iddm_cli.export.exported_weights import KINDS, ExportedWeights
+from iddm_cli.export.exported_weights import WEIGHTS_OF_PART, ExportedWeights
 from iddm_cli.importing.imported_model import (
     UNKNOWN_DATA_PATH,
-    Expect,
+    DescribeNetwork,
     ImportedModel,
-    ImportOptions,
-    as_weights,
-    check_names,
+    build_profile,
     check_weights,
-    make_profile,
+    to_weights,
 )
+from iddm_cli.importing.options import ImportOptions, parse_class_names
 from iddm_cli.runs.exported_file import open_exported_file
 
 
-def read(path: Path, asked: ImportOptions, expect: Expect) -> ImportedModel:
-    """Read an export.
+def read_exported_file(
+    path: Path, options: ImportOptions, describe: DescribeNetwork
+) -> ImportedModel:
+    """Read a file of `iddm export safetensors`.
 
     Raises:
-        CheckpointError: It is none, it is damaged, or a tensor of it is not accounted for.
-        UsageError: An option was given that it answers itself.
+        CheckpointError: It is not such a file, is damaged, or has a tensor too few or too many.
+        UsageError: An option is given; the file says everything itself.
     """
-    why = "the file says it itself"
-    asked.refuse("class_names", "image_size", "activation", "schedule", why=why)
+    reason = "the file contains it"
+    options.reject("class_names", "image_size", "activation", "schedule", reason=reason)
     exported = open_exported_file(path)
     record = exported.record
-    classes = check_names(record.classes) if record.classes else ()
-    profile = make_profile(_tables(record.profile, path), asked)
-    if profile.data.channels == "auto":
-        raise CheckpointError(f"{path}: its profile does not say whether pictures are grey")
+    classes = parse_class_names(record.classes) if record.classes else ()
+    profile = build_profile(_portable_tables(record.profile, path), options)
     try:
-        check_weights(expect(profile, len(classes)), read_specs(path), str(path))
+        check_weights(describe(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
-    (part,) = (part for part, kind in KINDS.items() if kind == record.weights)
-    weights = as_weights(ExportedWeights(exported).read(part), str(path))
-    note = f"it holds {record.weights} weights alone, which stand for both"
+    (part,) = (part for part, kind in WEIGHTS_OF_PART.items() if kind == record.weights)
+    weights = to_weights(ExportedWeights(exported).read(part), str(path))
+    note = f"the file holds {record.weights} weights only; iddm uses them as raw and average"
     return ImportedModel("safetensors", profile, classes, weights, weights, (note,))
 
 
-def _tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """Return the profile's tables, without what was true on another machine alone."""
+def _portable_tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """Return the profile's sections without those that belong to another machine."""
     if not isinstance(tables.get("data"), dict):
-        raise CheckpointError(f"{path} is damaged: it carries no profile")
+        raise CheckpointError(f"{path} is damaged: it contains no profile")
     data = {**tables["data"], "path": UNKNOWN_DATA_PATH}
     return {key: value for key, value in tables.items() if key != "runtime"} | {"data": data}

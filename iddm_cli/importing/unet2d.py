@@ -1,4 +1,4 @@
-"""The configuration of diffusers' UNet2DModel: what our network can be, key by key."""
+"""The configuration of UNet2DModel in diffusers: check it key by key, and convert it."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "class_embed_type": (None,),
     "num_train_timesteps": (None, 1000),
 }
-"""Keys of UNet2DModel that must have one of these values, of which the first is its default."""
+"""Keys of UNet2DModel with the values that our network supports; the default comes first."""
 
 DEFAULTS: dict[str, Any] = {
     "_class_name": "UNet2DModel",
@@ -41,14 +41,14 @@ DEFAULTS: dict[str, Any] = {
     "resnet_time_scale_shift": "default",
     "num_class_embeds": None,
 }
-"""The other keys, with the defaults of UNet2DModel, which apply where one is left out."""
+"""The other keys, with the defaults of UNet2DModel."""
 
 
-def checked(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the network's configuration with its defaults.
+def complete_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a network's configuration, and return it with defaults for missing keys.
 
     Raises:
-        CheckpointError: A key has a value that our network cannot have; it is named.
+        CheckpointError: A key is unknown, or has a value that our network does not support.
     """
     for key, value in config.items():
         if key in FIXED and value not in FIXED[key]:
@@ -56,72 +56,77 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
             raise CheckpointError(f"config.json: {key} must be {allowed}, not {truncate(value)}")
         known = key in FIXED or key in DEFAULTS or key.startswith("_")
         if not known and value is not None:
-            raise CheckpointError(f"config.json: {truncate(key)} is no key of a UNet2DModel")
+            raise CheckpointError(f"config.json: {truncate(key)} is not a key of UNet2DModel")
     full = DEFAULTS | config
-    for key, wanted in (
+    for key, required in (
         ("_class_name", "UNet2DModel"),
         ("out_channels", full["in_channels"]),
-        ("attn_norm_num_groups", _attention_groups(full)),
-        ("up_block_types", _mirrored(full["down_block_types"])),
+        ("attn_norm_num_groups", _required_attention_groups(full)),
+        ("up_block_types", _mirror_blocks(full["down_block_types"])),
     ):
-        if full[key] != wanted:
-            told = f"{truncate(wanted)}, not {truncate(full[key])}"
-            raise CheckpointError(f"config.json: {key} must be {told}")
+        if full[key] != required:
+            values = f"{truncate(required)}, not {truncate(full[key])}"
+            raise CheckpointError(f"config.json: {key} must be {values}")
     return full
 
 
-def _attention_groups(config: dict[str, Any]) -> Any:
-    """Return what attn_norm_num_groups must be: its default differs with the conditioning."""
-    left_out = config["attn_norm_num_groups"] is None
+def _required_attention_groups(config: dict[str, Any]) -> Any:
+    """Return the supported attn_norm_num_groups; its default depends on the conditioning."""
+    missing = config["attn_norm_num_groups"] is None
     default = config["resnet_time_scale_shift"] == "default"
-    return None if left_out and default else config["norm_num_groups"]
+    return None if missing and default else config["norm_num_groups"]
 
 
-def _mirrored(down: Any) -> list[str]:
-    """Return the up_block_types that belong to down_block_types.
+def _mirror_blocks(down: Any) -> list[str]:
+    """Return the up_block_types that mirror some down_block_types.
 
     Raises:
-        CheckpointError: There is a block that we do not have.
+        CheckpointError: A block is not supported.
     """
     ups = {"DownBlock2D": "UpBlock2D", "AttnDownBlock2D": "AttnUpBlock2D"}
-    kinds = down if isinstance(down, list) else [None]
-    for kind in kinds:
-        if not isinstance(kind, str) or kind not in ups:
+    blocks = down if isinstance(down, list) else [None]
+    for block in blocks:
+        if not isinstance(block, str) or block not in ups:
             raise CheckpointError(
-                f"config.json: down_block_types must be of {' and '.join(ups)}, not "
-                f"{truncate(kind)}"
+                f"config.json: down_block_types must be of {' and '.join(ups)}, "
+                f"not {truncate(block)}"
             )
-    return [ups[kind] for kind in reversed(kinds)]
+    return [ups[block] for block in reversed(blocks)]
 
 
-def model_section(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the model section of a UNet2DModel's configuration."""
+def build_model_section(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the model section of a profile for a configuration of UNet2DModel.
+
+    Raises:
+        CheckpointError: A key has a value that our network does not support.
+    """
     widths = config["block_out_channels"]
-    numbers = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
-    if not numbers or not widths or any(width % widths[0] for width in widths):
+    valid = isinstance(widths, list) and all(type(w) is int and w > 0 for w in widths)
+    if not valid or not widths or any(width % widths[0] for width in widths):
         raise CheckpointError(
-            f"config.json: block_out_channels must be multiples of the first, not "
-            f"{truncate(widths)}"
+            f"config.json: block_out_channels must be multiples of the first, "
+            f"not {truncate(widths)}"
         )
     if config["time_embedding_dim"] not in (None, 4 * widths[0]):
         raise CheckpointError(f"config.json: time_embedding_dim must be {4 * widths[0]}")
     conditionings = {theirs: ours for ours, theirs in CONDITIONINGS.items()}
-    kind = config["resnet_time_scale_shift"]
-    if kind not in conditionings:
+    conditioning = config["resnet_time_scale_shift"]
+    if conditioning not in conditionings:
         raise CheckpointError(
             f"config.json: resnet_time_scale_shift must be {' or '.join(conditionings)}, "
-            f"not {truncate(kind)}"
+            f"not {truncate(conditioning)}"
         )
-    attended = [i for i, kind in enumerate(config["down_block_types"]) if "Attn" in kind]
+    blocks = config["down_block_types"]
+    attention_levels = [level for level, block in enumerate(blocks) if "Attn" in block]
     return {
         "base_channels": widths[0],
         "channel_multipliers": [width // widths[0] for width in widths],
         "blocks_per_level": config["layers_per_block"],
-        "attention_levels": attended,
+        "attention_levels": attention_levels,
         "head_channels": config["attention_head_dim"],
         "norm_groups": config["norm_num_groups"],
         "dropout": config["dropout"],
-        "conditioning": conditionings[kind],
+        "conditioning": conditionings[conditioning],
         "norm_eps": config["norm_eps"],
         "downsample_padding": config["downsample_padding"],
         "frequency_shift": config["freq_shift"],

@@ -16,7 +16,6 @@ CONDITION = 256
 """Length of the time code, and of the vector of a class."""
 
 HEADS = 4
-HALVINGS = 3
 
 
 def residual_activation(name: str) -> nn.Module:

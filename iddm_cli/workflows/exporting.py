@@ -1,57 +1,133 @@
-"""What all exports share: the model they are made of, and where they are written."""
+"""Export a trained model: check the output path, load the model, build the export, write it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import RunError, UsageError
+from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
 
-HINT = "Choose another --out."
-MARK = "model_index.json"
-"""What shows that a folder is an export, and may be replaced."""
+CHOOSE_OUT = "Choose another --out."
 
 
-def load(
-    model: models.ModelSource, given: dict[str, object], checkpoint: int | None
-) -> "TrainedModel":
-    """Load a model as the options want it.
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, and where to.
 
-    Raises:
-        IddmError: An option cannot be followed, or there are no such weights.
+    Attributes:
+        format: The format.
+        sampling: Sampling options that override the profile, by what they override.
+        checkpoint: Step of the checkpoint; None: the latest valid one.
+        out: Output path; None: the format's default name.
+        overwrite: Whether to replace an earlier export.
+        variant: What the default name adds to the run's name.
+        options: The format's own options, by the exporter's parameter names.
     """
-    profile = models.load_sampling_profile(model, given)
-    saved = model.open_weights(checkpoint, profile.sampling.weights)
 
-    from iddm_cli.build.exporting import load_model
+    format: ExportFormat
+    sampling: Mapping[str, object]
+    checkpoint: int | None = None
+    out: Path | None = None
+    overwrite: bool = False
+    variant: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
 
-    return load_model(model.name, profile, model.classes, saved, model.load_provenance(saved.step))
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A finished export: the model, where it was written, and what the exporter measured."""
+
+    model: "TrainedModel"
+    path: Path
+    artifact: ExportArtifact
 
 
-def check_file(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a file, or where nothing can be written.
+def export_model(source: models.ModelSource, request: ExportRequest) -> ExportResult:
+    """Export a trained model; nothing is computed unless the output path is usable.
 
     Raises:
-        UsageError: It is there, or cannot be made.
+        IddmError: An option is invalid, the weights are missing or damaged, the model has no
+            equivalent in the format, or the export cannot be written.
+    """
+    path = resolve_output(source.name, request)
+    model = load_model(source, dict(request.sampling), request.checkpoint)
+
+    from iddm_cli.display.progress import show_spinner
+
+    exporter = request.format.load_exporter()
+    artifact = exporter(model, progress=show_spinner, **request.options)
+    write_artifact(path, artifact)
+    return ExportResult(model, path, artifact)
+
+
+def resolve_output(run: str, request: ExportRequest) -> Path:
+    """Return the output path.
+
+    Raises:
+        UsageError: It exists, or cannot be written.
+    """
+    suffix = request.format.suffix
+    path = request.out or request.format.default_path(run, request.variant)
+    if request.format.fixed_suffix and path.suffix != suffix:
+        raise UsageError(f"--out {path}: its name must end in {suffix}", f"Name it {path}{suffix}.")
+    if request.format.folder_marker:
+        marker = request.format.folder_marker
+        check_output_folder(path, marker=marker, overwrite=request.overwrite)
+    else:
+        check_output_file(path, overwrite=request.overwrite)
+    return path
+
+
+def load_model(
+    source: models.ModelSource,
+    sampling: dict[str, object],
+    checkpoint: int | None,
+) -> "TrainedModel":
+    """Load a model with some sampling settings changed.
+
+    Raises:
+        IddmError: A setting is invalid, or the weights are missing or damaged.
+    """
+    profile = models.load_sampling_profile(source, sampling)
+    saved = source.open_weights(checkpoint, profile.sampling.weights)
+
+    from iddm_cli.build.exporting import load_trained_model
+
+    provenance = source.load_provenance(saved.step)
+    return load_trained_model(source.name, profile, source.classes, saved, provenance)
+
+
+def check_output_file(path: Path, *, overwrite: bool) -> None:
+    """Check that a file can be written, and would replace nothing unless `overwrite`.
+
+    Raises:
+        UsageError: It exists, is not a regular file, or cannot be written.
     """
     if _exists(path):
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder", "Name a file inside it.")
         if not path.is_file() and not path.is_symlink():
-            raise UsageError(f"--out {path} is no file, and is not replaced by one", HINT)
+            raise UsageError(f"--out {path} is not a regular file", CHOOSE_OUT)
         if not overwrite:
             raise _taken(path)
     _check_writable(path)
 
 
-def check_folder(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a folder, or where nothing can be written.
+def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
+    """Check that a folder can be written, and would replace nothing unless `overwrite`.
+
+    Args:
+        path: The folder.
+        marker: A file that shows that the folder is an export, and may be replaced.
+        overwrite: Whether an export may be replaced.
 
     Raises:
-        UsageError: There is something in it, or it cannot be made.
+        UsageError: It is not empty, is not an export, or cannot be written.
     """
     if not path.name:
         raise UsageError(f"--out {path} has no name of its own", "Name a folder inside it.")
@@ -60,30 +136,30 @@ def check_folder(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise _taken(path)
-    if not (path / MARK).is_file():
-        raise UsageError(f"--out {path} is no export, so --overwrite leaves it alone", HINT)
+    if not (path / marker).is_file():
+        raise UsageError(f"--out {path} is not an export: --overwrite keeps it", CHOOSE_OUT)
     _check_writable(path)
 
 
 def _taken(path: Path) -> UsageError:
     return UsageError(
-        f"--out {path} is there already", "Choose another --out, or --overwrite to replace it."
+        f"--out {path} already exists", "Choose another --out, or --overwrite to replace it."
     )
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists() or path.is_symlink()
-    except (OSError, ValueError) as error:  # a name too long or with a NUL, a file in the way
+    except (OSError, ValueError) as error:  # the name is too long, has a NUL, or is below a file
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"--out {path}: {reason}", HINT) from error
+        raise UsageError(f"--out {path}: {reason}", CHOOSE_OUT) from error
 
 
 def _is_empty_folder(path: Path) -> bool:
     try:
         return path.is_dir() and not any(path.iterdir())
     except OSError as error:
-        raise UsageError(f"--out {path}: {error.strerror}", HINT) from error
+        raise UsageError(f"--out {path}: {error.strerror}", CHOOSE_OUT) from error
 
 
 def _check_writable(path: Path) -> None:
@@ -92,62 +168,26 @@ def _check_writable(path: Path) -> None:
     try:
         check_runs_dir_writable(path.absolute().parent)
     except UsageError as error:
-        raise UsageError(f"--out {path}: {error.problem}", HINT) from error
+        raise UsageError(f"--out {path}: {error.problem}", CHOOSE_OUT) from error
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write an export that is one file, all of it or nothing.
+def write_artifact(path: Path, artifact: ExportArtifact) -> None:
+    """Write an export, all of it or nothing.
 
     Raises:
-        RunError: It cannot be written.
+        RunError: It cannot be written; what it would replace is unchanged.
     """
     from iddm_cli import durable
 
+    content = artifact.content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(path, content)
+        if isinstance(content, bytes):
+            durable.write_file(path, content)
+        else:
+            inner = sorted({Path(name).parts[0] for name in content if "/" in name})
+            durable.write_folder(path, content.items(), inner, replace=True)
     except OSError as error:
-        raise _unwritten(path, error) from error
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write an export that is a folder, all of it or nothing.
-
-    Raises:
-        RunError: It cannot be written.
-    """
-    from iddm_cli import durable
-
-    inner = sorted({Path(name).parts[0] for name in files if "/" in name})
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_folder(folder, files.items(), inner, replace=True)
-    except OSError as error:
-        raise _unwritten(folder, error) from error
-
-
-def _unwritten(path: Path, error: OSError) -> RunError:
-    return RunError(f"{path} cannot be written: {error.strerror}", "Nothing of it was left behind.")
-
-
-def tell(
-    model: "TrainedModel", form: str, path: Path, note: str, *, as_json: bool, **more: object
-) -> None:
-    """Print where the export is, and what else there is to say of it."""
-    from iddm_cli.display import console
-
-    if as_json:
-        console.print_json(
-            {
-                "run": model.run,
-                "step": model.step,
-                "weights": model.weights,
-                "format": form,
-                "path": str(path),
-                "classes": list(model.classes),
-                **more,
-            }
-        )
-        return
-    console.print_result(str(path))
-    console.print_note(f"step {model.step} of {model.run}; {note}")
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}", "Nothing was left behind."
+        ) from error

@@ -22,7 +22,7 @@ from iddm_cli.image_files import SamplingMetadata
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.engine.image_generator import ImageGenerator, Sample
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
 
 GRID_COLUMNS = 10
 GRID_IMAGES = 100
@@ -152,7 +152,7 @@ class OutputLayout:
 def generate_images(
     layout: OutputLayout,
     run_name: str,
-    profile: "Profile",
+    profile: "ResolvedProfile",
     source: "WeightsSource",
     *,
     seed: int,
@@ -200,7 +200,7 @@ def generate_images(
 
 def describe_sampling(
     run_name: str,
-    profile: "Profile",
+    profile: "ResolvedProfile",
     source: "WeightsSource",
     generator: "ImageGenerator",
     seed: int,

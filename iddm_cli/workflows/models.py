@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.runs.run import Run
 
 
@@ -35,7 +35,7 @@ class ModelSource(Protocol):
     @property
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return its profile with some settings changed."""
         ...
 
@@ -64,11 +64,12 @@ class RunModel:
         self.name = self.reference = run.name
         self.classes = run.read_classes()
 
-    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return the run's profile with some settings changed."""
-        from iddm_cli.profiles.loading import load_profile
+        from iddm_cli.profiles.loading import load_profile, resolve_trained_profile
 
-        return load_profile(str(self.run.profile_path), overrides)
+        path = self.run.profile_path
+        return resolve_trained_profile(path, load_profile(str(path), overrides))
 
     def open_weights(self, step: int | None, weights: str) -> "WeightsSource":
         """Return the checkpoint of a step, or the latest whose weights are valid.
@@ -115,15 +116,17 @@ class FileModel:
         self.reference = exported.path.name
         self.classes = tuple(exported.record.classes)
 
-    def load_profile(self, overrides: "Sequence[Override]") -> "Profile":
+    def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return the profile in the file with some settings changed."""
-        from iddm_cli.profiles.loading import build_profile
+        from iddm_cli.profiles.loading import build_profile, resolve_trained_profile
         from iddm_cli.profiles.overrides import Override
         from iddm_cli.profiles.strict_yaml import Document
 
         record = self.exported.record
         weights = Override("sampling.weights", record.weights, str(self.exported.path))
-        return build_profile(self.exported.path, Document(record.profile), [weights, *overrides])
+        path = self.exported.path
+        profile = build_profile(path, Document(record.profile), [weights, *overrides])
+        return resolve_trained_profile(path, profile)
 
     def open_weights(self, step: int | None, _weights: str) -> "WeightsSource":
         """Return the weights in the file.
@@ -150,7 +153,7 @@ class FileModel:
         from iddm_cli.export.trained_model import Provenance
 
         record = self.exported.record
-        return Provenance(dataset=record.dataset, made_with=record.versions)
+        return Provenance(dataset=record.dataset, versions=record.versions)
 
 
 def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
@@ -166,7 +169,7 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
     return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 
-def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Profile":
+def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "ResolvedProfile":
     """Return a model's profile with the options of the command line.
 
     Where only another sampler is given, its own default number of steps applies.

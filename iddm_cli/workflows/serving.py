@@ -15,7 +15,7 @@ from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.serving.http.security import AccessPolicy
     from iddm_cli.serving.scheduling.limits import Limits
     from iddm_cli.serving.scheduling.served_model import ServedModel
@@ -169,7 +169,7 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def load_model(source: models.ModelSource, profile: "Profile") -> "ServedModel":
+def load_model(source: models.ModelSource, profile: "ResolvedProfile") -> "ServedModel":
     """Load a model's newest valid weights, and warn if its images depend on other requests."""
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.serving import build_served_model

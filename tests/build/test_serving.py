@@ -5,7 +5,7 @@ import torch
 
 from iddm_cli.build.compute import setup_compute
 from iddm_cli.build.serving import build_served_model
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS
 
 
@@ -21,7 +21,7 @@ class FakeWeights:
 
 @pytest.mark.parametrize(("weights", "value"), [("average", 1.0), ("raw", 2.0)])
 def test_a_served_model_has_the_weights_of_its_profile(weights, value):
-    profile = Profile.model_validate({
+    profile = ResolvedProfile.model_validate({
         "data": {"channels": 1, "image_size": 8},
         "model": {"base_channels": 8, "channel_multipliers": [1], "blocks_per_level": 1,
                   "attention_levels": [], "head_channels": 8, "norm_groups": 4},

@@ -21,8 +21,7 @@ from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-
-from .test_archives import FILES, make
+from tests.data.sources.archives import FILES, make
 
 SETTINGS = DataSettings(image_size=4, channels=3, workers=1)
 DAY = 86_400
@@ -93,8 +92,8 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
     assert [(entry.key, entry.kind) for entry in found] == [
         ("cifar-10-python.tar.gz", "download"),
         ("a" * 12, "archive"),
-        ("77-bbbbbbbbb", "begun"),
-        ("c" * 12, "begun"),
+        ("77-bbbbbbbbb", "partial"),
+        ("c" * 12, "partial"),
         ("MNIST", "download"),
         (packed.folder.name[:12], "pack"),
     ]
@@ -139,7 +138,7 @@ def test_what_vanishes_meanwhile_is_passed_over(
     put(cache_dir / "archives" / "a.tar", 7)
     found = list_entries()
     monkeypatch.setattr(Path, "rglob", lambda *_: iter([gone.with_name("was-here")]))
-    monkeypatch.setattr(cache, "_children", lambda name: [cache_dir / name / "was-here"])
+    monkeypatch.setattr(cache, "_list_children", lambda name: [cache_dir / name / "was-here"])
     assert list_entries() == []
     monkeypatch.undo()
     monkeypatch.setenv("IDDM_CACHE_DIR", str(cache_dir))
@@ -299,7 +298,7 @@ def test_a_clearing_that_was_cut_off_is_taken_up(
         patch.setattr(cache.shutil, "rmtree", killed)
         remove_entries(list_entries())
     assert not packed.folder.exists()
-    assert list(kinds().values()) == ["begun"]
+    assert list(kinds().values()) == ["partial"]
     assert len(remove_entries(list_entries())) == 1
     assert list_entries() == []
 

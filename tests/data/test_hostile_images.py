@@ -36,7 +36,7 @@ def test_missing_empty_folder_and_text(tmp_path: Path) -> None:
     reasons = {
         "missing.png": "no such file or directory",
         "empty.png": "the file is empty",
-        "text.png": "not a picture",
+        "text.png": "not an image",
         "link.png": "no such file or directory",
         "loop.png": "too many levels of symbolic links",
         ".": "is a directory|not a regular file",
@@ -99,7 +99,7 @@ def test_the_largest_that_is_allowed_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"SIMPLE  =  T" + b" " * 80])
 def test_formats_that_run_programs_are_not_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match="not a picture"):
+    with pytest.raises(UnreadableImageError, match="not an image"):
         decode_image_file(tmp_path / "a.png")
 
 

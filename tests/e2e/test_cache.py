@@ -1,4 +1,4 @@
-"""`iddm cache`: what is in the cache is told, cleared on demand, and no more than was asked."""
+"""`iddm cache` lists the cache, and clears what was selected and nothing else."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def make_pack(folder: Path, size: int = 8) -> Path:
 
 @pytest.fixture
 def filled(shell: Shell, cache: Path) -> Path:
-    """A pack, one that was cut off, a download and two archives of two ages."""
+    """A pack, an incomplete one, a download and two archives of two ages."""
     make_pack(draw_folder(shell.folder / "pets", {"cat": 2, "dog": 1}))
     put(cache / "packs" / f".partial-{'c' * 64}" / "images.u8", 500)
     put(cache / "datasets" / "cifar-10-python.tar.gz", 3_000_000)
@@ -54,11 +54,11 @@ def listed(shell: Shell) -> dict[str, str]:
     return {entry["key"]: entry["kind"] for entry in entries}
 
 
-def test_an_empty_cache_says_so(shell: Shell, cache: Path) -> None:
+def test_an_empty_cache(shell: Shell, cache: Path) -> None:
     for words in (("cache",), ("cache", "list")):
         answer = shell.iddm(*words)
         assert answer.out == ""
-        assert answer.err == f"nothing is in {cache}\n"
+        assert answer.err == f"the cache folder {cache} is empty\n"
     assert shell.iddm("cache", "--json").json() == {"folder": str(cache), "entries": []}
     assert shell.iddm("cache", "clear", "--json").json() == {
         "removed": [],
@@ -68,16 +68,19 @@ def test_an_empty_cache_says_so(shell: Shell, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_what_is_in_the_cache_is_listed(shell: Shell, filled: Path) -> None:
+def test_the_entries_are_listed(shell: Shell, filled: Path) -> None:
     found = shell.iddm("cache", "--json").json()
     assert found["folder"] == str(filled)
     by_kind = {entry["kind"]: entry for entry in found["entries"]}
-    assert by_kind.keys() == {"decoded pictures", "cut off", "download", "tar"}
-    pack = by_kind["decoded pictures"]
+    assert by_kind.keys() == {"decoded images", "incomplete", "download", "tar"}
+    pack = by_kind["decoded images"]
     assert pack["dataset"] == str(shell.folder / "pets")
     assert (pack["pictures"], pack["size"], pack["channels"]) == (3, "8 x 8", 3)
     assert Path(pack["path"]).name.startswith(pack["key"])
-    assert (by_kind["download"]["bytes"], by_kind["cut off"]["bytes"] >= 500) == (3_000_000, True)
+    assert (by_kind["download"]["bytes"], by_kind["incomplete"]["bytes"] >= 500) == (
+        3_000_000,
+        True,
+    )
     assert [round(e["days"]) for e in found["entries"] if e["kind"] == "tar"] == [40, 3]
     answer = shell.iddm("cache")
     assert answer.out == shell.iddm("cache", "list").out
@@ -87,7 +90,7 @@ def test_what_is_in_the_cache_is_listed(shell: Shell, filled: Path) -> None:
     assert f" in {filled}; clear with: iddm cache clear" in answer.err
 
 
-def test_json_before_the_subcommand_counts(shell: Shell, filled: Path) -> None:
+def test_json_before_the_subcommand(shell: Shell, filled: Path) -> None:
     assert shell.iddm("cache", "--json", "list").json() == shell.iddm("cache", "--json").json()
     removed = shell.iddm("cache", "--json", "clear", "a" * 12).json()
     assert removed == {"removed": ["a" * 12], "in_use": [], "bytes": 2000}
@@ -96,7 +99,7 @@ def test_json_before_the_subcommand_counts(shell: Shell, filled: Path) -> None:
 def test_clear_removes_all_but_downloads(shell: Shell, filled: Path) -> None:
     answer = shell.iddm("cache", "clear")
     assert answer.out == ""
-    assert answer.err.startswith("removed 4 of the cache, ")
+    assert answer.err.startswith("removed 4 cache entries, ")
     assert listed(shell) == {"cifar-10-python.tar.gz": "download"}
     assert not (filled / "digests").exists()
     shell.iddm("cache", "clear", "--downloads")
@@ -122,23 +125,23 @@ def test_clear_by_key(shell: Shell, filled: Path) -> None:
     assert sorted(gone["removed"]) == ["a" * 12, "b" * 12]
     assert gone["bytes"] == 3000
     gone = shell.iddm("cache", "clear", "cifar-10-python.tar.gz", "--json").json()
-    assert gone["bytes"] == 3_000_000, "what is named is removed, downloads too"
-    assert sorted(listed(shell).values()) == ["cut off", "decoded pictures"]
+    assert gone["bytes"] == 3_000_000, "an entry named by its key is removed, a download as well"
+    assert sorted(listed(shell).values()) == ["decoded images", "incomplete"]
 
 
 def test_an_unknown_key_removes_nothing(shell: Shell, filled: Path) -> None:
     before = listed(shell)
     answer = shell.iddm("cache", "clear", "a" * 12, "nonsense", expect=2)
-    assert answer.err.startswith("error: nothing in the cache is called nonsense")
+    assert answer.err.startswith("error: the cache has no entry nonsense")
     error = shell.iddm("cache", "clear", "../..", "--json", expect=2).json()["error"]
     assert error["code"] == 2
     assert listed(shell) == before
 
 
-def test_what_is_being_made_is_left_and_told(shell: Shell, filled: Path) -> None:
+def test_an_entry_being_written_is_kept_with_a_warning(shell: Shell, filled: Path) -> None:
     put(filled / "archives" / f".partial-1-{'d' * 64}.tar")
     answer = shell.iddm("cache", "clear", "1-dddddddddd")
-    assert "warning: 1-dddddddddd is being made by another process" in answer.err
+    assert "warning: 1-dddddddddd was not removed: another process is writing it" in answer.err
     found = shell.iddm("cache", "clear", "1-dddddddddd", "--json").json()
     assert found == {"removed": [], "in_use": ["1-dddddddddd"], "bytes": 0}
 
@@ -164,7 +167,7 @@ def test_hostile_names_are_printed_safely(shell: Shell, cache: Path) -> None:
     assert "\x1b" not in shell.iddm("cache", "clear", "\x1b[2J", expect=2).err
 
 
-def test_a_damaged_pack_is_told_as_such(shell: Shell, filled: Path) -> None:
+def test_a_damaged_pack_is_listed_as_damaged(shell: Shell, filled: Path) -> None:
     (record,) = filled.glob("packs/*/pack.json")
     record.write_text("{")
     found = shell.iddm("cache", "--json").json()["entries"]
@@ -180,9 +183,9 @@ def test_forty_columns_are_enough(shell: Shell, filled: Path) -> None:
     assert "pets" in shell.iddm("cache").out.replace("\n", "").replace(" ", "")
 
 
-def test_a_cache_that_is_no_folder(shell: Shell, cache: Path) -> None:
+def test_a_cache_that_is_not_a_folder(shell: Shell, cache: Path) -> None:
     cache.write_text("a file")
-    assert "nothing is in" in shell.iddm("cache").err
+    assert "is empty" in shell.iddm("cache").err
     shell.env["IDDM_CACHE_DIR"] = "~nobody-of-that-name/x"
     assert "IDDM_CACHE_DIR" in shell.iddm("cache", expect=3).err
 

@@ -24,7 +24,7 @@ CHECKPOINT = "step-00000000"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, cache) -> Shell:
-    """A folder with pictures, a model of diffusers, and IDDM's file imported as `steel`."""
+    """A folder with images, a model of diffusers, and a checkpoint of IDDM imported as `steel`."""
     shell = Shell(tmp_path_factory.mktemp("import"), cache)
     draw_folder(shell.folder / "photos", {"cat": 2, "dog": 2}, size=(8, 8))
     draw_folder(shell.folder / "others", {"cat": 2, "mouse": 2}, size=(8, 8))
@@ -45,7 +45,7 @@ def tensors(run, part: str, checkpoint: str = CHECKPOINT) -> dict[str, torch.Ten
     return load_file(run / "checkpoints" / checkpoint / f"{part}.safetensors")
 
 
-def test_iddms_own_file_becomes_a_run_that_draws_and_is_trained_further(place):
+def test_a_checkpoint_of_iddm_becomes_a_run_that_generates_and_is_trained_further(place):
     run = place.folder / "runs" / "steel"
     assert {path.name for path in run.iterdir()} == {
         "profile.yaml", "dataset.json", "run.json", "samples", "checkpoints"
@@ -122,7 +122,7 @@ def test_a_folder_of_diffusers_is_imported_trained_and_exported_again(place):
     assert all(torch.equal(after[name], before[name]) for name in before)
     card = (place.folder / "back" / "README.md").read_text()
     assert "None" not in card
-    assert "Its pictures are not known" in card
+    assert "The training images are unknown" in card
     shutil.copytree(place.folder / "photos" / "cat", place.folder / "numbered" / "0")
     shutil.copytree(place.folder / "photos" / "dog", place.folder / "numbered" / "1")
     flip = ("--set", "data.path=numbered", "--set", "data.horizontal_flip=true")
@@ -164,12 +164,12 @@ def test_a_name_is_made_of_the_files_and_nothing_is_replaced_unasked(place):
     ("words", "code", "said"),
     [
         (("missing.pt",), 4, "missing.pt cannot be read: No such file"),
-        (("photos",), 4, "is no folder of diffusers"),
-        (("photos/cat/0.png",), 4, "is neither a file of PyTorch"),
-        (("small", "--class-names", "a,a"), 2, "no list of different names"),
+        (("photos",), 4, "is not a folder of diffusers"),
+        (("photos/cat/0.png",), 4, "is neither a PyTorch file"),
+        (("small", "--class-names", "a,a"), 2, "not a list of distinct names"),
         (("small", "--class-names", "a,b,c"), 2, "gives 3 names, and the model has 2 classes"),
         (("small", "--name", "../up"), 2, "is not a valid run name"),
-        (("small", "--activation", "gelu"), 2, "--activation has no meaning here"),
+        (("small", "--activation", "gelu"), 2, "--activation has no effect"),
         (("small", "--schedule", "steep"), 2, "steep"),
         (("small", "--image-size", "7"), 2, "--image-size: an image size of 7 x 7"),
         (("small", "--runs-dir", "/dev/null"), 2, "cannot hold runs"),
@@ -187,9 +187,9 @@ def test_a_mistake_is_one_clear_error_and_leaves_nothing(place, words, code, sai
 def test_a_full_disk_leaves_nothing(place, monkeypatch):
     from iddm_cli import durable
     from iddm_cli.build.importing import import_model
-    from iddm_cli.commands import import_
     from iddm_cli.errors import RunError
-    from iddm_cli.importing.imported_model import ImportOptions
+    from iddm_cli.importing.options import ImportOptions
+    from iddm_cli.workflows.importing import create_imported_run
 
     class Full(durable.Disk):
         def flush(self, handle):
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
     model = import_model(place.folder / "small", ImportOptions())
     monkeypatch.setattr(durable, "disk", Full())
     with pytest.raises(RunError, match="No space left on device"):
-        import_.make_run(folder, "full", place.folder / "small", model, overwrite=False)
+        create_imported_run(folder, "full", place.folder / "small", model, overwrite=False)
     assert list(folder.iterdir()) == []
 
 

@@ -85,7 +85,7 @@ def test_a_profile_selects_the_preprocessing_and_the_dataset(shell):
         (("demo", "--image-size", "0"), 2, "--image-size 0"),
         (("demo", "--image-size", "big"), 2, "--image-size big"),
         (("demo", "--image-size", "99999"), 2, "--image-size 99999"),
-        (("empty",), 3, "There is no picture in"),
+        (("empty",), 3, "contains no image"),
         (("demo", "--out", "file/report"), 3, "--out file/report"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -107,7 +107,7 @@ def test_sigusr1_saves_and_training_goes_on(shell, straight):
     process.send_signal(signal.SIGUSR1)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "saving after this step, and going on" in err
+    assert "saving after this step; training continues" in err
     steps = [int(path.name[5:]) for path in (run / "checkpoints").iterdir()]
     assert len(steps) == 2, "the one asked for, and the last"
     assert tensors(run, 80) == straight[0]
@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(shell):
 
 def test_a_finished_run_is_left_alone_and_can_be_extended(shell):
     shell.iddm(*SMOKE, "--name", "one", "--set", "training.lr_schedule=constant")
-    assert "has done its 10 steps" in shell.iddm("resume", "one").err
+    assert "has made all its 10 steps" in shell.iddm("resume", "one").err
     shell.iddm("resume", "one", "--steps", "14")
     run = shell.folder / "runs" / "one"
     shell.iddm(*SMOKE, "--name", "straight", "--steps", "14",
@@ -168,7 +168,7 @@ def test_a_run_does_not_end_before_where_it_has_come_to(shell, fewer):
     profile = shell.folder / "runs" / "one" / "profile.yaml"
     before = profile.read_bytes()
     answer = shell.iddm("resume", "one", *fewer, expect=2)
-    assert "has made 6 steps, and would have" in answer.err
+    assert "has made 6 steps, and the settings allow" in answer.err
     assert profile.read_bytes() == before
 
 

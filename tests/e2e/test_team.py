@@ -191,7 +191,7 @@ def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
     process.send_signal(signal.SIGHUP)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 129, err
-    assert "saving after this step, and going on" in err
+    assert "saving after this step; training continues" in err
     assert "continue with: iddm resume pair" in err
 
 

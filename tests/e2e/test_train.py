@@ -62,7 +62,8 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
 
 @pytest.mark.parametrize("data", ["~nobody-of-that-name/photos", "a" * 3000])
 def test_words_that_no_system_takes_for_a_path_name_no_dataset(shell, data):
-    assert "no folder or archive" in shell.iddm(*SMOKE, "--data", data, expect=3).err
+    answer = shell.iddm(*SMOKE, "--data", data, expect=3)
+    assert "no folder, archive or built-in dataset" in answer.err
 
 
 def test_a_taken_name_is_refused_unless_overwritten(shell):
@@ -149,7 +150,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(shell):
         "--set", "training.max_skipped=3",
         expect=5,
     )  # fmt: skip
-    assert "going on from step 5 with a learning rate of 3.3e+02" in answer.err
+    assert "iddm continues from step 5 with a learning rate of 3.3e+02" in answer.err
     assert "for 8 of its 8 pictures" in answer.err
     steps = [row["step"] for row in metrics(shell.folder / "runs" / "one")]
     assert steps == list(range(5, 5 + len(steps))), "what was given up is not in the metrics"

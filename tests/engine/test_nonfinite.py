@@ -172,7 +172,7 @@ def test_the_second_time_ends_with_a_diagnosis(tmp_path, bad):
         assert f"of {name}, with a norm of nan" in stopped.value.problem
         assert "finite losses of all its 8 images" in stopped.value.problem
     else:
-        assert "for 1 of its 8 pictures (number 7 in the dataset" in stopped.value.problem
+        assert "for 1 of its 8 images (number 7 in the dataset" in stopped.value.problem
     assert all(p.grad is None for p in trainer.train_step.denoiser.parameters())
 
 

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
+from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.export.trained_model import Provenance, TrainedModel
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -13,7 +14,7 @@ def one_thread():
 
 
 def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
-    """Return a model with weights that say something."""
+    """Return a model whose random weights are large enough to matter."""
     tables = {
         "data": {"channels": 3, "image_size": [8, 16]},
         "model": {"base_channels": 16, "channel_multipliers": [1, 2], "blocks_per_level": 1,
@@ -21,8 +22,9 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
         "diffusion": {}, "sampling": {"steps": 5, "guidance": 2.0},
     }  # fmt: skip
     for name, table in changes.items():
-        tables[name] = tables[name] | table
-    profile = Profile.model_validate(tables)
+        own = "network" in table  # another network has settings of its own
+        tables[name] = table if own else tables[name] | table
+    profile = ResolvedProfile.model_validate(tables)
     denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     for parameter in denoiser.parameters():
@@ -36,7 +38,19 @@ def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:
         denoiser=denoiser,
         provenance=Provenance(
             dataset={"classes": dict.fromkeys(classes, 40), "count": 40 * max(1, len(classes))},
-            figures={"loss": 0.25, "epoch": 3.0},
-            made_with={"iddm": "0.1.0", "torch": "2.14"},
+            metrics={"loss": 0.25, "epoch": 3.0},
+            versions={"iddm": "0.1.0", "torch": "2.14"},
         ),
     )
+
+
+@pytest.fixture
+def model():
+    return trained(data={"path": "/home/somebody/secret/steel"})
+
+
+@pytest.fixture
+def file(tmp_path, model):
+    path = tmp_path / "steel.safetensors"
+    path.write_bytes(build_safetensors(model))
+    return path

@@ -1,4 +1,4 @@
-"""PT2: a loop over the table in the file draws what we draw, with PyTorch and nothing of ours."""
+"""PT2: a loop over the table in the file generates what iddm generates, with PyTorch only."""
 
 import io
 import json
@@ -16,20 +16,20 @@ from tests.export.conftest import trained
 
 
 def loop(denoise, about, noise, label, guidance):
-    """Draw as the documentation says."""
+    """Sample as the documentation says."""
     x_t = before = noise
     more = (label, torch.tensor(guidance)) if about["class_names"] else ()
-    for t, (keep, take, back, fresh) in zip(about["times"], about["steps"], strict=True):
+    for t, (c_x, c_denoised, c_prev, c_noise) in zip(about["times"], about["steps"], strict=True):
         estimate = denoise(x_t, torch.full((len(noise),), t), *more)
-        x_t, before = keep * x_t + take * estimate + back * before, estimate
-        assert fresh == 0
+        x_t, before = c_x * x_t + c_denoised * estimate + c_prev * before, estimate
+        assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 @pytest.mark.parametrize("count", [1, 4])
-def test_a_loop_over_the_table_draws_what_we_draw(classes, sampler, count):
+def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler, count):
     model = trained(classes, sampling={"sampler": sampler, "guidance": 2.5})
     made, off = pt2.build_pt2(model, aot=False)
     assert off < 1e-5
@@ -50,13 +50,13 @@ def test_a_loop_over_the_table_draws_what_we_draw(classes, sampler, count):
     assert ((found.int() - wanted.int()).abs() <= 1).float().mean() >= 0.999
 
 
-def test_a_program_that_says_something_else_is_not_let_through(monkeypatch):
+def test_a_program_that_differs_from_the_model_is_refused(monkeypatch):
     other = trained()
     for parameter in other.denoiser.parameters():
         parameter.mul_(1.05)
     program = pt2.export_program(other)
     monkeypatch.setattr(pt2, "export_program", lambda _: program)
-    with pytest.raises(IddmError, match="says something else"):
+    with pytest.raises(IddmError, match="differs from the model"):
         pt2.build_pt2(trained(), aot=False)
 
 
@@ -74,7 +74,7 @@ def test_compiled_ahead_of_time(tmp_path):
     assert json.loads(module.get_metadata()[pt2.METADATA_NAME])["class_names"] == ["cat", "dog"]
 
 
-def test_without_a_compiler_it_says_what_is_missing(monkeypatch):
+def test_without_a_compiler_the_error_names_it(monkeypatch):
     import torch._inductor
 
     def fails(*_, **__):

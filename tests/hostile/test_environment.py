@@ -145,7 +145,7 @@ def test_characters_outside_the_locale_are_escaped(shell):
     ("words", "code", "said"),
     [
         (("inspect-dataset", "set"), 0, ""),
-        (("cache",), 0, "nothing is in"),
+        (("cache",), 0, "is empty"),
         (("cache", "clear"), 0, "removed 0"),
         (("train", "--profile", "smoke"), 3, "IDDM_CACHE_DIR"),
     ],

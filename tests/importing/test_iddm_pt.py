@@ -5,7 +5,7 @@ import torch
 
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError, UsageError
-from iddm_cli.importing.imported_model import ImportOptions
+from iddm_cli.importing.options import ImportOptions
 from tests.importing.upstream import LABELS, today, weights
 
 SIZE = ImportOptions(image_size=16)
@@ -53,8 +53,8 @@ def test_todays_dictionary(read, raw, average):
     assert (profile.model.network, profile.model.activation) == ("iddm-unet", "gelu")
     assert (profile.diffusion.schedule, profile.diffusion.prediction) == ("linear", "epsilon")
     assert profile.sampling.guidance == 3
-    assert any("noise schedule: linear is assumed" in note for note in model.notes)
-    assert any("optimizer is left out" in note for note in model.notes)
+    assert any("noise schedule: iddm assumed a linear one" in note for note in model.notes)
+    assert any("left out the optimizer" in note for note in model.notes)
 
 
 def test_the_one_before_has_one_number_for_a_size(read, raw, average):
@@ -75,9 +75,9 @@ def test_a_state_dict_alone(read, raw, name, kind):
     assert same(model.raw, raw)
     assert same(model.average, raw)
     assert model.profile.model.activation == "silu"
-    assert any(f"{kind} weights alone" in note for note in model.notes)
+    assert any(f"{kind} weights only" in note for note in model.notes)
     assert not any("--activation" in note for note in model.notes)
-    assert any("gelu is assumed" in note for note in read(raw, SIZE, name).notes)
+    assert any("assumed gelu" in note for note in read(raw, SIZE, name).notes)
 
 
 @pytest.mark.parametrize("change", [prefixed, formerly, lambda s: prefixed(formerly(s))])
@@ -95,7 +95,7 @@ def test_without_classes_in_grey_and_without_an_average(read):
     assert same(model.average, state)
     assert model.classes == ()
     assert (model.profile.data.channels, model.profile.data.conditional) == (1, False)
-    assert not any("names no classes" in note for note in model.notes)
+    assert not any("has no class names" in note for note in model.notes)
 
 
 def test_parameters_and_halves_are_weights_too(read, raw):
@@ -125,12 +125,12 @@ def without(state: dict, name: str) -> dict:
         ),
         (lambda s: {**s, "outc.bias": torch.full((3,), torch.nan)}, "outc.bias holds numbers"),
         (lambda s: {**s, "module.outc.bias": torch.zeros(3)}, "are the same"),
-        (lambda s: {**s, "outc.bias": 3}, "outc.bias is none"),
+        (lambda s: {**s, "outc.bias": 3}, "outc.bias is not a tensor"),
         (lambda s: {**s, LABELS: torch.zeros(2, 128)}, f"{LABELS} is [2, 128]"),
     ],
     ids=["missing", "extra", "shape", "type", "nan", "twice", "number", "classes"],
 )
-def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, change, said):
+def test_a_missing_or_unexpected_tensor_is_named(read, raw, average, part, change, said):
     tables = {"model": raw, "ema_model": average}
     tables[part] = change(tables[part])
     with pytest.raises(CheckpointError) as refused:
@@ -146,7 +146,7 @@ def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, c
         ({"mode": "clip"}, {}, CheckpointError, "mode 'clip'"),
         ({"act": "mish"}, {}, CheckpointError, "activation 'mish', which is unknown"),
         ({"act": ["gelu"]}, {}, CheckpointError, "which is unknown"),
-        ({"act": [["gelu"]]}, {}, CheckpointError, "act is neither a number nor a text"),
+        ({"act": [["gelu"]]}, {}, CheckpointError, "act is not a number, a string"),
         ({"num_classes": 3}, {}, CheckpointError, "another number of classes than 2"),
         ({"image_size": "large"}, {}, CheckpointError, "data.image_size must be"),
         ({"image_size": [36, 36]}, {}, CheckpointError, "divisible by 8"),
@@ -158,26 +158,26 @@ def test_a_tensor_that_is_not_accounted_for_is_named(read, raw, average, part, c
         ({}, {"activation": "relu"}, UsageError, "--activation relu: it was trained with gelu"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(read, raw, average, changes, asked, kind, said):
+def test_invalid_metadata_is_one_sentence(read, raw, average, changes, asked, kind, said):
     with pytest.raises(kind) as refused:
         read(today(raw, average) | changes, ImportOptions(**asked))
     assert said in refused.value.problem
     assert "\n" not in refused.value.problem
 
 
-def test_latents_are_no_pictures(read):
-    with pytest.raises(CheckpointError, match="8 channels, as those of a latent model"):
+def test_a_latent_model_is_refused(read):
+    with pytest.raises(CheckpointError, match="8 channels, like those of a latent model"):
         read(weights(channels=8))
 
 
 def test_weights_alone_need_a_size(read, raw):
-    with pytest.raises(UsageError, match="do not tell the size") as refused:
+    with pytest.raises(UsageError, match="without the image size") as refused:
         read(raw, ImportOptions())
     assert "--image-size" in refused.value.hint
 
 
 @pytest.mark.parametrize("contents", [7, [], {}, {"a": 1}, {0: torch.zeros(1)}, torch.zeros(3)])
-def test_what_is_no_checkpoint_is_refused(read, contents):
+def test_another_object_is_refused(read, contents):
     with pytest.raises(IddmError) as refused:
         read(contents)
     assert refused.value.exit_code == 4

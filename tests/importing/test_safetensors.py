@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
-from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH, ImportOptions
+from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH
+from iddm_cli.importing.options import ImportOptions
 from tests.export.conftest import trained
 
 
@@ -83,14 +84,14 @@ def test_what_the_exporter_writes_comes_back(tmp_path, model):
         ({"classes": [1, 2]}, "is damaged: classes.0"),
         ({"classes": ["a", "b", "c"]}, "wrong shape: embedding.classes.weight"),
         ({"profile": None}, "is damaged: profile"),
-        ({"profile": {"data": 5}}, "carries no profile"),
-        ({"profile": {"data": {"channels": "auto"}}}, "does not say whether pictures are grey"),
+        ({"profile": {"data": 5}}, "contains no profile"),
+        ({"profile": {"data": {"channels": "auto"}}}, "does not contain the number of channels"),
         ({"profile": {"data": {"channels": 3}, "code": "x"}}, "unknown setting code"),
         ({"profile": {"data": {"channels": 3}, "model": {"base_channels": 10**6}}},
          "model.base_channels must be at most 4096"),
     ],
 )  # fmt: skip
-def test_a_header_that_cannot_be_is_one_sentence(read, model, changes, said):
+def test_an_invalid_record_is_one_sentence(read, model, changes, said):
     with pytest.raises(CheckpointError) as refused:
         read({"iddm": json.dumps(document(model, **changes))})
     assert said in refused.value.problem
@@ -99,7 +100,7 @@ def test_a_header_that_cannot_be_is_one_sentence(read, model, changes, said):
 
 @pytest.mark.parametrize("header", [{}, {"iddm": ""}, {"iddm": "["}, {"iddm": "[" * 10**5}])
 def test_a_file_without_a_header_of_ours_is_refused(read, header):
-    with pytest.raises(CheckpointError, match=r"was not exported by iddm|is no JSON"):
+    with pytest.raises(CheckpointError, match=r"was not exported by iddm|is not valid JSON"):
         read(header)
 
 
@@ -116,7 +117,7 @@ def test_every_tensor_is_accounted_for(read, model):
         read(header, state)
 
 
-def test_what_it_says_itself_is_not_asked(read, model):
+def test_an_option_for_what_the_file_contains_is_refused(read, model):
     header = {"iddm": json.dumps(document(model))}
-    with pytest.raises(UsageError, match="--image-size has no meaning here"):
+    with pytest.raises(UsageError, match="--image-size has no effect"):
         read(header, asked=ImportOptions(image_size=8))

@@ -10,8 +10,8 @@ import httpx
 import pytest
 import torch
 
-from iddm_cli.build.networks import build_denoiser, image_shape
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.build.networks import build_denoiser
+from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
 from iddm_cli.serving.http.server import ImageServer
 from iddm_cli.serving.http.service import GenerationService
@@ -37,12 +37,12 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
                   "attention_levels": [1], "head_channels": 8, "norm_groups": 4},
         "sampling": {"steps": 5, "guidance": 2.0} | sampling,
     }  # fmt: skip
-    profile = Profile.model_validate(tables)
+    profile = ResolvedProfile.model_validate(tables)
     denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(len(name))
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=generator)
-    shape = image_shape(profile.data)
+    shape = profile.data.shape
     batched = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
     return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, batched)
 

@@ -1,19 +1,23 @@
-"""`iddm export`: a trained model in files that other programs read, one module for each format."""
+"""`iddm export`: one subcommand for each row of EXPORT_FORMATS.
+
+The options of a format are the parameters of the function of its name in the module of its name.
+"""
+
+import importlib
 
 import typer
 
-from iddm_cli.commands.export import diffusers, onnx, pt2, safetensors
 from iddm_cli.errors import UsageError
+from iddm_cli.export.formats import EXPORT_FORMATS
 
 app = typer.Typer(
-    help="Put a trained model into files that other programs read.",
+    help="Export a trained model to files for other programs.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("onnx", epilog=onnx.EXAMPLES)(onnx.onnx)
-app.command("diffusers", epilog=diffusers.EXAMPLES)(diffusers.diffusers)
-app.command("safetensors", epilog=safetensors.EXAMPLES)(safetensors.safetensors)
-app.command("pt2", epilog=pt2.EXAMPLES)(pt2.pt2)
+for row in EXPORT_FORMATS.values():
+    module = importlib.import_module(f"{__name__}.{row.name}")
+    app.command(row.name, help=row.help, epilog=module.EXAMPLES)(getattr(module, row.name))
 
 
 @app.command(
@@ -22,8 +26,8 @@ app.command("pt2", epilog=pt2.EXAMPLES)(pt2.pt2)
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def torchscript() -> None:
-    """Say what to use in place of TorchScript."""
+    """Name the formats that replace TorchScript."""
     raise UsageError(
-        "TorchScript is deprecated in PyTorch, so nothing is exported to it any more",
+        "TorchScript is deprecated in PyTorch, so iddm does not export to it",
         "For PyTorch: iddm export pt2. For anything else: iddm export onnx.",
     )

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from iddm_cli.commands import options
-from iddm_cli.workflows import exporting, models
+from iddm_cli.commands.export.shared import out_option, run_export
+from iddm_cli.export.formats import EXPORT_FORMATS
+from iddm_cli.workflows.exporting import ExportRequest
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -14,12 +16,7 @@ EXAMPLES = """\
   iddm export diffusers first --out steel --guidance 2
 """
 
-FolderOption = Annotated[
-    Path | None,
-    options.option(
-        "--out", help="The folder. (default: RUN-diffusers)", panel=options.OUTPUT, metavar="FOLDER"
-    ),
-]
+OutOption = Annotated[Path | None, out_option("diffusers")]
 
 
 def diffusers(
@@ -29,24 +26,21 @@ def diffusers(
     guidance: options.GuidanceOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
-    out: FolderOption = None,
+    out: OutOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Write a folder that diffusers loads: UNet2DModel, scheduler, pipeline, model card."""
-    found = models.find_model(runs_dir, run)
-    folder = out or Path(f"{found.name}-diffusers")
-    exporting.check_folder(folder, overwrite=overwrite)
-    given = options.collect_sampling_options(sampler, steps, guidance, weights)
-    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
-
-    from iddm_cli.display import console
-    from iddm_cli.export.diffusers import build_diffusers_folder, sampling_difference
-
-    other = sampling_difference(model.profile.sampling)
-    if other:
-        console.print_warning(other)
-    exporting.write_folder(folder, build_diffusers_folder(model))
-    note = f"how to use it is in {folder}/README.md"
-    exporting.tell(model, "diffusers", folder, note, as_json=json)
+    """Run `iddm export diffusers`; its help text is in EXPORT_FORMATS."""
+    run_export(
+        run,
+        runs_dir,
+        ExportRequest(
+            EXPORT_FORMATS["diffusers"],
+            options.collect_sampling_options(sampler, steps, guidance, weights),
+            checkpoint=options.parse_checkpoint(checkpoint),
+            out=out,
+            overwrite=overwrite,
+        ),
+        json=json,
+    )

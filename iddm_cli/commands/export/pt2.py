@@ -1,10 +1,12 @@
-"""`iddm export pt2`: the denoiser as torch.export or AOTInductor keep it."""
+"""`iddm export pt2`: the denoiser by torch.export or AOTInductor."""
 
 from pathlib import Path
 from typing import Annotated
 
 from iddm_cli.commands import options
-from iddm_cli.workflows import exporting, models
+from iddm_cli.commands.export.shared import out_option, run_export
+from iddm_cli.export.formats import EXPORT_FORMATS
+from iddm_cli.workflows.exporting import ExportRequest
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -14,17 +16,12 @@ EXAMPLES = """\
   iddm export pt2 first --aot                    compiled for this machine's processor
 """
 
-FileOption = Annotated[
-    Path | None,
-    options.option(
-        "--out", help="The file. (default: RUN.pt2)", panel=options.OUTPUT, metavar="FILE"
-    ),
-]
+OutOption = Annotated[Path | None, out_option("pt2")]
 AotOption = Annotated[
     bool,
     options.option(
         "--aot",
-        help="Compile it with AOTInductor, for processors like this one; takes minutes.",
+        help="Compile with AOTInductor for this kind of processor; takes minutes.",
         panel=options.COMPUTING,
     ),
 ]
@@ -38,23 +35,22 @@ def pt2(
     guidance: options.GuidanceOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
-    out: FileOption = None,
+    out: OutOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Write the denoiser as torch.export keeps it, and the table of its sampler."""
-    found = models.find_model(runs_dir, run)
-    path = out or Path(f"{found.name}.pt2")
-    exporting.check_file(path, overwrite=overwrite)
-    given = options.collect_sampling_options(sampler, steps, guidance, weights)
-    model = exporting.load(found, given, options.parse_checkpoint(checkpoint))
-
-    from iddm_cli.display import progress
-    from iddm_cli.export.pt2 import build_pt2
-
-    with progress.show_spinner("compiling" if aot else "exporting"):
-        made, off = build_pt2(model, aot=aot)
-    exporting.write_file(path, made)
-    record_dataset = f"its estimates of x are within {off:.2g} of the model's"
-    exporting.tell(model, "pt2", path, record_dataset, as_json=json, aot=aot, difference=off)
+    """Run `iddm export pt2`; its help text is in EXPORT_FORMATS."""
+    run_export(
+        run,
+        runs_dir,
+        ExportRequest(
+            EXPORT_FORMATS["pt2"],
+            options.collect_sampling_options(sampler, steps, guidance, weights),
+            checkpoint=options.parse_checkpoint(checkpoint),
+            out=out,
+            overwrite=overwrite,
+            options={"aot": aot},
+        ),
+        json=json,
+    )

@@ -1,1 +1,1 @@
-"""Decoding: image files to uint8 arrays of one size, in parallel worker processes."""
+"""Decoding: image files become uint8 arrays of one size, in parallel worker processes."""

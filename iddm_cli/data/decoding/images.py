@@ -1,4 +1,4 @@
-"""Images: pictures decoded from files that may be broken or hostile, upright."""
+"""Decode image files that may be damaged or hostile, and turn them upright."""
 
 import logging
 import os
@@ -18,11 +18,12 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
 MAX_FILE_BYTES = 512 * 2**20
 DRAFT_GAP = 3
-"""A large JPEG is decoded at a half, quarter or eighth while that leaves so many times the size
-wanted, which is several times faster, and after proper resizing as good (Pillow: reducing_gap)."""
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 of its size while the result is at least this many times the
+size requested. That is several times faster and, after proper resizing, as good (Pillow calls it
+reducing_gap)."""
 
-# What Pillow's decoders raise on damaged files: they parse in Python, and check little.
-_DAMAGE = (
+# What Pillow's decoders raise on damaged files: they parse in Python and check little.
+_DECODER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -39,47 +40,48 @@ _DAMAGE = (
     Image.DecompressionBombError,
 )
 
-# Pillow remarks on odd metadata, which changes no pixel, and on sizes that are refused below.
+# Pillow warns of odd metadata, which changes no pixel, and of sizes that are refused below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImageError(Exception):
-    """A picture that cannot be learnt from; the message is the reason, a few plain words."""
+    """An image cannot be decoded; the message is the reason, a short phrase."""
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A decoded picture, upright, and what its file said of it."""
+    """An upright image, with the properties of the file that it was decoded from."""
 
     image: Image.Image
-    width: int  # as stored, upright; the image itself may have been decoded smaller
+    width: int  # of the file, upright, in pixels; the image may be decoded at a smaller size
     height: int
-    animated: bool  # there are more frames or pages than the first
+    animated: bool  # whether the file contains further frames or pages
 
 
 def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
-    """Decode a picture file; see `decode`.
+    """Decode an image file; see `decode_image`.
 
     Raises:
-        UnreadableImage: The file is missing, no picture, damaged, or larger than allowed.
+        UnreadableImageError: The file is missing, not an image, damaged, or too large.
     """
     try:
         with _open_regular(path) as handle:
             return decode_image(handle, min_side)
     except OSError as error:
-        raise UnreadableImageError(_reason(error)) from error
+        raise UnreadableImageError(_describe_error(error)) from error
 
 
 def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
-    """Decode the first frame of a picture, turned upright as its EXIF data says.
+    """Decode the first frame of an image, and turn it upright by its EXIF orientation.
 
     Args:
-        handle: The file's bytes.
-        min_side: Pixels of each side that are enough; 0 wants all there are. See DRAFT_GAP.
+        handle: The file, open for reading.
+        min_side: Number of pixels on each side that suffices; 0 decodes at full size. See
+            DRAFT_GAP.
 
     Raises:
-        UnreadableImage: It is no picture, damaged, or larger than allowed.
+        UnreadableImageError: It is not an image, damaged, or too large.
     """
     try:
         image: Image.Image = Image.open(handle, formats=FORMATS)
@@ -90,42 +92,42 @@ def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
             image.draft(image.mode, (DRAFT_GAP * min_side, DRAFT_GAP * min_side))
         image.load()
         if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-            # Pillow takes every CMYK JPEG for Adobe's, whose inks are stored inverted.
+            # Pillow assumes that every CMYK JPEG comes from Adobe, which stores inks inverted.
             image.paste(ImageChops.invert(image))
-        if _turn_upright(image):
+        if _apply_orientation(image):
             width, height = height, width
         return DecodedImage(image, width, height, animated)
     except UnidentifiedImageError as error:
         handle.seek(0)
-        raise UnreadableImageError(_what_else(handle.read(512))) from error
-    except _DAMAGE as error:
-        raise UnreadableImageError(_reason(error)) from error
+        raise UnreadableImageError(_identify_other_file(handle.read(512))) from error
+    except _DECODER_ERRORS as error:
+        raise UnreadableImageError(_describe_error(error)) from error
 
 
 def _open_regular(path: Path) -> IO[bytes]:
-    """Open a file, and nothing that would wait or never end: no FIFO, no device."""
+    """Open a regular file; a FIFO or device, which may block or never end, is refused."""
     handle = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
-    facts = os.fstat(handle.fileno())
-    if stat.S_ISREG(facts.st_mode) and 0 < facts.st_size <= MAX_FILE_BYTES:
+    status = os.fstat(handle.fileno())
+    if stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MAX_FILE_BYTES:
         return handle
     handle.close()
-    if not stat.S_ISREG(facts.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise UnreadableImageError("not a regular file")
-    if facts.st_size == 0:
+    if status.st_size == 0:
         raise UnreadableImageError("the file is empty")
     raise UnreadableImageError(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
 
 
 def _is_animated(image: Image.Image) -> bool:
-    """Look for a second frame; what is damaged behind the first does no harm."""
+    """Return whether there is a second frame; damage after the first frame is ignored."""
     try:
         return bool(getattr(image, "is_animated", False))
-    except _DAMAGE:
+    except _DECODER_ERRORS:
         return False
 
 
 def _check_size(image: Image.Image) -> None:
-    """Refuse, from the header alone, what would fill the memory when decoded."""
+    """Check the size given in the header, before decoding could exhaust memory."""
     width, height = image.size
     if max(width, height) > MAX_SIDE:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_SIDE} on a side")
@@ -133,56 +135,56 @@ def _check_size(image: Image.Image) -> None:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_PIXELS:,} pixels")
 
 
-def _turn_upright(image: Image.Image) -> bool:
-    """Apply the EXIF orientation, and say whether height and width changed places.
+def _apply_orientation(image: Image.Image) -> bool:
+    """Apply the EXIF orientation, and return whether height and width were swapped.
 
-    Damaged EXIF data is no reason to lose a good picture.
+    Damaged EXIF data is ignored: the image itself may be intact.
     """
     try:
-        sideways = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+        swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
         ImageOps.exif_transpose(image, in_place=True)
-    except _DAMAGE:
+    except _DECODER_ERRORS:
         return False
-    return sideways
+    return swapped
 
 
-def _what_else(start: bytes) -> str:
-    """Say what a file is, by its first bytes, that is no picture which can be read."""
-    words = start.lstrip().lower()
-    if words.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the picture itself; fetch it with: git lfs pull"
-    if words.startswith((b"<!doctype html", b"<html")):
-        return "a web page, not a picture: the download failed"
-    if words.startswith((b"<svg", b"<?xml")):
-        return "a vector drawing or other XML, which is not read"
+def _identify_other_file(start: bytes) -> str:
+    """Describe a file that Pillow cannot identify, by its first bytes."""
+    beginning = start.lstrip().lower()
+    if beginning.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image itself; download it with: git lfs pull"
+    if beginning.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not an image: the download failed"
+    if beginning.startswith((b"<svg", b"<?xml")):
+        return "a vector graphic or other XML, which is not supported"
     if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "a HEIC photo, which is not read; convert it to JPEG"
-    return "not a picture that can be read, or its header is damaged"
+        return "a HEIC photo, which is not supported; convert it to JPEG"
+    return "not an image in a supported format, or its header is damaged"
 
 
-def _reason(error: BaseException) -> str:
-    """Say in a few plain words why Pillow gave up."""
+def _describe_error(error: BaseException) -> str:
+    """Return a short phrase for an error that Pillow raised."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: at most {MAX_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
-        return "decoding it needs too much memory"
+        return "decoding needs too much memory"
     words = " ".join(str(error).split())[:100]
     if "MAX_TEXT" in words:
-        return "too large: a text inside the file unpacks to far too much"
+        return "too large: a compressed text in the file expands beyond the limit"
     return f"damaged: {words}" if words else "damaged"
 
 
 class ImageHandle(Protocol):
-    """One picture, small enough to be sent to another process, and decoded there."""
+    """A reference to one image: cheap to send to another process, which decodes it there."""
 
     def open(self, min_side: int = 0) -> DecodedImage:
-        """Decode it.
+        """Decode the image.
 
         Args:
-            min_side: Pixels of each side that are enough; 0 wants all there are.
+            min_side: Number of pixels on each side that suffices; 0 decodes at full size.
 
         Raises:
-            UnreadableImage: It cannot be decoded.
+            UnreadableImageError: It cannot be decoded.
         """

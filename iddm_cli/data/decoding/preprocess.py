@@ -1,4 +1,4 @@
-"""Preparing: one picture decoded and brought to the pixels that are stored of it."""
+"""Preprocessing: decode one image and convert it to the pixels that a pack stores."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,50 +16,50 @@ Channels = Literal[1, 3]
 
 
 def digest_pixels(planes: bytes) -> str:
-    """Return the digest of one picture's pixels."""
+    """Return the digest of the pixels of one image."""
     return hashlib.blake2b(planes, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """A picture brought to its size, and what it was like before."""
+    """The pixels of an image at the size trained at, and properties of its file."""
 
-    planes: bytes  # uint8 [C, H, W]; empty once written
+    planes: bytes  # uint8 [C, H, W]; empty once they are written
     digest: str
-    width: int
+    width: int  # of the file, upright, in pixels
     height: int
     grey: bool
     animated: bool
 
 
 PrepareResult = PreparedImage | str
-"""A picture, or the reason why there is none."""
+"""A prepared image, or the reason why it could not be decoded."""
 
 
 @dataclass(frozen=True)
 class PixelSpec:
-    """All that the pixels of a stored picture depend on."""
+    """Everything that the stored pixels of an image depend on, besides its file."""
 
-    size: tuple[int, int]
+    size: tuple[int, int]  # height, width
     channels: Channels
     aspect: AspectName
     background: BackgroundName
 
     @classmethod
     def from_settings(cls, settings: DataSettings, channels: Channels) -> "PixelSpec":
-        """Return how these settings store pictures of so many channels."""
+        """Return the specification of these settings, with a number of channels."""
         return cls(settings.stored_size, channels, settings.aspect, settings.background)
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of one picture."""
+        """Number of bytes of one image."""
         return self.size[0] * self.size[1] * self.channels
 
     def to_pixels(self, image: Image.Image) -> ndarray:
-        """Return a picture as it is stored, uint8, [H, W, C].
+        """Return the pixels of an image as they are stored, uint8 [H, W, C].
 
         Raises:
-            UnreadableImage: The picture's numbers have no known meaning as brightness.
+            UnreadableImageError: The range of its pixel values is unknown.
         """
         return to_pixels(
             image,
@@ -70,15 +70,15 @@ class PixelSpec:
         )
 
 
-def prepare_image(look: PixelSpec, picture: ImageHandle) -> PrepareResult:
-    """Decode one picture and bring it to its size; a reason, not an error, where that fails.
+def prepare_image(spec: PixelSpec, handle: ImageHandle) -> PrepareResult:
+    """Decode one image and convert it to pixels; return the reason if that fails.
 
-    Errors are not sent between processes: they would drag half-decoded pictures along.
+    An exception would carry the half-decoded image along to the parent process.
     """
     try:
-        decoded = picture.open(max(look.size))
-        flat = flatten_image(decoded.image, look.background)
-        pixels = look.to_pixels(flat)
+        decoded = handle.open(max(spec.size))
+        flat = flatten_image(decoded.image, spec.background)
+        pixels = spec.to_pixels(flat)
     except UnreadableImageError as error:
         return str(error)
     planes = np.moveaxis(pixels, -1, 0).tobytes()

@@ -1,8 +1,8 @@
-"""Fitting: a decoded picture brought to 8 bits, onto a background, and to the size trained at.
+"""Convert a decoded image to 8 bits, an opaque background, and the size trained at.
 
 Notation:
 
-    tone     grey level from 0 to 255 of what stands behind transparent pixels and padding
+    tone     grey level from 0 to 255 behind transparent pixels and of padding
     size     (height, width) in pixels; Pillow's own sizes are (width, height)
 """
 
@@ -18,7 +18,7 @@ from iddm_cli.profiles.settings import AspectName, BackgroundName
 TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
 
 GREY_TOLERANCE = 4
-"""Levels by which red, green and blue of a grey picture may differ, after lossy compression."""
+"""Levels by which red, green and blue of a grey image may differ after lossy compression."""
 
 BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
@@ -32,76 +32,83 @@ def to_pixels(
     aspect: AspectName,
     background: BackgroundName,
 ) -> ndarray:
-    """Return a picture as uint8 pixels [height, width, channels] of exactly this size.
+    """Return an image as uint8 pixels [height, width, channels] of exactly this size.
+
+    Args:
+        image: A decoded image of any mode.
+        size: Height and width, in pixels.
+        channels: 1 for grey, 3 for RGB.
+        aspect: What happens to another aspect ratio: crop, pad or squash.
+        background: Colour behind transparent pixels and of padding.
 
     Raises:
-        UnreadableImage: The picture's numbers have no known meaning as brightness.
+        UnreadableImageError: The range of its pixel values is unknown.
     """
     flat = flatten_image(image, background).convert("L" if channels == 1 else "RGB")
-    return np.array(_reshape(flat, size, aspect, TONES[background])).reshape(*size, channels)
+    return np.array(_change_shape(flat, size, aspect, TONES[background])).reshape(*size, channels)
 
 
 def flatten_image(image: Image.Image, background: BackgroundName) -> Image.Image:
-    """Return an opaque picture of mode L or RGB: 8 bits a value, nothing see-through.
+    """Return an opaque image of mode L or RGB, 8 bits per channel.
 
     Raises:
-        UnreadableImage: The picture's numbers have no known meaning as brightness.
+        UnreadableImageError: The range of its pixel values is unknown.
     """
-    image = _eight_bits(image)
+    image = _to_8_bits(image)
     try:
         if image.has_transparency_data:
-            return _lay_over(image.convert("RGBA"), TONES[background])
+            return _composite(image.convert("RGBA"), TONES[background])
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
     except ValueError as error:
-        raise UnreadableImageError(f"colours of kind {image.mode} are not read here") from error
+        raise UnreadableImageError(f"colour mode {image.mode} is not supported") from error
 
 
 def has_transparency(image: Image.Image) -> bool:
-    """Look whether any pixel lets the background through; most alpha channels are full."""
+    """Return whether any pixel is transparent; most alpha channels are fully opaque."""
     if not image.has_transparency_data:
         return False
-    alpha = _eight_bits(image).convert("RGBA").getchannel("A")
+    alpha = _to_8_bits(image).convert("RGBA").getchannel("A")
     return alpha.getextrema() != (255, 255)
 
 
 def is_grey(flat: Image.Image) -> bool:
-    """Look whether all colours of a flattened picture are grey, as often where they need not be."""
+    """Return whether all colours of a flattened image are grey within GREY_TOLERANCE."""
     if flat.mode == "L":
         return True
     red, green, blue = flat.split()
-    return not any(_differ(a, b) for a, b in ((red, green), (red, blue), (green, blue)))
+    return not any(_channels_differ(a, b) for a, b in ((red, green), (red, blue), (green, blue)))
 
 
-def _differ(a: Image.Image, b: Image.Image) -> bool:
-    beyond = [255 * (level > GREY_TOLERANCE) for level in range(256)]
-    return ImageChops.difference(a, b).point(beyond).getbbox() is not None
+def _channels_differ(a: Image.Image, b: Image.Image) -> bool:
+    threshold = [255 * (level > GREY_TOLERANCE) for level in range(256)]
+    return ImageChops.difference(a, b).point(threshold).getbbox() is not None
 
 
-def _lay_over(image: Image.Image, tone: int) -> Image.Image:
-    sheet = Image.new("RGB", image.size, (tone, tone, tone))
-    sheet.paste(image, mask=image.getchannel("A"))
-    return sheet
+def _composite(image: Image.Image, tone: int) -> Image.Image:
+    canvas = Image.new("RGB", image.size, (tone, tone, tone))
+    canvas.paste(image, mask=image.getchannel("A"))
+    return canvas
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _to_8_bits(image: Image.Image) -> Image.Image:
     """Scale grey of more than 8 bits to 0..255; Pillow itself would clip it to white."""
     if image.mode.startswith("I;16"):
-        return _from_16_bits(image)
+        return _scale_16_bits(image)
     if image.mode == "I" and image.format == "PPM":  # Pillow has scaled it to 16 bits
-        return _from_16_bits(image)
+        return _scale_16_bits(image)
     if image.mode == "I":
-        raise UnreadableImageError("32-bit whole numbers, of which no range is known")
-    return _from_floats(image) if image.mode == "F" else image
+        raise UnreadableImageError("32-bit integers, whose range is unknown")
+    return _scale_floats(image) if image.mode == "F" else image
 
 
-def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Scale and round, so that 65535 becomes 255, or 4095 where a TIFF has 12 bits."""
+def _scale_16_bits(image: Image.Image) -> Image.Image:
+    """Scale and round: 65535 becomes 255, as does 4095 in a TIFF of 12 bits."""
     values = np.asarray(image).astype(np.uint32)
     tags = getattr(image, "tag_v2", {})
-    most = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    maximum = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        values = most - values  # Pillow turns such a TIFF round only up to 8 bits
-    grey = Image.fromarray(((values * 255 + most // 2) // most).astype(np.uint8))
+        values = maximum - values  # Pillow inverts such a TIFF only up to 8 bits
+    grey = Image.fromarray(((values * 255 + maximum // 2) // maximum).astype(np.uint8))
     key = image.info.get("transparency")
     if isinstance(key, int):
         opaque = values != key
@@ -109,17 +116,17 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _from_floats(image: Image.Image) -> Image.Image:
+def _scale_floats(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if not (values.min() >= 0 and values.max() <= 1):  # not: so that NaN is refused as well
         raise UnreadableImageError("floating-point numbers outside 0..1")
     return Image.fromarray(np.rint(values * 255).astype(np.uint8))
 
 
-def _reshape(
+def _change_shape(
     image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: int
 ) -> Image.Image:
-    """Bring a picture to this size: crop its middle, pad it, or squash it."""
+    """Resize an image to this size by cropping its centre, padding or squashing it."""
     if aspect == "crop":
         return _crop(image, size)
     return _pad(image, size, tone) if aspect == "pad" else _resize(image, size)
@@ -129,7 +136,7 @@ Box = tuple[float, float, float, float]
 
 
 def _resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
-    """Resize a part of the picture, averaging where it shrinks, so that nothing flickers."""
+    """Resize a box of the image, with antialiasing where it shrinks."""
     height, width = size
     left, top, right, bottom = box or (0, 0, *image.size)
     shrinks = right - left > width or bottom - top > height
@@ -138,21 +145,21 @@ def _resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -
 
 
 def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Take the largest middle part of the wanted shape."""
+    """Resize the largest centred box of the target aspect ratio."""
     height, width = size
     box_width = min(image.width, image.height * width / height)
     box_height = min(image.height, image.width * height / width)
-    # Whole offsets: half a pixel would blur a picture that needs no resizing at all.
+    # Integer offsets: half a pixel would blur an image that needs no resizing at all.
     left, top = int((image.width - box_width) / 2), int((image.height - box_height) / 2)
     return _resize(image, size, (left, top, left + box_width, top + box_height))
 
 
 def _pad(image: Image.Image, size: tuple[int, int], tone: int) -> Image.Image:
-    """Show the whole picture in the middle of a plain sheet."""
+    """Resize the whole image onto the centre of a canvas of one tone."""
     height, width = size
     inner_width = max(1, round(min(width, image.width * height / image.height)))
     inner_height = max(1, round(min(height, image.height * width / image.width)))
-    sheet = Image.new(image.mode, (width, height), (tone,) * len(image.getbands()))
+    canvas = Image.new(image.mode, (width, height), (tone,) * len(image.getbands()))
     inner = _resize(image, (inner_height, inner_width))
-    sheet.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
-    return sheet
+    canvas.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
+    return canvas

@@ -1,4 +1,4 @@
-"""Shapes: what becomes of pictures of many sizes when all are brought to one."""
+"""What resizing to one size does to images of many sizes."""
 
 import numpy as np
 from numpy import ndarray
@@ -7,20 +7,20 @@ from iddm_cli.profiles.settings import AspectName
 
 
 class ResizeStats:
-    """What cropping, padding or squashing does to each picture.
+    """What cropping, padding or squashing does to each of N images.
 
     Args:
-        widths: Of the originals, in pixels, [N].
-        heights: The same.
-        size: Height and width that all are brought to.
-        aspect: How.
+        widths: Widths of the originals, in pixels, [N].
+        heights: Heights of the originals, in pixels, [N].
+        size: Height and width that all images are resized to.
+        aspect: What happens to another aspect ratio.
 
     Attributes:
-        kept: Share of the picture that stays in view, [N].
-        padding: Share of what is learnt that is padding, [N].
-        distortion: How many times one side is stretched more than the other, [N].
-        scale: By what its sides are multiplied, [N]; above 1 it is enlarged. A crop needs both
-            sides to be enough, padding only the longer one.
+        kept: Share of the original that remains visible, from 0 to 1, [N].
+        padding: Share of the result that is padding, from 0 to 1, [N].
+        distortion: Ratio of the scale factors of the two sides, at least 1, [N].
+        scale: Scale factor, above 1 where the image is enlarged, [N]: the smaller of both sides'
+            where it is padded, else the larger.
     """
 
     def __init__(
@@ -38,6 +38,6 @@ class ResizeStats:
 
 
 def min_median_max(numbers: ndarray) -> tuple[int, int, int]:
-    """Return the least, the middle and the most of at least one number."""
+    """Return minimum, median and maximum; there must be at least one number."""
     ordered = np.sort(numbers)
     return int(ordered[0]), int(ordered[len(ordered) // 2]), int(ordered[-1])

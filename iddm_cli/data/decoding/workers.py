@@ -1,6 +1,6 @@
-"""Parallel work on pictures: in processes, since a decoder may hang, crash or eat all memory.
+"""Decode images in worker processes, because a decoder may hang, crash or exhaust memory.
 
-A piece of work that takes too long, or kills its process, is lost and told; the others go on.
+An item that takes too long, or kills its process, becomes a WorkerFailure; the others continue.
 """
 
 import contextlib
@@ -22,29 +22,29 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_ADDRESS_SPACE = 6 * 2**30
-"""Bytes a decoding process may ask for: several times what the largest allowed picture needs."""
+"""Address space of a worker process, in bytes: several times what the largest image needs."""
 
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """What stands in the place of a result that never came; the reason is a few plain words."""
+    """Takes the place of a result that never came; the reason is a short phrase."""
 
     reason: str
 
 
 class WorkerPool:
-    """Processes that work on lists of items; a context manager.
+    """A pool of processes that apply a function to lists of items; a context manager.
 
     Args:
-        count: How many processes; 0: one for each processor core.
-        timeout: How many seconds one item may take; a list that takes longer is taken apart.
+        count: Number of processes; 0 means one per processor core.
+        timeout: Seconds that one item may take; a list that takes longer is retried item by item.
     """
 
     def __init__(self, count: int, *, timeout: float) -> None:
         self.count = count or count_cores()
         self.timeout = timeout
-        context, self._locks = _context()
-        self._pool = ProcessPool(self.count, initializer=_prepare_process, context=context)
+        context, self._locks = _create_context()
+        self._pool = ProcessPool(self.count, initializer=_init_process, context=context)
 
     def __enter__(self) -> "WorkerPool":
         return self
@@ -53,14 +53,14 @@ class WorkerPool:
         self.close()
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """Terminate the processes, whatever they are doing."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
     def submit(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> "PendingResults[Result]":
-        """Let some process do work(item) for each item, one after the other."""
+        """Start computing work(item) for each item in one process; do not wait."""
         return PendingResults(self, work, items)
 
     def map_ordered(
@@ -68,25 +68,25 @@ class WorkerPool:
     ) -> Generator[list[Result | WorkerFailure], None, None]:
         """Yield work(item) for each item, in order, in lists of up to `chunk`.
 
-        At most two chunks for each process are computed ahead of what was taken.
+        At most two chunks per process are computed ahead of the consumer.
         """
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, chunk)), [])
-        ahead = deque(self.submit(work, some) for some in islice(chunks, 2 * self.count))
+        ahead = deque(self.submit(work, part) for part in islice(chunks, 2 * self.count))
         while ahead:
             results = ahead.popleft().results()
-            ahead.extend(self.submit(work, some) for some in islice(chunks, 1))
+            ahead.extend(self.submit(work, part) for part in islice(chunks, 1))
             yield results
 
     def schedule(
         self, work: Callable[[Item], Result], items: Sequence[Item]
     ) -> ProcessFuture[list[Result]]:
-        """Send items to the next free process."""
-        return self._pool.schedule(_each, args=(work, items), timeout=self.timeout)
+        """Queue the items for the next free process, and return the future of their results."""
+        return self._pool.schedule(_map_items, args=(work, items), timeout=self.timeout)
 
 
 class PendingResults(Generic[Result]):
-    """Work on some items that goes on in another process."""
+    """The results of a list of items that another process is working on."""
 
     def __init__(
         self, workers: WorkerPool, work: Callable[[Item], Result], items: Sequence[Item]
@@ -99,14 +99,14 @@ class PendingResults(Generic[Result]):
     def results(self) -> list[Result | WorkerFailure]:
         """Wait for the results, one for each item.
 
-        Where one item spoils a whole list, each is tried again alone, to find out which it was.
+        If the whole list fails, each item is retried alone, to find which one is at fault.
         """
         try:
             return list(self._future.result())
         except TimeoutError:
             reason = f"decoding takes longer than {self._workers.timeout:g} seconds"
         except ProcessExpired:
-            reason = "decoding it crashes the decoder"
+            reason = "the decoder crashed"
         if len(self._items) == 1:
             return [WorkerFailure(reason)]
         alone = [self._workers.submit(self._work, [item]) for item in self._items]
@@ -114,43 +114,43 @@ class PendingResults(Generic[Result]):
 
 
 def count_cores() -> int:
-    """Count the processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def _map_items(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     return [work(item) for item in items]
 
 
-def _context() -> tuple[multiprocessing.context.BaseContext, list[RLock]]:
-    """Start processes from a small server where there is such a thing.
+def _create_context() -> tuple[multiprocessing.context.BaseContext, list[RLock]]:
+    """Return a context that starts processes from a fork server, or spawns them.
 
-    A plain fork would copy this process with torch's threads in the middle of their work.
+    A plain fork would copy torch's threads in the middle of their work.
 
     Returns:
-        The context, and all locks it makes: the pool drops its own before it ends its processes,
-        and one that is still starting would look for them in vain, and complain.
+        The context, and all locks that it creates. They are kept alive because the pool drops its
+        own before it ends its processes, and a process that is still starting needs them.
     """
     methods = multiprocessing.get_all_start_methods()
     context = copy(
         multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     )
-    # With the program itself loaded there, no process has to load it again.
+    # The fork server imports the program once, and no process has to import it again.
     context.set_forkserver_preload(["__main__", "iddm_cli.data.sources.registry"])
-    make, locks = context.RLock, list[RLock]()
+    create, locks = context.RLock, list[RLock]()
 
-    def make_and_keep() -> RLock:
-        locks.append(make())
+    def create_and_keep() -> RLock:
+        locks.append(create())
         return locks[-1]
 
-    context.RLock = make_and_keep  # type: ignore[method-assign]
+    context.RLock = create_and_keep  # type: ignore[method-assign]
     return context, locks
 
 
-def _prepare_process() -> None:
-    """Leave Ctrl-C to the parent, and bound the memory, so that a bomb ends in a MemoryError."""
+def _init_process() -> None:
+    """Leave Ctrl-C to the parent, and limit memory: a bomb then ends in a MemoryError."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         import resource

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy import ndarray
@@ -35,7 +36,7 @@ class Pack:
         return self.record.count
 
     @property
-    def channels(self) -> int:
+    def channels(self) -> Literal[1, 3]:
         """1 for grey, 3 for colour."""
         return self.record.channels
 

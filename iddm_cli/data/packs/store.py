@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy import ndarray
@@ -55,7 +55,7 @@ class PackRecord(Settings):
     count: int
     height: int
     width: int
-    channels: int
+    channels: Literal[1, 3]
     stored: bool
     """Whether the pixels are there."""
     classes: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Archives: the pictures of a zip or tar file, read where they are.
+"""List the images of a zip or tar file without unpacking it.
 
-A compressed tar can only be read from its beginning, so it is unpacked once, to a plain tar in
-the cache. Nothing is ever unpacked under a member's own name, so no name can lead anywhere.
+A compressed tar can only be read from its beginning, so it is decompressed once, to a plain tar in
+the cache. No member is ever written under its own name, so no name can lead outside a folder.
 """
 
 import stat
@@ -13,25 +13,30 @@ from functools import partial
 from pathlib import Path
 
 from iddm_cli.data.decoding.images import UnreadableImageError
-from iddm_cli.data.sources.archive_members import DAMAGE, ArchiveMember, ZipMember, describe_damage
-from iddm_cli.data.sources.indexing.index import Index, arrange
-from iddm_cli.data.sources.indexing.listing import HIDDEN, MAGIC, Listing, is_hidden
+from iddm_cli.data.sources.archive_members import (
+    ARCHIVE_ERRORS,
+    ArchiveMember,
+    ZipMember,
+    describe_damage,
+)
+from iddm_cli.data.sources.indexing.index import Index, build_index
+from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SIGNATURES, Listing, is_hidden
 from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
 ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MOST_HEADER = 2**20
-"""Bytes of a long name or of extended attributes in a tar, which are read into memory."""
+MAX_HEADER_BYTES = 2**20
+"""Limit for a long name or extended attributes in a tar, which are read into memory."""
 
 ENCRYPTED = "encrypted"
-OUTSIDE = "its name leads out of the archive"
-NAMELESS = "it has no name"
-TWICE = "the archive holds this name twice, and the last counts, as when it is unpacked"
+OUTSIDE_ARCHIVE = "its name leads outside the archive"
+EMPTY_NAME = "its name is empty"
+DUPLICATE_NAME = "the archive contains this name twice; the last one counts, as in unpacking"
 LINK = "a link, which is not followed in an archive"
 
-_IN_MEMORY = (
+_READ_INTO_MEMORY = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
@@ -39,67 +44,67 @@ _UTF8_NAME = 0x800  # APPNOTE.TXT 4.4.4, bit 11
 
 
 @dataclass(frozen=True)
-class Archive:
-    """What an archive holds."""
+class ArchiveContents:
+    """The images of an archive, and where to read them."""
 
     index: Index
     members: dict[str, ArchiveMember]
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes that its pictures take there."""
-        return sum(self.members[path].stored for path in self.index.paths)
+        """Bytes that the images take in the archive."""
+        return sum(self.members[path].stored_size for path in self.index.paths)
 
 
-Entry = tuple[str, ArchiveMember | str | None]
-"""The name of a file; and the file, or why it is left out, or None where it is a folder."""
+ArchiveEntry = tuple[str, ArchiveMember | str | None]
+"""A name; and the file of that name, the reason to skip it, or None for a folder."""
 
 
 def has_archive_suffix(path: Path) -> bool:
-    """Say whether a file's name is that of an archive that can be read."""
+    """Return whether the suffix of a file is that of a supported archive."""
     return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
 
 
-def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> Archive:
-    """List the pictures of an archive.
+def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> ArchiveContents:
+    """List the images of an archive.
 
     Raises:
-        DatasetError: It is damaged, or holds nothing to train on.
+        DatasetError: It is damaged or encrypted, or contains no image.
     """
     try:
         is_zip = path.name.lower().endswith(ZIP_SUFFIXES)
-        listing, members = _list(_zip_entries(path)) if is_zip else _list_tar(path)
-    except DAMAGE as error:
+        listing, members = _build_listing(_zip_entries(path)) if is_zip else _list_tar(path)
+    except ARCHIVE_ERRORS as error:
         raise DatasetError(
-            f"{path} cannot be read as an archive: {describe_damage(error)}.",
-            "It may have been cut off while it was copied; fetch it again.",
+            f"{path} cannot be read as an archive: {describe_damage(error)}",
+            "It may be incomplete; copy or download it again.",
         ) from error
     if not listing.paths and any(reason == ENCRYPTED for _, reason in listing.skipped):
         raise DatasetError(
-            f"The pictures of {path} are encrypted.",
-            "Unpack it with its password, and give the folder.",
+            f"the images in {path} are encrypted",
+            "Unpack it with its password, and set data.path to the folder.",
         )
-    return Archive(arrange(listing, str(path), label_column, wrapped=True), members)
+    return ArchiveContents(build_index(listing, str(path), label_column, unwrap=True), members)
 
 
-def _list(entries: Iterator[Entry]) -> tuple[Listing, dict[str, ArchiveMember]]:
-    """Sort what an archive holds; what is hidden in a folder goes by the folder, told once."""
+def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, ArchiveMember]]:
+    """Build a listing of the entries; a hidden folder is skipped as one entry."""
     members: dict[str, ArchiveMember] = {}
-    left_out: dict[tuple[str, str], None] = {}
-    listing = Listing(read=lambda name: _read_table(name, members[name]))
-    for name, what in (_judge(*entry) for entry in entries):
-        if isinstance(what, str):
-            left_out[name, what] = None
-        elif what:
+    skipped: dict[tuple[str, str], None] = {}
+    listing = Listing(read=lambda name: _read_metadata(name, members[name]))
+    for name, member in (_sanitize(*entry) for entry in entries):
+        if isinstance(member, str):
+            skipped[name, member] = None
+        elif member:
             if name in members:
-                left_out[name, TWICE] = None
-            members[name] = what
-        if what != HIDDEN:
-            _add_folders(listing, name if what is None else name.rpartition("/")[0])
-    for name, member in members.items():
-        listing.sort(name, has_magic=partial(_has_magic, member))
+                skipped[name, DUPLICATE_NAME] = None
+            members[name] = member
+        if member != HIDDEN:
+            _add_parents(listing, name if member is None else name.rpartition("/")[0])
+    for name, file in members.items():
+        listing.add_file(name, has_signature=partial(_has_signature, file))
     listing.paths.sort(key=_name_bytes)
-    for name, reason in left_out:
+    for name, reason in skipped:
         listing.skip(name, reason)
     return listing, members
 
@@ -108,41 +113,42 @@ def _name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
-def _judge(name: str, what: ArchiveMember | str | None) -> Entry:
-    """Write a name as below a folder, and leave out what no archive should hold."""
+def _sanitize(name: str, member: ArchiveMember | str | None) -> ArchiveEntry:
+    """Normalize a name to a relative path, and skip what is hidden or leads outside."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if what and not parts:
-        return name, NAMELESS
+    if member and not parts:
+        return name, EMPTY_NAME
     for depth, part in enumerate(parts, start=1):
         if is_hidden(part):
             return "/".join(parts[:depth]), HIDDEN
-    return "/".join(parts), OUTSIDE if ".." in parts else what
+    return "/".join(parts), OUTSIDE_ARCHIVE if ".." in parts else member
 
 
-def _add_folders(listing: Listing, folder: str) -> None:
+def _add_parents(listing: Listing, folder: str) -> None:
     while folder and folder not in listing.folders:
         listing.folders.add(folder)
         folder = folder.rpartition("/")[0]
 
 
-def _has_magic(member: ArchiveMember) -> bool:
-    """Look whether a member begins as pictures do."""
+def _has_signature(member: ArchiveMember) -> bool:
+    """Return whether a member begins with the signature of an image format."""
     try:
-        return member.read(8).startswith(MAGIC)
+        return member.read(8).startswith(IMAGE_SIGNATURES)
     except UnreadableImageError:
         return False
 
 
-def _read_table(name: str, member: ArchiveMember) -> bytes:
+def _read_metadata(name: str, member: ArchiveMember) -> bytes:
     try:
         return member.read()
     except UnreadableImageError as error:
         raise DatasetError(
-            f"{name} cannot be read: {error}.", f"It is in {member.archive}; fetch it again."
+            f"{name} cannot be read: {error}",
+            f"It is in {member.archive}; copy or download the archive again.",
         ) from error
 
 
-def _zip_entries(path: Path) -> Iterator[Entry]:
+def _zip_entries(path: Path) -> Iterator[ArchiveEntry]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             name = _zip_name(entry)
@@ -158,7 +164,7 @@ def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
     return ZipMember(
         archive=str(path),
         offset=entry.header_offset,
-        stored=entry.compress_size,
+        stored_size=entry.compress_size,
         size=entry.file_size,
         method=entry.compress_type,
         checksum=entry.CRC,
@@ -166,9 +172,9 @@ def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """Return a name as it was meant.
+    """Return the name that the writer of the archive intended.
 
-    macOS writes UTF-8 and does not say so; old programs for Windows write backslashes.
+    macOS writes UTF-8 without setting its flag; old Windows programs write backslashes.
     """
     name = entry.filename
     if not entry.flag_bits & _UTF8_NAME:
@@ -183,30 +189,30 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
 def _list_tar(path: Path) -> tuple[Listing, dict[str, ArchiveMember]]:
     plain = as_plain_tar(path)
     try:
-        return _list(_tar_entries(plain))
-    except DAMAGE:
+        return _build_listing(_tar_entries(plain))
+    except ARCHIVE_ERRORS:
         if plain != path:
-            plain.unlink(missing_ok=True)  # no tar was compressed, or the copy has gone bad
+            plain.unlink(missing_ok=True)  # the copy is damaged, or was not a tar
         raise
 
 
-class _Header(tarfile.TarInfo):
-    """A header whose size is plausible; tarfile would believe any, and go back or fill memory."""
+class _CheckedTarInfo(tarfile.TarInfo):
+    """A header with a plausible size; tarfile accepts any, and would seek back or fill memory."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size < 0 or (self.type in _IN_MEMORY and self.size > MOST_HEADER):
-            raise tarfile.ReadError(f"a header says that it is {self.size} bytes long")
+        if self.size < 0 or (self.type in _READ_INTO_MEMORY and self.size > MAX_HEADER_BYTES):
+            raise tarfile.ReadError(f"a header claims a size of {self.size} bytes")
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _tar_entries(path: Path) -> Iterator[Entry]:
-    behind = -1
-    with tarfile.open(path, "r:", tarinfo=_Header, encoding="utf-8") as archive:
+def _tar_entries(path: Path) -> Iterator[ArchiveEntry]:
+    last_offset = -1
+    with tarfile.open(path, "r:", tarinfo=_CheckedTarInfo, encoding="utf-8") as archive:
         for entry in archive:
-            if entry.size < 0 or entry.offset_data <= behind:
-                raise tarfile.ReadError("a header contradicts those before it")
-            behind = entry.offset_data
-            archive.members = []  # type: ignore[attr-defined] # tarfile would keep every header
+            if entry.size < 0 or entry.offset_data <= last_offset:
+                raise tarfile.ReadError("a header contradicts an earlier one")
+            last_offset = entry.offset_data
+            archive.members = []  # type: ignore[attr-defined] # tarfile keeps every header
             yield entry.name, _tar_member(path, entry)
         _check_end(path, archive.offset)
 
@@ -224,7 +230,7 @@ def _tar_member(path: Path, entry: tarfile.TarInfo) -> ArchiveMember | str | Non
 
 
 def _check_end(path: Path, offset: int) -> None:
-    """Look for the empty block at the end; tarfile stops at any other as if it were one."""
+    """Check for the empty block at the end; tarfile also stops, silently, at a damaged header."""
     with path.open("rb") as handle:
         handle.seek(offset)
         if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -1,7 +1,7 @@
-"""Fingerprints: digests of what files hold, so that a pack is found again by content.
+"""Fingerprints: digests of the contents of files, by which a pack is found again.
 
-Reading every byte at each start would take long; so the digest of a file is kept in the cache and
-used again while its size, times and number on the disk stay the same, as git's index does.
+Reading every byte at each start would take too long. So the digest of a file is cached, and reused
+while its size, times and inode stay the same, as in the index of git.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from iddm_cli import durable
 from iddm_cli.data.cache import cache_folder
 from iddm_cli.data.progress import ProgressCallback
 
-THREADS = 8  # they wait for the disk, or hash, which frees the interpreter
+THREADS = 8  # reading and hashing both release the global interpreter lock
 BLOCK = 1024
 SETTLED_SECONDS = 2.0
-"""A file may change again within one tick of its clock: digests of younger ones are not kept."""
+"""Digests of younger files are not cached: a file may change twice within one tick of its clock."""
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -30,33 +30,32 @@ _DIGEST = re.compile(r"[0-9a-f]{32}")
 def digest_files(
     root: Path, paths: Sequence[str], progress: ProgressCallback, *, max_bytes: int | None = None
 ) -> str:
-    """Digest the names and contents of files.
+    """Return the SHA-256, in hexadecimal digits, of the names and contents of files.
 
     Args:
-        root: Folder that the paths are relative to; or a single file.
-        paths: Files, in an order that is always the same; [""] for the root itself.
-        progress: Called with files done, and of how many.
+        root: The folder that the paths are relative to, or a single file.
+        paths: The files, in a reproducible order; [""] for the root itself.
+        progress: Called with the number of files done, and of all files.
         max_bytes: Larger files are not read, because no decoder accepts them.
-
-    Returns:
-        SHA-256, in hexadecimal digits.
     """
-    memory = _memory(root)
-    known = _load(memory)
-    kept: dict[str, str] = {}
-    whole = hashlib.sha256()
+    cache_file = _cache_path(root)
+    known = _load_digests(cache_file)
+    reusable: dict[str, str] = {}
+    total = hashlib.sha256()
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
-            entries = pool.map(lambda path: _entry(root / path, known.get(path), max_bytes), block)
-            for path, (entry, settled) in zip(block, entries, strict=True):
-                whole.update(os.fsencode(path) + b"\0" + entry.rsplit(" ", 1)[-1].encode() + b"\0")
-                if settled:
-                    kept[path] = entry
+            entries = pool.map(
+                lambda path: _digest_file(root / path, known.get(path), max_bytes), block
+            )
+            for path, (entry, stable) in zip(block, entries, strict=True):
+                total.update(os.fsencode(path) + b"\0" + entry.rsplit(" ", 1)[-1].encode() + b"\0")
+                if stable:
+                    reusable[path] = entry
             progress("checking files", start + len(block), len(paths))
-    if kept != known:
-        _save(memory, kept)
-    return whole.hexdigest()
+    if reusable != known:
+        _save_digests(cache_file, reusable)
+    return total.hexdigest()
 
 
 def digest_labels(
@@ -70,48 +69,48 @@ def digest_labels(
     return digest.hexdigest()
 
 
-def _entry(path: Path, known: str | None, max_bytes: int | None) -> tuple[str, bool]:
-    """Return "facts digest" of a file, and whether that may be believed next time."""
+def _digest_file(path: Path, known: str | None, max_bytes: int | None) -> tuple[str, bool]:
+    """Return "status digest" of a file, and whether it may be reused next time."""
     try:
-        facts = path.stat()
+        status = path.stat()
     except OSError:
         return "missing", False
-    if not S_ISREG(facts.st_mode):
+    if not S_ISREG(status.st_mode):
         return "not-a-file", False
-    if max_bytes is not None and facts.st_size > max_bytes:
+    if max_bytes is not None and status.st_size > max_bytes:
         return "too-large", False
-    times = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}"
-    stamp = f"{facts.st_size}-{times}-{facts.st_ino}-{facts.st_dev}"
+    times = f"{status.st_mtime_ns}-{status.st_ctime_ns}"
+    stamp = f"{status.st_size}-{times}-{status.st_ino}-{status.st_dev}"
     if known and known.startswith(f"{stamp} ") and _DIGEST.fullmatch(known, len(stamp) + 1):
         return known, True
-    age = time.time() - max(facts.st_mtime, facts.st_ctime)
+    age = time.time() - max(status.st_mtime, status.st_ctime)
     try:
-        return f"{stamp} {_digest(path)}", age > SETTLED_SECONDS
+        return f"{stamp} {_digest_content(path)}", age > SETTLED_SECONDS
     except OSError:
         return "unreadable", False
 
 
-def _digest(path: Path) -> str:
+def _digest_content(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _memory(root: Path) -> Path:
+def _cache_path(root: Path) -> Path:
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()
     return cache_folder() / "digests" / f"{name}.json"
 
 
-def _load(memory: Path) -> dict[str, str]:
+def _load_digests(cache_file: Path) -> dict[str, str]:
     try:
-        known = json.loads(memory.read_bytes())
+        known = json.loads(cache_file.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    good = isinstance(known, dict) and all(isinstance(entry, str) for entry in known.values())
-    return known if good else {}
+    valid = isinstance(known, dict) and all(isinstance(entry, str) for entry in known.values())
+    return known if valid else {}
 
 
-def _save(memory: Path, kept: dict[str, str]) -> None:
-    """Keep the digests; where that cannot be done, they are worked out again next time."""
+def _save_digests(cache_file: Path, reusable: dict[str, str]) -> None:
+    """Save the digests; if that fails, they are computed again next time."""
     with suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(memory, json.dumps(kept).encode())
+        cache_file.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(cache_file, json.dumps(reusable).encode())

@@ -1,4 +1,4 @@
-"""Unpacking: a compressed tar is copied once, to a plain tar in the cache."""
+"""Decompress a compressed tar once, to a plain tar in the cache."""
 
 import bz2
 import gzip
@@ -18,12 +18,12 @@ from iddm_cli.errors import DatasetError
 
 RESERVE_BYTES = 2**30
 BLOCK_BYTES = 2**22
-LEFT_SECONDS = 3600
-"""A copy in the making that was not written to for so long was cut off."""
+STALE_SECONDS = 3600
+"""A partial copy that was not written to for this long was interrupted."""
 
 
-def _openers() -> dict[bytes, Callable[[Path], IO[bytes]]]:
-    """Return what opens a compressed file, by its first bytes."""
+def _decompressors() -> dict[bytes, Callable[[Path], IO[bytes]]]:
+    """Return the functions that open compressed files, by the signature of the format."""
     return {
         b"\x1f\x8b": lambda path: cast(IO[bytes], gzip.open(path)),
         b"BZh": lambda path: cast(IO[bytes], bz2.open(path)),
@@ -32,10 +32,10 @@ def _openers() -> dict[bytes, Callable[[Path], IO[bytes]]]:
 
 
 def as_plain_tar(path: Path) -> Path:
-    """Return the tar itself, or the copy of it in the cache that is not compressed."""
+    """Return the path of the tar itself, or of its decompressed copy in the cache."""
     with path.open("rb") as handle:
         start = handle.read(6)
-    known = _openers().items()
+    known = _decompressors().items()
     opener = next((opener for magic, opener in known if start.startswith(magic)), None)
     if opener is None:
         return path
@@ -44,53 +44,53 @@ def as_plain_tar(path: Path) -> Path:
     if copy.exists():
         mark_used(copy)
         return copy
-    with opener(path) as packed:
-        _unpack(packed, copy)
+    with opener(path) as source:
+        _decompress(source, copy)
     return copy
 
 
-def _unpack(packed: IO[bytes], copy: Path) -> None:
-    """Write a decompressed copy, while the disk has room."""
+def _decompress(source: IO[bytes], copy: Path) -> None:
+    """Write a decompressed copy; stop before the disk is full."""
     temporary = durable.partial_path(copy)
-    with _writing(copy.parent):
+    with _report_cache_errors(copy.parent):
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(copy.parent)
+        _remove_stale_copies(copy.parent)
         handle = temporary.open("wb")
     try:
         with handle:
-            while block := packed.read(BLOCK_BYTES):
-                _check_room(copy.parent)
-                with _writing(copy.parent):
+            while block := source.read(BLOCK_BYTES):
+                _check_free_space(copy.parent)
+                with _report_cache_errors(copy.parent):
                     handle.write(block)
-            with _writing(copy.parent):
+            with _report_cache_errors(copy.parent):
                 durable.fsync_file(handle)
-        with _writing(copy.parent):
+        with _report_cache_errors(copy.parent):
             temporary.replace(copy)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Tell apart what fails in the cache from what fails in the archive."""
+def _report_cache_errors(folder: Path) -> Iterator[None]:
+    """Turn an OSError into a DatasetError about the cache, not about the archive."""
     try:
         yield
     except OSError as error:
         raise cache_error(error, folder) from error
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the copies that were cut off."""
+def _remove_stale_copies(folder: Path) -> None:
+    """Remove partial copies that were interrupted."""
     for leftover in folder.glob(f"{durable.PARTIAL_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > LEFT_SECONDS:
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
                 leftover.unlink()
 
 
-def _check_room(folder: Path) -> None:
+def _check_free_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < RESERVE_BYTES:
         raise DatasetError(
-            f"Unpacking the archive fills the disk of {folder}: {free / 1e9:.2f} GB are left.",
-            f"{CACHE_HINT} Or unpack it yourself, and give the folder.",
+            f"decompressing the archive would fill the disk: {free / 1e9:.2f} GB free in {folder}",
+            f"{CACHE_HINT} Or unpack it yourself, and set data.path to the folder.",
         )

@@ -1,5 +1,5 @@
-"""ONNX: a denoiser, or all the way from noise to pixels, in one file.
+"""Export to ONNX: the denoiser, or the whole pipeline from noise to pixels, in one file.
 
-`torch.onnx` turns the denoiser into a graph; `pipeline` puts guidance, the sampler's loop and the
-pixels around it, written in ONNX itself. So whoever has onnxruntime and numpy gets pictures.
+`torch.onnx` converts the denoiser to a graph; `pipeline.py` adds guidance, the sampler's loop and
+the conversion to pixels in ONNX itself. Running the file needs only onnxruntime and numpy.
 """

@@ -1,4 +1,4 @@
-"""What onnxruntime makes of a file, beside what PyTorch makes of the model it came from."""
+"""Verification of an ONNX file: its images in onnxruntime against those of PyTorch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,69 +11,70 @@ import torch
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import IddmError
-from iddm_cli.export.onnx.model_proto import OnnxOptions
+from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
 
 SEED = 0
-ENOUGH = 0.999
-"""Share of the pixels that must be within one of 255 levels, in float32."""
+MIN_WITHIN_ONE = 0.999
+"""Smallest share of pixels within one of 255 levels, for a float32 file."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two lots of pictures are apart, in levels of 255.
+    """The difference between two batches of images, in levels of 255.
 
     Attributes:
-        within_one: Share of the pixels that differ by one level at most.
-        mean: Mean difference.
-        most: Largest difference.
+        within_one: Share of the values that differ by at most one level.
+        mean: Mean absolute difference.
+        largest: Largest absolute difference.
     """
 
     within_one: float
     mean: float
-    most: float
+    largest: float
 
     def __str__(self) -> str:
         share = f"{100 * self.within_one:.4g} % of pixels within 1/255 of PyTorch's"
-        return f"{share}, mean difference {self.mean:.3g}, largest {self.most:.3g}"
+        return f"{share}, mean difference {self.mean:.3g}, largest {self.largest:.3g}"
 
 
-def check_onnx_model(model: TrainedModel, made: onnx.ModelProto, form: OnnxOptions) -> Agreement:
-    """Hold a file against the rules of ONNX, and its pictures against PyTorch's.
+def check_onnx_model(
+    model: TrainedModel, proto: onnx.ModelProto, options: OnnxOptions
+) -> Agreement:
+    """Check that a file is valid ONNX and that its images are those of PyTorch.
 
     Raises:
-        IddmError: It is not what it should be.
+        IddmError: It is not valid, onnxruntime cannot run it, or its images differ.
     """
     try:
-        onnx.checker.check_model(made, full_check=True)
-        session = open_session(made.SerializeToString())
-        agreement = (compare_images if form.part == "pipeline" else compare_estimates)(
-            model, session
-        )
+        onnx.checker.check_model(proto, full_check=True)
+        session = open_session(proto.SerializeToString())
+        compare = compare_images if options.part == "pipeline" else compare_estimates
+        agreement = compare(model, session)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise IddmError(f"the exported graph is no valid ONNX: {error}") from error
+        raise IddmError(f"the exported graph is not valid ONNX: {error}") from error
     except onnxruntime.capi.onnxruntime_pybind11_state.OrtException as error:
         raise IddmError(
             f"onnxruntime {onnxruntime.__version__} cannot run the exported graph: {error}",
             "Try another --opset.",
         ) from error
-    if form.precision == "fp32" and agreement.within_one < ENOUGH:
+    if options.precision == "fp32" and agreement.within_one < MIN_WITHIN_ONE:
         raise IddmError(
-            f"onnxruntime draws other pictures than PyTorch: {agreement}",
+            f"onnxruntime generates other images than PyTorch: {agreement}",
             "Nothing was written. Try another --opset.",
         )
     return agreement
 
 
 def open_session(content: bytes) -> onnxruntime.InferenceSession:
-    """Load a file into onnxruntime, on the CPU, which says no more than its errors."""
+    """Load a file into onnxruntime on the CPU, logging errors only."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def encode_seed(seed: int) -> np.ndarray:
-    """Return what the input `seed` must be for the noise that `iddm generate --seed` adds."""
+    """Return the value of the input `seed` that gives the noise of `iddm generate --seed`."""
     low, high = randomness.key_of(seed, "sample-step")
     return np.array(low | high << 32, np.uint64).astype(np.int64)
 
@@ -86,14 +87,14 @@ def build_inputs(
     seed: int,
     guidance: float | None = None,
 ) -> dict[str, Any]:
-    """Return the inputs for which a pipeline draws what `ImageGenerator.generate_batch` draws."""
+    """Return the inputs for which a pipeline generates what `ImageGenerator` generates."""
     index = torch.tensor([spec.index for spec in specs])
     noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.shape)
-    weight = model.profile.sampling.guidance if guidance is None else guidance
+    scale = model.profile.sampling.guidance if guidance is None else guidance
     inputs = {
         "noise": noise.numpy(),
         "label": np.array([spec.label for spec in specs]),
-        "guidance": np.array(weight, np.float32),
+        "guidance": np.array(scale, np.float32),
         "index": index.numpy(),
         "seed": encode_seed(seed),
     }
@@ -102,35 +103,37 @@ def build_inputs(
 
 
 def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
-    """Draw two pictures, of the first and of the last class, both ways."""
+    """Generate two images, of the first and of the last class, with both programs."""
     last = max(0, len(model.classes) - 1)
     specs = [SampleSpec(0, 0), SampleSpec(last, 1)]
-    (found,) = session.run(None, build_inputs(session, model, specs, seed=SEED))
-    wanted = ImageGenerator(
+    (actual,) = session.run(None, build_inputs(session, model, specs, seed=SEED))
+    expected = ImageGenerator(
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
         shape=model.shape,
     ).generate_batch(specs, SEED)
-    return measure_agreement(found.astype(np.float64), wanted.numpy().astype(np.float64))
+    return measure_agreement(actual.astype(np.float64), expected.numpy().astype(np.float64))
 
 
 def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
-    """Estimate x from pictures with some, more and almost only noise, both ways."""
+    """Estimate x at the first, the middle and the last time with both programs."""
     schedule = model.denoiser.schedule
     t = torch.tensor([0, len(schedule) // 2, len(schedule) - 1])
     x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.shape)
     label = t % (len(model.classes) + 1)
     inputs = {"x_t": x_t.numpy(), "t": t.numpy(), "label": label.numpy()}
-    (found,) = session.run(None, {value.name: inputs[value.name] for value in session.get_inputs()})
+    (actual,) = session.run(
+        None, {value.name: inputs[value.name] for value in session.get_inputs()}
+    )
     with torch.inference_mode():
-        wanted = model.denoiser(x_t, t, label).clamp(-1, 1)
-    return measure_agreement(found.clip(-1, 1) * 127.5, wanted.numpy() * 127.5)
+        expected = model.denoiser(x_t, t, label).clamp(-1, 1)
+    return measure_agreement(actual.clip(-1, 1) * 127.5, expected.numpy() * 127.5)
 
 
-def measure_agreement(found: np.ndarray, wanted: np.ndarray) -> Agreement:
-    """Measure how far pictures are apart, given in levels."""
-    difference = np.abs(found - wanted)
+def measure_agreement(actual: np.ndarray, expected: np.ndarray) -> Agreement:
+    """Return the difference between two arrays of values in levels of 255."""
+    difference = np.abs(actual - expected)
     return Agreement(
         float((difference <= 1).mean()), float(difference.mean()), float(difference.max())
     )

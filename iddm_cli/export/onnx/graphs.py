@@ -1,4 +1,4 @@
-"""Modules as ONNX graphs, made by torch.onnx (the exporter built on torch.export)."""
+"""Conversion of modules to ONNX graphs by torch.onnx (the exporter built on torch.export)."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,14 @@ from torch import Tensor, nn
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
 
-OPSETS = range(18, 24)
-"""Below, Split cannot say into how many parts; above, onnxruntime is not there yet."""
-
-WORD = 0xFFFFFFFF
-"""The lower half of a 64-bit number."""
+LOW_32_BITS = 0xFFFFFFFF
 
 BATCH = 2
-"""Pictures in the example that a module is traced with; 1 would be taken for a constant."""
+"""Batch size of the example inputs; torch.export would treat a batch size of 1 as a constant."""
 
 
 class UnconditionalDenoiser(nn.Module):
-    """A denoiser without classes, which is asked without labels."""
+    """A denoiser without classes, called without labels."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
@@ -32,10 +28,10 @@ class UnconditionalDenoiser(nn.Module):
 
 
 class StepNoise(nn.Module):
-    """The noise that a sampler adds at a step: a function of a seed, indices and the step.
+    """The noise that a sampler adds at a step: a function of the seed, the indices and the step.
 
     Args:
-        shape: Channels, height and width of a picture.
+        shape: Channels, height and width of an image.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -43,15 +39,15 @@ class StepNoise(nn.Module):
         self.shape = shape
 
     def forward(self, seed: Tensor, index: Tensor, step: Tensor) -> Tensor:
-        """Draw it, [B, C, H, W], for a seed of 64 bits, indices, [B], and a step."""
-        key = (seed & WORD, (seed >> 32) & WORD)
+        """Return the noise, [B, C, H, W], for a 64-bit seed, indices, [B], and a step."""
+        key = (seed & LOW_32_BITS, (seed >> 32) & LOW_32_BITS)
         return randomness.normal_of(key, items=index, step=step, shape=self.shape)
 
 
 def build_denoiser_graph(
     denoiser: Denoiser, shape: tuple[int, int, int], *, conditional: bool, opset: int
 ) -> onnx.ModelProto:
-    """Return the denoiser: x_t, t and, with classes, label; to estimate."""
+    """Return the denoiser's graph: x_t, t and, with classes, label -> estimate."""
     x_t = torch.zeros(BATCH, *shape)
     t = torch.arange(BATCH)
     inputs = {"x_t": x_t, "t": t} | ({"label": torch.zeros_like(t)} if conditional else {})
@@ -60,7 +56,7 @@ def build_denoiser_graph(
 
 
 def build_step_noise_graph(shape: tuple[int, int, int], *, opset: int) -> onnx.ModelProto:
-    """Return the noise of a step: seed, index and step, to noise."""
+    """Return the graph of the noise of a step: seed, index, step -> noise."""
     inputs = {"seed": torch.tensor(1), "index": torch.arange(BATCH), "step": torch.tensor(0)}
     return trace_module(StepNoise(shape), inputs, "noise", opset=opset)
 
@@ -68,13 +64,13 @@ def build_step_noise_graph(shape: tuple[int, int, int], *, opset: int) -> onnx.M
 def trace_module(
     module: nn.Module, inputs: dict[str, Tensor], output: str, *, opset: int
 ) -> onnx.ModelProto:
-    """Return a module as an ONNX graph.
+    """Trace a module and return its ONNX graph.
 
     Args:
-        module: It has one output, shaped like its first input with more than one dimension.
-        inputs: An example of each input; those with dimensions may have any number of pictures.
+        module: A module with one output, whose batch size is that of its inputs.
+        inputs: An example of each input by its name; the first dimension, if any, is the batch.
         output: Name of the output.
-        opset: Version of ONNX's operators.
+        opset: Version of the ONNX operators.
     """
     batch = torch.export.Dim("N")
     sizes = tuple({0: batch} if tensor.dim() else None for tensor in inputs.values())
@@ -89,20 +85,20 @@ def trace_module(
             output_names=[output],
             dynamic_shapes=sizes,
         )
-    assert program is not None, "it is returned where no file is named"
+    assert program is not None, "torch.onnx.export returns a program if it writes no file"
     return program.model_proto
 
 
 def strip_exporter_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Remove what the exporter notes about the program it came from: traces, shapes, paths."""
+    """Remove the exporter's notes about the traced program: stack traces, shapes, paths."""
     graph = model.graph
-    noted: Sequence[Sequence[onnx.NodeProto | onnx.TensorProto | onnx.ValueInfoProto]] = (
+    annotated: Sequence[Sequence[onnx.NodeProto | onnx.TensorProto | onnx.ValueInfoProto]] = (
         graph.node,
         graph.initializer,
         graph.input,
         graph.output,
     )
-    for part in noted:
+    for part in annotated:
         for item in part:
             item.ClearField("doc_string")
             item.ClearField("metadata_props")

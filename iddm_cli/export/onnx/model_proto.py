@@ -1,8 +1,6 @@
-"""A trained model as one ONNX file: all the way to pixels, or the denoiser alone."""
+"""A trained model as one ONNX file: the whole pipeline to pixels, or the denoiser alone."""
 
 import json
-from dataclasses import dataclass
-from typing import Literal
 
 import onnx
 from onnx import helper
@@ -16,34 +14,19 @@ from iddm_cli.export.onnx.graphs import (
     build_step_noise_graph,
     strip_exporter_metadata,
 )
-from iddm_cli.export.onnx.pipeline import PipelineSpec, pipeline
+from iddm_cli.export.onnx.options import OnnxOptions
+from iddm_cli.export.onnx.pipeline import PipelineSpec, build_pipeline
 from iddm_cli.export.onnx.precision import PRECISIONS
 from iddm_cli.export.trained_model import TrainedModel
 
-Part = Literal["pipeline", "denoiser"]
-Precision = Literal["fp32", "fp16", "int8"]
-
-MOST_BYTES = 2**31 - 2**20
-"""An ONNX file is one protobuf message, which can be no longer; a little is for the graph."""
-
-
-@dataclass(frozen=True)
-class OnnxOptions:
-    """What is exported of a model, and how.
-
-    Attributes:
-        part: pipeline: from noise to pixels; denoiser: from x_t, t and label to an estimate of x.
-        precision: fp32, fp16 or int8.
-        opset: Version of ONNX's operators.
-    """
-
-    part: Part = "pipeline"
-    precision: Precision = "fp32"
-    opset: int = 20
+BYTES_PER_WEIGHT = 4
+MAX_BYTES = 2**31 - 2**20
+"""Most bytes of weights: an ONNX file is one protobuf message of up to 2 GiB; 1 MiB is for the
+graph."""
 
 
 def pipeline_spec(model: TrainedModel) -> PipelineSpec:
-    """Return how a model's profile wants pictures drawn."""
+    """Return the pipeline that a model's profile describes."""
     sampling = model.profile.sampling
     return PipelineSpec(
         steps=solver_steps(sampling, model.denoiser.schedule),
@@ -54,13 +37,13 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     )
 
 
-def build_onnx_model(model: TrainedModel, form: OnnxOptions) -> onnx.ModelProto:
+def build_onnx_model(model: TrainedModel, options: OnnxOptions) -> onnx.ModelProto:
     """Return the ONNX file of a model.
 
     Raises:
         UsageError: It is larger than an ONNX file can be.
     """
-    if 4 * model.parameters > MOST_BYTES:
+    if BYTES_PER_WEIGHT * model.parameters > MAX_BYTES:
         raise UsageError(
             f"{model.parameters / 1e9:.1f} billion parameters are more than an ONNX file can hold",
             "Export it as safetensors, pt2 or diffusers.",
@@ -68,32 +51,30 @@ def build_onnx_model(model: TrainedModel, form: OnnxOptions) -> onnx.ModelProto:
     spec = pipeline_spec(model)
     with suppress_exporter_output():
         graph = build_denoiser_graph(
-            model.denoiser, model.shape, conditional=bool(model.classes), opset=form.opset
+            model.denoiser, model.shape, conditional=bool(model.classes), opset=options.opset
         )
-        made = strip_exporter_metadata(PRECISIONS[form.precision](graph))
-        if form.part == "pipeline":
-            asks = spec.adds_noise
-            noise = (
-                strip_exporter_metadata(build_step_noise_graph(model.shape, opset=form.opset))
-                if asks
-                else None
-            )
-            made = pipeline(made, noise, spec)
-    made.producer_name, made.producer_version = "iddm", __version__
-    made.graph.name = model.run
-    helper.set_model_props(made, build_metadata(model, form))
-    return made
+        proto = strip_exporter_metadata(PRECISIONS[options.precision](graph))
+        if options.part == "pipeline":
+            noise = None
+            if spec.adds_noise:
+                noise_graph = build_step_noise_graph(model.shape, opset=options.opset)
+                noise = strip_exporter_metadata(noise_graph)
+            proto = build_pipeline(proto, noise, spec)
+    proto.producer_name, proto.producer_version = "iddm", __version__
+    proto.graph.name = model.run
+    helper.set_model_props(proto, build_metadata(model, options))
+    return proto
 
 
-def build_metadata(model: TrainedModel, form: OnnxOptions) -> dict[str, str]:
-    """Return what the file says of itself: everything that using it needs, as text."""
+def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
+    """Return the metadata of the file, as texts: everything needed to use it."""
     sampling, diffusion = model.profile.sampling, model.profile.diffusion
-    said: dict[str, object] = {
+    values: dict[str, object] = {
         "run": model.run,
         "step": model.step,
         "weights": model.weights,
-        "part": form.part,
-        "precision": form.precision,
+        "part": options.part,
+        "precision": options.precision,
         "class_names": list(model.classes),
         "image": "uint8, [N, H, W, C]",
         "value_range": [-1, 1],
@@ -102,8 +83,8 @@ def build_metadata(model: TrainedModel, form: OnnxOptions) -> dict[str, str]:
         "prediction": diffusion.prediction,
         "version": __version__,
     }
-    if form.part == "pipeline":
-        said |= {
+    if options.part == "pipeline":
+        values |= {
             "sampler": sampling.sampler,
             "steps": len(pipeline_spec(model).steps),
             "guidance": sampling.guidance,
@@ -111,5 +92,5 @@ def build_metadata(model: TrainedModel, form: OnnxOptions) -> dict[str, str]:
             "clip": sampling.clip,
         }
     plain = (str, int, float)
-    texts = {k: str(v) if isinstance(v, plain) else json.dumps(v) for k, v in said.items()}
+    texts = {k: str(v) if isinstance(v, plain) else json.dumps(v) for k, v in values.items()}
     return {f"iddm.{key}": text for key, text in texts.items()}

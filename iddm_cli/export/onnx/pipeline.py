@@ -1,7 +1,7 @@
-"""The whole way from noise to pixels as one ONNX graph: a loop of the sampler's steps.
+"""The whole pipeline from noise to pixels as one ONNX graph: a loop over the sampler's steps.
 
-What is done at each step is `diffusion.samplers.advance` over a guided, clipped denoiser, written
-in ONNX's own text form around the denoiser's graph. Weights stand in the file once.
+Each step is `diffusion.samplers.advance` with a guided, clipped denoiser, written in ONNX's text
+format around the denoiser's graph. The file contains the weights once.
 """
 
 from collections.abc import Iterable
@@ -13,68 +13,69 @@ from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.samplers import Steps
 
-GUIDED = """
-    again = Slice(x, zero, extra)
-    x_t = Concat<axis = 0>(x, again)
+SPLIT_BATCH = """
+    batch = Shape<start = 0, end = 1>(noise)
+    two_batches = Add(batch, batch)
+    unguided = Equal(guidance, one)
+    halves = Where(unguided, zero, one_int)
+    extra = Mul(batch, halves)
+    no_labels = Expand(no_label, extra)
+    labels = Concat<axis = 0>(label, no_labels)
 """
-"""The pictures once more, without their class; none (extra = 0) where guidance is 1."""
+"""The labels, followed by "no class" for each image; by nothing (extra = 0) if guidance is 1."""
 
-LEADING = """
-    twice = Concat<axis = 0>(both, both)
-    with_class = Slice(both, zero, batch)
-    without = Slice(twice, batch, two_batches)
-    difference = Sub(with_class, without)
-    lead = Mul(guidance, difference)
-    said = Add(without, lead)
+REPEAT_IMAGES = """
+    repeated = Slice(x, zero, extra)
+    x_t = Concat<axis = 0>(x, repeated)
 """
-"""uncond + guidance * (cond - uncond), where each is the other if only one was asked for."""
+"""The images, followed by the same images for the unconditional estimate, if there is one."""
 
-ASKING = """
+LOOK_UP_STEP = """
     time = Gather(times, k)
     count = Shape<start = 0, end = 1>(x_t)
     t = Expand(time, count)
-    row = Gather(weights, k)
-    keep, take, back, fresh = Split<axis = 0, num_outputs = 4>(row)
+    row = Gather(coefficients, k)
+    c_x, c_denoised, c_prev, c_noise = Split<axis = 0, num_outputs = 4>(row)
 """
 
-ADVANCING = """
-    kept = Mul(keep, x)
-    taken = Mul(take, estimate)
-    held = Mul(back, before)
-    moved = Add(kept, taken)
-    clean = Add(moved, held)
+APPLY_GUIDANCE = """
+    twice = Concat<axis = 0>(estimates, estimates)
+    conditional = Slice(estimates, zero, batch)
+    unconditional = Slice(twice, batch, two_batches)
+    difference = Sub(conditional, unconditional)
+    scaled = Mul(guidance, difference)
+    guided = Add(unconditional, scaled)
+"""
+"""unconditional + guidance * (conditional - unconditional); both are the same if guidance is 1."""
+
+ADVANCE = """
+    term_x = Mul(c_x, x)
+    term_denoised = Mul(c_denoised, estimate)
+    term_prev = Mul(c_prev, previous)
+    partial_sum = Add(term_x, term_denoised)
+    deterministic = Add(partial_sum, term_prev)
 """
 
-SPLITTING = """
-    batch = Shape<start = 0, end = 1>(noise)
-    two_batches = Add(batch, batch)
-    plain = Equal(guidance, one)
-    halves = Where(plain, zero, a_unit)
-    extra = Mul(batch, halves)
-    none = Expand(no_label, extra)
-    labels = Concat<axis = 0>(label, none)
-"""
-
-DEVELOPING = """
-    held_in = Clip(x, minus_one, one)
-    above = Add(held_in, one)
-    levels = Mul(above, half_of_255)
-    whole = Round(levels)
-    pixels = Cast<to = 2>(whole)
+TO_PIXELS = """
+    clipped = Clip(x, minus_one, one)
+    shifted = Add(clipped, one)
+    levels = Mul(shifted, half_of_255)
+    rounded = Round(levels)
+    pixels = Cast<to = 2>(rounded)
     image = Transpose<perm = [0, 2, 3, 1]>(pixels)
 """
 
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """How a pipeline draws.
+    """How a pipeline samples.
 
     Attributes:
         steps: The sampler's steps.
-        guidance: Guidance where none is given.
-        clip: Whether each estimate is held inside the pixel range.
-        num_classes: Number of classes, K; 0 for none.
-        shape: Channels, height and width of a picture.
+        guidance: Default guidance scale.
+        clip: Whether each estimate is clipped to [-1, 1].
+        num_classes: Number of classes, K; 0 for an unconditional model.
+        shape: Channels, height and width of an image.
     """
 
     steps: Steps
@@ -85,30 +86,30 @@ class PipelineSpec:
 
     @property
     def adds_noise(self) -> bool:
-        """Whether some step adds noise, so that a seed is asked for."""
+        """Whether some step adds noise, so that the pipeline needs a seed."""
         return any(self.steps.adds_noise(k) for k in range(len(self.steps)))
 
 
-def pipeline(
+def build_pipeline(
     denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.ModelProto:
-    """Return the pipeline: noise and, with classes, label and guidance; to image.
+    """Return the pipeline: noise and, with classes, label and guidance -> image.
 
     Args:
-        denoiser: Its graph, as `denoiser_graph` makes it.
-        step_noise: What draws the noise of steps, as `step_noise_graph` makes it; it adds the
-            inputs index and seed.
+        denoiser: The graph of `build_denoiser_graph`.
+        step_noise: The graph of `build_step_noise_graph`, which adds the inputs index and seed;
+            None if no step adds noise.
         spec: Sampler, guidance and so on.
     """
-    body = _body(denoiser, step_noise, spec)
+    body = _build_body(denoiser, step_noise, spec)
     loop = helper.make_node("Loop", ["steps", "", "noise", "noise"], ["x", "last"], body=body)
-    before = _nodes(SPLITTING) if spec.num_classes else []
+    before = _parse_nodes(SPLIT_BATCH) if spec.num_classes else []
     graph = helper.make_graph(
-        [*before, loop, *_nodes(DEVELOPING)],
+        [*before, loop, *_parse_nodes(TO_PIXELS)],
         "pipeline",
-        _inputs(spec),
-        [_value("image", "uint8", ["N", *spec.shape[1:], spec.shape[0]])],
-        _constants(spec),
+        _build_inputs(spec),
+        [_declare("image", "uint8", ["N", *spec.shape[1:], spec.shape[0]])],
+        _build_constants(spec),
     )
     model = helper.make_model(
         graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
@@ -117,21 +118,21 @@ def pipeline(
     return model
 
 
-def _inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
-    inputs = [_value("noise", "float", ["N", *spec.shape])]
+def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
+    inputs = [_declare("noise", "float", ["N", *spec.shape])]
     if spec.num_classes:
-        inputs += [_value("label", "int64", ["N"]), _value("guidance", "float", [])]
+        inputs += [_declare("label", "int64", ["N"]), _declare("guidance", "float", [])]
     if spec.adds_noise:
-        inputs += [_value("index", "int64", ["N"]), _value("seed", "int64", [])]
+        inputs += [_declare("index", "int64", ["N"]), _declare("seed", "int64", [])]
     return inputs
 
 
-def _constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
-    """Return the tables; those that are inputs as well are what holds where none is given."""
+def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
+    """Return the tables; those with the name of an input are its default value."""
     constants: dict[str, np.ndarray] = {
         "steps": np.array(len(spec.steps)),
         "times": np.array(spec.steps.times),
-        "weights": spec.steps.weights.numpy(),
+        "coefficients": spec.steps.weights.numpy(),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
@@ -142,96 +143,97 @@ def _constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
             "guidance": np.array(spec.guidance, np.float32),
             "no_label": np.array([spec.num_classes]),
             "zero": np.array([0]),
-            "a_unit": np.array([1]),
+            "one_int": np.array([1]),
         }
     if spec.adds_noise:
         constants["seed"] = np.array(0)
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
-def _body(
+def _build_body(
     denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.GraphProto:
-    """Return one step of the loop: its number, x and the estimate before; to both anew."""
-    picture: list[int | str] = ["N", *spec.shape]
+    """Return one step of the loop: its number, x and the previous estimate -> both updated."""
+    image: list[int | str] = ["N", *spec.shape]
     conditional = bool(spec.num_classes)
-    said = "both" if conditional else "said"
-    asked = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": said}
-    text = [GUIDED if conditional else "x_t = Identity(x)", ASKING]
-    after = [LEADING if conditional else "", _clipping(spec), ADVANCING]
-    nodes = [*_nodes("".join(text)), *_inlined(denoiser, "network", asked)]
-    # Inside the loop, where onnxruntime takes them for constants and lays them out for its speed.
-    weights = _weights(denoiser)
+    output = "estimates" if conditional else "guided"
+    names = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": output}
+    before = [REPEAT_IMAGES if conditional else "x_t = Identity(x)", LOOK_UP_STEP]
+    after = [APPLY_GUIDANCE if conditional else "", _clipping(spec), ADVANCE]
+    nodes = [*_parse_nodes("".join(before)), *_inline(denoiser, "network", names)]
+    # Weights inside the loop: onnxruntime treats them as constants and optimizes their layout.
+    weights = _take_weights(denoiser)
     if step_noise is not None:
-        nodes += _inlined(step_noise, "noise", {"step": "k", "noise": "drawn"})
-        weights += _weights(step_noise)
-        after.append("added = Mul(fresh, drawn)\nnext = Add(clean, added)\n")
+        nodes += _inline(step_noise, "noise", {"step": "k", "noise": "fresh_noise"})
+        weights += _take_weights(step_noise)
+        after.append(
+            "term_noise = Mul(c_noise, fresh_noise)\nnext = Add(deterministic, term_noise)\n"
+        )
     else:
-        after.append("next = Identity(clean)\n")
+        after.append("next = Identity(deterministic)\n")
     return helper.make_graph(
-        [*nodes, *_nodes("".join([*after, "go_on = Identity(on)\n"]))],
+        [*nodes, *_parse_nodes("".join([*after, "keep_going = Identity(on)\n"]))],
         "step",
-        [_value("k", "int64", []), _value("going", "bool", []),
-         _value("x", "float", picture), _value("before", "float", picture)],
-        [_value("go_on", "bool", []), _value("next", "float", picture),
-         _value("estimate", "float", picture)],
+        [_declare("k", "int64", []), _declare("condition", "bool", []),
+         _declare("x", "float", image), _declare("previous", "float", image)],
+        [_declare("keep_going", "bool", []), _declare("next", "float", image),
+         _declare("estimate", "float", image)],
         weights,
     )  # fmt: skip
 
 
 def _clipping(spec: PipelineSpec) -> str:
-    clip, keep = "estimate = Clip(said, minus_one, one)", "estimate = Identity(said)"
-    return f"{clip if spec.clip else keep}\n"
+    operation = "Clip(guided, minus_one, one)" if spec.clip else "Identity(guided)"
+    return f"estimate = {operation}\n"
 
 
-def _value(name: str, kind: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:
-    kinds = {
+def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:
+    types = {
         "float": onnx.TensorProto.FLOAT,
         "int64": onnx.TensorProto.INT64,
         "uint8": onnx.TensorProto.UINT8,
         "bool": onnx.TensorProto.BOOL,
     }
-    return helper.make_tensor_value_info(name, kinds[kind], list(shape))
+    return helper.make_tensor_value_info(name, types[element_type], list(shape))
 
 
-def _nodes(text: str) -> list[onnx.NodeProto]:
-    """Read nodes in ONNX's text form, one a line."""
+def _parse_nodes(text: str) -> list[onnx.NodeProto]:
+    """Parse nodes in ONNX's text format, one per line."""
     return list(parser.parse_graph(f"nodes () => () {{ {text} }}").node)
 
 
-def _weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
-    return [_named(tensor, _prefixed(model, tensor.name)) for tensor in model.graph.initializer]
+def _take_weights(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Return a model's weights under the names that `_inline` uses; renames them in place."""
+    weights = list(model.graph.initializer)
+    for tensor in weights:
+        tensor.name = _prefix(model, tensor.name)
+    return weights
 
 
-def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
-    tensor.name = name
-    return tensor
-
-
-def _prefixed(model: onnx.ModelProto, name: str) -> str:
+def _prefix(model: onnx.ModelProto, name: str) -> str:
     return f"{model.graph.name}/{name}" if name else ""
 
 
-def _inlined(model: onnx.ModelProto, prefix: str, outside: dict[str, str]) -> list[onnx.NodeProto]:
+def _inline(model: onnx.ModelProto, prefix: str, outer: dict[str, str]) -> list[onnx.NodeProto]:
     """Return a model's nodes for use inside another graph.
 
     Args:
-        model: Its weights are to stand in the other graph, named as `_weights` names them.
-        prefix: What sets its names apart.
-        outside: What its inputs and outputs are called there, if not the same.
+        model: The model; the outer graph must contain its weights, see `_take_weights`.
+        prefix: Prefix of all its inner names.
+        outer: Names of its inputs and outputs in the outer graph, where they differ.
     """
     model.graph.name = prefix
     ends = {value.name for value in (*model.graph.input, *model.graph.output)}
 
-    def renamed(name: str) -> str:
-        return outside.get(name, name) if name in ends else _prefixed(model, name)
+    def rename(name: str) -> str:
+        return outer.get(name, name) if name in ends else _prefix(model, name)
 
     nodes = []
     for node in model.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.name = _prefixed(model, node.name)
-        copy.input[:] = [renamed(name) for name in node.input]
-        copy.output[:] = [renamed(name) for name in node.output]
+        copy.name = _prefix(model, node.name)
+        copy.input[:] = [rename(name) for name in node.input]
+        copy.output[:] = [rename(name) for name in node.output]
         nodes.append(copy)
     return nodes

@@ -1,35 +1,38 @@
-"""Smaller numbers in an ONNX graph, by onnxruntime's own tools."""
+"""Conversion of an ONNX graph to lower precision, by onnxruntime's own tools."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
-HEAVY = ("Conv", "Gemm", "MatMul")
-"""What multiplies by weights: most of the file and of the time."""
+from iddm_cli.export.onnx.options import Precision
+
+WEIGHTED_OPS = ("Conv", "Gemm", "MatMul")
+"""Operators that multiply by weights: most of the file size and of the run time."""
 
 
 def convert_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph whose heavy nodes compute in float16, as autocast does; half the size.
+    """Return a graph whose weighted operators compute in float16, as autocast does.
 
-    All else stays in float32: the frequencies of the time embedding and a division by a small
-    alpha would not survive.
+    Everything else stays in float32: the frequencies of the time embedding and a division by a
+    small alpha would overflow or lose all precision.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    others = sorted({node.op_type for node in model.graph.node} - {*HEAVY})
-    made = convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
-    # It puts its casts last, wherever they are needed.
-    OnnxModel(made).topological_sort()
-    return made
+    others = sorted({node.op_type for node in model.graph.node} - {*WEIGHTED_OPS})
+    converted = convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
+    # The converter appends its casts to the end, wherever they are needed.
+    OnnxModel(converted).topological_sort()
+    return converted
 
 
 def quantize_to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph with weights of 8 bits, its activations quantised as it runs.
+    """Return a graph with 8-bit weights and dynamic quantization of activations.
 
-    The first and the last convolution, which meet the picture itself, stay in float32: they weigh
-    little, and cost much.
+    The first and the last convolution, which process the image itself, stay in float32: they have
+    few weights, and quantizing them costs much accuracy.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -39,7 +42,7 @@ def quantize_to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
         quantize_dynamic(
             model,
             path,
-            op_types_to_quantize=[*HEAVY],
+            op_types_to_quantize=[*WEIGHTED_OPS],
             nodes_to_exclude=[convolutions[0], convolutions[-1]],
             weight_type=QuantType.QInt8,
             per_channel=True,
@@ -47,4 +50,9 @@ def quantize_to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-PRECISIONS = {"fp32": lambda model: model, "fp16": convert_to_fp16, "int8": quantize_to_int8}
+PRECISIONS: dict[Precision, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+    "fp32": lambda model: model,
+    "fp16": convert_to_fp16,
+    "int8": quantize_to_int8,
+}
+"""How a float32 graph is converted, by the name of the precision."""

@@ -1,7 +1,7 @@
-"""Draws pictures of a class with a UNet2DModel that has learnt classes.
+"""Generate images of a class with a class-conditional UNet2DModel.
 
-diffusers' own pipelines call such a network without its class labels, so the folder carries this
-one. It needs diffusers and torch, and nothing else:
+The pipelines of diffusers call such a network without class labels, so this folder has its own
+pipeline. It needs diffusers and torch only:
 
     from diffusers import DiffusionPipeline
     pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)
@@ -21,10 +21,10 @@ class ClassConditionalPipeline(DiffusionPipeline):
 
     Args:
         unet: The network; the last row of its class embedding means "no class".
-        scheduler: Takes it from noise to pictures.
-        class_names: Names of the classes, by index.
-        guidance_scale: 1 is none; larger follows the class harder.
-        num_inference_steps: Solver steps.
+        scheduler: A scheduler of diffusers.
+        class_names: Class names by label.
+        guidance_scale: Default guidance scale; 1 disables guidance.
+        num_inference_steps: Default number of steps.
     """
 
     model_cpu_offload_seq = "unet"
@@ -46,14 +46,14 @@ class ClassConditionalPipeline(DiffusionPipeline):
         )
 
     def labels(self, classes: int | str | list[int | str]) -> torch.Tensor:
-        """Turn names or indices of classes into labels."""
+        """Return the labels of classes, given by name or by index."""
         if isinstance(classes, (int, str)):
             classes = [classes]
         names = list(self.config.class_names or [])
-        found = [names.index(one) if isinstance(one, str) else int(one) for one in classes]
-        if not all(0 <= label < len(names) for label in found):
-            raise ValueError(f"there are the classes {dict(enumerate(names))}")
-        return torch.tensor(found, device=self.device)
+        labels = [names.index(one) if isinstance(one, str) else int(one) for one in classes]
+        if not all(0 <= label < len(names) for label in labels):
+            raise ValueError(f"unknown class; the classes are {dict(enumerate(names))}")
+        return torch.tensor(labels, device=self.device)
 
     @torch.no_grad()
     def __call__(
@@ -66,19 +66,19 @@ class ClassConditionalPipeline(DiffusionPipeline):
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> ImagePipelineOutput | tuple:
-        """Draw one picture for each class label.
+        """Generate one image for each class label.
 
         Args:
-            class_labels: Names or indices.
-            guidance_scale: The folder's own where it is left out.
-            num_inference_steps: The folder's own where it is left out.
-            generator: Decides the noise.
-            latents: The noise to start from, [B, C, H, W].
+            class_labels: Class names or indices.
+            guidance_scale: Guidance scale; None: the folder's default.
+            num_inference_steps: Number of steps; None: the folder's default.
+            generator: Source of the random noise.
+            latents: Initial noise, [B, C, H, W]; None: random.
             output_type: "pil", or "np" for arrays in [0, 1].
-            return_dict: False for a plain tuple.
+            return_dict: Whether to return an ImagePipelineOutput rather than a tuple.
         """
         label = self.labels(class_labels)
-        weight = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         steps = num_inference_steps or self.config.num_inference_steps
         size = self.unet.config.sample_size
         height, width = (size, size) if isinstance(size, int) else size
@@ -88,35 +88,36 @@ class ClassConditionalPipeline(DiffusionPipeline):
             x = randn_tensor(shape, generator, device=self.device, dtype=self.unet.dtype)
 
         self.scheduler.set_timesteps(steps)
-        # DDIM must take the direction to the noise from the estimate that was held inside the
-        # pixel range, as the model's own program does.
-        takes = inspect.signature(self.scheduler.step).parameters
-        more = {"use_clipped_model_output": True} if "use_clipped_model_output" in takes else {}
+        # DDIM must compute the noise from the clipped estimate, as iddm does.
+        parameters = inspect.signature(self.scheduler.step).parameters
+        options = (
+            {"use_clipped_model_output": True} if "use_clipped_model_output" in parameters else {}
+        )
         times = self.scheduler.timesteps.tolist()
         bar = self.progress_bar(self.scheduler.timesteps)
-        for t, then in zip(bar, [*times[1:], -1], strict=True):
-            if more:
-                self.scheduler.num_inference_steps = self.steps_as_long(int(t) - then)
-            said = self.predict(x, t, label, weight)
-            x = self.scheduler.step(said, t, x, generator=generator, **more).prev_sample
+        for t, next_t in zip(bar, [*times[1:], -1], strict=True):
+            if options:
+                self.scheduler.num_inference_steps = self.steps_of_length(int(t) - next_t)
+            output = self.predict(x, t, label, scale)
+            x = self.scheduler.step(output, t, x, generator=generator, **options).prev_sample
         images = (x / 2 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
         if output_type == "pil":
             images = self.numpy_to_pil(images)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
-    def steps_as_long(self, length: int) -> Fraction:
-        """Return how many steps of a length there would be, from which DDIM computes its length.
+    def steps_of_length(self, length: int) -> Fraction:
+        """Return the number of steps for which DDIM computes this step length.
 
-        It takes all to be equally long, rounded down; so those that are not would end elsewhere
-        than the next begins.
+        DDIM assumes that all steps have the same length, rounded down; other steps would not end
+        where the next one begins.
         """
         return Fraction(self.scheduler.config.num_train_timesteps, length)
 
-    def predict(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, weight: float):
-        """Ask the network, with and without the class."""
-        if weight == 1:
+    def predict(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, scale: float):
+        """Evaluate the network with classifier-free guidance."""
+        if scale == 1:
             return self.unet(x, t, class_labels=label).sample
-        none = torch.full_like(label, self.unet.config.num_class_embeds - 1)
-        both = self.unet(torch.cat([x, x]), t, class_labels=torch.cat([label, none])).sample
-        with_class, without = both.chunk(2)
-        return without + weight * (with_class - without)
+        no_class = torch.full_like(label, self.unet.config.num_class_embeds - 1)
+        outputs = self.unet(torch.cat([x, x]), t, class_labels=torch.cat([label, no_class])).sample
+        conditional, unconditional = outputs.chunk(2)
+        return unconditional + scale * (conditional - unconditional)

@@ -6,10 +6,10 @@ from iddm_cli.display.progress import show_progress
 
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import Profile, ResolvedProfile
 
 
-def prepare_data(profile: "Profile") -> tuple["Profile", "Pack"]:
+def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
     """Find and pack the profile's dataset, with a progress bar.
 
     Returns:
@@ -26,9 +26,7 @@ def prepare_data(profile: "Profile") -> tuple["Profile", "Pack"]:
     with show_progress() as progress:
         pack = build_pack(source, data, progress=progress)
 
-    from iddm_cli.build.data import resolve_profile
-
-    return resolve_profile(profile, pack), pack
+    return profile.resolve(pack.channels), pack
 
 
 def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:

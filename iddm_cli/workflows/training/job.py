@@ -9,7 +9,7 @@ from iddm_cli.runs.run import Run
 
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Job:
         options: What the command line asks for besides the profile.
     """
 
-    profile: "Profile"
+    profile: "ResolvedProfile"
     pack: "Pack"
     options: JobOptions
 

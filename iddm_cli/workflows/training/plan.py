@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import ResolvedProfile
 
 
-def show_plan(profile: "Profile", pack: "Pack", *, as_json: bool) -> None:
+def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> None:
     """Print what a training would take.
 
     Raises:

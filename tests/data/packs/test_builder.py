@@ -179,7 +179,7 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     assert made.count == len(made.names) == 78
     assert made.labels.tolist() == [0] * 39 + [1] * 39
     assert [name for name, _ in made.unreadable] == ["cat/03.png", "dog/79.png"]
-    assert made.unreadable[0][1].startswith("not a picture")
+    assert made.unreadable[0][1].startswith("not an image")
     assert "cat/03.png" not in made.names
     whole = to_pixels(
         decode_image_file(pets / "cat/04.png").image,
@@ -194,7 +194,7 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
 
 def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
-    message = r"cat/03\.png cannot be decoded: not a picture"
+    message = r"cat/03\.png cannot be decoded: not an image"
     with pytest.raises(DatasetError, match=message) as caught:
         build_pack(folder_source(pets), changed(on_error="fail"))
     assert "data.on_error" in caught.value.hint

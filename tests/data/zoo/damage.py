@@ -8,7 +8,7 @@ from tests.data.zoo.keeper import SOUND, Zoo, cells, encoded, noise
 
 FORMATS = Image.registered_extensions()
 DAMAGED = "^damaged: "
-NO_PICTURE = "^not a picture"
+NO_PICTURE = "^not an image"
 
 
 def cut_in_half(zoo: Zoo) -> None:

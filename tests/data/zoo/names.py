@@ -24,7 +24,7 @@ def of_files(zoo: Zoo) -> None:
 
 def of_broken_files(zoo: Zoo) -> None:
     for name in ("two\nlines.tif", "\x1b[31m.tif", os.fsdecode(b"\xe9.tif"), "[/red].tif"):
-        zoo.skip(f"names/{name}", "not a picture").write_text("hello")
+        zoo.skip(f"names/{name}", "not an image").write_text("hello")
 
 
 def of_classes(zoo: Zoo) -> None:

@@ -16,10 +16,10 @@ def behind_links(zoo: Zoo) -> None:
 
 
 def links_that_lead_nowhere(zoo: Zoo) -> None:
-    zoo.skip("places/broken.png", "link to nothing").symlink_to("nowhere.png")
+    zoo.skip("places/broken.png", "broken link").symlink_to("nowhere.png")
     zoo.skip("places/loop.png", "symbolic links").symlink_to("loop.png")
     zoo.skip("places/self", "symbolic links").symlink_to("self")
-    round_about = "a link to a folder that is read already, or to one around it"
+    round_about = "a link to a folder that is listed already, or that contains it"
     zoo.skip("places/up", round_about).symlink_to("..")
     zoo.skip("places/here", round_about).symlink_to(".")
     zoo.skip("circle", round_about).symlink_to(".")
@@ -39,11 +39,11 @@ def hidden(zoo: Zoo) -> None:
 
 
 def above_and_below(zoo: Zoo) -> None:
-    zoo.skip("cover.png", "beside").write_bytes(SOUND)
-    zoo.skip("linked.png", "beside").symlink_to(zoo.outside / "1.png")
-    zoo.skip("LICENSE", "not a picture").write_text("Do as you like.\n")
-    zoo.skip("bare", "no picture in this folder").mkdir()
-    zoo.skip("hollow", "no picture in this folder").joinpath("deep").mkdir(parents=True)
+    zoo.skip("cover.png", "outside the class folders").write_bytes(SOUND)
+    zoo.skip("linked.png", "outside the class folders").symlink_to(zoo.outside / "1.png")
+    zoo.skip("LICENSE", "not an image").write_text("Do as you like.\n")
+    zoo.skip("bare", "no image in this folder").mkdir()
+    zoo.skip("hollow", "no image in this folder").joinpath("deep").mkdir(parents=True)
     for name in ("a/x.png", "a/b/x.png", "a/b/c/d/x.png", "places/folder.png/x.png"):
         zoo.use(name).write_bytes(SOUND)
 

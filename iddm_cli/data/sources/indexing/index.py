@@ -1,7 +1,7 @@
-"""The index of a dataset: which pictures there are, and of which class each is.
+"""The index of a dataset: which images it contains, and the class of each.
 
-A dataset says its classes by folders, or by a table beside the pictures; and may be wrapped in a
-folder `images`, or in the parts of a split, of which the training part is learnt.
+Classes come from folders or from a metadata table beside the images. The images may lie in a
+folder called `images`, or in the parts of a split, of which only the training part is used.
 """
 
 import unicodedata
@@ -12,8 +12,8 @@ from typing import Literal
 
 from iddm_cli.data.sources.indexing import metadata
 from iddm_cli.data.sources.indexing.listing import (
-    METADATA,
-    SUFFIXES,
+    IMAGE_SUFFIXES,
+    METADATA_FILES,
     Listing,
     SkippedFile,
     list_folder,
@@ -21,64 +21,70 @@ from iddm_cli.data.sources.indexing.listing import (
 )
 from iddm_cli.errors import DatasetError
 
-TRAINING = {"train", "training"}
-HELD_OUT = {"test", "testing", "val", "valid", "validation"}
+TRAINING_SPLITS = {"train", "training"}
+HELD_OUT_SPLITS = {"test", "testing", "val", "valid", "validation"}
+
+Layout = Literal["classes", "table", "flat"]
+"""Where the classes come from: folders, a metadata table, or nowhere."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """The pictures of a dataset."""
+    """The images of a dataset."""
 
     paths: tuple[str, ...]  # "/" between the parts, sorted by their bytes
-    labels: tuple[int, ...]  # class of each path; empty where there are no classes
+    labels: tuple[int, ...]  # class of each path; empty without classes
     classes: tuple[str, ...]
-    layout: Literal["classes", "table", "flat"]
-    skipped: list[SkippedFile]  # what is no picture, and why
-    notes: list[str]  # what was understood about the layout, in sentences
+    layout: Layout
+    skipped: list[SkippedFile]  # entries that are not in the index, with reasons
+    notes: list[str]  # how the layout was understood, as sentences for the user
 
 
 def index_folder(root: Path, label_column: str = metadata.DEFAULT_COLUMN) -> Index:
-    """List the pictures of a folder, and its classes if it has any.
+    """Return the images below a folder, with their classes if there are any.
 
     Raises:
-        DatasetError: There is no such folder, it cannot be read, or holds nothing to train on.
+        DatasetError: The folder does not exist, cannot be read, or contains no image.
     """
     _check_root(root)
-    return arrange(list_folder(root), str(root), label_column)
+    return build_index(list_folder(root), str(root), label_column)
 
 
-def arrange(
+def build_index(
     listing: Listing,
     name: str,
     label_column: str = metadata.DEFAULT_COLUMN,
     *,
-    wrapped: bool = False,
+    unwrap: bool = False,
 ) -> Index:
-    """Decide what the classes of the pictures listed are, and give each picture its label.
+    """Determine the classes of the images listed, and the label of each image.
 
     Args:
-        listing: What was found.
-        name: What the dataset is called in messages.
-        label_column: Where a table beside the pictures says the class.
-        wrapped: Whether a single folder around all others is passed over, as in most archives.
+        listing: The files and folders.
+        name: Name of the dataset in messages.
+        label_column: Column of a metadata table that holds the class.
+        unwrap: Whether to ignore a single folder around all others, as most archives have.
 
     Raises:
-        DatasetError: There is no picture, or the table of labels is damaged.
+        DatasetError: There is no image, or the metadata table is damaged.
     """
     if not listing.paths:
-        raise _nothing_found(name, listing.skipped)
-    plan = _Plan(listing)
-    plan.tell_empty_folders()
-    if wrapped:
-        plan.unwrap()
-    plan.enter_images()
-    plan.choose_split()
-    plan.enter_images()
-    return plan.by_table(label_column) or plan.by_folders()
+        raise _no_images(name, listing.skipped)
+    layout = _LayoutResolver(listing)
+    layout.report_empty_folders()
+    if unwrap:
+        layout.enter_wrappers()
+    layout.enter_images()
+    layout.enter_training_split()
+    layout.enter_images()
+    return layout.index_by_table(label_column) or layout.index_by_folders()
 
 
-class _Plan:
-    """The pictures below `base`, which grows as outer folders turn out to be no classes."""
+class _LayoutResolver:
+    """Narrows a listing down to the images below `base`, and determines their classes.
+
+    `base` is extended by each outer folder that turns out not to be a class.
+    """
 
     def __init__(self, listing: Listing) -> None:
         self.listing = listing
@@ -87,165 +93,166 @@ class _Plan:
         self.skipped = list(listing.skipped)
         self.notes: list[str] = []
 
-    def tell_empty_folders(self) -> None:
-        """Tell which folders just below the base look like classes and hold nothing."""
+    def report_empty_folders(self) -> None:
+        """Report the folders directly below `base` that look like classes without images."""
         below = {path for path in self.listing.folders if path.startswith(self.base)}
         names = {path[len(self.base) :] for path in below}
-        told = {name for name, _ in self.skipped}
-        for name in {name for name in names if "/" not in name} - self.tops():
-            if to_printable(f"{self.base}{name}") not in told:
-                self.skip(f"{self.base}{name}", "no picture in this folder")
+        reported = {name for name, _ in self.skipped}
+        for name in {name for name in names if "/" not in name} - self.top_folders():
+            if to_printable(f"{self.base}{name}") not in reported:
+                self.skip(f"{self.base}{name}", "no image in this folder")
 
-    def unwrap(self) -> None:
-        """Enter a folder around all others."""
-        while len(self.tops()) == 1 and "" not in self.tops():
-            self.enter(next(iter(self.tops())), "lies beside the folder around all others")
+    def enter_wrappers(self) -> None:
+        """Enter each folder that contains all images."""
+        while len(self.top_folders()) == 1 and "" not in self.top_folders():
+            self.enter(next(iter(self.top_folders())), "outside the folder around all others")
 
-    def choose_split(self) -> None:
-        """Enter the training part, where the folders are the parts of a split.
+    def enter_training_split(self) -> None:
+        """Enter the training part if the folders are the parts of a split.
 
-        They would pass for classes; so they must bear such names only, and be several, or hold
-        classes themselves.
+        A folder called "train" might as well be a class. So all folders must have the name of a
+        part, and there must be several, or classes below them.
         """
-        parts = self.tops()
-        train = sorted(part for part in parts if part.lower() in TRAINING)
-        only_parts = all(part.lower() in TRAINING | HELD_OUT | {""} for part in parts)
-        has_classes = any(path.count("/") > 1 for path in self.within())
+        parts = self.top_folders()
+        train = sorted(part for part in parts if part.lower() in TRAINING_SPLITS)
+        only_parts = all(part.lower() in TRAINING_SPLITS | HELD_OUT_SPLITS | {""} for part in parts)
+        has_classes = any(path.count("/") > 1 for path in self.relative_paths())
         if train and only_parts and (len(parts - {""}) > 1 or has_classes):
             others = ", ".join(sorted(to_printable(part) for part in parts - {train[0], ""}))
             self.enter(train[0], "belongs to another part of a split than the training part")
-            left = f"; {others} is left out" if others else ""
-            self.notes.append(f"a split: only {to_printable(train[0])} is learnt{left}")
+            ignored = f"; {others} is ignored" if others else ""
+            self.notes.append(f"a split: only {to_printable(train[0])} is used{ignored}")
 
-    def by_table(self, column: str) -> Index | None:
-        """Take the classes from a table, if there is one about them: the nearest one.
+    def index_by_table(self, column: str) -> Index | None:
+        """Return the index by the nearest metadata table with labels; None without one.
 
         Raises:
-            DatasetError: A column is asked for, and there is no table.
+            DatasetError: A column is configured, and there is no table.
         """
         labels: dict[str, str] | None = None
         chosen = ""
         for table in sorted(self.listing.metadata, key=lambda path: (-path.count("/"), path)):
-            if not self.base.startswith(_folder(table)):
-                self.skip(table, "a table of labels, but not beside the pictures learnt")
+            if not self.base.startswith(_parent_folder(table)):
+                self.skip(table, "a table of labels, but not beside the images used")
             elif labels is not None:
                 self.skip(table, f"a table of labels, but {to_printable(chosen)} is nearer")
             else:
-                found = metadata.read_labels(self.listing.read(table), table, column)
-                if isinstance(found, dict):
-                    labels, chosen = found, table
+                content = metadata.read_labels(self.listing.read(table), table, column)
+                if isinstance(content, dict):
+                    labels, chosen = content, table
                 else:
-                    self.skip(table, found)
+                    self.skip(table, content)
         if labels is not None:
-            return self.labelled(labels, chosen)
+            return self.apply_table(labels, chosen)
         if column != metadata.DEFAULT_COLUMN:
             raise DatasetError(
-                f"data.label_column is {column}, but there is no table of labels.",
-                f"Put {' or '.join(METADATA)} beside the pictures, or leave it out.",
+                f"data.label_column is {column}, but there is no table of labels",
+                f"Put {' or '.join(METADATA_FILES)} beside the images, or remove the setting.",
             )
         return None
 
-    def labelled(self, table: dict[str, str], name: str) -> Index:
-        """Keep the pictures that a table gives a class."""
-        folder = _folder(name)
-        labels_of = {_composed(f"{folder}{file}"): label for file, label in table.items()}
+    def apply_table(self, table: dict[str, str], name: str) -> Index:
+        """Return the index of the images that a table assigns a class.
+
+        Raises:
+            DatasetError: There is no such image.
+        """
+        folder = _parent_folder(name)
+        labels_of = {_compose(f"{folder}{file}"): label for file, label in table.items()}
         kept, labels = [], []
         for path in self.paths:
-            label = labels_of.pop(_composed(path), None)
+            label = labels_of.pop(_compose(path), None)
             if label:
                 kept.append(path)
                 labels.append(label)
+            elif label is None:
+                self.skip(path, f"not in {to_printable(name)}")
             else:
-                self.skip(
-                    path, f"not in {to_printable(name)}" if label is None else "without a class"
-                )
+                self.skip(path, "without a class")
         for missing in labels_of:
             if missing.startswith(self.base):
-                self.skip(missing, f"listed in {to_printable(name)}, but not there")
+                self.skip(missing, f"listed in {to_printable(name)}, but missing")
         if not kept:
             raise DatasetError(
-                f"No picture is both there and given a class in {to_printable(name)}.",
-                "Its column file_name holds paths relative to it.",
+                f"{to_printable(name)} assigns a class to none of the images",
+                f"Its column {metadata.FILE_COLUMN} must hold paths relative to the table.",
             )
         self.notes.append(f"classes from {to_printable(name)}")
-        return self.index(kept, labels, metadata.class_order(set(labels)), "table")
+        return self.build(kept, labels, metadata.sort_classes(set(labels)), "table")
 
     def enter_images(self) -> None:
-        """Enter a folder called images, where there is no other."""
-        if self.tops() - {""} == {"images"}:
-            self.enter("images", "lies beside the folder images")
+        """Enter the folder called `images` if there is no other."""
+        if self.top_folders() - {""} == {"images"}:
+            self.enter("images", "outside the folder images")
 
-    def by_folders(self) -> Index:
-        """Take the names of folders for classes; without folders there are no classes."""
-        folders = [path for path in self.paths if "/" in path[len(self.base) :]]
-        loose = len(self.paths) - len(folders)
-        if not folders or (self.base.endswith("images/") and loose):
-            return self.index(self.paths, [], [], "flat")
+    def index_by_folders(self) -> Index:
+        """Return the index with each folder as a class; without folders there are no classes."""
+        in_folders = [path for path in self.paths if "/" in path[len(self.base) :]]
+        loose = len(self.paths) - len(in_folders)
+        if not in_folders or (self.base.endswith("images/") and loose):
+            return self.build(self.paths, [], [], "flat")
         for path in self.paths:
             if "/" not in path[len(self.base) :]:
-                self.skip(path, "lies beside the class folders")
-        names = [to_printable(path[len(self.base) :].split("/", 1)[0]) for path in folders]
-        return self.index(folders, names, sorted(set(names), key=str.encode), "classes")
+                self.skip(path, "outside the class folders")
+        names = [to_printable(path[len(self.base) :].split("/", 1)[0]) for path in in_folders]
+        return self.build(in_folders, names, sorted(set(names), key=str.encode), "classes")
 
-    def index(
-        self,
-        paths: Iterable[str],
-        names: list[str],
-        classes: list[str],
-        layout: Literal["classes", "table", "flat"],
+    def build(
+        self, paths: Iterable[str], names: list[str], classes: list[str], layout: Layout
     ) -> Index:
-        """Return the index."""
+        """Return the index of these paths, given the class name of each."""
         number = {name: label for label, name in enumerate(classes)}
         labels = tuple(number[name] for name in names)
         skipped = sorted(self.skipped, key=lambda skip: skip[0].encode())
         return Index(tuple(paths), labels, tuple(classes), layout, skipped, self.notes)
 
     def enter(self, folder: str, reason: str) -> None:
-        """Go on below a folder; what lies elsewhere is left out."""
+        """Continue below a folder; images elsewhere are skipped for this reason."""
         self.base += f"{folder}/"
         inside = [path for path in self.paths if path.startswith(self.base)]
         for path in sorted(set(self.paths) - set(inside)):
             self.skip(path, reason)
         self.paths = inside
-        self.tell_empty_folders()
+        self.report_empty_folders()
 
-    def within(self) -> list[str]:
-        """Return the paths below the base."""
+    def relative_paths(self) -> list[str]:
+        """Return the paths relative to `base`."""
         return [path[len(self.base) :] for path in self.paths]
 
-    def tops(self) -> set[str]:
-        """Return the folders just below the base; "" stands for pictures that lie in none."""
-        return {path.split("/", 1)[0] if "/" in path else "" for path in self.within()}
+    def top_folders(self) -> set[str]:
+        """Return the folders directly below `base`; "" stands for images outside of any."""
+        return {path.split("/", 1)[0] if "/" in path else "" for path in self.relative_paths()}
 
     def skip(self, path: str, reason: str) -> None:
+        """Record an entry that is not in the index."""
         self.skipped.append((to_printable(path), reason))
 
 
-def _folder(path: str) -> str:
-    """Return the folder that a file lies in, with its slash; "" at the top."""
+def _parent_folder(path: str) -> str:
+    """Return the folder of a file, with a slash at its end; "" at the top."""
     return path[: path.rfind("/") + 1]
 
 
-def _composed(name: str) -> str:
-    """Spell letters with accents as one: two systems may write one name differently."""
+def _compose(name: str) -> str:
+    """Compose accented letters: systems differ in how they write the same name."""
     return unicodedata.normalize("NFC", name)
 
 
 def _check_root(root: Path) -> None:
     if not root.exists():
-        raise DatasetError(f"The dataset folder {root} does not exist.", "Check data.path.")
+        raise DatasetError(f"the dataset folder {root} does not exist", "Check data.path.")
     if not root.is_dir():
         raise DatasetError(
-            f"{root} is neither a folder of pictures nor an archive that is read.",
-            "Give a folder that holds pictures, or a .zip or .tar of one.",
+            f"{root} is neither a folder of images nor a supported archive",
+            "Set data.path to a folder of images, or to a .zip or .tar of one.",
         )
 
 
-def _nothing_found(name: str, skipped: list[SkippedFile]) -> DatasetError:
-    unread = [reason for path, reason in skipped if path == "."]
-    if unread:
-        return DatasetError(f"The dataset folder {name} {unread[0]}.", "Check its permissions.")
+def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
+    unreadable = [reason for path, reason in skipped if path == "."]
+    if unreadable:
+        return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")
     return DatasetError(
-        f"There is no picture in {name} (passed over: {len(skipped)}).",
-        f"Pictures end in {', '.join(SUFFIXES)}.",
+        f"{name} contains no image (skipped files: {len(skipped)})",
+        f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
     )

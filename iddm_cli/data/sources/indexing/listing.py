@@ -1,7 +1,7 @@
-"""Listings: which entries of a folder are pictures by their names, and why the others are not.
+"""Listings: which entries of a folder are images by their names, and why the others are not.
 
-Nothing is read here but folders, and the first bytes of files without a suffix, so that a hundred
-thousand files are listed in a second.
+Only folders are read, and the first bytes of files without a suffix: a hundred thousand files are
+listed in a second.
 """
 
 import os
@@ -13,60 +13,70 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SkippedFile = tuple[str, str]
+"""Printable name of an entry that is not used, and the reason, a short phrase."""
 
-SUFFIXES = (
+IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
     *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
 )
-METADATA = ("metadata.csv", "metadata.jsonl")
-HIDDEN = "hidden, or put there by a system"
-NOT_A_PICTURE = "not a picture, by its suffix"
+METADATA_FILES = ("metadata.csv", "metadata.jsonl")
+HIDDEN = "hidden, or created by an operating system"
+NOT_AN_IMAGE = "not an image, by its suffix"
 
-_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"P5", b"P6")
+_DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
+IMAGE_SIGNATURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n",
+    b"GIF8",
+    b"RIFF",
+    b"II*\0",
+    b"MM\0*",
+    b"P5",
+    b"P6",
+)
 
 
 @dataclass
 class Listing:
-    """What was found below a folder, or in an archive."""
+    """The entries below a folder, or in an archive."""
 
     paths: list[str] = field(default_factory=list)
-    """Pictures by their names, "/" between the parts, sorted by their bytes."""
+    """Paths of the images, "/" between the parts, sorted by their bytes."""
 
     skipped: list[SkippedFile] = field(default_factory=list)
-    """What is none, and why."""
+    """The entries that are not images."""
 
     folders: set[str] = field(default_factory=set)
-    """All folders that were found."""
+    """Paths of all folders."""
 
     metadata: list[str] = field(default_factory=list)
-    """Files called metadata.csv or metadata.jsonl."""
+    """Paths of files called metadata.csv or metadata.jsonl."""
 
     read: Callable[[str], bytes] = lambda _: b""
-    """`read(path)` returns the content of one of these."""
+    """`read(path)` returns the content of a metadata file."""
 
-    def sort(self, path: str, *, has_magic: Callable[[], bool] = lambda: False) -> None:
-        """Put a file where it belongs, by its name."""
+    def add_file(self, path: str, *, has_signature: Callable[[], bool] = lambda: False) -> None:
+        """Classify a file by its name, or by its first bytes if it has no suffix."""
         name = path.rsplit("/", 1)[-1].lower()
-        if name in METADATA:
+        if name in METADATA_FILES:
             self.metadata.append(path)
-        elif name.endswith(SUFFIXES) or ("." not in name and has_magic()):
+        elif name.endswith(IMAGE_SUFFIXES) or ("." not in name and has_signature()):
             self.paths.append(path)
         else:
-            self.skip(path, NOT_A_PICTURE if "." in name else "not a picture, by its first bytes")
+            self.skip(path, NOT_AN_IMAGE if "." in name else "not an image, by its first bytes")
 
     def skip(self, path: str, reason: str) -> None:
-        """Leave an entry out."""
+        """Record an entry that is not used."""
         self.skipped.append((to_printable(path), reason))
 
 
 def to_printable(name: str) -> str:
-    """Return a file's name as text that can be printed and saved anywhere.
+    """Return the name of a file as text that is safe to print and to save.
 
-    Bytes that are no UTF-8, control characters (which could command a terminal) and those that
-    turn the rest of a line around are escaped;
-    letters with accents are composed, as two systems may spell one name differently.
+    Bytes that are not UTF-8, control characters (which could command a terminal) and characters
+    that reverse the rest of a line are escaped. Accented letters are composed, because systems
+    differ in how they write the same name.
     """
     name = unicodedata.normalize("NFC", name)
     if name.isprintable():
@@ -78,24 +88,26 @@ def _escape(letter: str) -> str:
     kind = unicodedata.category(letter)
     if kind in ("Cc", "Cs"):
         return f"\\x{ord(letter) & 0xFF:02x}"
-    turns_the_line = unicodedata.bidirectional(letter) in _TURNING
-    return f"\\u{ord(letter):04x}" if turns_the_line or kind in ("Zl", "Zp") else letter
+    changes_direction = unicodedata.bidirectional(letter) in _DIRECTION_CHANGES
+    return f"\\u{ord(letter):04x}" if changes_direction or kind in ("Zl", "Zp") else letter
 
 
 def is_hidden(name: str) -> bool:
-    """Say whether an entry's name marks it as none of the user's: .git, ._x.jpg, Thumbs.db."""
-    return (name.startswith(".") and not name.startswith("..")) or name.lower() in _LITTER
+    """Return whether the name marks an entry that is not the user's: .git, ._x.jpg, Thumbs.db."""
+    return (name.startswith(".") and not name.startswith("..")) or name.lower() in _SYSTEM_FILES
 
 
 def list_folder(root: Path) -> Listing:
-    """List all pictures below a folder, each folder once, however many links lead to it."""
+    """List all images below a folder; each folder is listed once, however many links lead to it."""
     listing = Listing(read=lambda path: (root / path).read_bytes())
-    _Walk(root, listing).run()
+    _FolderWalk(root, listing).run()
     listing.paths.sort(key=os.fsencode)
     return listing
 
 
-class _Walk:
+class _FolderWalk:
+    """Walks through a folder, breadth first, and adds its entries to a listing."""
+
     def __init__(self, root: Path, listing: Listing) -> None:
         self.root = root
         self.listing = listing
@@ -104,12 +116,12 @@ class _Walk:
         self._links: deque[str] = deque()
 
     def run(self) -> None:
-        """Walk; links come last, so that a folder goes by its own name where it has one."""
+        """Walk; links come last, so that a folder is listed by its own name if it has one."""
         while self._folders or self._links:
             self._enter((self._folders or self._links).popleft())
 
     def _enter(self, folder: str) -> None:
-        """List one folder, unless it was listed before or is one of those around the root."""
+        """List one folder, unless it was listed before or contains the root."""
         try:
             identity = _identity(self.root / folder)
             entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
@@ -117,21 +129,21 @@ class _Walk:
             self.listing.skip(folder or ".", f"cannot be read: {error.strerror or error}")
             return
         if identity in self._entered:
-            reason = "a link to a folder that is read already, or to one around it"
+            reason = "a link to a folder that is listed already, or that contains it"
             self.listing.skip(folder, reason)
             return
         self._entered.add(identity)
         for entry in entries:
-            self._sort(entry, f"{folder}/{entry.name}" if folder else entry.name)
+            self._add(entry, f"{folder}/{entry.name}" if folder else entry.name)
 
-    def _sort(self, entry: os.DirEntry[str], path: str) -> None:
-        """Put one entry where it belongs."""
+    def _add(self, entry: os.DirEntry[str], path: str) -> None:
+        """Add one entry to the listing, or to the folders still to enter."""
         kind = HIDDEN if is_hidden(entry.name) else _kind(entry)
         if kind in ("folder", "link"):
             (self._folders if kind == "folder" else self._links).append(path)
             self.listing.folders.add(path)
         elif kind == "file":
-            self.listing.sort(path, has_magic=lambda: _has_magic(self.root / path))
+            self.listing.add_file(path, has_signature=lambda: _has_signature(self.root / path))
         else:
             self.listing.skip(path, kind)
 
@@ -142,7 +154,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "folder", "link" (to a folder), "file", or the reason why it is none of them."""
+    """Return "folder", "link" (to a folder), "file", or the reason to skip the entry."""
     try:
         if entry.is_dir():
             return "link" if entry.is_symlink() else "folder"
@@ -150,7 +162,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
             return "file"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    return "a link to nothing" if _is_broken(entry) else "not a regular file"
+    return "a broken link" if _is_broken(entry) else "not a regular file"
 
 
 def _is_broken(entry: os.DirEntry[str]) -> bool:
@@ -160,10 +172,10 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _has_magic(path: Path) -> bool:
-    """Look whether a file begins as pictures do."""
+def _has_signature(path: Path) -> bool:
+    """Return whether a file begins with the signature of an image format."""
     try:
         with path.open("rb") as handle:
-            return handle.read(8).startswith(MAGIC)
+            return handle.read(8).startswith(IMAGE_SIGNATURES)
     except OSError:
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.data.sources.indexing.index import index_folder
-from iddm_cli.data.sources.indexing.listing import HIDDEN, SUFFIXES, to_printable
+from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SUFFIXES, to_printable
 from iddm_cli.errors import DatasetError
 
 from .folders import pairs, touch
@@ -44,7 +44,7 @@ def test_classes_inside_an_images_folder(tmp_path: Path) -> None:
 def test_a_picture_beside_the_images_folder(tmp_path: Path) -> None:
     found = index_folder(touch(tmp_path, "images/a.png", "images/b.png", "cover.png"))
     assert (found.layout, found.paths) == ("flat", ("images/a.png", "images/b.png"))
-    assert found.skipped == [("cover.png", "lies beside the folder images")]
+    assert found.skipped == [("cover.png", "outside the folder images")]
 
 
 def test_images_beside_another_folder_is_a_class(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_images_beside_another_folder_is_a_class(tmp_path: Path) -> None:
     assert found.classes == ("cat", "images")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
 def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
     touch(tmp_path, f"a{suffix}", f"b{suffix.upper()}", f"c{suffix}.txt", f"d{suffix[1:]}")
     assert index_folder(tmp_path).paths == (f"a{suffix}", f"b{suffix.upper()}")
@@ -86,7 +86,7 @@ def test_files_without_a_suffix_are_told_by_their_first_bytes(tmp_path: Path) ->
     (tmp_path / "text").write_text("P is for picture")
     found = index_folder(tmp_path)
     assert found.paths == ("scan",)
-    assert {reason for _, reason in found.skipped} == {"not a picture, by its first bytes"}
+    assert {reason for _, reason in found.skipped} == {"not an image, by its first bytes"}
 
 
 def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
@@ -96,12 +96,12 @@ def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
     found = index_folder(tmp_path)
     assert found.classes == ("cat",)
     assert found.skipped == [
-        ("README.md", "not a picture, by its suffix"),
-        ("beside.png", "lies beside the class folders"),
-        ("cat/broken.png", "a link to nothing"),
-        ("cat/noend", "not a picture, by its first bytes"),
-        ("cat/notes.txt", "not a picture, by its suffix"),
-        ("dog", "no picture in this folder"),
+        ("README.md", "not an image, by its suffix"),
+        ("beside.png", "outside the class folders"),
+        ("cat/broken.png", "a broken link"),
+        ("cat/noend", "not an image, by its first bytes"),
+        ("cat/notes.txt", "not an image, by its suffix"),
+        ("dog", "no image in this folder"),
     ]
 
 
@@ -177,8 +177,8 @@ def test_missing_file_and_empty(tmp_path: Path) -> None:
     touch(tmp_path, "cats.zip", "only/notes.txt")
     for name, message in [
         ("nowhere", "does not exist"),
-        ("cats.zip", "is neither a folder of pictures nor an archive"),
-        ("only", r"There is no picture in .*\(passed over: 1\)"),
+        ("cats.zip", "is neither a folder of images nor a supported archive"),
+        ("only", r"contains no image \(skipped files: 1\)"),
     ]:
         with pytest.raises(DatasetError, match=message) as caught:
             index_folder(tmp_path / name)
@@ -219,7 +219,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 def test_an_empty_class_inside_a_split_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.png", "val/cat/1.png")
     (tmp_path / "train" / "dog").mkdir()
-    assert ("train/dog", "no picture in this folder") in index_folder(tmp_path).skipped
+    assert ("train/dog", "no image in this folder") in index_folder(tmp_path).skipped
 
 
 def test_a_table_above_the_pictures_is_about_them(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_table_above_the_pictures_is_about_them(tmp_path: Path) -> None:
     assert pairs(found) == {"train/1.png": "a"}
     reasons = dict(found.skipped)
     assert reasons["train/2.png"] == "not in metadata.csv"
-    assert reasons["train/3.png"] == "listed in metadata.csv, but not there"
+    assert reasons["train/3.png"] == "listed in metadata.csv, but missing"
     assert "split" in reasons["val/1.png"]
 
 

@@ -1,4 +1,4 @@
-"""Tables of labels: what they say is learnt, what they lack is told, what is wrong is an error."""
+"""Metadata tables: labels are used, gaps are reported, and mistakes are errors."""
 
 import json
 import tracemalloc
@@ -10,7 +10,7 @@ from PIL import Image
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.data.sources.indexing.index import Index, index_folder
-from iddm_cli.data.sources.indexing.metadata import class_order, read_labels
+from iddm_cli.data.sources.indexing.metadata import read_labels, sort_classes
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
@@ -147,7 +147,7 @@ def test_names_of_classes(value: object, name: str) -> None:
     ],
 )
 def test_order_of_classes(names: list[str], ordered: list[str]) -> None:
-    assert class_order(set(names)) == ordered
+    assert sort_classes(set(names)) == ordered
 
 
 def test_labels_follow_the_order_of_numbers(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_what_table_and_folder_do_not_share_is_told(tmp_path: Path) -> None:
         ("b.png", "without a class"),
         ("c.png", "without a class"),
         ("d.png", "not in metadata.csv"),
-        ("gone.png", "listed in metadata.csv, but not there"),
-        ("x/a.png", "listed in metadata.csv, but not there"),
+        ("gone.png", "listed in metadata.csv, but missing"),
+        ("x/a.png", "listed in metadata.csv, but missing"),
     ]
 
 
@@ -187,7 +187,7 @@ def test_a_table_never_leads_out_of_the_folder(tmp_path: Path) -> None:
     index = found(tmp_path / "set", csv_of("a.png,cat", *(f"{path},dog" for path in outside)))
     assert pairs(index) == {"a.png": "cat"}
     assert len(index.skipped) == len({"../escape.png", *outside}) - 1
-    assert {reason for _, reason in index.skipped} == {"listed in metadata.csv, but not there"}
+    assert {reason for _, reason in index.skipped} == {"listed in metadata.csv, but missing"}
 
 
 def test_hostile_file_names_are_told_in_plain_letters(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_hostile_file_names_are_told_in_plain_letters(tmp_path: Path) -> None:
 
 def test_nothing_in_common(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
-    with pytest.raises(DatasetError, match=r"No picture is both there and given a class in"):
+    with pytest.raises(DatasetError, match=r"metadata\.csv assigns a class to none of the images"):
         found(tmp_path, csv_of("b.png,cat"))
 
 
@@ -222,7 +222,7 @@ def test_the_column_may_be_named(tmp_path: Path) -> None:
 def test_a_column_named_wrong_is_an_error() -> None:
     table = b"file_name,species,size\na.png,cat,1\n"
     error = failure(table, "specis")
-    assert error.problem == "metadata.csv has no column specis (data.label_column)."
+    assert error.problem == "metadata.csv has no column specis (data.label_column)"
     assert error.hint == "Did you mean species? The columns are: file_name, species, size."
     rows = {"file_name": "a.png", "x\x1b": 1}, {"file_name": "b.png", "y": 2}
     error = failure(jsonl_of(*rows), "z", "metadata.jsonl")
@@ -250,13 +250,13 @@ def test_of_many_columns_some_are_told() -> None:
         ),
         (
             b"file_name;label\ncat/1.png;x\n",
-            "no table of labels: it has no column file_name, but file_name;label",
+            "not a table of labels: it has no column file_name, but file_name;label",
         ),
-        (b"image,label\ncat/1.png,x\n", "no table of labels: it has no column file_name, but "),
-        (b"", "no table of labels: it has no rows"),
-        (b"\xef\xbb\xbf", "no table of labels: it has no rows"),
-        (b"\n \n", "no table of labels: it has no rows"),
-        (b"file_name,label\n", "no table of labels: it has no rows"),
+        (b"image,label\ncat/1.png,x\n", "not a table of labels: it has no column file_name, but "),
+        (b"", "not a table of labels: it has no rows"),
+        (b"\xef\xbb\xbf", "not a table of labels: it has no rows"),
+        (b"\n \n", "not a table of labels: it has no rows"),
+        (b"file_name,label\n", "not a table of labels: it has no rows"),
     ],
 )
 def test_a_table_without_labels_leaves_the_folders_to_say(
@@ -282,9 +282,9 @@ def test_a_table_without_labels_leaves_the_folders_to_say(
         (b'file_name,label\n"a\nb.png",x\n"c"d,y\n', "line 4: "),
         (b"file_name,label\na.png,cat\nb.png," + b"x" * 200_000, "line 3: field larger than"),
         (b"file_name,label\na.png,cat,dog\n", "line 2 has more cells than the first line"),
-        (b"file_name,label\na.png,caf\xe9\n", "it is not written in UTF-8"),
-        ("file_name,label\na.png,cat\n".encode("utf-16"), "it is not written in UTF-8"),
-        (csv_of("x" * 9000 + ",1") + b"a.png,caf\xe9\n", "it is not written in UTF-8"),
+        (b"file_name,label\na.png,caf\xe9\n", "it is not UTF-8"),
+        ("file_name,label\na.png,cat\n".encode("utf-16"), "it is not UTF-8"),
+        (csv_of("x" * 9000 + ",1") + b"a.png,caf\xe9\n", "it is not UTF-8"),
     ],
 )
 def test_a_damaged_csv(table: bytes, reason: str) -> None:
@@ -296,14 +296,14 @@ def test_a_damaged_csv(table: bytes, reason: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"{not json", "line 3 is no JSON: Expecting property name"),
-        (b'{"file_name": "b.png", "label": "x"', "line 3 is no JSON: "),
-        (b'["a.png", "cat"]', "line 3 is no object"),
-        (b"null", "line 3 is no object"),
-        (b'"a.png"', "line 3 is no object"),
-        (b"[" * 200_000, "line 3 is no JSON: "),
-        (b"9" * 5000, "line 3 is no JSON: "),
-        (b'{"file_name": "caf\xe9"}', "it is not written in UTF-8"),
+        (b"{not json", "line 3 is not JSON: Expecting property name"),
+        (b'{"file_name": "b.png", "label": "x"', "line 3 is not JSON: "),
+        (b'["a.png", "cat"]', "line 3 is not an object"),
+        (b"null", "line 3 is not an object"),
+        (b'"a.png"', "line 3 is not an object"),
+        (b"[" * 200_000, "line 3 is not JSON: "),
+        (b"9" * 5000, "line 3 is not JSON: "),
+        (b'{"file_name": "caf\xe9"}', "it is not UTF-8"),
     ],
 )
 def test_a_damaged_jsonl(line: bytes, reason: str) -> None:
@@ -315,7 +315,7 @@ def test_a_damaged_jsonl(line: bytes, reason: str) -> None:
 
 def test_rows_that_contradict_each_other() -> None:
     error = failure(csv_of("a.png,cat", "b.png,cat", "./a.png,dog"))
-    assert error.problem == "metadata.csv lists a.png twice, as cat and as dog."
+    assert error.problem == "metadata.csv lists a.png twice, as cat and as dog"
     assert read(csv_of("a.png,", "a.png,dog", "a.png,")) == {"a.png": "dog"}
 
 
@@ -354,7 +354,7 @@ def test_a_table_elsewhere_says_nothing(tmp_path: Path) -> None:
     index = found(tmp_path, csv_of("1.png,cow"), "cat/metadata.csv")
     assert pairs(index) == {"cat/1.png": "cat", "dog/1.png": "dog"}
     assert index.skipped == [
-        ("cat/metadata.csv", "a table of labels, but not beside the pictures learnt")
+        ("cat/metadata.csv", "a table of labels, but not beside the images used")
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures: colours against values worked out by hand, shapes, and files that are out to hurt."""
+"""Conversion to pixels: colours against values computed by hand, and aspect ratios."""
 
 import struct
 from pathlib import Path
@@ -8,38 +8,15 @@ import pytest
 from numpy import ndarray
 from PIL import Image, ImageDraw
 
-from iddm_cli.data.decoding.images import UnreadableImageError, decode_image_file
+from iddm_cli.data.decoding.images import UnreadableImageError
 from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName
+from tests.data.decoding.pixels import colours, row, saved
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 
 
-def saved(folder: Path, image: Image.Image, name: str = "a.png", **options: object) -> Path:
-    path = folder / name
-    image.save(path, **options)
-    return path
-
-
-def colours(
-    image: Image.Image | Path, *, channels: int = 3, background: BackgroundName = "white"
-) -> ndarray:
-    """Pixels at the picture's own size; one number a pixel where there is one channel."""
-    image = decode_image_file(image).image if isinstance(image, Path) else image
-    size = (image.height, image.width)
-    pixels = to_pixels(image, size=size, channels=channels, aspect="crop", background=background)
-    assert pixels.dtype == np.uint8
-    assert pixels.shape == (*size, channels)
-    return pixels[..., 0] if channels == 1 else pixels
-
-
-def row(mode: str, *pixels: object) -> Image.Image:
-    image = Image.new(mode, (len(pixels), 1))
-    image.putdata(pixels)
-    return image
-
-
-# --- colours ---------------------------------------------------------------------------------
+# --- colours --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
@@ -187,56 +164,7 @@ def test_numbers_of_unknown_range_are_refused(tmp_path: Path, values: ndarray) -
         colours(path)
 
 
-# --- orientation and frames ------------------------------------------------------------------
-
-UPRIGHT = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.T,
-    6: lambda a: a[::-1].T,
-    7: lambda a: a[::-1, ::-1].T,
-    8: lambda a: a.T[::-1],
-}
-
-
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "a.jpg"])
-def test_exif_orientation(tmp_path: Path, orientation: int, name: str) -> None:
-    stored = np.array([[0, 120, 240], [60, 180, 90]], dtype=np.uint8)
-    blocks = Image.fromarray(np.kron(stored, np.ones((16, 16), dtype=np.uint8)))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    options = {"lossless": True} if name == "a.webp" else {}
-    path = saved(tmp_path, blocks, name, exif=exif, **options)
-    seen = colours(path, channels=1)[8::16, 8::16].astype(int)
-    expected = UPRIGHT[orientation](stored)
-    assert seen.shape == expected.shape
-    assert abs(seen - expected).max() <= 2
-
-
-def test_damaged_exif_data_loses_no_picture(tmp_path: Path) -> None:
-    path = saved(tmp_path, row("L", 5, 6), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01")
-    assert colours(path, channels=1).tolist() == [[5, 6]]
-
-
-@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
-def test_first_frame(tmp_path: Path, name: str) -> None:
-    first, second = Image.new("RGB", (4, 4), (250, 0, 0)), Image.new("RGB", (4, 4), (0, 0, 250))
-    options = {"lossless": True} if name == "a.webp" else {}
-    path = saved(tmp_path, first, name, save_all=True, append_images=[second], **options)
-    assert colours(path)[0, 0].tolist() == [250, 0, 0]
-
-
-def test_two_pictures_in_one_jpeg(tmp_path: Path) -> None:
-    grey = Image.new("L", (16, 16), 200)
-    path = tmp_path / "a.jpg"
-    grey.save(path, "MPO", save_all=True, append_images=[Image.new("L", (16, 16), 10)])
-    assert colours(path, channels=1)[8, 8] == 200
-
-
-# --- shapes ----------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
 def pattern(height: int, width: int) -> Image.Image:

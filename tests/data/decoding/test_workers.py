@@ -61,7 +61,7 @@ def test_items_are_taken_a_little_ahead_only() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [("hang", r"takes longer than 1\.5 seconds"), ("die", "crashes the decoder")],
+    [("hang", r"takes longer than 1\.5 seconds"), ("die", "the decoder crashed")],
 )
 def test_a_bad_item_is_lost_alone(bad: str, reason: str) -> None:
     items = [0, 1, bad, 3, 4, 5, 6]
@@ -115,7 +115,7 @@ import sys, time
 import pebble.pool.process
 from iddm_cli.data.decoding import workers as parallel
 
-prepare, stop = parallel._prepare_process, pebble.pool.process.stop_process
+prepare, stop = parallel._init_process, pebble.pool.process.stop_process
 
 def arrive():
     time.sleep(0.5)
@@ -131,7 +131,7 @@ def stop_late(process):
 
 if __name__ == "__main__":
     pebble.pool.process.stop_process = stop_late
-    parallel._prepare_process = Slow()
+    parallel._init_process = Slow()
     with parallel.WorkerPool(2, timeout=5) as workers:
         workers.submit(abs, [1])
         while len(workers._pool._pool_manager.worker_manager.workers) < 2:

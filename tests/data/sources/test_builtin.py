@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from iddm_cli.data.packs.builder import build_pack
-from iddm_cli.data.sources.builtin import _SETS, BUILTIN_NAMES
+from iddm_cli.data.sources.builtin import _DATASETS, BUILTIN_NAMES
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
@@ -124,9 +124,9 @@ def test_no_network(name: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch)
     forbid_downloads(monkeypatch)
     with pytest.raises(DatasetError, match="Temporary failure in name resolution") as caught:
         open_source(name, size=SIZE)
-    assert _SETS[name].home in caught.value.problem
+    assert _DATASETS[name].url in caught.value.problem
     assert str(cache_dir / "datasets") in caught.value.hint
-    assert all(file in caught.value.hint for file in _SETS[name].files)
+    assert all(file in caught.value.hint for file in _DATASETS[name].files)
     assert "\n" not in caught.value.problem
 
 
@@ -134,20 +134,20 @@ def test_no_network(name: str, cache_dir: Path, monkeypatch: pytest.MonkeyPatch)
 def test_places_told_to_the_user_are_those_of_torchvision(name: str, tmp_path: Path) -> None:
     from torchvision import datasets
 
-    described = _SETS[name]
-    loader = getattr(datasets, described.loader)
+    described = _DATASETS[name]
+    loader = getattr(datasets, described.class_name)
     if issubclass(loader, datasets.MNIST):
         assert [file for file, _ in loader.resources] == list(described.files)
-        assert described.home in loader.mirrors
+        assert described.url in loader.mirrors
         blank = loader.__new__(loader)
         blank.root = str(tmp_path)
         assert Path(blank.raw_folder) == tmp_path / described.folder
     elif name == "svhn":
         url, file, _ = loader.split_list["train"]
-        assert (url, file) == (described.home + file, described.files[0])
+        assert (url, file) == (described.url + file, described.files[0])
     else:
         assert (loader.url, loader.filename) == (
-            described.home + described.files[0],
+            described.url + described.files[0],
             described.files[0],
         )
 
@@ -159,7 +159,7 @@ def test_damaged_files_of_an_earlier_download(cache_dir: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DatasetError, match="mnist could not be downloaded") as caught:
         open_source("mnist", size=SIZE)
-    assert "remove them" in caught.value.hint
+    assert "Remove files of an earlier attempt" in caught.value.hint
 
 
 def test_a_cache_that_cannot_be_written(cache_dir: Path) -> None:

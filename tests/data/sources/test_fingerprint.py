@@ -45,9 +45,9 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 def read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """Which files were read since the last call."""
     names: list[str] = []
-    digest = fingerprint._digest
+    digest = fingerprint._digest_content
     monkeypatch.setattr(
-        fingerprint, "_digest", lambda path: (names.append(path.name), digest(path))[1]
+        fingerprint, "_digest_content", lambda path: (names.append(path.name), digest(path))[1]
     )
 
     def taken() -> list[str]:
@@ -217,16 +217,16 @@ def test_an_old_time_makes_no_file_old(root: Path, read: Callable[[], list[str]]
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     root: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = fingerprint._digest
+    digest = fingerprint._digest_content
 
     def change(path: Path) -> str:
         found = digest(path)
         path.write_text("written just behind the reader")
         return found
 
-    monkeypatch.setattr(fingerprint, "_digest", change)
+    monkeypatch.setattr(fingerprint, "_digest_content", change)
     first = now(root, "a.png")
-    monkeypatch.setattr(fingerprint, "_digest", digest)
+    monkeypatch.setattr(fingerprint, "_digest_content", digest)
     assert now(root, "a.png") != first
 
 
@@ -313,8 +313,8 @@ def test_a_digest_that_is_none_is_not_believed(
 def test_a_memory_that_is_a_folder_or_cannot_be_written(root: Path, cache_dir: Path) -> None:
     first = now(root)
     (cache_dir / "digests").mkdir(parents=True, exist_ok=True)
-    fingerprint._memory(root).unlink(missing_ok=True)
-    fingerprint._memory(root).mkdir()
+    fingerprint._cache_path(root).unlink(missing_ok=True)
+    fingerprint._cache_path(root).mkdir()
     assert now(root) == first
 
 
@@ -351,11 +351,11 @@ def test_unreadable_files_have_a_digest_of_their_own(
     def closed(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    digest = fingerprint._digest
+    digest = fingerprint._digest_content
     (root / "a.png").write_text("anew")
-    monkeypatch.setattr(fingerprint, "_digest", closed)
+    monkeypatch.setattr(fingerprint, "_digest_content", closed)
     second = now(root)
-    monkeypatch.setattr(fingerprint, "_digest", digest)
+    monkeypatch.setattr(fingerprint, "_digest_content", digest)
     assert len({first, second, now(root)}) == 3, "and is read as soon as that can be done"
 
 

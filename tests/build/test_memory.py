@@ -12,15 +12,15 @@ from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_mic
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.profile import ResolvedProfile
 
 SMALL = {"base_channels": 8, "norm_groups": 4, "head_channels": 8, "channel_multipliers": [1, 2],
          "attention_levels": [1]}  # fmt: skip
 
 
-def profile(**changes: dict) -> Profile:
+def profile(**changes: dict) -> ResolvedProfile:
     data = {"channels": 3, "image_size": 16}
-    return Profile.model_validate({"data": data, "model": SMALL, **changes})
+    return ResolvedProfile.model_validate({"data": data, "model": SMALL, **changes})
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     [
         ("none", None, 5, ""),
         ("none", 2, 5, ""),
-        ("none", None, 1, "cannot be shared by 2 processes"),
+        ("none", None, 1, "cannot be divided among 2 processes"),
         ("fsdp", None, 5, ""),
         ("fsdp", 2, 6, ""),
         ("fsdp", 2, 7, ""),
-        ("fsdp", 2, 5, "2 parts of up to 2 for some and 1 for others"),
+        ("fsdp", 2, 5, "2 micro-batches of up to 2 and others 1"),
     ],
 )
 def test_a_batch_that_two_cannot_share_is_refused(sharding, micro_batch, batch_size, said) -> None:

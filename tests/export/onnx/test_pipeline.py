@@ -1,0 +1,75 @@
+"""ONNX pipelines: onnxruntime generates what iddm generates, for every sampler and guidance."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from iddm_cli.engine.image_generator import SampleSpec
+from iddm_cli.export.onnx import check
+from tests.export.conftest import trained
+from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
+
+
+@pytest.fixture(scope="module", params=SAMPLERS)
+def conditional(request) -> OnnxExport:
+    prediction = {"ddim": "v", "eta": "epsilon", "ddpm": "v", "dpmpp-2m": "x"}[request.param]
+    model = trained(diffusion={"prediction": prediction}, sampling=SAMPLERS[request.param])
+    return OnnxExport(model)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 0.0, 2.5])
+@pytest.mark.parametrize("count", [1, 8])
+def test_it_generates_what_iddm_generates(conditional, count, guidance):
+    # The last of three labels means "no class".
+    specs = [SampleSpec(index % 3, 10 + index) for index in range(count)]
+    assert same(conditional.generate(specs, guidance), conditional.wanted(specs, guidance))
+
+
+def test_guidance_may_be_left_out_and_is_then_the_profiles(conditional):
+    inputs = check.build_inputs(
+        conditional.session, conditional.model, [SampleSpec(0, 0)], seed=SEED
+    )
+    del inputs["guidance"]
+    (found,) = conditional.session.run(None, inputs)
+    guidance = conditional.model.profile.sampling.guidance
+    assert guidance == 2.0
+    assert same(found, conditional.wanted([SampleSpec(0, 0)], guidance))
+
+
+def test_only_samplers_that_add_noise_ask_for_a_seed(conditional):
+    noisy = conditional.model.profile.sampling.sampler == "ddpm" or (
+        conditional.model.profile.sampling.eta > 0
+    )
+    assert conditional.names == ["noise", "label"] + (["index"] if noisy else [])
+    optional = [value.name for value in conditional.session.get_overridable_initializers()]
+    assert optional == ["guidance"] + (["seed"] if noisy else [])
+
+
+def test_each_seed_and_each_index_has_its_own_noise():
+    exported = OnnxExport(trained(sampling=SAMPLERS["ddpm"]))
+    inputs = check.build_inputs(
+        exported.session, exported.model, [SampleSpec(0, 0), SampleSpec(0, 1)], seed=0
+    )
+    inputs["noise"][1] = inputs["noise"][0]
+    generated = [
+        exported.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)
+    ]
+    pictures = [picture for pair in generated for picture in pair]
+    assert all(not np.array_equal(a, b) for a, b in itertools.combinations(pictures, 2))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_without_classes_noise_is_enough(sampler):
+    exported = OnnxExport(trained((), sampling=SAMPLERS[sampler], model={"patch_size": 2}))
+    assert exported.names == ["noise", "index"][: 2 if sampler == "ddpm" else 1]
+    specs = [SampleSpec(0, index) for index in range(3)]
+    assert same(exported.generate(specs, 1.0), exported.wanted(specs, 1.0))
+
+
+def test_the_network_of_iddm_generates_the_same():
+    model = trained(model={"network": "iddm-unet", "activation": "lrelu"}, sampling={"steps": 2})
+    exported = OnnxExport(model)
+    specs = [SampleSpec(index % 3, index) for index in range(3)]
+    assert same(exported.generate(specs, 2.0), exported.wanted(specs, 2.0))
+    assert exported.made.ByteSize() < 1.01 * 4 * model.parameters
