@@ -59,7 +59,7 @@ def unroll(model: onnx.ModelProto) -> onnx.ModelProto:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     count = int(onnx.numpy_helper.to_array(tensors["steps"]))
     unrolled.graph.initializer.extend(body.initializer)
-    state, nodes = ["noise", "noise"], list(model.graph.node[:loop_index])
+    state, nodes = ["noise"] * len(loop.output), list(model.graph.node[:loop_index])
     for k in range(count):
         step = onnx.numpy_helper.from_array(torch.tensor(k).numpy(), f"step_{k}")
         unrolled.graph.initializer.append(step)
@@ -100,7 +100,7 @@ def build_calls(
     generator = ImageGenerator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
     calls: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
     graphs = {"loop": exported}
-    if len(generator.steps) <= MAX_UNROLLED_STEPS:
+    if len(generator.solver_table) <= MAX_UNROLLED_STEPS:
         graphs["unrolled"] = unroll(exported)
     for name, graph in graphs.items():
         session = open_session(graph, threads)

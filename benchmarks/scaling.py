@@ -76,7 +76,7 @@ def build_iddm_step(group: ProcessGroup, folder: Path) -> Step:
     trainer = Trainer(train_step, checkpoints=CheckpointFolder(folder))
 
     def step(number: int) -> None:
-        trainer.metrics.add(*trainer.train_step.update(number))
+        trainer.metrics.add(trainer.train_step.update(number))
         group.all_reduce_max(0)  # as the trainer does to agree on a stop request
 
     return step

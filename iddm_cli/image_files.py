@@ -1,12 +1,13 @@
-"""Pictures that people look at: files that say how they were made, grids, the curve of a loss.
+"""Image files for people: samples with their sampling metadata, grids, and the loss curve.
 
-Only Pillow is needed here; pixels come in as Pillow images.
+This module needs only Pillow; it receives pixels as Pillow images.
 """
 
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -25,7 +26,10 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class SamplingMetadata:
-    """What makes a picture what it is, beside its class and index."""
+    """How an image was sampled, apart from its class and index.
+
+    The names of the fields are keys of the text chunks in the PNG.
+    """
 
     run: str
     step: int
@@ -37,19 +41,24 @@ class SamplingMetadata:
     guidance: float
 
     def text_notes(self, index: int, name: str) -> dict[str, str]:
-        """Return what a picture's file says about itself; the class's name is empty without."""
+        """Return the text chunks of an image's file.
+
+        Args:
+            index: The image's index.
+            name: The name of its class; "" without classes.
+        """
         notes = {f"iddm:{key}": str(value) for key, value in asdict(self).items()}
         notes["iddm:index"] = str(index)
         return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
 
 
 def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:
-    """Return an image as a file's bytes.
+    """Encode an image as the bytes of a file.
 
     Args:
         image: The image.
         form: png, jpg or webp; webp is lossless, jpg has quality 95.
-        notes: Written into a PNG as text chunks, into the others as an EXIF description.
+        notes: Text chunks of a PNG; in other formats, the EXIF description.
     """
     buffer = io.BytesIO()
     if form == "png":
@@ -60,24 +69,24 @@ def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = N
         return buffer.getvalue()
     exif = Image.Exif()
     text = "; ".join(f"{key}: {value}" for key, value in (notes or {}).items())
-    exif[0x010E] = text.encode()  # as text, Pillow makes ? of each letter that is not ASCII
+    exif[0x010E] = text.encode()  # given text, Pillow replaces non-ASCII letters by ?
     options = {"lossless": True} if form == "webp" else {"quality": 95, "subsampling": 0}
     image.save(buffer, FORMATS[form], exif=exif, **options)
     return buffer.getvalue()
 
 
 def save_png(image: Image.Image, path: Path) -> None:
-    """Write an image as a PNG, whole or not at all."""
+    """Write an image as a PNG file, atomically."""
     durable.write_file(path, encode_image(image, "png"))
 
 
 def make_grid(rows: Sequence[GridRow], *, cell: int | None = None) -> Image.Image:
-    """Lay images out in rows, each with its name at the left.
+    """Return a grid of images in rows, each with its name at the left.
 
     Args:
         rows: Name and images of each row.
-        cell: Longer side of a cell in pixels; None enlarges small images to about 64 by a whole
-            factor, so that their pixels stay square and sharp.
+        cell: Longer side of a cell in pixels; None enlarges small images to about 64 pixels by a
+            whole factor, so that their pixels stay square and sharp.
     """
     images = [image for _, row in rows for image in row]
     if not images:
@@ -98,8 +107,8 @@ def make_grid(rows: Sequence[GridRow], *, cell: int | None = None) -> Image.Imag
             (GAP, top + height // 2), _printable(name), fill=FOREGROUND, font=font, anchor="lm"
         )
         for column, image in enumerate(row):
-            place = (margin + GAP + column * (width + GAP), top)
-            sheet.paste(_fit(image, width, height), place)
+            left = margin + GAP + column * (width + GAP)
+            sheet.paste(_fit(image, width, height), (left, top))
     return sheet
 
 
@@ -120,21 +129,21 @@ def _fit(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def running_mean(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
-    """Return the running mean of the values over a share of all points, at least three."""
+    """Return the running mean over a share of all points, at least three of them."""
     reach = max(3, round(len(points) * share)) // 2
     means = []
-    for place, (x, _) in enumerate(points):
-        near = [y for _, y in points[max(0, place - reach) : place + reach + 1]]
-        means.append((x, sum(near) / len(near)))
+    for i, (x, _) in enumerate(points):
+        window = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
+        means.append((x, sum(window) / len(window)))
     return means
 
 
 def plot_curve(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
-    """Draw a curve: each value faintly, their running mean on top; the y axis is logarithmic.
+    """Return a plot of each value, faintly, and of the running mean, on a logarithmic y axis.
 
     Args:
-        points: x and y of each value, x rising, y above 0.
-        title: Written above the curve.
+        points: x and y of each value; x ascending; values y <= 0 are omitted.
+        title: Text above the curve.
         size: Width and height in pixels.
     """
     image = Image.new("RGB", size, BACKGROUND)
@@ -152,20 +161,16 @@ def _draw_axes_and_curves(draw: ImageDraw.ImageDraw, shown: Points, size: tuple[
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
     y_low, y_high = min(ys), max(max(ys), min(ys) + 1e-3)
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def position(x: float, y: float) -> tuple[float, float]:
         across = left + (x - x_low) / (x_high - x_low) * (right - left)
         return across, bottom - (y - y_low) / (y_high - y_low) * (bottom - top)
 
-    font = ImageFont.load_default(11)
+    draw_label = partial(draw.text, fill=FOREGROUND, font=ImageFont.load_default(11))
     for part in range(5):
         y = y_low + (y_high - y_low) * part / 4
-        draw.line([place(x_low, y), place(x_high, y)], fill=GRID_LINE)
-        draw.text(
-            (left - 6, place(x_low, y)[1]), f"{10**y:.3g}", fill=FOREGROUND, font=font, anchor="rm"
-        )
+        draw.line([position(x_low, y), position(x_high, y)], fill=GRID_LINE)
+        draw_label((left - 6, position(x_low, y)[1]), f"{10**y:.3g}", anchor="rm")
         x = x_low + (x_high - x_low) * part / 4
-        draw.text(
-            (place(x, y_low)[0], bottom + 6), f"{x:.0f}", fill=FOREGROUND, font=font, anchor="mt"
-        )
-    draw.line([place(x, y) for x, y in shown], fill=(150, 190, 235))
-    draw.line([place(x, y) for x, y in running_mean(shown)], fill=(20, 90, 180), width=2)
+        draw_label((position(x, y_low)[0], bottom + 6), f"{x:.0f}", anchor="mt")
+    draw.line([position(x, y) for x, y in shown], fill=(150, 190, 235))
+    draw.line([position(x, y) for x, y in running_mean(shown)], fill=(20, 90, 180), width=2)

@@ -1,4 +1,4 @@
-"""Pictures: a grid shows every image where it belongs, a file says how it was made."""
+"""Image files: a grid shows every image in its cell, a file contains its sampling metadata."""
 
 import io
 
@@ -24,7 +24,7 @@ def test_a_grid_enlarges_small_images_by_a_whole_factor_and_keeps_their_order():
     assert centres == [10, 20, 30, 40]
 
 
-def test_names_take_room_at_the_left_and_control_characters_do_no_harm():
+def test_names_are_at_the_left_and_control_characters_are_harmless():
     with_name = make_grid([("cat\x1b[31m\n", [flat(0)])])
     assert with_name.width > make_grid([("", [flat(0)])]).width
     assert with_name.height == make_grid([("", [flat(0)])]).height
@@ -35,7 +35,7 @@ def test_rows_of_different_length_and_images_of_different_size_fit():
     assert sheet.height == 3 * (32 + GAP) + GAP
 
 
-def test_an_empty_grid_is_a_picture_all_the_same():
+def test_an_empty_grid_is_an_image():
     assert make_grid([]).size == (1, 1)
 
 
@@ -48,15 +48,15 @@ def test_colour_and_grey_pixels_are_kept_exactly():
 
 
 @pytest.mark.parametrize("form", ["png", "jpg", "webp"])
-def test_a_file_says_how_it_was_made(form):
+def test_a_file_contains_its_metadata(form):
     image = Image.open(
         io.BytesIO(encode_image(flat(9), form, {"iddm:seed": "7", "iddm:class": "ä"}))
     )
     if form == "png":
         assert image.text == {"iddm:seed": "7", "iddm:class": "ä"}
-    else:  # Pillow takes for Latin-1 what is UTF-8, as other programs expect it
-        told = image.getexif()[0x010E].encode("latin-1").decode()
-        assert told == "iddm:seed: 7; iddm:class: ä"
+    else:  # Pillow reads the UTF-8 that other programs expect as Latin-1
+        description = image.getexif()[0x010E].encode("latin-1").decode()
+        assert description == "iddm:seed: 7; iddm:class: ä"
 
 
 def test_the_loss_curve_falls_where_the_loss_does(tmp_path):
@@ -68,13 +68,13 @@ def test_the_loss_curve_falls_where_the_loss_does(tmp_path):
         if falling.getpixel((x, y)) == (20, 90, 180)
     ]
     left, right = min(blue), max(blue)
-    assert left[1] < right[1], "lower values are drawn further down"
+    assert left[1] < right[1], "lower values are plotted further down"
     save_png(falling, tmp_path / "loss.png")
     assert Image.open(tmp_path / "loss.png").size == falling.size
 
 
 @pytest.mark.parametrize("points", [[], [(0, 1.0)], [(0, 0.0)], [(1, 2.0), (2, 2.0)]])
-def test_a_curve_of_hardly_anything_can_be_drawn(points):
+def test_a_curve_of_hardly_any_points_can_be_plotted(points):
     plot_curve(points, title="loss")
 
 

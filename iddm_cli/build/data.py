@@ -1,4 +1,4 @@
-"""The pictures of a profile: where they wait, and the batches made of them."""
+"""The images of a profile: where their pixels are kept, and the loader that batches them."""
 
 from functools import partial
 
@@ -22,10 +22,10 @@ DEVICE_DATA_SHARE = 0.25
 
 
 def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheName:
-    """Say where the pictures wait while training: device, memory, disk or off.
+    """Return where the pixels are kept during training: device, memory, disk or off.
 
     Raises:
-        DatasetError: They are wanted in a memory that has no room for them.
+        DatasetError: data.cache names a memory that has no room for them.
     """
     if not pack.record.stored or data.cache == "off":
         return "off"
@@ -33,9 +33,9 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
         free = devices.free_memory(device if data.cache == "device" else torch.device("cpu"))
         if pack.pixels_bytes > free:
             raise DatasetError(
-                f"The pictures take {pack.pixels_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB of "
-                f"memory are free for data.cache: {data.cache}.",
-                "Set data.cache to disk, which is as fast where the system has room to spare.",
+                f"the images take {pack.pixels_bytes / 1e9:.2f} GB, and {free / 1e9:.2f} GB of "
+                f"memory are free for data.cache: {data.cache}",
+                "Set data.cache to disk, which is as fast where the system has memory to spare.",
             )
         return data.cache
     on_gpu = device.type == "cuda"
@@ -46,10 +46,10 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
 def build_store(
     profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> PixelStore:
-    """Open the pictures of a pack where its profile wants them.
+    """Open the pixels of a pack where the profile keeps them.
 
     Raises:
-        DatasetError: They are wanted in a memory that has no room for them.
+        DatasetError: data.cache names a memory that has no room for them.
     """
     data = profile.data
     cache = choose_cache(data, pack, device)
@@ -57,7 +57,7 @@ def build_store(
         source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
         workers = max(1, (data.workers or count_cores()) // group.local_world_size)
-        return StreamStore(source, kept, pack.look, workers=workers, seconds=data.timeout)
+        return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
     if cache == "disk":
         return store
@@ -67,7 +67,11 @@ def build_store(
 def build_loader(
     profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> BatchLoader:
-    """Open a pack for training."""
+    """Build the loader of a pack's batches for training.
+
+    Raises:
+        DatasetError: data.cache names a memory that has no room for the images.
+    """
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
     return BatchLoader(

@@ -7,7 +7,7 @@ from torch import nn
 
 from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
+from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
@@ -25,7 +25,7 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
     check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
     backbone = build_backbone(profile, num_classes)
-    schedule = NoiseSchedule(SCHEDULES[profile.diffusion.schedule](profile.diffusion.timesteps))
+    schedule = build_schedule(profile.diffusion.schedule, profile.diffusion.timesteps)
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
         backbone.to(memory_format=torch.channels_last),

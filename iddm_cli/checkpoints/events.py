@@ -14,7 +14,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class SaveFailed:
-    """A checkpoint or a grid could not be written; training goes on."""
+    """A checkpoint or a grid could not be written; training continues."""
 
     step: int
     problem: str

@@ -8,8 +8,8 @@ import typer
 from iddm_cli.commands import options
 from iddm_cli.errors import UsageError
 from iddm_cli.importing.options import ImportOptions
+from iddm_cli.profiles.choices import ScheduleName
 from iddm_cli.profiles.model_settings import ActivationName
-from iddm_cli.profiles.settings import ScheduleName
 from iddm_cli.runs.run import Run
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import typer
 
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
+from iddm_cli.profiles.choices import SAMPLERS, list_choices
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 SELECTION, SAMPLING = "Selection", "Sampling"
@@ -195,7 +196,7 @@ MaxTimeOption = Annotated[
 SamplerOption = Annotated[
     str | None,
     option(
-        help="Sampler: ddim, ddpm or dpmpp-2m. (default: the profile's)",
+        help=f"Sampler: {list_choices(SAMPLERS)}. (default: the profile's)",
         panel=SAMPLING,
         metavar="NAME",
     ),

@@ -1,65 +1,21 @@
 """The denoiser: a backbone behind the one contract, `denoise(x_t, t, label) -> estimate of x`.
 
-What the backbone is asked to predict (the noise, v, or x) is a linear map away from x; nobody
-outside this file needs to know which it was.
+The backbone predicts the noise, v, or x itself; each is a linear map away from x. Nothing outside
+this file depends on which it is.
 """
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from iddm_cli.diffusion.lookup import find_prediction
+from iddm_cli.diffusion.predictions import min_snr_weight
 from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.profiles.choices import PredictionName
+from iddm_cli.profiles.settings import LossWeightName
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`denoise(x_t [B, C, H, W], t [B], label [B])` returns an estimate of x, [B, C, H, W]."""
-
-
-def x_from_epsilon(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Noise prediction (DDPM, arXiv:2006.11239, eq. 15)."""
-    return (x_t - sigma * out) / alpha
-
-
-def x_from_v(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """V prediction (Salimans & Ho 2022, arXiv:2202.00512, section 4 and appendix D)."""
-    return alpha * x_t - sigma * out
-
-
-def x_from_x(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Prediction of the clean image itself."""
-    return out
-
-
-def epsilon_target(x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Return what an epsilon backbone should say."""
-    return noise
-
-
-def v_target(x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Return what a v backbone should say."""
-    return alpha * noise - sigma * x
-
-
-def x_target(x: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Return what an x backbone should say."""
-    return x
-
-
-PREDICTIONS = {
-    "epsilon": (epsilon_target, x_from_epsilon),
-    "v": (v_target, x_from_v),
-    "x": (x_target, x_from_x),
-}
-
-
-def min_snr_weight(snr: Tensor, prediction: str, gamma: float = 5.0) -> Tensor:
-    """Min-SNR weight of the squared error in the backbone's own terms (arXiv:2303.09556, eq. 8).
-
-    The paper weighs the error of x by min(snr, gamma); an error in epsilon is snr times, one in
-    v is snr + 1 times that of x.
-    """
-    per_x = {"epsilon": snr, "v": snr + 1, "x": torch.ones_like(snr)}[prediction]
-    return snr.clamp(max=gamma) / per_x
 
 
 class Denoiser(nn.Module):
@@ -67,9 +23,9 @@ class Denoiser(nn.Module):
 
     Args:
         backbone: `backbone(x_t, t, label)` returns a tensor shaped like x_t.
-        schedule: The noise schedule it is trained on.
+        schedule: The noise schedule that it is trained with.
         prediction: What the backbone predicts: epsilon, v or x.
-        loss_weight: uniform, or min_snr.
+        loss_weight: uniform or min_snr.
     """
 
     def __init__(
@@ -77,23 +33,23 @@ class Denoiser(nn.Module):
         backbone: nn.Module,
         schedule: NoiseSchedule,
         *,
-        prediction: str,
-        loss_weight: str = "uniform",
+        prediction: PredictionName,
+        loss_weight: LossWeightName = "uniform",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.schedule = schedule
         self.prediction = prediction
         self.loss_weight = loss_weight
-        self.target, self.to_x = PREDICTIONS[prediction]
+        self._prediction = find_prediction(prediction)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Estimate x from x_t; float32, [B, C, H, W]."""
+        """Return the estimate of x, float32, [B, C, H, W]."""
         out = self.backbone(x_t, t, label).float()
-        return self.to_x(out, x_t, *self.schedule.at(t))
+        return self._prediction.to_x(out, *self.schedule.at_unit_variance(x_t, t))
 
     def around(self, backbone: nn.Module) -> "Denoiser":
-        """Return a denoiser like this one around another backbone; itself, around its own."""
+        """Return this denoiser with another backbone; itself where the backbone is its own."""
         if backbone is self.backbone:
             return self
         return Denoiser(
@@ -101,17 +57,19 @@ class Denoiser(nn.Module):
         )
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
-        """Return each picture's weighted mean squared error in the backbone's own terms, [B]."""
+        """Return each image's weighted mean squared error of the backbone's output, [B]."""
         alpha, sigma = self.schedule.at(t)
-        out = self.backbone(alpha * x + sigma * noise, t, label).float()
-        error = (out - self.target(x, noise, alpha, sigma)).square()
+        x_t = alpha * x + sigma * noise
+        out = self.backbone(x_t, t, label).float()
+        _, alpha, sigma = self.schedule.at_unit_variance(x_t, t)
+        error = (out - self._prediction.target(x, noise, alpha, sigma)).square()
         if self.loss_weight == "min_snr":
-            error = error * min_snr_weight(self.schedule.snr(t), self.prediction)
+            error = error * min_snr_weight(self.schedule.snr(t), self._prediction)
         return error.flatten(1).mean(1)
 
 
-def clipped(denoise: Denoise) -> Denoise:
-    """Hold every estimate inside the pixel range [-1, 1]."""
+def clip_estimates(denoise: Denoise) -> Denoise:
+    """Return a denoiser whose estimates are clipped to the pixel range [-1, 1]."""
 
     def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         return denoise(x_t, t, label).clamp(-1, 1)

@@ -2,46 +2,95 @@
 
 Notation, used in every file of this folder:
 
-    x        clean image, [B, C, H, W], values in [-1, 1]
-    noise    standard normal, same shape as x
-    t        index into the schedule, [B], int64; 0 is almost clean, T - 1 almost pure noise
-    x_t      noisy image, x_t = alpha[t] * x + sigma[t] * noise
-    label    class index in [0, num_classes), [B], int64; num_classes itself means "no label"
-    estimate what a denoiser says x is, given x_t
+    x         clean image, [B, C, H, W], values in [-1, 1]
+    noise     standard normal, same shape as x
+    t         index into the schedule, [B], int64; 0 is almost clean, T - 1 almost pure noise
+    x_t       noisy image, x_t = alpha[t] * x + sigma[t] * noise
+    denoised  the denoiser's estimate of x, given x_t
+    label     class index in [0, num_classes), [B], int64; num_classes itself means "no label"
+    SNR       signal-to-noise ratio, alpha[t]^2 / sigma[t]^2
 
-All schedules here preserve variance: alpha[t]^2 + sigma[t]^2 = 1. What papers call alpha-bar
-is alpha[t]^2.
+What papers on variance-preserving schedules call alpha-bar is alpha[t]^2.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+CLEAN = -1
+"""The time at which every schedule is clean: alpha is 1 and sigma is 0."""
+
+
+class NoiseLevels(NamedTuple):
+    """A schedule at some times, each [S], float64, on the CPU."""
+
+    alpha: Tensor
+    sigma: Tensor
+    log_alpha: Tensor
+
+    @property
+    def log_snr(self) -> Tensor:
+        """The logarithm of the signal-to-noise ratio, infinite at the clean end."""
+        return 2 * (self.log_alpha - self.sigma.log())
+
 
 class NoiseSchedule(nn.Module):
-    """Two tables, alpha and sigma, each [T], float32.
+    """Two functions of time, alpha and sigma, as tables of T entries.
+
+    The SNR falls with t. Nothing else is assumed: alpha[t]^2 + sigma[t]^2 need not be 1. Sampling
+    starts from standard normal noise, so sigma[T - 1] should be about 1: the noise levels of EDM
+    (arXiv:2206.00364), where alpha is 1 and sigma goes up to 80, enter divided by
+    sqrt(1 + sigma^2), which is EDM's own scaling of the network's input (c_in).
 
     Attributes:
-        log_alpha: The logarithm of alpha, [T], float64, always on the CPU: alpha's own has lost
-            its digits where alpha is almost 1.
+        alpha, sigma: float32, [T], on the device of the network.
+        levels: The same, and log alpha, in float64 on the CPU: float32 has lost the digits of
+            log alpha where alpha is almost 1.
+        betas: The variance that each step of a variance-preserving schedule adds, [T], float64;
+            None for other schedules.
 
     Args:
-        betas: Variance added at each step (DDPM, Ho et al. 2020, arXiv:2006.11239, eq. 2), [T],
-            float64, each in (0, 1).
+        alpha: Share of the image, [T], float64.
+        sigma: Standard deviation of the noise, [T], float64.
+        log_alpha: The logarithm of alpha, where it is known to more digits than alpha gives.
+        betas: See above; `from_betas` gives them.
     """
 
     alpha: Tensor
     sigma: Tensor
 
-    def __init__(self, betas: Tensor) -> None:
+    def __init__(
+        self,
+        alpha: Tensor,
+        sigma: Tensor,
+        *,
+        log_alpha: Tensor | None = None,
+        betas: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        alpha_bar = torch.cumprod(1 - betas.double(), dim=0)
-        # No buffer, since those follow the network to devices without float64.
-        self.log_alpha = torch.log1p(-betas.double()).cumsum(dim=0) / 2
-        self.register_buffer("alpha", alpha_bar.sqrt().float(), persistent=False)
-        self.register_buffer("sigma", (1 - alpha_bar).sqrt().float(), persistent=False)
+        # No buffers, since those follow the network to devices without float64.
+        self.levels = NoiseLevels(alpha, sigma, alpha.log() if log_alpha is None else log_alpha)
+        self.betas = betas
+        self.register_buffer("alpha", alpha.float(), persistent=False)
+        self.register_buffer("sigma", sigma.float(), persistent=False)
+
+    @classmethod
+    def from_betas(cls, betas: Tensor) -> "NoiseSchedule":
+        """Return the variance-preserving schedule with these betas.
+
+        alpha[t]^2 is the product of 1 - beta up to t, and sigma[t]^2 = 1 - alpha[t]^2 (DDPM, Ho et
+        al. 2020, arXiv:2006.11239, eq. 2 and 4).
+
+        Args:
+            betas: Variance added at each step, [T], each in (0, 1).
+        """
+        betas = betas.double()
+        log_alpha = torch.log1p(-betas).cumsum(dim=0) / 2
+        sigma = torch.expm1(2 * log_alpha).abs().sqrt()
+        return cls(log_alpha.exp(), sigma, log_alpha=log_alpha, betas=betas)
 
     def __len__(self) -> int:
         return len(self.alpha)
@@ -54,40 +103,64 @@ class NoiseSchedule(nn.Module):
         sigma = torch.where(clean, torch.zeros_like(self.sigma[index]), self.sigma[index])
         return alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
 
+    def at_unit_variance(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x_t, alpha[t] and sigma[t], scaled so that alpha^2 + sigma^2 = 1.
+
+        Prediction types are defined there. In a variance-preserving schedule the scale is 1.
+        """
+        alpha, sigma = self.at(t)
+        if self.betas is not None:
+            return x_t, alpha, sigma
+        scale = torch.hypot(alpha, sigma)
+        return x_t / scale, alpha / scale, sigma / scale
+
     def snr(self, t: Tensor) -> Tensor:
-        """Return the signal-to-noise ratio alpha[t]^2 / sigma[t]^2, [B, 1, 1, 1]."""
+        """Return the signal-to-noise ratio at times t, [B, 1, 1, 1]."""
         alpha, sigma = self.at(t)
         return (alpha / sigma) ** 2
 
+    def levels_at(self, times: Sequence[int]) -> NoiseLevels:
+        """Return alpha and sigma to all digits; a time may be `CLEAN`."""
+        index = torch.tensor(times)
+        ends = zip(self.levels, (1.0, 0.0, 0.0), strict=True)
+        return NoiseLevels(
+            *(table[index].masked_fill(index == CLEAN, clean) for table, clean in ends)
+        )
 
-def linear_betas(timesteps: int) -> Tensor:
+    def added_variance(self, start: NoiseLevels, end: NoiseLevels) -> Tensor:
+        """Return the variance of the noise that the forward process adds from `end` to `start`.
+
+        sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2 (Kingma et al. 2021, arXiv:2107.00630, appendix
+        A) for t at the start of a solver step and s < t at its end, [S]. The two terms are almost
+        equal for short steps, so they are not subtracted: where variance is preserved this is
+        1 - (alpha_t / alpha_s)^2, and in general sigma_t^2 (1 - SNR_t / SNR_s).
+        """
+        if self.betas is not None:
+            return -torch.expm1(2 * (start.log_alpha - end.log_alpha))
+        return -(start.sigma**2) * torch.expm1(start.log_snr - end.log_snr)
+
+
+def linear_schedule(timesteps: int) -> NoiseSchedule:
     """Betas on a line from 1e-4 to 0.02 (DDPM, arXiv:2006.11239, section 4).
 
     The ends hold for T = 1000; for other T they are scaled by 1000 / T, so that the noise at the
     end stays the same (improved DDPM, arXiv:2102.09672, its code).
     """
     scale = 1000 / timesteps
-    return torch.linspace(1e-4 * scale, 0.02 * scale, timesteps, dtype=torch.float64).clamp(
-        max=0.999
-    )
+    betas = torch.linspace(1e-4 * scale, 0.02 * scale, timesteps, dtype=torch.float64)
+    return NoiseSchedule.from_betas(betas.clamp(max=0.999))
 
 
-def sqrt_linear_betas(timesteps: int) -> Tensor:
+def sqrt_linear_schedule(timesteps: int) -> NoiseSchedule:
     """Betas whose square roots lie on a line (latent diffusion, arXiv:2112.10752, its code)."""
     scale = 1000 / timesteps
     start, end = math.sqrt(1e-4 * scale), math.sqrt(0.02 * scale)
-    return (torch.linspace(start, end, timesteps, dtype=torch.float64) ** 2).clamp(max=0.999)
+    betas = torch.linspace(start, end, timesteps, dtype=torch.float64) ** 2
+    return NoiseSchedule.from_betas(betas.clamp(max=0.999))
 
 
-def cosine_betas(timesteps: int, s: float = 0.008) -> Tensor:
+def cosine_schedule(timesteps: int, s: float = 0.008) -> NoiseSchedule:
     """Betas that make alpha-bar a squared cosine (improved DDPM, arXiv:2102.09672, eq. 17)."""
     time = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
     alpha_bar = torch.cos((time + s) / (1 + s) * math.pi / 2) ** 2
-    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999)
-
-
-SCHEDULES: dict[str, Callable[[int], Tensor]] = {
-    "linear": linear_betas,
-    "cosine": cosine_betas,
-    "sqrt_linear": sqrt_linear_betas,
-}
+    return NoiseSchedule.from_betas((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999))

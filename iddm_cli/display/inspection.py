@@ -168,8 +168,8 @@ def render_histogram(bars: Sequence[HistogramBar], *, total: int) -> Table:
     most = max((bar.count for bar in bars), default=1)
     for bar in bars:
         share = f"{bar.count / max(1, total):.1%}"
-        drawn = BlockBar(bar.count / max(1, most))
-        table.add_row(Text(escape_control(bar.label)), f"{bar.count:,}", share, drawn)
+        blocks = BlockBar(bar.count / max(1, most))
+        table.add_row(Text(escape_control(bar.label)), f"{bar.count:,}", share, blocks)
     return table
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from iddm_cli import __version__, image_files
+from iddm_cli.data.inspection.advice import pluralize
 from iddm_cli.data.inspection.report_data import Duplicates, HistogramBar, Inspection
 from iddm_cli.data.inspection.thumbnails import Thumbnail, ThumbnailSet
 from iddm_cli.display.inspection import format_skipped, image_rows, preprocessing_rows
@@ -62,7 +63,7 @@ def _key_figures(inspection: Inspection) -> list[tuple[str, str, str]]:
     stored = format_amount(inspection.total_bytes) if inspection.total_bytes else ""
     classes = inspection.classes.values()
     each = f"{_format_range(min(classes), max(classes))} images each" if classes else ""
-    near = f"{inspection.near_duplicates.count:,} near duplicates"
+    near = pluralize(inspection.near_duplicates.count, "near duplicate")
     skipped = len(inspection.unreadable) + len(inspection.skipped)
     colour = "grey" if preview.channels == 1 else "colour"
     return [

@@ -109,7 +109,7 @@ def run_local(
     """
     if len(devices) == 1:
         return worker(SINGLE_PROCESS, devices[0], job)
-    with tempfile.TemporaryDirectory(prefix="iddm-team-") as folder:
+    with tempfile.TemporaryDirectory(prefix="iddm-workers-") as folder:
         context = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _run_worker,
             args=(worker, job, devices, seconds, folder, sharded),
@@ -133,7 +133,7 @@ def _run_worker(
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before training handles it
     if all(device.type == "cpu" for device in devices) and sys.platform == "linux":
-        # Else gloo asks for the address of the machine's name, which not every machine knows.
+        # Else gloo looks up the machine's own name, which not every machine resolves.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         group = init_group(

@@ -109,7 +109,7 @@ class Supervisor:
     def _raise_first_failure(self, hung: list[int]) -> None:
         """Raise the failure that came first; the others only noticed that a worker was gone.
 
-        A worker that was stopped before it began has ended by that signal; that is no failure.
+        A worker that was stopped before it began has ended by that signal; this does not count.
         """
         reported = {failure.rank: failure for failure in self._read_failures()}
         causes = [failure for failure in reported.values() if not failure.is_echo]

@@ -1,1 +1,1 @@
-"""The engine: trains a denoiser, keeps its checkpoints, draws pictures from it."""
+"""The engine: trains a denoiser, and generates images with it."""

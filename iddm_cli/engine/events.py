@@ -1,6 +1,6 @@
 """Events: what the engine reports to its caller, as plain data, and what the caller requests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Logged:
         images_per_second: Training images per second, without saving and sampling.
         seconds: Training time since this process started.
         skipped: Updates skipped in the whole training, since their numbers were not finite.
+        more: The metrics of further rows of engine.metrics.METRICS, by name.
     """
 
     step: int
@@ -66,6 +67,7 @@ class Logged:
     images_per_second: float
     seconds: float
     skipped: int = 0
+    more: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clipped
-from iddm_cli.diffusion.guidance import guided
-from iddm_cli.diffusion.samplers import (
-    SAMPLERS,
-    Sampler,
-    Steps,
-    ddim,
-    sample,
-    sampling_times,
-    usual_steps,
-)
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
+from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.lookup import find_solver
+from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine import randomness
+from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 
 
@@ -55,17 +50,12 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
-def choose_sampler(settings: SamplingSettings) -> Sampler:
-    """Return the sampler with its own options filled in."""
-    if settings.sampler == "ddim":
-        return partial(ddim, eta=settings.eta)
-    return SAMPLERS[settings.sampler]
-
-
-def solver_steps(settings: SamplingSettings, schedule: NoiseSchedule) -> Steps:
-    """Return the steps that the settings ask for."""
-    count = settings.steps or usual_steps(settings.sampler, len(schedule))
-    return choose_sampler(settings)(schedule, sampling_times(len(schedule), count))
+def build_solver_table(settings: SamplingSettings, schedule: NoiseSchedule) -> SolverTable:
+    """Return the table of the sampler that the settings name, with its steps and options."""
+    steps = settings.steps or usual_steps(settings.sampler, len(schedule))
+    options = {key: getattr(settings, key) for key in SAMPLERS[settings.sampler].options}
+    times = sampling_times(len(schedule), steps)
+    return find_solver(settings.sampler)(schedule, times, **options)
 
 
 class ImageGenerator:
@@ -90,18 +80,18 @@ class ImageGenerator:
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
-        self.steps = solver_steps(settings, denoiser.schedule)
+        self.solver_table = build_solver_table(settings, denoiser.schedule)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
         """Return one batch of images, uint8, [B, H, W, C]."""
         device = self.denoiser.schedule.alpha.device
-        items = torch.tensor([spec.index for spec in specs], device=device)
+        indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
-        noise_of = partial(randomness.normal, seed, items=items, shape=self.shape)
+        noise_of = partial(randomness.normal, seed, items=indices, shape=self.shape)
         x = sample(
             self._denoise(label),
-            self.steps,
+            self.solver_table,
             noise=noise_of("sample", step=0),
             label=label,
             noise_at=lambda k: noise_of("sample-step", step=k),
@@ -121,5 +111,5 @@ class ImageGenerator:
     def _denoise(self, label: Tensor) -> Denoise:
         denoise: Denoise = self.denoiser
         if bool((label < self.num_classes).any()):
-            denoise = guided(denoise, self.settings.guidance, no_label=self.num_classes)
-        return clipped(denoise) if self.settings.clip else denoise
+            denoise = guide(denoise, self.settings.guidance, no_label=self.num_classes)
+        return clip_estimates(denoise) if self.settings.clip else denoise

@@ -1,26 +1,87 @@
-"""Metrics: sums over the steps between two lines of metrics.jsonl, kept on the device."""
+"""Metrics: what each update measures, and how it is combined between two lines of metrics.jsonl.
 
+`METRICS` is the table: a new row is in every line from then on, and can be asked for by
+training.keep_best. Sums stay on the device, so that no step waits for it.
+"""
+
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from iddm_cli.distributed.group import ProcessGroup
 
-@dataclass
-class MetricAccumulator:
-    """Sums since the last logged line, on the device, so that no step waits for it.
+
+class UpdateResult(NamedTuple):
+    """What an update measured; nan in `loss` means that it was skipped.
 
     Attributes:
-        loss: Sum of the losses of the steps whose numbers were finite, a scalar.
-        grad_norm: Largest gradient norm of those steps, a scalar.
-        finite: Number of those steps, a scalar.
-        steps: Number of all steps, skipped ones included.
-        started: When the first step began, by time.perf_counter().
+        loss: This process's share of the batch's mean loss, a scalar.
+        grad_norm: Norm of the gradient over all processes before clipping, a scalar.
     """
 
     loss: Tensor
     grad_norm: Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of training.
+
+    Attributes:
+        measure: Returns its value of one update, a scalar on the device.
+        combine: How the values of several updates become one: their mean, or the largest.
+        is_share: Whether each process measures a share, so that the processes' values are added.
+        summary: What it is, in a sentence.
+    """
+
+    measure: Callable[[UpdateResult], Tensor]
+    combine: Literal["mean", "max"]
+    is_share: bool
+    summary: str
+
+
+METRICS: dict[str, Metric] = {
+    "loss": Metric(lambda update: update.loss, "mean", is_share=True, summary="mean training loss"),
+    "grad_norm": Metric(
+        lambda update: update.grad_norm,
+        "max",
+        is_share=False,
+        summary="largest gradient norm before clipping",
+    ),
+}
+
+
+class MetricValues(NamedTuple):
+    """The metrics of some updates.
+
+    Attributes:
+        values: Each metric of `METRICS` by name; nan where all updates were skipped.
+        loss_sum: Sum of the losses.
+        finite: Number of updates that were not skipped.
+    """
+
+    values: dict[str, float]
+    loss_sum: float
+    finite: int
+
+
+@dataclass
+class MetricAccumulator:
+    """The metrics since the last logged line.
+
+    Attributes:
+        totals: The sum or the largest value of each metric, a scalar, by its name.
+        finite: Number of updates that were not skipped, a scalar.
+        steps: Number of all updates.
+        started: When the first update began, by time.perf_counter().
+    """
+
+    totals: dict[str, Tensor]
     finite: Tensor
     steps: int = 0
     started: float = field(default_factory=time.perf_counter)
@@ -28,15 +89,36 @@ class MetricAccumulator:
     @classmethod
     def on(cls, device: torch.device) -> "MetricAccumulator":
         """Return an empty accumulator on a device."""
-        loss, grad_norm, finite = torch.zeros(3, device=device).unbind()
-        return cls(loss, grad_norm, finite)
+        *totals, finite = torch.zeros(len(METRICS) + 1, device=device).unbind()
+        return cls(dict(zip(METRICS, totals, strict=True)), finite)
 
-    def add(self, loss: Tensor, grad_norm: Tensor) -> None:
-        """Add one step; a loss that is not finite means that its update was skipped."""
-        finite = loss.isfinite()
-        self.loss = self.loss + torch.where(finite, loss, 0)
-        self.grad_norm = torch.where(
-            finite, torch.maximum(self.grad_norm, grad_norm), self.grad_norm
-        )
+    def add(self, update: UpdateResult) -> None:
+        """Add one update; a skipped one counts as a step alone."""
+        finite = update.loss.isfinite()
+        for name, metric in METRICS.items():
+            total, value = self.totals[name], metric.measure(update)
+            if metric.combine == "mean":
+                self.totals[name] = total + torch.where(finite, value, 0)
+            else:
+                self.totals[name] = torch.where(finite, torch.maximum(total, value), total)
         self.finite = self.finite + finite
         self.steps += 1
+
+    def read(self, group: ProcessGroup) -> MetricValues:
+        """Return the metrics over all processes. Collective: every process must call it.
+
+        It waits for the device.
+        """
+        totals = {
+            name: float(group.all_reduce_sum(total) if METRICS[name].is_share else total)
+            for name, total in self.totals.items()
+        }
+        finite = int(self.finite)
+        values = {name: _combine(METRICS[name], total, finite) for name, total in totals.items()}
+        return MetricValues(values, totals["loss"], finite)
+
+
+def _combine(metric: Metric, total: float, finite: int) -> float:
+    if metric.combine == "max":
+        return total
+    return total / finite if finite else math.nan

@@ -2,7 +2,7 @@
 
 Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a counter
 into four random words. The seed and the purpose, a word such as "noise", make the key; the item
-(slot in the global batch, or index of a picture), the step and the place inside the tensor make
+(slot in the global batch, or index of an image), the step and the position inside the tensor make
 the counter. So nothing has to be saved to resume, items may be computed in any order and
 grouping, and a new purpose never shifts another. No other file seeds anything.
 """
@@ -36,7 +36,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: Key) -> list[Ten
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):
-        # The product fills 64 bits and may come out negative: its bits are right all the same.
+        # The product fills 64 bits and may be negative as int64; its bits are still right.
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
         c0, c1, c2, c3 = (
             (p1 >> 32 & MASK) ^ c1 ^ k0,
@@ -55,13 +55,13 @@ def key_of(seed: int, purpose: str) -> tuple[int, int]:
 
 
 def words(key: Key, *, items: Tensor, step: int | Tensor, count: int) -> Tensor:
-    """Draw random words for each item.
+    """Return random words for each item.
 
     Args:
         key: See `key_of`.
-        items: Slots or picture indices, [B], int64, values in [0, 2^32); its device is used.
+        items: Slots or image indices, [B], int64, values in [0, 2^32); its device is used.
         step: Training step, or solver step, in [0, 2^32); or one for each item, [B, 1].
-        count: Words for each item.
+        count: Number of words per item.
 
     Returns:
         [B, count], int64, uniform in [0, 2^32).
@@ -73,23 +73,23 @@ def words(key: Key, *, items: Tensor, step: int | Tensor, count: int) -> Tensor:
 
 
 def uniform(seed: int, purpose: str, *, items: Tensor, step: int) -> Tensor:
-    """Draw one number in [0, 1) for each item, [B], float32, by steps of 2^-24."""
-    drawn = words(key_of(seed, purpose), items=items, step=step, count=1)[:, 0]
-    return (drawn >> 8).float() * 2.0**-24
+    """Return one number in [0, 1) per item, [B], float32, a multiple of 2^-24."""
+    bits = words(key_of(seed, purpose), items=items, step=step, count=1)[:, 0]
+    return (bits >> 8).float() * 2.0**-24
 
 
 def normal(seed: int, purpose: str, *, items: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
-    """Draw standard normal noise for each item, [B, *shape], float32."""
+    """Return standard normal noise for each item, [B, *shape], float32."""
     return normal_of(key_of(seed, purpose), items=items, step=step, shape=shape)
 
 
 def normal_of(key: Key, *, items: Tensor, step: int | Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Draw standard normal noise for each item (Box & Muller 1958), [B, *shape], float32."""
+    """Return standard normal noise for each item (Box & Muller 1958), [B, *shape], float32."""
     count = math.prod(shape)
     pairs = (count + 1) // 2
-    drawn = words(key, items=items, step=step, count=2 * pairs)
-    # Halfway between the steps of 2^-24, so that the logarithm never meets zero.
-    fraction = ((drawn >> 8).float() + 0.5) * 2.0**-24
+    bits = words(key, items=items, step=step, count=2 * pairs)
+    # Halfway between multiples of 2^-24, so that the logarithm is never that of zero.
+    fraction = ((bits >> 8).float() + 0.5) * 2.0**-24
     radius = (-2 * fraction[:, :pairs].log()).sqrt()
     angle = 2 * math.pi * fraction[:, pairs:]
     both = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
@@ -97,12 +97,12 @@ def normal_of(key: Key, *, items: Tensor, step: int | Tensor, shape: tuple[int, 
 
 
 def permutation(seed: int, purpose: str, *, step: int, count: int) -> Tensor:
-    """Shuffle the numbers 0 to count - 1, [count], int64; `step` is the epoch."""
+    """Return a random order of the numbers 0 to count - 1, [count], int64; `step` is the epoch."""
     one = torch.zeros(1, dtype=torch.int64)
     return words(key_of(seed, purpose), items=one, step=step, count=count)[0].argsort(stable=True)
 
 
 def seed_library(seed: int, purpose: str, *, step: int) -> None:
-    """Seed torch's own generators, for what draws inside a network: initial weights, dropout."""
+    """Seed torch's own generators, which initialize weights and sample dropout."""
     k0, k1 = key_of(seed, f"{purpose}/{step}")
     torch.manual_seed(k0 << 31 ^ k1)

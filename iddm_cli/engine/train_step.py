@@ -14,6 +14,7 @@ from iddm_cli.engine import nonfinite, randomness
 from iddm_cli.engine.device import autocast
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
+from iddm_cli.engine.metrics import UpdateResult
 from iddm_cli.engine.nonfinite import NonFiniteGuard, SkippedUpdates
 from iddm_cli.engine.optimizers import build_optimizer, lr_at, step_unless_skipped
 from iddm_cli.engine.trainer_state import TrainerState
@@ -101,10 +102,10 @@ class TrainStep:
         size = self.state.micro_batch.size
         return {**self._numerics, "micro_batch": None if size == len(self.slots) else size}
 
-    def update(self, step: int) -> tuple[Tensor, Tensor]:
-        """Make update number `step`; return its loss and gradient norm, both scalars.
+    def update(self, step: int) -> UpdateResult:
+        """Make update number `step`, and return what it measured.
 
-        Where one of them is not finite, nothing changes, and the loss is nan.
+        Where loss or gradient are not finite, nothing changes, and the loss is nan.
         """
         state, settings = self.state, self.settings
         self.denoiser.train()
@@ -119,7 +120,7 @@ class TrainStep:
         step_unless_skipped(skip, state.optimizer, state.scaler)
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(self.denoiser, step + 1, 1 - skip)
-        return torch.where(skip > 0, math.nan, loss), grad_norm
+        return UpdateResult(torch.where(skip > 0, math.nan, loss), grad_norm)
 
     def probe_memory(self, step: int) -> None:
         """Find out how many images fit at once, on the batch of a step to come.

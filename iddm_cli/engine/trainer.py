@@ -1,6 +1,5 @@
 """The trainer: takes a denoiser through all its steps, with checkpoints and sample grids."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +98,7 @@ class Trainer:
                 self.train_step.probe_memory(self.step)
             while self.step < self.total_steps:
                 size = state.micro_batch.size
-                self.metrics.add(*self.train_step.update(self.step))
+                self.metrics.add(self.train_step.update(self.step))
                 state.step += 1
                 yield Stepped(self.step)
                 if state.micro_batch.size < size:
@@ -159,21 +158,22 @@ class Trainer:
 
     def _collect_metrics(self) -> Logged:
         metrics, self.metrics = self.metrics, MetricAccumulator.on(self.train_step.device)
-        loss, count = float(self.group.all_reduce_sum(metrics.loss)), int(metrics.finite)
-        # Reading the loss waited for the device, so the clock now covers every step.
+        values, loss_sum, finite = metrics.read(self.group)
+        # Reading them waited for the device, so the clock now covers every step.
         seconds = time.perf_counter() - metrics.started
         self.trained_seconds += seconds
         images = metrics.steps * self.settings.batch_size
-        self.state.add_loss(loss, count)
+        self.state.add_loss(loss_sum, finite)
         return Logged(
             step=self.step,
             epoch=self.step * self.settings.batch_size / len(self.train_step.batches),
-            loss=loss / count if count else math.nan,
+            loss=values.pop("loss"),
             lr=self.state.optimizer.param_groups[0]["lr"],
-            grad_norm=float(metrics.grad_norm),
+            grad_norm=values.pop("grad_norm"),
             images_per_second=images / seconds,
             seconds=self.trained_seconds,
             skipped=self.state.guard.read().total,
+            more=values,
         )
 
     def _save(self, *, final: bool) -> Iterator[Event]:

@@ -6,18 +6,27 @@ pipeline of its own, because the pipelines of diffusers call a UNet2DModel witho
 
 import json
 import re
+from collections.abc import Mapping
 from importlib.resources import files as package_files
 from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
 
-from iddm_cli.diffusion.schedules import SCHEDULES
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card
 from iddm_cli.export.trained_model import TrainedModel
+from iddm_cli.profiles.choices import (
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    DiffusersScheduler,
+    Row,
+    list_names,
+)
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
 
@@ -48,15 +57,7 @@ NAME_RULES = (
 )
 """Patterns of our parameter names and UNet2DModel's names for them, applied in this order."""
 
-PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "x": "sample"}
-
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
-
-BETA_SCHEDULES = {
-    "linear": "linear",
-    "sqrt_linear": "scaled_linear",
-    "cosine": "squaredcos_cap_v2",
-}
 
 MAX_BETA = 0.999
 
@@ -88,25 +89,25 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
     """
     check_expressible(model.profile.model)
     classes = list(model.classes)
-    pipeline, scheduler = _pipeline(model.profile.sampling, conditional=bool(classes))
+    scheduler = find_scheduler(model.profile.sampling)
     index: dict[str, Any] = {
-        "_class_name": pipeline,
+        "_class_name": ["pipeline", "ClassConditionalPipeline"] if classes else scheduler.pipeline,
         "_diffusers_version": VERSION,
         "unet": ["diffusers", "UNet2DModel"],
-        "scheduler": ["diffusers", scheduler],
+        "scheduler": ["diffusers", scheduler.class_name],
     }
     files = {
         "unet/config.json": _encode_json(build_network_config(model)),
         "unet/diffusion_pytorch_model.safetensors": save(convert_weights(model)),
         "scheduler/scheduler_config.json": _encode_json(
-            build_scheduler_config(model.profile.diffusion, model.profile.sampling, scheduler)
+            build_scheduler_config(model.profile.diffusion, model.profile.sampling)
         ),
         "README.md": render_model_card(model, "diffusers").encode(),
     }
     if classes:
         index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
-        steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
-        index["num_inference_steps"] = len(steps)
+        table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+        index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         files["pipeline.py"] = code.read_bytes()
     if model.provenance.sample_grid:
@@ -133,14 +134,35 @@ def check_expressible(model: ModelSettings) -> None:
 
 def describe_sampling_difference(sampling: SamplingSettings) -> str:
     """Return a sentence about the sampling settings that the folder cannot follow, or ""."""
-    if sampling.sampler == "dpmpp-2m":
-        return "the folder samples with ddim: diffusers cannot express sampling.sampler dpmpp-2m"
-    if sampling.sampler == "ddim" and sampling.eta:
-        return (
-            "the folder samples with eta 0: its pipeline cannot express "
-            f"sampling.eta {sampling.eta:g}"
-        )
+    sampler = find_scheduler(sampling).sampler
+    if sampler != sampling.sampler:
+        missing = f"sampling.sampler {sampling.sampler}"
+        return f"the folder samples with {sampler}: diffusers cannot express {missing}"
+    for key, default in SAMPLERS[sampler].options.items():
+        if (value := getattr(sampling, key)) != default:
+            missing = f"sampling.{key} {value:g}"
+            return (
+                f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
+            )
     return ""
+
+
+def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
+    """Return the scheduler that a sampler is exported as.
+
+    Raises:
+        UsageError: The sampler has none; the hint names those that have.
+    """
+    scheduler = SAMPLERS[sampling.sampler].diffusers
+    if scheduler is None:
+        raise _not_expressible("sampling.sampler", sampling.sampler, SAMPLERS)
+    return scheduler
+
+
+def _not_expressible(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
+    """Return the error for a choice that diffusers does not have."""
+    others = list_names(other for other, row in rows.items() if row.diffusers is not None)
+    return UsageError(f"diffusers cannot express {key} {name}", f"It can express {others}.")
 
 
 def convert_weights(model: TrainedModel) -> dict[str, Tensor]:
@@ -182,38 +204,40 @@ def build_network_config(model: TrainedModel) -> dict[str, Any]:
 
 
 def build_scheduler_config(
-    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: str
+    diffusion: DiffusionSettings, sampling: SamplingSettings
 ) -> dict[str, Any]:
-    """Return the configuration of a scheduler; its noise schedule by name or as betas."""
-    betas = SCHEDULES[diffusion.schedule](diffusion.timesteps)
+    """Return the configuration of a scheduler; its noise schedule by name or as betas.
+
+    Raises:
+        UsageError: diffusers cannot express the sampler, noise schedule or prediction type.
+    """
+    scheduler = find_scheduler(sampling)
+    betas = build_schedule(diffusion.schedule, diffusion.timesteps).betas
+    if betas is None:
+        raise _not_expressible("diffusion.schedule", diffusion.schedule, SCHEDULES)
+    prediction = PREDICTIONS[diffusion.prediction].diffusers
+    if prediction is None:
+        raise _not_expressible("diffusion.prediction", diffusion.prediction, PREDICTIONS)
+    schedule = SCHEDULES[diffusion.schedule].diffusers
     scale = 1000 / diffusion.timesteps
     # diffusers clips the betas of its cosine schedule only, at the same value as we do.
-    by_name = diffusion.schedule == "cosine" or float(betas.max()) < MAX_BETA
-    config: dict[str, Any] = {
-        "_class_name": scheduler,
+    same_betas = schedule == "squaredcos_cap_v2" or float(betas.max()) < MAX_BETA
+    by_name = schedule is not None and same_betas
+    return {
+        "_class_name": scheduler.class_name,
         "_diffusers_version": VERSION,
         "num_train_timesteps": diffusion.timesteps,
-        "beta_schedule": BETA_SCHEDULES[diffusion.schedule] if by_name else "linear",
+        "beta_schedule": schedule if by_name else "linear",
         "beta_start": 1e-4 * scale,
         "beta_end": 0.02 * scale,
         "trained_betas": None if by_name else betas.tolist(),
-        "prediction_type": PREDICTIONS[diffusion.prediction],
+        "prediction_type": prediction,
         "clip_sample": sampling.clip,
         "clip_sample_range": 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
+        **scheduler.config,
     }
-    if scheduler == "DDIMScheduler":
-        return {**config, "set_alpha_to_one": True}
-    return {**config, "variance_type": "fixed_small"}
-
-
-def _pipeline(sampling: SamplingSettings, *, conditional: bool) -> tuple[Any, str]:
-    """Return the pipeline's entry in model_index.json, and the scheduler's class name."""
-    scheduler = "DDPMScheduler" if sampling.sampler == "ddpm" else "DDIMScheduler"
-    if conditional:
-        return ["pipeline", "ClassConditionalPipeline"], scheduler
-    return scheduler.replace("Scheduler", "Pipeline"), scheduler
 
 
 def _encode_json(document: dict[str, Any]) -> bytes:

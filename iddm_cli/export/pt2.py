@@ -2,11 +2,13 @@
 
 The program includes guidance and clipping, so sampling is a loop over the table:
 
-    for t, (c_x, c_denoised, c_prev, c_noise) in zip(metadata["times"], metadata["steps"]):
+    previous = [torch.zeros_like(x_t)] * (len(metadata["columns"]) - 3)
+    for t, (c_x, c_denoised, *c_prev, c_noise) in zip(metadata["times"], metadata["steps"]):
         denoised = denoise(x_t, torch.full_like(label, t), label, guidance)
         noise = torch.randn_like(x_t)
-        x_t = c_x * x_t + c_denoised * denoised + c_prev * previous + c_noise * noise
-        previous = denoised
+        x_t = c_x * x_t + c_denoised * denoised + c_noise * noise
+        x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
+        previous = [denoised, *previous[:-1]]
 
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
@@ -21,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from iddm_cli.diffusion.denoiser import Denoiser, clipped
-from iddm_cli.diffusion.guidance import guided
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
+from iddm_cli.diffusion.guidance import guide
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.formats import ExportArtifact, Progress
@@ -53,8 +55,8 @@ class ConditionalProgram(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor, guidance: Tensor) -> Tensor:
         """Estimate x, [N, C, H, W], with a guidance scale, []."""
-        denoise = guided(self.denoiser, guidance, no_label=self.num_classes)
-        return (clipped(denoise) if self.clip else denoise)(x_t, t, label)
+        denoise = guide(self.denoiser, guidance, no_label=self.num_classes)
+        return (clip_estimates(denoise) if self.clip else denoise)(x_t, t, label)
 
 
 class UnconditionalProgram(ConditionalProgram):
@@ -132,7 +134,9 @@ def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
 
 def build_metadata(model: TrainedModel) -> str:
     """Return the metadata of the file, as JSON."""
-    steps = solver_steps(model.profile.sampling, model.denoiser.schedule)
+    table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+    # Every file has a column for one earlier estimate; tables that use more have more.
+    columns, coefficients = table.compact(max(1, table.history))
     document = {
         "run": model.run,
         "step": model.step,
@@ -142,8 +146,9 @@ def build_metadata(model: TrainedModel) -> str:
         "inputs": ["x_t", "t", "label", "guidance"] if model.classes else ["x_t", "t"],
         "sampler": model.profile.sampling.sampler,
         "guidance": model.profile.sampling.guidance,
-        "times": steps.times,
-        "steps": steps.weights.tolist(),
+        "times": table.times,
+        "columns": list(columns),
+        "steps": coefficients.tolist(),
     }
     return json.dumps(document)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from iddm_cli.checkpoints.tensors import truncate
-from iddm_cli.diffusion.schedules import SCHEDULES
+from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.errors import CheckpointError
-from iddm_cli.export.diffusers import PREDICTIONS
+from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 
 MAX_TIMESTEPS = 100_000
 TOLERANCE = 1e-4
@@ -36,7 +36,7 @@ def parse_scheduler(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in SCHEDULERS:
         raise CheckpointError(f"its scheduler is a {truncate(kind)}, which is not supported")
-    predictions = {theirs: ours for ours, theirs in PREDICTIONS.items()}
+    predictions = {row.diffusers: name for name, row in PREDICTIONS.items()}
     prediction = config.get("prediction_type", "epsilon")
     if not isinstance(prediction, str) or prediction not in predictions:
         raise CheckpointError(f"scheduler: prediction_type {truncate(prediction)!r} is unknown")
@@ -106,10 +106,8 @@ def match_schedule(alpha_bar: Tensor, theirs: str) -> str:
     Raises:
         CheckpointError: No schedule is within TOLERANCE.
     """
-    distances = {
-        name: float((torch.cumprod(1 - make(len(alpha_bar)), 0) - alpha_bar).abs().max())
-        for name, make in SCHEDULES.items()
-    }
+    ours = {name: build_schedule(name, len(alpha_bar)).levels.alpha ** 2 for name in SCHEDULES}
+    distances = {name: float((table - alpha_bar).abs().max()) for name, table in ours.items()}
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(

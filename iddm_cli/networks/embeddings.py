@@ -25,12 +25,12 @@ def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
 
 
 class ConditionEmbedding(nn.Module):
-    """Time code through a two-layer perceptron, plus a learnt vector for each class.
+    """Time code through a two-layer perceptron, plus a learned vector for each class.
 
     Args:
         width: Length of the time code; even.
         out: Length of the embedding.
-        num_classes: Number of classes, K; row K of the table means "no label". 0 learns no table.
+        num_classes: Number of classes, K; row K of the table means "no label". 0 makes no table.
         activation: Makes the non-linearity.
         shift: The shift of the time code's frequencies.
     """

@@ -147,7 +147,7 @@ class Up(nn.Module):
 
 
 class ClassVectors(nn.Module):
-    """A learnt vector for each class; "no label" has none, and adds nothing."""
+    """A learned vector for each class; "no label" has none, and adds nothing."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -161,10 +161,10 @@ class ClassVectors(nn.Module):
 
 
 class IddmUNet(nn.Module):
-    """IDDM's U-Net over pictures whose height and width are divisible by 8.
+    """IDDM's U-Net over images whose height and width are divisible by 8.
 
     Args:
-        channels: Channels of the pictures, C.
+        channels: Channels of the images, C.
         num_classes: Number of classes, K; 0 ignores labels.
         activation: Name of the non-linearity; IDDM's own default is gelu.
     """
@@ -191,7 +191,7 @@ class IddmUNet(nn.Module):
         return [module for module in self.modules() if isinstance(module, kinds)]
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, C, H, W] for noisy pictures x_t, [B, C, H, W], times [B] and labels [B]."""
+        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         condition = self._condition(t, label)
         first = self.inc(x_t)
         half = self.sa1(self.down1(first, condition))

@@ -79,12 +79,12 @@ class Middle(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net over pictures; every level passes each of its features to its twin going up.
+    """A U-Net over images; every level passes each of its features to its twin going up.
 
     Height and width must be divisible by patch_size * 2 ** (levels - 1).
 
     Args:
-        channels: Channels of the pictures, C.
+        channels: Channels of the images, C.
         num_classes: Number of classes, K; 0 ignores labels.
         base_channels: Channels of level 0.
         channel_multipliers: Channels of each level as multiples of base_channels.
@@ -168,7 +168,7 @@ class UNet(nn.Module):
         return [module for module in self.modules() if isinstance(module, kinds)]
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, C, H, W] for noisy pictures x_t, [B, C, H, W], times [B] and labels [B]."""
+        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         embedding = self.embedding(t, label)
         h = self.conv_in(functional.pixel_unshuffle(x_t, self.patch_size))
         h, passed = self._descend(h, embedding)

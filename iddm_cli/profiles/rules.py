@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
 from iddm_cli.profiles.issues import Issue
 from iddm_cli.profiles.model_settings import BackboneSettings
 from iddm_cli.profiles.profile import Profile
@@ -98,8 +99,11 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
 
 
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
-    if sampling.eta != 0 and sampling.sampler != "ddim":
-        yield Issue(("sampling", "eta"), f"eta belongs to ddim, not to {sampling.sampler}")
+    for key, default in SAMPLER_SPECIFIC.items():
+        owners = [name for name, row in SAMPLERS.items() if key in row.options]
+        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
+            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
+            yield Issue(("sampling", key), problem)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),

@@ -11,6 +11,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iddm_cli.profiles.choices import (
+    PREDICTIONS,
+    SAMPLERS,
+    SCHEDULES,
+    PredictionName,
+    SamplerName,
+    ScheduleName,
+    describe_usual_steps,
+    list_choices,
+)
+
 # Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
@@ -21,13 +32,10 @@ DeviceCount = Annotated[int, Field(ge=1, le=4096)]
 DeviceIndex = Annotated[int, Field(ge=0, lt=4096)]
 DeviceIndices = Annotated[list[DeviceIndex], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
-ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
-PredictionName = Literal["epsilon", "v", "x"]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
-SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
@@ -117,11 +125,13 @@ class DiffusionSettings(Settings):
     timesteps: int = Field(default=1000, ge=2, le=100_000)
     """Number of timesteps in the noise schedule (T)."""
 
-    schedule: ScheduleName = "linear"
-    """Noise schedule."""
+    schedule: ScheduleName = Field(
+        default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
+    )
 
-    prediction: PredictionName = "epsilon"
-    """Prediction target: the noise (epsilon), v (Salimans & Ho 2022), or the clean image (x)."""
+    prediction: PredictionName = Field(
+        default="epsilon", description=f"Prediction target: {list_choices(PREDICTIONS)}."
+    )
 
     loss_weight: LossWeightName = "uniform"
     """Loss weighting over time; min_snr (Hang et al. 2023) often converges faster."""
@@ -209,11 +219,11 @@ class TrainingSettings(Settings):
 class SamplingSettings(Settings):
     """How images are generated from a trained network."""
 
-    sampler: SamplerName = "ddim"
-    """Sampler: ddim, ddpm (ancestral), or dpmpp-2m (multistep)."""
+    sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
-    steps: StepCount | None = None
-    """Number of sampling steps; null means 20, and all timesteps for ddpm."""
+    steps: StepCount | None = Field(
+        default=None, description=f"Number of sampling steps; null: {describe_usual_steps()}."
+    )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)
     """Classifier-free guidance scale; 1 disables guidance."""
@@ -229,10 +239,6 @@ class SamplingSettings(Settings):
 
     batch_size: ImageCount = 64
     """Images generated at once; does not change the images."""
-
-
-SAMPLER_SPECIFIC = {"steps": None, "eta": 0.0}
-"""Sampling settings of one sampler only, reset to these values if another sampler is chosen."""
 
 
 class RuntimeSettings(Settings):

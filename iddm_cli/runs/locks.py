@@ -85,7 +85,7 @@ class RunLock:
                         self._owner_file.unlink()
 
     def check(self) -> None:
-        """Check that no other process has stolen the lock; an unreadable lock is no evidence.
+        """Check that no other process has stolen the lock; an unreadable lock proves nothing.
 
         Raises:
             RunError: Another process has stolen it.

@@ -213,7 +213,7 @@ def describe_sampling(
         weights=sampling.weights,
         seed=seed,
         sampler=sampling.sampler,
-        steps=len(generator.steps),
+        steps=len(generator.solver_table),
         eta=sampling.eta,
         guidance=sampling.guidance,
     )

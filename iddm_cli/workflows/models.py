@@ -178,8 +178,8 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
         model: The model.
         given: Values of options, by "--option setting.key"; None where not given.
     """
+    from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
     from iddm_cli.profiles.overrides import Override, collect_overrides
-    from iddm_cli.profiles.settings import SAMPLER_SPECIFIC
 
     overrides: list[Override] = collect_overrides(given)
     profile = model.load_profile([])

@@ -1,4 +1,4 @@
-"""What the tests of the data layer share: a cache of their own, and a folder of pictures."""
+"""What the tests of the data layer share: a cache of their own, and a folder of images."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
-    """Two classes of 40 pictures, of many sizes and modes."""
+    """Two classes of 40 images, of many sizes and modes."""
     rng = np.random.default_rng(0)
     for i in range(80):
         path = tmp_path / "pets" / ("cat" if i < 40 else "dog") / f"{i:02d}.png"

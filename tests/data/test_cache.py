@@ -13,13 +13,20 @@ import torch
 from PIL import Image
 
 from iddm_cli.data import cache
-from iddm_cli.data.cache import CacheEntry, cache_folder, list_entries, mark_used, remove_entries
+from iddm_cli.data.cache import (
+    CacheEntry,
+    cache_folder,
+    list_entries,
+    mark_used,
+    remove_entries,
+    select_entries,
+)
 from iddm_cli.data.loader.stores import FileStore
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.registry import open_source
-from iddm_cli.errors import DatasetError
+from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.sources.archives import FILES, make
 
@@ -131,7 +138,7 @@ def test_a_link_is_not_followed(tmp_path: Path, cache_dir: Path) -> None:
     assert list_entries() == []
 
 
-def test_what_vanishes_meanwhile_is_passed_over(
+def test_what_vanishes_meanwhile_is_skipped(
     tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = put(cache_dir / "packs" / "p" / "images.u8", 5)
@@ -324,3 +331,29 @@ def test_entries_are_plain_facts(cache_dir: Path) -> None:
     assert isinstance(entry, CacheEntry)
     assert (entry.kind, entry.bytes, entry.key) == ("archive", 9, "a.tar")
     assert entry.age_days() == pytest.approx(2, abs=0.01)
+
+
+# --- selecting entries -------------------------------------------------------------------------
+
+
+def test_entries_are_selected_by_key_age_and_kind(cache_dir: Path) -> None:
+    for name, days in (("archives/" + "a" * 64 + ".tar", 40), ("datasets/set.tar.gz", 10)):
+        path = cache_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        then = time.time() - days * cache.DAY_SECONDS
+        os.utime(path, (then, then))
+
+    def selected(*keys: str, downloads: bool = False, older_than: int | None = None) -> list[str]:
+        entries = select_entries(list(keys), downloads=downloads, older_than=older_than)
+        return sorted(entry.key for entry in entries)
+
+    archive = "a" * 12
+    assert selected() == [archive]
+    assert selected(downloads=True) == [archive, "set.tar.gz"]
+    assert selected("set.tar.gz", "set.tar.gz") == ["set.tar.gz"]
+    assert selected("a" * 64 + ".tar", archive) == [archive]
+    assert selected(downloads=True, older_than=30) == [archive]
+    assert selected(archive, older_than=50) == []
+    with pytest.raises(UsageError, match="the cache has no entry nonsense"):
+        selected(archive, "nonsense")

@@ -1,4 +1,4 @@
-"""Pictures that are broken, or out to hurt: each ends in a reason, none in a crash or a wait."""
+"""Images that are broken, or out to hurt: each ends in a reason, none in a crash or a wait."""
 
 import io
 import os

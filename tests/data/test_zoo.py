@@ -104,7 +104,7 @@ def test_what_is_used_is_what_should_be(zoo: Zoo, packed: Pack) -> None:
     assert packed.images_path.stat().st_size == len(zoo.used) * 3 * 8 * 8
 
 
-def test_all_else_is_told_once(zoo: Zoo, opened: Source, packed: Pack) -> None:
+def test_all_else_is_reported_once(zoo: Zoo, opened: Source, packed: Pack) -> None:
     names = (name for name, _ in told(opened, packed))
     assert Counter(names) == Counter(map(to_printable, zoo.skipped))
 
@@ -130,7 +130,7 @@ def test_classes_are_the_outermost_folders(zoo: Zoo, packed: Pack) -> None:
     assert {"-1", "--help", "..x", "null", "01", "Cat", "[bold]", "caf\u00e9"} <= {*expected}
 
 
-def test_each_picture_has_the_class_of_its_folder(packed: Pack) -> None:
+def test_each_image_has_the_class_of_its_folder(packed: Pack) -> None:
     classes = [packed.classes[int(label)] for label in packed.labels]
     assert classes == [name.split("/")[0] for name in names_of(packed)]
 
@@ -154,7 +154,7 @@ def test_one_error_names_one_file_where_errors_are_fatal(zoo: Zoo, opened: Sourc
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
-    """The pictures whose colours are known."""
+    """The images whose colours are known."""
     base = tmp_path_factory.mktemp("shown")
     zoo = Zoo(root=base / "zoo", outside=base / "outside")
     for family in (*colours.FAMILIES, *shapes.FAMILIES):
@@ -250,7 +250,7 @@ def test_a_thousand_classes(tmp_path: Path) -> None:
     assert [int(label) for label in made.labels] == list(range(1000))
 
 
-def test_of_a_split_the_training_part_is_learnt(tmp_path: Path) -> None:
+def test_of_a_split_the_training_part_is_used(tmp_path: Path) -> None:
     source = source_of(draw_split(tmp_path / "split"))
     made = build_pack(source, SETTINGS)
     assert each_class(made) == {"cat": 2, "dog": 2}

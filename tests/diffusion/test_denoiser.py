@@ -1,12 +1,13 @@
-"""The denoiser: what a backbone says, turned into an estimate of x."""
+"""The denoiser: a backbone's output as an estimate of x, its loss, and clipping."""
 
 import pytest
 import torch
 
-from iddm_cli.diffusion.denoiser import PREDICTIONS, Denoiser
-from iddm_cli.diffusion.guidance import guided
-from iddm_cli.diffusion.schedules import SCHEDULES, NoiseSchedule
-from tests.diffusion.test_laws import Says
+from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
+from iddm_cli.diffusion.lookup import build_schedule, find_prediction
+from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.profiles.choices import PREDICTIONS
+from tests.diffusion.reference import ConstantBackbone, edm, flow_matching
 
 
 def angles(t: torch.Tensor, schedule: NoiseSchedule) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,10 +16,10 @@ def angles(t: torch.Tensor, schedule: NoiseSchedule) -> tuple[torch.Tensor, torc
 
 @pytest.fixture
 def scene():
-    """A schedule, pictures, their noise, times, and the noisy pictures."""
+    """A schedule, images, their noise, times, and the noisy images."""
     generator = torch.Generator().manual_seed(4)
     x, noise = torch.randn(2, 6, 3, 4, 5, generator=generator)
-    schedule = NoiseSchedule(SCHEDULES["cosine"](1000))
+    schedule = build_schedule("cosine", 1000)
     t = torch.tensor([3, 120, 300, 500, 700, 900])
     alpha, sigma = angles(t, schedule)
     return schedule, x, noise, t, alpha * x + sigma * noise
@@ -32,28 +33,28 @@ def right_answer(prediction, schedule, x, noise, t):
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_the_estimate_of_a_perfect_backbone_is_the_picture(prediction, scene):
+def test_the_estimate_of_a_perfect_backbone_is_the_image(prediction, scene):
     schedule, x, noise, t, x_t = scene
-    backbone = Says(right_answer(prediction, schedule, x, noise, t))
+    backbone = ConstantBackbone(right_answer(prediction, schedule, x, noise, t))
     denoiser = Denoiser(backbone, schedule, prediction=prediction)
     label = torch.arange(6)
     torch.testing.assert_close(denoiser(x_t, t, label), x, atol=1e-4, rtol=1e-4)
-    assert backbone.asked[0] is x_t
-    assert backbone.asked[1] is t
-    assert backbone.asked[2] is label
+    assert backbone.inputs[0] is x_t
+    assert backbone.inputs[1] is t
+    assert backbone.inputs[2] is label
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_loss_vanishes_only_for_a_perfect_backbone(prediction, scene):
     schedule, x, noise, t, _ = scene
     right = right_answer(prediction, schedule, x, noise, t)
-    denoiser = Denoiser(Says(right), schedule, prediction=prediction)
+    denoiser = Denoiser(ConstantBackbone(right), schedule, prediction=prediction)
     torch.testing.assert_close(denoiser.loss(x, t, noise, t), torch.zeros(6))
-    for picture in range(6):
-        denoiser.backbone.answer = right.clone()
-        denoiser.backbone.answer[picture, 0, 0, 0] += 1
+    for image in range(6):
+        denoiser.backbone.output = right.clone()
+        denoiser.backbone.output[image, 0, 0, 0] += 1
         wanted = torch.zeros(6)
-        wanted[picture] = 1 / (3 * 4 * 5)
+        wanted[image] = 1 / (3 * 4 * 5)
         torch.testing.assert_close(denoiser.loss(x, t, noise, t), wanted)
 
 
@@ -61,7 +62,7 @@ def test_the_loss_vanishes_only_for_a_perfect_backbone(prediction, scene):
 def test_estimates_and_losses_are_float32_whatever_the_backbone_speaks(prediction, scene):
     schedule, x, noise, t, x_t = scene
     right = right_answer(prediction, schedule, x, noise, t)
-    denoiser = Denoiser(Says(right.bfloat16()), schedule, prediction=prediction)
+    denoiser = Denoiser(ConstantBackbone(right.bfloat16()), schedule, prediction=prediction)
     assert denoiser(x_t, t, t).dtype == torch.float32
     loss = denoiser.loss(x, t, noise, t)
     assert loss.dtype == torch.float32
@@ -69,21 +70,62 @@ def test_estimates_and_losses_are_float32_whatever_the_backbone_speaks(predictio
     assert (loss < 1e-4).all()
 
 
+@pytest.fixture
+def mixed():
+    """A schedule, clean images of unit variance, noise, and times."""
+    generator = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 64, 1, 8, 8, generator=generator)
+    return build_schedule("cosine", 1000), x, noise, torch.arange(64) * 15
+
+
 @pytest.mark.parametrize("prediction", PREDICTIONS)
-def test_guiding_estimates_is_guiding_what_the_backbone_says(prediction, scene):
-    schedule, _, _, t, x_t = scene
-    says = torch.randn(5, generator=torch.Generator().manual_seed(6))
+def test_the_loss_is_the_mean_squared_error_of_what_is_predicted(prediction, mixed):
+    schedule, x, noise, t = mixed
+    right = find_prediction(prediction).target(x, noise, *schedule.at(t))
+    backbone = ConstantBackbone(right)
+    denoiser = Denoiser(backbone, schedule, prediction=prediction)
+    label = torch.zeros(64, dtype=torch.int64)
+    assert not denoiser.loss(x, t, noise, label).any()
+    alpha, sigma = schedule.at(t)
+    torch.testing.assert_close(backbone.inputs[0], alpha * x + sigma * noise)
+    backbone.output = right + 0.5
+    torch.testing.assert_close(denoiser.loss(x, t, noise, label), torch.full((64,), 0.25))
 
-    class ByLabel(torch.nn.Module):
-        def forward(self, x_t, t, label):
-            return says[label].view(-1, 1, 1, 1) * torch.cos(x_t)
 
-    class Guided(torch.nn.Module):
-        def forward(self, x_t, t, label):
-            uncond = says[4] * torch.cos(x_t)
-            return uncond + 2.5 * (says[label].view(-1, 1, 1, 1) * torch.cos(x_t) - uncond)
+def test_min_snr_weighs_the_same_error_of_x_the_same_in_every_prediction(mixed):
+    schedule, x, noise, t = mixed
+    label = torch.zeros(64, dtype=torch.int64)
+    alpha, sigma = schedule.at(t)
+    losses = []
+    # An estimate of x that is off by 0.1 everywhere, said in each prediction's terms.
+    for prediction, off in (("x", 0.1), ("epsilon", -0.1 * alpha / sigma), ("v", -0.1 / sigma)):
+        right = find_prediction(prediction).target(x, noise, alpha, sigma)
+        denoiser = Denoiser(
+            ConstantBackbone(right + off), schedule, prediction=prediction, loss_weight="min_snr"
+        )
+        losses.append(denoiser.loss(x, t, noise, label))
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(losses[2], losses[0], rtol=1e-3, atol=1e-6)
 
-    label = torch.tensor([0, 1, 2, 3, 0, 1])
-    outside = guided(Denoiser(ByLabel(), schedule, prediction=prediction), 2.5, no_label=4)
-    inside = Denoiser(Guided(), schedule, prediction=prediction)
-    torch.testing.assert_close(outside(x_t, t, label), inside(x_t, t, label), atol=1e-4, rtol=1e-4)
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("make", [flow_matching, edm])
+def test_a_perfect_backbone_denoises_on_any_schedule(make, prediction, mixed):
+    _, x, noise, _ = mixed
+    schedule, t = make(64), torch.arange(64)
+    alpha, sigma = schedule.at(t)
+    x_t = alpha * x + sigma * noise
+    _, *levels = schedule.at_unit_variance(x_t, t)
+    backbone = ConstantBackbone(find_prediction(prediction).target(x, noise, *levels))
+    denoiser = Denoiser(backbone, schedule, prediction=prediction)
+    label = torch.zeros(64, dtype=torch.int64)
+    # Noise that is predicted to seven digits gives x to as many fewer as sigma / alpha has.
+    torch.testing.assert_close(denoiser(x_t, t, label), x, atol=1e-4, rtol=1e-4)
+    assert not denoiser.loss(x, t, noise, label).any()
+
+
+def test_clipping_holds_estimates_in_range():
+    estimate = clip_estimates(lambda x_t, t, label: 3 * x_t)(
+        torch.tensor([-1.0, -0.1, 0.2, 1.0]), None, None
+    )
+    torch.testing.assert_close(estimate, torch.tensor([-1.0, -0.3, 0.6, 1.0]))

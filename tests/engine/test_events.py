@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.events import Saved
 from iddm_cli.engine.events import Logged, SamplesGenerated, Stepped, Stopped
+from iddm_cli.engine.metrics import UpdateResult
 from tests.engine.test_trainer import make, saved_at_once, stop_at
 
 
@@ -18,7 +19,10 @@ def logged(trainer) -> list[Logged]:
 def test_a_line_has_the_mean_loss_and_the_largest_gradient_of_its_steps(tmp_path):
     trainer = make(tmp_path, steps=5, log_every=2, checkpoint_every=99, sample_every=0)
     losses, norms = [1.0, 3.0, 5.0, 9.0, 2.0], [4.0, 1.0, 2.0, 8.0, 0.5]
-    trainer.train_step.update = lambda step: (torch.tensor(losses[step]), torch.tensor(norms[step]))
+    results = [
+        UpdateResult(torch.tensor(x), torch.tensor(y)) for x, y in zip(losses, norms, strict=True)
+    ]
+    trainer.train_step.update = results.__getitem__
     trainer.save = list
     assert [(line.step, line.loss, line.grad_norm) for line in logged(trainer)] == [
         (2, 2.0, 4.0),

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.samplers import sampling_times
-from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from iddm_cli.diffusion.sampling import sampling_times
+from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.networks import UNet
@@ -24,7 +24,7 @@ def build_image_generator(**settings) -> ImageGenerator:
     ).eval()  # fmt: skip
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    denoiser = Denoiser(network, NoiseSchedule(cosine_betas(100)), prediction="v")
+    denoiser = Denoiser(network, cosine_schedule(100), prediction="v")
     chosen = SamplingSettings(**({"steps": 6, "guidance": 2.0} | settings))
     return ImageGenerator(denoiser, chosen, num_classes=CLASSES, shape=(3, 8, 8))
 
@@ -64,8 +64,8 @@ def test_seed_index_and_class_each_matter():
 
 
 def test_without_steps_each_sampler_takes_its_usual_number():
-    assert len(build_image_generator(sampler="ddim", steps=None).steps) == 20
-    assert len(build_image_generator(sampler="ddpm", steps=None).steps) == 100
+    assert len(build_image_generator(sampler="ddim", steps=None).solver_table) == 20
+    assert len(build_image_generator(sampler="ddpm", steps=None).solver_table) == 100
 
 
 def test_clipping_keeps_estimates_in_range():
@@ -175,9 +175,9 @@ def test_images_come_in_the_order_of_their_specifications_with_channels_last():
 
 
 def test_sampling_visits_the_requested_times():
-    assert build_image_generator(steps=6).steps.times == sampling_times(100, 6)
+    assert build_image_generator(steps=6).solver_table.times == sampling_times(100, 6)
     by_default = build_image_generator(sampler="dpmpp-2m", steps=None)
-    assert by_default.steps.times == sampling_times(100, 20)
+    assert by_default.solver_table.times == sampling_times(100, 20)
 
 
 def test_pixels_are_clamped_then_rounded():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import device
 from iddm_cli.engine.ema import EMA, warmed_decay
 from iddm_cli.engine.memory import estimate_memory
@@ -98,7 +98,7 @@ def build_denoiser() -> Denoiser:
         channels=1, num_classes=2, base_channels=16, channel_multipliers=[1, 2],
         blocks_per_level=1, attention_levels=[1], head_channels=8, norm_groups=4,
     )  # fmt: skip
-    return Denoiser(network, NoiseSchedule(cosine_betas(10)), prediction="v")
+    return Denoiser(network, cosine_schedule(10), prediction="v")
 
 
 def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():

@@ -13,7 +13,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_betas
+from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness
 from iddm_cli.engine.events import Logged, Request, SamplesGenerated, Stepped, Stopped
@@ -65,7 +65,7 @@ def make(
         ),
     )
     train_step = TrainStep(
-        Denoiser(network, NoiseSchedule(cosine_betas(1000)), prediction="v"),
+        Denoiser(network, cosine_schedule(1000), prediction="v"),
         batches,
         TrainingSettings(**(settings | changes)),
         times=times,

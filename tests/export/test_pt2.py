@@ -17,11 +17,14 @@ from tests.export.conftest import trained
 
 def loop(denoise, about, noise, label, guidance):
     """Sample as the documentation says."""
-    x_t = before = noise
+    x_t = noise
+    previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
     more = (label, torch.tensor(guidance)) if about["class_names"] else ()
-    for t, (c_x, c_denoised, c_prev, c_noise) in zip(about["times"], about["steps"], strict=True):
+    for t, (c_x, c_denoised, *c_prev, c_noise) in zip(about["times"], about["steps"], strict=True):
         estimate = denoise(x_t, torch.full((len(noise),), t), *more)
-        x_t, before = c_x * x_t + c_denoised * estimate + c_prev * before, estimate
+        x_t = c_x * x_t + c_denoised * estimate
+        x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous, strict=True))
+        previous = [estimate, *previous[:-1]]
         assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 

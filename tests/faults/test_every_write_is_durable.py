@@ -17,12 +17,15 @@ ALWAYS = {
 METHODS = {"write_text", "write_bytes", "touch", "tofile", "symlink_to", "hardlink_to", "rename"}
 
 REASONED = {
-    "commands/gallery.py": {"write_bytes", "replace"},  # thousands of pictures: whole, unflushed
+    "workflows/generation.py": {
+        "write_bytes",
+        "replace",
+    },  # thousands of pictures: whole, unflushed
     "data/cache.py": {"rename"},  # moves what is to be deleted aside
-    "data/packstore.py": {"touch", "open"},  # pixels, which are held against their digests
-    "data/unpacking.py": {"open", "replace"},  # the copy of an archive; it is made anew
+    "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
+    "data/sources/untar.py": {"open", "replace"},  # the copy of an archive; it is made anew
     "display/streams.py": {"open", "os.open"},  # the null device
-    "engine/launch.py": {"write_text"},  # what a process tells the one that began it
+    "distributed/launch.py": {"write_text"},  # what a process tells the one that began it
 }
 """The files that write by themselves, and how."""
 

@@ -71,7 +71,7 @@ def folded(x: torch.Tensor, side: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("channels", "patch"), [(1, 2), (3, 2), (1, 3), (3, 4)])
-def test_patches_are_the_plain_network_on_folded_pictures_and_nothing_is_lost(channels, patch):
+def test_patches_are_the_plain_network_on_folded_images_and_nothing_is_lost(channels, patch):
     patched = ours(channels=channels, patch_size=patch)
     plain = ours(channels=channels * patch**2)
     plain.load_state_dict(patched.state_dict())
@@ -83,7 +83,7 @@ def test_patches_are_the_plain_network_on_folded_pictures_and_nothing_is_lost(ch
     torch.testing.assert_close(folded(found, patch), wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_each_picture_is_answered_as_if_it_were_alone():
+def test_each_image_is_answered_as_if_it_were_alone():
     network = ours()
     x, t, label = torch.randn(3, 3, 8, 8), torch.tensor([0, 40, 999]), torch.tensor([2, 5, 0])
     with torch.no_grad():

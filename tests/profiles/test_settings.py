@@ -4,9 +4,6 @@ from typing import get_args
 
 import pytest
 
-from iddm_cli.diffusion.denoiser import PREDICTIONS
-from iddm_cli.diffusion.samplers import SAMPLERS
-from iddm_cli.diffusion.schedules import SCHEDULES
 from iddm_cli.engine.device import DTYPES
 from iddm_cli.engine.optimizers import LR_SCHEDULES, OPTIMIZERS
 from iddm_cli.networks.blocks import ACTIVATIONS
@@ -18,9 +15,6 @@ from iddm_cli.profiles.model_settings import ActivationName
     ("names", "table"),
     [
         (ActivationName, ACTIVATIONS),
-        (settings.ScheduleName, SCHEDULES),
-        (settings.PredictionName, PREDICTIONS),
-        (settings.SamplerName, SAMPLERS),
         (settings.OptimizerName, OPTIMIZERS),
         (settings.LrScheduleName, LR_SCHEDULES),
         (settings.PrecisionName, ["auto", *DTYPES]),

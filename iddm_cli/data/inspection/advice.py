@@ -138,7 +138,8 @@ def _check_classes(inspection: Inspection, settings: DataSettings) -> Iterator[A
         yield from _check_counts({WHOLE_SET: inspection.count})
         return
     if empty := [name for name, count in inspection.classes.items() if not count]:
-        yield _warn(f"No image of {list_names(empty)} can be read: training omits these classes.")
+        classes = "this class" if len(empty) == 1 else "these classes"
+        yield _warn(f"No image of {list_names(empty)} can be read: training omits {classes}.")
     filled = {name: count for name, count in inspection.classes.items() if count}
     yield from _check_counts(filled)
     if inspection.imbalance >= HIGH_IMBALANCE:
@@ -221,8 +222,8 @@ def _check_shape(inspection: Inspection, settings: DataSettings) -> Iterator[Adv
     if inspection.kinds.transparent:
         images = pluralize(inspection.kinds.transparent, "image")
         yield _hint(
-            f"{images} with transparency: they are placed on a {settings.background} background; "
-            "see data.background."
+            f"{images} with transparency: transparent pixels become {settings.background}; see "
+            "data.background."
         )
 
 

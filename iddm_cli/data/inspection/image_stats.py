@@ -62,10 +62,10 @@ class ImageStats(NamedTuple):
     thumb: ndarray
 
 
-def measure_image(settings: DataSettings, picture: ImageHandle) -> ImageStats | str:
+def measure_image(settings: DataSettings, image: ImageHandle) -> ImageStats | str:
     """Decode an image and return its statistics, or the reason why it cannot be decoded."""
     try:
-        decoded = picture.open()
+        decoded = image.open()
         flat = flatten_image(decoded.image, settings.background)
     except UnreadableImageError as error:
         return str(error)
@@ -113,8 +113,8 @@ def _moments(flat: Image.Image, settings: DataSettings, *, grey: bool) -> tuple[
     """
     mean, square = np.zeros(4), np.zeros(4)
     for planes in PLANES if grey or settings.channels == 1 else PLANES[1:]:
-        look = PixelSpec.from_settings(settings, 3 if len(planes) == 3 else 1)
-        pixels = look.to_pixels(flat).astype(np.float64)
+        spec = PixelSpec.from_settings(settings, 3 if len(planes) == 3 else 1)
+        pixels = spec.to_pixels(flat).astype(np.float64)
         mean[planes] = pixels.mean(axis=(0, 1))
         square[planes] = (pixels**2).mean(axis=(0, 1))
     return mean, square

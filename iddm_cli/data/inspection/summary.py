@@ -38,17 +38,10 @@ DEFAULT_BATCH_SIZE = TrainingSettings().batch_size
 def summarize(
     scan: DatasetScan, *, profile: str = "", batch_size: int = DEFAULT_BATCH_SIZE
 ) -> Inspection:
-    """Return the inspection report of a scan.
-
-    Args:
-        scan: The scanned dataset.
-        profile: Name of the profile whose settings the scan used; "" for the defaults.
-        batch_size: Images of one training step.
-    """
+    """Return the inspection report of a scan, which used the settings of the named profile."""
     source, stats = scan.source, scan.stats
     counts = np.bincount(scan.labels, minlength=len(source.classes)).tolist()
     classes = dict(zip(source.classes, counts, strict=False))
-    filled = [count for count in classes.values() if count]
     inspection = Inspection(
         name=source.name,
         place=source.location,
@@ -58,7 +51,7 @@ def summarize(
         total_bytes=source.stored_bytes(),
         classes=classes,
         shares={name: round(n / max(1, len(stats)), 4) for name, n in classes.items()},
-        imbalance=round(max(filled) / min(filled), 2) if filled else 1.0,
+        imbalance=_imbalance(classes),
         notes=list(source.notes),
         sizes=_sizes(stats),
         kinds=_kinds(scan),
@@ -81,6 +74,11 @@ def _add_advice(inspection: Inspection, scan: DatasetScan) -> Inspection:
     trainable, sentence = verdict(inspection, scan.settings)
     advice = advise(inspection, scan.settings)
     return replace(inspection, trainable=trainable, verdict=sentence, advice=advice)
+
+
+def _imbalance(classes: dict[str, int]) -> float:
+    filled = [count for count in classes.values() if count]
+    return round(max(filled) / min(filled), 2) if filled else 1.0
 
 
 def _sizes(stats: ndarray) -> ImageSizes:

@@ -143,13 +143,13 @@ def _decode_rows(
     return pairs
 
 
-def _make_pair(look: PixelSpec, named: tuple[str, ImageHandle]) -> ThumbnailPair | None:
-    name, picture = named
+def _make_pair(spec: PixelSpec, named_image: tuple[str, ImageHandle]) -> ThumbnailPair | None:
+    name, image = named_image
     try:
-        flat = flatten_image(picture.open(SIDE).image, look.background)
+        flat = flatten_image(image.open(SIDE).image, spec.background)
     except UnreadableImageError:
         return None
-    pixels = look.to_pixels(flat)
+    pixels = spec.to_pixels(flat)
     preprocessed = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
     return ThumbnailPair(_encode(name, flat), _encode(name, preprocessed))
 

@@ -1,6 +1,6 @@
-"""Augmentation: the random changes to a picture each time it is learnt from.
+"""Augmentation: random flips, rotations and crops of the training images.
 
-Each change of each slot is a function of (seed, purpose, step, slot): see engine/randomness.py.
+The change of each slot is a function of (seed, purpose, step, slot); see engine/randomness.py.
 """
 
 import math
@@ -13,35 +13,35 @@ from torch.nn.functional import affine_grid, grid_sample
 from iddm_cli.profiles.settings import DataSettings
 
 UniformFn = Callable[[str, int, Tensor], Tensor]
-"""`uniform(purpose, step, slots)` draws a number in [0, 1) for each slot, [B], float32."""
+"""`uniform(purpose, step, slots)` returns a random number in [0, 1) for each slot, float32 [B]."""
 
 
 class Augmentation:
-    """Mirrors, turns and crops the pictures of a batch.
+    """Flips, rotates and crops the images of a batch.
 
     Args:
-        settings: Which changes, and how far they go.
-        uniform: Where random numbers come from.
+        settings: Which changes are made, and their ranges.
+        uniform: Source of random numbers.
     """
 
     def __init__(self, settings: DataSettings, uniform: UniformFn) -> None:
         self.settings = settings
-        self.uniform = uniform
+        self._random = uniform
 
     def __call__(self, x: Tensor, step: int, slots: Tensor) -> Tensor:
-        """Change each picture of a batch.
+        """Return a batch with each image changed.
 
         Args:
-            x: float32 in [-1, 1], [B, C, H, W], of the stored size.
+            x: Images of the stored size, float32 in [-1, 1], [B, C, H, W].
             step: The training step.
-            slots: The slots that these pictures fill, [B].
+            slots: Slots of the images in the global batch, [B].
 
         Returns:
-            [B, C, H, W] of the size trained at; x itself where no change is asked for.
+            Images of the training size, [B, C, H, W]; x itself if no change is enabled.
         """
         if self.settings.horizontal_flip:
-            mirrored = self._draw("flip", step, slots, x) < 0.5
-            x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+            flipped = self._uniform("flip", step, slots, x) < 0.5
+            x = torch.where(flipped[:, None, None, None], x.flip(3), x)
         if self.settings.random_crop == 1 and self.settings.rotation == 0:
             return x
         theta = self._affine(x, step, slots)
@@ -50,19 +50,20 @@ class Augmentation:
         return grid_sample(x, grid, padding_mode="reflection", align_corners=False)
 
     def _affine(self, x: Tensor, step: int, slots: Tensor) -> Tensor:
-        """Return where each picture is looked at, [B, 2, 3], as affine_grid wants it.
+        """Return the affine maps from output to input coordinates for affine_grid, [B, 2, 3].
 
-        Coordinates run from -1 to 1 along both sides, so turning needs the shape put right.
+        Coordinates run from -1 to 1 along both sides, so rotation must correct the aspect ratio.
         """
-        least = self.settings.random_crop
-        scale = least + (1 - least) * self._draw("crop-size", step, slots, x)
-        across = (2 * self._draw("crop-x", step, slots, x) - 1) * (1 - scale)
-        down = (2 * self._draw("crop-y", step, slots, x) - 1) * (1 - scale)
-        turn = 2 * self._draw("rotation", step, slots, x) - 1
-        angle = turn * math.radians(self.settings.rotation)
-        shape = x.shape[2] / x.shape[3]
+        smallest = self.settings.random_crop
+        scale = smallest + (1 - smallest) * self._uniform("crop-size", step, slots, x)
+        offset_x = (2 * self._uniform("crop-x", step, slots, x) - 1) * (1 - scale)
+        offset_y = (2 * self._uniform("crop-y", step, slots, x) - 1) * (1 - scale)
+        fraction = 2 * self._uniform("rotation", step, slots, x) - 1
+        angle = fraction * math.radians(self.settings.rotation)
+        aspect = x.shape[2] / x.shape[3]
         cos, sin = scale * angle.cos(), scale * angle.sin()
-        return torch.stack([cos, -sin * shape, across, sin / shape, cos, down], 1).view(-1, 2, 3)
+        theta = [cos, -sin * aspect, offset_x, sin / aspect, cos, offset_y]
+        return torch.stack(theta, 1).view(-1, 2, 3)
 
-    def _draw(self, purpose: str, step: int, slots: Tensor, x: Tensor) -> Tensor:
-        return self.uniform(purpose, step, slots).to(x.device)
+    def _uniform(self, purpose: str, step: int, slots: Tensor, x: Tensor) -> Tensor:
+        return self._random(purpose, step, slots).to(x.device)

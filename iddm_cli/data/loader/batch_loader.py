@@ -1,4 +1,4 @@
-"""Batches: which pictures belong to a step, and those pictures as tensors."""
+"""Batch loading: which images belong to a training step, and these images as tensors."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,30 +9,30 @@ from torch import Tensor
 from iddm_cli.data.loader.stores import PixelStore
 
 EpochOrder = Callable[[int], Tensor]
-"""`order(epoch)` returns that epoch's permutation of the picture indices, [N], int64."""
+"""`order(epoch)` returns that epoch's permutation of the image indices, int64 [N]."""
 
 AugmentFn = Callable[[Tensor, int, Tensor], Tensor]
-"""`augment(x, step, slots)` changes the pictures of some slots, [B, C, H, W]."""
+"""`augment(x, step, slots)` returns changed images of some slots, [B, C, H, W]."""
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Turn uint8 pixels into float32 in [-1, 1]."""
+    """Convert uint8 pixels to float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1
 
 
 class BatchLoader:
-    """The batch of every step, as a function of the step alone.
+    """Loads the batch of any step, as a function of the step alone.
 
-    Epochs follow each other without a gap: slot s of step n holds picture number
+    Epochs follow each other without a gap: slot s of step n holds image number
     n * batch_size + s of the endless sequence of shuffled epochs.
 
     Args:
-        store: All pictures.
-        labels: Their class indices, [N], int64, on the CPU.
-        batch_size: Slots in the global batch.
+        store: The pixels of all images.
+        labels: Class index of each image, int64 [N], on the CPU.
+        batch_size: Images of the global batch.
         order: The permutation of each epoch.
-        augment: Changes pictures at random; None leaves them as they are.
-        device: Where batches are put together.
+        augment: Random changes; None for no augmentation.
+        device: Device of the batches.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class BatchLoader:
         return len(self.store)
 
     def indices(self, step: int, slots: Tensor) -> Tensor:
-        """Return which pictures fill these slots of this step, [B], int64."""
+        """Return the image index of each of these slots of a step, int64 [B]."""
         position = step * self.batch_size + slots
         count = len(self.store)
-        epochs, places = position // count, position % count
-        index = torch.empty_like(places)
+        epochs, offsets = position // count, position % count
+        index = torch.empty_like(offsets)
         for epoch in epochs.unique().tolist():
-            here = epochs == epoch
-            index[here] = self.order(epoch)[places[here]]
+            in_epoch = epochs == epoch
+            index[in_epoch] = self.order(epoch)[offsets[in_epoch]]
         return index
 
     def load_batch(self, step: int, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pictures, float32 in [-1, 1], [B, C, H, W], and labels, [B], for these slots."""
+        """Return images, float32 in [-1, 1] [B, C, H, W], and labels, int64 [B], of these slots."""
         index = self.indices(step, slots)
         self.store.prefetch(index)
-        for soon in range(1, self.store.prefetch_steps + 1):
-            self.store.prefetch(self.indices(step + soon, slots))
+        for ahead in range(1, self.store.prefetch_steps + 1):
+            self.store.prefetch(self.indices(step + ahead, slots))
         x = normalize(self.store.read(index).to(self.device, non_blocking=True))
         if self.augment is not None:
             x = self.augment(x, step, slots)

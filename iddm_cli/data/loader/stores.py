@@ -1,6 +1,6 @@
-"""Stores: where the pixels of a dataset wait, and how those of a batch are fetched from there.
+"""Pixel stores: the pixels of a dataset in memory, in a file, or decoded on demand.
 
-Every store holds the same pixels for the same dataset; they differ in speed and memory.
+Every store returns the same pixels for the same dataset; they differ in speed and memory.
 """
 
 import os
@@ -22,32 +22,32 @@ Shape = tuple[int, int, int]
 
 
 class PixelStore(Protocol):
-    """The pictures of a dataset, by their number."""
+    """The pixels of a dataset, by image index."""
 
     prefetch_steps: int
-    """Steps by which a batch should be announced."""
+    """How many steps ahead a batch should be prefetched."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: Tensor) -> Tensor:
-        """Return pictures, uint8, [B, C, H, W].
+        """Return images, uint8 [B, C, H, W].
 
         Args:
-            index: Their numbers, [B], int64, on the CPU.
+            index: Image indices, int64 [B], on the CPU.
         """
 
     def prefetch(self, index: Tensor) -> None:
-        """Take note that these pictures will be read soon."""
+        """Prepare images that will be read soon."""
 
     def close(self) -> None:
-        """Free what the store holds."""
+        """Release memory, files and processes."""
 
 
 class MemoryStore:
-    """Pictures in the memory of a device.
+    """Images in the memory of a device.
 
     Args:
-        pixels: All of them, uint8, [N, C, H, W].
+        pixels: All images, uint8 [N, C, H, W].
     """
 
     prefetch_steps = 0
@@ -59,25 +59,25 @@ class MemoryStore:
         return len(self.pixels)
 
     def read(self, index: Tensor) -> Tensor:
-        """Return pictures, on the device they are on."""
+        """Return images, uint8 [B, C, H, W], on the device of the store."""
         return self.pixels[index.to(self.pixels.device)]
 
     def prefetch(self, index: Tensor) -> None:
-        """Do nothing: all are there."""
+        """Do nothing: all images are in memory."""
 
     def close(self) -> None:
         """Do nothing: the memory is freed with the store."""
 
 
 class FileStore:
-    """Pictures in the file of a pack, read when they are wanted.
+    """Images in the file of a pack, read on demand.
 
-    The file is read, not mapped: the system keeps it in memory as far as there is room, and this
-    process stays as small as its batches.
+    The file is read, not mapped: the system caches it as far as memory allows, and this process
+    needs memory only for its batches.
 
     Args:
         path: uint8 [N, C, H, W], C-contiguous, no header.
-        shape: Channels, height and width of a picture.
+        shape: Channels, height and width of an image.
     """
 
     prefetch_steps = 0
@@ -92,28 +92,28 @@ class FileStore:
         return self._count
 
     def read(self, index: Tensor) -> Tensor:
-        """Return pictures.
+        """Return images, uint8 [B, C, H, W].
 
         Raises:
-            DatasetError: The file was cut off since it was opened.
+            DatasetError: The file was truncated since it was opened.
         """
         pixels = torch.empty((len(index), *self.shape), dtype=torch.uint8)
         rows = pixels.view(len(index), self.bytes).numpy()
-        for row, number in zip(rows, index.tolist(), strict=True):
-            self._file.seek(number * self.bytes)
+        for row, i in zip(rows, index.tolist(), strict=True):
+            self._file.seek(i * self.bytes)
             if self._file.readinto(row.data) != self.bytes:
                 raise DatasetError(
-                    f"The cache file {self._file.name} was cut off.",
-                    "Clear it (iddm cache clear) and resume: the pictures are read again.",
+                    f"the cache file {self._file.name} was truncated",
+                    "Clear it (iddm cache clear) and resume: iddm decodes the images again.",
                 )
         return pixels
 
     def read_all(self) -> Tensor:
-        """Return all pictures, uint8, [N, C, H, W]."""
+        """Return all images, uint8 [N, C, H, W]."""
         return self.read(torch.arange(len(self)))
 
     def prefetch(self, index: Tensor) -> None:
-        """Do nothing: the system reads ahead."""
+        """Do nothing: the operating system reads ahead."""
 
     def close(self) -> None:
         """Close the file."""
@@ -121,72 +121,72 @@ class FileStore:
 
 
 class StreamStore:
-    """Pictures that are decoded anew each time, by processes that work ahead of training.
+    """Images that worker processes decode again in every epoch, ahead of training.
 
     Args:
         source: The dataset.
-        kept: Which pictures of the source can be read, [N].
-        look: What each is brought to.
-        workers: Processes; 0: one for each processor core.
-        seconds: Longest time that decoding one picture may take.
+        items: Index in the source of each readable image, [N].
+        spec: The preprocessing of each image.
+        workers: Number of processes; 0 for one per processor core.
+        timeout: Time limit for decoding one image, in seconds.
     """
 
     prefetch_steps = 2
 
     def __init__(
-        self, source: Source, kept: Sequence[int], look: PixelSpec, *, workers: int, seconds: float
+        self, source: Source, items: Sequence[int], spec: PixelSpec, *, workers: int, timeout: float
     ) -> None:
         self.source = source
-        self.kept = kept
-        self.look = look
-        self.workers = WorkerPool(workers, timeout=seconds)
-        self._announced: deque[tuple[list[int], list[PendingResults[PreparedImage | str]]]] = (
+        self.items = items
+        self.spec = spec
+        self.workers = WorkerPool(workers, timeout=timeout)
+        self._prefetched: deque[tuple[list[int], list[PendingResults[PreparedImage | str]]]] = (
             deque()
         )
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.items)
 
     def prefetch(self, index: Tensor) -> None:
-        """Begin to decode a batch, unless that was done before."""
-        numbers = index.tolist()
-        if any(numbers == announced for announced, _ in self._announced):
+        """Start to decode a batch, unless that has been done."""
+        indices = index.tolist()
+        if any(indices == prefetched for prefetched, _ in self._prefetched):
             return
-        share = max(1, -(-len(numbers) // self.workers.count))
-        work = partial(prepare_image, self.look)
-        pieces = [numbers[start : start + share] for start in range(0, len(numbers), share)]
+        share = max(1, -(-len(indices) // self.workers.count))
+        work = partial(prepare_image, self.spec)
+        pieces = [indices[start : start + share] for start in range(0, len(indices), share)]
         pending = [
-            self.workers.submit(work, [self.source.image(self.kept[i]) for i in piece])
+            self.workers.submit(work, [self.source.image(self.items[i]) for i in piece])
             for piece in pieces
         ]
-        self._announced.append((numbers, pending))
+        self._prefetched.append((indices, pending))
 
     def read(self, index: Tensor) -> Tensor:
-        """Return pictures, waiting for those not decoded yet.
+        """Return images, uint8 [B, C, H, W]; waits for those not decoded yet.
 
         Raises:
-            DatasetError: A picture cannot be decoded any more.
+            DatasetError: An image can no longer be decoded.
         """
         self.prefetch(index)
-        numbers = index.tolist()
-        place = next(i for i, (known, _) in enumerate(self._announced) if known == numbers)
-        _, pending = self._announced[place]
-        del self._announced[place]
+        indices = index.tolist()
+        position = next(i for i, (known, _) in enumerate(self._prefetched) if known == indices)
+        _, pending = self._prefetched[position]
+        del self._prefetched[position]
         outcomes = [outcome for piece in pending for outcome in piece.results()]
-        planes = [self._planes(i, one) for i, one in zip(numbers, outcomes, strict=True)]
-        shape = (len(numbers), self.look.channels, *self.look.size)
+        planes = [self._planes(i, one) for i, one in zip(indices, outcomes, strict=True)]
+        shape = (len(indices), self.spec.channels, *self.spec.size)
         return torch.frombuffer(bytearray(b"".join(planes)), dtype=torch.uint8).view(shape)
 
-    def _planes(self, number: int, outcome: PreparedImage | str | WorkerFailure) -> bytes:
+    def _planes(self, index: int, outcome: PreparedImage | str | WorkerFailure) -> bytes:
         if isinstance(outcome, PreparedImage):
             return outcome.planes
         reason = outcome.reason if isinstance(outcome, WorkerFailure) else outcome
+        name = self.source.item_name(self.items[index])
         raise DatasetError(
-            f"{self.source.item_name(self.kept[number])} could be read before, and cannot now: "
-            f"{reason}.",
-            "Put it back as it was, and go on with: iddm resume",
+            f"{name} could be decoded before, and no longer can: {reason}",
+            "Restore the file, then continue with: iddm resume",
         )
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self.workers.close()

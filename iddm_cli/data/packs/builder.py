@@ -1,30 +1,27 @@
-"""Packing: every picture decoded once, into one array in the cache that training reads from.
+"""Building packs: every image decoded once, into one array in the cache that training reads.
 
-The pack is used again for as long as the content of the dataset's files, and the settings that
-its pixels depend on, stay the same.
+A pack is reused while the content of the dataset's files, and the settings that its pixels depend
+on, stay the same.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
-from iddm_cli.data.decoding.preprocess import (
-    Channels,
-    PixelSpec,
-    PreparedImage,
-    PrepareResult,
-    prepare_image,
-)
+from iddm_cli.data.decoding.images import ImageHandle
+from iddm_cli.data.decoding.preprocess import Channels, PixelSpec, PreparedImage, prepare_image
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
+from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
 from iddm_cli.data.packs.pack import Pack, build_record
 from iddm_cli.data.packs.store import PackRecord, PackWriter
 from iddm_cli.data.progress import ProgressCallback, no_progress
@@ -34,66 +31,70 @@ from iddm_cli.profiles.settings import DataSettings
 
 FORMAT = 4
 CHUNK_BYTES = 2 * 2**20
-MOST_IN_CHUNK = 32
-RESERVE = 1.02
-"""Room asked for, as a multiple of the pixels: names, labels and the journal are small."""
+MAX_CHUNK = 32
+SIZE_MARGIN = 1.02
+"""Required free space as a multiple of the pixels: names, labels and the journal are small."""
+
+Result = TypeVar("Result")
+
+
+class StoredPack(NamedTuple):
+    """A complete pack on the disk."""
+
+    folder: Path
+    spec: PixelSpec
+    record: PackRecord
 
 
 def build_pack(
     source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
 ) -> Pack:
-    """Pack a dataset, or find the pack that was made of it before.
+    """Return the pack of a dataset, from the cache or newly built.
 
-    Another process that packs the same is waited for, and its pack is used. Where
-    data.cache is off, or auto and the disk has no room, pictures are only checked.
+    If another process is building the same pack, wait for it and use its pack. If data.cache is
+    off, or auto and the disk has no room, check the images without storing their pixels.
 
     Raises:
-        DatasetError: Classes are wanted and there are none; a picture cannot be decoded and that
-            is to be fatal; none can; or the cache cannot be written.
+        DatasetError: Classes are required and there are none; an image cannot be decoded and
+            data.on_error is fail; no image can be decoded; or the cache cannot be written.
     """
     conditional = _is_conditional(source, settings)
-    packer = _Packer(source, settings, progress)
-    folder, look, record = packer.find_or_make()
+    folder, spec, record = _PackBuilder(source, settings, progress).find_or_build()
     if record.skipped and settings.on_error == "fail":
         raise _unreadable(*record.skipped[0])
     classes = record.classes if conditional else ()
     labels = store.read_labels(folder) * bool(conditional)
     content = json.dumps([record.pixels, labels.tolist(), classes])
+    notes = _missing_class_notes(source.classes, classes) if conditional else ()
     return Pack(
         folder=folder,
-        look=look,
+        spec=spec,
         record=record,
         labels=labels,
         classes=classes,
         digest=hashlib.sha256(content.encode()).hexdigest(),
-        notes=(*source.notes, *_unlearnable(source.classes, classes if conditional else None)),
+        notes=(*source.notes, *notes),
         skipped_entries=tuple(source.skipped),
     )
 
 
-def _unlearnable(found: tuple[str, ...], learnt: tuple[str, ...] | None) -> Iterator[str]:
-    """Tell which classes have no picture that can be read."""
-    lost = sorted(set(found) - set(learnt)) if learnt is not None else []
-    if lost:
-        yield f"no picture of {', '.join(lost[:3])} can be read, so it is no class"
+def _missing_class_notes(classes: tuple[str, ...], used: tuple[str, ...]) -> Iterator[str]:
+    """Yield which classes have no readable image."""
+    if missing := sorted(set(classes) - set(used)):
+        yield f"no image of {', '.join(missing[:3])} can be read: training omits the class"
 
 
 def _is_conditional(source: Source, settings: DataSettings) -> bool:
     if settings.conditional is True and not source.classes:
         raise DatasetError(
-            f"{source.name} has no classes, but data.conditional is true.",
-            "Put the pictures of each class into a folder of its own, or set data.conditional "
-            "to false.",
+            f"{source.name} has no classes, but data.conditional is true",
+            "Put the images of each class into its own folder, or set data.conditional to false.",
         )
     return bool(source.classes) and settings.conditional is not False
 
 
-class _ColourFoundError(Exception):
-    """The dataset is not grey throughout."""
-
-
-class _Packer:
-    """Finds the pack of a source, or makes it."""
+class _PackBuilder:
+    """Finds the pack of a source in the cache, or builds it."""
 
     def __init__(self, source: Source, settings: DataSettings, progress: ProgressCallback) -> None:
         self.source = source
@@ -101,86 +102,63 @@ class _Packer:
         self.progress = progress
         self.packs = cache_folder() / "packs"
         self.fingerprint = source.fingerprint(progress)
+        # A pack without pixels is enough only if none are wanted.
+        self.usable = (True, False) if settings.cache == "off" else (True,)
 
-    def find_or_make(self) -> tuple[Path, PixelSpec, PackRecord]:
-        """Return where the pack is, and what it holds."""
-        wanted = self.settings.channels
-        if wanted != "auto":
-            return self._one(wanted)
-        made = [self._find(PixelSpec.from_settings(self.settings, channels)) for channels in (1, 3)]
-        if not any(found and not found[1].grey for found in made):
-            try:
-                return self._one(1, grey_only=True)
-            except _ColourFoundError:
-                pass
-        return self._one(3)
+    def find_or_build(self) -> StoredPack:
+        """Return the pack, from the cache or newly built."""
+        if self.settings.channels != "auto":
+            return self._find_or_build(self._spec(self.settings.channels))
+        decided = self._decide_from_cache(self.usable)
+        if decided is not None:
+            return self._find_or_build(decided)
+        with self._prepared_cache():
+            return self._build_auto()
 
-    def _place(self, look: PixelSpec, *, stored: bool) -> Path:
-        """Name the folder by a digest of all that the pixels depend on.
+    def _spec(self, channels: Channels) -> PixelSpec:
+        return PixelSpec.from_settings(self.settings, channels)
 
-        The time a picture may take is part of it: one that took too long may not, given more.
+    def _decide_from_cache(self, usable: Sequence[bool]) -> PixelSpec | None:
+        """Return what `channels: auto` is if a pack in the cache settles it: all grey, or not."""
+        packs = [self._find(self._spec(channels), usable) for channels in (1, 3)]
+        known = [pack.record.grey for pack in packs if pack]
+        if not known:
+            return None
+        return self._spec(1) if all(known) else self._spec(3)
+
+    def _folder(self, spec: PixelSpec, *, stored: bool, auto: bool = False) -> Path:
+        """Return the folder, named by a digest of everything that the pixels depend on.
+
+        The time limit per image is included: an image that takes too long may succeed with more.
         """
-        facts = [FORMAT, self.fingerprint, look.size, look.channels, look.aspect, look.background]
+        channels = "auto" if auto else spec.channels
+        facts = [FORMAT, self.fingerprint, spec.size, channels, spec.aspect, spec.background]
         facts += [self.settings.timeout, stored]
-        name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return self.packs / name
+        return self.packs / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def _find(self, look: PixelSpec) -> tuple[Path, PackRecord] | None:
-        """Return a pack with these pixels; one without any only where they are not wanted."""
-        for stored in (True, False) if self.settings.cache == "off" else (True,):
-            place = self._place(look, stored=stored)
-            record = store.read_record(place)
-            if record:
-                mark_used(place)
-                return place, record
+    def _find(self, spec: PixelSpec, usable: Sequence[bool]) -> StoredPack | None:
+        """Return a complete pack with these pixels; `usable` is whether they must be stored."""
+        for stored in usable:
+            folder = self._folder(spec, stored=stored)
+            if record := store.read_record(folder):
+                mark_used(folder)
+                return StoredPack(folder, spec, record)
         return None
 
-    def _one(
-        self, channels: Channels, *, grey_only: bool = False
-    ) -> tuple[Path, PixelSpec, PackRecord]:
-        look = PixelSpec.from_settings(self.settings, channels)
-        found = self._find(look)
-        if found:
-            return found[0], look, found[1]
+    @contextmanager
+    def _prepared_cache(self) -> Iterator[None]:
+        """Create the cache's folder, and report errors of the disk as errors of the cache."""
         try:
             self.packs.mkdir(parents=True, exist_ok=True)
             store.remove_stale_partials(self.packs)
-            stored = self._should_store(look)
-            place = self._place(look, stored=stored)
-            with self._locked(place):
-                # Whoever held the lock before may have made it.
-                record = store.read_record(place)
-                record = record or self._make(place, look, stored=stored, grey_only=grey_only)
+            yield
         except OSError as error:
             raise cache_error(error, self.packs) from error
-        return place, look, record
-
-    def _should_store(self, look: PixelSpec) -> bool:
-        """Decide whether pixels are kept on the disk.
-
-        Raises:
-            DatasetError: They are wanted there, and there is no room.
-        """
-        if self.settings.cache == "off":
-            return False
-        needed = round(RESERVE * len(self.source) * look.image_bytes)
-        begun = self._partial_folder(self._place(look, stored=True)) / store.PIXELS
-        needed -= begun.stat().st_size if begun.exists() else 0
-        free = shutil.disk_usage(self.packs).free
-        if needed <= free:
-            return True
-        if self.settings.cache == "auto":
-            return False
-        raise DatasetError(
-            f"Packing needs {needed / 1e9:.2f} GB in {self.packs}, where {free / 1e9:.2f} GB are "
-            "free.",
-            f"{CACHE_HINT} Or set data.cache to off, which decodes pictures anew in each epoch.",
-        )
 
     @contextmanager
-    def _locked(self, place: Path) -> Iterator[None]:
-        """Hold the lock of a pack, waiting for the process that makes it just now."""
-        lock = FileLock(place.with_name(f"{place.name}.lock"))
+    def _locked(self, folder: Path) -> Iterator[None]:
+        """Hold the lock of a pack; wait if another process is building it."""
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -191,59 +169,159 @@ class _Packer:
         finally:
             lock.release()
 
-    @staticmethod
-    def _partial_folder(place: Path) -> Path:
-        return place.with_name(f"{durable.PARTIAL_PREFIX}{place.name}")
+    def _should_store(self, spec: PixelSpec, begun: Path) -> bool:
+        """Return whether to store the pixels on the disk.
 
-    def _make(self, place: Path, look: PixelSpec, *, stored: bool, grey_only: bool) -> PackRecord:
-        part = PackWriter(self._partial_folder(place), look.image_bytes if stored else 0)
-        part.open()
-        try:
-            self._fill(part, look, grey_only=grey_only)
-            kept = [
-                i for i, outcome in enumerate(part.outcomes) if isinstance(outcome, PreparedImage)
-            ]
-            record = build_record(self.source, look, part.outcomes, stored=stored)
-            number = {name: label for label, name in enumerate(record.classes)}
-            names = self.source.classes or ("",)
-            labels = [number.get(names[self.source.labels[i]], 0) for i in kept]
-            part.publish(place, record, labels, [self.source.item_name(i) for i in kept])
-        except (DatasetError, _ColourFoundError):
-            part.discard()
-            raise
-        finally:
-            part.close()
-        return record
+        Args:
+            spec: The pixels of the pack.
+            begun: The pixels that an earlier build has stored already.
 
-    def _fill(self, part: PackWriter, look: PixelSpec, *, grey_only: bool) -> None:
-        """Decode what is not there yet, in order."""
-        self._check(part.outcomes, 0, grey_only=grey_only)
-        first, total = len(part.outcomes), len(self.source)
-        if first >= total:
+        Raises:
+            DatasetError: data.cache is disk, and there is no room.
+        """
+        if self.settings.cache == "off":
+            return False
+        if self._has_room(spec, begun):
+            return True
+        if self.settings.cache == "auto":
+            return False
+        raise self._no_room(spec, begun)
+
+    def _has_room(self, spec: PixelSpec, begun: Path) -> bool:
+        return self._missing_bytes(spec, begun) <= self._free_bytes()
+
+    def _missing_bytes(self, spec: PixelSpec, begun: Path) -> int:
+        needed = round(SIZE_MARGIN * len(self.source) * spec.image_bytes)
+        return needed - (begun.stat().st_size if begun.exists() else 0)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.packs).free
+
+    def _no_room(self, spec: PixelSpec, begun: Path) -> DatasetError:
+        needed, free = self._missing_bytes(spec, begun) / 1e9, self._free_bytes() / 1e9
+        return DatasetError(
+            f"the pack needs {needed:.2f} GB in {self.packs}, where {free:.2f} GB are free",
+            f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",
+        )
+
+    def _find_or_build(self, spec: PixelSpec) -> StoredPack:
+        """Return the pack with these pixels."""
+        if found := self._find(spec, self.usable):
+            return found
+        with self._prepared_cache():
+            begun = _partial_folder(self._folder(spec, stored=True)) / store.PIXELS
+            stored = self._should_store(spec, begun)
+            folder = self._folder(spec, stored=stored)
+            with self._locked(folder):
+                # The process that held the lock before may have built it.
+                return self._find(spec, (stored,)) or self._build(spec, folder, stored=stored)
+
+    def _build(self, spec: PixelSpec, folder: Path, *, stored: bool) -> StoredPack:
+        writer = PackWriter(_partial_folder(folder), spec.image_bytes if stored else 0)
+        with _discarding_on_error(writer):
+            writer.open()
+            self._check(writer.results, 0)
+            work = partial(prepare_image, spec)
+            with closing(self._decode(work, len(writer.results), spec.image_bytes)) as lists:
+                for results in lists:
+                    self._check(results, len(writer.results))
+                    writer.append(results)
+                    self.progress("reading images", len(writer.results), len(self.source))
+            return self._publish(writer, spec, folder)
+
+    def _build_auto(self) -> StoredPack:
+        """Decode the dataset once, and build the pack of as many channels as it needs."""
+        grey, colour = self._spec(1), self._spec(3)
+        begun = _partial_folder(self._folder(colour, stored=True, auto=True))
+        stored = self._should_store(grey, begun / GREY / store.PIXELS)
+        folder = self._folder(colour, stored=stored, auto=True)
+        with self._locked(folder):
+            # The process that held the lock before may have decided.
+            decided = self._decide_from_cache((*self.usable, stored))
+            if decided is not None:
+                return self._find_or_build(decided)
+            writer = AutoChannelsWriter(
+                _partial_folder(folder),
+                grey,
+                colour,
+                stored=stored,
+                should_store_colour=lambda pixels: self._has_room(colour, pixels),
+            )
+            with _discarding_on_error(writer):
+                return self._fill_auto(writer, partial(prepare_both, grey, colour))
+
+    def _fill_auto(
+        self, writer: AutoChannelsWriter, work: Callable[[ImageHandle], BothForms | str]
+    ) -> StoredPack:
+        writer.open()
+        self._check(writer.results, 0)
+        image_bytes = self._spec(3).image_bytes
+        with closing(self._decode(work, len(writer.results), image_bytes)) as lists:
+            for results in lists:
+                self._check(results, len(writer.results))
+                writer.append(results)
+                if self.settings.cache == "disk" and not writer.stored:
+                    raise self._no_room(writer.spec, writer.writer.folder / store.PIXELS)
+                self.progress("reading images", len(writer.results), len(self.source))
+        spec, folder = writer.spec, self._folder(writer.spec, stored=writer.stored)
+        with self._locked(folder):
+            # Another process may have built this pack with data.channels 1 or 3.
+            pack = self._find(spec, (writer.stored,))
+            pack = pack or self._publish(writer.writer, spec, folder)
+        writer.discard()
+        return pack
+
+    def _decode(
+        self, work: Callable[[ImageHandle], Result | str], first: int, image_bytes: int
+    ) -> Generator[list[Result | str], None, None]:
+        """Yield work(image) for the images from index `first` on, in order, in lists."""
+        if first >= len(self.source):
             return
-        pictures = (self.source.image(i) for i in range(first, total))
-        chunk = max(1, min(MOST_IN_CHUNK, CHUNK_BYTES // look.image_bytes))
-        with WorkerPool(self.settings.workers, timeout=self.settings.timeout) as workers:
-            results = workers.map_ordered(partial(prepare_image, look), pictures, chunk=chunk)
-            with closing(results):
-                for some in results:
-                    outcomes = [r.reason if isinstance(r, WorkerFailure) else r for r in some]
-                    self._check(outcomes, len(part.outcomes), grey_only=grey_only)
-                    part.append(outcomes)
-                    self.progress("reading images", len(part.outcomes), total)
+        images = (self.source.image(i) for i in range(first, len(self.source)))
+        chunk = max(1, min(MAX_CHUNK, CHUNK_BYTES // image_bytes))
+        with (
+            WorkerPool(self.settings.workers, timeout=self.settings.timeout) as workers,
+            closing(workers.map_ordered(work, images, chunk=chunk)) as lists,
+        ):
+            for results in lists:
+                yield [r.reason if isinstance(r, WorkerFailure) else r for r in results]
 
-    def _check(self, outcomes: list[PrepareResult], first: int, *, grey_only: bool) -> None:
-        """Stop at what the settings do not allow."""
-        for i, outcome in enumerate(outcomes, start=first):
-            if isinstance(outcome, str):
-                if self.settings.on_error == "fail":
-                    raise _unreadable(self.source.item_name(i), outcome)
-            elif grey_only and not outcome.grey:
-                raise _ColourFoundError
+    def _check(self, results: Sequence[object], first: int) -> None:
+        """Raise the error of an image that cannot be decoded, if data.on_error is fail."""
+        if self.settings.on_error == "fail":
+            for i, result in enumerate(results, start=first):
+                if isinstance(result, str):
+                    raise _unreadable(self.source.item_name(i), result)
+
+    def _publish(self, writer: PackWriter, spec: PixelSpec, folder: Path) -> StoredPack:
+        """Complete a pack whose images are all written."""
+        record = build_record(self.source, spec, writer.results, stored=writer.image_bytes > 0)
+        index = {name: label for label, name in enumerate(record.classes)}
+        classes = self.source.classes or ("",)
+        used = [i for i, r in enumerate(writer.results) if isinstance(r, PreparedImage)]
+        labels = [index.get(classes[self.source.labels[i]], 0) for i in used]
+        writer.publish(folder, record, labels, [self.source.item_name(i) for i in used])
+        return StoredPack(folder, spec, record)
+
+
+@contextmanager
+def _discarding_on_error(writer: PackWriter | AutoChannelsWriter) -> Iterator[None]:
+    """Discard what was written if the dataset is unusable; keep it if the work is interrupted."""
+    try:
+        yield
+    except DatasetError:
+        writer.discard()
+        raise
+    finally:
+        writer.close()
+
+
+def _partial_folder(folder: Path) -> Path:
+    return folder.with_name(f"{durable.PARTIAL_PREFIX}{folder.name}")
 
 
 def _unreadable(name: str, reason: str) -> DatasetError:
     return DatasetError(
-        f"{name} cannot be decoded: {reason}.",
+        f"{name} cannot be decoded: {reason}",
         "Repair or remove the file, or set data.on_error to skip.",
     )

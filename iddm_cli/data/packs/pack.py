@@ -1,4 +1,4 @@
-"""The pack: a dataset as one array, and what is known of its pictures."""
+"""The pack: a dataset preprocessed into one array, with what is known of its images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy import ndarray
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
-from iddm_cli.data.packs.store import PackRecord, SourceStats
+from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
@@ -19,20 +19,20 @@ from iddm_cli.errors import DatasetError
 
 @dataclass(frozen=True)
 class Pack:
-    """A dataset as one array, and what is known of its pictures."""
+    """A dataset preprocessed into one array, with what is known of its images."""
 
     folder: Path
-    look: PixelSpec
+    spec: PixelSpec
     record: PackRecord
-    labels: ndarray  # int64 [count]; all 0 where no classes are learnt
+    labels: ndarray  # int64 [N]; all 0 for training without classes
     classes: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
-    skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are no pictures
+    skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are not images
 
     @property
     def count(self) -> int:
-        """Pictures that can be learnt from."""
+        """Number of readable images."""
         return self.record.count
 
     @property
@@ -42,90 +42,90 @@ class Pack:
 
     @property
     def height(self) -> int:
-        """Rows of each stored picture; a random crop may show fewer."""
+        """Rows of each stored image; a random crop may use fewer."""
         return self.record.height
 
     @property
     def width(self) -> int:
-        """Columns of each stored picture."""
+        """Columns of each stored image."""
         return self.record.width
 
     @property
     def unreadable(self) -> list[SkippedFile]:
-        """Pictures that cannot be decoded, and why."""
+        """Images that cannot be decoded, and the reasons."""
         return self.record.skipped
 
     @property
     def names(self) -> list[str]:
-        """Name of each picture; read anew each time."""
+        """Name of each image; read from the disk at each access."""
         return store.read_names(self.folder)
 
     def class_counts(self) -> list[int]:
-        """Return how many pictures there are of each class."""
+        """Return the number of images of each class."""
         counts: list[int] = np.bincount(self.labels, minlength=len(self.classes)).tolist()
         return counts[: len(self.classes)]
 
     @property
     def pixels_bytes(self) -> int:
-        """Bytes of all pixels together."""
-        return self.count * self.look.image_bytes
+        """Bytes of the pixels of all images."""
+        return self.count * self.spec.image_bytes
 
     @property
     def images_path(self) -> Path:
-        """The raw pixels: uint8 [count, channels, height, width], C-contiguous."""
+        """File of the raw pixels: uint8 [N, C, H, W], C-contiguous."""
         return self.folder / store.PIXELS
 
 
 def build_record(
-    source: Source, look: PixelSpec, outcomes: list[PrepareResult], *, stored: bool
+    source: Source, spec: PixelSpec, results: list[PrepareResult], *, stored: bool
 ) -> PackRecord:
-    """Return what is known of a source's pictures, now that all have been looked at.
+    """Return the record of a pack after all images of the source have been decoded.
 
     Raises:
         DatasetError: None can be decoded.
     """
-    kept = [outcome for outcome in outcomes if isinstance(outcome, PreparedImage)]
-    left_out = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, str)]
-    skipped = [(source.item_name(i), str(outcomes[i])) for i in left_out]
-    if not kept:
+    images = select_prepared(results)
+    unreadable = [i for i, result in enumerate(results) if isinstance(result, str)]
+    skipped = [(source.item_name(i), str(results[i])) for i in unreadable]
+    if not images:
         raise _none_readable(source, skipped)
-    there = {source.labels[i] for i, o in enumerate(outcomes) if isinstance(o, PreparedImage)}
-    whole = hashlib.sha256("".join(picture.digest for picture in kept).encode())
+    used = {source.labels[i] for i, r in enumerate(results) if isinstance(r, PreparedImage)}
+    pixels = hashlib.sha256("".join(image.digest for image in images).encode())
     return PackRecord(
         source=source.name,
         place=source.location,
-        count=len(kept),
-        height=look.size[0],
-        width=look.size[1],
-        channels=look.channels,
+        count=len(images),
+        height=spec.size[0],
+        width=spec.size[1],
+        channels=spec.channels,
         stored=stored,
-        classes=tuple(name for label, name in enumerate(source.classes) if label in there),
+        classes=tuple(name for label, name in enumerate(source.classes) if label in used),
         skipped=skipped,
-        left_out=left_out,
-        grey=all(picture.grey for picture in kept),
-        looks=_source_stats(kept, look),
-        pixels=whole.hexdigest(),
+        left_out=unreadable,
+        grey=all(image.grey for image in images),
+        looks=_source_stats(images, spec),
+        pixels=pixels.hexdigest(),
     )
 
 
-def _source_stats(kept: list[PreparedImage], look: PixelSpec) -> SourceStats:
-    widths = np.array([picture.width for picture in kept])
-    heights = np.array([picture.height for picture in kept])
-    shapes = ResizeStats(widths, heights, look.size, look.aspect)
+def _source_stats(images: list[PreparedImage], spec: PixelSpec) -> SourceStats:
+    widths = np.array([image.width for image in images])
+    heights = np.array([image.height for image in images])
+    resized = ResizeStats(widths, heights, spec.size, spec.aspect)
     return SourceStats(
         width=min_median_max(widths),
         height=min_median_max(heights),
-        shown=float(shapes.kept.mean()),
-        enlarged=int((shapes.scale > 1).sum()),
-        animated=sum(picture.animated for picture in kept),
+        shown=float(resized.kept.mean()),
+        enlarged=int((resized.scale > 1).sum()),
+        animated=sum(image.animated for image in images),
     )
 
 
 def _none_readable(source: Source, skipped: list[SkippedFile]) -> DatasetError:
     if not skipped:
-        return DatasetError(f"{source.name} holds no picture.", "Check data.path.")
+        return DatasetError(f"{source.name} contains no images", "Check data.path.")
     name, reason = skipped[0]
     return DatasetError(
-        f"None of the {len(skipped)} pictures of {source.name} can be decoded; {name}: {reason}.",
-        "Check that these files are pictures: iddm inspect-dataset lists each one's fault.",
+        f"none of the {len(skipped)} images of {source.name} can be decoded; {name}: {reason}",
+        "Check that these files are images: iddm inspect-dataset lists the reason for each.",
     )

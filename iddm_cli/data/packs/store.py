@@ -1,18 +1,19 @@
-"""The packs in the cache: each a folder that appears whole, or not at all.
+"""Packs on the disk: each is a folder in the cache that appears as a whole, or not at all.
 
-images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent where pictures are streamed
-labels.i32    class of each picture, little-endian int32 [N]
-names.txt     name of each picture, one JSON string a line
-pack.json     what is known of them all: a Record
+images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are streamed
+labels.i32    class index of each image, little-endian int32 [N]
+names.txt     name of each image, one JSON string per line
+pack.json     a PackRecord
 
-A pack in the making is a folder whose name begins with .partial-; it holds images.u8 so far, and
-journal.jsonl, by which a pack that was cut off goes on where it stopped.
+An unfinished pack is a folder whose name begins with .partial-. It holds images.u8 as far as it is
+written, and journal.jsonl, from which an interrupted build resumes.
 """
 
 import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Literal
 
@@ -29,26 +30,26 @@ LABELS = "labels.i32"
 NAMES = "names.txt"
 RECORD = "pack.json"
 JOURNAL = "journal.jsonl"
-KEPT_SECONDS = 14 * 86_400
-"""How long a pack that was cut off waits to be taken up again."""
+PARTIAL_LIFETIME = 14 * 86_400
+"""Seconds after which an interrupted build that nobody resumed is removed."""
 
 
 class SourceStats(Settings):
-    """What the originals were like."""
+    """Statistics of the original images; the names of the fields are keys of pack.json."""
 
     width: tuple[int, int, int]
-    """Pixels: least, median, most."""
+    """Minimum, median and maximum, in pixels."""
     height: tuple[int, int, int]
     shown: float
-    """Share of the originals' area that is learnt from, on average; the rest is cropped away."""
+    """Mean share of an original's area that stays in view, from 0 to 1; the rest is cropped."""
     enlarged: int
-    """Pictures smaller than what they were brought to."""
+    """Images smaller than the stored size."""
     animated: int
-    """Pictures of several frames or pages, of which the first is learnt."""
+    """Images of several frames or pages, of which only the first is used."""
 
 
 class PackRecord(Settings):
-    """What pack.json holds."""
+    """The content of pack.json; the names of the fields are its keys."""
 
     source: str
     place: str
@@ -57,21 +58,22 @@ class PackRecord(Settings):
     width: int
     channels: Literal[1, 3]
     stored: bool
-    """Whether the pixels are there."""
+    """Whether the pixels are in the pack."""
     classes: tuple[str, ...]
-    """Those with at least one picture, whether or not they are learnt."""
+    """Classes with at least one readable image, also for training without classes."""
     skipped: list[SkippedFile]
+    """Images that cannot be decoded, and the reasons."""
     left_out: list[int]
-    """Their numbers in the source."""
+    """Their indices in the source."""
     grey: bool
-    """Whether every picture is grey, however it was stored."""
+    """Whether every image is grey, however it was stored."""
     looks: SourceStats
     pixels: str
-    """SHA-256 of the digests of all pictures."""
+    """SHA-256 of the digests of all images."""
 
 
 def read_record(folder: Path) -> PackRecord | None:
-    """Return what a whole pack holds; None where there is none, or it is damaged."""
+    """Return the record of a complete pack; None if there is none, or it is damaged."""
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
@@ -80,36 +82,43 @@ def read_record(folder: Path) -> PackRecord | None:
     except (OSError, ValueError):
         return None
     expected = record.count * record.channels * record.height * record.width * record.stored
-    known = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
-    whole = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
-    return record if known and whole and record.count > 0 else None
+    valid = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
+    complete = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
+    return record if valid and complete and record.count > 0 else None
 
 
 def read_labels(folder: Path) -> ndarray:
-    """Return the class of each picture, int64 [N]."""
+    """Return the class index of each image, int64 [N]."""
     return np.fromfile(folder / LABELS, dtype="<i4").astype(np.int64)
 
 
 def read_names(folder: Path) -> list[str]:
-    """Return the name of each picture."""
+    """Return the name of each image."""
     return [json.loads(line) for line in (folder / NAMES).read_text().splitlines()]
 
 
 class PackWriter:
-    """A pack in the making, which survives the death of the process that makes it.
+    """Writes a pack, and resumes where an earlier process stopped.
 
-    Only one process may have it open: hold the lock of the pack.
+    Only one process may open it: hold the lock of the pack.
+
+    Args:
+        folder: Where the unfinished pack is.
+        image_bytes: Bytes of the pixels of one image; 0 stores no pixels.
+
+    Attributes:
+        results: What is known of each image of the source so far, without the pixels.
     """
 
     def __init__(self, folder: Path, image_bytes: int) -> None:
         self.folder = folder
         self.image_bytes = image_bytes
-        self.outcomes: list[PrepareResult] = []
+        self.results: list[PrepareResult] = []
         self._pixels: IO[bytes] | None = None
         self._journal = durable.LineFile(folder / JOURNAL)
 
     def open(self) -> None:
-        """Take up what an earlier process left, as far as its pixels are what was noted of them.
+        """Resume an earlier build up to the last image whose pixels match the journal.
 
         Raises:
             OSError: The cache cannot be written.
@@ -117,52 +126,51 @@ class PackWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         pixels = self.folder / PIXELS
         pixels.touch()
-        kept: list[str] = []
+        valid: list[str] = []
         with pixels.open("r+b") as handle:
-            for line, outcomes in self._noted():
-                if not self._verified(handle, outcomes):
+            for line, results in self._read_journal():
+                if not self._verify(handle, results):
                     break
-                kept.append(line)
-                self.outcomes += outcomes
-            handle.truncate(self.image_bytes * self._pictures())
-        self._journal.rewrite(kept)
+                valid.append(line)
+                self.results += results
+            handle.truncate(self.image_bytes * len(select_prepared(self.results)))
+        self._journal.rewrite(valid)
         self._pixels = pixels.open("ab")
 
-    def _noted(self) -> Iterator[tuple[str, list[PrepareResult]]]:
+    def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
                 yield line, [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
 
-    def _verified(self, handle: IO[bytes], outcomes: list[PrepareResult]) -> bool:
-        """Hold pixels on the disk against their digests; a power cut may have lost them."""
+    def _verify(self, handle: IO[bytes], results: list[PrepareResult]) -> bool:
+        """Compare pixels on the disk with their digests; a power cut may have lost some."""
         if not self.image_bytes:
             return True
-        found = (digest_pixels(handle.read(self.image_bytes)) for _ in self._those(outcomes))
-        return all(a == b.digest for a, b in zip(found, self._those(outcomes), strict=True))
+        prepared = select_prepared(results)
+        digests = [digest_pixels(handle.read(self.image_bytes)) for _ in prepared]
+        return digests == [image.digest for image in prepared]
 
-    @staticmethod
-    def _those(outcomes: list[PrepareResult]) -> list[PreparedImage]:
-        return [outcome for outcome in outcomes if isinstance(outcome, PreparedImage)]
-
-    def _pictures(self) -> int:
-        return len(self._those(self.outcomes))
-
-    def append(self, outcomes: list[PrepareResult]) -> None:
-        """Write down some pictures: first their pixels, then that they are there."""
+    def append(self, results: list[PrepareResult]) -> None:
+        """Write some images: first their pixels, then their entries in the journal."""
         assert self._pixels is not None, "it is open"
-        those = self._those(outcomes)
         if self.image_bytes:
-            self._pixels.write(b"".join(picture.planes for picture in those))
+            self._pixels.write(b"".join(image.planes for image in select_prepared(results)))
             self._pixels.flush()
-        self._journal.append(json.dumps([_to_json(outcome) for outcome in outcomes]))
-        self.outcomes += [_without_planes(outcome) for outcome in outcomes]
+        self._journal.append(json.dumps([_to_json(result) for result in results]))
+        self.results += [_without_planes(result) for result in results]
+
+    def read_planes(self) -> Iterator[bytes]:
+        """Yield the stored pixels of each prepared image, in order."""
+        with (self.folder / PIXELS).open("rb") as handle:
+            for _ in select_prepared(self.results):
+                yield handle.read(self.image_bytes)
 
     def publish(
         self, folder: Path, record: PackRecord, labels: list[int], names: list[str]
     ) -> None:
-        """Give the pack its name; a damaged one there is replaced.
+        """Finish the pack and rename it to its final name; a damaged one there is replaced.
 
         Raises:
             OSError: The cache cannot be written.
@@ -182,48 +190,49 @@ class PackWriter:
         durable.publish_folder(self.folder, folder)
 
     def close(self) -> None:
-        """Stop; what was written stays for the next who opens it."""
+        """Close the files; a later process can resume from them."""
         if self._pixels is not None:
             self._pixels.close()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the unfinished pack."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def select_prepared(results: list[PrepareResult]) -> list[PreparedImage]:
+    """Return the images that could be decoded."""
+    return [result for result in results if isinstance(result, PreparedImage)]
+
+
 def remove_stale_partials(packs: Path) -> None:
-    """Remove what was cut off long ago; a pack in the making is written to all the time."""
-    for leftover in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
-        if time.time() - _touched(leftover) > KEPT_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)
+    """Remove interrupted builds that nobody resumed for PARTIAL_LIFETIME."""
+    for partial in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
+        if time.time() - _last_written(partial) > PARTIAL_LIFETIME:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
-def _touched(leftover: Path) -> float:
-    """Return when a folder was last written to; now, if it has just gone."""
+def _last_written(partial: Path) -> float:
+    """Return when a folder was last written to; now, if it has just been removed."""
     try:
-        return max(path.stat().st_mtime for path in (leftover, *leftover.iterdir()))
-    except OSError:
+        return max(path.stat().st_mtime for path in (partial, *partial.rglob("*")))
+    except (OSError, ValueError):
         return time.time()
 
 
-def _without_planes(outcome: PrepareResult) -> PrepareResult:
-    if isinstance(outcome, str):
-        return outcome
-    return PreparedImage(
-        b"", outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated
-    )
+def _without_planes(result: PrepareResult) -> PrepareResult:
+    return result if isinstance(result, str) else replace(result, planes=b"")
 
 
-def _to_json(outcome: PrepareResult) -> object:
-    if isinstance(outcome, str):
-        return outcome
-    return [outcome.digest, outcome.width, outcome.height, outcome.grey, outcome.animated]
+def _to_json(result: PrepareResult) -> object:
+    if isinstance(result, str):
+        return result
+    return [result.digest, result.width, result.height, result.grey, result.animated]
 
 
 def _from_json(entry: object) -> PrepareResult:
     if isinstance(entry, str):
         return entry
     if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, int, bool, bool]:
-        raise ValueError("no line of a journal")
+        raise ValueError("not an entry of a journal")
     return PreparedImage(b"", *entry)

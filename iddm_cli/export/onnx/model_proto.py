@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 
 from iddm_cli import __version__
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.onnx.graphs import (
@@ -29,7 +29,7 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     """Return the pipeline that a model's profile describes."""
     sampling = model.profile.sampling
     return PipelineSpec(
-        steps=solver_steps(sampling, model.denoiser.schedule),
+        table=build_solver_table(sampling, model.denoiser.schedule),
         guidance=sampling.guidance,
         clip=sampling.clip,
         num_classes=len(model.classes),
@@ -86,7 +86,7 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
     if options.part == "pipeline":
         values |= {
             "sampler": sampling.sampler,
-            "steps": len(pipeline_spec(model).steps),
+            "steps": len(pipeline_spec(model).table),
             "guidance": sampling.guidance,
             "eta": sampling.eta,
             "clip": sampling.clip,

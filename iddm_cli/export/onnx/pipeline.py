@@ -1,7 +1,7 @@
 """The whole pipeline from noise to pixels as one ONNX graph: a loop over the sampler's steps.
 
-Each step is `diffusion.samplers.advance` with a guided, clipped denoiser, written in ONNX's text
-format around the denoiser's graph. The file contains the weights once.
+Each step is `diffusion.solver_table.advance` with a guided, clipped denoiser, written in ONNX's
+text format around the denoiser's graph. The file contains the weights once.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, parser
 
-from iddm_cli.diffusion.samplers import Steps
+from iddm_cli.diffusion.solver_table import SolverTable
 
 SPLIT_BATCH = """
     batch = Shape<start = 0, end = 1>(noise)
@@ -35,7 +35,6 @@ LOOK_UP_STEP = """
     count = Shape<start = 0, end = 1>(x_t)
     t = Expand(time, count)
     row = Gather(coefficients, k)
-    c_x, c_denoised, c_prev, c_noise = Split<axis = 0, num_outputs = 4>(row)
 """
 
 APPLY_GUIDANCE = """
@@ -47,14 +46,6 @@ APPLY_GUIDANCE = """
     guided = Add(unconditional, scaled)
 """
 """unconditional + guidance * (conditional - unconditional); both are the same if guidance is 1."""
-
-ADVANCE = """
-    term_x = Mul(c_x, x)
-    term_denoised = Mul(c_denoised, estimate)
-    term_prev = Mul(c_prev, previous)
-    partial_sum = Add(term_x, term_denoised)
-    deterministic = Add(partial_sum, term_prev)
-"""
 
 TO_PIXELS = """
     clipped = Clip(x, minus_one, one)
@@ -71,14 +62,14 @@ class PipelineSpec:
     """How a pipeline samples.
 
     Attributes:
-        steps: The sampler's steps.
+        table: The sampler's solver table.
         guidance: Default guidance scale.
         clip: Whether each estimate is clipped to [-1, 1].
         num_classes: Number of classes, K; 0 for an unconditional model.
         shape: Channels, height and width of an image.
     """
 
-    steps: Steps
+    table: SolverTable
     guidance: float
     clip: bool
     num_classes: int
@@ -87,7 +78,7 @@ class PipelineSpec:
     @property
     def adds_noise(self) -> bool:
         """Whether some step adds noise, so that the pipeline needs a seed."""
-        return any(self.steps.adds_noise(k) for k in range(len(self.steps)))
+        return bool(self.table.noisy_steps)
 
 
 def build_pipeline(
@@ -102,7 +93,8 @@ def build_pipeline(
         spec: Sampler, guidance and so on.
     """
     body = _build_body(denoiser, step_noise, spec)
-    loop = helper.make_node("Loop", ["steps", "", "noise", "noise"], ["x", "last"], body=body)
+    state = ["x", *_list_previous(spec.table)]
+    loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _parse_nodes(SPLIT_BATCH) if spec.num_classes else []
     graph = helper.make_graph(
         [*before, loop, *_parse_nodes(TO_PIXELS)],
@@ -130,9 +122,9 @@ def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
 def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
     """Return the tables; those with the name of an input are its default value."""
     constants: dict[str, np.ndarray] = {
-        "steps": np.array(len(spec.steps)),
-        "times": np.array(spec.steps.times),
-        "coefficients": spec.steps.weights.numpy(),
+        "steps": np.array(len(spec.table)),
+        "times": np.array(spec.table.times),
+        "coefficients": spec.table.compact()[1].numpy(),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
@@ -153,13 +145,14 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
 def _build_body(
     denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
 ) -> onnx.GraphProto:
-    """Return one step of the loop: its number, x and the previous estimate -> both updated."""
+    """Return one step of the loop: its number, x and earlier estimates -> all updated."""
     image: list[int | str] = ["N", *spec.shape]
     conditional = bool(spec.num_classes)
     output = "estimates" if conditional else "guided"
     names = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": output}
+    previous = _list_previous(spec.table)
     before = [REPEAT_IMAGES if conditional else "x_t = Identity(x)", LOOK_UP_STEP]
-    after = [APPLY_GUIDANCE if conditional else "", _clipping(spec), ADVANCE]
+    after = [APPLY_GUIDANCE if conditional else "", _clipping(spec), _advancing(spec.table)]
     nodes = [*_parse_nodes("".join(before)), *_inline(denoiser, "network", names)]
     # Weights inside the loop: onnxruntime treats them as constants and optimizes their layout.
     weights = _take_weights(denoiser)
@@ -175,11 +168,39 @@ def _build_body(
         [*nodes, *_parse_nodes("".join([*after, "keep_going = Identity(on)\n"]))],
         "step",
         [_declare("k", "int64", []), _declare("condition", "bool", []),
-         _declare("x", "float", image), _declare("previous", "float", image)],
-        [_declare("keep_going", "bool", []), _declare("next", "float", image),
-         _declare("estimate", "float", image)],
+         *(_declare(name, "float", image) for name in ["x", *previous])],
+        [_declare("keep_going", "bool", []),
+         *(_declare(name, "float", image) for name in ["next", *_shift(previous)])],
         weights,
     )  # fmt: skip
+
+
+def _list_previous(table: SolverTable) -> list[str]:
+    """Return the names of the earlier estimates that the loop keeps, the newest first."""
+    return [f"previous{j + 1}" for j in range(table.history)]
+
+
+def _shift(previous: list[str]) -> list[str]:
+    """Return the names of what these estimates are at the next step."""
+    return ["estimate", *(f"kept_{name}" for name in previous[:-1])][: len(previous)]
+
+
+def _advancing(table: SolverTable) -> str:
+    """Return `advance` in ONNX's text format: a step without its noise."""
+    names = table.compact()[0]
+    lines = [
+        f"{', '.join(names)} = Split<axis = 0, num_outputs = {len(names)}>(row)",
+        "term_x = Mul(c_x, x)",
+        "term_denoised = Mul(c_denoised, estimate)",
+        "sum0 = Add(term_x, term_denoised)",
+    ]
+    for j in range(1, table.history + 1):
+        lines += [
+            f"term_prev{j} = Mul(c_prev{j}, previous{j})",
+            f"sum{j} = Add(sum{j - 1}, term_prev{j})",
+        ]
+    lines += [f"kept_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
+    return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
 
 
 def _clipping(spec: PipelineSpec) -> str:

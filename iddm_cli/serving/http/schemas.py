@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iddm_cli.profiles.settings import SamplerName
+from iddm_cli.profiles.choices import SamplerName
 
 FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 """File extensions by the format names that requests use."""

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from iddm_cli import image_files
 from iddm_cli.classes import find_class
-from iddm_cli.diffusion.samplers import SAMPLERS, usual_steps
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
+from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState

@@ -4,6 +4,7 @@ A sample can join the batch at any step and leaves it after its own last step. T
 batch may be at other steps and use other samplers, classes and guidance scales.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
@@ -12,9 +13,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, clipped
-from iddm_cli.diffusion.guidance import guided_each
-from iddm_cli.diffusion.samplers import Steps, advance
+from iddm_cli.diffusion.denoiser import Denoise, clip_estimates
+from iddm_cli.diffusion.guidance import guide_each
+from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
 
 Item = TypeVar("Item")
@@ -25,13 +26,13 @@ class SamplePlan:
     """How the images of one request are sampled.
 
     Attributes:
-        steps: The sampler's solver steps.
+        table: The sampler's solver table.
         label: The class label, or the "no label" index.
         seed: The random seed; together with a sample's index it determines the noise.
         guidance: Classifier-free guidance scale; 1 disables guidance.
     """
 
-    steps: Steps
+    table: SolverTable
     label: int
     seed: int
     guidance: float
@@ -44,6 +45,7 @@ class InFlightSample:
         steps_done: Solver steps taken so far.
         x_t: Input of the next step, [C, H, W]; None before the first step.
         denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
+        previous: The newest estimates, as many as the sampler uses again, the newest first.
 
     Args:
         plan: How it is sampled.
@@ -56,21 +58,22 @@ class InFlightSample:
         self.steps_done = 0
         self.x_t: Tensor | None = None
         self.denoised: Tensor | None = None
+        self.previous: deque[Tensor] = deque(maxlen=plan.table.history)
 
     @property
     def finished(self) -> bool:
         """Whether all solver steps are done."""
-        return self.steps_done == len(self.plan.steps)
+        return self.steps_done == len(self.plan.table)
 
     @property
     def time(self) -> int:
         """The time from which the next step starts, an index into the noise schedule."""
-        return self.plan.steps.times[self.steps_done]
+        return self.plan.table.times[self.steps_done]
 
     def start(self, shape: tuple[int, int, int], device: torch.device) -> None:
         """Set x_t to the initial noise, unless the sample has started already."""
         if self.x_t is None:
-            self.x_t = self.denoised = self._noise("sample", 0, shape, device)
+            self.x_t = self._noise("sample", 0, shape, device)
 
     def complete_step(self, x_t: Tensor, denoised: Tensor) -> None:
         """Finish a solver step: add the sampler's noise to `x_t` and store the result.
@@ -79,10 +82,12 @@ class InFlightSample:
             x_t: The step's output without its noise, [C, H, W].
             denoised: The estimate of x that the step used, [C, H, W].
         """
-        if self.plan.steps.adds_noise(self.steps_done):
+        table = self.plan.table
+        if self.steps_done in table.noisy_steps:
             noise = self._noise("sample-step", self.steps_done, (*x_t.shape,), x_t.device)
-            x_t = x_t + self.plan.steps.weights[self.steps_done, 3].to(x_t.device) * noise
+            x_t = x_t + table.coefficients[self.steps_done, -1].to(x_t.device) * noise
         self.x_t, self.denoised = x_t, denoised
+        self.previous.appendleft(denoised)
         self.steps_done += 1
 
     def _noise(
@@ -116,16 +121,29 @@ def take_step(
     for sample in samples:
         sample.start(shape, device)
     x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
-    previous = torch.stack([s.denoised for s in samples if s.denoised is not None])
     t = torch.tensor([sample.time for sample in samples], device=device)
     label = torch.tensor([sample.plan.label for sample in samples], device=device)
     guidance = torch.tensor([_guidance_scale(s.plan, no_label) for s in samples], device=device)
-    guided = guided_each(denoise, guidance, no_label=no_label)
-    denoised = (clipped(guided) if clip else guided)(x_t, t, label)
-    weights = torch.stack([s.plan.steps.weights[s.steps_done] for s in samples]).to(device)
-    x_next = advance(weights, x_t, denoised, previous)
+    guided = guide_each(denoise, guidance, no_label=no_label)
+    denoised = (clip_estimates(guided) if clip else guided)(x_t, t, label)
+    coefficients = torch.stack([s.plan.table.coefficients[s.steps_done] for s in samples])
+    x_next = advance(coefficients.to(device), x_t, denoised, _stack_previous(samples, x_t))
     for row, sample in enumerate(samples):
         sample.complete_step(x_next[row].clone(), denoised[row].clone())
+
+
+def _stack_previous(samples: Sequence[InFlightSample], like: Tensor) -> list[Tensor]:
+    """Return the samples' earlier estimates, the newest first, each [B, C, H, W].
+
+    Samples that keep fewer than others have zeros there, and coefficients of zero: adding 0 * 0
+    changes no number.
+    """
+    count = max(len(sample.previous) for sample in samples)
+    zeros = torch.zeros_like(like[0])
+    return [
+        torch.stack([s.previous[j] if j < len(s.previous) else zeros for s in samples])
+        for j in range(count)
+    ]
 
 
 def _guidance_scale(plan: SamplePlan, no_label: int) -> float:

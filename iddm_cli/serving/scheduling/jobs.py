@@ -95,7 +95,7 @@ class GenerationJob:
     @property
     def total_steps(self) -> int:
         """Solver steps in total, summed over all images."""
-        return self.count * len(self.plan.steps)
+        return self.count * len(self.plan.table)
 
     def status(self, queue_position: int = 0) -> JobStatus:
         """Return a snapshot of the job, `queue_position` others waiting ahead of it."""

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.image_generator import solver_steps
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.profiles.settings import SAMPLER_SPECIFIC, SamplingSettings
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
+from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.scheduling.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
 
@@ -62,8 +63,8 @@ class ServedModel:
 
     def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
         """Return how to sample a request's images; the label is 0 for a model without classes."""
-        steps = solver_steps(settings, self.denoiser.schedule)
-        return SamplePlan(steps, label, seed, settings.guidance)
+        table = build_solver_table(settings, self.denoiser.schedule)
+        return SamplePlan(table, label, seed, settings.guidance)
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return the metadata that a request's image files carry."""
@@ -73,7 +74,7 @@ class ServedModel:
             weights=settings.weights,
             seed=plan.seed,
             sampler=settings.sampler,
-            steps=len(plan.steps),
+            steps=len(plan.table),
             eta=settings.eta,
             guidance=settings.guidance,
         )

@@ -68,4 +68,5 @@ def _take_pixels(sample: InFlightSample) -> Tensor:
     assert sample.x_t is not None, "a finished sample has taken its steps"
     pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
     sample.x_t = sample.denoised = None
+    sample.previous.clear()
     return pixels

@@ -105,6 +105,7 @@ class RunLogger:
 def format_metrics_line(event: Logged) -> str:
     """Return a line of metrics.jsonl; JSON has no nan, so that becomes null."""
     row = asdict(event)
+    row |= row.pop("more")
     return json.dumps({k: v if math.isfinite(v) else None for k, v in row.items()})
 
 

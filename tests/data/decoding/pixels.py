@@ -20,7 +20,7 @@ def saved(folder: Path, image: Image.Image, name: str = "a.png", **options: obje
 def colours(
     image: Image.Image | Path, *, channels: int = 3, background: BackgroundName = "white"
 ) -> ndarray:
-    """Pixels at the picture's own size; one number a pixel where there is one channel."""
+    """Pixels at the image's own size; one number a pixel where there is one channel."""
     image = decode_image_file(image).image if isinstance(image, Path) else image
     size = (image.height, image.width)
     pixels = to_pixels(image, size=size, channels=channels, aspect="crop", background=background)

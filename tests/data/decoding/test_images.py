@@ -38,7 +38,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int, name: str) -> None:
     assert abs(seen - expected).max() <= 2
 
 
-def test_damaged_exif_data_loses_no_picture(tmp_path: Path) -> None:
+def test_damaged_exif_data_loses_no_image(tmp_path: Path) -> None:
     path = saved(tmp_path, row("L", 5, 6), exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01")
     assert colours(path, channels=1).tolist() == [[5, 6]]
 
@@ -51,7 +51,7 @@ def test_first_frame(tmp_path: Path, name: str) -> None:
     assert colours(path)[0, 0].tolist() == [250, 0, 0]
 
 
-def test_two_pictures_in_one_jpeg(tmp_path: Path) -> None:
+def test_two_images_in_one_jpeg(tmp_path: Path) -> None:
     grey = Image.new("L", (16, 16), 200)
     path = tmp_path / "a.jpg"
     grey.save(path, "MPO", save_all=True, append_images=[Image.new("L", (16, 16), 10)])

@@ -74,7 +74,7 @@ def test_grey_with_alpha(tmp_path: Path) -> None:
     assert colours(path, channels=1, background="black").tolist() == [[78, 0, 77]]
 
 
-def palette_picture() -> Image.Image:
+def palette_image() -> Image.Image:
     image = row("P", 0, 1, 2)
     image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
     return image
@@ -82,18 +82,18 @@ def palette_picture() -> Image.Image:
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])
 def test_palette_with_one_transparent_entry(tmp_path: Path, name: str) -> None:
-    path = saved(tmp_path, palette_picture(), name, transparency=1)
+    path = saved(tmp_path, palette_image(), name, transparency=1)
     assert colours(path)[0].tolist() == [[200, 0, 0], [255, 255, 255], [0, 0, 200]]
 
 
 def test_palette_with_half_transparent_entries(tmp_path: Path) -> None:
-    path = saved(tmp_path, palette_picture(), transparency=bytes([255, 0, 51]))
+    path = saved(tmp_path, palette_image(), transparency=bytes([255, 0, 51]))
     expected = [[200, 0, 0], [0, 0, 0], [0, 0, 40]]
     assert colours(path, background="black")[0].tolist() == expected
 
 
 def test_palette_without_transparency(tmp_path: Path) -> None:
-    path = saved(tmp_path, palette_picture(), "a.bmp")
+    path = saved(tmp_path, palette_image(), "a.bmp")
     assert colours(path)[0].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200]]
 
 
@@ -185,7 +185,7 @@ def test_every_shape_comes_out_at_the_size(
 
 
 @pytest.mark.parametrize("aspect", ["crop", "pad", "squash"])
-def test_a_picture_of_the_size_is_left_as_it_is(aspect: AspectName) -> None:
+def test_an_image_of_the_size_is_left_as_it_is(aspect: AspectName) -> None:
     image = pattern(8, 12)
     pixels = to_pixels(image, size=(8, 12), channels=3, aspect=aspect, background="grey")
     assert (pixels == np.asarray(image)).all()

@@ -23,7 +23,7 @@ def hashed(purpose: str, step: int, slots: Tensor) -> Tensor:
 
 
 def smooth(height: int, width: int, count: int = 1) -> Tensor:
-    """Pictures without corners or edges, so that interpolation hardly matters, [B, 2, H, W]."""
+    """Images without corners or edges, so that interpolation hardly matters, [B, 2, H, W]."""
     y = torch.linspace(0, math.pi, height)[:, None]
     x = torch.linspace(0, math.pi, width)[None, :]
     both = torch.stack([(x * 1.5 + y).sin(), (y - 0.5 * x).cos()])
@@ -73,8 +73,8 @@ def test_turning_is_torchvisions(degrees: float) -> None:
     assert (found[middle] - wanted[middle]).abs().max() < 1e-4
 
 
-def test_turning_keeps_shapes_in_wide_pictures() -> None:
-    """A circle stays one: what turns is the picture, not its coordinates from -1 to 1."""
+def test_turning_keeps_shapes_in_wide_images() -> None:
+    """A circle stays one: what turns is the image, not its coordinates from -1 to 1."""
     y, x = torch.meshgrid(torch.arange(30) - 14.5, torch.arange(60) - 29.5, indexing="ij")
     disc = torch.sigmoid(8 - (x**2 + y**2).sqrt())[None, None]
     found = changed(disc, drawn(rotation=0.8), (30, 60), rotation=90)

@@ -1,4 +1,4 @@
-"""Batches: every epoch shows every picture once, however the slots are computed."""
+"""Batches: every epoch shows every image once, however the slots are computed."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def mirror_some(x: torch.Tensor, step: int, slots: torch.Tensor) -> torch.Tensor
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 25])
-def test_every_epoch_shows_every_picture_once(batch_size):
+def test_every_epoch_shows_every_image_once(batch_size):
     batches = make(batch_size)
     slots = torch.arange(batch_size)
     steps = -(-3 * COUNT // batch_size)
@@ -36,7 +36,7 @@ def test_every_epoch_shows_every_picture_once(batch_size):
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 3, "each in another order"
 
 
-def test_slots_hold_the_same_pictures_in_any_company():
+def test_slots_hold_the_same_images_in_any_company():
     batches = make(8, augment=mirror_some)
     x, label = batches.load_batch(5, torch.arange(8))
     for slot in range(8):
@@ -45,7 +45,7 @@ def test_slots_hold_the_same_pictures_in_any_company():
         assert its_label[0] == label[slot]
 
 
-def test_pictures_keep_their_labels_and_are_changed_by_step_and_slot():
+def test_images_keep_their_labels_and_are_changed_by_step_and_slot():
     plain, changed = make(8), make(8, augment=mirror_some)
     slots = torch.arange(8)
     x, label = plain.load_batch(2, slots)

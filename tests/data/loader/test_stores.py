@@ -30,7 +30,7 @@ def file_store(packed: Pack) -> FileStore:
 def stream_store(pets: Path, packed: Pack) -> StreamStore:
     source = FolderSource(pets)
     kept = [i for i in range(len(source)) if i not in packed.record.left_out]
-    return StreamStore(source, kept, packed.look, workers=2, seconds=20)
+    return StreamStore(source, kept, packed.spec, workers=2, timeout=20)
 
 
 def batches(store: PixelStore, packed: Pack) -> BatchLoader:
@@ -40,9 +40,7 @@ def batches(store: PixelStore, packed: Pack) -> BatchLoader:
     return BatchLoader(store, torch.from_numpy(packed.labels), batch_size=30, order=order)
 
 
-def test_streamed_pictures_are_those_of_the_pack_in_the_same_order(
-    pets: Path, packed: Pack
-) -> None:
+def test_streamed_images_are_those_of_the_pack_in_the_same_order(pets: Path, packed: Pack) -> None:
     """Three epochs in batches that straddle them, taken whole and in micro-batches."""
     disk, stream = file_store(packed), stream_store(pets, packed)
     assert len(disk) == len(stream) == packed.count == 78
@@ -74,18 +72,18 @@ def test_a_stream_may_jump(pets: Path, packed: Pack) -> None:
     stream.close()
 
 
-def test_a_picture_that_vanished_is_told(pets: Path, packed: Pack) -> None:
+def test_an_image_that_vanished_is_reported(pets: Path, packed: Pack) -> None:
     stream = stream_store(pets, packed)
     (pets / "cat" / "04.png").unlink()
-    with pytest.raises(DatasetError, match=r"cat/04\.png could be read before, and cannot now"):
+    with pytest.raises(DatasetError, match=r"cat/04\.png could be decoded before, and no"):
         stream.read(torch.tensor([2, 3, 4]))
     stream.close()
 
 
-def test_a_file_cut_off_while_training_is_told(packed: Pack) -> None:
+def test_a_file_truncated_while_training_is_reported(packed: Pack) -> None:
     disk = file_store(packed)
     packed.images_path.open("r+b").truncate(1000)
-    with pytest.raises(DatasetError, match="was cut off"):
+    with pytest.raises(DatasetError, match="was truncated"):
         disk.read(torch.tensor([70]))
 
 

@@ -56,7 +56,7 @@ def no_decoding(what: str, done: int, total: int) -> None:
         {},
         {"channels": 1, "aspect": "pad", "background": "grey"},
         {"aspect": "squash", "background": "black", "workers": 0},
-        {"image_size": 700, "workers": 1},  # so large that each chunk is two pictures
+        {"image_size": 700, "workers": 1},  # so large that each chunk is two images
     ],
 )
 def test_pixels_are_those_of_each_file_in_order(pets: Path, values: dict[str, object]) -> None:
@@ -169,10 +169,10 @@ def test_what_changes_the_pixels_makes_another_pack(pets: Path) -> None:
     assert (pixels(made)[5] == 9).all()
 
 
-# --- pictures that cannot be decoded ---------------------------------------------------------
+# --- images that cannot be decoded ---------------------------------------------------------
 
 
-def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
+def test_unreadable_images_are_skipped_and_reported(pets: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
     os.truncate(pets / "dog" / "79.png", 60)
     made = build_pack(folder_source(pets), SETTINGS)
@@ -192,7 +192,7 @@ def test_unreadable_pictures_are_left_out_and_told(pets: Path) -> None:
     assert build_pack(folder_source(pets), SETTINGS, progress=no_decoding).record == made.record
 
 
-def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
+def test_unreadable_images_may_be_fatal(pets: Path, cache_dir: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
     message = r"cat/03\.png cannot be decoded: not an image"
     with pytest.raises(DatasetError, match=message) as caught:
@@ -204,7 +204,7 @@ def test_unreadable_pictures_may_be_fatal(pets: Path, cache_dir: Path) -> None:
         build_pack(folder_source(pets), changed(on_error="fail"))
 
 
-def test_a_picture_that_opens_later_is_taken_in(pets: Path) -> None:
+def test_an_image_that_opens_later_is_taken_in(pets: Path) -> None:
     away = pets.parent / "away.png"
     (pets / "cat" / "03.png").rename(away)
     (pets / "cat" / "03.png").symlink_to("nowhere.png")
@@ -214,10 +214,10 @@ def test_a_picture_that_opens_later_is_taken_in(pets: Path) -> None:
     assert build_pack(folder_source(pets), SETTINGS).count == 80
 
 
-def test_no_readable_picture(pets: Path, cache_dir: Path) -> None:
+def test_no_readable_image(pets: Path, cache_dir: Path) -> None:
     for file in pets.rglob("*.png"):
         file.write_text("broken")
-    with pytest.raises(DatasetError, match="None of the 80 pictures of pets can be decoded"):
+    with pytest.raises(DatasetError, match="none of the 80 images of pets can be decoded"):
         build_pack(folder_source(pets), SETTINGS)
     assert packs(cache_dir) == []
 
@@ -233,14 +233,14 @@ def test_a_file_that_takes_too_long_is_left_out(pets: Path) -> None:
 
 
 class Impatient(WorkerPool):
-    """Loses the fourth picture where it may take less than ten seconds."""
+    """Loses the fourth image where it may take less than ten seconds."""
 
     def map_ordered(self, work, items, *, chunk):
         for i, outcome in enumerate(work(item) for item in items):
             yield [WorkerFailure("it is slow") if i == 3 and self.timeout < 10 else outcome]
 
 
-def test_a_picture_that_took_too_long_is_tried_again_with_more_time(
+def test_an_image_that_took_too_long_is_tried_again_with_more_time(
     pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(builder, "WorkerPool", Impatient)
@@ -321,7 +321,7 @@ def test_a_set_is_stored_larger_where_crops_are_smaller(pets: Path) -> None:
 # --- without pixels --------------------------------------------------------------------------
 
 
-def test_off_checks_all_pictures_and_stores_none(pets: Path, cache_dir: Path) -> None:
+def test_off_checks_all_images_and_stores_none(pets: Path, cache_dir: Path) -> None:
     (pets / "cat" / "03.png").write_text("broken")
     off = build_pack(folder_source(pets), changed(cache="off"))
     assert not off.images_path.exists()

@@ -33,7 +33,7 @@ def no_decoding(what: str, done: int, total: int) -> None:
 
 
 def reading(calls: list[int]) -> object:
-    """A progress that notes after how many pictures each call came."""
+    """A progress that notes after how many images each call came."""
     return lambda what, done, _: calls.append(done) if what == "reading images" else None
 
 
@@ -107,8 +107,8 @@ class CutError(Exception):
 
 @pytest.fixture
 def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pack of 80 pictures that was cut off after some; its folder."""
-    monkeypatch.setattr("iddm_cli.data.packs.builder.MOST_IN_CHUNK", 8)
+    """A pack of 80 images that was cut off after some; its folder."""
+    monkeypatch.setattr("iddm_cli.data.packs.builder.MAX_CHUNK", 8)
     (pets / "cat" / "03.png").write_text("broken")
 
     def progress(what: str, done: int, _: int) -> None:
@@ -122,7 +122,7 @@ def cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache_dir / "packs" / left
 
 
-def as_if_never_cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
+def build_uninterrupted(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
     monkeypatch.setenv("IDDM_CACHE_DIR", str(cache_dir.parent / "other-cache"))
     return build_pack(FolderSource(pets), SETTINGS)
 
@@ -140,7 +140,7 @@ def as_if_never_cut(pets: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
         (lambda part: part.joinpath("images.u8").unlink(), 0),
     ],
 )
-def test_a_pack_that_was_cut_off_goes_on_where_it_stopped(
+def test_an_interrupted_build_resumes_where_it_stopped(
     pets: Path,
     cache_dir: Path,
     cut: Path,
@@ -153,7 +153,7 @@ def test_a_pack_that_was_cut_off_goes_on_where_it_stopped(
     made = build_pack(FolderSource(pets), SETTINGS, progress=reading(calls))
     assert calls == list(range(kept + 8, 81, 8))
     assert packs(cache_dir) == [made.folder.name]
-    whole = as_if_never_cut(pets, cache_dir, monkeypatch)
+    whole = build_uninterrupted(pets, cache_dir, monkeypatch)
     assert (made.record, made.digest, made.names) == (whole.record, whole.digest, whole.names)
     assert made.images_path.read_bytes() == whole.images_path.read_bytes()
     assert (made.labels == whole.labels).all()
@@ -178,7 +178,7 @@ def progress(what, done, total):
         time.sleep(60)
 
 if __name__ == "__main__":
-    builder.MOST_IN_CHUNK = 8
+    builder.MAX_CHUNK = 8
     settings = DataSettings(image_size=[8, 12], channels=3, workers=2)
     builder.build_pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
 """
@@ -203,7 +203,7 @@ def test_a_kill_loses_nothing_and_leaves_no_process(
     calls: list[int] = []
     made = build_pack(FolderSource(pets), SETTINGS, progress=reading(calls))
     assert calls[0] > 40
-    assert made.digest == as_if_never_cut(pets, cache_dir, monkeypatch).digest
+    assert made.digest == build_uninterrupted(pets, cache_dir, monkeypatch).digest
 
 
 # --- several at once -------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from tests.data.sources.archives import (
 def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: str) -> None:
     files = {
         **FILES,
-        "README.md": b"no picture",
+        "README.md": b"no image",
         "cat/scan": png(7),
         "dog/empty.png": b"",
         "dog/torn.png": png(8, (40, 40))[:900],
@@ -64,7 +64,7 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_folders_without_a_picture_are_told_as_in_a_folder(tmp_path: Path, kind: str) -> None:
+def test_folders_without_an_image_are_told_as_in_a_folder(tmp_path: Path, kind: str) -> None:
     files = {**FILES, "bird/notes.txt": b"none yet"}
     (write(tmp_path / "pets", files) / "fish").mkdir()
     place = tmp_path / f"pets.{kind}"
@@ -83,7 +83,7 @@ def test_folders_without_a_picture_are_told_as_in_a_folder(tmp_path: Path, kind:
 
 @pytest.mark.parametrize("wrapper", ["", "pets/"])
 @pytest.mark.parametrize("kind", ["zip", "tar.xz"])
-def test_of_a_split_in_an_archive_the_training_part_is_learnt(
+def test_of_a_split_in_an_archive_the_training_part_is_used(
     tmp_path: Path, kind: str, wrapper: str
 ) -> None:
     names = [f"{wrapper}{part}/{name}" for part in ("train", "val") for name in FILES]
@@ -156,7 +156,7 @@ def test_archives_are_known_by_their_names(name: str, known: bool) -> None:
 def test_an_archive_is_digested_however_large_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a picture may have does not bound an archive: two of one size are two datasets."""
+    """What an image may have does not bound an archive: two of one size are two datasets."""
     for module in (images, fingerprint):
         monkeypatch.setattr(module, "MAX_FILE_BYTES", 100, raising=False)
     digests = set()

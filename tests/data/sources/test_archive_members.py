@@ -42,17 +42,17 @@ def test_a_zip_bomb_is_refused_in_little_memory(
     if claimed:
         lie(place, "cat/x.png", claimed)
     source = opened(place)
-    picture = source.image(source.paths.index("cat/x.png"))
+    image = source.image(source.paths.index("cat/x.png"))
     reason = "its checksum is wrong" if claimed else "too large: a file of more than 32 MiB"
 
     def look() -> None:
         with pytest.raises(UnreadableImageError, match=reason):
-            picture.open()
+            image.open()
 
     assert memory_of(look) < 2**21
 
 
-def test_a_bomb_is_left_out_and_the_rest_is_learnt(tmp_path: Path) -> None:
+def test_a_bomb_is_left_out_and_the_rest_is_used(tmp_path: Path) -> None:
     source = opened(bomb(tmp_path / "a.zip", MAX_FILE_BYTES + 2**20, zipfile.ZIP_DEFLATED))
     made = build_pack(source, SETTINGS)
     assert made.unreadable == [("cat/x.png", "too large: a file of more than 512 MiB")]

@@ -43,7 +43,7 @@ from tests.data.sources.archives import (
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_what_a_system_hid_is_told_once(tmp_path: Path, kind: str) -> None:
+def test_what_a_system_hid_is_reported_once(tmp_path: Path, kind: str) -> None:
     litter = ["__MACOSX/cat/._1.png", "__MACOSX/cat/._2.png", "__MACOSX/._cat", "cat/.DS_Store"]
     litter += ["cat/.thumbs/1.png", "cat/.thumbs/2.png", "cat/Thumbs.db", ".git/x/y.png"]
     found = skipped(make(tmp_path / f"a.{kind}", {**FILES, **dict.fromkeys(litter, png(5))}))
@@ -297,7 +297,7 @@ def test_text_that_is_compressed_leaves_no_copy(tmp_path: Path, cache_dir: Path)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_an_archive_without_a_picture(tmp_path: Path, kind: str) -> None:
+def test_an_archive_without_an_image(tmp_path: Path, kind: str) -> None:
     for files in ({}, {"notes.txt": b"none"}):
         with pytest.raises(
             DatasetError, match=rf"contains no image \(skipped files: {len(files)}\)"
@@ -371,13 +371,13 @@ def test_any_damaged_byte_is_survived(tmp_path: Path) -> None:
 def test_an_archive_that_went_or_changed_after_it_was_opened(tmp_path: Path) -> None:
     for kind in ("zip", "tar"):
         place = make(tmp_path / f"a.{kind}", FILES)
-        picture = opened(place).image(0)
+        image = opened(place).image(0)
         place.write_bytes(b"something else")
         with pytest.raises(UnreadableImageError, match="damaged in the archive"):
-            picture.open()
+            image.open()
         place.unlink()
         with pytest.raises(UnreadableImageError, match="No such file"):
-            picture.open()
+            image.open()
 
 
 def test_another_archive_of_the_same_name_is_read_anew(tmp_path: Path) -> None:

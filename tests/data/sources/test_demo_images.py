@@ -1,4 +1,4 @@
-"""Laws of the demo pictures: repeatable, of the asked size, alike at any size, told apart."""
+"""Laws of the demo images: repeatable, of the asked size, alike at any size, told apart."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ def pixels(kind: str, index: int, height: int = 32, width: int = 32) -> np.ndarr
     return np.asarray(render_demo_image(kind, index, height=height, width=width), dtype=np.float64)
 
 
-def features(picture: np.ndarray) -> np.ndarray:
+def features(image: np.ndarray) -> np.ndarray:
     """Measure what an eye takes in first: tone, contrast and the directions of edges."""
-    down, right = np.gradient(picture)
+    down, right = np.gradient(image)
     strength = np.hypot(down, right)
     angle = np.mod(np.arctan2(down, right), np.pi)
     turns, _ = np.histogram(angle, bins=6, range=(0, np.pi), weights=strength)
-    tones, _ = np.histogram(picture, bins=8, range=(0, 256))
-    return np.concatenate([tones / picture.size, turns / turns.sum(), [strength.mean() / 64]])
+    tones, _ = np.histogram(image, bins=8, range=(0, 256))
+    return np.concatenate([tones / image.size, turns / turns.sum(), [strength.mean() / 64]])
 
 
 def collect(kind: str, indices: range) -> np.ndarray:
@@ -41,11 +41,11 @@ def test_same_arguments_draw_the_same_bytes(kind: str):
 
 
 @pytest.mark.parametrize("kind", DEMO_CLASSES)
-def test_every_index_draws_another_picture(kind: str):
+def test_every_index_draws_another_image(kind: str):
     assert len({render_demo_image(kind, index).tobytes() for index in range(50)}) == 50
 
 
-def test_every_kind_draws_another_picture():
+def test_every_kind_draws_another_image():
     assert len({render_demo_image(kind, 0).tobytes() for kind in DEMO_CLASSES}) == len(DEMO_CLASSES)
 
 
@@ -81,7 +81,7 @@ def test_contrast_is_high(kind: str):
 
 
 def test_kinds_are_told_apart():
-    """The nearest class mean of a few features names unseen pictures."""
+    """The nearest class mean of a few features names unseen images."""
     seen = {kind: collect(kind, range(40)) for kind in DEMO_CLASSES}
     unit = np.concatenate(list(seen.values())).std(axis=0) + 1e-6
     means = np.stack([seen[kind].mean(axis=0) / unit for kind in DEMO_CLASSES])

@@ -1,4 +1,4 @@
-"""Pictures of every colour mode; what they should look like is worked out by hand."""
+"""Images of every colour mode; what they should look like is worked out by hand."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Files that are damaged, or are no pictures at all: none is used."""
+"""Files that are damaged, or are no images at all: none is used."""
 
 import struct
 
@@ -8,19 +8,19 @@ from tests.data.zoo.keeper import SOUND, Zoo, cells, encoded, noise
 
 FORMATS = Image.registered_extensions()
 DAMAGED = "^damaged: "
-NO_PICTURE = "^not an image"
+NOT_AN_IMAGE = "^not an image"
 
 
 def cut_in_half(zoo: Zoo) -> None:
     for suffix in ("jpg", "png", "gif", "webp", "bmp", "tif", "ppm"):
         content = encoded(noise(), FORMATS[f".{suffix}"])
-        path = zoo.skip(f"broken/half.{suffix}", f"{DAMAGED}|{NO_PICTURE}")
+        path = zoo.skip(f"broken/half.{suffix}", f"{DAMAGED}|{NOT_AN_IMAGE}")
         path.write_bytes(content[: len(content) // 2])
 
 
 def cut_to_a_few_bytes(zoo: Zoo) -> None:
     for suffix in ("jpg", "png", "gif", "webp", "bmp", "tif", "ppm"):
-        path = zoo.skip(f"broken/stump.{suffix}", f"{DAMAGED}|{NO_PICTURE}")
+        path = zoo.skip(f"broken/stump.{suffix}", f"{DAMAGED}|{NOT_AN_IMAGE}")
         path.write_bytes(encoded(noise(), FORMATS[f".{suffix}"])[:12])
 
 
@@ -38,7 +38,7 @@ def overwritten(zoo: Zoo) -> None:
         "folder.tif": _overwrite(tiff, 4, struct.pack("<I", 2**31)),
     }
     for name, content in files.items():
-        zoo.skip(f"broken/{name}", f"{DAMAGED}|{NO_PICTURE}").write_bytes(content)
+        zoo.skip(f"broken/{name}", f"{DAMAGED}|{NOT_AN_IMAGE}").write_bytes(content)
 
 
 def _overwrite(content: bytes, place: int, bad: bytes) -> bytes:
@@ -48,17 +48,17 @@ def _overwrite(content: bytes, place: int, bad: bytes) -> bytes:
 def commands_for_the_terminal(zoo: Zoo) -> None:
     """Bytes that a reason might quote."""
     chunk = _overwrite(SOUND, SOUND.index(b"IDAT"), b"\x1b[2J")
-    zoo.skip("broken/quoted.png", f"{DAMAGED}|{NO_PICTURE}").write_bytes(chunk)
+    zoo.skip("broken/quoted.png", f"{DAMAGED}|{NOT_AN_IMAGE}").write_bytes(chunk)
     header = b"P6 \x1b[31m\xe2\x80\xae 1 255\n"
-    zoo.skip("broken/quoted.ppm", f"{DAMAGED}|{NO_PICTURE}").write_bytes(header)
+    zoo.skip("broken/quoted.ppm", f"{DAMAGED}|{NOT_AN_IMAGE}").write_bytes(header)
 
 
 def empty_and_text(zoo: Zoo) -> None:
     zoo.skip("broken/empty.png", "^the file is empty").touch()
-    zoo.skip("broken/text.png", NO_PICTURE).write_text("A cat, seen from the left.\n")
-    zoo.skip("broken/zeros.png", NO_PICTURE).write_bytes(bytes(1000))
-    zoo.skip("broken/notes.txt", NO_PICTURE).write_text("Not a picture, and not named as one.")
-    zoo.skip("broken/README", NO_PICTURE).write_text("Pictures of cats.\n")
+    zoo.skip("broken/text.png", NOT_AN_IMAGE).write_text("A cat, seen from the left.\n")
+    zoo.skip("broken/zeros.png", NOT_AN_IMAGE).write_bytes(bytes(1000))
+    zoo.skip("broken/notes.txt", NOT_AN_IMAGE).write_text("Not an image, and not named as one.")
+    zoo.skip("broken/README", NOT_AN_IMAGE).write_text("Images of cats.\n")
 
 
 def saved_by_mistake(zoo: Zoo) -> None:
@@ -70,9 +70,9 @@ def saved_by_mistake(zoo: Zoo) -> None:
 
 
 def formats_that_are_not_read(zoo: Zoo) -> None:
-    zoo.skip("broken/program.png", NO_PICTURE).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    zoo.skip("broken/program.png", NOT_AN_IMAGE).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     photo = encoded(cells("RGB", [(200, 0, 0)], side=16), "JPEG2000")
-    zoo.skip("broken/phone.jpg", NO_PICTURE).write_bytes(photo)
+    zoo.skip("broken/phone.jpg", NOT_AN_IMAGE).write_bytes(photo)
 
 
 FAMILIES = (

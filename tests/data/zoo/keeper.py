@@ -11,7 +11,7 @@ from PIL import Image
 Colour = tuple[int, int, int]
 Row = list[Colour]
 
-# A class folder of broken files alone would be another question: each has a sound picture too.
+# A class folder of broken files alone would be another question: each has a sound image too.
 FOLDERS = ("colour", "shape", "broken", "bombs", "special", "places", "names")
 
 
@@ -32,7 +32,7 @@ class Zoo:
             self.use(f"{folder}/sound.png").write_bytes(SOUND)
 
     def use(self, name: str, *rows: Row, near: int = 0) -> Path:
-        """Return the place of a picture; it shows equal squares in these colours, if any."""
+        """Return the place of an image; it shows equal squares in these colours, if any."""
         self.used[name] = list(rows) or None
         self.near[name] = near
         return self._place(name)
@@ -43,7 +43,7 @@ class Zoo:
         return self._place(name)
 
     def classes(self) -> Counter[str]:
-        """How many pictures of each class are used."""
+        """How many images of each class are used."""
         return Counter(name.split("/", 1)[0] for name in self.used)
 
     def _place(self, name: str) -> Path:
@@ -58,14 +58,14 @@ def greys(*levels: int) -> Row:
 
 
 def cells(mode: str, *rows: list, side: int = 1) -> Image.Image:
-    """A picture of flat squares."""
+    """An image of flat squares."""
     image = Image.new(mode, (len(rows[0]), len(rows)))
     image.putdata([pixel for row in rows for pixel in row])
     return image.resize((image.width * side, image.height * side), Image.Resampling.NEAREST)
 
 
 def noise(side: int = 40) -> Image.Image:
-    """A picture that no format stores in a few bytes."""
+    """An image that no format stores in a few bytes."""
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 

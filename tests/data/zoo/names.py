@@ -29,8 +29,8 @@ def of_broken_files(zoo: Zoo) -> None:
 
 def of_classes(zoo: Zoo) -> None:
     for number, name in enumerate(CLASSES):
-        for picture in range(1 + number % 3):
-            zoo.use(f"{name}/{picture}.png").write_bytes(SOUND)
+        for image in range(1 + number % 3):
+            zoo.use(f"{name}/{image}.png").write_bytes(SOUND)
 
 
 def in_two_cases(zoo: Zoo) -> None:

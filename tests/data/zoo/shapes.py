@@ -1,11 +1,11 @@
-"""Pictures turned by EXIF data, of several frames, and of odd shapes: all are used."""
+"""Images turned by EXIF data, of several frames, and of odd shapes: all are used."""
 
 from PIL import Image
 
 from tests.data.zoo.colours import LOSSY
 from tests.data.zoo.keeper import Zoo, cells
 
-# The corners of an upright picture, row by row, and the order in which each orientation stores
+# The corners of an upright image, row by row, and the order in which each orientation stores
 # them: 6, say, has the right column for its first row, from top to bottom, and then the left.
 CORNERS = {"A": (200, 0, 0), "B": (0, 200, 0), "C": (0, 0, 200), "D": (200, 200, 200)}
 STORED = {

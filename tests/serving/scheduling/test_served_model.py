@@ -26,5 +26,5 @@ def test_the_metadata_names_what_was_sampled(model):
 def test_a_plan_has_the_steps_of_its_sampler(model):
     settings = model.resolve_sampling("ddim", 4, None)
     plan = model.plan_samples(settings, label=2, seed=1)
-    assert len(plan.steps) == 4
+    assert len(plan.table) == 4
     assert (plan.label, plan.seed, plan.guidance) == (2, 1, 2.0)

@@ -14,6 +14,6 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def pairs(found: Index) -> dict[str, str]:
-    """Class of each picture."""
+    """Class of each image."""
     classes = [found.classes[label] for label in found.labels]
     return dict(zip(found.paths, classes, strict=True))

@@ -41,7 +41,7 @@ def test_classes_inside_an_images_folder(tmp_path: Path) -> None:
     assert pairs(found) == {"images/cat/a.png": "cat", "images/dog/a.png": "dog"}
 
 
-def test_a_picture_beside_the_images_folder(tmp_path: Path) -> None:
+def test_an_image_beside_the_images_folder(tmp_path: Path) -> None:
     found = index_folder(touch(tmp_path, "images/a.png", "images/b.png", "cover.png"))
     assert (found.layout, found.paths) == ("flat", ("images/a.png", "images/b.png"))
     assert found.skipped == [("cover.png", "outside the folder images")]
@@ -83,13 +83,13 @@ def test_two_dots_at_the_front_are_a_name_like_any_other(tmp_path: Path) -> None
 def test_files_without_a_suffix_are_told_by_their_first_bytes(tmp_path: Path) -> None:
     touch(tmp_path, "empty", "LICENSE")
     (tmp_path / "scan").write_bytes(b"\xff\xd8\xff\xe0 and so on")
-    (tmp_path / "text").write_text("P is for picture")
+    (tmp_path / "text").write_text("P is for image")
     found = index_folder(tmp_path)
     assert found.paths == ("scan",)
     assert {reason for _, reason in found.skipped} == {"not an image, by its first bytes"}
 
 
-def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
+def test_what_is_skipped_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.png", "cat/notes.txt", "cat/noend", "beside.png", "README.md")
     (tmp_path / "dog").mkdir()
     (tmp_path / "cat" / "broken.png").symlink_to("nowhere.png")
@@ -201,7 +201,7 @@ def test_missing_file_and_empty(tmp_path: Path) -> None:
         (["train/images/1.png", "val/images/1.png"], ["train/images/1.png"], ()),
     ],
 )
-def test_of_a_split_the_training_part_is_learnt(
+def test_of_a_split_the_training_part_is_used(
     tmp_path: Path, names: list[str], learnt: list[str], classes: tuple[str, ...]
 ) -> None:
     found = index_folder(touch(tmp_path, *names))
@@ -216,13 +216,13 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert (found.classes, found.notes) == (("bus", "train"), [])
 
 
-def test_an_empty_class_inside_a_split_is_told(tmp_path: Path) -> None:
+def test_an_empty_class_inside_a_split_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "train/cat/1.png", "val/cat/1.png")
     (tmp_path / "train" / "dog").mkdir()
     assert ("train/dog", "no image in this folder") in index_folder(tmp_path).skipped
 
 
-def test_a_table_above_the_pictures_is_about_them(tmp_path: Path) -> None:
+def test_a_table_above_the_images_is_about_them(tmp_path: Path) -> None:
     """As Hugging Face lays sets out: beside the folder of images, or above the parts of a split."""
     touch(tmp_path, "one/images/1.png", "one/images/2.png")
     (tmp_path / "one/metadata.csv").write_text("file_name,label\nimages/1.png,a\nimages/2.png,b\n")
@@ -238,7 +238,7 @@ def test_a_table_above_the_pictures_is_about_them(tmp_path: Path) -> None:
     assert "split" in reasons["val/1.png"]
 
 
-def test_the_nearest_table_counts_and_the_other_is_told(tmp_path: Path) -> None:
+def test_the_nearest_table_counts_and_the_other_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "images/1.png")
     (tmp_path / "metadata.csv").write_text("file_name,label\nimages/1.png,far\n")
     (tmp_path / "images/metadata.csv").write_text("file_name,label\n1.png,near\n")

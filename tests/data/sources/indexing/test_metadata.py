@@ -166,7 +166,7 @@ def test_classes_of_booleans_in_either_kind(tmp_path: Path) -> None:
 # --- what is not there ------------------------------------------------------------------------
 
 
-def test_what_table_and_folder_do_not_share_is_told(tmp_path: Path) -> None:
+def test_what_table_and_folder_do_not_share_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.png", "c.png", "d.png")
     rows = ["a.png,cat", "gone.png,dog", "b.png,", "x/a.png,dog", "c.png"]
     index = found(tmp_path, csv_of(*rows))
@@ -229,7 +229,7 @@ def test_a_column_named_wrong_is_an_error() -> None:
     assert error.hint == r"The columns are: file_name, x\x1b, y."
 
 
-def test_of_many_columns_some_are_told() -> None:
+def test_of_many_columns_some_are_reported() -> None:
     row = {"file_name": "a.png", **{f"column{i}": i for i in range(5000)}}
     assert len(failure(jsonl_of(row), "z", "metadata.jsonl").hint) < 1000
     reason = read(jsonl_of(row), name="metadata.jsonl")

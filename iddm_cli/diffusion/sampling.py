@@ -1,0 +1,53 @@
+"""Sampling: from pure noise to an image, over the denoiser's contract alone."""
+
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from iddm_cli.diffusion.denoiser import Denoise
+from iddm_cli.diffusion.solver_table import SolverTable, advance
+
+NoiseAt = Callable[[int], Tensor]
+"""`noise_at(k)` returns new standard normal noise for solver step k, [B, C, H, W]."""
+
+
+def sampling_times(timesteps: int, steps: int) -> list[int]:
+    """Spread solver steps evenly over the schedule, from its last entry down.
+
+    "Trailing" spacing (Lin et al. 2024, arXiv:2305.08891, table 2): the first step starts where
+    training ended, at almost pure noise.
+
+    Args:
+        timesteps: Entries of the noise schedule (T).
+        steps: Number of solver steps, in [1, T].
+    """
+    return [round(timesteps - k * timesteps / steps) - 1 for k in range(steps)]
+
+
+def sample(
+    denoise: Denoise, table: SolverTable, *, noise: Tensor, label: Tensor, noise_at: NoiseAt
+) -> Tensor:
+    """Generate a batch: start at `noise` and take all steps.
+
+    Args:
+        denoise: The denoiser.
+        table: A sampler's steps.
+        noise: Standard normal noise, [B, C, H, W].
+        label: Class of each image, [B].
+        noise_at: Returns the noise that a step adds.
+
+    Returns:
+        The last estimate of x, [B, C, H, W], values about [-1, 1]; no noise is left in it.
+    """
+    coefficients = table.coefficients.to(noise.device)
+    x_t = noise
+    previous: deque[Tensor] = deque(maxlen=table.history)
+    for k, t in enumerate(table.times):
+        denoised = denoise(x_t, torch.full_like(label, t), label)
+        x_t = advance(coefficients[k], x_t, denoised, previous)
+        if k in table.noisy_steps:
+            x_t = x_t + coefficients[k, -1] * noise_at(k)
+        previous.appendleft(denoised)
+    return x_t

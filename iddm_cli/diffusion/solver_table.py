@@ -1,0 +1,106 @@
+"""Solver tables: a sampler as numbers.
+
+Every step of every sampler here is a weighted sum of what is at hand:
+
+    next x_t = c_x * x_t + c_denoised * denoised
+             + c_prev1 * (denoised one step before) + c_prev2 * (two before) + c_prev3 * (three)
+             + c_noise * new noise
+
+So a sampler is a function that writes down the coefficients of its steps, held against its paper,
+and `advance` is the one step there is. Images that are at different steps, or come from different
+samplers, can advance as one batch; and whoever has the table needs no code of ours.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+MAX_HISTORY = 3
+"""Earlier estimates that a step can use: enough for linear multistep solvers of fourth order."""
+
+COLUMNS = ("c_x", "c_denoised", *(f"c_prev{j + 1}" for j in range(MAX_HISTORY)), "c_noise")
+
+
+@dataclass(frozen=True, eq=False)
+class SolverTable:
+    """The steps of a sampler. The last one ends at the clean end of the schedule.
+
+    Attributes:
+        times: The time that each step starts from, falling, indices into the schedule.
+        coefficients: One row for each step, its columns as in `COLUMNS`, [S, 6], float32, on the
+            CPU. Step k uses at most k earlier estimates.
+    """
+
+    times: list[int]
+    coefficients: Tensor
+
+    @classmethod
+    def from_columns(
+        cls,
+        times: list[int],
+        *,
+        c_x: Tensor,
+        c_denoised: Tensor,
+        c_prev: Sequence[Tensor] = (),
+        c_noise: Tensor | None = None,
+    ) -> "SolverTable":
+        """Return the table with these columns, [S], float64; those left out are zero."""
+        zero = torch.zeros_like(c_x)
+        unused = [zero] * (MAX_HISTORY - len(c_prev))
+        columns = [c_x, c_denoised, *c_prev, *unused, zero if c_noise is None else c_noise]
+        return cls(times, torch.stack(columns, dim=1).float())
+
+    def __post_init__(self) -> None:
+        assert self.coefficients.shape == (len(self.times), len(COLUMNS)), "one row for each step"
+        too_early = self.coefficients[:MAX_HISTORY, 2 : 2 + MAX_HISTORY].triu()
+        assert not too_early.any(), "a step uses an estimate from before the first step"
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def history(self) -> int:
+        """How many earlier estimates have to be kept, in [0, `MAX_HISTORY`]."""
+        used = self.coefficients[:, 2 : 2 + MAX_HISTORY].any(dim=0).tolist()
+        return max((j + 1 for j in range(MAX_HISTORY) if used[j]), default=0)
+
+    @cached_property
+    def noisy_steps(self) -> frozenset[int]:
+        """The steps that add noise."""
+        return frozenset(self.coefficients[:, -1].nonzero().flatten().tolist())
+
+    def compact(self, history: int | None = None) -> tuple[tuple[str, ...], Tensor]:
+        """Return the columns of the first `history` earlier estimates, and all others.
+
+        Args:
+            history: At least the table's own, which is the default.
+
+        Returns:
+            Their names, and the table, [S, 3 + history].
+        """
+        history = self.history if history is None else history
+        assert self.history <= history <= MAX_HISTORY
+        kept = [*range(2 + history), len(COLUMNS) - 1]
+        return tuple(COLUMNS[i] for i in kept), self.coefficients[:, kept]
+
+
+def advance(
+    coefficients: Tensor, x_t: Tensor, denoised: Tensor, previous: Iterable[Tensor]
+) -> Tensor:
+    """Take one step, but for the new noise.
+
+    Args:
+        coefficients: Those of the step, [6], or of each image's own step, [B, 6].
+        x_t: Where the step starts, [B, C, H, W].
+        denoised: The estimate of x at x_t, same shape.
+        previous: The estimates at the steps before, the newest first, each of the same shape: at
+            least as many as the coefficients use.
+    """
+    c_x, c_denoised, *c_prev, _ = coefficients[..., None, None, None].unbind(-4)
+    x = c_x * x_t + c_denoised * denoised
+    for c, earlier in zip(c_prev, previous, strict=False):
+        x = x + c * earlier
+    return x

@@ -1,0 +1,84 @@
+"""A network seen through our contract and through that of diffusers' schedulers."""
+
+import torch
+
+from iddm_cli.diffusion.lookup import find_prediction
+from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
+
+SHAPE = (2, 3, 4, 4)
+LABEL = torch.zeros(SHAPE[0], dtype=torch.int64)
+
+
+def their_settings(name: str, prediction: str, clip: bool | None) -> dict:
+    return {
+        "num_train_timesteps": 1000,
+        "beta_start": 1e-4,
+        "beta_end": 0.02,
+        "beta_schedule": SCHEDULES[name].diffusers,
+        "prediction_type": PREDICTIONS[prediction].diffusers,
+        "timestep_spacing": "trailing",
+    } | ({"clip_sample": clip} if clip is not None else {})
+
+
+def double_precision(theirs):
+    """Let their formulas subtract neighbouring entries without losing four digits."""
+    theirs.alphas_cumprod = torch.cumprod(1 - theirs.betas.double(), dim=0)
+    return theirs
+
+
+class Network:
+    """A fixed function of x_t and t in place of a network, seen through both contracts."""
+
+    def __init__(self, schedule: NoiseSchedule, prediction: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.pattern = torch.randn(SHAPE, generator=generator)
+        self.schedule = schedule
+        self.to_x = find_prediction(prediction).to_x
+
+    def out(self, x_t: torch.Tensor, t: int) -> torch.Tensor:
+        return torch.tanh(0.7 * x_t + self.pattern * (1 + t / 1000))
+
+    def denoise(self, x_t: torch.Tensor, t: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        alpha, sigma = self.schedule.at(t)
+        return self.to_x(self.out(x_t, int(t[0])), x_t, alpha, sigma)
+
+
+class ConstantBackbone(torch.nn.Module):
+    """A backbone that always gives the same output, and records its last inputs."""
+
+    def __init__(self, output: torch.Tensor) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x_t, t, label):
+        self.inputs = x_t, t, label
+        return self.output
+
+
+MEAN, SPREAD = 0.3, 0.4
+
+
+def gaussian(schedule: NoiseSchedule):
+    """Return the exact denoiser for images whose pixels are all N(MEAN, SPREAD^2)."""
+
+    def denoise(x_t, t, label):
+        alpha, sigma = schedule.at(t)
+        gain = alpha * SPREAD**2 / (alpha**2 * SPREAD**2 + sigma**2)
+        return MEAN + gain * (x_t - alpha * MEAN)
+
+    return denoise
+
+
+def flow_matching(timesteps: int = 1000) -> NoiseSchedule:
+    """Return the schedule of flow matching (arXiv:2210.02747): alpha = 1 - t, sigma = t."""
+    time = torch.arange(1, timesteps + 1, dtype=torch.float64) / (timesteps + 1)
+    return NoiseSchedule(1 - time, time)
+
+
+def edm(timesteps: int = 1000) -> NoiseSchedule:
+    """Return EDM's noise levels, sigma 0.002 to 80 (arXiv:2206.00364, eq. 5), at unit variance."""
+    ramp = torch.linspace(0, 1, timesteps, dtype=torch.float64)
+    sigma = (0.002 ** (1 / 7) + ramp * (80 ** (1 / 7) - 0.002 ** (1 / 7))) ** 7
+    scale = (1 + sigma**2).sqrt()
+    return NoiseSchedule(1 / scale, sigma / scale)

@@ -1,0 +1,225 @@
+"""The solvers, held against diffusers' schedulers, and against exact flows of Gaussians."""
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+
+from iddm_cli.diffusion.denoiser import clip_estimates
+from iddm_cli.diffusion.lookup import build_schedule, find_solver
+from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.diffusion.solvers import ddim, ddpm, dpmpp_2m
+from iddm_cli.profiles.choices import PREDICTIONS, SAMPLERS, SCHEDULES
+from tests.diffusion.reference import (
+    LABEL,
+    MEAN,
+    SPREAD,
+    Network,
+    double_precision,
+    edm,
+    flow_matching,
+    gaussian,
+    their_settings,
+)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(("eta", "steps"), [(0.0, 20), (0.7, 20), (1.0, 10)])
+def test_ddim_takes_their_steps(name, prediction, clip, eta, steps, noises):
+    schedule = build_schedule(name, 1000)
+    network = Network(schedule, prediction)
+    theirs = double_precision(DDIMScheduler(**their_settings(name, prediction, clip)))
+    theirs.set_timesteps(steps)
+    x_t = noises[-1].double()
+    for k, t in enumerate(theirs.timesteps.tolist()):
+        step = theirs.step(
+            network.out(x_t, t), t, x_t, eta=eta, variance_noise=noises[k].double(),
+            # Ours derives the noise from the clipped estimate, as sampling must to stay on x_t.
+            use_clipped_model_output=True,
+        )  # fmt: skip
+        # The last step has no noise left to add.
+        x_t = step.prev_sample if t >= 1000 // steps else step.pred_original_sample
+    denoise = clip_estimates(network.denoise) if clip else network.denoise
+    found = sample(
+        denoise,
+        ddim(schedule, sampling_times(1000, steps), eta=eta),
+        noise=noises[-1],
+        label=torch.zeros(2, dtype=torch.int64),
+        noise_at=lambda k: noises[k],
+    )
+    # Without clipping, estimates of x from epsilon grow by 1 / alpha, and rounding with them.
+    torch.testing.assert_close(found, x_t.float(), atol=1e-5, rtol=1e-5 if clip else 1e-3)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("t", [999, 500, 100, 1])
+def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
+    schedule = build_schedule(name, 1000)
+    network = Network(schedule, prediction)
+    theirs = DDPMScheduler(**their_settings(name, prediction, True), variance_type="fixed_small")
+    monkeypatch.setattr(
+        "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: noises[0]
+    )
+    double_precision(theirs)
+    out, x_t = network.out(noises[-1], t).double(), noises[-1].double()
+    wanted = theirs.step(out, t, x_t).prev_sample.float()
+    # Two times, of which the second one's estimate is x_t itself: the first step's result.
+    label = torch.zeros(2, dtype=torch.int64)
+
+    def first_step_only(x_t, time, label):
+        return clip_estimates(network.denoise)(x_t, time, label) if int(time[0]) == t else x_t
+
+    found = sample(
+        first_step_only,
+        ddpm(schedule, [t, t - 1]),
+        noise=noises[-1],
+        label=label,
+        noise_at=lambda k: noises[k],
+    )
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("steps", [5, 10, 20])
+def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
+    schedule = build_schedule(name, 1000)
+    network = Network(schedule, prediction)
+    # final_sigmas_type="zero" makes the last step return the estimate; theirs makes it of first
+    # order then, and lower_order_final has nothing left to do.
+    theirs = DPMSolverMultistepScheduler(
+        **their_settings(name, prediction, None),
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        solver_type="midpoint",
+        final_sigmas_type="zero",
+        lower_order_final=False,
+        euler_at_final=True,
+    )
+    theirs.set_timesteps(steps)
+    x_t = noises[-1]
+    for t in theirs.timesteps.tolist():
+        x_t = theirs.step(network.out(x_t, t), t, x_t).prev_sample
+    found = sample(
+        network.denoise,
+        dpmpp_2m(schedule, theirs.timesteps.tolist()),
+        noise=noises[-1],
+        label=torch.zeros(2, dtype=torch.int64),
+        noise_at=lambda k: noises[k],
+    )
+    torch.testing.assert_close(found, x_t, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("steps", [20, 1000])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ddpm_walks_their_whole_way(name, steps, prediction, clip, other_noises, monkeypatch):
+    schedule = build_schedule(name, 1000)
+    network = Network(schedule, prediction)
+    # fixed_small is the variance that DDPM calls beta-tilde; trailing is our spacing.
+    theirs = DDPMScheduler(**their_settings(name, prediction, clip), variance_type="fixed_small")
+    double_precision(theirs).set_timesteps(steps)
+    made = iter(other_noises)
+    monkeypatch.setattr(
+        "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, **__: next(made).double()
+    )
+    x_t = other_noises[-1].double()
+    for t in theirs.timesteps.tolist():
+        x_t = theirs.step(network.out(x_t, t), t, x_t).prev_sample
+    found = sample(
+        clip_estimates(network.denoise) if clip else network.denoise,
+        ddpm(schedule, sampling_times(1000, steps)),
+        noise=other_noises[-1],
+        label=LABEL,
+        noise_at=lambda k: other_noises[k],
+    )
+    # A thousand steps round a thousand times; without clipping, estimates from epsilon grow by
+    # 1 / alpha, to tens of thousands, and rounding with them.
+    tolerance = 1e-5 if steps == 20 else 3e-5
+    if prediction == "epsilon" and not clip:
+        tolerance = 1e-3
+    torch.testing.assert_close(found, x_t.float(), atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ddim_walks_their_whole_way_over_all_times(name, prediction, eta, other_noises):
+    schedule = build_schedule(name, 1000)
+    network = Network(schedule, prediction)
+    # set_alpha_to_one is our clean end at t = -1: the last step returns the estimate.
+    theirs = DDIMScheduler(**their_settings(name, prediction, True), set_alpha_to_one=True)
+    double_precision(theirs).set_timesteps(1000)
+    x_t = other_noises[-1].double()
+    for k, t in enumerate(theirs.timesteps.tolist()):
+        x_t = theirs.step(
+            network.out(x_t, t), t, x_t, eta=eta, variance_noise=other_noises[k].double(),
+            use_clipped_model_output=True,
+        ).prev_sample  # fmt: skip
+    found = sample(
+        clip_estimates(network.denoise),
+        ddim(schedule, sampling_times(1000, 1000), eta=eta),
+        noise=other_noises[-1],
+        label=LABEL,
+        noise_at=lambda k: other_noises[k],
+    )
+    torch.testing.assert_close(found, x_t.float(), atol=3e-5, rtol=3e-5)
+
+
+def sample_gaussian(
+    solver, steps: int, schedule: NoiseSchedule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(4, 1, 64, 64, generator=generator)
+    x = sample(
+        gaussian(schedule),
+        solver(schedule, sampling_times(1000, steps)),
+        noise=noise,
+        label=torch.zeros(4, dtype=torch.int64),
+        noise_at=lambda k: torch.randn(noise.shape, generator=generator),
+    )
+    return x, noise
+
+
+@pytest.mark.parametrize("schedule_name", SCHEDULES)
+@pytest.mark.parametrize(("name", "steps"), [("ddim", 250), ("ddpm", 1000), ("dpmpp-2m", 50)])
+def test_exact_gaussians_come_out_with_their_mean_and_spread(name, steps, schedule_name):
+    schedule = build_schedule(schedule_name, 1000)
+    x, _ = sample_gaussian(find_solver(name), steps, schedule)
+    assert x.mean() == pytest.approx(MEAN, abs=0.02)
+    assert x.std() == pytest.approx(SPREAD, rel=0.05)
+
+
+def test_the_multistep_solver_is_nearer_the_exact_flow_at_ten_steps():
+    schedule = build_schedule("cosine", 1000)
+
+    def distance(solver) -> float:
+        x, noise = sample_gaussian(solver, 10, schedule)
+        # The probability flow maps a Gaussian's quantiles onto its noise's.
+        return float((x - (MEAN + SPREAD * noise)).abs().mean())
+
+    assert distance(dpmpp_2m) < 0.5 * distance(ddim)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_step_is_the_first_estimate(name):
+    schedule = build_schedule("cosine", 1000)
+    x, noise = sample_gaussian(find_solver(name), 1, schedule)
+    t, label = torch.full((4,), 999), torch.zeros(4)
+    torch.testing.assert_close(x, gaussian(schedule)(noise, t, label))
+
+
+@pytest.mark.parametrize("make", [flow_matching, edm])
+@pytest.mark.parametrize(
+    ("solver", "steps"), [(ddim, 250), (ddpm, 1000), (dpmpp_2m, 50)], ids=["ddim", "ddpm", "2m"]
+)
+def test_every_solver_works_where_variance_is_not_preserved(solver, steps, make):
+    x, noise = sample_gaussian(solver, steps, make(1000))
+    assert x.mean() == pytest.approx(MEAN, abs=0.02)
+    assert x.std() == pytest.approx(SPREAD, rel=0.05)
+    if solver is not ddpm:
+        torch.testing.assert_close(x, MEAN + SPREAD * noise, atol=0.05, rtol=0)
