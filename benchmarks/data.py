@@ -1,11 +1,12 @@
-"""Feeding a training: pictures in a second, and memory, beside torchvision's ImageFolder.
-
-Both read the same folder of PNG files, in shuffled batches of 64, with two processes that decode.
-The first epoch of ours includes listing, checking, decoding and packing; theirs includes starting
-its workers, as does each later epoch unless persistent_workers is set, which it is here. Each
-measurement has a process of its own. Nothing is trained: an epoch only fetches every batch.
+"""Data loading: images per second and memory, compared with torchvision's ImageFolder.
 
     python benchmarks/data.py [--sizes 1000 10000 60000] [--side 32] [--json FILE]
+
+Both read the same folder of PNG files, in shuffled batches of 64, with two decoding processes.
+Nothing is trained: an epoch only loads every batch. The first epoch of iddm includes listing,
+checking and decoding the files and building the cache. The first epoch of ImageFolder includes
+starting its workers, which persistent_workers keeps for later epochs. Each measurement runs in a
+new process.
 """
 
 import argparse
@@ -25,8 +26,8 @@ LATER_EPOCHS = 3
 CLASSES = 10
 
 
-def draw(folder: Path, count: int, side: int) -> None:
-    """Draw pictures with some structure, so that PNG has something to do."""
+def create_images(folder: Path, count: int, side: int) -> None:
+    """Create images with some structure, so that compressing them takes typical time."""
     import numpy as np
     from PIL import Image
 
@@ -40,31 +41,31 @@ def draw(folder: Path, count: int, side: int) -> None:
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
 
 
-def resident() -> float:
-    """Return the resident memory of this process, in MB, without what its children use."""
+def resident_mb() -> float:
+    """Return the resident memory of this process in MB, without its child processes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS"))
 
 
-def timed_epochs(epochs: Iterator[object], count: int) -> dict[str, float]:
-    """Take one epoch after the other from an iterator, and time each."""
-    began = time.perf_counter()
+def time_epochs(epochs: Iterator[object], count: int) -> dict[str, float]:
+    """Time the first epoch, and the mean of the later ones, in images per second."""
+    started = time.perf_counter()
     next(epochs)
-    first = time.perf_counter() - began
-    before = resident()
-    began = time.perf_counter()
+    first = time.perf_counter() - started
+    before = resident_mb()
+    started = time.perf_counter()
     for _ in range(LATER_EPOCHS):
         next(epochs)
-    later = (time.perf_counter() - began) / LATER_EPOCHS
+    later = (time.perf_counter() - started) / LATER_EPOCHS
     return {
         "first": count / first,
         "later": count / later,
-        "resident_mb": max(before, resident()),
+        "resident_mb": max(before, resident_mb()),
     }
 
 
 def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
-    """Fetch every batch of an epoch, as a training does."""
+    """Load every batch of each epoch, as iddm does in training."""
     import torch
 
     from iddm_cli.build.data import build_loader
@@ -74,27 +75,27 @@ def iddm_epochs(folder: Path, side: int) -> Iterator[None]:
 
     data = {"path": str(folder), "image_size": side, "workers": WORKERS}
     profile = Profile.model_validate({"data": data, "training": {"batch_size": BATCH}})
-    packed = build_pack(open_source(str(folder), size=(side, side)), profile.data)
-    batches = build_loader(profile.resolve(packed.channels), packed, torch.device("cpu"))
+    pack = build_pack(open_source(str(folder), size=(side, side)), profile.data)
+    loader = build_loader(profile.resolve(pack.channels), pack, torch.device("cpu"))
     slots = torch.arange(BATCH)
     step = 0
     while True:
-        for _ in range(len(batches) // BATCH):
-            batches.load_batch(step, slots)
+        for _ in range(len(loader) // BATCH):
+            loader.load_batch(step, slots)
             step += 1
         yield
 
 
 def torchvision_epochs(folder: Path, side: int) -> Iterator[None]:
-    """Fetch every batch of an epoch, as the usual training script does."""
+    """Load every batch of each epoch, as a typical training script does."""
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
 
-    change = transforms.Compose(
+    transform = transforms.Compose(
         [transforms.Resize(side), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
     )
     loader = DataLoader(
-        datasets.ImageFolder(folder, change),
+        datasets.ImageFolder(folder, transform),
         batch_size=BATCH,
         shuffle=True,
         drop_last=True,
@@ -107,32 +108,32 @@ def torchvision_epochs(folder: Path, side: int) -> Iterator[None]:
         yield
 
 
-def measure(what: str, folder: Path, count: int, side: int) -> dict[str, float]:
-    """Measure one of the two; runs in a process of its own."""
+def measure(subject: str, folder: Path, count: int, side: int) -> dict[str, float]:
+    """Measure one of the two in this process."""
     import torch
-    import torchvision  # noqa: F401 - imported here, so that importing is not measured
+    import torchvision  # noqa: F401 - so that the measurement excludes the import
 
     import iddm_cli.build  # noqa: F401
 
     torch.set_num_threads(1)
-    epochs = {"iddm": iddm_epochs, "torchvision": torchvision_epochs}[what]
+    epochs = {"iddm": iddm_epochs, "torchvision": torchvision_epochs}[subject]
     iterator = epochs(folder, side)
-    figures = timed_epochs(iterator, count)
+    figures = time_epochs(iterator, count)
     iterator.close()
     return figures
 
 
-def alone(what: str, folder: Path, count: int, side: int) -> dict[str, float]:
-    """Measure in a fresh process."""
+def measure_in_new_process(subject: str, folder: Path, count: int, side: int) -> dict[str, float]:
+    """Measure one of the two in a new process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(measure, what, folder, count, side).result()
+        return pool.submit(measure, subject, folder, count, side).result()
 
 
-def table(rows: list[dict[str, float]]) -> str:
-    """Lay out the figures as a Markdown table."""
+def format_table(rows: list[dict[str, float]]) -> str:
+    """Return the figures as a Markdown table."""
     lines = [
-        "| pictures | first epoch: iddm | ImageFolder | later epochs: iddm | ImageFolder "
+        "| images | first epoch: iddm | ImageFolder | later epochs: iddm | ImageFolder "
         "| ratio | resident MB: iddm | ImageFolder |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -158,14 +159,15 @@ def main() -> None:
     for count in options.sizes:
         with tempfile.TemporaryDirectory() as scratch:
             os.environ["IDDM_CACHE_DIR"] = f"{scratch}/cache"
-            folder = Path(scratch, "pictures")
-            draw(folder, count, options.side)
+            folder = Path(scratch, "images")
+            create_images(folder, count, options.side)
             row = {
-                what: alone(what, folder, count, options.side) for what in ("torchvision", "iddm")
+                subject: measure_in_new_process(subject, folder, count, options.side)
+                for subject in ("torchvision", "iddm")
             }
             rows.append({"count": count, **row})
             print(f"measured {count}", file=sys.stderr)
-    print(table(rows))
+    print(format_table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

@@ -1,10 +1,11 @@
-"""Exporting: the same pictures drawn by onnxruntime from an exported file, and by PyTorch.
-
-Each sampler, guided and plain, one picture and eight, both with the same number of threads, in
-turn. Beside the loop that exported files have, the same steps are timed unrolled: one copy of the
-network's nodes for each step, over the same weights.
+"""Exporting: time to generate images with onnxruntime from an exported file, and with PyTorch.
 
     python benchmarks/exporting.py [--rounds 5] [--threads 1] [--base-channels 64] [--json FILE]
+
+Measures each sampler with and without guidance, for one image and for eight, alternating between
+the two and with the same number of threads. Exported files contain the sampling loop; for
+comparison, the same steps are also timed unrolled: one copy of the network's nodes per step, which
+all share the weights.
 """
 
 import argparse
@@ -28,12 +29,12 @@ from iddm_cli.profiles.profile import ResolvedProfile
 
 SAMPLERS = {"ddim": 20, "dpmpp-2m": 20, "ddpm": 50}
 SIZE, CLASSES = 32, 4
-MOST_UNROLLED = 20
-"""A hundred copies of a network take onnxruntime minutes to load."""
+MAX_UNROLLED_STEPS = 20
+"""onnxruntime takes minutes to load a hundred copies of a network."""
 
 
-def make(sampler: str, base_channels: int) -> TrainedModel:
-    """Return a model with random weights that say something."""
+def build_model(sampler: str, base_channels: int) -> TrainedModel:
+    """Return a model with random weights, also in the layers that are initialized to zero."""
     profile = ResolvedProfile.model_validate(
         {
             "data": {"channels": 3, "image_size": SIZE},
@@ -48,21 +49,21 @@ def make(sampler: str, base_channels: int) -> TrainedModel:
     return TrainedModel("benchmark", 0, "raw", profile, names, denoiser)
 
 
-def unrolled(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a pipeline with its loop unrolled; the weights stand in it once."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
+def unroll(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the pipeline with its loop unrolled and a single copy of the weights."""
+    unrolled = onnx.ModelProto()
+    unrolled.CopyFrom(model)
     (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
-    place = list(model.graph.node).index(loop)
+    loop_index = list(model.graph.node).index(loop)
     body = loop.attribute[0].g
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     count = int(onnx.numpy_helper.to_array(tensors["steps"]))
-    made.graph.initializer.extend(body.initializer)
-    state, nodes = ["noise"] * len(loop.output), list(model.graph.node[:place])
+    unrolled.graph.initializer.extend(body.initializer)
+    state, nodes = ["noise"] * len(loop.output), list(model.graph.node[:loop_index])
     for k in range(count):
-        number = onnx.numpy_helper.from_array(torch.tensor(k).numpy(), f"step_{k}")
-        made.graph.initializer.append(number)
-        names = dict(zip((v.name for v in body.input), (number.name, "on", *state), strict=True))
+        step = onnx.numpy_helper.from_array(torch.tensor(k).numpy(), f"step_{k}")
+        unrolled.graph.initializer.append(step)
+        names = dict(zip((v.name for v in body.input), (step.name, "on", *state), strict=True))
         inner = {name for node in body.node for name in node.output}
         names |= {name: f"{name}@{k}" for name in inner}
         for node in body.node:
@@ -73,15 +74,15 @@ def unrolled(model: onnx.ModelProto) -> onnx.ModelProto:
             copy.output[:] = [names.get(name, name) for name in node.output]
             nodes.append(copy)
         state = [names[value.name] for value in body.output[1:]]
-    del made.graph.node[:]
-    made.graph.node.extend(nodes)
-    made.graph.node.append(onnx.helper.make_node("Identity", [state[0]], ["x"]))
-    made.graph.node.extend(model.graph.node[place + 1 :])
-    return made
+    del unrolled.graph.node[:]
+    unrolled.graph.node.extend(nodes)
+    unrolled.graph.node.append(onnx.helper.make_node("Identity", [state[0]], ["x"]))
+    unrolled.graph.node.extend(model.graph.node[loop_index + 1 :])
+    return unrolled
 
 
-def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
-    """Load a file into onnxruntime."""
+def open_session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    """Load a model into onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
@@ -90,36 +91,38 @@ def session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSessio
     )
 
 
-def ways(model: TrainedModel, specs: list[SampleSpec], guidance: float, threads: int) -> dict:
-    """Return the ways to draw some pictures, each to be called."""
-    made = build_onnx_model(model, OnnxOptions())
+def build_calls(
+    model: TrainedModel, specs: list[SampleSpec], guidance: float, threads: int
+) -> dict:
+    """Return a call per runtime that generates the same images."""
+    exported = build_onnx_model(model, OnnxOptions())
     sampling = model.profile.sampling.model_copy(update={"guidance": guidance})
     generator = ImageGenerator(model.denoiser, sampling, num_classes=CLASSES, shape=model.shape)
-    found: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
-    graphs = {"loop": made}
-    if len(generator.solver_table) <= MOST_UNROLLED:
-        graphs["unrolled"] = unrolled(made)
+    calls: dict[str, Callable[[], object]] = {"pytorch": lambda: generator.generate_batch(specs, 0)}
+    graphs = {"loop": exported}
+    if len(generator.solver_table) <= MAX_UNROLLED_STEPS:
+        graphs["unrolled"] = unroll(exported)
     for name, graph in graphs.items():
-        loaded = session(graph, threads)
-        inputs = check.build_inputs(loaded, model, specs, seed=0, guidance=guidance)
-        found[name] = lambda loaded=loaded, inputs=inputs: loaded.run(None, inputs)
-    return found
+        session = open_session(graph, threads)
+        inputs = check.build_inputs(session, model, specs, seed=0, guidance=guidance)
+        calls[name] = lambda session=session, inputs=inputs: session.run(None, inputs)
+    return calls
 
 
 def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median time of each, taken in turn."""
+    """Return the median seconds of each call, alternating between them."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            began = time.perf_counter()
+            started = time.perf_counter()
             call()
-            if number:  # the first one warms up
-                seconds[name].append(time.perf_counter() - began)
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
 def main() -> None:
-    """Measure all in turn and print a table."""
+    """Measure every case and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -127,21 +130,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print("| sampler | steps | guidance | pictures | onnxruntime, loop | unrolled | PyTorch = 1 |")
+    print("| sampler | steps | guidance | images | onnxruntime, loop | unrolled | PyTorch = 1 |")
     print("|---|---|---|---|---|---|---|")
     rows = []
     for sampler, steps in SAMPLERS.items():
-        model = make(sampler, options.base_channels)
+        model = build_model(sampler, options.base_channels)
         for guidance in (1.0, 3.0):
             for count in (1, 8):
                 specs = [SampleSpec(index % CLASSES, index) for index in range(count)]
-                calls = ways(model, specs, guidance, options.threads)
-                took = measure(calls, options.rounds)
-                one = took["pytorch"]
-                flat = f"{took['unrolled'] / one:.2f}" if "unrolled" in took else "-"
-                ratios = f"{took['loop'] / one:.2f} | {flat} | 1"
+                calls = build_calls(model, specs, guidance, options.threads)
+                medians = measure(calls, options.rounds)
+                pytorch = medians["pytorch"]
+                unrolled = f"{medians['unrolled'] / pytorch:.2f}" if "unrolled" in medians else "-"
+                ratios = f"{medians['loop'] / pytorch:.2f} | {unrolled} | 1"
                 print(f"| {sampler} | {steps} | {guidance} | {count} | {ratios} |", flush=True)
-                rows.append({"sampler": sampler, "guidance": guidance, "count": count, **took})
+                rows.append({"sampler": sampler, "guidance": guidance, "count": count, **medians})
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

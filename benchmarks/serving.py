@@ -1,17 +1,17 @@
-"""Serving: pictures a second and latency for 1, 8 and 32 clients, beside two simpler servers.
+"""Serving: images per second and latency for 1, 8 and 32 clients, compared with two simple servers.
 
     python benchmarks/serving.py [--profile demo] [--seconds 15] [--steps 20] [--threads 1]
 
-Three servers of the same network, each a process of its own. `--threads` is how many the two plain
-ones compute with: for one picture at a time of a small network, one is often faster than all.
+Three servers of the same network, each in its own process:
 
-    iddm        `iddm serve`: one batch for all, joined between steps
-    one-by-one  the same network, one request at a time, behind FastAPI
-    diffusers   a plain FastAPI server of diffusers' UNet2DModel and DDIMScheduler, one at a time
+    iddm        `iddm serve`: continuous batching; requests join the batch between steps
+    one-by-one  the same network behind FastAPI, one request at a time
+    diffusers   a plain FastAPI server with UNet2DModel and DDIMScheduler, one request at a time
 
-Each client asks for one picture, waits for it, and asks for the next; without guidance, as the
-pipeline of diffusers for such models draws. Only ratios are to be read: absolute times belong to
-the machine.
+`--threads` sets the number of threads of the two simple servers: for single images of a small
+network, one thread is often faster than all. Each client requests one image after the other,
+without guidance, as the diffusers pipeline for such models generates. Read only the ratios:
+absolute times depend on the machine.
 """
 
 import argparse
@@ -34,8 +34,8 @@ CLIENTS = (1, 8, 32)
 CLASSES = ("crazing", "inclusion", "patches", "pitted-surface", "rolled-in-scale", "scratches")
 
 
-def load(name: str) -> tuple[Any, Any]:
-    """Return a profile, and an untrained denoiser of it: time does not depend on the weights."""
+def load_untrained(name: str) -> tuple[Any, Any]:
+    """Return a profile and its untrained denoiser; the time does not depend on the weights."""
     from iddm_cli.build.networks import build_denoiser
     from iddm_cli.profiles.loading import load_profile
 
@@ -44,8 +44,8 @@ def load(name: str) -> tuple[Any, Any]:
     return profile, build_denoiser(profile, len(CLASSES)).eval().requires_grad_(False)
 
 
-def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
-    """Serve as `iddm serve` does."""
+def serve_iddm(name: str, report_port: Callable[[int], None]) -> None:
+    """Run the server of `iddm serve`."""
     import torch
 
     from iddm_cli.serving.http.security import AccessPolicy
@@ -56,7 +56,7 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     from iddm_cli.serving.scheduling.limits import Limits
     from iddm_cli.serving.scheduling.served_model import ServedModel
 
-    profile, denoiser = load(name)
+    profile, denoiser = load_untrained(name)
     shape = profile.data.shape
     exact = BatchInvariantDenoiser(
         denoiser, shape, blocks=CPU_BLOCKS, num_threads=torch.get_num_threads()
@@ -65,33 +65,34 @@ def serve_iddm(name: str, tell: Callable[[int], None]) -> None:
     listener = open_listener("127.0.0.1", 0)
     service = GenerationService({name: model}, Limits(), print)
     run_server(
-        ImageServer(service, AccessPolicy(), lambda: tell(listener.getsockname()[1])), listener
+        ImageServer(service, AccessPolicy(), lambda: report_port(listener.getsockname()[1])),
+        listener,
     )
 
 
-def serve_one_by_one(name: str, tell: Callable[[int], None]) -> None:
-    """Serve the same network, one request at a time."""
+def serve_one_by_one(name: str, report_port: Callable[[int], None]) -> None:
+    """Run a server that generates one request at a time with the same network."""
     from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 
-    profile, denoiser = load(name)
+    profile, denoiser = load_untrained(name)
 
-    def draw(label: int, seed: int, steps: int) -> Any:
+    def generate(label: int, seed: int, steps: int) -> Any:
         sampling = profile.sampling.model_copy(update={"steps": steps, "guidance": 1.0})
         shape = profile.data.shape
         generator = ImageGenerator(denoiser, sampling, num_classes=len(CLASSES), shape=shape)
         return to_image(generator.generate_batch([SampleSpec(label, 0)], seed)[0])
 
-    serve_plainly(draw, tell)
+    serve_sequentially(generate, report_port)
 
 
-def serve_diffusers(name: str, tell: Callable[[int], None]) -> None:
-    """Serve diffusers' classes, the network and weights that `iddm export diffusers` writes."""
+def serve_diffusers(name: str, report_port: Callable[[int], None]) -> None:
+    """Run a server with diffusers' classes for the same network and sampler."""
     import numpy
     import torch
     from diffusers import DDIMScheduler, UNet2DModel
     from PIL import Image
 
-    profile, _ = load(name)
+    profile, _ = load_untrained(name)
     model = profile.model
     channels, height, width = profile.data.shape
     widths = [model.base_channels * m for m in model.channel_multipliers]
@@ -115,74 +116,84 @@ def serve_diffusers(name: str, tell: Callable[[int], None]) -> None:
     ).eval()
 
     @torch.inference_mode()
-    def draw(label: int, seed: int, steps: int) -> Any:
+    def generate(label: int, seed: int, steps: int) -> Any:
         scheduler = DDIMScheduler(1000)
         scheduler.set_timesteps(steps)
         noise = torch.Generator().manual_seed(seed)
         x = torch.randn(1, folded, *unet.config.sample_size, generator=noise)
         for t in scheduler.timesteps:
-            said = unet(x, t, class_labels=torch.tensor([label])).sample
-            x = scheduler.step(said, t, x).prev_sample
+            prediction = unet(x, t, class_labels=torch.tensor([label])).sample
+            x = scheduler.step(prediction, t, x).prev_sample
         x = torch.pixel_shuffle(x, model.patch_size)
         pixels = ((x[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
         return Image.fromarray(numpy.squeeze(pixels))
 
-    serve_plainly(draw, tell)
+    serve_sequentially(generate, report_port)
 
 
-def serve_plainly(draw: Callable[[int, int, int], Any], tell: Callable[[int], None]) -> None:
-    """Serve as a first draft would: one request after the other, all by the same thread."""
+def serve_sequentially(
+    generate: Callable[[int, int, int], Any], report_port: Callable[[int], None]
+) -> None:
+    """Run a minimal FastAPI server: one request after the other, all in one thread."""
     import uvicorn
     from fastapi import Body, FastAPI
 
     from iddm_cli.serving.http.sockets import open_listener
 
-    app, drawer = FastAPI(), ThreadPoolExecutor(1)
+    app, executor = FastAPI(), ThreadPoolExecutor(1)
 
     @app.post("/v1/images")
-    async def images(asked: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008 (FastAPI's way)
-        wanted = (asked["class"], asked["seed"], asked["steps"])
-        image = await asyncio.get_running_loop().run_in_executor(drawer, draw, *wanted)
+    async def images(request: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008 (FastAPI)
+        arguments = (request["class"], request["seed"], request["steps"])
+        image = await asyncio.get_running_loop().run_in_executor(executor, generate, *arguments)
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
         return {"images": [{"image": base64.b64encode(buffer.getvalue()).decode()}]}
 
     listener = open_listener("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    threading.Timer(1.0, tell, [listener.getsockname()[1]]).start()
+    threading.Timer(1.0, report_port, [listener.getsockname()[1]]).start()
     server.run([listener])
 
 
 def measure(port: int, clients: int, seconds: float, steps: int) -> dict[str, float]:
-    """Let clients ask one after the other for some seconds."""
+    """Return throughput and latency of concurrent clients that send requests for some seconds."""
     import httpx
 
-    took: list[float] = []
+    latencies: list[float] = []
     end = time.perf_counter() + seconds
 
-    def ask(number: int) -> None:
+    def send_requests(number: int) -> None:
         with httpx.Client(timeout=600, trust_env=False) as client:
             while (started := time.perf_counter()) < end:
-                asked = {"class": number % 6, "seed": number, "steps": steps, "guidance": 1.0}
-                client.post(f"http://127.0.0.1:{port}/v1/images", json=asked).raise_for_status()
-                took.append(time.perf_counter() - started)
+                request = {"class": number % 6, "seed": number, "steps": steps, "guidance": 1.0}
+                client.post(f"http://127.0.0.1:{port}/v1/images", json=request).raise_for_status()
+                latencies.append(time.perf_counter() - started)
 
     started = time.perf_counter()
-    threads = [threading.Thread(target=ask, args=[number]) for number in range(clients)]
+    threads = [threading.Thread(target=send_requests, args=[number]) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    whole = time.perf_counter() - started
-    at = statistics.quantiles(took, n=100, method="inclusive") if len(took) > 1 else took * 99
-    return {"images_per_second": len(took) / whole, "p50": at[49], "p99": at[98]}
+    elapsed = time.perf_counter() - started
+    percentiles = (
+        statistics.quantiles(latencies, n=100, method="inclusive")
+        if len(latencies) > 1
+        else latencies * 99
+    )
+    return {
+        "images_per_second": len(latencies) / elapsed,
+        "p50": percentiles[49],
+        "p99": percentiles[98],
+    }
 
 
 def measure_subject(subject: str, options: argparse.Namespace) -> list[dict[str, float]]:
-    """Start a server, measure it with few and with many clients, and end it."""
-    words = [sys.executable, __file__, "--subject", subject, "--profile", options.profile]
-    words += ["--threads", str(options.threads)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+    """Start a server, measure it with each number of clients, and stop it."""
+    arguments = [sys.executable, __file__, "--subject", subject, "--profile", options.profile]
+    arguments += ["--threads", str(options.threads)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         measure(port, 2, 1.0, options.steps)
@@ -192,12 +203,14 @@ def measure_subject(subject: str, options: argparse.Namespace) -> list[dict[str,
 
 
 def main() -> None:
-    """Measure all three and print a table."""
+    """Measure all three servers and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="demo")
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=1, help="of the plain ones; 0: all cores")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of the two simple servers; 0: all cores"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -215,8 +228,8 @@ def main() -> None:
         "   (one-by-one = 1)"
     )
     for subject, rows in table.items():
-        for clients, row, plain in zip(CLIENTS, rows, table["one-by-one"], strict=True):
-            ratio = row["images_per_second"] / plain["images_per_second"]
+        for clients, row, baseline in zip(CLIENTS, rows, table["one-by-one"], strict=True):
+            ratio = row["images_per_second"] / baseline["images_per_second"]
             print(
                 f"{subject:12}{clients:8}{row['images_per_second']:10.2f}"
                 f"{row['p50']:8.2f}{row['p99']:8.2f}{ratio:8.2f}"

@@ -1,12 +1,12 @@
-"""One training step and its memory, beside diffusers' unconditional training example.
+"""Train step: time and memory of a training step, compared with diffusers' training example.
 
     python benchmarks/train_step.py [--threads 2] [--rounds 3] [--json FILE]
 
-Both train a U-Net of about nine million parameters on random 32 x 32 colour pictures, batch 32,
-in fp32: ours as `iddm train` does it (fused AdamW, clipping, average), theirs as the example in
-diffusers' repository does (UNet2DModel with its default attention, DDPMScheduler, AdamW,
-clipping, EMAModel). Every measurement is a process of its own, and the rounds are interleaved, so
-that only the ratio is to be read: absolute times belong to the machine.
+Both train a U-Net of about eleven million parameters on random 32 x 32 RGB images, batch 32, fp32:
+iddm as `iddm train` does (fused AdamW, gradient clipping, EMA), and diffusers as the unconditional
+training example in its repository does (UNet2DModel with its default attention, DDPMScheduler,
+AdamW, gradient clipping, EMAModel). Each measurement runs in a new process, and the rounds
+alternate between the two. Read only the ratio: absolute times depend on the machine.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 SUBJECTS = ("iddm", "diffusers")
-BATCH, SIZE, WARM, STEPS = 32, 32, 2, 8
+BATCH, SIZE, WARMUP, STEPS = 32, 32, 2, 8
 
 
-def iddm_step() -> tuple[int, Callable[[int], object]]:
-    """Return our parameters and our step."""
+def build_iddm_step() -> tuple[int, Callable[[int], object]]:
+    """Return the number of parameters and a training step of iddm."""
     import torch
 
     from iddm_cli.build.networks import build_denoiser
-    from iddm_cli.checkpoints.folder import CheckpointFolder
+    from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
     from iddm_cli.data.loader.batch_loader import BatchLoader
     from iddm_cli.data.loader.stores import MemoryStore
     from iddm_cli.engine import device, randomness
@@ -45,7 +45,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     )
     denoiser = build_denoiser(profile, 0)
     pixels = torch.randint(0, 256, (256, 3, SIZE, SIZE), dtype=torch.uint8)
-    batches = BatchLoader(
+    loader = BatchLoader(
         MemoryStore(pixels),
         torch.zeros(256, dtype=torch.int64),
         batch_size=BATCH,
@@ -53,7 +53,7 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     )
     train_step = TrainStep(
         denoiser,
-        batches,
+        loader,
         profile.training,
         times="uniform",
         precision="fp32",
@@ -64,8 +64,8 @@ def iddm_step() -> tuple[int, Callable[[int], object]]:
     return sum(p.numel() for p in denoiser.parameters()), trainer.train_step.update
 
 
-def diffusers_step() -> tuple[int, Callable[[int], object]]:
-    """Return diffusers' parameters and a step as its training example makes it."""
+def build_diffusers_step() -> tuple[int, Callable[[int], object]]:
+    """Return the number of parameters and a training step of diffusers' example."""
     import torch
     from diffusers import DDPMScheduler, UNet2DModel
     from diffusers.training_utils import EMAModel
@@ -77,7 +77,7 @@ def diffusers_step() -> tuple[int, Callable[[int], object]]:
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
     )
-    average = EMAModel(model.parameters(), decay=0.9999, use_ema_warmup=True)
+    ema = EMAModel(model.parameters(), decay=0.9999, use_ema_warmup=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     scheduler = DDPMScheduler(1000)
     data = torch.rand(256, 3, SIZE, SIZE) * 2 - 1
@@ -85,12 +85,12 @@ def diffusers_step() -> tuple[int, Callable[[int], object]]:
     def step(_: int) -> None:
         x = data[torch.randint(0, 256, (BATCH,))]
         noise, t = torch.randn_like(x), torch.randint(0, 1000, (BATCH,))
-        said = model(scheduler.add_noise(x, noise, t), t).sample
-        torch.nn.functional.mse_loss(said, noise).backward()
+        prediction = model(scheduler.add_noise(x, noise, t), t).sample
+        torch.nn.functional.mse_loss(prediction, noise).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        average.step(model.parameters())
+        ema.step(model.parameters())
 
     return sum(p.numel() for p in model.parameters()), step
 
@@ -100,22 +100,22 @@ def measure(subject: str, threads: int) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(threads)
-    parameters, step = {"iddm": iddm_step, "diffusers": diffusers_step}[subject]()
+    parameters, step = {"iddm": build_iddm_step, "diffusers": build_diffusers_step}[subject]()
     seconds = []
-    for number in range(WARM + STEPS):
+    for number in range(WARMUP + STEPS):
         started = time.perf_counter()
         step(number)
         seconds.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
         "parameters": parameters,
-        "seconds": statistics.median(seconds[WARM:]),
+        "seconds": statistics.median(seconds[WARMUP:]),
         "peak_gib": peak,
     }
 
 
 def main() -> None:
-    """Measure both in turn and print a table."""
+    """Measure both, alternating between them, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -125,26 +125,26 @@ def main() -> None:
     if options.subject:
         print(json.dumps(measure(options.subject, options.threads)))
         return
-    found: dict[str, list[dict[str, float]]] = {subject: [] for subject in SUBJECTS}
+    results: dict[str, list[dict[str, float]]] = {subject: [] for subject in SUBJECTS}
     for _ in range(options.rounds):
         for subject in SUBJECTS:
-            words = [sys.executable, __file__, "--subject", subject]
-            words += ["--threads", str(options.threads)]
-            out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-            found[subject].append(json.loads(out.splitlines()[-1]))
+            arguments = [sys.executable, __file__, "--subject", subject]
+            arguments += ["--threads", str(options.threads)]
+            output = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+            results[subject].append(json.loads(output.splitlines()[-1]))
     table = {
         subject: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-        for subject, rows in found.items()
+        for subject, rows in results.items()
     }
-    theirs = table["diffusers"]
+    peer = table["diffusers"]
     print(f"{'':12}{'parameters':>12}{'time':>8}{'memory':>8}   (diffusers = 1)")
     for subject, row in table.items():
-        time_ratio = row["seconds"] / theirs["seconds"]
-        memory_ratio = row["peak_gib"] / theirs["peak_gib"]
+        time_ratio = row["seconds"] / peer["seconds"]
+        memory_ratio = row["peak_gib"] / peer["peak_gib"]
         million = f"{row['parameters'] / 1e6:.2f} M"
         print(f"{subject:12}{million:>12}{time_ratio:8.2f}{memory_ratio:8.2f}")
     if options.json:
-        options.json.write_text(json.dumps({"median": table, "rounds": found}, indent=1))
+        options.json.write_text(json.dumps({"median": table, "rounds": results}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README: its commands run, its reference is the program's own, its pictures are there."""
+"""The README: every command runs, the settings reference is up to date, every link has a target."""
 
 import re
 import shlex
@@ -19,45 +19,45 @@ README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
 
-# A network of a few thousand parameters and two steps instead of minutes; nothing else is changed.
-SMALL = shlex.split(
+# Options that make a network of a few thousand parameters; every other setting stays the profile's.
+SMALL_NETWORK = shlex.split(
     "--set model.base_channels=8 --set model.channel_multipliers=[1,2] --set model.norm_groups=4"
     " --set model.attention_levels=[1] --set model.head_channels=8 --set model.blocks_per_level=1"
     " --set training.sample_count=1 --set sampling.steps=2 --set runtime.threads=1"
 )
 
 
-def shortened(command: str) -> list[str]:
-    """Return a command's words, a training made small and short."""
+def shorten(command: str) -> list[str]:
+    """Return the arguments of a command, with training reduced to a small network and few steps."""
     words = shlex.split(command)[1:]
     if words[0] == "train":
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = "1"
-            return [*words, *SMALL, "--batch-size", "3000"]
-        return [*words, *SMALL, "--batch-size", "4", "--steps", "2"]
+            return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
+        return [*words, *SMALL_NETWORK, "--batch-size", "4", "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
     return words
 
 
-def scripts(text: str) -> list[str]:
-    """Return the Python programs in a page: indented blocks that begin with an import."""
+def extract_scripts(text: str) -> list[str]:
+    """Return the Python scripts of a page: indented blocks that begin with an import."""
     blocks = re.findall(r"^    (?:import|from) .*\n(?:    .*\n|\n(?=    ))*", text, re.MULTILINE)
     return [textwrap.dedent(block) for block in blocks]
 
 
-def serve_for_a_moment(shell: Shell, command: str) -> None:
-    """Start a server, wait until it answers, and end it."""
+def start_and_stop_server(shell: Shell, command: str) -> None:
+    """Start a server, wait until it is ready, and stop it with SIGTERM."""
     process = shell.start(*shlex.split(command)[1:], "--port", "0")
     with process, process.stdout:
         address = process.stdout.readline().strip()
-        with urllib.request.urlopen(f"{address}ready", timeout=30) as answer:
-            assert answer.status == 200
+        with urllib.request.urlopen(f"{address}ready", timeout=30) as response:
+            assert response.status == 200
         process.terminate()
         assert process.wait(30) == 143
 
 
-@pytest.mark.timeout(900)  # it is all of them, one after another
+@pytest.mark.timeout(900)  # all commands, one after another
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
@@ -66,40 +66,40 @@ def test_every_command_runs(tmp_path_factory):
     assert len(COMMANDS) > 10
     for command in COMMANDS:
         if command.startswith("iddm serve"):
-            serve_for_a_moment(shell, command)
+            start_and_stop_server(shell, command)
         else:
-            shell.iddm(*shortened(command))
+            shell.iddm(*shorten(command))
     assert len(list((shell.folder / "new-cats" / "cat").glob("*.png"))) == 100
     exporting = (README.parent / "docs" / "exporting.md").read_text(encoding="utf-8")
-    snippets = [*scripts(TEXT), *scripts(exporting)]
+    snippets = [*extract_scripts(TEXT), *extract_scripts(exporting)]
     assert len(snippets) == 3
     for snippet in snippets:
         subprocess.run([sys.executable, "-c", snippet], cwd=shell.folder, check=True)
-    pictures = [f"{number}.png" for number in range(8)] + ["cat.png"]
-    assert {Image.open(shell.folder / name).size for name in pictures} == {(32, 32)}
+    images = [f"{number}.png" for number in range(8)] + ["cat.png"]
+    assert {Image.open(shell.folder / name).size for name in images} == {(32, 32)}
 
 
-def test_the_first_commands_set_up_and_do_the_job():
+def test_the_first_two_commands_set_up_and_train_or_test():
     setup = [line.strip() for line in TEXT.splitlines() if line.startswith("    python3 -m venv")]
     main, test = (line.split(" && ") for line in setup)
     assert main[-2:] == ["pip install .", "iddm train --profile demo"]
     assert test[-2:] == ["pip install '.[test]'", "pytest"]
 
 
-def test_the_reference_is_the_programs_own():
+def test_the_settings_reference_is_up_to_date():
     from iddm_cli.profiles.writing import render_reference
 
     shown = re.search(r"<!-- reference: begin -->\n(.*)<!-- reference: end -->", TEXT, re.DOTALL)
-    assert shown, "the markers are there"
-    assert shown[1].strip() == render_reference().strip(), "iddm profiles reference prints it"
+    assert shown, "README must contain the reference markers"
+    assert shown[1].strip() == render_reference().strip(), "update it with: iddm profiles reference"
 
 
 @pytest.mark.parametrize("name", re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
-def test_what_it_links_to_is_there(name):
+def test_every_link_has_a_target(name):
     assert (README.parent / name).is_file()
 
 
-def test_the_map_names_what_exists():
-    named = re.findall(r"^    ((?:iddm_cli|tests)/\S*)", TEXT, re.MULTILINE)
-    assert len(named) > 8
-    assert [path for path in named if not (README.parent / path).exists()] == []
+def test_every_path_on_the_map_exists():
+    paths = re.findall(r"^    ((?:iddm_cli|tests)/\S*)", TEXT, re.MULTILINE)
+    assert len(paths) > 8
+    assert [path for path in paths if not (README.parent / path).exists()] == []

@@ -24,7 +24,8 @@ SAME_FILE_NAME_IN_SEVERAL_FOLDERS = {
     "diffusers", "onnx", "pt2", "safetensors",  # commands/export, export, importing
     "model", "memory", "trainer", "data", "networks", "serving", "importing", "exporting",  # build
     "generation", "models", "profiles", "runs", "train", "resume", "generate", "cache", "serve",
-    "inspection", "metadata", "progress", "profile", "launch", "events", "export",
+    "inspection", "metadata", "progress", "profile", "launch", "events", "export", "errors",
+    "registry", "options", "files",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iddm_cli.build.networks import check_size
-from iddm_cli.checkpoints.folder import checkpoint_files
+from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
 from iddm_cli.engine.optimizers import initial_optimizer_state
 from iddm_cli.importing.imported_model import ImportedModel
 from iddm_cli.importing.options import ImportOptions

@@ -8,7 +8,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser

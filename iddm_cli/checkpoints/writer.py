@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from iddm_cli.checkpoints.checkpoint import WEIGHTS
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
-from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.tensors import Tensors, find_non_finite
 from iddm_cli.errors import CheckpointError, IddmError, NonFiniteError
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from iddm_cli.checkpoints.checkpoint import Checkpoint
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
-from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.events import (

@@ -114,7 +114,7 @@ def check_output_file(path: Path, *, overwrite: bool) -> None:
         if not path.is_file() and not path.is_symlink():
             raise UsageError(f"--out {path} is not a regular file", CHOOSE_OUT)
         if not overwrite:
-            raise _taken(path)
+            raise _exists_error(path)
     _check_writable(path)
 
 
@@ -135,13 +135,13 @@ def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
         _check_writable(path)
         return
     if not overwrite:
-        raise _taken(path)
+        raise _exists_error(path)
     if not (path / marker).is_file():
         raise UsageError(f"--out {path} is not an export: --overwrite keeps it", CHOOSE_OUT)
     _check_writable(path)
 
 
-def _taken(path: Path) -> UsageError:
+def _exists_error(path: Path) -> UsageError:
     return UsageError(
         f"--out {path} already exists", "Choose another --out, or --overwrite to replace it."
     )

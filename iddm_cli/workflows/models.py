@@ -80,7 +80,7 @@ class RunModel:
             CheckpointError: There is none, or it is damaged.
         """
         from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
-        from iddm_cli.checkpoints.folder import CheckpointFolder
+        from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
         from iddm_cli.display import console
 
         folder = CheckpointFolder(self.run.checkpoints_dir)

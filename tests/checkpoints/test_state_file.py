@@ -5,11 +5,11 @@ import json
 import pytest
 
 from iddm_cli.checkpoints.checkpoint import open_checkpoint
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.state_file import sign_state
 from iddm_cli.errors import CheckpointError
-from tests.checkpoints.test_checkpoint import FILES, save
+from tests.checkpoints.conftest import FILES, save
 
 
 @pytest.fixture

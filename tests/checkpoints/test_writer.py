@@ -5,13 +5,13 @@ import threading
 import pytest
 import torch
 
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
-from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.tensors import copy_to_cpu
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.engine.events import Stepped
 from iddm_cli.errors import CheckpointError
-from tests.checkpoints.test_checkpoint import STATE, parts
+from tests.checkpoints.conftest import STATE, parts
 from tests.engine.test_trainer import bits, make, saved_at_once
 
 

@@ -12,11 +12,10 @@ import psutil
 import pytest
 import torch
 
-from iddm_cli.distributed.environment import RankInfo, read_rank_info
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.distributed.launch import run_local
-from iddm_cli.distributed.supervisor import Supervisor, WorkerError
-from iddm_cli.errors import IddmError, NonFiniteError
+from iddm_cli.distributed.supervisor import WorkerError
+from iddm_cli.errors import NonFiniteError
 
 SECONDS = 20.0
 CPU = torch.device("cpu")
@@ -104,19 +103,6 @@ def test_a_process_that_hangs_is_named_and_ended(tmp_path: Path) -> None:
     assert children_left() == []
 
 
-def test_a_second_request_to_stop_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(os, "_exit", sys.exit)
-    folder = tmp_path / "meeting"
-    folder.mkdir()
-    supervisor = Supervisor([], folder, SECONDS)
-    supervisor._forward(signal.SIGTERM, None)
-    assert folder.exists()
-    with pytest.raises(SystemExit) as ended:
-        supervisor._forward(signal.SIGTERM, None)
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert not folder.exists()
-
-
 def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
     codes: list[int] = []
 
@@ -143,61 +129,3 @@ def start_elsewhere(folder: Path) -> int:
     root = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": str(root)}
     return subprocess.run([sys.executable, script, folder], env=env, check=False).returncode
-
-
-# --- places that others give -----------------------------------------------------------------
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "TORCHELASTIC")):
-            monkeypatch.delenv(name)
-    return monkeypatch
-
-
-def test_alone(environment: pytest.MonkeyPatch) -> None:
-    assert read_rank_info() is None
-
-
-def test_torchrun(environment: pytest.MonkeyPatch) -> None:
-    given = {
-        "RANK": "11", "WORLD_SIZE": "16", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "8",
-        "MASTER_ADDR": "a", "MASTER_PORT": "1", "TORCHELASTIC_RESTART_COUNT": "2",
-    }  # fmt: skip
-    for name, value in given.items():
-        environment.setenv(name, value)
-    assert read_rank_info() == RankInfo(11, 16, 3, 8, is_restart=True)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "first"),
-    [
-        ("gpu07", "gpu07"),
-        ("gpu07,login1", "gpu07"),
-        ("gpu[03-05,9],login1", "gpu03"),
-        ("a1,b[2-3]", "a1"),
-        ("n[001,004-007]", "n001"),
-    ],
-)
-def test_srun(environment: pytest.MonkeyPatch, nodes: str, first: str) -> None:
-    given = {
-        "SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1",
-        "SLURM_STEP_NODELIST": nodes, "SLURM_STEP_TASKS_PER_NODE": "4(x2)", "SLURM_JOB_ID": "77",
-    }  # fmt: skip
-    for name, value in given.items():
-        environment.setenv(name, value)
-    environment.setenv("MASTER_ADDR", "")
-    environment.delenv("MASTER_ADDR")
-    assert read_rank_info() == RankInfo(5, 8, 1, 4, is_restart=False)
-    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == (first, "20077")
-
-
-def test_a_batch_script_around_srun_stands_alone(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("SLURM_PROCID", "0")
-    environment.setenv("SLURM_NTASKS", "8")
-    assert read_rank_info() is None
-
-
-def test_errors_are_iddm_errors() -> None:
-    assert issubclass(WorkerError, IddmError)

@@ -5,7 +5,7 @@ import shutil
 
 from PIL import Image
 
-from tests.data import zoo
+from tests.hostile import zoo
 
 from .conftest import SMOKE, draw_folder
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from iddm_cli.profiles.settings import LARGEST_SIDE
-from tests.data import zoo
-from tests.data.zoo.places import locked
+from tests.hostile import zoo
+from tests.hostile.zoo.places import locked
 
 from .conftest import draw_folder
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 
 from .conftest import SMOKE, Shell
 from .forks import Forks

@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine.events import MicroBatchReduced
+from iddm_cli.engine.memory import estimate_memory
 from iddm_cli.errors import IddmError
+from iddm_cli.networks.unet import UNet
 from tests.engine.test_trainer import bits, make, run
 
 
@@ -98,3 +102,68 @@ def test_memory_is_counted_for_the_optimizer_in_a_rehearsal(tmp_path, monkeypatc
     monkeypatch.setattr(torch, "empty", lambda *a, **k: asked.append(a) or empty(*a, **k))
     trainer.train_step.probe_memory(0)
     assert (2 * sum(p.numel() for p in trainer.train_step.denoiser.parameters()),) in asked
+
+
+def build_denoiser() -> Denoiser:
+    network = UNet(
+        channels=1, num_classes=2, base_channels=16, channel_multipliers=[1, 2],
+        blocks_per_level=1, attention_levels=[1], head_channels=8, norm_groups=4,
+    )  # fmt: skip
+    return Denoiser(network, cosine_schedule(10), prediction="v")
+
+
+def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():
+    def activations(size: int, micro_batch: int, precision: str = "fp32") -> int:
+        estimate = estimate_memory(
+            build_denoiser(), shape=(1, size, size), micro_batch=micro_batch,
+            precision=precision, data=7, on_cpu=False,
+        )  # fmt: skip
+        assert estimate.state == 20 * estimate.parameters
+        assert estimate.total == estimate.state + estimate.activations + 7
+        return estimate.activations
+
+    assert activations(16, 8) == 8 * activations(16, 1)
+    assert activations(32, 1) == pytest.approx(4 * activations(16, 1), rel=0.1)
+    assert activations(32, 1, "bf16") < 0.8 * activations(32, 1)
+
+
+class Wide(torch.nn.Module):
+    """A big layer for a small picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = torch.nn.Conv2d(1, 62_500, 1, bias=False)
+        self.back = torch.nn.Conv2d(62_500, 1, 1, bias=False)
+
+    def forward(self, x_t, t, label):
+        return self.back(self.out(x_t))
+
+
+def test_the_estimate_adds_up_and_is_linear_in_the_micro_batch():
+    denoiser = build_denoiser()
+    parameters = sum(p.numel() for p in denoiser.parameters())
+
+    def estimate(micro_batch: int, **changes):
+        given = {"shape": (1, 8, 8), "precision": "fp32", "data": 0, "on_cpu": False}
+        return estimate_memory(denoiser, micro_batch=micro_batch, **(given | changes))
+
+    one, two, nine = (estimate(n).total for n in (1, 2, 9))
+    assert nine - one == 8 * (two - one)
+    assert two > one
+    assert estimate(1).state == 4 * 5 * parameters, "weight, gradient, average, two means"
+    assert estimate(1, data=1000).total == one + 1000
+    on_cpu = estimate(1, on_cpu=True)
+    assert on_cpu.total - one == on_cpu.program + on_cpu.saving
+    assert on_cpu.program > 2**29
+    assert on_cpu.saving == 4 * 8 * parameters
+
+
+def test_weights_do_not_count_as_activations():
+    # One pixel becomes 62,500 numbers, 250 kB, which are kept; the weights are twice as many.
+    denoiser = build_denoiser()
+    denoiser.backbone = Wide()
+    estimate = estimate_memory(
+        denoiser, shape=(1, 1, 1), micro_batch=1, precision="fp32", data=0, on_cpu=False
+    )
+    assert estimate.state == 20 * 2 * 62_500
+    assert 250_000 <= estimate.activations < 400_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved
-from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader

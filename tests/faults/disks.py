@@ -13,7 +13,7 @@ from typing import IO
 import torch
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.durable import Disk
 from iddm_cli.errors import CheckpointError
 

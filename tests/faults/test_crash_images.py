@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from tests.faults.disks import Call, Recorder, Unsynced, found, litter, save
 from tests.faults.images import Image, crash_images, put

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from iddm_cli import durable
-from iddm_cli.checkpoints.folder import CheckpointFolder
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.errors import CheckpointError
 from tests.engine.test_trainer import make

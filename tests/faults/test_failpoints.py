@@ -11,8 +11,8 @@ import time
 import pytest
 
 from iddm_cli import durable
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
-from iddm_cli.checkpoints.folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.errors import CheckpointError

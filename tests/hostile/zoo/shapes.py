@@ -2,8 +2,8 @@
 
 from PIL import Image
 
-from tests.data.zoo.colours import LOSSY
-from tests.data.zoo.keeper import Zoo, cells
+from tests.hostile.zoo.colours import LOSSY
+from tests.hostile.zoo.keeper import Zoo, cells
 
 # The corners of an upright image, row by row, and the order in which each orientation stores
 # them: 6, say, has the right column for its first row, from top to bottom, and then the left.

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-from tests.serving.conftest import make_model, serving
+from tests.serving.conftest import make_model, one_thread, serving  # noqa: F401 (a fixture)
 
 EXAMPLES = int(os.environ.get("IDDM_TEST_FUZZ", "15"))
 MB = 2**20

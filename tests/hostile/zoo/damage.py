@@ -4,7 +4,7 @@ import struct
 
 from PIL import Image
 
-from tests.data.zoo.keeper import SOUND, Zoo, cells, encoded, noise
+from tests.hostile.zoo.keeper import SOUND, Zoo, cells, encoded, noise
 
 FORMATS = Image.registered_extensions()
 DAMAGED = "^damaged: "

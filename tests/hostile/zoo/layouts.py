@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.data.zoo.keeper import SOUND, encoded
+from tests.hostile.zoo.keeper import SOUND, encoded
 
 
 def draw_thousand(root: Path) -> list[str]:

@@ -24,9 +24,10 @@ from iddm_cli.data.sources.registry import open_source
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-from tests.data.zoo import Zoo, colours, draw, shapes
-from tests.data.zoo.layouts import draw_split, draw_thousand
-from tests.data.zoo.places import locked
+from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
+from tests.hostile.zoo import Zoo, colours, draw, shapes
+from tests.hostile.zoo.layouts import draw_split, draw_thousand
+from tests.hostile.zoo.places import locked
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 

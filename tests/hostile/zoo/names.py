@@ -2,7 +2,7 @@
 
 import os
 
-from tests.data.zoo.keeper import SOUND, Zoo
+from tests.hostile.zoo.keeper import SOUND, Zoo
 
 FILES = (
     *("two words.png", "two\nlines.png", "tab\there.png", " .png", "-rf.png", "--help.png"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from iddm_cli.data.decoding.images import UnreadableImageError, decode_image_file
 from iddm_cli.data.decoding.resize import to_pixels
+from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 

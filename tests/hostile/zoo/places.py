@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tests.data.zoo.keeper import SOUND, Zoo
+from tests.hostile.zoo.keeper import SOUND, Zoo
 
 
 def behind_links(zoo: Zoo) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.data.zoo import bombs, colours, damage, names, places, shapes
-from tests.data.zoo.keeper import Zoo
+from tests.hostile.zoo import bombs, colours, damage, names, places, shapes
+from tests.hostile.zoo.keeper import Zoo
 
 FAMILIES: tuple[Callable[[Zoo], None], ...] = (
     *colours.FAMILIES,

@@ -6,8 +6,8 @@ import socket
 import struct
 import zlib
 
-from tests.data.zoo.keeper import SOUND, Zoo
-from tests.data.zoo.png import GREY, RGB, header, pixels, png
+from tests.hostile.zoo.keeper import SOUND, Zoo
+from tests.hostile.zoo.png import GREY, RGB, header, pixels, png
 
 MIB = 2**20
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from tests.serving.conftest import make_model, serving
+from tests.serving.conftest import make_model, one_thread, serving  # noqa: F401 (a fixture)
 
 REQUESTS = int(os.environ.get("IDDM_TEST_LOAD", "400"))
 CLIENTS = 200

@@ -5,8 +5,8 @@ import struct
 import numpy as np
 from PIL import Image, ImageOps
 
-from tests.data.zoo.keeper import Zoo, cells, encoded, greys
-from tests.data.zoo.png import RGB, header, pixels, png
+from tests.hostile.zoo.keeper import Zoo, cells, encoded, greys
+from tests.hostile.zoo.png import RGB, header, pixels, png
 
 PHOTOMETRIC = 262  # a TIFF's tag; 0 says that 0 is white
 

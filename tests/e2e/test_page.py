@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from iddm_cli.serving.http.security import AccessPolicy
-from tests.serving.conftest import make_model, serving, slowed
+from tests.serving.conftest import make_model, one_thread, serving, slowed  # noqa: F401
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -33,6 +33,11 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,61 @@
+"""Devices: which are available, which precision each computes natively, what decides the bits."""
+
+import pytest
+import torch
+
+from iddm_cli.engine import device
+from iddm_cli.errors import UsageError
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.choose_device("cpu").type == "cpu"
+    with pytest.raises(UsageError, match="--device cuda:3") as refused:
+        device.choose_device("cuda:3")
+    assert refused.value.exit_code == 2
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device.choose_device("cuda:1") == torch.device("cuda:1")
+    assert device.choose_device("auto") == torch.device("cuda:0")
+    with pytest.raises(UsageError, match="sees 2 CUDA devices"):
+        device.choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_is_taken_only_where_it_is_computed_natively(monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    cpu = torch.device("cpu")
+    assert device.choose_precision("auto", cpu) == ("bf16" if native else "fp32")
+    assert device.choose_precision("fp32", cpu) == "fp32"
+
+
+def test_large_blocks_are_kept_without_harm():
+    device.keep_large_blocks()
+    assert torch.ones(10**6).sum() == 10**6
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+def test_what_the_machine_lacks_is_a_usage_error_that_says_what_to_do(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=f"--device {name}") as refused:
+        device.choose_device(name)
+    assert refused.value.exit_code == 2
+    assert "--device auto" in refused.value.hint
+    assert device.choose_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("capability", "wanted"), [((7, 5), "fp32"), ((8, 0), "bf16")])
+def test_a_gpu_takes_bf16_from_ampere_on(monkeypatch, capability, wanted):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert device.choose_precision("auto", torch.device("cuda", 0)) == wanted
+    assert device.choose_precision("fp16", torch.device("cuda", 0)) == "fp16"
+
+
+def test_what_decides_the_bits_is_written_down():
+    bits = device.numerics(torch.device("cpu"), "bf16")
+    assert bits == {
+        "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
+        "precision": "bf16", "world_size": 1,
+    }  # fmt: skip
