@@ -30,7 +30,9 @@ AVOIDED = {
     r"\bheld against\b": "compared with",
 }  # fmt: skip
 
-KEYS = re.compile(r"[\"'`]pictures[\"'`]|\bpictures[/.=]|\.pictures\b|\bpictures: int")
+KEYS = re.compile(
+    r"[\"'`]pictures[\"'`]|\bpictures[/.=]|\.pictures\b|\bpictures: (?:int|list\[str\])"
+)
 """Names of files and keys of formats, which stay as they are."""
 
 CODE = [path for path in sorted((ROOT / "iddm_cli").rglob("*"))

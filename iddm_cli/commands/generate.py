@@ -68,7 +68,7 @@ GridOption = Annotated[
     bool,
     options.option(
         "--grid/--no-grid",
-        help="Also save an overview of all images as grid.png.",
+        help="Also save an overview of each class as grid.png.",
         panel=options.OUTPUT,
         show_default=True,
     ),

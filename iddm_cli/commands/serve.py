@@ -12,7 +12,7 @@ from iddm_cli.workflows import serving
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm serve                                     the run last trained, for this machine only
+  iddm serve                                     the latest run, for this machine only
 
   iddm serve first second --port 9000 --queue 200
 
@@ -24,7 +24,7 @@ RunsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN]...",
-        help="Runs, by name or folder, or exported files. (default: the run last trained)",
+        help="Runs, by name or folder, or exported files. (default: the latest run)",
         show_default=False,
         autocompletion=options.complete_run,
     ),

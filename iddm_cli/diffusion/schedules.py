@@ -111,7 +111,7 @@ class NoiseSchedule(nn.Module):
         alpha, sigma = self.at(t)
         if self.betas is not None:
             return x_t, alpha, sigma
-        scale = torch.hypot(alpha, sigma)
+        scale = (alpha**2 + sigma**2).sqrt()  # torch.hypot has no ONNX operator
         return x_t / scale, alpha / scale, sigma / scale
 
     def snr(self, t: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from iddm_cli.workflows.exporting import ExportRequest
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm export diffusers                          the run last trained
+  iddm export diffusers                          the latest run
 
   iddm export diffusers first --out steel --guidance 2
 """

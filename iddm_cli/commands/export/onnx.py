@@ -12,7 +12,7 @@ from iddm_cli.workflows.exporting import ExportRequest
 EXAMPLES = """\
 [bold]Examples[/bold]
 
-  iddm export onnx                               the run last trained
+  iddm export onnx                               the latest run
 
   iddm export onnx first --sampler dpmpp-2m --steps 20 --guidance 2 --out steel.onnx
 
