@@ -17,7 +17,7 @@ def measure(tmp_path: Path):
     def save_and_measure(image: Image.Image, name: str = "a.png", **settings):
         image.save(tmp_path / name)
         data = DataSettings(**{"image_size": 8, "background": "white", **settings})
-        return measure_image(data, FileImage(name, tmp_path / name))
+        return measure_image(data, FileImage(str(tmp_path), name))
 
     return save_and_measure
 
@@ -66,4 +66,4 @@ def test_a_deep_and_a_transparent_image_are_recognised(measure):
 
 def test_an_unreadable_image_is_a_reason(tmp_path):
     (tmp_path / "a.png").write_text("broken")
-    assert "not an image" in measure_image(DataSettings(), FileImage("a.png", tmp_path / "a.png"))
+    assert "not an image" in measure_image(DataSettings(), FileImage(str(tmp_path), "a.png"))
