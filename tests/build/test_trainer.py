@@ -19,9 +19,8 @@ def test_the_classes_of_a_grid_are_evenly_spaced(count, most):
     chosen = choose_evenly(count, most)
     assert len(chosen) == min(count, most)
     assert chosen[0] == 0
-    assert chosen[-1] < count
-    gaps = {after - before for before, after in itertools.pairwise(chosen)}
-    assert not gaps or max(gaps) - min(gaps) <= 1 <= min(gaps)
+    gaps = {after - before for before, after in itertools.pairwise([*chosen, count])}
+    assert max(gaps) - min(gaps) <= 1 <= min(gaps)
 
 
 def test_micro_batch_auto_is_an_estimate_on_the_cpu_and_measured_elsewhere(monkeypatch):

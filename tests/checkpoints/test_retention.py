@@ -70,7 +70,7 @@ def test_the_last_one_is_never_removed(retention, saved):
 
 
 @given(RETENTIONS, SAVED)
-def test_what_is_removed_was_there_and_is_told_once_and_in_order(retention, saved):
+def test_what_is_deleted_existed_and_is_listed_once_and_in_order(retention, saved):
     removed = retention.to_delete(saved)
     assert removed == sorted(set(removed))
     assert set(removed) <= saved.keys()

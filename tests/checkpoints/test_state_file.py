@@ -1,4 +1,4 @@
-"""A state.json that is not what was written: found, told, and the checkpoint before it used."""
+"""A damaged state.json: found and reported, and the checkpoint before it is used."""
 
 import json
 
@@ -25,7 +25,7 @@ def edit(folder: CheckpointFolder, **changes) -> None:
 
 
 @pytest.mark.parametrize("missing", ["format", "step", "bits", "scaler", "files"])
-def test_a_state_that_lacks_something_is_passed_over_and_told(folder, missing):
+def test_a_state_that_lacks_something_is_skipped_and_reported(folder, missing):
     path = folder.path / "step-00000020" / "state.json"
     document = json.loads(path.read_text())
     del document[missing]

@@ -1,4 +1,4 @@
-"""The saver: training goes on meanwhile, and what is written is what was copied."""
+"""The writer: training continues meanwhile, and what is written is what was copied."""
 
 import threading
 
@@ -38,19 +38,19 @@ def slow(tmp_path) -> Slow:
 def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, slow):
     trainer = make(tmp_path, steps=6, checkpoint_every=2, sample_every=0)
     trainer.writer.folder = slow
-    told = []
+    events = []
     wanted = None
     for event in trainer.fit():
-        told.append(event)
+        events.append(event)
         if event == Stepped(3):
-            assert not any(isinstance(event, Saved) for event in told)
+            assert not any(isinstance(event, Saved) for event in events)
             slow.may.set()
             trainer.writer._writing[1].result()
         if event == Stepped(2):
             wanted = copy_to_cpu(trainer.state.tensors()["model"])
     found = slow.at(2).read("model")
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
-    assert [event.step for event in told if isinstance(event, Saved)] == [2, 4, 6]
+    assert [event.step for event in events if isinstance(event, Saved)] == [2, 4, 6]
 
 
 def test_the_next_one_waits_for_the_one_before(slow):
@@ -64,7 +64,7 @@ def test_the_next_one_waits_for_the_one_before(slow):
     saver.close()
 
 
-def test_a_failure_is_told_and_forgotten_with_the_next_success(slow):
+def test_a_failure_is_reported_and_forgotten_with_the_next_success(slow):
     saver = AsyncCheckpointWriter(slow)
     slow.may.set()
     slow.failing = True
@@ -83,11 +83,11 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(tmp_path, slow):
     trainer = make(tmp_path, steps=8, checkpoint_every=2, sample_every=0)
     trainer.writer.folder = slow
     saved_at_once(trainer)
-    told = []
+    events = []
     for event in trainer.fit():
         slow.failing = 3 <= trainer.step <= 5
-        told += [event] if isinstance(event, Saved | SaveFailed) else []
-    assert {(type(event), event.step) for event in told} >= {(SaveFailed, 4), (Saved, 8)}
+        events += [event] if isinstance(event, Saved | SaveFailed) else []
+    assert {(type(event), event.step) for event in events} >= {(SaveFailed, 4), (Saved, 8)}
     straight = make(tmp_path / "b", steps=8)
     list(straight.fit())
     assert bits(trainer) == bits(straight)
@@ -107,7 +107,7 @@ def test_a_folder_that_vanishes_is_not_made_anew_elsewhere(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     trainer = make(run / "checkpoints", steps=8, checkpoint_every=2, sample_every=0)
-    told = []
+    events = []
     for event in trainer.fit():
         if event == Stepped(3):
             trainer.writer.wait()
@@ -116,9 +116,9 @@ def test_a_folder_that_vanishes_is_not_made_anew_elsewhere(tmp_path):
             trainer.writer.wait()
             assert not run.exists()
             (tmp_path / "gone").rename(run)
-        told += [event] if isinstance(event, Saved | SaveFailed) else []
+        events += [event] if isinstance(event, Saved | SaveFailed) else []
     assert trainer.checkpoints.latest_valid()[0].step == 8
-    assert all("No such file" in event.problem for event in told if isinstance(event, SaveFailed))
+    assert all("No such file" in event.problem for event in events if isinstance(event, SaveFailed))
 
 
 def test_whoever_leaves_in_the_middle_leaves_a_whole_checkpoint(tmp_path):
@@ -144,7 +144,7 @@ def test_a_grid_that_cannot_be_saved_stops_nothing(tmp_path):
         raise OSError(28, "No space left on device")
 
     trainer = make(tmp_path, draw=draw)
-    told = [event for event in trainer.fit() if isinstance(event, SaveFailed)]
-    assert [event.step for event in told] == [2, 4]
-    assert "grid of step 2" in told[0].problem
-    assert "No space left" in told[0].problem
+    events = [event for event in trainer.fit() if isinstance(event, SaveFailed)]
+    assert [event.step for event in events] == [2, 4]
+    assert "grid of step 2" in events[0].problem
+    assert "No space left" in events[0].problem

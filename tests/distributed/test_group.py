@@ -1,4 +1,4 @@
-"""A group: the same pictures, noise and times for every size, and the same weights to rounding."""
+"""A group of any size: the same images, noise and times, and the same weights to rounding."""
 
 import shutil
 from pathlib import Path
@@ -95,7 +95,7 @@ def spoil(trainer, step: int | None) -> None:
 
 
 def limit(trainer, most: int) -> None:
-    """Let more pictures at once exceed the memory."""
+    """Let more images at once exceed the memory."""
     losses = trainer.train_step.losses
 
     def limited(step, slots, *denoiser):
@@ -133,7 +133,7 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
 
 
 def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:
-    """Five pictures in parts of two: 2 and 1 for the one, 2 for the other."""
+    """Five images in parts of two: 2 and 1 for the one, 2 for the other."""
     (one,) = trained(tmp_path / "1", 1, batch_size=5, micro_batch=2)
     members = trained(tmp_path / "2", 2, batch_size=5, micro_batch=2)
     for name, tensor in one["weights"].items():
@@ -147,7 +147,7 @@ def test_a_stop_asked_of_any_member_ends_all_after_the_same_step(tmp_path: Path)
     assert members[0]["saved"] == [7]
 
 
-def test_a_team_of_another_size_takes_over_what_the_leader_loads(tmp_path: Path) -> None:
+def test_a_group_of_another_size_gets_what_the_main_process_loads(tmp_path: Path) -> None:
     """Of the same size, bit for bit; of another, to rounding."""
     whole = trained(tmp_path / "whole", 2)
     trained(tmp_path / "part", 2, asked_at={0: 30})

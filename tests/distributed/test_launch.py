@@ -1,4 +1,4 @@
-"""Launching: processes that fail, die or hang end all others, and the first error is told."""
+"""Launching: processes that fail, die or hang end all others, and the first error is raised."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ def start(folder: Path, *, size: int = 2, seconds: float = SECONDS, **job: objec
     return run_local(work, {"folder": str(folder), **job}, [CPU] * size, seconds)
 
 
-def test_all_do_their_part_and_the_leaders_code_is_returned(tmp_path: Path) -> None:
+def test_all_do_their_part_and_the_code_of_rank_0_is_returned(tmp_path: Path) -> None:
     assert start(tmp_path, size=3) == 0
     assert len({path.read_text() for path in tmp_path.glob("pid-*")}) == 3
     assert start(tmp_path, code=143) == 143
@@ -78,7 +78,7 @@ def test_one_device_needs_no_other_process(tmp_path: Path) -> None:
         ("exit", "was ended by exit code 7", 1),
     ],
 )
-def test_the_first_error_is_told_with_its_rank(
+def test_the_first_error_is_raised_with_its_rank(
     tmp_path: Path, rank: int, how: str, problem: str, code: int
 ) -> None:
     began = time.monotonic()
@@ -103,7 +103,7 @@ def test_a_process_that_hangs_is_named_and_ended(tmp_path: Path) -> None:
     assert children_left() == []
 
 
-def test_two_teams_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
+def test_two_groups_at_once_do_not_meet_each_other(tmp_path: Path) -> None:
     codes: list[int] = []
 
     def run(name: str) -> None:

@@ -86,7 +86,7 @@ def test_a_dataset_that_moved_is_found_again_by_its_content(shell):
 
 
 def test_the_hostile_folder_trains(shell):
-    hostile = zoo.draw(shell.folder)
+    hostile = zoo.create_zoo(shell.folder)
     shell.iddm(*SHORT, "--data", hostile.root, "--name", "one")
     assert dataset(shell, "one")["count"] == len(hostile.used)
     again = shell.iddm(*SHORT, "--data", hostile.root, "--set", "data.on_error=fail", expect=3)

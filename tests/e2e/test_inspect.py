@@ -115,7 +115,7 @@ def test_sixty_columns_and_an_ascii_terminal_are_enough(shell):
 
 
 def test_the_hostile_folder_is_inspected(shell):
-    hostile = zoo.draw(shell.folder)
+    hostile = zoo.create_zoo(shell.folder)
     answer = shell.iddm("inspect-dataset", str(hostile.root), "--out", "report", "--json")
     found = answer.json()
     assert found["count"] == len(hostile.used)

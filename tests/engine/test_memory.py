@@ -1,4 +1,4 @@
-"""Memory that runs out: the batch is computed in smaller parts, and its result is the same."""
+"""Memory: the estimate adds up; where it runs out, smaller micro-batches give the same result."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.engine.test_trainer import bits, make, run
 
 
 def fits(trainer, most: int, error=torch.OutOfMemoryError) -> None:
-    """Let more pictures than that exceed the memory."""
+    """Let more images than that exceed the memory."""
     losses = trainer.train_step.losses
 
     def limited(step, slots, *denoiser):
@@ -35,7 +35,7 @@ def test_the_update_is_made_again_in_halves(tmp_path, most, size):
     assert tight.train_step.numerics["micro_batch"] == size
 
 
-def test_it_is_told_once(tmp_path):
+def test_the_smaller_size_is_reported_once(tmp_path):
     trainer = make(tmp_path)
     fits(trainer, 3)
     assert [event for event in trainer.fit() if isinstance(event, MicroBatchReduced)] == [
@@ -128,7 +128,7 @@ def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():
 
 
 class Wide(torch.nn.Module):
-    """A big layer for a small picture."""
+    """A big layer for a small image."""
 
     def __init__(self):
         super().__init__()

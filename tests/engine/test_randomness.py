@@ -1,4 +1,4 @@
-"""Randomness: known answers, independence of company, and the right distributions."""
+"""Randomness: known answers, independence of the batch, and the right distributions."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_philox_gives_its_authors_answers(counter, key, answer):
     assert tuple(int(word) for word in philox((c0, c1, c2, c3), key)) == answer
 
 
-def test_an_item_draws_the_same_in_any_company():
+def test_an_item_gets_the_same_numbers_in_any_batch():
     shape = (3, 5, 7)
     together = normal(1, "noise", items=torch.arange(10), step=4, shape=shape)
     alone = normal(1, "noise", items=torch.tensor([7]), step=4, shape=shape)
@@ -43,20 +43,20 @@ def test_an_item_draws_the_same_in_any_company():
 
 
 def test_seed_purpose_item_and_step_each_matter():
-    def draw(seed=1, purpose="noise", item=2, step=3):
+    def numbers_of(seed=1, purpose="noise", item=2, step=3):
         return tuple(
             words(key_of(seed, purpose), items=torch.tensor([item]), step=step, count=4)[0].tolist()
         )
 
-    drawn = [
-        draw(),
-        draw(seed=2),
-        draw(purpose="flip"),
-        draw(item=3),
-        draw(step=4),
-        draw(item=3, step=2),
+    numbers = [
+        numbers_of(),
+        numbers_of(seed=2),
+        numbers_of(purpose="flip"),
+        numbers_of(item=3),
+        numbers_of(step=4),
+        numbers_of(item=3, step=2),
     ]
-    assert len(set(drawn)) == len(drawn)
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_more_words_begin_with_the_fewer():
@@ -66,24 +66,24 @@ def test_more_words_begin_with_the_fewer():
 
 
 def test_uniform_numbers_are_uniform():
-    drawn = uniform(0, "time", items=torch.arange(100_000), step=0).double().sort().values
-    assert drawn[0] >= 0
-    assert drawn[-1] < 1
+    numbers = uniform(0, "time", items=torch.arange(100_000), step=0).double().sort().values
+    assert numbers[0] >= 0
+    assert numbers[-1] < 1
     ladder = (torch.arange(100_000).double() + 0.5) / 100_000
-    assert (drawn - ladder).abs().max() < 1.63 / 100_000**0.5, "Kolmogorov-Smirnov, 1 %"
+    assert (numbers - ladder).abs().max() < 1.63 / 100_000**0.5, "Kolmogorov-Smirnov, 1 %"
 
 
 def test_normal_numbers_are_normal_and_independent():
-    drawn = normal(0, "noise", items=torch.arange(400), step=0, shape=(500,)).double()
-    flat = drawn.flatten().sort().values
+    numbers = normal(0, "noise", items=torch.arange(400), step=0, shape=(500,)).double()
+    flat = numbers.flatten().sort().values
     ladder = (torch.arange(len(flat)).double() + 0.5) / len(flat)
     cdf = (1 + torch.erf(flat / 2**0.5)) / 2
     assert (cdf - ladder).abs().max() < 1.63 / len(flat) ** 0.5, "Kolmogorov-Smirnov, 1 %"
     # The two halves of Box and Muller, and neighbours, are uncorrelated: four standard errors.
     bound = 4 / (400 * 250) ** 0.5
-    assert (drawn[:, :250] * drawn[:, 250:]).mean().abs() < bound
-    assert (drawn[:, :-1] * drawn[:, 1:]).mean().abs() < bound
-    assert (drawn[:-1] * drawn[1:]).mean().abs() < bound
+    assert (numbers[:, :250] * numbers[:, 250:]).mean().abs() < bound
+    assert (numbers[:, :-1] * numbers[:, 1:]).mean().abs() < bound
+    assert (numbers[:-1] * numbers[1:]).mean().abs() < bound
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 1000])
@@ -96,26 +96,26 @@ def test_a_permutation_holds_everything_once_and_differs_by_epoch(count):
 
 
 def test_the_librarys_generator_is_seeded_by_purpose_and_step():
-    def draw(*arguments):
+    def numbers_of(*arguments):
         seed_library(*arguments[:2], step=arguments[2])
         return float(torch.rand(()))
 
-    drawn = [
-        draw(0, "weights", 0),
-        draw(1, "weights", 0),
-        draw(0, "dropout", 0),
-        draw(0, "dropout", 1),
+    numbers = [
+        numbers_of(0, "weights", 0),
+        numbers_of(1, "weights", 0),
+        numbers_of(0, "dropout", 0),
+        numbers_of(0, "dropout", 1),
     ]
-    assert len(set(drawn)) == 4
-    assert draw(0, "weights", 0) == drawn[0]
+    assert len(set(numbers)) == 4
+    assert numbers_of(0, "weights", 0) == numbers[0]
 
 
-def test_a_seed_goes_on_meaning_the_same_numbers():
+def test_a_seed_keeps_its_meaning():
     # Worked out apart, in plain integers: Philox4x32-10 of the counter (place, item, step, 0)
     # under the first eight bytes of sha256("0/noise"), little-endian. Another answer here means
-    # that every run resumed and every picture drawn by its seed is another one.
-    drawn = words(key_of(0, "noise"), items=torch.tensor([5]), step=3, count=6)
-    assert drawn.tolist() == [
+    # that every resumed run and every image generated from a seed differs.
+    numbers = words(key_of(0, "noise"), items=torch.tensor([5]), step=3, count=6)
+    assert numbers.tolist() == [
         [2774477228, 1156098622, 4252012736, 2698618573, 1533095328, 4291339675]
     ]
     seed_library(0, "weights", step=0)

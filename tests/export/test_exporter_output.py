@@ -20,6 +20,10 @@ def test_warnings_are_suppressed_inside_and_errors_are_not(caplog, recwarn):
 
 def test_the_level_before_returns_also_after_an_error():
     before = logging.root.manager.disable
-    with pytest.raises(ValueError, match="fails"), suppress_exporter_output():
-        raise ValueError("fails")
-    assert logging.root.manager.disable == before
+    try:
+        logging.disable(logging.DEBUG)
+        with pytest.raises(ValueError, match="fails"), suppress_exporter_output():
+            raise ValueError("fails")
+        assert logging.root.manager.disable == logging.DEBUG
+    finally:
+        logging.disable(before)

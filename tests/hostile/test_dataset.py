@@ -25,8 +25,8 @@ from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
-from tests.hostile.zoo import Zoo, colours, draw, shapes
-from tests.hostile.zoo.layouts import draw_split, draw_thousand
+from tests.hostile.zoo import Zoo, colours, create_zoo, shapes
+from tests.hostile.zoo.layouts import create_split, create_thousand_classes
 from tests.hostile.zoo.places import locked
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
@@ -60,7 +60,7 @@ except ChildProcessError:
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
-    zoo = draw(tmp_path_factory.mktemp("zoo"))
+    zoo = create_zoo(tmp_path_factory.mktemp("zoo"))
     yield zoo
     for path in locked(zoo):
         path.chmod(0o700)
@@ -86,7 +86,7 @@ def names_of(made: Pack) -> list[str]:
     return list(made.names)
 
 
-def told(source: Source, made: Pack) -> list[tuple[str, str]]:
+def list_skipped(source: Source, made: Pack) -> list[tuple[str, str]]:
     """All that was passed over, by its name or when it was opened."""
     return sorted({(name, reason) for name, reason in [*source.skipped, *made.unreadable]})
 
@@ -106,13 +106,13 @@ def test_what_is_used_is_what_should_be(zoo: Zoo, packed: Pack) -> None:
 
 
 def test_all_else_is_reported_once(zoo: Zoo, opened: Source, packed: Pack) -> None:
-    names = (name for name, _ in told(opened, packed))
+    names = (name for name, _ in list_skipped(opened, packed))
     assert Counter(names) == Counter(map(to_printable, zoo.skipped))
 
 
 def test_reasons_are_the_true_ones(zoo: Zoo, opened: Source, packed: Pack) -> None:
     patterns = {to_printable(name): pattern for name, pattern in zoo.skipped.items()}
-    given = {name: reason for name, reason in told(opened, packed) if name in patterns}
+    given = {name: reason for name, reason in list_skipped(opened, packed) if name in patterns}
     wrong = {name for name, reason in given.items() if not re.search(patterns[name], reason)}
     assert {name: (given[name], patterns[name]) for name in wrong} == {}
 
@@ -120,7 +120,7 @@ def test_reasons_are_the_true_ones(zoo: Zoo, opened: Source, packed: Pack) -> No
 def test_inspecting_says_the_same(zoo: Zoo, opened: Source, packed: Pack) -> None:
     found = summarize(scan(opened, DataSettings()))
     assert found.count == len(zoo.used)
-    assert sorted({*found.skipped, *found.unreadable}) == told(opened, packed)
+    assert sorted({*found.skipped, *found.unreadable}) == list_skipped(opened, packed)
     assert found.classes == each_class(packed)
 
 
@@ -137,7 +137,7 @@ def test_each_image_has_the_class_of_its_folder(packed: Pack) -> None:
 
 
 def test_nothing_that_is_printed_commands_the_terminal(opened: Source, packed: Pack) -> None:
-    printed = [*names_of(packed), *packed.classes, *sum(told(opened, packed), ())]
+    printed = [*names_of(packed), *packed.classes, *sum(list_skipped(opened, packed), ())]
     assert [words for words in printed if CONTROLS.search(words)] == []
 
 
@@ -232,7 +232,7 @@ def peak(folder: Path) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of processes")
 def test_bombs_do_not_fill_the_memory(zoo: Zoo, tmp_path: Path) -> None:
-    small = draw_split(tmp_path / "small") / "val" / "cat"
+    small = create_split(tmp_path / "small") / "val" / "cat"
     assert peak(zoo.root / "bombs") - peak(small) < 50 * MEGABYTE
 
 
@@ -245,14 +245,14 @@ def test_the_zoo_is_small(zoo: Zoo) -> None:
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:
-    names = draw_thousand(tmp_path / "thousand")
+    names = create_thousand_classes(tmp_path / "thousand")
     made = build_pack(source_of(tmp_path / "thousand"), SETTINGS)
     assert list(made.classes) == names
     assert [int(label) for label in made.labels] == list(range(1000))
 
 
 def test_of_a_split_the_training_part_is_used(tmp_path: Path) -> None:
-    source = source_of(draw_split(tmp_path / "split"))
+    source = source_of(create_split(tmp_path / "split"))
     made = build_pack(source, SETTINGS)
     assert each_class(made) == {"cat": 2, "dog": 2}
     assert not [name for name in names_of(made) if name.startswith("val")]

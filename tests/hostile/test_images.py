@@ -86,7 +86,7 @@ def test_a_png_with_a_broken_chunk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("width", "height"), [(8001, 8000), (10_000, 10_000), (14_000, 14_000), (16_385, 1)]
 )
-def test_too_large_is_told_from_the_header(tmp_path: Path, width: int, height: int) -> None:
+def test_too_large_is_known_from_the_header(tmp_path: Path, width: int, height: int) -> None:
     (tmp_path / "a.png").write_bytes(png_of_size(width, height))
     with pytest.raises(UnreadableImageError, match="too large"):
         decode_image_file(tmp_path / "a.png")

@@ -105,7 +105,7 @@ TRAPS = {
     "a path without end": (b"data: {path: " + b"x" * LONG + b"}", "must be shorter text"),
     "a network without end": (b"model: {channel_multipliers: [1e9]}", "must be a whole number"),
     "a wide network": (b"model: {channel_multipliers: [99]}", "must be at most 64, not 99"),
-    "a huge picture": (b"data: {image_size: 1000000}", "must be at most 8192"),
+    "a huge image": (b"data: {image_size: 1000000}", "must be at most 8192"),
     "a huge batch": (b"training: {batch_size: 10000000}", "must be at most 1,048,576"),
     "steps for ever": (b"training: {steps: 99999999999}", "must be at most 10^9"),
     "a device in Arabic": ("runtime: {device: 'cuda:٣'}".encode(), "runtime.device must be"),

@@ -1,4 +1,4 @@
-"""A zoo: a dataset folder drawn to be hostile, which knows what should become of each file."""
+"""A zoo: a dataset folder made to be hostile, which knows what should become of each file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +16,8 @@ FAMILIES: tuple[Callable[[Zoo], None], ...] = (
 )
 
 
-def draw(base: Path) -> Zoo:
-    """Draw the dataset below this folder, and beside it the folder that its links lead to."""
+def create_zoo(base: Path) -> Zoo:
+    """Create the dataset below this folder, and beside it the folder that its links lead to."""
     zoo = Zoo(root=base / "around" / "zoo", outside=base / "outside")
     for family in FAMILIES:
         family(zoo)

@@ -17,7 +17,7 @@ FOLDERS = ("colour", "shape", "broken", "bombs", "special", "places", "names")
 
 @dataclass
 class Zoo:
-    """A drawn dataset; the keys are paths below its root, as they are on the disk."""
+    """A dataset; the keys are paths below its root, as they are on the disk."""
 
     root: Path
     outside: Path

@@ -7,8 +7,8 @@ from PIL import Image
 from tests.hostile.zoo.keeper import SOUND, encoded
 
 
-def draw_thousand(root: Path) -> list[str]:
-    """Draw one image in each of 1,000 class folders, and return the names of the classes."""
+def create_thousand_classes(root: Path) -> list[str]:
+    """Create one image in each of 1,000 class folders, and return the names of the classes."""
     names = [f"kind {number:03d}" for number in range(1000)]
     content = encoded(Image.new("RGB", (4, 4), (200, 10, 0)), "PNG")
     for name in names:
@@ -17,8 +17,8 @@ def draw_thousand(root: Path) -> list[str]:
     return names
 
 
-def draw_split(root: Path) -> Path:
-    """Draw two classes in a training part, two images of each, and one in a validation part."""
+def create_split(root: Path) -> Path:
+    """Create two classes in a training part, two images of each, and one in a validation part."""
     for name in ("train/cat/1", "train/cat/2", "train/dog/1", "train/dog/2", "val/cat/1"):
         path = root / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ def suffixes(zoo: Zoo) -> None:
 
 
 def out_of_reach(zoo: Zoo) -> None:
-    """Permissions do not hinder root, for whom none of this is drawn."""
+    """Permissions do not hinder root, for whom none of this is created."""
     if os.geteuid() == 0:
         return
     zoo.skip("places/locked.png", "(?i)permission denied").write_bytes(SOUND)

@@ -22,9 +22,11 @@ def imported(tmp_path) -> Run:
 
 
 def test_labels_follow_the_order_of_the_runs_classes():
-    pack = align_classes(make_pack(("cat", "dog"), (0, 1, 1)), ("dog", "cat"), "one")
-    assert pack.classes == ("dog", "cat")
-    assert pack.labels.tolist() == [1, 0, 0]
+    before, after = ("cat", "dog", "eel"), ("dog", "eel", "cat")
+    labels = (0, 1, 1, 2)
+    pack = align_classes(make_pack(before, labels), after, "one")
+    assert pack.classes == after
+    assert [after[label] for label in pack.labels] == [before[label] for label in labels]
     same = make_pack()
     assert align_classes(same, same.classes, "one") is same
 
