@@ -151,6 +151,29 @@ def test_tests_mirror_the_package():
 
 TESTED_THROUGH = {
     "__main__": "e2e/test_command_line.py",
+    "build/importing": "importing/test_diffusers.py",
+    "checkpoints/files": "importing/test_files.py",
+    "checkpoints/weights_source": "export/test_exported_weights.py",
+    "commands/cache": "e2e/test_cache.py",
+    "commands/export/diffusers": "e2e/test_export.py",
+    "commands/export/onnx": "e2e/test_export.py",
+    "commands/export/pt2": "e2e/test_export.py",
+    "commands/export/safetensors": "e2e/test_export.py",
+    "commands/export/shared": "e2e/test_export.py",
+    "commands/generate": "e2e/test_generate.py",
+    "commands/inspect_dataset": "e2e/test_inspect.py",
+    "commands/options": "e2e/test_command_line.py",
+    "commands/profiles": "e2e/test_command_line.py",
+    "commands/resume": "e2e/test_resume.py",
+    "commands/runs": "hostile/test_environment.py",
+    "commands/train": "e2e/test_train.py",
+    "data/inspection/report_data": "data/inspection/test_summary.py",
+    "data/progress": "data/packs/test_builder.py",
+    "diffusion/lookup": "profiles/test_choices.py",
+    "export/onnx/exporter": "e2e/test_export.py",
+    "export/trained_model": "build/test_exporting.py",
+    "workflows/cache_listing": "e2e/test_cache.py",
+    "workflows/importing": "e2e/test_import.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""
 

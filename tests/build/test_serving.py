@@ -7,16 +7,7 @@ from iddm_cli.build.compute import setup_compute
 from iddm_cli.build.serving import build_served_model
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS
-
-
-class FakeWeights:
-    """Weights of step 7 whose tensors are 1 for the EMA and 2 for the trained ones."""
-
-    step = 7
-
-    def read(self, part, like):
-        value = {"average": 1.0, "model": 2.0}[part]
-        return {name: torch.full_like(tensor, value) for name, tensor in like.items()}
+from tests.build.weights import FakeWeights
 
 
 @pytest.mark.parametrize(("weights", "value"), [("average", 1.0), ("raw", 2.0)])

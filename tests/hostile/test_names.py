@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.registry import check_run_name
-from iddm_cli.workflows.generation import LONGEST_NAME, Plan, folder_name
+from iddm_cli.workflows.generation import MAX_NAME_BYTES, OutputLayout, class_folder_name
 
 from .conftest import check_refusal, fuzzed
 
@@ -125,46 +125,46 @@ def test_accepted_run_names_stay_in_their_folder_on_every_system(name):
 
 @pytest.mark.parametrize("name", CLASSES.values(), ids=list(CLASSES))
 def test_a_class_of_any_name_gets_its_own_folder(tmp_path, name):
-    plan = Plan(tmp_path / "out", (name, "plain"), [0, 1], 1, "webp", grid=False)
-    plan.make_folders()
-    file = plan.file(0, 999_999)
+    layout = OutputLayout(tmp_path / "out", (name, "plain"), [0, 1], 1, "webp", grid=False)
+    layout.create_folders()
+    file = layout.image_path(0, 999_999)
     temporary = file.with_name(f".partial-4194304-{file.name}")
     temporary.write_bytes(b"x")
     temporary.replace(file)
     assert lies_directly_in(file.parent, tmp_path / "out")
-    assert plan.file(1, 0) == tmp_path / "out" / "plain" / "plain-000000.webp"
+    assert layout.image_path(1, 0) == tmp_path / "out" / "plain" / "plain-000000.webp"
     assert sorted(path.parent.name for path in tmp_path.rglob("*.webp")) == [file.parent.name]
 
 
-@pytest.mark.parametrize("length", [LONGEST_NAME, LONGEST_NAME + 1, 5000])
+@pytest.mark.parametrize("length", [MAX_NAME_BYTES, MAX_NAME_BYTES + 1, 5000])
 def test_long_names_with_a_common_prefix_stay_distinct(length):
     names = ["猫" * (length // 3 - 1) + end for end in ("abc", "abd")]
-    folders = {folder_name(name, 0) for name in names}
+    folders = {class_folder_name(name, 0) for name in names}
     assert len(folders) == 2
-    assert (folders == set(names)) == (len(names[0].encode()) <= LONGEST_NAME)
+    assert (folders == set(names)) == (len(names[0].encode()) <= MAX_NAME_BYTES)
 
 
 def test_a_class_cannot_take_the_folder_of_another():
-    stolen = folder_name("..", 0)
-    assert folder_name("../", 0) != stolen != folder_name("..", 1)
+    stolen = class_folder_name("..", 0)
+    assert class_folder_name("../", 0) != stolen != class_folder_name("..", 1)
 
 
 @fuzzed
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True))
 def test_class_folders_stay_inside_and_distinct(names):
-    plan = Plan(Path("/out"), tuple(names), [*range(len(names))], 1, "png", grid=True)
-    folders = [plan.file(label, 0).parent for label in plan.labels]
+    layout = OutputLayout(Path("/out"), tuple(names), [*range(len(names))], 1, "png", grid=True)
+    folders = [layout.image_path(label, 0).parent for label in layout.labels]
     assert all(lies_directly_in(folder, Path("/out")) for folder in folders)
-    assert all(lies_directly_in(plan.file(n, 0), folders[n]) for n in plan.labels)
-    assert all(len(os.fsencode(plan.file(n, 0).name)) < 230 for n in plan.labels)
+    assert all(lies_directly_in(layout.image_path(n, 0), folders[n]) for n in layout.labels)
+    assert all(len(os.fsencode(layout.image_path(n, 0).name)) < 230 for n in layout.labels)
     assert len(set(folders)) == len(names)
     assert not {"grid.png", "manifest.json"} & {folder.name.lower() for folder in folders}
 
 
 def test_an_excessive_number_of_images_is_refused():
-    plan = Plan(Path("out"), ("a", "b"), [0, 1], 10**12, "png", grid=True)
-    with pytest.raises(UsageError, match="2,000,000,000,000 pictures"):
-        plan.check_count()
+    layout = OutputLayout(Path("out"), ("a", "b"), [0, 1], 10**12, "png", grid=True)
+    with pytest.raises(UsageError, match="2,000,000,000,000 images"):
+        layout.check_count()
 
 
 def test_generating_classes_with_hostile_names(trained, shell):
@@ -188,7 +188,7 @@ def test_generating_classes_with_hostile_names(trained, shell):
     [
         (("--class", "9" * 5000), 2, "the run has no such class"),
         (("--checkpoint", "9" * 5000), 2, "is not a step"),
-        (("--count", "9" * 12), 2, "pictures"),
+        (("--count", "9" * 12), 2, "images"),
         (("--out", "x" * 5000), 2, "File name too long"),
         (("--out", "/dev/null/x"), 2, "Not a directory"),
         (("--guidance", "1e400"), 2, "must be a finite number"),

@@ -1,0 +1,90 @@
+"""Trained models as users name them: a run, or an exported file of one."""
+
+from pathlib import Path
+
+import pytest
+
+from iddm_cli.errors import RunError, UsageError
+from iddm_cli.export.safetensors import build_safetensors
+from iddm_cli.profiles.overrides import Override
+from iddm_cli.profiles.writing import dump_profile
+from iddm_cli.runs.registry import create_run
+from iddm_cli.runs.run import encode_json
+from iddm_cli.workflows.models import FileModel, RunModel, find_model, load_sampling_profile
+from tests.build.profiles import tiny_profile
+from tests.export.conftest import trained
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    profile = tiny_profile(sampling={"sampler": "ddim", "steps": 7, "eta": 0.5})
+    files = {
+        "profile.yaml": dump_profile(profile).encode(),
+        "dataset.json": encode_json({"classes": {"cat": 1, "dog": 2}}),
+        "run.json": encode_json({"updated": "2026"}),
+    }
+    create_run(tmp_path / "runs", "pets", files)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "steel.safetensors"
+    path.write_bytes(build_safetensors(trained()))
+    return path
+
+
+def given(sampler: str | None = None, steps: int | None = None) -> dict[str, object]:
+    return {"--sampler sampling.sampler": sampler, "--steps sampling.steps": steps}
+
+
+def test_a_run_is_found_by_name_and_a_file_by_its_suffix(runs, file):
+    run = find_model(runs, "pets")
+    assert isinstance(run, RunModel)
+    assert (run.name, run.classes) == ("pets", ("cat", "dog"))
+    exported = find_model(runs, str(file))
+    assert isinstance(exported, FileModel)
+    assert (exported.name, exported.reference, exported.classes) == (
+        "steel", "steel.safetensors", ("cat", "dog"),
+    )  # fmt: skip
+    with pytest.raises(RunError):
+        find_model(runs, "cats")
+
+
+def test_images_go_into_the_run_or_beside_the_user(runs, file):
+    assert find_model(runs, "pets").default_output_dir().parent == runs / "pets" / "generated"
+    folder = find_model(runs, str(file)).default_output_dir()
+    assert folder.parent == Path()
+    assert folder.name.startswith("steel-2")
+
+
+def test_settings_are_those_of_the_training_but_for_the_options(runs):
+    model = find_model(runs, "pets")
+    kept = load_sampling_profile(model, given()).sampling
+    assert (kept.sampler, kept.steps, kept.eta) == ("ddim", 7, 0.5)
+    assert load_sampling_profile(model, given(sampler="ddim")).sampling == kept
+    assert load_sampling_profile(model, given(steps=3)).sampling.steps == 3
+
+
+def test_another_sampler_drops_what_belongs_to_the_one_before(runs):
+    model = find_model(runs, "pets")
+    other = load_sampling_profile(model, given(sampler="ddpm")).sampling
+    assert (other.sampler, other.steps, other.eta) == ("ddpm", None, 0.0)
+    assert load_sampling_profile(model, given(sampler="ddpm", steps=9)).sampling.steps == 9
+
+
+def test_a_file_has_the_weights_of_one_step(file):
+    model = find_model(None, str(file))
+    for step in (None, 500):
+        assert model.open_weights(step, "average").step == 500
+    with pytest.raises(
+        UsageError, match=r"--checkpoint 400: .* holds the weights of step 500 only"
+    ):
+        model.open_weights(400, "average")
+
+
+def test_the_profile_in_a_file_may_be_overridden(file):
+    model = find_model(None, str(file))
+    profile = model.load_profile([Override("sampling.guidance", 4.0, "--guidance")])
+    assert (profile.sampling.guidance, profile.sampling.steps) == (4.0, 5)
+    assert profile.data.shape == (3, 8, 16)

@@ -1,0 +1,40 @@
+"""The dataset of a training: packed, described in dataset.json, and found from anywhere."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.workflows.training.data import describe_dataset, prepare_data, with_absolute_data
+from tests.workflows.packs import make_pack
+
+
+def profile_of(path: str) -> Profile:
+    return Profile.model_validate({"data": {"path": path, "image_size": 8, "workers": 1}})
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
+def test_the_channels_are_those_that_the_images_need(tmp_path, monkeypatch, mode, channels):
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        colour = (200, 0, 0) if mode == "RGB" else 200
+        Image.new(mode, (9, 9), colour).save(tmp_path / "pets" / name / "1.png")
+    profile, pack = prepare_data(profile_of(str(tmp_path / "pets")))
+    assert (profile.data.channels, pack.channels) == (channels, channels)
+    assert (pack.count, pack.classes) == (2, ("cat", "dog"))
+
+
+def test_the_description_is_what_a_resume_compares():
+    assert describe_dataset(make_pack(), "pets") == {
+        "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
+        "channels": 1, "height": 8, "width": 8, "skipped": [["x.png", "not an image"]],
+    }  # fmt: skip
+
+
+def test_a_path_becomes_absolute_and_a_name_stays_a_name(tmp_path, monkeypatch):
+    (tmp_path / "pets").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Path(with_absolute_data(profile_of("pets")).data.path) == (tmp_path / "pets").resolve()
+    assert with_absolute_data(profile_of("demo")) == profile_of("demo")

@@ -1,0 +1,79 @@
+"""Launching a training: refused early, and only where all processes agree."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from iddm_cli.distributed.group import SINGLE_PROCESS
+from iddm_cli.errors import DatasetError, RunError, UsageError
+from iddm_cli.runs.registry import create_run
+from iddm_cli.workflows.training.job import JobOptions
+from iddm_cli.workflows.training.launch import (
+    check_can_start,
+    check_same_dataset,
+    check_same_settings,
+)
+from tests.build.profiles import tiny_profile
+from tests.workflows.packs import make_pack
+
+
+def second_process(of_main: object) -> SimpleNamespace:
+    """Return a group as process 1 sees it, where process 0 broadcasts something."""
+    return SimpleNamespace(rank=1, broadcast=lambda _: of_main)
+
+
+def settings_of(profile) -> dict[str, object]:
+    """Return what process 0 broadcasts."""
+    sent = []
+    check_same_settings(SimpleNamespace(rank=0, broadcast=lambda own: sent.append(own) or own),
+                        profile)  # fmt: skip
+    return sent[0]
+
+
+def test_other_settings_of_a_process_are_named():
+    main = settings_of(tiny_profile(training={"lr": 0.5}))
+    with pytest.raises(UsageError, match=r"process 1 has other .*: training.lr 0.25, not 0.5$"):
+        check_same_settings(second_process(main), tiny_profile(training={"lr": 0.25}))
+
+
+def test_processes_may_compute_and_read_images_in_their_own_ways():
+    main = settings_of(tiny_profile())
+    own = tiny_profile(runtime={"device": "cpu", "threads": 3})
+    workers = own.model_copy(update={"data": own.data.model_copy(update={"workers": 7})})
+    check_same_settings(second_process(main), workers)
+
+
+@pytest.mark.parametrize("changes", [{"digest": "other"}, {"labels": (0, 1)}])
+def test_processes_must_read_the_same_images(changes):
+    pack = make_pack()
+    check_same_dataset(second_process((pack.digest, pack.count)), pack)
+    check_same_dataset(SINGLE_PROCESS, pack)
+    with pytest.raises(DatasetError, match="process 1 reads"):
+        check_same_dataset(second_process((pack.digest, pack.count)), make_pack(**changes))
+
+
+def test_a_taken_name_is_refused_but_for_overwriting_and_restarting(tmp_path):
+    create_run(tmp_path, "one", {"profile.yaml": b"", "run.json": b"{}"})
+    options = JobOptions(tmp_path, name="one")
+    with pytest.raises(RunError, match="one"):
+        check_can_start(options, is_restart=False)
+    check_can_start(options, is_restart=True)
+    check_can_start(replace(options, overwrite=True), is_restart=False)
+    check_can_start(replace(options, name="two"), is_restart=False)
+
+
+def test_a_run_that_is_being_trained_is_not_resumed(tmp_path):
+    run = create_run(tmp_path, "one", {"profile.yaml": b"", "run.json": b"{}"})
+    options = JobOptions(tmp_path, resumed=run)
+    with run.lock.hold(), pytest.raises(RunError, match="one"):
+        check_can_start(options, is_restart=False)
+    check_can_start(options, is_restart=False)
+    with run.lock.hold():
+        pass  # checking has released it
+
+
+def test_a_folder_of_runs_that_cannot_be_written_is_a_usage_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file"):
+        check_can_start(JobOptions(tmp_path / "file" / "runs"), is_restart=False)
