@@ -1,1 +1,1 @@
-"""Data: from a folder of pictures to the batch of a step."""
+"""Data: from a folder of images to the batch of a training step."""

@@ -1,14 +1,14 @@
 """Solver tables: a sampler as numbers.
 
-Every step of every sampler here is a weighted sum of what is at hand:
+Every step of every sampler is a weighted sum of the tensors at hand:
 
     next x_t = c_x * x_t + c_denoised * denoised
              + c_prev1 * (denoised one step before) + c_prev2 * (two before) + c_prev3 * (three)
              + c_noise * new noise
 
-So a sampler is a function that writes down the coefficients of its steps, held against its paper,
-and `advance` is the one step there is. Images that are at different steps, or come from different
-samplers, can advance as one batch; and whoever has the table needs no code of ours.
+So a sampler is a function that returns the coefficients of its steps, checked against its paper,
+and `advance` is the only step function. Images at different steps, or of different samplers, can
+advance as one batch; and a program that has the table needs no code of iddm.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Blocks of a U-Net: residual block, self-attention, halving and doubling of the size.
+"""Blocks of a U-Net: residual block, self-attention, downsampling and upsampling.
 
 Every residual branch ends in a layer that starts at zero, so that a new network passes its
 input through unchanged (ADM, Dhariwal & Nichol 2021, arXiv:2105.05233, its code).
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
+def zero_init(layer: nn.Conv2d | nn.Linear) -> None:
     """Set a layer's weights and biases to zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -67,7 +67,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
         self.shortcut = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
         self.activation = activation()
-        start_at_zero(self.conv2)
+        zero_init(self.conv2)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Return [B, out, H, W] for features h, [B, channels, H, W]."""
@@ -83,7 +83,7 @@ class ResidualBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Every position looks at every other; the attention matrix is never stored.
+    """Self-attention over all positions; the attention matrix is never stored.
 
     Args:
         channels: Channels in and out.
@@ -102,7 +102,7 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, channels)
-        start_at_zero(self.out)
+        zero_init(self.out)
 
     def forward(self, h: Tensor) -> Tensor:
         """Return [B, C, H, W] for features h, [B, C, H, W]."""
@@ -117,7 +117,7 @@ class SelfAttention(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halve height and width by a convolution of stride 2.
+    """Downsampling by 2 with a strided convolution.
 
     Args:
         channels: Channels in and out.
@@ -135,7 +135,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Double height and width: each position four times, then a convolution."""
+    """Upsampling by 2: nearest neighbour, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
-    """Encode times as cosines and sines of falling frequency (Vaswani et al. 2017, section 3.5).
+    """Return times as cosines and sines of falling frequency (Vaswani et al. 2017, section 3.5).
 
     Args:
         t: Times, [B].
@@ -25,7 +25,7 @@ def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
 
 
 class ConditionEmbedding(nn.Module):
-    """Time code through a two-layer perceptron, plus a learned vector for each class.
+    """Time embedding through a two-layer perceptron, plus a learned vector for each class.
 
     Args:
         width: Length of the time code; even.

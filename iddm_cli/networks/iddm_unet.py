@@ -13,13 +13,13 @@ from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.networks.embeddings import sinusoid
 
 CONDITION = 256
-"""Length of the time code, and of the vector of a class."""
+"""Dimensions of the time embedding and of the class embedding."""
 
 HEADS = 4
 
 
 def residual_activation(name: str) -> nn.Module:
-    """Return the non-linearity after a sum: the same, but for lrelu, which is steeper there."""
+    """Return the activation after a residual sum: the same, but steeper for lrelu."""
     return nn.LeakyReLU(0.01) if name == "lrelu" else ACTIVATIONS[name]()
 
 
@@ -52,7 +52,7 @@ class DoubleConv(nn.Module):
 
 
 class ResidualDoubleConv(DoubleConv):
-    """The same, added to what comes in."""
+    """A double convolution with a residual connection."""
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__(channels, channels, activation)
@@ -107,12 +107,12 @@ class AttentionBlock(nn.Module):
 
 
 def condition_layer(out: int) -> nn.Sequential:
-    """Make what turns the condition, [B, 256], into something to add to features, [B, out]."""
+    """Return a layer from the condition, [B, 256], to a bias of the features, [B, out]."""
     return nn.Sequential(nn.SiLU(), nn.Linear(CONDITION, out))
 
 
 class Down(nn.Module):
-    """Half the size."""
+    """A level on the way down, at half the size."""
 
     def __init__(self, channels: int, out: int, activation: str) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the size, beside the features of that size on the way down."""
+    """A level on the way up, at twice the size, with a skip connection."""
 
     def __init__(self, channels: int, out: int, activation: str) -> None:
         super().__init__()
@@ -139,10 +139,10 @@ class Up(nn.Module):
         )
         self.emb_layer = condition_layer(out)
 
-    def forward(self, h: Tensor, passed: Tensor, condition: Tensor) -> Tensor:
-        """Return [B, out, 2 * H, 2 * W]; h and `passed` have `channels` together."""
+    def forward(self, h: Tensor, skip: Tensor, condition: Tensor) -> Tensor:
+        """Return [B, out, 2 * H, 2 * W]; h and `skip` have `channels` together."""
         h = functional.interpolate(h, scale_factor=2.0, mode="bilinear", align_corners=True)
-        h = self.conv(torch.cat([passed, h], dim=1))
+        h = self.conv(torch.cat([skip, h], dim=1))
         return h + self.emb_layer(condition)[:, :, None, None]
 
 
@@ -186,7 +186,7 @@ class IddmUNet(nn.Module):
         self.outc = nn.Conv2d(64, channels, 1)
 
     def units(self) -> list[nn.Module]:
-        """Return the parts that may be kept on several devices, and gathered one at a time."""
+        """Return the modules that FSDP shards, and gathers one at a time."""
         kinds = (DoubleConv, AttentionBlock)
         return [module for module in self.modules() if isinstance(module, kinds)]
 
@@ -204,6 +204,6 @@ class IddmUNet(nn.Module):
         return self.outc(h)
 
     def _condition(self, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, 256]: sines first, unlike `sinusoid`, then cosines; and the class's vector."""
+        """Return [B, 256]: sines first, unlike `sinusoid`; plus the class embedding."""
         time = sinusoid(t, CONDITION).roll(CONDITION // 2, dims=1)
         return time if self.condition_adapter is None else time + self.condition_adapter(label)

@@ -1,7 +1,7 @@
 """The U-Net: residual blocks with scale and shift, attention at chosen levels.
 
 With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names; the
-time code has its cosines first (`flip_sin_to_cos=True`).
+time embedding has its cosines first (`flip_sin_to_cos=True`).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from iddm_cli.networks.blocks import (
     ResidualBlock,
     SelfAttention,
     Upsample,
-    start_at_zero,
+    zero_init,
 )
 from iddm_cli.networks.embeddings import ConditionEmbedding
 
@@ -27,7 +27,7 @@ MakeAttention = Callable[[int], SelfAttention]
 
 
 class Level(nn.Module):
-    """Residual blocks of one size, each followed by attention where asked for."""
+    """Residual blocks of one size, each followed by attention if `attention` is given."""
 
     def __init__(
         self, widths: list[tuple[int, int]], block: MakeBlock, attention: MakeAttention | None
@@ -43,10 +43,10 @@ class Level(nn.Module):
 
 
 class DownLevel(Level):
-    """A level on the way down: its blocks' features are passed across to its twin."""
+    """A level on the way down; the features after each block become skip connections."""
 
     def forward(self, h: Tensor, embedding: Tensor) -> list[Tensor]:
-        """Return the features after each block, the last of which go on down."""
+        """Return the features after each block; the last ones are the input of the next level."""
         features = []
         for index in range(len(self.blocks)):
             h = self.step(index, h, embedding)
@@ -55,12 +55,12 @@ class DownLevel(Level):
 
 
 class UpLevel(Level):
-    """A level on the way up: each block sees one of the features passed across."""
+    """A level on the way up; each block also receives one skip connection."""
 
-    def forward(self, h: Tensor, embedding: Tensor, passed: list[Tensor]) -> Tensor:
-        """Return the features after the last block, taking from the end of `passed`."""
+    def forward(self, h: Tensor, embedding: Tensor, skips: list[Tensor]) -> Tensor:
+        """Return the features after the last block; removes its skips from the end of the list."""
         for index in range(len(self.blocks)):
-            h = self.step(index, torch.cat([h, passed.pop()], dim=1), embedding)
+            h = self.step(index, torch.cat([h, skips.pop()], dim=1), embedding)
         return h
 
 
@@ -79,7 +79,7 @@ class Middle(nn.Module):
 
 
 class UNet(nn.Module):
-    """A U-Net over images; every level passes each of its features to its twin going up.
+    """A U-Net over images, with a skip connection for every feature on the way down.
 
     Height and width must be divisible by patch_size * 2 ** (levels - 1).
 
@@ -88,17 +88,17 @@ class UNet(nn.Module):
         num_classes: Number of classes, K; 0 ignores labels.
         base_channels: Channels of level 0.
         channel_multipliers: Channels of each level as multiples of base_channels.
-        blocks_per_level: Residual blocks of each level going down; one more going up.
+        blocks_per_level: Residual blocks of each level on the way down; one more on the way up.
         attention_levels: Levels whose blocks are followed by attention.
         head_channels: Channels of one attention head; None: one head has them all.
         norm_groups: Groups of each normalisation.
-        activation: Name of the non-linearity.
-        dropout: Share of activations dropped in residual blocks.
-        patch_size: Side of the squares of pixels folded into channels first.
+        activation: Name of the activation function.
+        dropout: Dropout probability in residual blocks.
+        patch_size: Side of the pixel patches folded into channels first.
         conditioning: How blocks are conditioned: scale_shift, or shift.
-        norm_eps: What each normalisation adds to the variance.
-        downsample_padding: 1 pads every side before halving; 0 the right and below alone.
-        frequency_shift: The shift of the time code's frequencies, 0 or 1.
+        norm_eps: Epsilon that each normalisation adds to the variance.
+        downsample_padding: 1 pads every side before downsampling; 0 right and bottom only.
+        frequency_shift: Frequency shift of the time embedding, 0 or 1.
     """
 
     def __init__(
@@ -135,7 +135,9 @@ class UNet(nn.Module):
         attention = partial(
             SelfAttention, head_channels=head_channels, groups=norm_groups, eps=norm_eps
         )
-        at = [attention if level in attention_levels else None for level in range(len(widths))]
+        attentions = [
+            attention if level in attention_levels else None for level in range(len(widths))
+        ]
         folded = channels * patch_size**2
 
         self.patch_size = patch_size
@@ -147,22 +149,22 @@ class UNet(nn.Module):
             shift=frequency_shift,
         )
         self.conv_in = nn.Conv2d(folded, base_channels, 3, padding=1)
-        self.down = nn.ModuleList(_going_down(widths, blocks_per_level, block, at))
+        self.down = nn.ModuleList(_build_down_levels(widths, blocks_per_level, block, attentions))
         self.downsample = nn.ModuleList(
             [Downsample(width, downsample_padding) for width in widths[:-1]]
         )
         self.middle = Middle(widths[-1], block, attention)
-        self.up = nn.ModuleList(_going_up(widths, blocks_per_level, block, at))
+        self.up = nn.ModuleList(_build_up_levels(widths, blocks_per_level, block, attentions))
         self.upsample = nn.ModuleList([Upsample(width) for width in widths[:0:-1]])
         self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=norm_eps)
         self.activation = make_activation()
         self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
-        start_at_zero(self.conv_out)
+        zero_init(self.conv_out)
 
     def units(self) -> list[nn.Module]:
-        """Return the parts that may be kept on several devices, and gathered one at a time.
+        """Return the modules that FSDP shards, and gathers one at a time.
 
-        A level is none: it takes features off the list that is passed across.
+        A level is not one of them: it changes the list of skip connections.
         """
         kinds = (ResidualBlock, SelfAttention)
         return [module for module in self.modules() if isinstance(module, kinds)]
@@ -171,50 +173,50 @@ class UNet(nn.Module):
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         embedding = self.embedding(t, label)
         h = self.conv_in(functional.pixel_unshuffle(x_t, self.patch_size))
-        h, passed = self._descend(h, embedding)
-        h = self._ascend(self.middle(h, embedding), passed, embedding)
+        h, skips = self._descend(h, embedding)
+        h = self._ascend(self.middle(h, embedding), skips, embedding)
         h = self.conv_out(self.activation(self.norm_out(h)))
         return functional.pixel_shuffle(h, self.patch_size)
 
     def _descend(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
-        passed = [h]
+        skips = [h]
         for number, level in enumerate(self.down):
-            passed += level(h, embedding)
-            h = passed[-1]
+            skips += level(h, embedding)
+            h = skips[-1]
             if number < len(self.downsample):
                 h = self.downsample[number](h)
-                passed.append(h)
-        return h, passed
+                skips.append(h)
+        return h, skips
 
-    def _ascend(self, h: Tensor, passed: list[Tensor], embedding: Tensor) -> Tensor:
+    def _ascend(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
         for number, level in enumerate(self.up):
-            h = level(h, embedding, passed)
+            h = level(h, embedding, skips)
             if number < len(self.upsample):
                 h = self.upsample[number](h)
         return h
 
 
-def _going_down(
-    widths: list[int], blocks: int, block: MakeBlock, attention: Sequence[MakeAttention | None]
+def _build_down_levels(
+    widths: list[int], blocks: int, block: MakeBlock, attentions: Sequence[MakeAttention | None]
 ) -> list[DownLevel]:
-    before = [widths[0], *widths[:-1]]
+    inputs = [widths[0], *widths[:-1]]
     return [
-        DownLevel([(first, width)] + [(width, width)] * (blocks - 1), block, here)
-        for first, width, here in zip(before, widths, attention, strict=True)
+        DownLevel([(first, width)] + [(width, width)] * (blocks - 1), block, attention)
+        for first, width, attention in zip(inputs, widths, attentions, strict=True)
     ]
 
 
-def _going_up(
-    widths: list[int], blocks: int, block: MakeBlock, attention: Sequence[MakeAttention | None]
+def _build_up_levels(
+    widths: list[int], blocks: int, block: MakeBlock, attentions: Sequence[MakeAttention | None]
 ) -> list[UpLevel]:
-    """Build the levels from the smallest size up; each block takes one passed feature besides."""
+    """Return the levels from the smallest size up; each block also takes one skip connection."""
     levels = []
-    coming = widths[-1]
+    below = widths[-1]
     for number in reversed(range(len(widths))):
         width = widths[number]
-        passed = [width] * blocks + [widths[max(number - 1, 0)]]
-        ins = [coming, *[width] * blocks]
-        pairs = [(h + skip, width) for h, skip in zip(ins, passed, strict=True)]
-        levels.append(UpLevel(pairs, block, attention[number]))
-        coming = width
+        skips = [width] * blocks + [widths[max(number - 1, 0)]]
+        inputs = [below, *[width] * blocks]
+        pairs = [(h + skip, width) for h, skip in zip(inputs, skips, strict=True)]
+        levels.append(UpLevel(pairs, block, attentions[number]))
+        below = width
     return levels
