@@ -178,7 +178,7 @@ def found(folder: CheckpointFolder) -> tuple[int, int] | None:
         saved, _ = folder.latest_valid()
     except CheckpointError:
         return None
-    course = int(saved.bits["course"])
+    course = int(saved.numerics["course"])
     for part, wanted in tensors(saved.step, course).items():
         read = saved.read(part, wanted)
         assert all(torch.equal(read[name], tensor) for name, tensor in wanted.items())
