@@ -8,11 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
+COMMANDS = ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]
 
 
 @pytest.mark.parametrize(
     "command",
-    ["ruff check .", "ruff format --check .", "mypy", "lint-imports"],
+    COMMANDS,
     ids=["lint", "format", "types", "layers"],
 )
 def test_the_code_keeps_to(command):

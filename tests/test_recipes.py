@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.test_house import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r" *```python\n *# (iddm_cli/\S+\.py)(?:, in (\w+))?\n(.*?) *```", re.DOTALL)
 
@@ -137,3 +139,11 @@ def test_serving_them(trained):
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=40)
+
+
+def test_the_checks_of_contributing_are_those_that_run_here():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for check in COMMANDS:
+        assert f"{check} &&" in text
+    assert "&& pytest\n" in text
+    assert "pip install -e '.[test]'\n" in text
