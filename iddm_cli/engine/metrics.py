@@ -1,7 +1,7 @@
 """Metrics: what each update measures, and how it is combined between two lines of metrics.jsonl.
 
-`METRICS` is the table: a new row is in every line from then on, and can be asked for by
-training.keep_best. Sums stay on the device, so that no step waits for it.
+`METRICS` is the table: a new row is in every line from then on. Sums stay on the device, so that
+no step waits for it.
 """
 
 import math
