@@ -106,7 +106,7 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
     [
         (("--class", "scratch"), 2, "Did you mean scratches?"),
         (("--class", "6"), 2, "no such class"),
-        (("--checkpoint", "7"), 4, "There are: 5, 10."),
+        (("--checkpoint", "7"), 4, "Available steps: 5, 10."),
         (("--sampler", "dimm"), 2, "ddim"),
         (("--steps", "1001"), 2, "timesteps"),
     ],

@@ -61,16 +61,16 @@ def test_a_checkpoint_of_iddm_becomes_a_run_that_generates_and_is_trained_furthe
     assert [path.name for path in (place.folder / "drawn" / "cat").iterdir()] == ["cat-000000.png"]
 
     told = place.iddm("resume", "steel", expect=3)
-    assert "was imported, so it does not know any pictures" in told.err
+    assert "was imported, so it has no images to train on" in told.err
     assert "iddm resume steel --set data.path=FOLDER" in told.err
     told = place.iddm("resume", "steel", "--set", "data.path=others", expect=3)
-    assert "knows the classes dog, cat, and these pictures have cat, mouse" in told.err
+    assert "has the classes dog, cat, and these images have cat, mouse" in told.err
     told = place.iddm("resume", "steel", "--set", "data.image_size=16", expect=3)
     dataset = json.loads((run / "dataset.json").read_text())
     assert dataset["digest"] is None, "none of this has changed anything"
 
     answer = place.iddm("resume", "steel", "--set", "data.path=photos", *SHORT)
-    assert "from the average of the model that was imported, with a fresh optimizer" in answer.err
+    assert "from the averaged weights of the imported model, with a new optimizer" in answer.err
     dataset = json.loads((run / "dataset.json").read_text())
     assert dataset["classes"] == {"dog": 2, "cat": 2}
     assert list(dataset["classes"]) == ["dog", "cat"], "indices are still the model's"

@@ -248,7 +248,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     answer = shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", expect=4)
     assert "run pair already exists" in answer.err
     assert (run / "profile.yaml").read_bytes() == before
-    assert "has done its 1 steps" in shell.iddm(*SMOKE, "--name", "pair", "--steps", "1").err
+    assert "has made all its 1 steps" in shell.iddm(*SMOKE, "--name", "pair", "--steps", "1").err
     shell.iddm(*SMOKE, "--name", "pair", "--steps", "2", "--overwrite")
     assert rows(run)[-1]["step"] == 2
 
@@ -261,7 +261,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
         (("--devices", "0"), "training needs at least one device"),
         (("--devices", "two"), "is not a list of devices"),
         (("--device", "cpu", "--devices", "0,1"), "there is only one CPU"),
-        (("--device", "cpu", "--devices", "9"), "cannot be shared by 9 processes"),
+        (("--device", "cpu", "--devices", "9"), "cannot be divided among 9 processes"),
     ],
 )
 def test_devices_that_are_not_there(shell, words, problem):

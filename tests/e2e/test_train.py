@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(shell):
         expect=5,
     )  # fmt: skip
     assert "iddm continues from step 5 with a learning rate of 3.3e+02" in answer.err
-    assert "for 8 of its 8 pictures" in answer.err
+    assert "for 8 of its 8 images" in answer.err
     steps = [row["step"] for row in metrics(shell.folder / "runs" / "one")]
     assert steps == list(range(5, 5 + len(steps))), "what was given up is not in the metrics"
     assert "step-0000" in answer.err
