@@ -1,8 +1,1 @@
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Keep tiny networks from spreading over threads that wait for each other."""
-    torch.set_num_threads(1)
+from tests.threads import one_thread  # noqa: F401

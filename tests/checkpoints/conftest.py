@@ -5,15 +5,10 @@ import torch
 
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from tests.threads import one_thread  # noqa: F401
 
 FILES = ("model.safetensors", "average.safetensors", "optimizer.safetensors")
 STATE = {"bits": {"threads": 1}, "scaler": {}}
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Keep tiny networks from spreading over threads that wait for each other."""
-    torch.set_num_threads(1)
 
 
 def parts(step: int) -> dict:

@@ -5,12 +5,7 @@ from iddm_cli.build.networks import build_denoiser
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Keep tiny networks from spreading over threads that wait for each other."""
-    torch.set_num_threads(1)
+from tests.threads import one_thread  # noqa: F401
 
 
 def trained(classes=("cat", "dog"), **changes: dict) -> TrainedModel:

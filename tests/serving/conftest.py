@@ -19,14 +19,9 @@ from iddm_cli.serving.http.sockets import open_listener
 from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
+from tests.threads import one_thread  # noqa: F401
 
 CLASSES = ("cat", "dog", "1")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """Keep tiny networks from spreading over threads that wait for each other."""
-    torch.set_num_threads(1)
 
 
 def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:

@@ -7,6 +7,7 @@ from onnx import helper
 
 from iddm_cli import __version__
 from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.memory import FLOAT_BYTES
 from iddm_cli.errors import UsageError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.onnx.graphs import (
@@ -19,7 +20,6 @@ from iddm_cli.export.onnx.pipeline import PipelineSpec, build_pipeline
 from iddm_cli.export.onnx.precision import PRECISIONS
 from iddm_cli.export.trained_model import TrainedModel
 
-BYTES_PER_WEIGHT = 4
 MAX_BYTES = 2**31 - 2**20
 """Most bytes of weights: an ONNX file is one protobuf message of up to 2 GiB; 1 MiB is for the
 graph."""
@@ -43,7 +43,7 @@ def build_onnx_model(model: TrainedModel, options: OnnxOptions) -> onnx.ModelPro
     Raises:
         UsageError: It is larger than an ONNX file can be.
     """
-    if BYTES_PER_WEIGHT * model.parameters > MAX_BYTES:
+    if FLOAT_BYTES * model.parameters > MAX_BYTES:
         raise UsageError(
             f"{model.parameters / 1e9:.1f} billion parameters are more than an ONNX file can hold",
             "Export it as safetensors, pt2 or diffusers.",
