@@ -289,3 +289,33 @@ def test_a_token_is_requested_until_it_is_right(browser, model):
         statuses = "answers.then((all) => all.map((answer) => answer.status))"
         assert page.evaluate(statuses) == [200, 200]
         context.close()
+
+
+def test_a_late_refusal_of_the_old_token_does_not_ask_again(browser, model):
+    """The second of two requests is refused only after the first one was given the right token."""
+    with serving(model, policy=AccessPolicy(token="a-token-long-enough")) as own:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{own.url}/#token=a-token-long-enough")
+        expect(page.locator("#classes label")).to_have_count(3)
+        held = []
+
+        def hold_the_first(route) -> None:
+            if held:
+                route.continue_()
+            else:
+                held.append(route)
+
+        page.route("**/v1/models?late", hold_the_first)
+        page.evaluate("""sessionStorage.setItem("token", "of-the-server-before");
+            document.title = "";
+            for (const path of ["v1/models?late", "v1/models"])
+              send(path).then((answer) => document.title += `${answer.status}-`); null""")
+        expect(page.locator("#ask")).to_be_visible()
+        page.fill("#token", "a-token-long-enough")
+        page.keyboard.press("Enter")
+        expect(page).to_have_title("200-")
+        held[0].continue_()
+        expect(page).to_have_title("200-200-")
+        expect(page.locator("#ask")).not_to_be_visible()
+        context.close()

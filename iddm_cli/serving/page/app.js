@@ -34,7 +34,8 @@ async function send(path, options = {}) {
   const headers = { ...options.headers, ...authorization };
   const response = await fetch(path, { ...options, headers, credentials: "omit" }).catch(onLost);
   if (response.status === 401) {
-    await askForToken();
+    // Another request may have been given a new token since this one was sent.
+    if (sessionStorage.getItem("token") === token) await askForToken();
     return send(path, options);
   }
   if (!response.ok) {
