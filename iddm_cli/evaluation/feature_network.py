@@ -1,0 +1,91 @@
+"""The feature network: a small residual network whose activations describe an image.
+
+It is trained on the user's own images (see `feature_training`), so that nothing is downloaded, and
+industrial images are not judged by what matters for photographs of dogs.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LARGEST_SIDE = 64
+"""Images are reduced to this many pixels on the longer side, by averaging."""
+
+CHANNELS = 32
+
+
+class FeatureNetwork(nn.Module):
+    """Three stages of residual blocks (He et al. 2016), and a linear head.
+
+    Args:
+        channels: Channels of an image.
+        outputs: Number of outputs of the head: classes, or the tasks of self-supervision.
+    """
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, CHANNELS, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(CHANNELS),
+            nn.ReLU(),
+        )
+        self.stages = nn.ModuleList(
+            [
+                _ResidualBlock(CHANNELS, CHANNELS, stride=1),
+                _ResidualBlock(CHANNELS, 2 * CHANNELS, stride=2),
+                _ResidualBlock(2 * CHANNELS, 4 * CHANNELS, stride=2),
+            ]
+        )
+        self.head = nn.Linear(4 * CHANNELS, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, [B, outputs], of images in [-1, 1], [B, C, H, W]."""
+        logits: Tensor = self.head(self._stage_means(x)[-1])
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the feature vectors, [B, 192], of images in [-1, 1], [B, C, H, W].
+
+        They are the means over all positions of the last two stages: the last tells what is shown,
+        the one before it how sharp and how contrasted.
+        """
+        return torch.cat(self._stage_means(x)[-2:], dim=1)
+
+    def _stage_means(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(_reduce(x))
+        means = []
+        for stage in self.stages:
+            x = stage(x)
+            means.append(x.mean(dim=(2, 3)))
+        return means
+
+
+class _ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with batch normalization, and a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        same = inputs == outputs and stride == 1
+        self.shortcut = (
+            nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.layers(x) + self.shortcut(x))
+
+
+def _reduce(x: Tensor) -> Tensor:
+    """Average blocks of pixels, so that the longer side has at most LARGEST_SIDE."""
+    height, width = x.shape[2:]
+    scale = LARGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return x
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return F.interpolate(x, size=size, mode="area")
