@@ -88,9 +88,9 @@ def _reduce(images: Tensor) -> Tensor:
     """Reduce to COMPARED_SIDE, then average 3 x 3 pixels: a copy may be noisier, or smoother."""
     height, width = images.shape[2:]
     scale = min(1.0, COMPARED_SIDE / max(height, width))
-    size = [max(2 * MAX_SHIFT + 1, round(side * scale)) for side in (height, width)]
+    size = [max(2 * MAX_SHIFT + 3, round(side * scale)) for side in (height, width)]
     reduced = F.interpolate(images.float(), size=size, mode="area")
-    return F.avg_pool2d(reduced, 3, stride=1, padding=1, count_include_pad=False)
+    return F.avg_pool2d(reduced, 3, stride=1)
 
 
 def _mirrored_crops(images: Tensor) -> list[Tensor]:
