@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.data.sources.indexing.listing import NOT_AN_IMAGE, Listing, is_hidden, to_printable
+from iddm_cli.data.sources.indexing.listing import NOT_AN_IMAGE, Listing, to_printable
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,3 @@ def test_files_are_classified() -> None:
         ("a/notes.txt", NOT_AN_IMAGE),
         ("a/README", "not an image, by its first bytes"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "hidden"), [(".git", True), ("Thumbs.db", True), ("..x", False), ("a.png", False)]
-)
-def test_hidden_names(name: str, hidden: bool) -> None:
-    assert is_hidden(name) is hidden
