@@ -149,9 +149,9 @@ class _FolderWalk:
             self.listing.skip(path, kind)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    facts = folder.stat()
-    return facts.st_dev, facts.st_ino
+def _identity(folder: Path) -> str:
+    # Not the inode: some network and FUSE file systems give every folder the same one.
+    return os.path.realpath(folder)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
