@@ -3,7 +3,7 @@
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Channels, PixelSpec
+from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.inspection.report_data import PreprocessingPreview, Spread
 from iddm_cli.profiles.settings import DataSettings
@@ -50,7 +50,7 @@ def _round(number: float) -> float:
     return round(float(number), 4)
 
 
-def training_channels(stats: ndarray, settings: DataSettings) -> Channels:
+def training_channels(stats: ndarray, settings: DataSettings) -> int:
     """Return the number of channels trained; `auto` is 1 if every image is grey."""
     if settings.channels != "auto":
         return settings.channels

@@ -1,0 +1,329 @@
+"""The plan of values: how many channels of a dataset are trained, and which range of values.
+
+It follows from the survey of the dataset and from data.channels and data.value_range:
+
+- Ordinary images of 8 bits keep 0 to 255, unless they hold labels: a few low values.
+- Deeper values get the range that holds all but 0.1 % of them at each end; where that range is
+  nearly the whole one, nothing is clipped at all.
+- Images of 1 or 3 bands have one range, which keeps the colours of photographs. Images of 2, 4 and
+  more bands have a range for each band, because bands measure different things.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy import ndarray
+
+from iddm_cli.data.decoding.bands import ALPHA_MODES
+from iddm_cli.data.decoding.preprocess import HIGHEST_LABEL, MOST_LABELS, VOID
+from iddm_cli.data.values.survey import QUANTILES, Survey, ValueGroup
+from iddm_cli.errors import DatasetError
+from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.value_range import EIGHT_BIT, MAX_CHANNELS, ValueRange, format_value
+
+NEARLY_ALL = 1.25
+"""If the whole range is at most this many times the range of the percentiles, it is used."""
+
+NEARLY_NOMINAL = 0.9
+"""A range that fills this share of a customary one becomes that one."""
+
+NOMINAL_FLOATS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+WHITE_16 = 65_535
+
+CONVERT = "Convert the images to one type"
+SET_RANGE = "set data.value_range: [low, high], in the units of the files, for all of them"
+
+
+@dataclass(frozen=True)
+class ValuePlan:
+    """How the values of a dataset are trained on.
+
+    Attributes:
+        channels: Channels trained.
+        values: The range of values.
+        clipped: Share of the values outside the range, from 0 to 1.
+        notes: What was decided and left out, as sentences for the user.
+    """
+
+    channels: int
+    values: ValueRange
+    clipped: float
+    notes: tuple[str, ...]
+
+
+def plan_values(survey: Survey, settings: DataSettings) -> ValuePlan:
+    """Return how the values of a dataset are trained on.
+
+    Raises:
+        DatasetError: Its images have no common range, or too many bands.
+    """
+    channels = choose_channels(survey.groups, settings.channels)
+    used = [group for group in survey.groups if _fits(group, channels, settings.channels)]
+    if not used:
+        raise _no_such_bands(survey, channels)
+    values = _choose_range(used, channels, settings)
+    clipped = _share_clipped(used, channels, values)
+    notes = (
+        *_describe_bands(survey.groups, used, channels, settings.channels),
+        *_describe_values(used, channels, values, clipped, settings),
+    )
+    return ValuePlan(channels, values, clipped, notes)
+
+
+def ordinary_range(channels: int) -> ValueRange:
+    """Return the range of ordinary images of 8 bits; 2 and 4 channels include their opacity."""
+    return replace(EIGHT_BIT, alpha=channels in ALPHA_MODES)
+
+
+def choose_channels(groups: Sequence[ValueGroup], wanted: int | str) -> int:
+    """Return the number of channels: the wanted one, or that of most images.
+
+    Raises:
+        DatasetError: They have more bands than can be trained.
+    """
+    if isinstance(wanted, int):
+        return wanted
+    if not groups:
+        return 3
+    if all(group.bands in (1, 3) for group in groups):
+        return 1 if all(group.grey for group in groups) else 3
+    counts: dict[int, int] = {}
+    for group in groups:
+        counts[group.bands] = counts.get(group.bands, 0) + group.count
+    bands = max(counts, key=lambda bands: (counts[bands], bands))
+    if bands > MAX_CHANNELS:
+        raise DatasetError(
+            f"the images have {bands} bands, and at most {MAX_CHANNELS} can be trained",
+            f"Set data.channels to 1 to {MAX_CHANNELS}: the first bands are used.",
+        )
+    return bands
+
+
+def _fits(group: ValueGroup, channels: int, wanted: int | str) -> bool:
+    """Return whether the images of a group can be trained with so many channels."""
+    if group.bands == channels or (group.bands, channels) in ((1, 3), (3, 1)):
+        return True
+    if group.photograph and channels in ALPHA_MODES:
+        return isinstance(wanted, int)
+    return isinstance(wanted, int) and group.bands > channels
+
+
+def _no_such_bands(survey: Survey, channels: int) -> DatasetError:
+    found = ", ".join(f"{group.count:,} of {group.bands}" for group in survey.groups) or "none"
+    return DatasetError(
+        f"data.channels is {channels}, and no image has so many bands (images: {found})",
+        "Set data.channels to auto, or to at most the number of bands.",
+    )
+
+
+# --- the range ------------------------------------------------------------------------------------
+
+
+def _choose_range(used: Sequence[ValueGroup], channels: int, settings: DataSettings) -> ValueRange:
+    alpha = channels in ALPHA_MODES and all(group.photograph for group in used)
+    if settings.value_range != "auto":
+        low, high = settings.value_range
+        return ValueRange(_common_type(used), (float(low),), (float(high),), alpha)
+    types = {group.dtype for group in used}
+    if types == {"uint8"}:
+        labels = find_label_range(used)
+        return (
+            ValueRange("uint8", *labels) if labels else ValueRange("uint8", (0.0,), (255.0,), alpha)
+        )
+    if "uint8" in types or _have_own_whites(used):
+        _check_photographs(used)
+        return EIGHT_BIT
+    if len({np.dtype(name).kind == "f" for name in types}) > 1:
+        raise _mixed(used)
+    return _find_range(used, channels)
+
+
+def find_label_range(
+    used: Sequence[ValueGroup],
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the range of images of labels; None if they are something else, or all the same."""
+    labels = _find_labels(used)
+    if len(labels) < 2 or max(labels) > HIGHEST_LABEL:
+        return None
+    return (float(min(labels)),), (float(max(labels)),)
+
+
+def _find_labels(used: Sequence[ValueGroup]) -> set[int]:
+    """Return all values of the images, if they are few in every image."""
+    labels = {label for group in used for label in group.labels}
+    few = all(group.labels for group in used) and len(labels) <= MOST_LABELS
+    return labels if few else set()
+
+
+def _have_own_whites(used: Sequence[ValueGroup]) -> bool:
+    """Return whether these are photographs of 12 bits, say, beside others of 16."""
+    whites = {group.white for group in used}
+    return len(whites) > 1 and all(map(_is_photographic, used))
+
+
+def _is_photographic(group: ValueGroup) -> bool:
+    """Return whether images use the range of their type, as photographs do."""
+    whole = group.white > 0 and group.table.max() * 2 >= group.white
+    return group.bands in (1, 3) and (group.dtype == "uint8" or bool(whole))
+
+
+def _check_photographs(used: Sequence[ValueGroup]) -> None:
+    """Check that images of 16 bits beside images of 8 bits use the whole range, as photographs do.
+
+    Raises:
+        DatasetError: The same number would mean different things in both.
+    """
+    if not all(map(_is_photographic, used)):
+        raise _mixed(used)
+
+
+def _mixed(used: Sequence[ValueGroup]) -> DatasetError:
+    kinds = "; ".join(
+        f"{group.count:,} of {group.dtype}, {format_value(float(group.table.min()))} to "
+        f"{format_value(float(group.table.max()))}"
+        for group in used
+    )
+    return DatasetError(
+        f"the images are of types without a common range ({kinds})", f"{CONVERT}, or {SET_RANGE}."
+    )
+
+
+def _common_type(used: Sequence[ValueGroup]) -> str:
+    """Return the smallest type that holds the values of all images."""
+    return np.result_type(*(np.dtype(group.dtype) for group in used)).name
+
+
+def _find_range(used: Sequence[ValueGroup], channels: int) -> ValueRange:
+    dtype = np.dtype(_common_type(used))
+    if all(group.multiples for group in used):
+        return ValueRange(dtype.name, (0.0,), (float(WHITE_16),))
+    tables = merge_tables(used, channels)
+    ranges = [_trim(table, dtype) for table in tables]
+    low, high = zip(*ranges, strict=True)
+    return ValueRange(dtype.name, tuple(low), tuple(high))
+
+
+def merge_tables(used: Sequence[ValueGroup], channels: int) -> ndarray:
+    """Return tables of quantiles of all images: one, or one for each channel.
+
+    One table where 1 or 3 channels are trained, whose values mean the same.
+    """
+    rows = [g.table if (g.bands, channels) == (3, 1) else g.table[:channels] for g in used]
+    if channels in (1, 3) or any(group.bands < channels for group in used):
+        rows = [row.reshape(1, -1) for row in rows]
+    if len(rows) == 1 and rows[0].shape[1] == QUANTILES:
+        return rows[0]
+    weights = np.concatenate(
+        [np.full(r.shape[1], g.count / r.shape[1]) for g, r in zip(used, rows, strict=True)]
+    )
+    steps = np.linspace(0, 1, QUANTILES)
+    joined = np.concatenate(rows, axis=1)
+    merged = [np.quantile(r, steps, weights=weights, method="inverted_cdf") for r in joined]
+    return np.stack(merged)
+
+
+def _trim(table: ndarray, dtype: np.dtype) -> tuple[float, float]:
+    """Return the range of a table of quantiles: all but 0.1 % at each end, in round numbers."""
+    least, low, high, most = (float(table[i]) for i in (0, 1, -2, -1))
+    if most - least <= NEARLY_ALL * (high - low) or low == high:
+        low, high = least, most
+    if dtype.kind != "f":
+        low, high = np.floor(low), np.ceil(high)
+    for nominal_low, nominal_high in _list_nominal(dtype):
+        inside = nominal_low <= low and high <= nominal_high
+        if inside and high - low >= NEARLY_NOMINAL * (nominal_high - nominal_low):
+            return nominal_low, nominal_high
+    if low == high:  # nothing varies: any range does
+        high = low + 1
+    return float(low), float(high)
+
+
+def _list_nominal(dtype: np.dtype) -> tuple[tuple[float, float], ...]:
+    if dtype.kind == "f":
+        return NOMINAL_FLOATS
+    return ((0.0, float(WHITE_16)),) if dtype == np.uint16 else ()
+
+
+def _share_clipped(used: Sequence[ValueGroup], channels: int, values: ValueRange) -> float:
+    """Return the share of the values that lie outside the range."""
+    if values.is_8_bit:
+        return 0.0
+    tables = merge_tables(used, channels)
+    low, high = np.array(values.low)[:, None], np.array(values.high)[:, None]
+    return float(((tables < low) | (tables > high)).mean())
+
+
+# --- what the user is to know ---------------------------------------------------------------------
+
+
+def _describe_bands(
+    groups: Sequence[ValueGroup], used: Sequence[ValueGroup], channels: int, wanted: int | str
+) -> Iterator[str]:
+    for group in groups:
+        if group not in used:
+            hint = (
+                "data.channels: 3 trains on the first three of all"
+                if _offers_3(groups)
+                else ("data.channels chooses another number")
+            )
+            yield (
+                f"{_count(group.count)} of {group.bands} bands skipped: training uses {channels}; "
+                f"{hint}"
+            )
+        elif group.bands > channels and (group.bands, channels) != (3, 1):
+            kept = "the first band" if channels == 1 else f"the first {channels}"
+            yield (
+                f"{_count(group.count)} of {group.bands} bands: only {kept} used "
+                f"(data.channels is {wanted})"
+            )
+
+
+def _offers_3(groups: Sequence[ValueGroup]) -> bool:
+    return all(group.bands >= 3 or group.bands == 1 for group in groups)
+
+
+def _describe_values(
+    used: Sequence[ValueGroup],
+    channels: int,
+    values: ValueRange,
+    clipped: float,
+    settings: DataSettings,
+) -> Iterator[str]:
+    deep = [group for group in used if group.dtype != "uint8"]
+    if values.is_8_bit and deep:
+        count = _count(sum(group.count for group in deep))
+        yield f"{count} of more than 8 bits reduced to 8, as the others"
+    if all(group.multiples for group in used):
+        yield "16 bits that hold 8 (all values are multiples of 257)"
+    labels = _find_labels(used)
+    if settings.value_range == "auto" and not values.is_8_bit and labels:
+        yield f"only {len(labels)} different values, as in images of labels"
+    elif labels - {0, VOID} and VOID in labels:
+        top = max(labels - {VOID})
+        yield (
+            f"only {len(labels)} different values, up to {top} and {VOID}, as in images of labels: "
+            f"they are nearly black; data.value_range: [0, {top}] makes them distinct, and "
+            f"{VOID} becomes {top}"
+        )
+    if clipped:
+        yield f"{clipped:.2%} of the values are outside, and clipped"
+    missing = sum(group.missing * group.count for group in used) / sum(g.count for g in used)
+    if missing:
+        yield f"{missing:.2%} of the values are missing (NaN, infinity, no data) and become low"
+    if not values.is_8_bit:
+        yield from _describe_constant(used, channels)
+
+
+def _describe_constant(used: Sequence[ValueGroup], channels: int) -> Iterator[str]:
+    tables = merge_tables(used, channels)
+    constant = [i for i, table in enumerate(tables) if table[0] == table[-1]]
+    if len(constant) == len(tables):
+        yield f"every value is {format_value(float(tables[0][0]))}: there is nothing to learn"
+    elif constant:
+        names = ", ".join(str(i + 1) for i in constant)
+        yield f"band {names} holds one value only"
+
+
+def _count(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
