@@ -167,7 +167,7 @@ def _array_to_unit(
     if decoded.alpha:
         array, opacity = array[..., :-1], array[..., -1:] / (decoded.white or 1)
     if array.shape[2] != channels and len(values.low) > 1:
-        raise _wrong_bands(array.shape[2], channels)
+        raise UnreadableImageError(describe_other_bands(array.shape[2], channels))
     missing = find_missing(array)
     unit = values.to_unit(np.where(missing, 0, array))
     unit[missing] = 0
@@ -184,12 +184,12 @@ def _fit_channels(unit: ndarray, channels: int) -> ndarray:
         return np.repeat(unit, 3, axis=2)
     if (bands, channels) == (3, 1):
         return (unit @ LUMA)[..., None]
-    raise _wrong_bands(bands, channels)
+    raise UnreadableImageError(describe_other_bands(bands, channels))
 
 
-def _wrong_bands(bands: int, channels: int) -> UnreadableImageError:
-    noun = "band" if bands == 1 else "bands"
-    return UnreadableImageError(f"{bands} {noun}, where training uses {channels}")
+def describe_other_bands(bands: int, channels: int) -> str:
+    """Return why an image of other bands than are trained is skipped."""
+    return f"{bands} band{'' if bands == 1 else 's'}, where training uses {channels}"
 
 
 def _resize_bands(unit: ndarray, size: tuple[int, int], aspect: AspectName, tone: float) -> ndarray:

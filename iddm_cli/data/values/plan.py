@@ -28,6 +28,9 @@ NEARLY_ALL = 1.25
 NEARLY_NOMINAL = 0.9
 """A range that fills this share of a customary one becomes that one."""
 
+MOSTLY = 0.9
+"""If this share of the images has 8 bits, the others are treated as they are."""
+
 NOMINAL_FLOATS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 WHITE_16 = 65_535
 
@@ -59,7 +62,7 @@ def plan_values(survey: Survey, settings: DataSettings) -> ValuePlan:
         DatasetError: Its images have no common range, or too many bands.
     """
     channels = choose_channels(survey.groups, settings.channels)
-    used = [group for group in survey.groups if _fits(group, channels, settings.channels)]
+    used = select_groups(survey, channels, settings.channels)
     if not used:
         raise _no_such_bands(survey, channels)
     values = _choose_range(used, channels, settings)
@@ -100,13 +103,28 @@ def choose_channels(groups: Sequence[ValueGroup], wanted: int | str) -> int:
     return bands
 
 
-def _fits(group: ValueGroup, channels: int, wanted: int | str) -> bool:
-    """Return whether the images of a group can be trained with so many channels."""
-    if group.bands == channels or (group.bands, channels) in ((1, 3), (3, 1)):
+def select_groups(survey: Survey, channels: int, wanted: int | str) -> list[ValueGroup]:
+    """Return the groups of images that are trained with so many channels.
+
+    Args:
+        survey: What the values of the dataset are.
+        channels: Channels trained.
+        wanted: The setting data.channels.
+    """
+    return [
+        group
+        for group in survey.groups
+        if fits_channels(group.bands, channels, wanted, photograph=group.photograph)
+    ]
+
+
+def fits_channels(bands: int, channels: int, wanted: int | str, *, photograph: bool) -> bool:
+    """Return whether images of so many bands can be trained with so many channels."""
+    if bands == channels or (bands, channels) in ((1, 3), (3, 1)):
         return True
-    if group.photograph and channels in ALPHA_MODES:
+    if photograph and channels in ALPHA_MODES:
         return isinstance(wanted, int)
-    return isinstance(wanted, int) and group.bands > channels
+    return isinstance(wanted, int) and bands > channels
 
 
 def _no_such_bands(survey: Survey, channels: int) -> DatasetError:
@@ -174,15 +192,21 @@ def _check_photographs(used: Sequence[ValueGroup]) -> None:
     Raises:
         DatasetError: The same number would mean different things in both.
     """
-    if not all(map(_is_photographic, used)):
+    ordinary = sum(group.count for group in used if group.dtype == "uint8")
+    are_few = ordinary >= MOSTLY * sum(group.count for group in used)
+    if not are_few and not all(map(_is_photographic, used)):
         raise _mixed(used)
 
 
 def _mixed(used: Sequence[ValueGroup]) -> DatasetError:
+    by_type: dict[str, list[ValueGroup]] = {}
+    for group in used:
+        by_type.setdefault(group.dtype, []).append(group)
     kinds = "; ".join(
-        f"{group.count:,} of {group.dtype}, {format_value(float(group.table.min()))} to "
-        f"{format_value(float(group.table.max()))}"
-        for group in used
+        f"{sum(g.count for g in same):,} of {dtype}, "
+        f"{format_value(min(float(g.table.min()) for g in same))} to "
+        f"{format_value(max(float(g.table.max()) for g in same))}"
+        for dtype, same in by_type.items()
     )
     return DatasetError(
         f"the images are of types without a common range ({kinds})", f"{CONVERT}, or {SET_RANGE}."
@@ -292,8 +316,7 @@ def _describe_values(
 ) -> Iterator[str]:
     deep = [group for group in used if group.dtype != "uint8"]
     if values.is_8_bit and deep:
-        count = _count(sum(group.count for group in deep))
-        yield f"{count} of more than 8 bits reduced to 8, as the others"
+        yield from _describe_reduced(deep)
     if all(group.multiples for group in used):
         yield "16 bits that hold 8 (all values are multiples of 257)"
     labels = _find_labels(used)
@@ -313,6 +336,14 @@ def _describe_values(
         yield f"{missing:.2%} of the values are missing (NaN, infinity, no data) and become low"
     if not values.is_8_bit:
         yield from _describe_constant(used, channels)
+
+
+def _describe_reduced(deep: Sequence[ValueGroup]) -> Iterator[str]:
+    for group in deep:
+        if group.white or (group.table.min() >= 0 and group.table.max() <= 1):
+            yield f"{_count(group.count)} of more than 8 bits reduced to 8, as the others"
+        else:
+            yield f"{_count(group.count)} of {group.dtype} skipped: the others have 8 bits"
 
 
 def _describe_constant(used: Sequence[ValueGroup], channels: int) -> Iterator[str]:
