@@ -168,6 +168,7 @@ TESTED_THROUGH = {
     "commands/runs": "hostile/test_environment.py",
     "commands/train": "e2e/test_train.py",
     "data/inspection/report_data": "data/inspection/test_summary.py",
+    "data/packs/disk_room": "data/packs/test_auto_channels.py",
     "data/progress": "data/packs/test_builder.py",
     "diffusion/lookup": "profiles/test_choices.py",
     "export/onnx/exporter": "e2e/test_export.py",

@@ -12,15 +12,10 @@ from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.inspection.report_data import HistogramBar, ValueHistogram, ValueReport
 from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.data.sources.source import Source
-from iddm_cli.data.values.plan import (
-    ValuePlan,
-    fits_channels,
-    merge_tables,
-    ordinary_range,
-    plan_values,
-    select_groups,
-)
+from iddm_cli.data.values.band_choice import fits_channels, select_groups
+from iddm_cli.data.values.range_choice import merge_tables
 from iddm_cli.data.values.survey import Survey, survey_values
+from iddm_cli.data.values.value_plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from iddm_cli.value_range import ValueRange, format_value

@@ -10,11 +10,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from iddm_cli import durable
 from iddm_cli.data.cache import cache_error, cache_folder, mark_used
 from iddm_cli.data.decoding.images import ImageHandle
 from iddm_cli.data.decoding.preprocess import (
@@ -27,13 +26,13 @@ from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
 from iddm_cli.data.packs.disk_room import DiskRoom
-from iddm_cli.data.packs.pack import Pack, build_record
-from iddm_cli.data.packs.store import PackRecord, PackWriter
+from iddm_cli.data.packs.pack import Pack, StoredPack, build_record
+from iddm_cli.data.packs.store import PackWriter
 from iddm_cli.data.packs.value_watch import ValueWatch
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import Source
-from iddm_cli.data.values.plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.data.values.survey import find_survey, survey_values
+from iddm_cli.data.values.value_plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
@@ -43,14 +42,6 @@ CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 32
 
 Result = TypeVar("Result")
-
-
-class StoredPack(NamedTuple):
-    """A complete pack on the disk."""
-
-    folder: Path
-    spec: PixelSpec
-    record: PackRecord
 
 
 def build_pack(
@@ -230,7 +221,7 @@ class _PackBuilder:
         if found := self._find(spec, self.usable):
             return found
         with self._prepared_cache():
-            begun = _partial_folder(self._folder(spec, stored=True))
+            begun = store.partial_folder(self._folder(spec, stored=True))
             begun /= store.pixels_file(spec.values)
             stored = self.room.should_store(spec, begun)
             folder = self._folder(spec, stored=stored)
@@ -240,7 +231,7 @@ class _PackBuilder:
 
     def _build(self, spec: PixelSpec, folder: Path, *, stored: bool) -> StoredPack:
         name = store.pixels_file(spec.values)
-        writer = PackWriter(_partial_folder(folder), spec.image_bytes if stored else 0, name)
+        writer = PackWriter(store.partial_folder(folder), spec.image_bytes if stored else 0, name)
         with _discarding_on_error(writer):
             writer.open()
             self._check(writer.results, 0)
@@ -256,7 +247,7 @@ class _PackBuilder:
     def _build_auto(self) -> StoredPack:
         """Decode the dataset once, and build the pack of as many channels as it needs."""
         grey, colour = self._spec(1), self._spec(3)
-        begun = _partial_folder(self._folder(colour, stored=True, auto=True))
+        begun = store.partial_folder(self._folder(colour, stored=True, auto=True))
         stored = self.room.should_store(grey, begun / GREY / store.PIXELS)
         folder = self._folder(colour, stored=stored, auto=True)
         with self._locked(folder):
@@ -265,7 +256,7 @@ class _PackBuilder:
             if decided is not None:
                 return self._find_or_build(decided)
             writer = AutoChannelsWriter(
-                _partial_folder(folder),
+                store.partial_folder(folder),
                 grey,
                 colour,
                 stored=stored,
@@ -341,10 +332,6 @@ def _discarding_on_error(writer: PackWriter | AutoChannelsWriter) -> Iterator[No
         raise
     finally:
         writer.close()
-
-
-def _partial_folder(folder: Path) -> Path:
-    return folder.with_name(f"{durable.PARTIAL_PREFIX}{folder.name}")
 
 
 def _unreadable(name: str, reason: str) -> DatasetError:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -80,6 +81,14 @@ class Pack:
     def images_path(self) -> Path:
         """File of the raw pixels: uint8 or uint16 [N, C, H, W], C-contiguous."""
         return self.folder / store.pixels_file(self.values)
+
+
+class StoredPack(NamedTuple):
+    """A complete pack on the disk."""
+
+    folder: Path
+    spec: PixelSpec
+    record: PackRecord
 
 
 def build_record(

@@ -84,6 +84,11 @@ def pixels_file(values: ValueRange) -> str:
     return PIXELS if values.is_8_bit else DEEP_PIXELS
 
 
+def partial_folder(folder: Path) -> Path:
+    """Return the folder of an unfinished pack."""
+    return folder.with_name(f"{durable.PARTIAL_PREFIX}{folder.name}")
+
+
 def read_record(folder: Path) -> PackRecord | None:
     """Return the record of a complete pack; None if there is none, or it is damaged."""
     try:

@@ -20,7 +20,7 @@ from iddm_cli.data.cache import cache_folder
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.data.sources.source import Source
-from iddm_cli.data.values.sampling import ImageValues, sample_image
+from iddm_cli.data.values.image_values import ImageValues, sample_image
 from iddm_cli.profiles.settings import DataSettings, Settings
 
 FORMAT = 1

@@ -30,7 +30,8 @@ def test_the_channels_are_those_that_the_images_need(tmp_path, monkeypatch, mode
 def test_the_description_is_what_a_resume_compares():
     assert describe_dataset(make_pack(), "pets") == {
         "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
-        "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8, "skipped": [["x.png", "not an image"]],
+        "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8,
+        "skipped": [["x.png", "not an image"]],
     }  # fmt: skip
 
 
