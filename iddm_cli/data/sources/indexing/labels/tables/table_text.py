@@ -85,7 +85,7 @@ def _find_encoding(content: bytes) -> tuple[str, str]:
     if _fits_utf8(content):
         return "utf-8", ""
     words = (word for word in re.split(rb'[,;\t|\r\n"/\\ ]+', content) if not word.isascii())
-    found = detect(list(dict.fromkeys(word[:200] for word in words))[:MAX_WORDS])
+    found = detect(list(dict.fromkeys(word[:200] for word in words))[:MAX_WORDS], dos=False)
     if found is None or found.encoding == "utf-8":
         raise TableTextError("its encoding is not known: save it as UTF-8")
     note = f"decoded from {describe_encoding(found.encoding)}"
