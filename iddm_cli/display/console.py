@@ -6,6 +6,8 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
+from iddm_cli.storage.features import missing
+
 # No markup: file and class names may contain brackets and are shown verbatim.
 out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
 err = Console(stderr=True, markup=False, highlight=False, emoji=False)
@@ -34,6 +36,11 @@ def print_json(content: object) -> None:
 def print_note(text: str, style: str = "") -> None:
     """Print a remark on stderr."""
     err.print(escape_control(text), style=style, soft_wrap=True)
+
+
+def report_missing_features() -> None:
+    """Print a warning for each feature that a file system turns out to lack."""
+    missing.listen(print_warning)
 
 
 def print_warning(text: str) -> None:

@@ -103,6 +103,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
 
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)

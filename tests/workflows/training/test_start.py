@@ -12,7 +12,6 @@ from iddm_cli.engine.memory import checkpoint_bytes
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.profiles.loading import load_profile
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training import start
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.start import (
     find_or_create_run,
@@ -95,6 +94,6 @@ def test_a_disk_too_small_for_the_checkpoints_is_a_warning(monkeypatch, capsys, 
     )
     usage = namedtuple("Usage", "free")
     free = 3 * checkpoint_bytes(110) - missing
-    monkeypatch.setattr(start.shutil, "disk_usage", lambda _: usage(free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(free))
     warn_if_disk_is_small(SimpleNamespace(path="x"), trainer)
     assert ("3 checkpoints take" in capsys.readouterr().err) is warned
