@@ -32,14 +32,14 @@ def test_names_are_printable(name: str, printable: str) -> None:
 
 def test_files_are_classified() -> None:
     listing = Listing()
-    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.txt"):
+    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt"):
         listing.add_file(path)
     listing.add_file("a/photo", has_signature=lambda: True)
     listing.add_file("a/README", has_signature=lambda: False)
     assert listing.paths == ["a/1.PNG", "a/photo"]
-    assert listing.metadata == ["a/metadata.csv"]
+    assert listing.label_files == ["a/metadata.csv", "a/1.txt"]
     assert listing.skipped == [
-        ("a/notes.txt", NOT_AN_IMAGE),
+        ("a/notes.md", NOT_AN_IMAGE),
         ("a/README", "not an image, by its first bytes"),
     ]
 
