@@ -19,7 +19,7 @@ import platformdirs
 
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.storage.locks import LockHeldError, hold_lock
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."

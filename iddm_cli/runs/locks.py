@@ -14,7 +14,7 @@ from pathlib import Path
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
-from iddm_cli.storage.locks import LockHeldError, hold_lock
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 from iddm_cli.storage.owner import LockOwner
 
 ACQUIRE_TIMEOUT_SECONDS = 0.3

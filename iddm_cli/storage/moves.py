@@ -177,14 +177,14 @@ def _is_taken(path: Path) -> bool:
 
 def _move_files(disk: Disk, old: Path, new: Path) -> None:
     disk.make_folder(new)
-    with _marked(disk, new):
+    with _mark_incomplete(disk, new):
         _move_content(disk, old, new)
     flush_folder(disk, new.parent)
     disk.remove(old)
 
 
 @contextlib.contextmanager
-def _marked(disk: Disk, folder: Path) -> Iterator[None]:
+def _mark_incomplete(disk: Disk, folder: Path) -> Iterator[None]:
     """Mark a folder as incomplete until the end; the mark stays if that is not reached."""
     disk.create(folder / INCOMPLETE).close()
     flush_folder(disk, folder)
@@ -224,7 +224,7 @@ def remove_folder(disk: Disk, path: Path) -> None:
         if error.errno not in features.NO_RENAME:
             raise
         features.missing.report("rename_folder", path.parent)
-        with _marked(disk, path):
+        with _mark_incomplete(disk, path):
             for entry in path.iterdir():
                 if entry.name != INCOMPLETE:
                     disk.remove(entry)

@@ -25,7 +25,7 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-from iddm_cli.storage.locks import LockHeldError, hold_lock
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 from iddm_cli.storage.space import free_bytes
 
 FORMAT = 4

@@ -1,6 +1,8 @@
 """Starting a run: created once by the main process, found again after a restart."""
 
+import shutil
 from collections import namedtuple
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,8 +94,8 @@ def test_a_disk_too_small_for_the_checkpoints_is_a_warning(monkeypatch, capsys, 
     trainer = SimpleNamespace(
         train_step=SimpleNamespace(denoiser=denoiser), settings=SimpleNamespace(keep=2)
     )
-    usage = namedtuple("Usage", "free")
+    usage = namedtuple("Usage", "total free")
     free = 3 * checkpoint_bytes(110) - missing
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(free))
-    warn_if_disk_is_small(SimpleNamespace(path="x"), trainer)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, free))
+    warn_if_disk_is_small(SimpleNamespace(path=Path("x")), trainer)
     assert ("3 checkpoints take" in capsys.readouterr().err) is warned
