@@ -139,10 +139,10 @@ def _is_live(rival: Path, claim: Path, machine: _Machine, *, steal: bool) -> boo
     if name == machine.name:
         return boot == machine.boot and is_running(int(pid), float(started))
     # Both times are those of the file system, so the clocks of the machines do not matter.
-    return not steal and _modified(claim) - _modified(rival) < STALE_SECONDS
+    return not steal and _read_mtime(claim) - _read_mtime(rival) < STALE_SECONDS
 
 
-def _modified(claim: Path) -> float:
+def _read_mtime(claim: Path) -> float:
     try:
         return claim.stat().st_mtime
     except OSError:  # withdrawn meanwhile
