@@ -14,10 +14,10 @@ from typing import IO
 
 from iddm_cli.storage import features, moves
 from iddm_cli.storage.disk import Disk
+from iddm_cli.storage.features import PARTIAL_PREFIX
 from iddm_cli.storage.moves import (
     ASIDE_PREFIX,
     INCOMPLETE,
-    PARTIAL_PREFIX,
     UnflushedError,
     aside_path,
     find,

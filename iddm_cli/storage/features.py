@@ -6,9 +6,13 @@ that mean a failure (a full, read-only or broken disk) are in none of these sets
 """
 
 import errno
+import itertools
 import threading
 from collections.abc import Callable
 from pathlib import Path
+
+PARTIAL_PREFIX = ".partial-"
+"""How the names of temporary files and folders begin."""
 
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY})
 """A file system does not offer a call."""
@@ -44,8 +48,8 @@ FEATURES = {
     "flush_folder": "cannot flush folders: after a power cut, the newest files may be missing",
     "flush_file": "cannot flush files: after a power cut, the newest files may be missing or empty",
     "lock": (
-        "cannot lock files: iddm uses lock files instead, so never train a run on two machines "
-        "at once"
+        "cannot lock files: iddm shows by files of its own what is in use, which another machine "
+        "may notice too late"
     ),
     "replace": "cannot rename a file over another: iddm moves the old one aside first",
     "rename": (
@@ -80,7 +84,7 @@ class MissingFeatures:
             feature: A key of FEATURES.
             folder: The folder that the message names.
         """
-        text = f"{folder} is on a file system that {FEATURES[feature]}"
+        text = f"{_name(folder)} is on a file system that {FEATURES[feature]}"
         with self._mutex:
             if feature in self._reported:
                 return
@@ -101,6 +105,13 @@ class MissingFeatures:
     def is_known(self, feature: str) -> bool:
         """Return whether a feature was found missing before."""
         return feature in self._reported
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a folder without those of temporary ones."""
+    parts = itertools.takewhile(lambda part: not part.startswith(PARTIAL_PREFIX), folder.parts)
+    name = str(Path(*parts))
+    return "the current folder" if name == "." else name
 
 
 missing = MissingFeatures()

@@ -16,8 +16,8 @@ from typing import IO
 
 from iddm_cli.storage import features
 from iddm_cli.storage.disk import Disk
+from iddm_cli.storage.features import PARTIAL_PREFIX
 
-PARTIAL_PREFIX = ".partial-"
 ASIDE_PREFIX = ".replaced-"
 INCOMPLETE = ".incomplete"
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from iddm_cli.storage import features
-from iddm_cli.storage.moves import PARTIAL_PREFIX
+from iddm_cli.storage.features import PARTIAL_PREFIX
 
 PROBE_BYTES = 2**16
 

@@ -28,6 +28,17 @@ def test_what_is_reported_before_somebody_listens_is_kept():
     assert len(told) == 1
 
 
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [("runs/.partial-7-first/samples", "runs"), (".", "the current folder"), ("/a/b", "/a/b")],
+)
+def test_the_folder_is_named_as_the_user_knows_it(folder, named):
+    missing, told = MissingFeatures(), []
+    missing.listen(told.append)
+    missing.report("lock", Path(folder))
+    assert told[0].startswith(f"{named} is on a file system that cannot lock")
+
+
 def test_many_threads_report_once():
     missing, told = MissingFeatures(), []
     missing.listen(told.append)
