@@ -35,6 +35,8 @@ GOOD_STEPS, GOOD_IMAGES = 500, 8_000
 TEST_STEPS = 20
 """Who asks for no more steps than this tests the setup, and wants no model."""
 
+FEW_IMAGES = 50
+
 LONG_WARMUP = 0.5
 """Share of the steps from which the warm-up is reported as too long."""
 
@@ -93,6 +95,10 @@ def advise_length(settings: TrainingSettings, images: int) -> list[LengthAdvice]
                 f"takes each {times:.2g} times{smaller}",
             )
         )
+    if images < FEW_IMAGES:
+        counted = "1 image" if images == 1 else f"{images} images"
+        text = f"with {counted} in all, a model memorizes them instead of generalizing; add images"
+        advice.append(LengthAdvice(False, text))
     if steps >= MIN_STEPS and max(settings.checkpoint_every, settings.checkpoint_from) > steps:
         advice.append(
             LengthAdvice(

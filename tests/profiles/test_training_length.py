@@ -27,12 +27,13 @@ def texts(images: int, **settings) -> list[str]:
 
 
 def test_epochs_of_few_images_are_too_few_steps():
-    warning, batch = texts(10, epochs=20, batch_size=64, lr_schedule="constant")
+    warning, batch, few = texts(10, epochs=20, batch_size=64, lr_schedule="constant")
     assert warning == (
         "!20 epochs of 10 images are only 4 steps of 64 images: too few to learn anything, so the "
         "images will be noise; --steps 500"
     )
     assert batch.endswith("so it takes each 6.4 times; --batch-size 10 takes each once")
+    assert few.startswith("with 10 images in all, a model memorizes them")
 
 
 @pytest.mark.parametrize(
