@@ -73,6 +73,11 @@ class Checkpoint:
         return self.state.bits
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that it was trained with, by their keys; empty in older checkpoints."""
+        return self.state.settings
+
+    @property
     def scaler(self) -> dict[str, Any]:
         """The state of the gradient scaler; empty where there was none."""
         scaler = self.state.scaler

@@ -81,6 +81,17 @@ class CheckpointFolder:
             raise CheckpointError(f"no checkpoint of step {step}", f"Available steps: {known}.")
         return self._open(path, parts)
 
+    def read_latest_settings(self) -> tuple[int, dict[str, object]]:
+        """Return step and settings of the newest checkpoint whose state.json is valid.
+
+        Its tensors are not read; without a checkpoint, the step is 0.
+        """
+        for path in reversed(self.paths()):
+            with contextlib.suppress(CheckpointError):
+                checkpoint = open_checkpoint(path)
+                return checkpoint.step, checkpoint.settings
+        return 0, {}
+
     @staticmethod
     def _open(path: Path, parts: Sequence[str]) -> Checkpoint:
         checkpoint = open_checkpoint(path)

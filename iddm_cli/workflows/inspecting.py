@@ -1,6 +1,7 @@
 """Inspection of a dataset: the settings to preview, the report, and the files it is written to."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ from iddm_cli.profiles.overrides import collect_overrides
 from iddm_cli.storage.space import can_write
 
 if TYPE_CHECKING:
-    from iddm_cli.data.inspection.report_data import Inspection
+    from collections.abc import Iterator
+
+    from iddm_cli.data.inspection.report_data import Advice, Inspection
     from iddm_cli.data.inspection.scan import DatasetScan
     from iddm_cli.data.progress import ProgressCallback
     from iddm_cli.profiles.profile import Profile
@@ -44,9 +47,25 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
         inspection = summarize(
             scanned, profile=to_printable(profile_name), batch_size=profile.training.batch_size
         )
+        if profile_name:
+            inspection = replace(inspection, advice=[*_advise_length(profile, inspection)])
         if output is not None:
             write_report(output, scanned, inspection, progress)
     return inspection
+
+
+def _advise_length(profile: "Profile", inspection: "Inspection") -> "Iterator[Advice]":
+    """Yield the advice on the dataset, and that on the length of the profile's training."""
+    from iddm_cli.data.inspection.report_data import Advice
+    from iddm_cli.profiles.training_length import advise_length
+
+    length = advise_length(profile.training, inspection.count) if inspection.count else []
+    found = [
+        Advice("warning", f"{item.text[:1].upper()}{item.text[1:]}.")
+        for item in length
+        if item.is_warning
+    ]
+    yield from sorted([*inspection.advice, *found], key=lambda line: line.level != "warning")
 
 
 def split_arguments(path: str | None, profile: str | None) -> tuple[str | None, str | None]:

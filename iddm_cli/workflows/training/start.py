@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import ProfileError
+from iddm_cli.profiles.training_length import advise_length
 from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 from iddm_cli.storage.space import free_bytes
@@ -81,6 +82,7 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         warn_if_disk_is_small(run, trainer)
+    console.print_advice(advise_length(profile.training, pack.count))
     console.print_note(
         f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
     )

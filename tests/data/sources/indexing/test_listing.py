@@ -8,7 +8,6 @@ import pytest
 from iddm_cli.data.sources.indexing.listing import (
     NOT_AN_IMAGE,
     Listing,
-    is_hidden,
     list_folder,
     to_printable,
 )
@@ -42,13 +41,6 @@ def test_files_are_classified() -> None:
         ("a/notes.md", NOT_AN_IMAGE),
         ("a/README", "not an image, by its first bytes"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "hidden"), [(".git", True), ("Thumbs.db", True), ("..x", False), ("a.png", False)]
-)
-def test_hidden_names(name: str, hidden: bool) -> None:
-    assert is_hidden(name) is hidden
 
 
 def test_folders_whose_inode_numbers_are_all_the_same_are_all_listed(
