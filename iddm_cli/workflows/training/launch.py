@@ -111,6 +111,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
 
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)
@@ -133,10 +134,9 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         UsageError: This process's settings differ from those of process 0.
     """
     settings = {
-        f"{section}.{key}": value
-        for section, table in profile.model_dump().items()
-        for key, value in table.items()
-        if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
+        key: value
+        for key, value in profile.flatten().items()
+        if not key.startswith("runtime.") and key not in RESUMABLE_KEYS
     }
     main_settings = group.broadcast(settings)
     differences = [
