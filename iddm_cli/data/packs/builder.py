@@ -7,12 +7,10 @@ on, stay the same.
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
-
-from filelock import FileLock, Timeout
 
 from iddm_cli.data.cache import cache_error, cache_folder, mark_used
 from iddm_cli.data.decoding.images import ImageHandle
@@ -35,6 +33,7 @@ from iddm_cli.data.values.survey import find_survey, survey_values
 from iddm_cli.data.values.value_plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FORMAT = 4
@@ -205,16 +204,14 @@ class _PackBuilder:
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
         """Hold the lock of a pack; wait if another process is building it."""
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.progress("waiting for another process that reads the same images", 0, 1)
-            lock.acquire()
-        try:
+        path = folder.with_name(f"{folder.name}.lock")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_lock(path, timeout=0))
+            except LockHeldError:
+                self.progress("waiting for another process that reads the same images", 0, 1)
+                stack.enter_context(hold_lock(path, timeout=-1))
             yield
-        finally:
-            lock.release()
 
     def _find_or_build(self, spec: PixelSpec) -> StoredPack:
         """Return the pack with these pixels."""

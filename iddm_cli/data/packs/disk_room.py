@@ -1,12 +1,12 @@
 """Whether the disk of the cache has room for the pixels of a pack."""
 
-import shutil
 from pathlib import Path
 
 from iddm_cli.data.cache import CACHE_HINT
 from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import CacheName
+from iddm_cli.storage.space import free_bytes
 
 SIZE_MARGIN = 1.02
 """Required free space as a multiple of the pixels: names, labels and the journal are small."""
@@ -46,11 +46,12 @@ class DiskRoom:
 
     def has_room(self, spec: PixelSpec, begun: Path) -> bool:
         """Return whether the disk has room for the pixels that are still missing."""
-        return self._missing_bytes(spec, begun) <= self._free_bytes()
+        free = free_bytes(self.folder)
+        return free is None or self._missing_bytes(spec, begun) <= free
 
     def error(self, spec: PixelSpec, begun: Path) -> DatasetError:
         """Return the error for a disk without room."""
-        needed, free = self._missing_bytes(spec, begun) / 1e9, self._free_bytes() / 1e9
+        needed, free = self._missing_bytes(spec, begun) / 1e9, (free_bytes(self.folder) or 0) / 1e9
         return DatasetError(
             f"the pack needs {needed:.2f} GB in {self.folder}, where {free:.2f} GB are free",
             f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",
@@ -59,6 +60,3 @@ class DiskRoom:
     def _missing_bytes(self, spec: PixelSpec, begun: Path) -> int:
         needed = round(SIZE_MARGIN * self.count * spec.image_bytes)
         return needed - (begun.stat().st_size if begun.exists() else 0)
-
-    def _free_bytes(self) -> int:
-        return shutil.disk_usage(self.folder).free

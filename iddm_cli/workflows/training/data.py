@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 
 
 def prepare_data(
-    profile: "Profile", values: "ValueRange | None" = None
+    profile: "Profile",
+    *,
+    known_classes: tuple[str, ...] | None = None,
+    values: "ValueRange | None" = None,
 ) -> tuple["ResolvedProfile", "Pack"]:
     """Find and pack the profile's dataset, with a progress bar.
 
     Args:
         profile: The profile.
+        known_classes: The classes of the run that is resumed; None for a new dataset.
         values: The range of values that a resumed run has recorded; None for a new run.
 
     Returns:
@@ -29,7 +33,10 @@ def prepare_data(
     from iddm_cli.data.sources.registry import open_dataset
 
     data = profile.data
-    source = open_dataset(data)
+    if known_classes == () and data.conditional == "auto":
+        # Label files that an older version did not understand must not add classes to the run.
+        data = data.model_copy(update={"conditional": False})
+    source = open_dataset(data, require_labels=known_classes is None)
     with show_progress() as progress:
         pack = build_pack(source, data, values=values, progress=progress)
 

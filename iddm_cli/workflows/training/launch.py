@@ -38,7 +38,11 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    resolved, pack = prepare_data(profile, find_recorded_values(options.resumed))
+    resolved, pack = prepare_data(
+        profile,
+        known_classes=read_known_classes(options.resumed),
+        values=find_recorded_values(options.resumed),
+    )
     job = Job(resolved, pack, options)
 
     from iddm_cli.build.compute import check_divisible
@@ -65,6 +69,13 @@ def find_recorded_values(run: Run | None) -> "ValueRange | None":
     if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
         return None
     return run.read_values()
+
+
+def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
+    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+    if resumed is None or not has_dataset(resumed):
+        return None
+    return resumed.read_classes()
 
 
 def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
@@ -116,6 +127,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
 
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)
@@ -138,10 +150,9 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         UsageError: This process's settings differ from those of process 0.
     """
     settings = {
-        f"{section}.{key}": value
-        for section, table in profile.model_dump().items()
-        for key, value in table.items()
-        if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
+        key: value
+        for key, value in profile.flatten().items()
+        if not key.startswith("runtime.") and key not in RESUMABLE_KEYS
     }
     main_settings = group.broadcast(settings)
     differences = [
