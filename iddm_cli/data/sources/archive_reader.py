@@ -20,8 +20,8 @@ from iddm_cli.data.sources.archive_members import (
     describe_damage,
 )
 from iddm_cli.data.sources.indexing.index import Index, build_index
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SIGNATURES, Listing, is_hidden
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
@@ -65,7 +65,7 @@ def has_archive_suffix(path: Path) -> bool:
     return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
 
 
-def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> ArchiveContents:
+def read_archive(path: Path, labels: LabelOptions = DEFAULT_LABELS) -> ArchiveContents:
     """List the images of an archive.
 
     Raises:
@@ -84,7 +84,7 @@ def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> ArchiveConte
             f"the images in {path} are encrypted",
             "Unpack it with its password, and set data.path to the folder.",
         )
-    return ArchiveContents(build_index(listing, str(path), label_column, unwrap=True), members)
+    return ArchiveContents(build_index(listing, str(path), labels, unwrap=True), members)
 
 
 def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, ArchiveMember]]:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
+
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
 
@@ -19,7 +21,6 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
     *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
 )
-METADATA_FILES = ("metadata.csv", "metadata.jsonl")
 HIDDEN = "hidden, or created by an operating system"
 NOT_AN_IMAGE = "not an image, by its suffix"
 
@@ -50,17 +51,17 @@ class Listing:
     folders: set[str] = field(default_factory=set)
     """Paths of all folders."""
 
-    metadata: list[str] = field(default_factory=list)
-    """Paths of files called metadata.csv or metadata.jsonl."""
+    label_files: list[str] = field(default_factory=list)
+    """Paths of files that may hold labels, such as metadata.csv."""
 
     read: Callable[[str], bytes] = lambda _: b""
-    """`read(path)` returns the content of a metadata file."""
+    """`read(path)` returns the content of such a file."""
 
     def add_file(self, path: str, *, has_signature: Callable[[], bool] = lambda: False) -> None:
         """Classify a file by its name, or by its first bytes if it has no suffix."""
         name = path.rsplit("/", 1)[-1].lower()
-        if name in METADATA_FILES:
-            self.metadata.append(path)
+        if is_label_file(name):
+            self.label_files.append(path)
         elif name.endswith(IMAGE_SUFFIXES) or ("." not in name and has_signature()):
             self.paths.append(path)
         else:
@@ -148,9 +149,9 @@ class _FolderWalk:
             self.listing.skip(path, kind)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    facts = folder.stat()
-    return facts.st_dev, facts.st_ino
+def _identity(folder: Path) -> str:
+    # Not the inode: some network and FUSE file systems give every folder the same one.
+    return os.path.realpath(folder)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

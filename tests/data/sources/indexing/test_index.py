@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.data.sources.indexing.index import index_folder
+from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
 from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SUFFIXES, to_printable
 from iddm_cli.errors import DatasetError
 
@@ -255,4 +256,4 @@ def test_a_name_may_be_spelled_with_separate_accents_in_the_table(tmp_path: Path
 
 def test_a_column_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no table of labels"):
-        index_folder(touch(tmp_path, "cat/1.png"), "breed")
+        index_folder(touch(tmp_path, "cat/1.png"), LabelOptions("breed"))
