@@ -1,9 +1,12 @@
-"""The five lines about a dataset that `iddm train` prints first: what it trains on."""
+"""The lines about a dataset that `iddm train` prints first: what it trains on."""
 
-import re
-from collections import Counter
 from collections.abc import Iterable
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    drop_left_out,
+    group_reasons,
+)
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
@@ -11,6 +14,7 @@ from iddm_cli.profiles.settings import CacheName
 
 FEW_IMAGES = 50
 REASONS_SHOWN = 2
+KINDS_SHOWN = 6
 
 CACHE_LOCATIONS = {
     "device": "on the device",
@@ -23,9 +27,11 @@ CACHE_LOCATIONS = {
 def summarize_pack(
     pack: Pack, profile: Profile, *, steps: int, cache: CacheName
 ) -> list[tuple[str, str]]:
-    """Return five named lines about the training data."""
+    """Return named lines about the training data."""
+    skipped = [*pack.unreadable, *pack.skipped_entries]
     return [
         ("images", _describe_classes(pack)),
+        *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
         ("originals", _describe_originals(pack)),
         ("trained at", _describe_preprocessing(pack, profile)),
@@ -48,21 +54,22 @@ def _describe_classes(pack: Pack) -> str:
 
 def _describe_skipped(pack: Pack) -> str:
     parts = []
-    if pack.unreadable:
-        parts.append(f"{len(pack.unreadable):,} unreadable ({summarize_reasons(pack.unreadable)})")
-    if pack.skipped_entries:
-        count = len(pack.skipped_entries)
-        parts.append(f"{count:,} other entries ({summarize_reasons(pack.skipped_entries)})")
+    if unreadable := drop_left_out(pack.unreadable):
+        parts.append(f"{len(unreadable):,} unreadable ({summarize_reasons(unreadable)})")
+    groups = list(group_reasons(drop_left_out(pack.skipped_entries), ":;,").items())
+    parts += [f"{len(names):,} {label}" for label, names in groups[:KINDS_SHOWN]]
+    if rest := sum(len(names) for _, names in groups[KINDS_SHOWN:]):
+        parts.append(f"{rest:,} other files")
     return ", ".join(parts) or "nothing"
 
 
 def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
     """Return the most common reasons why files were skipped, shortened to their first words."""
-    counts = Counter(re.split("[:;,]", reason)[0] for _, reason in skipped)
-    if len(counts) == 1:
-        return next(iter(counts))
-    shown = [f"{count:,} {reason}" for reason, count in counts.most_common(REASONS_SHOWN)]
-    return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
+    groups = group_reasons(skipped, ":;,")
+    if len(groups) == 1:
+        return next(iter(groups))
+    shown = [f"{len(names):,} {label}" for label, names in [*groups.items()][:REASONS_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(groups) > len(shown) else "")
 
 
 def _describe_originals(pack: Pack) -> str:

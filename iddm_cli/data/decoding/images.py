@@ -137,7 +137,7 @@ def check_size(width: int, height: int, value_bytes: int = 0) -> None:
 
 
 def _identify_other_file(start: bytes) -> str:
-    """Describe a file that is no readable image, by its first bytes."""
+    """Describe a file that cannot be read as an image, by its first bytes."""
     beginning = start.lstrip().lower()
     if beginning.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself; download it with: git lfs pull"

@@ -29,7 +29,7 @@ from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
-FORMAT = 4
+FORMAT = 5
 CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 32
 SIZE_MARGIN = 1.02

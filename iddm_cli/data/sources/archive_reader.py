@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES
 from iddm_cli.data.decoding.images import UnreadableImageError
 from iddm_cli.data.sources.archive_members import (
     ARCHIVE_ERRORS,
@@ -21,7 +22,7 @@ from iddm_cli.data.sources.archive_members import (
 )
 from iddm_cli.data.sources.indexing.index import Index, build_index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
-from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SIGNATURES, Listing, is_hidden
+from iddm_cli.data.sources.indexing.listing import HIDDEN, Listing, is_hidden
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
@@ -102,8 +103,9 @@ def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, 
         if member != HIDDEN:
             _add_parents(listing, name if member is None else name.rpartition("/")[0])
     for name, file in members.items():
-        listing.add_file(name, has_signature=partial(_has_signature, file))
+        listing.add_file(name, read_start=partial(_read_start, file))
     listing.paths.sort(key=_name_bytes)
+    listing.set_aside_arrays()
     for name, reason in skipped:
         listing.skip(name, reason)
     return listing, members
@@ -130,12 +132,12 @@ def _add_parents(listing: Listing, folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _has_signature(member: ArchiveMember) -> bool:
-    """Return whether a member begins with the signature of an image format."""
+def _read_start(member: ArchiveMember) -> bytes:
+    """Return the first bytes of a member; b"" if it cannot be read."""
     try:
-        return member.read(8).startswith(IMAGE_SIGNATURES)
+        return member.read(SIGNATURE_BYTES)
     except UnreadableImageError:
-        return False
+        return b""
 
 
 def _read_metadata(name: str, member: ArchiveMember) -> bytes:

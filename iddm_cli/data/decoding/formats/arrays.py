@@ -30,7 +30,7 @@ def build_decoded(
         white: The largest value by the file's header; None if it does not say.
 
     Raises:
-        UnreadableImageError: These are no numbers.
+        UnreadableImageError: The values are not real numbers.
     """
     values = _normalize_type(values)
     height, width, channels = values.shape
@@ -52,7 +52,7 @@ def _normalize_type(values: ndarray) -> ndarray:
     if kind == "b":
         return values.astype(np.uint8) * 255
     if kind not in "uif":
-        raise UnreadableImageError(f"values of type {values.dtype}, which are no grey levels")
+        raise UnreadableImageError(f"values of type {values.dtype}, which cannot be grey levels")
     if kind in "ui" and size > 4:
         return _narrow(values)
     if kind == "f" and size > 8:

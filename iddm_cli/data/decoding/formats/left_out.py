@@ -5,11 +5,12 @@ reports can count each kind and say once what to do.
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from iddm_cli.data.decoding.formats.table import IMAGE_FORMATS
+from iddm_cli.data.decoding.formats.table import ARRAY_SUFFIX, IMAGE_FORMATS, IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ OTHER_KINDS: tuple[LeftOutKind, ...] = (
             *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".flv"),
             *(".3gp", ".mts", ".m2ts", ".ogv"),
         ),
-        signature=r".{4}ftyp(?:qt|iso|mp4|M4V|MSNV|avc1|3g)|RIFF.{4}AVI |\x1aE\xdf\xa3|\0\0\x01\xba",
+        signature=r".{4}ftyp(?:qt|iso|mp4|M4V|avc1|3g)|RIFF.{4}AVI |\x1aE\xdf\xa3|\0\0\x01\xba",
     ),
     LeftOutKind(
         singular="HDR image (EXR or Radiance)",
@@ -169,7 +170,7 @@ FAMILIES = {
     "camera metadata": (".xmp", ".thm", ".aae", ".pp3", ".lrcat"),
     "audio": (".mp3", ".wav", ".m4a", ".flac", ".ogg"),
 }
-"""Files that belong to datasets and are no images, by what they hold."""
+"""Files beside the images of many datasets, by what they hold."""
 
 NOT_AN_IMAGE = "not an image"
 SUFFIX = re.compile(r"\.[a-z][a-z0-9_-]{0,11}$")
@@ -190,7 +191,7 @@ _BY_SIGNATURE = tuple(
 
 
 def find_kind_by_content(start: bytes) -> LeftOutKind | None:
-    """Return the kind of a file that is no readable image, by its first bytes."""
+    """Return the kind of a file that cannot be read as an image, by its first bytes."""
     return next((kind for signature, kind in _BY_SIGNATURE if signature.match(start)), None)
 
 
@@ -200,13 +201,13 @@ def find_kind_by_reason(reason: str) -> LeftOutKind | None:
 
 
 def explain_name(name: str) -> str:
-    """Return the reason why a file is no image by its name, in lower case."""
+    """Return the reason why the name of a file is not that of an image, in lower case."""
     kind = next((kind for kind in OTHER_KINDS if name.endswith(kind.suffixes or "\0")), None)
     if kind:
         return kind.reason
     found = SUFFIX.search(name)
     if not found:
-        return f"{NOT_AN_IMAGE}, by its first bytes"
+        return f"{NOT_AN_IMAGE}, by its {'suffix' if '.' in name else 'first bytes'}"
     family = next((family for family, ends in FAMILIES.items() if found[0] in ends), "")
     return f"{NOT_AN_IMAGE}: {found[0]}" + (f" ({family})" if family else "")
 
@@ -217,15 +218,44 @@ def describe_left_out(skipped: Iterable[tuple[str, str]]) -> list[str]:
     return [kind.describe(count) for kind, count in counts.most_common()]
 
 
-def group_reasons(skipped: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def drop_left_out(skipped: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the skipped files that `describe_left_out` does not report."""
+    return [(name, reason) for name, reason in skipped if not find_kind_by_reason(reason)]
+
+
+def group_reasons(skipped: Iterable[tuple[str, str]], ends: str = ":;") -> dict[str, list[str]]:
     """Return the names of skipped files, grouped by a short form of their reasons.
 
-    The short form ends at the first colon, semicolon or comma; a file that is no image is grouped
-    by its suffix. The largest group comes first.
+    A file that is not an image is grouped by its suffix. The largest group comes first.
+
+    Args:
+        skipped: Names and reasons.
+        ends: The letters at which a reason is cut.
     """
     groups: dict[str, list[str]] = {}
     for name, reason in skipped:
         words, _, rest = reason.partition(": ")
-        label = rest if words == NOT_AN_IMAGE else re.split("[:;,]", reason)[0]
+        label = rest if words == NOT_AN_IMAGE else re.split(f"[{ends}]", reason)[0]
         groups.setdefault(label, []).append(name)
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def explain_dataset_file(name: str) -> str:
+    """Return what to do about a file that was given as a dataset, but is not an archive."""
+    lower = name.lower()
+    kind = next((kind for kind in OTHER_KINDS if lower.endswith(kind.suffixes or "\0")), None)
+    if lower.endswith((ARRAY_SUFFIX, ".npz")):
+        array = "np.load(sys.argv[1])" + ("['arr_0']" if lower.endswith(".npz") else "")
+        code = (
+            "import os, sys, numpy as np; os.makedirs('images'); "
+            f"[np.save(f'images/{{i:06}}.npy', x) for i, x in enumerate({array})]"
+        )
+        return (
+            "Save each image as a file of its own, and set data.path to their folder: "
+            f'python -c "{code}" {shlex.quote(name)}'
+        )
+    if kind:
+        return f"Set data.path to a folder of images; this is {kind.reason}."
+    if lower.endswith(IMAGE_SUFFIXES):
+        return "Set data.path to the folder that the image is in."
+    return "Set data.path to a folder of images, or to a .zip or .tar of one."

@@ -28,7 +28,7 @@ def read(handle: IO[bytes], min_side: int, row: ImageFormat) -> DecodedImage:  #
     if dtype.hasobject:
         raise UnreadableImageError("a NumPy array of Python objects, which could run a program")
     if dtype.kind not in "buif":
-        raise UnreadableImageError(f"a NumPy array of type {dtype}, which are no grey levels")
+        raise UnreadableImageError(f"a NumPy array of type {dtype}, which cannot be grey levels")
     axis = find_channel_axis(shape)
     channels = 1 if axis is None else shape[axis]
     height, width = shape[:2] if axis != 0 else shape[1:]

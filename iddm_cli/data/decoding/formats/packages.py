@@ -30,7 +30,8 @@ def import_package(name: str, kind: LeftOutKind) -> ModuleType:
         if error.name == package:
             raise UnreadableImageError(kind.reason) from error
         raise _broken(package, error) from error
-    except (ImportError, OSError, AttributeError, ValueError, RuntimeError) as error:
+    # The modules of a broken installation may raise anything.
+    except Exception as error:
         raise _broken(package, error) from error
 
 

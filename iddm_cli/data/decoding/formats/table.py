@@ -10,6 +10,8 @@ from dataclasses import dataclass
 SIGNATURE_BYTES = 512
 """Number of bytes at the beginning of a file that tell its format."""
 
+ARRAY_SUFFIX = ".npy"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFormat:
@@ -141,7 +143,7 @@ IMAGE_FORMATS: tuple[ImageFormat, ...] = (
     ImageFormat(
         name="NumPy",
         noun="array",
-        suffixes=(".npy",),
+        suffixes=(ARRAY_SUFFIX,),
         signature=r"\x93NUMPY",
         reader="npy",
     ),
@@ -157,5 +159,5 @@ _SIGNATURES = tuple(
 
 
 def find_format(start: bytes) -> ImageFormat | None:
-    """Return the format of a file by its first SIGNATURE_BYTES, or None if it is no image."""
+    """Return the format of a file by its first SIGNATURE_BYTES, or None if it is not an image."""
     return next((row for signature, row in _SIGNATURES if signature.match(start)), None)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.data.sources.indexing.listing import (
-    NOT_AN_IMAGE,
     Listing,
     is_hidden,
     list_folder,
@@ -34,13 +33,16 @@ def test_files_are_classified() -> None:
     listing = Listing()
     for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt"):
         listing.add_file(path)
-    listing.add_file("a/photo", has_signature=lambda: True)
-    listing.add_file("a/README", has_signature=lambda: False)
-    assert listing.paths == ["a/1.PNG", "a/photo"]
+    listing.add_file("a/photo", read_start=lambda: b"\xff\xd8\xff")
+    listing.add_file("a/1.2.840.113", read_start=lambda: bytes(128) + b"DICM")
+    listing.add_file("a/README", read_start=lambda: b"Images")
+    listing.add_file("a/photo.jpg~", read_start=lambda: b"\xff\xd8\xff")
+    assert listing.paths == ["a/1.PNG", "a/photo", "a/1.2.840.113"]
     assert listing.label_files == ["a/metadata.csv", "a/1.txt"]
     assert listing.skipped == [
-        ("a/notes.md", NOT_AN_IMAGE),
+        ("a/notes.md", "not an image: .md (text)"),
         ("a/README", "not an image, by its first bytes"),
+        ("a/photo.jpg~", "not an image, by its suffix"),
     ]
 
 
