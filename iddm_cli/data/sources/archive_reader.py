@@ -20,6 +20,7 @@ from iddm_cli.data.sources.archive_members import (
     ZipMember,
     describe_damage,
 )
+from iddm_cli.data.sources.archive_names import AUTO, NameDecoder, RawName, tar_name, zip_name
 from iddm_cli.data.sources.indexing.index import Index, build_index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import HIDDEN, Listing, is_hidden
@@ -41,7 +42,6 @@ _READ_INTO_MEMORY = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
-_UTF8_NAME = 0x800  # APPNOTE.TXT 4.4.4, bit 11
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,33 @@ class ArchiveContents:
 ArchiveEntry = tuple[str, ArchiveMember | str | None]
 """A name; and the file of that name, the reason to skip it, or None for a folder."""
 
+RawEntry = tuple[RawName, ArchiveMember | str | None]
+"""An entry whose name is not decoded yet."""
+
 
 def has_archive_suffix(path: Path) -> bool:
     """Return whether the suffix of a file is that of a supported archive."""
     return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
 
 
-def read_archive(path: Path, labels: LabelOptions = DEFAULT_LABELS) -> ArchiveContents:
+def read_archive(
+    path: Path, labels: LabelOptions = DEFAULT_LABELS, encoding: str = AUTO
+) -> ArchiveContents:
     """List the images of an archive.
 
+    Args:
+        path: The archive.
+        labels: The settings that labels depend on.
+        encoding: Encoding of names that are not marked as UTF-8; "auto" detects it.
+
     Raises:
-        DatasetError: It is damaged or encrypted, or contains no image.
+        DatasetError: It is damaged or encrypted, contains no image, or its names are not in the
+            configured encoding.
     """
+    names = NameDecoder(encoding)
     try:
         is_zip = path.name.lower().endswith(ZIP_SUFFIXES)
-        listing, members = _build_listing(_zip_entries(path)) if is_zip else _list_tar(path)
+        listing, members = _list_zip(path, names) if is_zip else _list_tar(path, names)
     except ARCHIVE_ERRORS as error:
         raise DatasetError(
             f"{path} cannot be read as an archive: {describe_damage(error)}",
@@ -85,7 +97,9 @@ def read_archive(path: Path, labels: LabelOptions = DEFAULT_LABELS) -> ArchiveCo
             f"the images in {path} are encrypted",
             "Unpack it with its password, and set data.path to the folder.",
         )
-    return ArchiveContents(build_index(listing, str(path), labels, unwrap=True), members)
+    index = build_index(listing, str(path), labels, unwrap=True)
+    index.notes.extend(names.notes)
+    return ArchiveContents(index, members)
 
 
 def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, ArchiveMember]]:
@@ -150,11 +164,10 @@ def _read_metadata(name: str, member: ArchiveMember) -> bytes:
         ) from error
 
 
-def _zip_entries(path: Path) -> Iterator[ArchiveEntry]:
+def _zip_entries(path: Path) -> Iterator[RawEntry]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            name = _zip_name(entry)
-            yield name, None if name.endswith("/") else _zip_member(path, entry)
+            yield zip_name(entry), _zip_member(path, entry)
 
 
 def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
@@ -173,25 +186,17 @@ def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
     )
 
 
-def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name that the writer of the archive intended.
-
-    macOS writes UTF-8 without setting its flag; old Windows programs write backslashes.
-    """
-    name = entry.filename
-    if not entry.flag_bits & _UTF8_NAME:
-        try:
-            name = name.encode("cp437").decode()
-        except UnicodeError:
-            return name
-    windows = entry.create_system == 0 and "/" not in name
-    return name.replace("\\", "/") if windows else name
+def _list_zip(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
+    decoded = names.decode(_zip_entries(path))
+    return _build_listing(
+        (name, None if name.endswith("/") else member) for name, member in decoded
+    )
 
 
-def _list_tar(path: Path) -> tuple[Listing, dict[str, ArchiveMember]]:
+def _list_tar(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
     plain = as_plain_tar(path)
     try:
-        return _build_listing(_tar_entries(plain))
+        return _build_listing(names.decode(_tar_entries(plain)))
     except ARCHIVE_ERRORS:
         if plain != path:
             plain.unlink(missing_ok=True)  # the copy is damaged, or was not a tar
@@ -207,7 +212,7 @@ class _CheckedTarInfo(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _tar_entries(path: Path) -> Iterator[ArchiveEntry]:
+def _tar_entries(path: Path) -> Iterator[RawEntry]:
     last_offset = -1
     with tarfile.open(path, "r:", tarinfo=_CheckedTarInfo, encoding="utf-8") as archive:
         for entry in archive:
@@ -215,7 +220,7 @@ def _tar_entries(path: Path) -> Iterator[ArchiveEntry]:
                 raise tarfile.ReadError("a header contradicts an earlier one")
             last_offset = entry.offset_data
             archive.members = []  # type: ignore[attr-defined] # tarfile keeps every header
-            yield entry.name, _tar_member(path, entry)
+            yield tar_name(entry), _tar_member(path, entry)
         _check_end(path, archive.offset)
 
 

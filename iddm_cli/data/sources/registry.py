@@ -76,7 +76,11 @@ DATASET_SOURCES: tuple[DatasetSource, ...] = (
 
 
 def open_source(
-    path: str, *, size: tuple[int, int], labels: LabelOptions = DEFAULT_LABELS
+    path: str,
+    *,
+    size: tuple[int, int],
+    labels: LabelOptions = DEFAULT_LABELS,
+    archive_encoding: str = "auto",
 ) -> Source:
     """Open the dataset that `data.path` means, by the first row of DATASET_SOURCES that matches.
 
@@ -84,13 +88,14 @@ def open_source(
         path: A folder, an archive, or the name of a dataset.
         size: Height and width that generated images are rendered at.
         labels: The settings that labels depend on.
+        archive_encoding: Encoding of names in an archive that are not marked as UTF-8.
 
     Raises:
         DatasetError: There is no such dataset, or it contains nothing to train on.
     """
     for row in DATASET_SOURCES:
         if row.matches(path):
-            return row.open(path, SourceOptions(size, labels))
+            return row.open(path, SourceOptions(size, labels, archive_encoding))
     raise _unknown_dataset(path)
 
 
@@ -106,8 +111,12 @@ def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
         DatasetError: There is no such dataset, or it contains nothing to train on.
     """
     required = require_labels and data.conditional is not False
-    labels = LabelOptions(data.label_column, required=required)
-    return open_source(data.path, size=data.stored_size, labels=labels)
+    return open_source(
+        data.path,
+        size=data.stored_size,
+        labels=LabelOptions(data.label_column, data.label_pattern, required=required),
+        archive_encoding=data.archive_encoding,
+    )
 
 
 def _unknown_dataset(path: str) -> DatasetError:

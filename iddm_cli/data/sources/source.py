@@ -65,6 +65,9 @@ class SourceOptions:
     labels: LabelOptions = DEFAULT_LABELS
     """The settings that labels depend on."""
 
+    archive_encoding: str = "auto"
+    """Encoding of names in an archive that are not marked as UTF-8."""
+
 
 class IndexedSource:
     """What folders and archives have in common: images that an index lists.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan
+from iddm_cli.data.sources.indexing.labels.name_pattern import find_pattern_labels
 from iddm_cli.data.sources.indexing.labels.table_source import find_table_labels
 
 
@@ -25,6 +26,11 @@ class LabelSource:
 
 
 LABEL_SOURCES: tuple[LabelSource, ...] = (
+    LabelSource(
+        name="pattern",
+        summary="The first group of data.label_pattern in the name of each file.",
+        find=find_pattern_labels,
+    ),
     LabelSource(
         name="table",
         summary="A table with one row for each image, such as metadata.csv.",
