@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,8 @@ def describe_error(error: BaseException) -> str:
         return f"too large: at most {MAX_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
         return "decoding needs too much memory"
-    words = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:100]
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    words = " ".join(re.sub(" at 0x[0-9a-f]+", "", printable).split())[:100]
     if "MAX_TEXT" in words:
         return "too large: a compressed text in the file expands beyond the limit"
     return f"damaged: {words}" if words else "damaged"
