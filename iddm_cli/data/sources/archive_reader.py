@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES
@@ -23,7 +22,8 @@ from iddm_cli.data.sources.archive_members import (
 from iddm_cli.data.sources.archive_names import AUTO, NameDecoder, RawName, tar_name, zip_name
 from iddm_cli.data.sources.indexing.index import Index, build_index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
-from iddm_cli.data.sources.indexing.listing import HIDDEN, Listing, is_hidden
+from iddm_cli.data.sources.indexing.listing import Listing
+from iddm_cli.data.sources.indexing.system_files import find_reason
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
@@ -103,21 +103,25 @@ def read_archive(
 
 
 def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, ArchiveMember]]:
-    """Build a listing of the entries; a hidden folder is skipped as one entry."""
+    """Build a listing of the entries; a folder that a system created is skipped as one entry."""
     members: dict[str, ArchiveMember] = {}
     skipped: dict[tuple[str, str], None] = {}
-    listing = Listing(read=lambda name: _read_metadata(name, members[name]))
-    for name, member in (_sanitize(*entry) for entry in entries):
+    listing = Listing(
+        read=lambda name: _read_metadata(name, members[name]),
+        read_head=lambda name: _read_head(members[name]),
+    )
+    for entry in entries:
+        name, member, is_system = _sanitize(*entry)
         if isinstance(member, str):
             skipped[name, member] = None
         elif member:
             if name in members:
                 skipped[name, DUPLICATE_NAME] = None
             members[name] = member
-        if member != HIDDEN:
+        if not is_system:
             _add_parents(listing, name if member is None else name.rpartition("/")[0])
-    for name, file in members.items():
-        listing.add_file(name, read_start=partial(_read_start, file))
+    for name in members:
+        listing.add_file(name)
     listing.paths.sort(key=_name_bytes)
     listing.set_aside_arrays()
     for name, reason in skipped:
@@ -129,15 +133,23 @@ def _name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
-def _sanitize(name: str, member: ArchiveMember | str | None) -> ArchiveEntry:
-    """Normalize a name to a relative path, and skip what is hidden or leads outside."""
+def _sanitize(
+    name: str, member: ArchiveMember | str | None
+) -> tuple[str, ArchiveMember | str | None, bool]:
+    """Normalize a name to a relative path, and skip system files and what leads outside.
+
+    Returns:
+        The path, up to the first folder that a system created; its member, or the reason to skip
+        it; and whether it is skipped as a system file.
+    """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if member and not parts:
-        return name, EMPTY_NAME
+        return name, EMPTY_NAME, False
     for depth, part in enumerate(parts, start=1):
-        if is_hidden(part):
-            return "/".join(parts[:depth]), HIDDEN
-    return "/".join(parts), OUTSIDE_ARCHIVE if ".." in parts else member
+        is_folder = depth < len(parts) or member is None
+        if reason := find_reason(part, is_folder=is_folder):
+            return "/".join(parts[:depth]), reason, True
+    return "/".join(parts), OUTSIDE_ARCHIVE if ".." in parts else member, False
 
 
 def _add_parents(listing: Listing, folder: str) -> None:
@@ -146,8 +158,7 @@ def _add_parents(listing: Listing, folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _read_start(member: ArchiveMember) -> bytes:
-    """Return the first bytes of a member; b"" if it cannot be read."""
+def _read_head(member: ArchiveMember) -> bytes:
     try:
         return member.read(SIGNATURE_BYTES)
     except UnreadableImageError:

@@ -23,7 +23,7 @@ from iddm_cli.data.sources.archive_reader import (
     OUTSIDE_ARCHIVE,
     read_archive,
 )
-from iddm_cli.data.sources.indexing.listing import HIDDEN
+from iddm_cli.data.sources.indexing.system_files import HIDDEN
 from iddm_cli.errors import DatasetError
 from tests.data.sources.archives import (
     COMPRESSED,
@@ -47,8 +47,13 @@ def test_what_a_system_hid_is_reported_once(tmp_path: Path, kind: str) -> None:
     litter = ["__MACOSX/cat/._1.png", "__MACOSX/cat/._2.png", "__MACOSX/._cat", "cat/.DS_Store"]
     litter += ["cat/.thumbs/1.png", "cat/.thumbs/2.png", "cat/Thumbs.db", ".git/x/y.png"]
     found = skipped(make(tmp_path / f"a.{kind}", {**FILES, **dict.fromkeys(litter, png(5))}))
-    told = {"__MACOSX", "cat/.DS_Store", "cat/.thumbs", "cat/Thumbs.db", ".git"}
-    assert found == dict.fromkeys(told, HIDDEN)
+    assert found == {
+        "__MACOSX": "created by macOS",
+        "cat/.DS_Store": "created by macOS",
+        "cat/.thumbs": HIDDEN,
+        "cat/Thumbs.db": "created by Windows",
+        ".git": "created by version control",
+    }
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

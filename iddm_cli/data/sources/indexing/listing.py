@@ -20,14 +20,12 @@ from iddm_cli.data.decoding.formats.table import (
     find_format,
 )
 from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
+from iddm_cli.data.sources.indexing.system_files import find_reason
 
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
 
-HIDDEN = "hidden, or created by an operating system"
-
 _DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 @dataclass
@@ -49,19 +47,20 @@ class Listing:
     read: Callable[[str], bytes] = lambda _: b""
     """`read(path)` returns the content of such a file."""
 
-    def add_file(self, path: str, *, read_start: Callable[[], bytes] = bytes) -> None:
+    read_head: Callable[[str], bytes] = lambda _: b""
+    """`read_head(path)` returns the first SIGNATURE_BYTES of a file; b"" if it is unreadable."""
+
+    def add_file(self, path: str) -> None:
         """Classify a file by its name, or by its first bytes if it has no suffix.
 
         A number does not count as a suffix: names of DICOM files end in one, as in 1.2.840.10008.1.
-
-        Args:
-            path: The path of the file.
-            read_start: Returns its first SIGNATURE_BYTES.
         """
         name = path.rsplit("/", 1)[-1].lower()
         if is_label_file(name):
             self.label_files.append(path)
-        elif name.endswith(IMAGE_SUFFIXES) or (_lacks_suffix(name) and find_format(read_start())):
+        elif name.endswith(IMAGE_SUFFIXES) or (
+            _lacks_suffix(name) and find_format(self.read_head(path))
+        ):
             self.paths.append(path)
         else:
             self.skip(path, explain_name(name))
@@ -110,14 +109,12 @@ def _escape(letter: str) -> str:
     return f"\\u{ord(letter):04x}" if changes_direction or kind in ("Zl", "Zp") else letter
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether the name marks an entry that is not the user's: .git, ._x.jpg, Thumbs.db."""
-    return (name.startswith(".") and not name.startswith("..")) or name.lower() in _SYSTEM_FILES
-
-
 def list_folder(root: Path) -> Listing:
     """List all images below a folder; each folder is listed once, however many links lead to it."""
-    listing = Listing(read=lambda path: (root / path).read_bytes())
+    listing = Listing(
+        read=lambda path: (root / path).read_bytes(),
+        read_head=lambda path: _read_head(root / path),
+    )
     _FolderWalk(root, listing).run()
     listing.paths.sort(key=os.fsencode)
     listing.set_aside_arrays()
@@ -157,12 +154,14 @@ class _FolderWalk:
 
     def _add(self, entry: os.DirEntry[str], path: str) -> None:
         """Add one entry to the listing, or to the folders still to enter."""
-        kind = HIDDEN if is_hidden(entry.name) else _kind(entry)
+        kind = _kind(entry)
+        is_folder = kind in ("folder", "link")
+        kind = find_reason(entry.name, is_folder=is_folder) or kind
         if kind in ("folder", "link"):
             (self._folders if kind == "folder" else self._links).append(path)
             self.listing.folders.add(path)
         elif kind == "file":
-            self.listing.add_file(path, read_start=lambda: _read_start(self.root / path))
+            self.listing.add_file(path)
         else:
             self.listing.skip(path, kind)
 
@@ -191,8 +190,7 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _read_start(path: Path) -> bytes:
-    """Return the first bytes of a file; b"" if it cannot be read."""
+def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as handle:
             return handle.read(SIGNATURE_BYTES)

@@ -7,7 +7,6 @@ import pytest
 
 from iddm_cli.data.sources.indexing.listing import (
     Listing,
-    is_hidden,
     list_folder,
     to_printable,
 )
@@ -30,13 +29,15 @@ def test_names_are_printable(name: str, printable: str) -> None:
 
 
 def test_files_are_classified() -> None:
-    listing = Listing()
-    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt"):
+    heads = {
+        "a/photo": b"\xff\xd8\xff",
+        "a/1.2.840.113": bytes(128) + b"DICM",
+        "a/README": b"Images",
+        "a/photo.jpg~": b"\xff\xd8\xff",
+    }
+    listing = Listing(read_head=lambda path: heads[path])
+    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt", *heads):
         listing.add_file(path)
-    listing.add_file("a/photo", read_start=lambda: b"\xff\xd8\xff")
-    listing.add_file("a/1.2.840.113", read_start=lambda: bytes(128) + b"DICM")
-    listing.add_file("a/README", read_start=lambda: b"Images")
-    listing.add_file("a/photo.jpg~", read_start=lambda: b"\xff\xd8\xff")
     assert listing.paths == ["a/1.PNG", "a/photo", "a/1.2.840.113"]
     assert listing.label_files == ["a/metadata.csv", "a/1.txt"]
     assert listing.skipped == [
@@ -44,13 +45,6 @@ def test_files_are_classified() -> None:
         ("a/README", "not an image, by its first bytes"),
         ("a/photo.jpg~", "not an image, by its suffix"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "hidden"), [(".git", True), ("Thumbs.db", True), ("..x", False), ("a.png", False)]
-)
-def test_hidden_names(name: str, hidden: bool) -> None:
-    assert is_hidden(name) is hidden
 
 
 def test_folders_whose_inode_numbers_are_all_the_same_are_all_listed(
@@ -68,3 +62,19 @@ def test_folders_whose_inode_numbers_are_all_the_same_are_all_listed(
 
     monkeypatch.setattr(os, "stat", stat_without_inodes)
     assert list_folder(tmp_path).paths == ["a/1.png", "b/c/2.png"]
+
+
+def list_names(*names: str) -> tuple[list[str], list[str]]:
+    """The paths used, and those of arrays that are set aside."""
+    listing = Listing(paths=[*names])
+    listing.set_aside_arrays()
+    return listing.paths, [path for path, _ in listing.skipped]
+
+
+def test_arrays_among_images_are_set_aside() -> None:
+    arrays = [f"{i}.npy" for i in range(3)]
+    photos = [f"{i}.png" for i in range(10, 13)]
+    assert list_names(*arrays) == (arrays, [])
+    assert list_names(*arrays, *photos) == ([*arrays, *photos], [])
+    assert list_names(*photos, "features.NPY") == (photos, ["features.NPY"])
+    assert list_names("1.npy", "2.npy", "1.png") == (["2.npy", "1.png"], ["1.npy"])
