@@ -61,7 +61,7 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
         wrapper + name for name, _ in folder.unreadable
     ]
     assert dict(made.unreadable)[f"{wrapper}dog/empty.png"] == "the file is empty"
-    assert dict(made.skipped_entries)[f"{wrapper}README.md"] == "not an image, by its suffix"
+    assert dict(made.skipped_entries)[f"{wrapper}README.md"] == "not an image: .md (text)"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])

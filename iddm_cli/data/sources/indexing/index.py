@@ -10,6 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    explain_dataset_file,
+    explain_name,
+)
+from iddm_cli.data.decoding.formats.table import IMAGE_SUFFIXES
 from iddm_cli.data.sources.indexing.labels.label_sources import find_labels
 from iddm_cli.data.sources.indexing.labels.labelling import (
     DEFAULT_LABELS,
@@ -21,8 +27,6 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
 from iddm_cli.data.sources.indexing.labels.shards import describe_shards
 from iddm_cli.data.sources.indexing.layouts.resolver import ResolvedLayout, resolve_layout
 from iddm_cli.data.sources.indexing.listing import (
-    IMAGE_SUFFIXES,
-    NOT_AN_IMAGE,
     Listing,
     SkippedFile,
     list_folder,
@@ -78,7 +82,7 @@ def build_index(
         DatasetError: There is no image, or a label file is damaged or unusable.
     """
     if not listing.paths:
-        unused = [(to_printable(path), NOT_AN_IMAGE) for path in listing.label_files]
+        unused = [(to_printable(path), explain_name(path.lower())) for path in listing.label_files]
         raise _no_images(name, listing.skipped + unused)
     layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
     builder = _IndexBuilder(listing, layout)
@@ -122,7 +126,7 @@ class _IndexBuilder:
         labels = find_labels(self._scan(options))
         unused = [path for path in self.listing.label_files if path not in labels.used]
         for path in unused:
-            labels.skipped.setdefault(path, NOT_AN_IMAGE)
+            labels.skipped.setdefault(path, explain_name(path.lower()))
         for path, reason in labels.skipped.items():
             self.skip(path, reason)
         self.notes += labels.notes
@@ -221,7 +225,7 @@ def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise DatasetError(
             f"{root} is neither a folder of images nor a supported archive",
-            "Set data.path to a folder of images, or to a .zip or .tar of one.",
+            explain_dataset_file(root.name),
         )
 
 
@@ -235,7 +239,8 @@ def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
     unreadable = [reason for path, reason in skipped if path == "."]
     if unreadable:
         return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")
+    left_out = "; ".join(describe_left_out(skipped))
     return DatasetError(
         f"{name} contains no image (skipped files: {len(skipped)})",
-        f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
+        f"{left_out}." if left_out else f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
     )
