@@ -1,6 +1,6 @@
 """The lines about a dataset that `iddm train` prints first: what it trains on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from iddm_cli.data.decoding.formats.left_out import (
     describe_left_out,
@@ -14,6 +14,8 @@ from iddm_cli.profiles.settings import CacheName
 
 FEW_IMAGES = 50
 REASONS_SHOWN = 2
+MAX_NAMES_LENGTH = 100
+"""Characters of the first class names that are shown; the first name always is."""
 KINDS_SHOWN = 6
 
 CACHE_LOCATIONS = {
@@ -31,7 +33,9 @@ def summarize_pack(
     skipped = [*pack.unreadable, *pack.skipped_entries]
     values = _describe_values(pack)
     return [
-        ("images", _describe_classes(pack)),
+        ("images", _describe_counts(pack)),
+        (f"classes ({len(pack.classes):,})", join_first_names(pack.classes) or "none"),
+        *(("layout", note) for note in pack.notes),
         *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
         ("originals", _describe_originals(pack)),
@@ -41,17 +45,26 @@ def summarize_pack(
     ]
 
 
-def _describe_classes(pack: Pack) -> str:
-    notes = "".join(f"; {note}" for note in pack.notes)
+def _describe_counts(pack: Pack) -> str:
     counts = pack.class_counts()
     if not counts:
-        return f"{pack.count:,}, without classes{notes}"
+        return f"{pack.count:,}, without classes"
     ordered = sorted(zip(counts, pack.classes, strict=True))
     (least, smallest), (most, largest) = ordered[0], ordered[-1]
     each = f"{least:,} each" if least == most else f"{smallest} {least:,} to {largest} {most:,}"
     few = sum(count < FEW_IMAGES for count in counts)
     warning = f"; {few} with fewer than {FEW_IMAGES} images may be memorized" if few else ""
-    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}{notes}"
+    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}"
+
+
+def join_first_names(names: Sequence[str]) -> str:
+    """Return the first names, and "..." if there are more."""
+    shown = ""
+    for i, name in enumerate(names):
+        if i and len(shown) + len(name) > MAX_NAMES_LENGTH:
+            return f"{shown}, ..."
+        shown += f", {name}" if i else name
+    return shown
 
 
 def _describe_skipped(pack: Pack) -> str:

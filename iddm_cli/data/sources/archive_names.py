@@ -79,7 +79,8 @@ class NameDecoder:
         """Return the text of each part, in UTF-8 if that fits, else as detected."""
         others = {part for part in parts if not is_utf8(part)}
         valid = {part for part in parts - others if not part.isascii()}
-        if sum(map(_rate_utf8, valid)) <= len(others) and (found := detect(parts)):
+        is_rare = others and sum(map(_rate_utf8, valid)) <= len(others)
+        if is_rare and (found := detect(parts)):
             others |= valid  # these are UTF-8 by chance
         else:
             found = detect(others) if others else None

@@ -25,7 +25,11 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
     sort_classes,
 )
 from iddm_cli.data.sources.indexing.labels.shards import describe_shards
-from iddm_cli.data.sources.indexing.layouts.resolver import ResolvedLayout, resolve_layout
+from iddm_cli.data.sources.indexing.layouts.resolver import (
+    ResolvedLayout,
+    resolve_layout,
+    take_folders,
+)
 from iddm_cli.data.sources.indexing.listing import (
     Listing,
     SkippedFile,
@@ -84,7 +88,10 @@ def build_index(
     if not listing.paths:
         unused = [(to_printable(path), explain_name(path.lower())) for path in listing.label_files]
         raise _no_images(name, listing.skipped + unused)
-    layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    if labels.recognise_layout:
+        layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    else:
+        layout = take_folders(listing.paths, unwrap=unwrap)
     builder = _IndexBuilder(listing, layout)
     builder.report_empty_folders()
     return builder.index_by_labels(labels)
@@ -192,6 +199,8 @@ class _IndexBuilder:
         self.notes[:0] = self.layout.class_notes
         if beside:
             self.notes.append(f"images outside the folders used, left out: {len(beside):,}")
+        if self.layout.is_recognised:
+            self.notes.append("data.layout=folders would take each folder as a class")
         if not class_of:
             return self.build(kept, [], [], "flat")
         names = [to_printable(class_of[path]) for path in kept]
