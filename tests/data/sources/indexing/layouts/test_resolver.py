@@ -14,7 +14,7 @@ from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.indexing.index import index_folder
 from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
 from iddm_cli.data.sources.indexing.layouts.resolver import resolve_layout
-from iddm_cli.data.sources.indexing.layouts.splits import parse_part
+from iddm_cli.data.sources.indexing.layouts.splits import MAX_OTHER_FOLDERS, parse_part
 
 from .trees import folders_used, index_of, list_names
 
@@ -264,14 +264,14 @@ def test_no_held_out_image_is_used_beside_a_training_part(folders: list[str]) ->
     assert used
     assert not used & set(layout.held_out)
     for parent in {path.rpartition("/")[0].rpartition("/")[0] for path in used}:
-        inside = {
-            path.removeprefix(f"{parent}/").split("/")[0]
-            for path in used
-            if path.startswith(f"{parent}/" * bool(parent)) and path.count("/") > parent.count("/")
-        }
+        prefix = f"{parent}/" * bool(parent)
+        beside, inside = (
+            {path[len(prefix) :].split("/")[0] for path in paths if path.startswith(prefix)}
+            for paths in (names, used)
+        )
         parts = {part.part for name in inside if (part := parse_part(name))}
-        if len(inside) < 4:
-            assert parts != {"training", "held out"}, (folders, parent)
+        if len([name for name in beside if not parse_part(name)]) <= MAX_OTHER_FOLDERS:
+            assert not {"training", "held out"} <= parts, (folders, parent)
 
 
 def test_a_deep_chain_of_folders_is_entered(tmp_path: Path) -> None:
