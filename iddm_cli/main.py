@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iddm_cli import __version__
+from iddm_cli import __version__, signals
 from iddm_cli.commands import (
     cache,
     export,
@@ -20,8 +20,9 @@ from iddm_cli.commands import (
     serve,
     train,
 )
-from iddm_cli.display import streams
+from iddm_cli.display import console, streams
 from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.machine import limits, user_folders
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -80,6 +81,11 @@ def iddm(
 def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
+    console.show_notices()
+    limits.raise_file_limit()
+    limits.adapt_to_few_threads()
+    user_folders.name_user()
+    signals.handle_stop_as_init()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -92,14 +98,22 @@ def main() -> None:
         sys.stderr.write("\ninterrupted\n")
     except streams.ReaderGone:
         code = 0
-    except OSError as error:
-        code = _report_error(_wrap_system_error(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
-        cause = error.__cause__
-        code = _report_error(
-            _wrap_system_error(cause) if isinstance(cause, OSError) else _wrap_bug(error)
-        )
+        code = _report_error(_wrap_error(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrap_error(error: Exception) -> IddmError:
+    """Return an error of a library as one of ours: of a limit, of the system, or as a bug."""
+    for one in (error, error.__cause__):
+        if one is not None and (explained := limits.explain_error(one)):
+            wrapped = IddmError(*explained)
+            wrapped.__cause__ = error
+            return wrapped
+    for one in (error, error.__cause__):
+        if isinstance(one, OSError):
+            return _wrap_system_error(one)
+    return _wrap_bug(error)
 
 
 def _wrap_system_error(error: OSError) -> IddmError:

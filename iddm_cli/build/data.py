@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from iddm_cli.data.decoding.workers import count_cores
+from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
@@ -56,7 +56,7 @@ def build_store(
     if cache == "off":
         source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
-        workers = max(1, (data.workers or count_cores()) // group.local_world_size)
+        workers = max(1, (data.workers or choose_count()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
     if cache == "disk":

@@ -1,10 +1,13 @@
 """The console: results go to stdout; progress, warnings and hints to stderr."""
 
 import json
+import logging
 import sys
 
 from rich.console import Console
 from rich.text import Text
+
+from iddm_cli import notices
 
 # No markup: file and class names may contain brackets and are shown verbatim.
 out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -34,6 +37,20 @@ def print_json(content: object) -> None:
 def print_note(text: str, style: str = "") -> None:
     """Print a remark on stderr."""
     err.print(escape_control(text), style=style, soft_wrap=True)
+
+
+class NoticePrinter(logging.Handler):
+    """Prints the notices of other modules as warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one notice."""
+        print_warning(record.getMessage())
+
+
+def show_notices() -> None:
+    """Print the notices that come from now on, each once; see `iddm_cli/notices.py`."""
+    notices.logger.handlers = [NoticePrinter()]
+    notices.logger.propagate = False
 
 
 def print_warning(text: str) -> None:

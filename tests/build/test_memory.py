@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from iddm_cli.build import memory
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
 from iddm_cli.engine import device
@@ -24,6 +25,7 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
     for most in (1000, 20, 3, 0.5):
         free = (rest + most * one) / MEMORY_SHARE + 1
         monkeypatch.setattr(device, "free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(memory, "used_memory", lambda: 0)
         size = largest_micro_batch(chosen, pack, place)
         assert size <= max(1, most)
         assert size == batch_size or 2 * size > most or size == 1, "not smaller than it must be"
