@@ -121,9 +121,19 @@ def _wrap_system_error(error: OSError) -> IddmError:
     problem = f"{name}{error.strerror or error}"
     no_temporary = "temporary directory" in problem
     hint = "Set TMPDIR to a writable folder." if no_temporary else ""
+    if isinstance(error, FileNotFoundError) and not name and not _has_current_folder():
+        problem, hint = "the current folder no longer exists", "Change to another one: cd"
     wrapped = IddmError(problem, hint)
     wrapped.__cause__ = error
     return wrapped
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def _wrap_bug(error: Exception) -> IddmError:

@@ -237,6 +237,8 @@ def _describe_obstacle(error: BaseException) -> str:
     if explained := explain_error(error):
         return explained[0]
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if "temporary directory" in reason:
+        return "there is no writable folder for temporary files; set TMPDIR to one"
     if sys.platform == "linux" and not _makes_locks():
         return f"{SHARED_MEMORY} cannot be used: {reason.lower()}"
     return reason

@@ -101,6 +101,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     """
     from iddm_cli.build.compute import setup_compute
 
+    console.show_notices()  # a spawned process has no other place to begin
     if not group.is_main:
         console.silence()
     check_same_settings(group, job.profile)
