@@ -65,7 +65,10 @@ def collect_overrides(
 RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
 """Sections that may change when a run resumes."""
 
-RESUMABLE_KEYS = ("data.path", "data.cache", "data.workers", "data.timeout")
+RESUMABLE_KEYS = (
+    *("data.path", "data.archive_encoding"),
+    *("data.cache", "data.workers", "data.timeout"),
+)
 """Other keys that may change when a run resumes; the run checks the images by their digest."""
 
 FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")

@@ -1,5 +1,6 @@
 """Rules between settings: values that are allowed each, but not together."""
 
+import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
@@ -14,9 +15,13 @@ from iddm_cli.profiles.settings import (
     TrainingSettings,
 )
 
+EXAMPLE = "For cat_001.png, write ([a-z]+)_"
+
 
 def check_rules(profile: Profile) -> Iterator[Issue]:
     """Yield the issues between the settings of a profile."""
+    yield from _check_labels(profile.data)
+    yield from _check_archive_encoding(profile.data)
     yield from _check_image_size(profile.data, profile.model)
     yield from profile.model.check()
     yield from _check_length(profile.training)
@@ -34,6 +39,37 @@ def _check_guidance(profile: Profile) -> Iterator[Issue]:
             "guidance needs training.label_drop above 0: it combines conditional and unconditional "
             "predictions",
             "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+        )
+
+
+def _check_labels(data: DataSettings) -> Iterator[Issue]:
+    if data.label_pattern is None:
+        return
+    key = ("data", "label_pattern")
+    try:
+        groups = re.compile(data.label_pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        yield Issue(key, f"{data.label_pattern} is not a regular expression: {error}", EXAMPLE)
+        return
+    if not groups:
+        yield Issue(key, f"{data.label_pattern} has no group in parentheses for the class", EXAMPLE)
+    if data.label_column != DataSettings.model_fields["label_column"].default:
+        yield Issue(
+            key, "data.label_pattern and data.label_column contradict each other", "Give one."
+        )
+
+
+def _check_archive_encoding(data: DataSettings) -> Iterator[Issue]:
+    name = data.archive_encoding
+    if name == "auto":
+        return
+    try:
+        b"a".decode(name)
+    except (LookupError, ValueError):
+        yield Issue(
+            ("data", "archive_encoding"),
+            f"{name} is not an encoding of text",
+            "Set auto, or for example gbk, shift_jis, cp866, big5, euc_kr or cp437.",
         )
 
 

@@ -76,7 +76,13 @@ class DataSettings(Settings):
     """Whether the model is class-conditional; auto makes it so if the dataset has classes."""
 
     label_column: str = Field(default="label", min_length=1, max_length=1000)
-    """Column with the class name in metadata.csv or metadata.jsonl, if the folder has one."""
+    """Column with the class name in a table such as metadata.csv, or key of a JSON file."""
+
+    label_pattern: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """Regular expression whose first group, found in each file name, is the class."""
+
+    archive_encoding: str = Field(default="auto", min_length=1, max_length=100)
+    """Encoding of names in an archive that are not marked as UTF-8; auto detects it."""
 
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""

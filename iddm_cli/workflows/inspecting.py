@@ -32,13 +32,13 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     from iddm_cli.data.inspection.scan import scan
     from iddm_cli.data.inspection.summary import summarize
     from iddm_cli.data.sources.indexing.listing import to_printable
-    from iddm_cli.data.sources.registry import open_source
+    from iddm_cli.data.sources.registry import open_dataset
     from iddm_cli.display.progress import show_progress
 
     data = profile.data
     if output is not None:
         check_output_folder(output, data.path)
-    source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+    source = open_dataset(data)
     with show_progress() as progress:
         scanned = scan(source, data, progress=progress)
         inspection = summarize(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from iddm_cli.data.decoding.images import UnreadableImageError, decode_image_file
-from iddm_cli.data.decoding.resize import to_pixels
+from iddm_cli.data.decoding.resize import reduce_to_8_bits, to_pixels
 from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
@@ -128,7 +128,7 @@ def test_damaged_bytes_end_in_pixels_or_a_reason(tmp_path: Path) -> None:
             )
         path.write_bytes(content)
         try:
-            image = decode_image_file(path).image
+            image = reduce_to_8_bits(decode_image_file(path))
             to_pixels(image, size=(5, 4), channels=3, aspect="crop", background="white")
         except UnreadableImageError as error:
             assert str(error)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+import numpy as np
+from numpy import ndarray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
 # MPO, which some cameras write, is opened as JPEG.
@@ -17,6 +19,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
 MAX_FILE_BYTES = 512 * 2**20
+BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
 DRAFT_GAP = 3
 """A JPEG is decoded at 1/2, 1/4 or 1/8 of its size while the result is at least this many times the
 size requested. That is several times faster and, after proper resizing, as good (Pillow calls it
@@ -51,12 +55,36 @@ class UnreadableImageError(Exception):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An upright image, with the properties of the file that it was decoded from."""
+    """An upright image, with the properties of the file that it was decoded from.
 
-    image: Image.Image
-    width: int  # of the file, upright, in pixels; the image may be decoded at a smaller size
+    Attributes:
+        image: A Pillow image of 8 bits per channel, of any of its modes; or, for everything else,
+            an array [H, W, C] in native byte order: uint8, uint16, int16, uint32, int32, float32 or
+            float64. It may be decoded at a smaller size than the file's.
+        width: Width of the file, upright, in pixels.
+        height: Height of the file, upright, in pixels.
+        animated: Whether the file contains further frames or pages.
+        format: The name of the file's format; "" if the image was never in a file.
+        alpha: Whether the last channel of an array is opacity, from 0 to `white`.
+        white: The largest value that an array can hold by the file's header: 255, 4095, 65535; None
+            if the header does not say (signed and 32-bit integers, floating-point numbers).
+    """
+
+    image: Image.Image | ndarray
+    width: int
     height: int
-    animated: bool  # whether the file contains further frames or pages
+    animated: bool
+    format: str = ""
+    alpha: bool = False
+    white: int | None = None
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode; for an array its type, and how many channels it has if not one."""
+        if isinstance(self.image, Image.Image):
+            return self.image.mode
+        channels = self.image.shape[2]
+        return self.image.dtype.name if channels == 1 else f"{self.image.dtype.name} x {channels}"
 
 
 def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
@@ -96,7 +124,16 @@ def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
             image.paste(ImageChops.invert(image))
         if _apply_orientation(image):
             width, height = height, width
-        return DecodedImage(image, width, height, animated)
+        values, white = _extract_values(image)
+        return DecodedImage(
+            values,
+            width,
+            height,
+            animated,
+            format=image.format or "",
+            alpha=isinstance(values, ndarray) and values.shape[2] == 2,
+            white=white,
+        )
     except UnidentifiedImageError as error:
         handle.seek(0)
         raise UnreadableImageError(_identify_other_file(handle.read(512))) from error
@@ -146,6 +183,31 @@ def _apply_orientation(image: Image.Image) -> bool:
     except _DECODER_ERRORS:
         return False
     return swapped
+
+
+def _extract_values(image: Image.Image) -> tuple[Image.Image | ndarray, int | None]:
+    """Return an image of more than 8 bits as an array [H, W, C], and its largest possible value."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return _extract_16_bits(image)  # Pillow has scaled a PPM to 16 bits
+    if image.mode == "I":
+        return np.array(image, np.int32)[..., None], None
+    if image.mode == "F":
+        return np.array(image, np.float32)[..., None], None
+    return image, None
+
+
+def _extract_16_bits(image: Image.Image) -> tuple[ndarray, int]:
+    """Return grey of 9 to 16 bits, with an opacity if one value stands for transparent."""
+    values = np.asarray(image).astype(np.uint16)
+    tags = getattr(image, "tag_v2", {})
+    white = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        values = white - values  # Pillow inverts such a TIFF only up to 8 bits
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return values[..., None], white
+    opacity = np.where(values == key, 0, white).astype(np.uint16)
+    return np.stack([values, opacity], axis=2), white
 
 
 def _identify_other_file(start: bytes) -> str:

@@ -9,7 +9,7 @@ from numpy import ndarray
 from PIL import Image
 
 from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
-from iddm_cli.data.decoding.resize import flatten_image, is_grey, to_pixels
+from iddm_cli.data.decoding.resize import flatten_image, is_grey, reduce_to_8_bits, to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName, DataSettings
 
 Channels = Literal[1, 3]
@@ -59,7 +59,7 @@ class PixelSpec:
         """Return the pixels of an image as they are stored, uint8 [H, W, C].
 
         Raises:
-            UnreadableImageError: The range of its pixel values is unknown.
+            UnreadableImageError: Its colour mode is not supported.
         """
         return to_pixels(
             image,
@@ -77,7 +77,7 @@ def prepare_image(spec: PixelSpec, handle: ImageHandle) -> PrepareResult:
     """
     try:
         decoded = handle.open(max(spec.size))
-        flat = flatten_image(decoded.image, spec.background)
+        flat = flatten_image(reduce_to_8_bits(decoded), spec.background)
         pixels = spec.to_pixels(flat)
     except UnreadableImageError as error:
         return str(error)

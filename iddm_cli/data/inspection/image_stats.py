@@ -13,7 +13,12 @@ from PIL import Image
 
 from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.preprocess import PixelSpec
-from iddm_cli.data.decoding.resize import flatten_image, has_transparency, is_grey
+from iddm_cli.data.decoding.resize import (
+    flatten_image,
+    has_transparency,
+    is_grey,
+    reduce_to_8_bits,
+)
 from iddm_cli.data.inspection.duplicates import THUMBNAIL_SIDE, dhash
 from iddm_cli.profiles.settings import DataSettings
 
@@ -27,7 +32,7 @@ STATS_DTYPE = np.dtype(
     [
         ("width", np.int32),  # after EXIF rotation, in pixels
         ("height", np.int32),
-        ("mode", "U8"),  # Pillow's name
+        ("mode", "U16"),  # see DecodedImage.mode
         ("format", "U8"),  # "" if the image is synthetic or held in memory
         ("grey", np.bool_),  # without any colour, however it is stored
         ("transparent", np.bool_),  # at least one pixel
@@ -62,29 +67,32 @@ class ImageStats(NamedTuple):
     thumb: ndarray
 
 
-def measure_image(settings: DataSettings, image: ImageHandle) -> ImageStats | str:
+def measure_image(settings: DataSettings, handle: ImageHandle) -> ImageStats | str:
     """Decode an image and return its statistics, or the reason why it cannot be decoded."""
     try:
-        decoded = image.open()
-        flat = flatten_image(decoded.image, settings.background)
+        decoded = handle.open()
+        image = reduce_to_8_bits(decoded)
+        flat = flatten_image(image, settings.background)
     except UnreadableImageError as error:
         return str(error)
-    return _compute_stats(decoded, flat, settings)
+    return _compute_stats(decoded, flat, settings, transparent=has_transparency(image))
 
 
-def _compute_stats(decoded: DecodedImage, flat: Image.Image, settings: DataSettings) -> ImageStats:
-    image, grey = decoded.image, is_grey(flat)
+def _compute_stats(
+    decoded: DecodedImage, flat: Image.Image, settings: DataSettings, *, transparent: bool
+) -> ImageStats:
+    grey = is_grey(flat)
     mean, square = _moments(flat, settings, grey=grey)
     level = flat.convert("L")
     return ImageStats(
         width=decoded.width,
         height=decoded.height,
-        mode=image.mode,
-        format=image.format or "",
+        mode=decoded.mode,
+        format=decoded.format,
         grey=grey,
-        transparent=has_transparency(image),
+        transparent=transparent,
         animated=decoded.animated,
-        deep=image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"),
+        deep=isinstance(decoded.image, ndarray) and decoded.image.dtype == np.uint16,
         constant=_is_constant(flat),
         mean=mean,
         square=square,

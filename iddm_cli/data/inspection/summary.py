@@ -98,7 +98,7 @@ def _sizes(stats: ndarray) -> ImageSizes:
 
 def _kinds(scan: DatasetScan) -> ImageKinds:
     stats = scan.stats
-    stored_grey = np.isin(stats["mode"], ["1", "L", "LA", "La", "F", "I"]) | stats["deep"]
+    stored_grey = np.isin(stats["mode"], ["1", "L", "LA", "La", "float32", "int32"]) | stats["deep"]
     suffixes = (PurePosixPath(name).suffix.lower() for name in scan.names(range(len(stats))))
     return ImageKinds(
         modes=_count(stats["mode"].tolist()),

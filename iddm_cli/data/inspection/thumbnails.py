@@ -14,7 +14,7 @@ from PIL import Image
 
 from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.preprocess import PixelSpec
-from iddm_cli.data.decoding.resize import flatten_image
+from iddm_cli.data.decoding.resize import flatten_image, reduce_to_8_bits
 from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
 from iddm_cli.data.inspection.preprocessing_preview import training_channels
@@ -146,7 +146,7 @@ def _decode_rows(
 def _make_pair(spec: PixelSpec, named_image: tuple[str, ImageHandle]) -> ThumbnailPair | None:
     name, image = named_image
     try:
-        flat = flatten_image(image.open(SIDE).image, spec.background)
+        flat = flatten_image(reduce_to_8_bits(image.open(SIDE)), spec.background)
     except UnreadableImageError:
         return None
     pixels = spec.to_pixels(flat)

@@ -1,5 +1,6 @@
 """Attach a dataset to an imported run, whose training images are unknown."""
 
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,10 @@ def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pac
     Raises:
         DatasetError: Its classes differ from the run's.
     """
+    names = [unicodedata.normalize("NFC", name) for name in classes]
     if pack.classes == classes:
         return pack
-    if set(pack.classes) != set(classes):
+    if sorted(pack.classes) != sorted(names):
         raise DatasetError(
             f"run {run_name} has the classes {_list_classes(classes)}, and these images have "
             f"{_list_classes(pack.classes)}",
@@ -52,7 +54,7 @@ def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pac
         )
     import numpy as np
 
-    labels = np.array([classes.index(name) for name in pack.classes])[pack.labels]
+    labels = np.array([names.index(name) for name in pack.classes])[pack.labels]
     return replace(pack, classes=classes, labels=labels)
 
 

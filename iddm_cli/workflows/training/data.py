@@ -19,10 +19,10 @@ def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
         DatasetError: The dataset cannot be found, read or trained on.
     """
     from iddm_cli.data.packs.builder import build_pack
-    from iddm_cli.data.sources.registry import open_source
+    from iddm_cli.data.sources.registry import open_dataset
 
     data = profile.data
-    source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+    source = open_dataset(data)
     with show_progress() as progress:
         pack = build_pack(source, data, progress=progress)
 

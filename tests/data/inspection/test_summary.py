@@ -57,7 +57,7 @@ def test_sizes(found: Inspection) -> None:
 
 def test_kinds(found: Inspection) -> None:
     kinds = found.kinds
-    assert kinds.modes == {"RGB": 7, "L": 1, "RGBA": 1, "I;16": 1, "P": 1}
+    assert kinds.modes == {"RGB": 7, "L": 1, "RGBA": 1, "uint16": 1, "P": 1}
     assert kinds.formats == {"PNG": 8, "JPEG": 1, "BMP": 1, "GIF": 1}
     assert kinds.suffixes == {".png": 8, ".jpg": 1, ".bmp": 1, ".gif": 1}
     assert (kinds.grey, kinds.grey_stored_as_colour) == (3, 1)

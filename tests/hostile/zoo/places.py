@@ -28,11 +28,11 @@ def links_that_lead_nowhere(zoo: Zoo) -> None:
 
 def hidden(zoo: Zoo) -> None:
     for name in (".DS_Store", "places/Thumbs.db", "places/desktop.ini"):
-        zoo.skip(name, "hidden").write_bytes(bytes(100))
+        zoo.skip(name, "hidden|created by").write_bytes(bytes(100))
     for name in (".hidden.png", "places/._1.jpg"):
-        zoo.skip(name, "hidden").write_bytes(SOUND)
+        zoo.skip(name, "hidden|created by").write_bytes(SOUND)
     for name in ("__MACOSX", ".ipynb_checkpoints", "places/.git"):
-        zoo.skip(name, "hidden").mkdir()
+        zoo.skip(name, "hidden|created by").mkdir()
         (zoo.root / name / "deep").mkdir()
         (zoo.root / name / "x.png").write_bytes(SOUND)
         (zoo.root / name / "deep" / "x.png").write_bytes(SOUND)

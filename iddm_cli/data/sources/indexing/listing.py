@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
+from iddm_cli.data.sources.indexing.system_files import find_reason
+
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
 
@@ -19,12 +22,10 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
     *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
 )
-METADATA_FILES = ("metadata.csv", "metadata.jsonl")
-HIDDEN = "hidden, or created by an operating system"
 NOT_AN_IMAGE = "not an image, by its suffix"
 
 _DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
+HEAD_BYTES = 32
 IMAGE_SIGNATURES = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n",
@@ -50,17 +51,20 @@ class Listing:
     folders: set[str] = field(default_factory=set)
     """Paths of all folders."""
 
-    metadata: list[str] = field(default_factory=list)
-    """Paths of files called metadata.csv or metadata.jsonl."""
+    label_files: list[str] = field(default_factory=list)
+    """Paths of files that may hold labels, such as metadata.csv."""
 
     read: Callable[[str], bytes] = lambda _: b""
-    """`read(path)` returns the content of a metadata file."""
+    """`read(path)` returns the content of such a file."""
+
+    read_head: Callable[[str], bytes] = lambda _: b""
+    """`read_head(path)` returns the first HEAD_BYTES of an image file; b"" if it is unreadable."""
 
     def add_file(self, path: str, *, has_signature: Callable[[], bool] = lambda: False) -> None:
         """Classify a file by its name, or by its first bytes if it has no suffix."""
         name = path.rsplit("/", 1)[-1].lower()
-        if name in METADATA_FILES:
-            self.metadata.append(path)
+        if is_label_file(name):
+            self.label_files.append(path)
         elif name.endswith(IMAGE_SUFFIXES) or ("." not in name and has_signature()):
             self.paths.append(path)
         else:
@@ -92,14 +96,12 @@ def _escape(letter: str) -> str:
     return f"\\u{ord(letter):04x}" if changes_direction or kind in ("Zl", "Zp") else letter
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether the name marks an entry that is not the user's: .git, ._x.jpg, Thumbs.db."""
-    return (name.startswith(".") and not name.startswith("..")) or name.lower() in _SYSTEM_FILES
-
-
 def list_folder(root: Path) -> Listing:
     """List all images below a folder; each folder is listed once, however many links lead to it."""
-    listing = Listing(read=lambda path: (root / path).read_bytes())
+    listing = Listing(
+        read=lambda path: (root / path).read_bytes(),
+        read_head=lambda path: _read_head(root / path),
+    )
     _FolderWalk(root, listing).run()
     listing.paths.sort(key=os.fsencode)
     return listing
@@ -138,7 +140,9 @@ class _FolderWalk:
 
     def _add(self, entry: os.DirEntry[str], path: str) -> None:
         """Add one entry to the listing, or to the folders still to enter."""
-        kind = HIDDEN if is_hidden(entry.name) else _kind(entry)
+        kind = _kind(entry)
+        is_folder = kind in ("folder", "link")
+        kind = find_reason(entry.name, is_folder=is_folder) or kind
         if kind in ("folder", "link"):
             (self._folders if kind == "folder" else self._links).append(path)
             self.listing.folders.add(path)
@@ -148,9 +152,9 @@ class _FolderWalk:
             self.listing.skip(path, kind)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    facts = folder.stat()
-    return facts.st_dev, facts.st_ino
+def _identity(folder: Path) -> str:
+    # Not the inode: some network and FUSE file systems give every folder the same one.
+    return os.path.realpath(folder)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -174,8 +178,12 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
 
 def _has_signature(path: Path) -> bool:
     """Return whether a file begins with the signature of an image format."""
+    return _read_head(path).startswith(IMAGE_SIGNATURES)
+
+
+def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as handle:
-            return handle.read(8).startswith(IMAGE_SIGNATURES)
+            return handle.read(HEAD_BYTES)
     except OSError:
-        return False
+        return b""

@@ -1,8 +1,16 @@
 """Listings: names that are safe to print, and files classified by name or first bytes."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from iddm_cli.data.sources.indexing.listing import NOT_AN_IMAGE, Listing, is_hidden, to_printable
+from iddm_cli.data.sources.indexing.listing import (
+    NOT_AN_IMAGE,
+    Listing,
+    list_folder,
+    to_printable,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,20 +31,30 @@ def test_names_are_printable(name: str, printable: str) -> None:
 
 def test_files_are_classified() -> None:
     listing = Listing()
-    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.txt"):
+    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt"):
         listing.add_file(path)
     listing.add_file("a/photo", has_signature=lambda: True)
     listing.add_file("a/README", has_signature=lambda: False)
     assert listing.paths == ["a/1.PNG", "a/photo"]
-    assert listing.metadata == ["a/metadata.csv"]
+    assert listing.label_files == ["a/metadata.csv", "a/1.txt"]
     assert listing.skipped == [
-        ("a/notes.txt", NOT_AN_IMAGE),
+        ("a/notes.md", NOT_AN_IMAGE),
         ("a/README", "not an image, by its first bytes"),
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "hidden"), [(".git", True), ("Thumbs.db", True), ("..x", False), ("a.png", False)]
-)
-def test_hidden_names(name: str, hidden: bool) -> None:
-    assert is_hidden(name) is hidden
+def test_folders_whose_inode_numbers_are_all_the_same_are_all_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on some network and FUSE file systems; a link to a folder above is still not entered."""
+    for name in ("a/1.png", "b/c/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "up").symlink_to("..")
+    real = os.stat
+
+    def stat_without_inodes(*args: object, **options: object) -> os.stat_result:
+        return os.stat_result([real(*args, **options)[0], 0, 0, *real(*args, **options)[3:]])
+
+    monkeypatch.setattr(os, "stat", stat_without_inodes)
+    assert list_folder(tmp_path).paths == ["a/1.png", "b/c/2.png"]

@@ -13,11 +13,11 @@ from decimal import Decimal
 from itertools import islice
 from posixpath import normpath
 
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN
 from iddm_cli.data.sources.indexing.listing import to_printable
 from iddm_cli.errors import DatasetError, did_you_mean
 
 FILE_COLUMN = "file_name"
-DEFAULT_COLUMN = "label"
 COLUMNS_LISTED = 20
 
 Row = dict[str, object]

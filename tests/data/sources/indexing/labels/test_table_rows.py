@@ -10,11 +10,11 @@ from PIL import Image
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.data.sources.indexing.index import Index, index_folder
-from iddm_cli.data.sources.indexing.metadata import read_labels, sort_classes
+from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
+from iddm_cli.data.sources.indexing.labels.table_rows import read_labels, sort_classes
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-
-from .folders import pairs, touch
+from tests.data.sources.indexing.folders import pairs, touch
 
 
 def csv_of(*rows: str) -> bytes:
@@ -40,7 +40,7 @@ def failure(content: bytes, column: str = "label", name: str = "metadata.csv") -
 def found(root: Path, table: bytes, name: str = "metadata.csv", column: str = "label") -> Index:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_bytes(table)
-    return index_folder(root, column)
+    return index_folder(root, LabelOptions(column))
 
 
 # --- what a table says ------------------------------------------------------------------------
@@ -49,7 +49,7 @@ def found(root: Path, table: bytes, name: str = "metadata.csv", column: str = "l
 def test_csv(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "deep/er/b.png", "c.png")
     index = found(tmp_path, csv_of("c.png,dog", "a.png,cat", "deep/er/b.png,dog"))
-    assert index.layout == "table"
+    assert index.layout == "labels"
     assert pairs(index) == {"a.png": "cat", "c.png": "dog", "deep/er/b.png": "dog"}
     assert (index.classes, index.skipped) == (("cat", "dog"), [])
     assert index.notes == ["classes from metadata.csv"]

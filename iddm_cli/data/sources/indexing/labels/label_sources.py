@@ -1,0 +1,59 @@
+"""The table of label sources: where the class of an image may be written, besides its folder.
+
+To add one, write its module and add its row to LABEL_SOURCES.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan
+from iddm_cli.data.sources.indexing.labels.name_pattern import find_pattern_labels
+from iddm_cli.data.sources.indexing.labels.table_source import find_table_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSource:
+    """One way to write labels: all that the program knows about it."""
+
+    name: str
+    """Unique name."""
+
+    summary: str
+    """One sentence for documentation."""
+
+    find: Callable[[LabelScan], Labelling]
+    """`find(scan)` returns the labels, or a labelling without classes."""
+
+
+LABEL_SOURCES: tuple[LabelSource, ...] = (
+    LabelSource(
+        name="pattern",
+        summary="The first group of data.label_pattern in the name of each file.",
+        find=find_pattern_labels,
+    ),
+    LabelSource(
+        name="table",
+        summary="A table with one row for each image, such as metadata.csv.",
+        find=find_table_labels,
+    ),
+)
+"""In order of precedence; class folders come last."""
+
+
+def find_labels(scan: LabelScan) -> Labelling:
+    """Return the labels of the first source that has any, with the findings of those before it.
+
+    Raises:
+        DatasetError: A label file is damaged or contradicts itself.
+    """
+    total = Labelling()
+    for source in LABEL_SOURCES:
+        found = source.find(scan)
+        found.notes = total.notes + found.notes
+        found.skipped = total.skipped | found.skipped
+        found.used |= total.used
+        found.failure = total.failure or found.failure
+        if found.classes is not None:
+            return found
+        total = found
+    return total
