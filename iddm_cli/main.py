@@ -22,7 +22,7 @@ from iddm_cli.commands import (
 )
 from iddm_cli.display import console, streams
 from iddm_cli.errors import IddmError, UsageError
-from iddm_cli.machine import limits, user_folders
+from iddm_cli.machine import system_limits, user_folders
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -82,8 +82,8 @@ def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
     console.show_notices()
-    limits.raise_file_limit()
-    limits.adapt_to_few_threads()
+    system_limits.raise_file_limit()
+    system_limits.adapt_to_few_threads()
     user_folders.name_user()
     signals.handle_stop_as_init()
     try:
@@ -106,7 +106,7 @@ def main() -> None:
 def _wrap_error(error: Exception) -> IddmError:
     """Return an error of a library as one of ours: of a limit, of the system, or as a bug."""
     for one in (error, error.__cause__):
-        if one is not None and (explained := limits.explain_error(one)):
+        if one is not None and (explained := system_limits.explain_error(one)):
             wrapped = IddmError(*explained)
             wrapped.__cause__ = error
             return wrapped

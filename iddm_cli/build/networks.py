@@ -72,7 +72,7 @@ def check_fits_device(network: nn.Module, device: torch.device) -> None:
 
 
 def check_bytes(needed: float, device: torch.device) -> None:
-    """Check that a network is no larger than the memory of a device.
+    """Check that the memory of a device can hold a network.
 
     Raises:
         UsageError: It takes more bytes than there are.

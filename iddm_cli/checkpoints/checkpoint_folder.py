@@ -16,7 +16,7 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.state_file import FORMAT, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
-from iddm_cli.machine.limits import explain_error
+from iddm_cli.machine.system_limits import explain_error
 
 NAME = re.compile(r"step-[0-9]{8,}")
 

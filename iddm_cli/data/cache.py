@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
-from iddm_cli.machine.limits import explain_error
+from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.machine.user_folders import user_cache_folder
 
 CACHE_HINT = (

@@ -27,7 +27,7 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
 from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
-from iddm_cli.machine.limits import explain_error
+from iddm_cli.machine.system_limits import explain_error
 
 JobT = TypeVar("JobT")
 Worker = Callable[[ProcessGroup, torch.device, JobT], int]

@@ -9,7 +9,7 @@ import sys
 import torch
 
 from iddm_cli.errors import UsageError
-from iddm_cli.machine import cpus, limits, memory
+from iddm_cli.machine import cpus, memory, system_limits
 from iddm_cli.notices import notify_once
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -164,9 +164,9 @@ def setup_process(threads: int, local_world_size: int = 1) -> None:
     """
     count = threads or choose_threads(local_world_size)
     # Training and the thread that writes checkpoints each compute in so many.
-    startable = max(1, limits.count_startable_threads(2 * count) // 2) if count > 1 else 1
+    startable = max(1, system_limits.count_startable_threads(2 * count) // 2) if count > 1 else 1
     if startable < count:
-        problem, hint = limits.describe_process_limit()
+        problem, hint = system_limits.describe_process_limit()
         if threads:
             raise UsageError(f"runtime.threads is {threads}, but {problem}", hint)
         notify_once(f"computing in {startable} instead of {count} threads: {problem}")

@@ -68,7 +68,7 @@ def threads(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    monkeypatch.setattr(device.limits, "count_startable_threads", lambda wanted: wanted)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda wanted: wanted)
     monkeypatch.setattr(device.cpus, "read_quota", lambda: None)
     monkeypatch.setattr(device.cpus, "read_job_cores", lambda: None)
     return chosen
@@ -106,12 +106,12 @@ def test_what_the_user_sets_comes_before_the_quota(threads, monkeypatch):
 def test_threads_that_cannot_be_started_are_done_without_or_refused(threads, monkeypatch):
     notices = []
     monkeypatch.setattr(device, "notify_once", notices.append)
-    monkeypatch.setattr(device.limits, "count_startable_threads", lambda _: 6)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda _: 6)
     device.setup_process(0)
     assert threads == [3]
     assert "computing in 3 instead of 16 threads" in notices[0]
     with pytest.raises(UsageError, match=r"runtime\.threads is 8"):
         device.setup_process(8)
-    monkeypatch.setattr(device.limits, "count_startable_threads", lambda _: 0)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda _: 0)
     device.setup_process(1)
     assert threads[-1] == 1

@@ -14,6 +14,8 @@ import numpy as np
 from numpy import ndarray
 from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
 
+from iddm_cli.machine.system_limits import reraise_limit
+
 # MPO, which some cameras write, is opened as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
 MAX_PIXELS = 64_000_000
@@ -226,6 +228,7 @@ def _identify_other_file(start: bytes) -> str:
 
 def _describe_error(error: BaseException) -> str:
     """Return a short phrase for an error that Pillow raised."""
+    reraise_limit(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):

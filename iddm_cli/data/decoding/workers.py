@@ -23,7 +23,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from iddm_cli.errors import IddmError
 from iddm_cli.machine import cpus, memory
-from iddm_cli.machine.limits import explain_error
+from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.notices import notify_once
 
 Item = TypeVar("Item")
@@ -179,7 +179,7 @@ class PendingResults(Generic[Result]):
         pool, future = self._scheduled
         was_killed = False
         try:
-            return list(_wait(pool, future))
+            return [*_wait(pool, future)]
         except TimeoutError:
             reason = f"decoding takes longer than {self._workers.timeout:g} seconds"
         except ProcessExpired as error:

@@ -18,7 +18,7 @@ from stat import S_ISREG
 from iddm_cli import durable
 from iddm_cli.data.cache import cache_folder
 from iddm_cli.data.progress import ProgressCallback
-from iddm_cli.machine.limits import count_startable_threads
+from iddm_cli.machine.system_limits import count_startable_threads
 
 THREADS = 8  # reading and hashing both release the global interpreter lock
 BLOCK = 1024

@@ -76,6 +76,15 @@ def adapt_to_few_threads(root: Path = ROOT) -> None:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def reraise_limit(error: BaseException) -> None:
+    """Raise an error again that says nothing about the file, but about the limits of the process.
+
+    An image that cannot be opened because too many files are open is not damaged.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        raise error
+
+
 def explain_error(error: BaseException, root: Path = ROOT) -> tuple[str, str] | None:
     """Return which limit an error comes from and what raises it; None for any other error.
 

@@ -8,7 +8,9 @@ import threading
 
 import pytest
 
-from iddm_cli.machine import limits
+from iddm_cli.data.decoding.images import decode_image_file
+from iddm_cli.data.sources.indexing.listing import list_folder
+from iddm_cli.machine import system_limits as limits
 
 resource = pytest.importorskip("resource")
 
@@ -59,7 +61,7 @@ def test_other_errors_are_no_limits(error):
 
 def test_the_largest_file_is_named(tmp_path):
     code = (
-        "import pathlib, resource; from iddm_cli.machine import limits\n"
+        "import pathlib, resource; from iddm_cli.machine import system_limits as limits\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n"
         "    pathlib.Path('file').write_bytes(bytes(2000))\n"
@@ -106,3 +108,17 @@ def test_openblas_starts_no_threads_where_there_may_be_few(system, monkeypatch, 
     limits.adapt_to_few_threads(system.root)
     assert os.environ.get("OPENBLAS_NUM_THREADS") == expected
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_file_that_a_limit_keeps_closed_is_not_damaged(tmp_path, monkeypatch, number):
+    def fail(*_: object) -> None:
+        raise OSError(number, "Too many open files")
+
+    monkeypatch.setattr(os, "open", fail)
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(OSError, match="Too many"):
+        decode_image_file(tmp_path / "x.png")
+    with pytest.raises(OSError, match="Too many"):
+        list_folder(tmp_path)
+    limits.reraise_limit(OSError(errno.EIO, "damaged"))
