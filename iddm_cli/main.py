@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iddm_cli import __version__, signals
+from iddm_cli import __version__, notices, signals
 from iddm_cli.commands import (
     cache,
     export,
@@ -20,9 +20,10 @@ from iddm_cli.commands import (
     serve,
     train,
 )
-from iddm_cli.display import console, streams
+from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.machine import system_limits, user_folders
+from iddm_cli.storage import features
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -81,7 +82,8 @@ def iddm(
 def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
-    console.show_notices()
+    features.missing.listen(_print_warning)
+    notices.listen(_print_warning)
     system_limits.raise_file_limit()
     system_limits.adapt_to_few_threads()
     user_folders.name_user()
@@ -101,6 +103,12 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the one boundary
         code = _report_error(_wrap_error(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_warning(text: str) -> None:
+    from iddm_cli.display import console
+
+    console.print_warning(text)
 
 
 def _wrap_error(error: Exception) -> IddmError:

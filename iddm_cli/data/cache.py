@@ -7,21 +7,19 @@ digests/     digests of files that were read before, see sources/fingerprint.py
 """
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.machine.user_folders import user_cache_folder
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
@@ -213,10 +211,10 @@ def _remove(entry: CacheEntry) -> bool:
 def _delete(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
-        return
-    doomed = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)
+    else:
+        doomed = durable.partial_path(path)
+        durable.rename_folder(path, doomed)
+        durable.disk.remove(doomed)
 
 
 def _lock_path(path: Path) -> Path:
@@ -230,16 +228,13 @@ def _try_lock(path: Path) -> Iterator[bool]:
     if not path.exists():
         yield True
         return
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(path, timeout=0))
+        except LockHeldError:
+            yield False
+        else:
+            yield True
 
 
 def _remove_orphans() -> None:
@@ -254,4 +249,4 @@ def _remove_orphans() -> None:
             if free and not any(kept):
                 path.unlink()
     if not _list_children("packs"):
-        shutil.rmtree(cache_folder() / "digests", ignore_errors=True)
+        durable.discard(cache_folder() / "digests")

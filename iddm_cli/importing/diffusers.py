@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from iddm_cli.checkpoints.files import check_regular_file
@@ -15,6 +14,7 @@ from iddm_cli.checkpoints.tensors import (
     Tensors,
     TensorSpecs,
     check_header_length,
+    load_tensors,
     read_specs,
     truncate,
 )
@@ -237,7 +237,7 @@ def _read_tensors(path: Path, wanted: TensorSpecs) -> Tensors:
         stored = read_specs(path)
         names = map_current_names(stored, path)
         check_weights(wanted, {current: stored[name] for current, name in names.items()}, str(path))
-        tensors = load_file(path)
+        tensors = load_tensors(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
     return to_weights(torch_file.select(tensors, names), str(path))

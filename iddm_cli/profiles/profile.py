@@ -40,6 +40,14 @@ class Profile(Settings):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     """Which devices compute, and how."""
 
+    def flatten(self) -> dict[str, object]:
+        """Return the value of every setting by its dotted key, such as training.lr."""
+        return {
+            f"{section}.{key}": value
+            for section, table in self.model_dump().items()
+            for key, value in table.items()
+        }
+
     def resolve(self, channels: Channels) -> "ResolvedProfile":
         """Return this profile with the number of channels that was found in the dataset."""
         data = ResolvedDataSettings.model_validate({**dict(self.data), "channels": channels})

@@ -1,5 +1,6 @@
 """Rules between settings: values that are allowed each, but not together."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -26,6 +27,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from profile.model.check()
     yield from _check_length(profile.training)
     yield from _check_betas(profile.training)
+    yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
@@ -92,6 +94,21 @@ def _check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[I
 def _check_betas(training: TrainingSettings) -> Iterator[Issue]:
     if not all(0 <= beta < 1 for beta in training.betas):
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_extensions(training: TrainingSettings) -> Iterator[Issue]:
+    entries = training.extensions
+    pairs = all(
+        len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
+        for entry in entries
+    )
+    if not pairs or any(int(b[0]) <= int(a[0]) for a, b in itertools.pairwise(entries)):
+        yield Issue(
+            ("training", "extensions"),
+            "training.extensions must be pairs of a step and keep, rewarm or decay, in the order "
+            "of their steps",
+            "Leave it to iddm resume, which writes it.",
+        )
 
 
 def _check_length(training: TrainingSettings) -> Iterator[Issue]:

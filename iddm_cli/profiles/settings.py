@@ -36,6 +36,8 @@ LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
+LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
+LrPhaseName = Literal["keep", "rewarm", "decay"]
 WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
@@ -178,6 +180,12 @@ class TrainingSettings(Settings):
 
     warmup_steps: StepCountOrZero = 0
     """Steps of linear warmup from 0; with warmup_cosine, 0 means a twentieth of the run."""
+
+    lr_extension: LrExtensionName = "auto"
+    """Learning rate after a run's planned end: keep it low, rewarm to lr, or stretch the decay."""
+
+    extensions: list[Annotated[list[StepCount | LrPhaseName], Field(max_length=2)]] = []
+    """Where extensions begin, as [step, keep, rewarm or decay]; written by iddm resume."""
 
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     """Adam's decay rates of the first and second moment."""

@@ -62,7 +62,7 @@ class Run:
         Raises:
             RunError: The file is missing or not a JSON object.
         """
-        path = self.path / name
+        path = durable.find(self.path / name)
         try:
             with path.open("rb") as file:
                 document = json.loads(file.read(MAX_JSON_BYTES))
@@ -96,8 +96,8 @@ class Run:
 
     def update_manifest(self, **changes: object) -> None:
         """Change entries of run.json, and its time of update."""
-        path = self.path / "run.json"
-        before = self.read_json("run.json") if path.exists() else {}
+        exists = durable.find(self.path / "run.json").exists()
+        before = self.read_json("run.json") if exists else {}
         self.write_json("run.json", stamp_manifest(before, **changes))
 
     def read_state(self) -> str:

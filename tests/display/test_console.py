@@ -24,8 +24,7 @@ def test_a_document_is_json_with_its_letters_kept(capsys):
 
 
 def test_notices_are_printed_as_warnings(capsys, monkeypatch):
-    monkeypatch.setattr(notices.logger, "handlers", [])
-    monkeypatch.setattr(notices.logger, "propagate", True)
+    monkeypatch.setattr(notices, "_listeners", [])
     monkeypatch.setattr(notices, "_given", set())
     console.show_notices()
     console.show_notices()

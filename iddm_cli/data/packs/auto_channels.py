@@ -7,11 +7,11 @@ deviate by a few levels), or if no pixels are stored, is the 3-channel pack writ
 the first image in colour, the 1-channel pack is expanded and dropped.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from iddm_cli import durable
 from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.preprocess import (
     PixelSpec,
@@ -197,7 +197,7 @@ class AutoChannelsWriter:
         """Remove the unfinished packs."""
         self.close()
         self._grey = self._colour = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        durable.discard(self._folder)
 
 
 def _has_colour(results: list[PrepareResult]) -> bool:

@@ -6,14 +6,11 @@ on, stay the same.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-
-from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
@@ -28,6 +25,8 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
+from iddm_cli.storage.space import free_bytes
 
 FORMAT = 4
 CHUNK_BYTES = 2 * 2**20
@@ -158,16 +157,14 @@ class _PackBuilder:
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
         """Hold the lock of a pack; wait if another process is building it."""
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.progress("waiting for another process that reads the same images", 0, 1)
-            lock.acquire()
-        try:
+        path = folder.with_name(f"{folder.name}.lock")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_lock(path, timeout=0))
+            except LockHeldError:
+                self.progress("waiting for another process that reads the same images", 0, 1)
+                stack.enter_context(hold_lock(path, timeout=-1))
             yield
-        finally:
-            lock.release()
 
     def _should_store(self, spec: PixelSpec, begun: Path) -> bool:
         """Return whether to store the pixels on the disk.
@@ -188,17 +185,15 @@ class _PackBuilder:
         raise self._no_room(spec, begun)
 
     def _has_room(self, spec: PixelSpec, begun: Path) -> bool:
-        return self._missing_bytes(spec, begun) <= self._free_bytes()
+        free = free_bytes(self.packs)
+        return free is None or self._missing_bytes(spec, begun) <= free
 
     def _missing_bytes(self, spec: PixelSpec, begun: Path) -> int:
         needed = round(SIZE_MARGIN * len(self.source) * spec.image_bytes)
         return needed - (begun.stat().st_size if begun.exists() else 0)
 
-    def _free_bytes(self) -> int:
-        return shutil.disk_usage(self.packs).free
-
     def _no_room(self, spec: PixelSpec, begun: Path) -> DatasetError:
-        needed, free = self._missing_bytes(spec, begun) / 1e9, self._free_bytes() / 1e9
+        needed, free = self._missing_bytes(spec, begun) / 1e9, (free_bytes(self.packs) or 0) / 1e9
         return DatasetError(
             f"the pack needs {needed:.2f} GB in {self.packs}, where {free:.2f} GB are free",
             f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",

@@ -10,7 +10,6 @@ written, and journal.jsonl, from which an interrupted build resumes.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from iddm_cli import durable
 from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult, digest_pixels
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
+from iddm_cli.storage import features
 
 PIXELS = "images.u8"
 LABELS = "labels.i32"
@@ -127,15 +127,16 @@ class PackWriter:
         pixels = self.folder / PIXELS
         pixels.touch()
         valid: list[str] = []
-        with pixels.open("r+b") as handle:
+        with pixels.open("rb") as handle:
             for line, results in self._read_journal():
                 if not self._verify(handle, results):
                     break
                 valid.append(line)
                 self.results += results
-            handle.truncate(self.image_bytes * len(select_prepared(self.results)))
+        if not _truncate(pixels, self.image_bytes * len(select_prepared(self.results))):
+            self.results, valid = [], []
         self._journal.rewrite(valid)
-        self._pixels = pixels.open("ab")
+        self._pixels = durable.disk.append_to(pixels)
 
     def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
@@ -156,8 +157,8 @@ class PackWriter:
         """Write some images: first their pixels, then their entries in the journal."""
         assert self._pixels is not None, "it is open"
         if self.image_bytes:
-            self._pixels.write(b"".join(image.planes for image in select_prepared(results)))
-            self._pixels.flush()
+            planes = b"".join(image.planes for image in select_prepared(results))
+            durable.disk.write(self._pixels, planes)
         self._journal.append(json.dumps([_to_json(result) for result in results]))
         self.results += [_without_planes(result) for result in results]
 
@@ -186,7 +187,7 @@ class PackWriter:
         durable.write_file(self.folder / RECORD, record.model_dump_json().encode())
         (self.folder / JOURNAL).unlink()
         if folder.exists():
-            shutil.rmtree(folder)
+            durable.disk.remove(folder)
         durable.publish_folder(self.folder, folder)
 
     def close(self) -> None:
@@ -197,7 +198,22 @@ class PackWriter:
     def discard(self) -> None:
         """Remove the unfinished pack."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        durable.discard(self.folder)
+
+
+def _truncate(path: Path, length: int) -> bool:
+    """Truncate a file; where the file system cannot, empty it and return False."""
+    if path.stat().st_size == length:
+        return True
+    try:
+        with path.open("r+b") as handle:
+            handle.truncate(length)
+    except OSError as error:
+        if error.errno not in features.UNSUPPORTED:
+            raise
+        durable.write_file(path, b"")
+        return False
+    return True
 
 
 def select_prepared(results: list[PrepareResult]) -> list[PreparedImage]:
@@ -209,7 +225,7 @@ def remove_stale_partials(packs: Path) -> None:
     """Remove interrupted builds that nobody resumed for PARTIAL_LIFETIME."""
     for partial in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
         if time.time() - _last_written(partial) > PARTIAL_LIFETIME:
-            shutil.rmtree(partial, ignore_errors=True)
+            durable.discard(partial)
 
 
 def _last_written(partial: Path) -> float:

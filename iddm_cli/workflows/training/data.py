@@ -9,8 +9,14 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
 
 
-def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
+def prepare_data(
+    profile: "Profile", known_classes: tuple[str, ...] | None = None
+) -> tuple["ResolvedProfile", "Pack"]:
     """Find and pack the profile's dataset, with a progress bar.
+
+    Args:
+        profile: The profile.
+        known_classes: The classes of the run that is resumed; None for a new dataset.
 
     Returns:
         The profile with its channels decided, and the pack.
@@ -22,7 +28,10 @@ def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
     from iddm_cli.data.sources.registry import open_dataset
 
     data = profile.data
-    source = open_dataset(data)
+    if known_classes == () and data.conditional == "auto":
+        # Label files that an older version did not understand must not add classes to the run.
+        data = data.model_copy(update={"conditional": False})
+    source = open_dataset(data, require_labels=known_classes is None)
     with show_progress() as progress:
         pack = build_pack(source, data, progress=progress)
 

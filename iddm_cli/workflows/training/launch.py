@@ -10,6 +10,7 @@ from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
@@ -36,7 +37,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    resolved, pack = prepare_data(profile)
+    resolved, pack = prepare_data(profile, read_known_classes(options.resumed))
     job = Job(resolved, pack, options)
 
     from iddm_cli.build.compute import check_divisible
@@ -52,6 +53,13 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     devices = choose_local_devices(runtime.device, runtime.devices)
     sharded = runtime.sharding == "fsdp"
     return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
+
+
+def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
+    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+    if resumed is None or not has_dataset(resumed):
+        return None
+    return resumed.read_classes()
 
 
 def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
@@ -104,6 +112,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     console.show_notices()  # a spawned process has no other place to begin
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)
@@ -126,10 +135,9 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         UsageError: This process's settings differ from those of process 0.
     """
     settings = {
-        f"{section}.{key}": value
-        for section, table in profile.model_dump().items()
-        for key, value in table.items()
-        if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
+        key: value
+        for key, value in profile.flatten().items()
+        if not key.startswith("runtime.") and key not in RESUMABLE_KEYS
     }
     main_settings = group.broadcast(settings)
     differences = [

@@ -19,7 +19,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     from iddm_cli.display import console, dataset, tables
     from iddm_cli.engine.device import choose_devices, describe_device, free_memory
     from iddm_cli.engine.memory import checkpoint_bytes
-    from iddm_cli.engine.train_step import count_steps
+    from iddm_cli.profiles.training_length import advise_length, count_steps
 
     runtime = profile.runtime
     check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
@@ -47,10 +47,13 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         "free_memory_bytes": free_memory(compute.device),
         "checkpoint_bytes": checkpoint_bytes(memory.parameters),
     }
+    advice = advise_length(profile.training, pack.count)
     if as_json:
-        console.print_json({**plan, "profile": profile.model_dump()})
+        texts = [item.text for item in advice]
+        console.print_json({**plan, "advice": texts, "profile": profile.model_dump()})
     else:
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
     if shortage := describe_shortage(profile, pack, compute):
         console.print_warning(shortage)
+        console.print_advice(advice)
