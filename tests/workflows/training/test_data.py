@@ -7,6 +7,7 @@ from PIL import Image
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.profile import Profile
+from iddm_cli.value_range import EIGHT_BIT
 from iddm_cli.workflows.training.data import describe_dataset, prepare_data, with_absolute_data
 from tests.workflows.packs import make_pack
 
@@ -37,7 +38,7 @@ def test_a_run_that_was_trained_without_classes_stays_without(tmp_path, monkeypa
     before = prepare_data(profile)[1]
     for table in ("file;label\n0.png;a\n1.png;b\n", "file_name,text\n0.png,a cat\n1.png,a dog\n"):
         (tmp_path / "pets" / "metadata.csv").write_text(table)
-        assert prepare_data(profile, ())[1].digest == before.digest
+        assert prepare_data(profile, known_classes=())[1].digest == before.digest
     with pytest.raises(DatasetError, match=r"metadata\.csv gives no labels"):
         prepare_data(profile)
 
@@ -45,7 +46,8 @@ def test_a_run_that_was_trained_without_classes_stays_without(tmp_path, monkeypa
 def test_the_description_is_what_a_resume_compares():
     assert describe_dataset(make_pack(), "pets") == {
         "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
-        "channels": 1, "height": 8, "width": 8, "skipped": [["x.png", "not an image"]],
+        "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8,
+        "skipped": [["x.png", "not an image"]],
     }  # fmt: skip
 
 
