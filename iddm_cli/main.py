@@ -22,6 +22,7 @@ from iddm_cli.commands import (
 )
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.storage import features
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -80,6 +81,7 @@ def iddm(
 def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
+    features.missing.listen(_print_warning)
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -100,6 +102,12 @@ def main() -> None:
             _wrap_system_error(cause) if isinstance(cause, OSError) else _wrap_bug(error)
         )
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_warning(text: str) -> None:
+    from iddm_cli.display import console
+
+    console.print_warning(text)
 
 
 def _wrap_system_error(error: OSError) -> IddmError:

@@ -35,7 +35,8 @@ class CheckpointFolder:
     def paths(self) -> list[Path]:
         """Return the checkpoint folders, oldest first."""
         found = self.path.iterdir() if self.path.is_dir() else iter(())
-        return sorted((path for path in found if NAME.fullmatch(path.name)), key=step_of)
+        named = (path for path in found if NAME.fullmatch(path.name))
+        return sorted(filter(durable.is_complete, named), key=step_of)
 
     def latest_valid(
         self, parts: Sequence[str] = PARTS
@@ -129,7 +130,7 @@ class CheckpointFolder:
             if path.exists():
                 names = (f"{path.name}.damaged-{number}" for number in itertools.count(1))
                 free = (path.with_name(name) for name in names)
-                durable.disk.rename(path, next(path for path in free if not path.exists()))
+                durable.rename_folder(path, next(path for path in free if not path.exists()))
 
     def remove_after(self, step: int) -> None:
         """Delete the checkpoints after a step, from which training rolled back.

@@ -4,23 +4,23 @@ packs/       datasets as arrays, see packs/store.py
 datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
 digests/     digests of files that were read before, see sources/fingerprint.py
+surveys/     which values the images of a dataset hold, see values/survey.py
 """
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
@@ -200,10 +200,10 @@ def _remove(entry: CacheEntry) -> bool:
 def _delete(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
-        return
-    doomed = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)
+    else:
+        doomed = durable.partial_path(path)
+        durable.rename_folder(path, doomed)
+        durable.disk.remove(doomed)
 
 
 def _lock_path(path: Path) -> Path:
@@ -217,20 +217,17 @@ def _try_lock(path: Path) -> Iterator[bool]:
     if not path.exists():
         yield True
         return
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(path, timeout=0))
+        except LockHeldError:
+            yield False
+        else:
+            yield True
 
 
 def _remove_orphans() -> None:
-    """Remove locks and digests that belong to packs which no longer exist."""
+    """Remove locks, digests and surveys that belong to packs which no longer exist."""
     for path in (cache_folder() / "packs").glob("*.lock"):
         name = path.name.removesuffix(".lock")
         with suppress(OSError), _try_lock(path) as free:
@@ -241,4 +238,5 @@ def _remove_orphans() -> None:
             if free and not any(kept):
                 path.unlink()
     if not _list_children("packs"):
-        shutil.rmtree(cache_folder() / "digests", ignore_errors=True)
+        for name in ("digests", "surveys"):
+            durable.discard(cache_folder() / name)

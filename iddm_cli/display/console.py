@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from iddm_cli.storage.features import missing
+
 if TYPE_CHECKING:
     from iddm_cli.profiles.training_length import LengthAdvice
 
@@ -39,6 +41,11 @@ def print_json(content: object) -> None:
 def print_note(text: str, style: str = "") -> None:
     """Print a remark on stderr."""
     err.print(escape_control(text), style=style, soft_wrap=True)
+
+
+def report_missing_features() -> None:
+    """Print a warning for each feature that a file system turns out to lack."""
+    missing.listen(print_warning)
 
 
 def print_advice(advice: "Iterable[LengthAdvice]") -> None:

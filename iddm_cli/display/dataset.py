@@ -23,11 +23,13 @@ CACHE_LOCATIONS = {
 def summarize_pack(
     pack: Pack, profile: Profile, *, steps: int, cache: CacheName
 ) -> list[tuple[str, str]]:
-    """Return five named lines about the training data."""
+    """Return five named lines about the training data; six if its values are not 0 to 255."""
+    values = _describe_values(pack)
     return [
         ("images", _describe_classes(pack)),
         ("skipped", _describe_skipped(pack)),
         ("originals", _describe_originals(pack)),
+        *([("values", values)] if values else []),
         ("trained at", _describe_preprocessing(pack, profile)),
         ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
@@ -71,14 +73,32 @@ def _describe_originals(pack: Pack) -> str:
     same = (w0, h0) == (w2, h2)
     size = f"{w1} x {h1}" if same else f"{w0} x {h0} to {w2} x {h2} pixels, median {w1} x {h1}"
     colour = "all grey" if pack.record.grey else "in colour"
+    if pack.channels not in (1, 3):
+        colour = describe_channels(pack.channels)
     frames = f"; {stats.animated:,} of several frames, only the first is used"
     return f"{size}, {colour}{frames if stats.animated else ''}"
+
+
+def _describe_values(pack: Pack) -> str:
+    """Return the range of values and the bands, unless these are ordinary images of 8 bits."""
+    parts = list(pack.value_notes)
+    if not pack.values.is_8_bit:
+        parts.insert(0, f"{pack.values.describe()} become black to white (data.value_range)")
+    if pack.channels not in (1, 3):
+        shown = "the first" if pack.channels == 2 else "the first three"
+        parts.append(f"{pack.channels} bands, of which sample grids show {shown}")
+    return "; ".join(parts)
+
+
+def describe_channels(channels: int) -> str:
+    """Return what images of so many channels are called."""
+    return {1: "grey", 3: "colour"}.get(channels, f"{channels} bands")
 
 
 def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
     stats, data = pack.record.looks, profile.data
     height, width = data.size
-    colour = "grey" if pack.channels == 1 else "colour"
+    colour = describe_channels(pack.channels)
     method = {
         "crop": f"cropped to {stats.shown:.0%} of their area",
         "pad": "padded",

@@ -13,13 +13,17 @@ from iddm_cli.data.inspection.report_data import (
     Inspection,
     PixelStats,
     Spread,
+    ValueHistogram,
 )
 from iddm_cli.display.console import escape_control
+from iddm_cli.display.dataset import describe_channels
 from iddm_cli.display.tables import column_table, format_amount, key_value_table
 
 CLASSES_SHOWN = 30
 REASONS_SHOWN = 12
 GROUPS_SHOWN = 5
+BANDS_SHOWN = 3
+PER_MILLE = 1000
 BLOCKS = " ▏▎▍▌▋▊▉█"
 MAX_BAR_WIDTH = 32
 
@@ -44,6 +48,8 @@ def _sections(inspection: Inspection) -> Iterable[tuple[str, RenderableType]]:
     if count:
         yield "Shorter side, in pixels", render_histogram(sizes.shorter_sides, total=count)
         yield "Width to height", render_histogram(sizes.aspects, total=count)
+        for name, histogram in value_histograms(inspection)[:BANDS_SHOWN]:
+            yield name, render_histogram(histogram.bars, total=PER_MILLE)
         yield _preprocessing_title(inspection), key_value_table(preprocessing_rows(inspection))
     if inspection.faults:
         yield "Skipped files", _render_reasons(inspection)
@@ -53,6 +59,13 @@ def _sections(inspection: Inspection) -> Iterable[tuple[str, RenderableType]]:
         yield "Near duplicates", _render_groups(inspection.near_duplicates)
     if inspection.advice:
         yield "Advice", _render_advice(inspection)
+
+
+def value_histograms(inspection: Inspection) -> list[tuple[str, ValueHistogram]]:
+    """Return the titles and histograms of the values; none for ordinary images of 8 bits."""
+    report = inspection.value_range
+    histograms = report.histograms if report else []
+    return [(f"Values, of {PER_MILLE:,} {h.name}".strip(), h) for h in histograms]
 
 
 def _dataset_rows(inspection: Inspection) -> Rows:
@@ -85,6 +98,9 @@ def image_rows(inspection: Inspection) -> Rows:
         ("suffixes", format_counts(kinds.suffixes)),
         ("pixel values", format_pixel_stats(inspection.values)),
     ]
+    if report := inspection.value_range:
+        clipped = f", {report.clipped:.2%} clipped" if report.clipped else ""
+        rows.append(("trained range", f"{report.range}{clipped}"))
     special = {
         "grey": kinds.grey,
         "grey, stored as colour": kinds.grey_stored_as_colour,
@@ -114,7 +130,7 @@ def format_pixel_stats(values: PixelStats) -> str:
     """Return mean and standard deviation of each channel."""
     channels = zip(values.channels, values.mean, values.deviation, strict=True)
     each = (f"{name} {mean:.1f} ± {deviation:.1f}" for name, mean, deviation in channels)
-    return f"{', '.join(each)} (of 0 to 255, preprocessed)"
+    return f"{', '.join(each)} ({values.unit})"
 
 
 def _preprocessing_title(inspection: Inspection) -> str:
@@ -127,7 +143,7 @@ def _preprocessing_title(inspection: Inspection) -> str:
 def preprocessing_rows(inspection: Inspection) -> Rows:
     """Return how the profile preprocesses the images as names and values."""
     preview = inspection.treatment
-    colour = "grey" if preview.channels == 1 else "colour"
+    colour = describe_channels(preview.channels)
     rows = [
         ("trained at", f"{preview.width} x {preview.height}, {colour}"),
         ("aspect", _format_aspect(inspection)),

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from iddm_cli.checkpoints.tensors import (
     Tensors,
     TensorSpecs,
     check_header_length,
+    load_tensors,
     read_specs,
     truncate,
 )
@@ -204,7 +204,7 @@ def _load_file(path: Path) -> Tensors:
         loaded: Tensors = torch_file.load_torch_file(path)
         return loaded
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
 

@@ -1,13 +1,13 @@
 """Inspection of a dataset: the settings to preview, the report, and the files it is written to."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import collect_overrides
+from iddm_cli.storage.space import can_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +140,7 @@ def check_output_folder(output: Path, dataset: str) -> None:
         existing = [folder for folder in (output, *output.absolute().parents) if folder.exists()]
     except OSError as error:
         raise DatasetError(f"--out {output}: {error.strerror}", "Choose another --out.") from error
-    if not (existing[0].is_dir() and os.access(existing[0], os.W_OK)):
+    if not (existing[0].is_dir() and can_write(existing[0])):
         raise DatasetError(
             f"--out {output}: {existing[0]} cannot be written to", "Choose another --out."
         )
@@ -156,7 +156,11 @@ def is_inside(path: Path, dataset: str) -> bool:
     try:
         root, path = Path(dataset).expanduser().resolve(), path.resolve()
         existing = [folder for folder in (path, *path.parents) if folder.exists()]
-        return root.exists() and any(folder.samefile(root) for folder in existing)
+        if not root.exists():
+            return False
+        if root.samefile(root.parent) and root != root.parent:  # as where all inodes are 0
+            return root in existing
+        return any(folder.samefile(root) for folder in existing)
     except (OSError, RuntimeError, ValueError):
         return False  # not a path at all; opening the dataset reports that
 

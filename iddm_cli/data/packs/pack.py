@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -15,6 +15,7 @@ from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
+from iddm_cli.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Pack:
     digest: str
     notes: tuple[str, ...]
     skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are not images
+    value_notes: tuple[str, ...] = ()  # what was decided about values and bands
 
     @property
     def count(self) -> int:
@@ -36,9 +38,14 @@ class Pack:
         return self.record.count
 
     @property
-    def channels(self) -> Literal[1, 3]:
-        """1 for grey, 3 for colour."""
+    def channels(self) -> int:
+        """1 for grey, 3 for colour, or the number of bands."""
         return self.record.channels
+
+    @property
+    def values(self) -> ValueRange:
+        """The range of values that the stored levels stand for."""
+        return self.record.values
 
     @property
     def height(self) -> int:
@@ -72,8 +79,16 @@ class Pack:
 
     @property
     def images_path(self) -> Path:
-        """File of the raw pixels: uint8 [N, C, H, W], C-contiguous."""
-        return self.folder / store.PIXELS
+        """File of the raw pixels: uint8 or uint16 [N, C, H, W], C-contiguous."""
+        return self.folder / store.pixels_file(self.values)
+
+
+class StoredPack(NamedTuple):
+    """A complete pack on the disk."""
+
+    folder: Path
+    spec: PixelSpec
+    record: PackRecord
 
 
 def build_record(
@@ -102,6 +117,7 @@ def build_record(
         classes=tuple(name for label, name in enumerate(source.classes) if label in used),
         skipped=skipped,
         left_out=unreadable,
+        values=spec.values,
         grey=all(image.grey for image in images),
         looks=_source_stats(images, spec),
         pixels=pixels.hexdigest(),

@@ -10,6 +10,7 @@ from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.value_range import ValueRange
 
 
 def launch(profile: "Profile", options: JobOptions) -> int:
@@ -63,7 +65,11 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
     from iddm_cli.data.sources.source import find_existing
 
     try:
-        return prepare_data(profile)
+        return prepare_data(
+            profile,
+            known_classes=read_known_classes(options.resumed),
+            values=find_recorded_values(options.resumed),
+        )
     except DatasetError as error:
         if options.resumed is None:
             raise
@@ -75,6 +81,24 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
             f"the images of run {name} are missing: {error.problem}",
             f"{moved}. The same images continue bit for bit.",
         ) from error
+
+
+def find_recorded_values(run: Run | None) -> "ValueRange | None":
+    """Return the range of values that a run was trained on; None if it was on nothing yet.
+
+    Raises:
+        RunError: dataset.json is damaged.
+    """
+    if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
+        return None
+    return run.read_values()
+
+
+def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
+    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+    if resumed is None or not has_dataset(resumed):
+        return None
+    return resumed.read_classes()
 
 
 def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
@@ -126,6 +150,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
 
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)

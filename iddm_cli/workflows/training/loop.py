@@ -102,7 +102,10 @@ def _add_hint(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteE
 
 
 def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
-    save_loss_plot(run)
+    try:
+        save_loss_plot(run)
+    except OSError as error:
+        console.print_warning(f"loss.png cannot be written: {error.strerror}")
     grid = latest_sample_grid(run)
     if as_json:
         rows = run.read_metrics()

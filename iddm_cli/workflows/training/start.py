@@ -1,6 +1,5 @@
 """Start a new run: create its folder, then train."""
 
-import shutil
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
@@ -8,6 +7,7 @@ from iddm_cli.errors import ProfileError
 from iddm_cli.profiles.training_length import advise_length
 from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
+from iddm_cli.storage.space import free_bytes
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
 from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
@@ -96,8 +96,8 @@ def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
     parameters = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
     count = trainer.settings.keep + 1
     needed = count * checkpoint_bytes(parameters)
-    free = shutil.disk_usage(run.path).free
-    if free < needed:
+    free = free_bytes(run.path)
+    if free is not None and free < needed:
         console.print_warning(
             f"the disk has {free / 1e9:.2f} GB free, and {count} checkpoints take "
             f"{needed / 1e9:.2f} GB; iddm skips a checkpoint that does not fit, and warns"

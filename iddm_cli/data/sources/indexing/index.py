@@ -15,8 +15,8 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
     Labelling,
     LabelOptions,
     LabelScan,
+    sort_classes,
 )
-from iddm_cli.data.sources.indexing.labels.table_rows import sort_classes
 from iddm_cli.data.sources.indexing.layouts.resolver import ResolvedLayout, resolve_layout
 from iddm_cli.data.sources.indexing.listing import (
     IMAGE_SUFFIXES,
@@ -125,8 +125,11 @@ class _IndexBuilder:
         if labels.classes is not None:
             return self.apply_labels(labels)
         index = self.index_by_folders()
-        if labels.failure and not index.classes:
+        if labels.failure and not index.classes and options.required:
             raise labels.failure
+        if labels.failure:
+            source = "folders" if index.classes else "nowhere"
+            index.notes.append(f"{labels.failure.problem}; classes from {source}")
         return index
 
     def _scan(self, options: LabelOptions) -> LabelScan:
