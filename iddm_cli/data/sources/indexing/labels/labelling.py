@@ -22,6 +22,9 @@ class LabelOptions:
     pattern: str | None = None
     """Regular expression whose first group, in the name of a file, is its class."""
 
+    recognise_layout: bool = True
+    """Whether folders of splits, masks and the like are recognised, and are not classes."""
+
     required: bool = True
     """Whether label files without usable labels are an error; data.conditional: false allows it."""
 
