@@ -1,9 +1,12 @@
-"""The five lines about a dataset that `iddm train` prints first: what it trains on."""
+"""The lines about a dataset that `iddm train` prints first: what it trains on."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    drop_left_out,
+    group_reasons,
+)
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
@@ -11,6 +14,9 @@ from iddm_cli.profiles.settings import CacheName
 
 FEW_IMAGES = 50
 REASONS_SHOWN = 2
+MAX_NAMES_LENGTH = 100
+"""Characters of the first class names that are shown; the first name always is."""
+KINDS_SHOWN = 6
 
 CACHE_LOCATIONS = {
     "device": "on the device",
@@ -23,10 +29,14 @@ CACHE_LOCATIONS = {
 def summarize_pack(
     pack: Pack, profile: Profile, *, steps: int, cache: CacheName
 ) -> list[tuple[str, str]]:
-    """Return five named lines about the training data; six if its values are not 0 to 255."""
+    """Return named lines about the training data; `values` if they are not 0 to 255."""
+    skipped = [*pack.unreadable, *pack.skipped_entries]
     values = _describe_values(pack)
     return [
-        ("images", _describe_classes(pack)),
+        ("images", _describe_counts(pack)),
+        (f"classes ({len(pack.classes):,})", join_first_names(pack.classes) or "none"),
+        *(("layout", note) for note in pack.notes),
+        *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
         ("originals", _describe_originals(pack)),
         *([("values", values)] if values else []),
@@ -35,36 +45,46 @@ def summarize_pack(
     ]
 
 
-def _describe_classes(pack: Pack) -> str:
-    notes = "".join(f"; {note}" for note in pack.notes)
+def _describe_counts(pack: Pack) -> str:
     counts = pack.class_counts()
     if not counts:
-        return f"{pack.count:,}, without classes{notes}"
+        return f"{pack.count:,}, without classes"
     ordered = sorted(zip(counts, pack.classes, strict=True))
     (least, smallest), (most, largest) = ordered[0], ordered[-1]
     each = f"{least:,} each" if least == most else f"{smallest} {least:,} to {largest} {most:,}"
     few = sum(count < FEW_IMAGES for count in counts)
     warning = f"; {few} with fewer than {FEW_IMAGES} images may be memorized" if few else ""
-    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}{notes}"
+    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}"
+
+
+def join_first_names(names: Sequence[str]) -> str:
+    """Return the first names, and "..." if there are more."""
+    shown = ""
+    for i, name in enumerate(names):
+        if i and len(shown) + len(name) > MAX_NAMES_LENGTH:
+            return f"{shown}, ..."
+        shown += f", {name}" if i else name
+    return shown
 
 
 def _describe_skipped(pack: Pack) -> str:
     parts = []
-    if pack.unreadable:
-        parts.append(f"{len(pack.unreadable):,} unreadable ({summarize_reasons(pack.unreadable)})")
-    if pack.skipped_entries:
-        count = len(pack.skipped_entries)
-        parts.append(f"{count:,} other entries ({summarize_reasons(pack.skipped_entries)})")
+    if unreadable := drop_left_out(pack.unreadable):
+        parts.append(f"{len(unreadable):,} unreadable ({summarize_reasons(unreadable)})")
+    groups = list(group_reasons(drop_left_out(pack.skipped_entries), ":;,").items())
+    parts += [f"{len(names):,} {label}" for label, names in groups[:KINDS_SHOWN]]
+    if rest := sum(len(names) for _, names in groups[KINDS_SHOWN:]):
+        parts.append(f"{rest:,} other files")
     return ", ".join(parts) or "nothing"
 
 
 def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
     """Return the most common reasons why files were skipped, shortened to their first words."""
-    counts = Counter(re.split("[:;,]", reason)[0] for _, reason in skipped)
-    if len(counts) == 1:
-        return next(iter(counts))
-    shown = [f"{count:,} {reason}" for reason, count in counts.most_common(REASONS_SHOWN)]
-    return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
+    groups = group_reasons(skipped, ":;,")
+    if len(groups) == 1:
+        return next(iter(groups))
+    shown = [f"{len(names):,} {label}" for label, names in [*groups.items()][:REASONS_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(groups) > len(shown) else "")
 
 
 def _describe_originals(pack: Pack) -> str:

@@ -7,6 +7,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from iddm_cli.data.decoding.formats.left_out import drop_left_out
 from iddm_cli.data.inspection.report_data import (
     Duplicates,
     HistogramBar,
@@ -74,6 +75,7 @@ def _dataset_rows(inspection: Inspection) -> Rows:
     rows = [("dataset", f"{inspection.name}{path}")]
     rows += [("layout", note) for note in inspection.notes]
     rows += [("images", f"{inspection.count:,}{stored}")]
+    rows += [("left out", sentence) for sentence in inspection.left_out]
     if inspection.unreadable or inspection.skipped:
         rows.append(("skipped", format_skipped(inspection)))
     rows.append(("classes", f"{len(inspection.classes):,}" if inspection.classes else "none"))
@@ -81,8 +83,10 @@ def _dataset_rows(inspection: Inspection) -> Rows:
 
 
 def format_skipped(inspection: Inspection) -> str:
-    """Return how many files cannot be used."""
-    return f"{len(inspection.unreadable):,} unreadable, {len(inspection.skipped):,} other entries"
+    """Return how many files cannot be used, besides the kinds that are reported as left out."""
+    parts = [(drop_left_out(inspection.unreadable), "unreadable")]
+    parts += [(drop_left_out(inspection.skipped), "other entries")]
+    return ", ".join(f"{len(files):,} {words}" for files, words in parts)
 
 
 def image_rows(inspection: Inspection) -> Rows:

@@ -83,6 +83,9 @@ class DataSettings(Settings):
     conditional: bool | Literal["auto"] = "auto"
     """Whether the model is class-conditional; auto makes it so if the dataset has classes."""
 
+    layout: Literal["auto", "folders"] = "auto"
+    """auto recognises splits, masks and outer folders; folders takes each folder as a class."""
+
     label_column: str = Field(default="label", min_length=1, max_length=1000)
     """Column with the class name in a table such as metadata.csv, or key of a JSON file."""
 
@@ -283,7 +286,7 @@ class RuntimeSettings(Settings):
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
 
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads for computing; 0 uses one per core. Other counts change rounding."""
+    """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""
 
     @property
     def max_seconds(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from iddm_cli.data.decoding.formats.left_out import drop_left_out
 from iddm_cli.data.inspection.report_data import Advice, DuplicateGroup, Inspection
 from iddm_cli.profiles.settings import DataSettings
 
@@ -29,7 +30,8 @@ def verdict(inspection: Inspection, settings: DataSettings) -> tuple[bool, str]:
     """Return whether training would start, and the reason in one sentence."""
     unreadable = len(inspection.unreadable)
     if not inspection.count:
-        return False, f"None of {pluralize(unreadable, 'image')} can be read."
+        left_out = f": {'; '.join(inspection.left_out)}" if inspection.left_out else ""
+        return False, f"None of {pluralize(unreadable, 'image')} can be read{left_out}."
     if unreadable and settings.on_error == "fail":
         return False, f"data.on_error is fail, and {pluralize(unreadable, 'image')} cannot be read."
     if inspection.problem:
@@ -91,9 +93,10 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def _check_files(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
-    if inspection.unreadable:
-        names = list_names([name for name, _ in inspection.unreadable])
-        images = pluralize(len(inspection.unreadable), "image")
+    yield from map(_warn, (f"{sentence}." for sentence in inspection.left_out))
+    if unreadable := drop_left_out(inspection.unreadable):
+        names = list_names([name for name, _ in unreadable])
+        images = pluralize(len(unreadable), "image")
         yield _warn(
             f"{images} cannot be read ({names}): repair or remove them; training skips them."
         )

@@ -168,6 +168,7 @@ class Inspection:
     unreadable: list[SkippedFile]  # images that cannot be decoded
     skipped: list[SkippedFile]  # other entries of the dataset
     faults: list[SkipReason]  # of both, most common first
+    left_out: list[str]  # a sentence for each kind of image among them that cannot be used as it is
     duplicates: Duplicates  # equal pixels
     near_duplicates: Duplicates
     treatment: PreprocessingPreview

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy import ndarray
 
+from iddm_cli.data.decoding.formats.left_out import describe_left_out, group_reasons
 from iddm_cli.data.inspection import histograms
 from iddm_cli.data.inspection.advice import advise, verdict
 from iddm_cli.data.inspection.duplicates import Groups
@@ -60,6 +61,7 @@ def summarize(
         unreadable=scan.unreadable,
         skipped=list(source.skipped),
         faults=_skip_reasons([*scan.unreadable, *source.skipped]),
+        left_out=describe_left_out([*scan.unreadable, *source.skipped]),
         duplicates=_duplicates(scan, scan.equal, complete=True),
         near_duplicates=_duplicates(scan, scan.near.groups, complete=not scan.near.capped),
         treatment=preview_preprocessing(
@@ -154,12 +156,8 @@ def _find_constant(scan: DatasetScan) -> list[str]:
 
 
 def _skip_reasons(skipped: list[SkippedFile]) -> list[SkipReason]:
-    """Group skipped files by the reason up to its first colon or semicolon."""
-    groups: dict[str, list[str]] = {}
-    for name, reason in skipped:
-        groups.setdefault(reason.split(":", 1)[0].split(";", 1)[0], []).append(name)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [SkipReason(reason, len(names), names[:EXAMPLES]) for reason, names in ordered]
+    groups = group_reasons(skipped).items()
+    return [SkipReason(reason, len(names), names[:EXAMPLES]) for reason, names in groups]
 
 
 def _duplicates(scan: DatasetScan, groups: Groups, *, complete: bool) -> Duplicates:

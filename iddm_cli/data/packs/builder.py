@@ -36,7 +36,7 @@ from iddm_cli.profiles.settings import DataSettings
 from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
-FORMAT = 4
+FORMAT = 5
 CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 32
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from iddm_cli.data.decoding.formats.left_out import describe_left_out
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
@@ -140,6 +141,11 @@ def _source_stats(images: list[PreparedImage], spec: PixelSpec) -> SourceStats:
 def _none_readable(source: Source, skipped: list[SkippedFile]) -> DatasetError:
     if not skipped:
         return DatasetError(f"{source.name} contains no images", "Check data.path.")
+    if left_out := describe_left_out(skipped):
+        return DatasetError(
+            f"none of the {len(skipped):,} images of {source.name} can be decoded",
+            f"{'; '.join(left_out)}.",
+        )
     name, reason = skipped[0]
     return DatasetError(
         f"none of the {len(skipped)} images of {source.name} can be decoded; {name}: {reason}",

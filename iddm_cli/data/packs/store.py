@@ -22,6 +22,7 @@ import numpy as np
 from numpy import ndarray
 
 from iddm_cli import durable
+from iddm_cli.data.decoding.formats.packages import is_readable_now
 from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult, digest_pixels
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
@@ -90,7 +91,11 @@ def partial_folder(folder: Path) -> Path:
 
 
 def read_record(folder: Path) -> PackRecord | None:
-    """Return the record of a complete pack; None if there is none, or it is damaged."""
+    """Return the record of a complete pack.
+
+    None if there is none; if it is damaged; or if it lacks images that can be read by now, because
+    packages were installed.
+    """
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
@@ -103,7 +108,8 @@ def read_record(folder: Path) -> PackRecord | None:
     expected = numbers * record.values.level_dtype.itemsize * record.stored
     valid = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
     complete = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
-    return record if valid and complete and record.count > 0 else None
+    outdated = any(is_readable_now(reason) for _, reason in record.skipped)
+    return record if valid and complete and record.count > 0 and not outdated else None
 
 
 def mark_ordinary(folder: Path, record: PackRecord) -> None:
@@ -173,9 +179,12 @@ class PackWriter:
     def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
-                yield line, [_from_json(entry) for entry in json.loads(line)]
+                results = [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
+            if any(isinstance(result, str) and is_readable_now(result) for result in results):
+                return
+            yield line, results
 
     def _verify(self, handle: IO[bytes], results: list[PrepareResult]) -> bool:
         """Compare pixels on the disk with their digests; a power cut may have lost some."""

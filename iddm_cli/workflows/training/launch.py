@@ -125,6 +125,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     """
     from iddm_cli.build.compute import setup_compute
 
+    console.show_notices()  # a spawned process has no other place to begin
     if not group.is_main:
         console.silence()
     console.report_missing_features()

@@ -4,11 +4,18 @@ Classes come from folders, or from a label source such as a table beside the ima
 decides which folders are classes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    explain_dataset_file,
+    explain_name,
+)
+from iddm_cli.data.decoding.formats.table import IMAGE_SUFFIXES
 from iddm_cli.data.sources.indexing.labels.label_sources import find_labels
 from iddm_cli.data.sources.indexing.labels.labelling import (
     DEFAULT_LABELS,
@@ -17,16 +24,21 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
     LabelScan,
     sort_classes,
 )
-from iddm_cli.data.sources.indexing.layouts.resolver import ResolvedLayout, resolve_layout
+from iddm_cli.data.sources.indexing.labels.shards import describe_shards
+from iddm_cli.data.sources.indexing.layouts.resolver import (
+    ResolvedLayout,
+    resolve_layout,
+    take_folders,
+)
 from iddm_cli.data.sources.indexing.listing import (
-    IMAGE_SUFFIXES,
-    NOT_AN_IMAGE,
     Listing,
     SkippedFile,
     list_folder,
     to_printable,
 )
 from iddm_cli.errors import DatasetError
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 Layout = Literal["classes", "labels", "flat"]
 """Where the classes come from: folders, a label source such as a table, or nowhere."""
@@ -74,9 +86,12 @@ def build_index(
         DatasetError: There is no image, or a label file is damaged or unusable.
     """
     if not listing.paths:
-        unused = [(to_printable(path), NOT_AN_IMAGE) for path in listing.label_files]
+        unused = [(to_printable(path), explain_name(path.lower())) for path in listing.label_files]
         raise _no_images(name, listing.skipped + unused)
-    layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    if labels.recognise_layout:
+        layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    else:
+        layout = take_folders(listing.paths, unwrap=unwrap)
     builder = _IndexBuilder(listing, layout)
     builder.report_empty_folders()
     return builder.index_by_labels(labels)
@@ -118,7 +133,7 @@ class _IndexBuilder:
         labels = find_labels(self._scan(options))
         unused = [path for path in self.listing.label_files if path not in labels.used]
         for path in unused:
-            labels.skipped.setdefault(path, NOT_AN_IMAGE)
+            labels.skipped.setdefault(path, explain_name(path.lower()))
         for path, reason in labels.skipped.items():
             self.skip(path, reason)
         self.notes += labels.notes
@@ -138,16 +153,34 @@ class _IndexBuilder:
             paths=self.paths,
             all_paths=self.listing.paths,
             files=self.listing.label_files,
-            read=self.listing.read,
+            read=self._read,
             options=options,
             has_class_folders=bool(self.layout.folder.folders),
         )
 
+    def _read(self, path: str) -> bytes:
+        """Return the content of a label file.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
+        try:
+            return self.listing.read(path)
+        except OSError as error:
+            raise DatasetError(
+                f"{to_printable(path)} cannot be read: {error.strerror or error}",
+                "It is a file that may hold labels; check its permissions, or remove it.",
+            ) from error
+
     def apply_labels(self, labels: Labelling) -> Index:
         """Return the index of the images to which a label source assigns a class."""
+        if labels.is_unlabelled:
+            return self.build(self.paths, [], [], "flat")
         classes = labels.classes or {}
         kept = [path for path in self.paths if classes.get(path)]
         for path in self.paths:
+            if path in labels.skipped:
+                continue
             if path not in classes:
                 self.skip(path, f"not in {labels.origin}")
             elif not classes[path]:
@@ -166,9 +199,13 @@ class _IndexBuilder:
         self.notes[:0] = self.layout.class_notes
         if beside:
             self.notes.append(f"images outside the folders used, left out: {len(beside):,}")
+        if self.layout.is_recognised:
+            self.notes.append("data.layout=folders would take each folder as a class")
         if not class_of:
             return self.build(kept, [], [], "flat")
         names = [to_printable(class_of[path]) for path in kept]
+        if warning := describe_shards(Counter(names)):
+            self.notes.append(warning)
         return self.build(kept, names, sorted(set(names), key=str.encode), "classes")
 
     def build(
@@ -197,15 +234,22 @@ def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise DatasetError(
             f"{root} is neither a folder of images nor a supported archive",
-            "Set data.path to a folder of images, or to a .zip or .tar of one.",
+            explain_dataset_file(root.name),
         )
 
 
 def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
+    archives = sorted(path for path, _ in skipped if path.lower().endswith(ARCHIVE_SUFFIXES))
+    if archives:
+        return DatasetError(
+            f"{name} contains archives and no image: {len(archives)} files such as {archives[0]}",
+            "iddm reads one archive: set data.path to one of them, or unpack them all here.",
+        )
     unreadable = [reason for path, reason in skipped if path == "."]
     if unreadable:
         return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")
+    left_out = "; ".join(describe_left_out(skipped))
     return DatasetError(
         f"{name} contains no image (skipped files: {len(skipped)})",
-        f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
+        f"{left_out}." if left_out else f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
     )

@@ -22,6 +22,9 @@ class LabelOptions:
     pattern: str | None = None
     """Regular expression whose first group, in the name of a file, is its class."""
 
+    recognise_layout: bool = True
+    """Whether folders of splits, masks and the like are recognised, and are not classes."""
+
     required: bool = True
     """Whether label files without usable labels are an error; data.conditional: false allows it."""
 
@@ -60,6 +63,12 @@ class Labelling:
 
     classes: dict[str, str] | None = None
     """Class of each image by its path, "" for none; None if this source gives no labels."""
+
+    is_unlabelled: bool = False
+    """Whether a label file says that there are no classes, so that folders are none either."""
+
+    class_names: object = None
+    """Names of classes that are numbers, as the label file holds them."""
 
     order: list[str] | None = None
     """The class names in the order of their labels; None sorts them."""
