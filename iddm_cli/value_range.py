@@ -61,6 +61,7 @@ class ValueRange:
             return levels.astype(np.uint8)
         low, high = np.array(self.low), np.array(self.high)
         values = low + levels.astype(np.float64) / self.levels * (high - low)
+        values = np.clip(values, low, high)  # which rounding may exceed
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             return values.astype(dtype)
