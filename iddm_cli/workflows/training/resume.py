@@ -61,7 +61,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
         f"on {describe_compute(group, compute)}; {exactness}"
     )
     if "source" not in run.read_json("run.json"):  # an imported model has been trained before
-        console.print_advice(advise_length(profile.training, pack.count))
+        console.print_advice(advise_length(profile.training, pack.count, resumed=True))
     for line in report:
         console.print_note(line)
         with contextlib.suppress(OSError):
