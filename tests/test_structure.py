@@ -168,6 +168,7 @@ TESTED_THROUGH = {
     "commands/runs": "hostile/test_environment.py",
     "commands/train": "e2e/test_train.py",
     "data/inspection/report_data": "data/inspection/test_summary.py",
+    "data/packs/disk_room": "data/packs/test_auto_channels.py",
     "data/progress": "data/packs/test_builder.py",
     "data/sources/indexing/layouts/folder_tree": "data/sources/indexing/layouts/test_resolver.py",
     "data/sources/indexing/layouts/layout_notes": "data/sources/indexing/layouts/test_resolver.py",

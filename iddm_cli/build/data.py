@@ -7,7 +7,13 @@ import torch
 from iddm_cli.data.decoding.workers import count_cores
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
+from iddm_cli.data.loader.stores import (
+    FileStore,
+    MemoryStore,
+    PixelStore,
+    StreamStore,
+    pixel_dtype,
+)
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import open_dataset
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -58,7 +64,8 @@ def build_store(
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
         workers = max(1, (data.workers or count_cores()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
-    store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
+    shape = (pack.channels, pack.height, pack.width)
+    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values))
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))

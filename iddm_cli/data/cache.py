@@ -4,6 +4,7 @@ packs/       datasets as arrays, see packs/store.py
 datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
 digests/     digests of files that were read before, see sources/fingerprint.py
+surveys/     which values the images of a dataset hold, see values/survey.py
 """
 
 import os
@@ -226,7 +227,7 @@ def _try_lock(path: Path) -> Iterator[bool]:
 
 
 def _remove_orphans() -> None:
-    """Remove locks and digests that belong to packs which no longer exist."""
+    """Remove locks, digests and surveys that belong to packs which no longer exist."""
     for path in (cache_folder() / "packs").glob("*.lock"):
         name = path.name.removesuffix(".lock")
         with suppress(OSError), _try_lock(path) as free:
@@ -237,4 +238,5 @@ def _remove_orphans() -> None:
             if free and not any(kept):
                 path.unlink()
     if not _list_children("packs"):
-        durable.discard(cache_folder() / "digests")
+        for name in ("digests", "surveys"):
+            durable.discard(cache_folder() / name)

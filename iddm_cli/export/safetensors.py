@@ -10,7 +10,7 @@ from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.runs.exported_file import FORMAT, KEY
 
-DATASET_KEYS = ("count", "classes")
+DATASET_KEYS = ("count", "classes", "values")
 """Keys of dataset.json that the record keeps."""
 
 

@@ -20,6 +20,9 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 """Keys of UNet2DModel with the values that our network supports; the default comes first."""
 
+LATENT_CHANNELS = (4, 8, 16)
+"""Numbers of channels of the latents of autoencoders."""
+
 DEFAULTS: dict[str, Any] = {
     "_class_name": "UNet2DModel",
     "sample_size": None,
@@ -58,6 +61,11 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         if not known and value is not None:
             raise CheckpointError(f"config.json: {truncate(key)} is not a key of UNet2DModel")
     full = DEFAULTS | config
+    if full["in_channels"] in LATENT_CHANNELS:
+        raise CheckpointError(
+            f"config.json: in_channels is {full['in_channels']}, as in models of latents, whose "
+            "numbers are not pixels; iddm imports models of images"
+        )
     for key, required in (
         ("_class_name", "UNet2DModel"),
         ("out_channels", full["in_channels"]),

@@ -158,7 +158,7 @@ def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:
     if profile.data.channels == "auto":
         raise ProfileError(
             f"{path}: data.channels is auto, but a trained model has a fixed number of channels",
-            "Set data.channels to 1 (greyscale) or 3 (RGB), as the model was trained.",
+            "Set data.channels to 1 (greyscale), 3 (RGB) or the number of bands it was trained on.",
         )
     return profile.resolve(profile.data.channels)
 

@@ -66,7 +66,7 @@ RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
 """Sections that may change when a run resumes."""
 
 RESUMABLE_KEYS = (
-    *("data.path", "data.archive_encoding"),
+    *("data.path", "data.layout", "data.archive_encoding"),
     *("data.cache", "data.workers", "data.timeout"),
 )
 """Other keys that may change when a run resumes; the run checks the images by their digest."""

@@ -24,6 +24,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_labels(profile.data)
     yield from _check_archive_encoding(profile.data)
     yield from _check_image_size(profile.data, profile.model)
+    yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from _check_length(profile.training)
     yield from _check_betas(profile.training)
@@ -89,6 +90,18 @@ def _check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[I
         f"{model.size_divisor_reason}",
         f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
     )
+
+
+def _check_value_range(data: DataSettings) -> Iterator[Issue]:
+    if data.value_range == "auto":
+        return
+    low, high = data.value_range
+    if not low < high:
+        yield Issue(
+            ("data", "value_range"),
+            f"the first number of data.value_range, {low:g}, must be below the second, {high:g}",
+            "Give [low, high], in the units of the files; or auto.",
+        )
 
 
 def _check_betas(training: TrainingSettings) -> Iterator[Issue]:

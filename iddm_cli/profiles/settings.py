@@ -24,6 +24,7 @@ from iddm_cli.profiles.choices import (
 
 # Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
+ChannelCount = Annotated[int, Field(ge=1, le=16)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 StepCount = Annotated[int, Field(ge=1, le=10**9)]
 StepCountOrZero = Annotated[int, Field(ge=0, le=10**9)]
@@ -71,11 +72,19 @@ class DataSettings(Settings):
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size of training and generated images in pixels: one number, or [height, width]."""
 
-    channels: Literal["auto", 1, 3] = "auto"
-    """1 for greyscale, 3 for RGB; auto uses 1 if every image is grey, however it is stored."""
+    channels: Literal["auto"] | ChannelCount = "auto"
+    """1 for greyscale, 3 for RGB, up to 16 bands; auto: 1 if every image is grey, or all bands."""
+
+    value_range: Literal["auto"] | Annotated[list[float], Field(min_length=2, max_length=2)] = (
+        "auto"
+    )
+    """Values that become black and white, [low, high]; auto: 0 to 255, or found in deep images."""
 
     conditional: bool | Literal["auto"] = "auto"
     """Whether the model is class-conditional; auto makes it so if the dataset has classes."""
+
+    layout: Literal["auto", "folders"] = "auto"
+    """auto recognises splits, masks and outer folders; folders takes each folder as a class."""
 
     label_column: str = Field(default="label", min_length=1, max_length=1000)
     """Column with the class name in a table such as metadata.csv, or key of a JSON file."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iddm_cli.errors import CheckpointError
+from iddm_cli.value_range import ValueRange, parse_value_range
 
 SUFFIX = ".safetensors"
 FORMAT = 1
@@ -51,6 +52,17 @@ class ExportedFile:
 
     path: Path
     record: ExportRecord
+
+    def read_values(self) -> ValueRange:
+        """Return the range of values that the model was trained on; 8 bits if none is recorded.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        try:
+            return parse_value_range(self.record.dataset)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
 
     def verify(self) -> None:
         """Check the tensors against the SHA-256 in the record.

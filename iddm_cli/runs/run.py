@@ -11,6 +11,7 @@ from pathlib import Path
 from iddm_cli import durable
 from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
+from iddm_cli.value_range import ValueRange, parse_value_range
 
 MAX_JSON_BYTES = 2**26
 """Enough for the names of ten thousand skipped files."""
@@ -89,6 +90,17 @@ class Run:
         except UnicodeEncodeError as error:
             raise RunError(f"{damaged}: a class name contains a lone surrogate") from error
         return tuple(classes)
+
+    def read_values(self) -> ValueRange:
+        """Return the range of values that the run is trained on; 8 bits if it records none.
+
+        Raises:
+            RunError: dataset.json is missing or damaged.
+        """
+        try:
+            return parse_value_range(self.read_json("dataset.json"))
+        except ValueError as error:
+            raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
 
     def write_json(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files atomically."""

@@ -101,7 +101,9 @@ def load_model(
     from iddm_cli.build.exporting import load_trained_model
 
     provenance = source.load_provenance(saved.step)
-    return load_trained_model(source.name, profile, source.classes, saved, provenance)
+    return load_trained_model(
+        source.name, profile, source.classes, saved, provenance, source.values
+    )
 
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:

@@ -15,11 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli import durable, image_files
+from iddm_cli import array_files, durable, image_files
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.image_files import SamplingMetadata
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from iddm_cli.workflows.class_folders import create_class_folders
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ class OutputLayout:
         classes: All classes of the model; empty where it has none.
         labels: The labels to generate.
         count: Number of images per class.
-        form: png, jpg or webp.
+        form: png, jpg, webp, tiff or npy.
         grid: Whether grid.png is written.
+        values: The range of values that the model was trained on.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class OutputLayout:
         form: str,
         *,
         grid: bool,
+        values: ValueRange = EIGHT_BIT,
     ) -> None:
         self.folder = folder
         self.classes = classes
@@ -98,6 +101,7 @@ class OutputLayout:
         self.count = count
         self.form = form
         self.grid = grid
+        self.values = values
         self._folder_names: dict[int, str] = {}
 
     @property
@@ -187,6 +191,18 @@ class OutputLayout:
         return UsageError(f"--out {self.folder}: {error.strerror}", "Choose another --out.")
 
 
+def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
+    """Return the file format of a model's images: the given one, or one that can hold them.
+
+    Raises:
+        UsageError: The given one cannot, or a package is missing.
+    """
+    if form is None:
+        return array_files.choose_form(values, channels)
+    array_files.check_form(form, values, channels)
+    return form
+
+
 def generate_images(
     layout: OutputLayout,
     run_name: str,
@@ -214,7 +230,7 @@ def generate_images(
     from iddm_cli.engine.image_generator import SampleSpec
 
     compute = setup_compute(profile.runtime)
-    generator = build_image_generator(profile, layout.classes, source, compute)
+    generator = build_image_generator(profile, layout.classes, source, compute, layout.values)
     metadata = describe_sampling(run_name, profile, source, generator, seed)
     specs = [SampleSpec(label, index) for label in layout.labels for index in range(layout.count)]
     layout.create_folders()
@@ -235,7 +251,18 @@ def generate_images(
         console.print_json(manifest | {"out": str(layout.folder), "grid": grid and str(grid)})
     else:
         console.print_result(str(grid or layout.folder))
-        console.print_note(f"{len(specs)} images in {layout.folder}")
+        content = _describe_files(layout, profile)
+        console.print_note(f"{len(specs)} images in {layout.folder}{content}")
+
+
+def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
+    """Return what the files hold, unless they are ordinary images of 8 bits."""
+    channels = profile.data.channels
+    values = "" if layout.values.is_8_bit else f"; values {layout.values.describe()}"
+    if channels in (1, 3):
+        return values
+    shown = "the first" if channels == 2 else "the first three"
+    return f"{values}; {channels} bands" + (f", of which grid.png shows {shown}" * layout.grid)
 
 
 def describe_sampling(
@@ -265,7 +292,11 @@ def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Sampl
 
     spec = sample.spec
     notes = metadata.text_notes(spec.index, layout.classes[spec.label] if layout.classes else "")
-    content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
+    if layout.form in array_files.LOSSY_FORMS:
+        content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
+    else:
+        values = layout.values.to_values(sample.pixels.numpy())
+        content = array_files.encode_values(values, layout.form, notes)
     # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
     durable.write_file(layout.image_path(spec.label, spec.index), content, flush=False)
 
@@ -289,12 +320,14 @@ def write_manifest(
     layout: OutputLayout, metadata: SamplingMetadata, paths: list[Path]
 ) -> dict[str, object]:
     """Write manifest.json, and return its content."""
-    manifest = {
+    manifest: dict[str, object] = {
         **asdict(metadata),
         "classes": [layout.classes[label] for label in layout.labels if layout.classes],
         "count": layout.count,
         "images": [path.relative_to(layout.folder).as_posix() for path in paths],
     }
+    if layout.values != EIGHT_BIT:
+        manifest["values"] = layout.values.to_json()
     content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
     durable.write_file(layout.folder / "manifest.json", content)
     return manifest

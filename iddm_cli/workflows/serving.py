@@ -178,7 +178,13 @@ def load_model(source: models.ModelSource, profile: "ResolvedProfile") -> "Serve
     compute = setup_compute(profile.runtime)
     weights = source.open_weights(None, profile.sampling.weights)
     served = build_served_model(
-        source.name, profile, source.classes, weights, compute, reference=source.reference
+        source.name,
+        profile,
+        source.classes,
+        weights,
+        compute,
+        reference=source.reference,
+        values=source.values,
     )
     if not served.batch_denoiser.is_invariant:
         console.print_warning(

@@ -25,7 +25,7 @@ from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
-from tests.hostile.zoo import Zoo, colours, create_zoo, shapes
+from tests.hostile.zoo import Zoo, colours, create_zoo, formats, shapes
 from tests.hostile.zoo.layouts import create_split, create_thousand_classes
 from tests.hostile.zoo.places import locked
 
@@ -158,7 +158,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """The images whose colours are known."""
     base = tmp_path_factory.mktemp("shown")
     zoo = Zoo(root=base / "zoo", outside=base / "outside")
-    for family in (*colours.FAMILIES, *shapes.FAMILIES):
+    for family in (*colours.FAMILIES, *shapes.FAMILIES, formats.photos):
         family(zoo)
     return zoo
 

@@ -100,7 +100,7 @@ def test_the_largest_that_is_allowed_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"SIMPLE  =  T" + b" " * 80])
 def test_formats_that_run_programs_are_not_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match="not an image"):
+    with pytest.raises(UnreadableImageError, match=r"not an image|iddm does not read"):
         decode_image_file(tmp_path / "a.png")
 
 

@@ -1,52 +1,28 @@
 """Decode image files that may be damaged or hostile, and turn them upright."""
 
-import logging
+import importlib
 import os
+import re
 import stat
-import struct
-import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-import numpy as np
 from numpy import ndarray
-from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-# MPO, which some cameras write, is opened as JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
+from iddm_cli.data.decoding.formats.left_out import find_kind_by_content
+from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES, find_format
+
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
 MAX_FILE_BYTES = 512 * 2**20
-BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
-DRAFT_GAP = 3
-"""A JPEG is decoded at 1/2, 1/4 or 1/8 of its size while the result is at least this many times the
-size requested. That is several times faster and, after proper resizing, as good (Pillow calls it
-reducing_gap)."""
+MAX_VALUE_BYTES = 2**30
+"""Maximum size of the decoded values of one image: of all channels, in bytes."""
 
-# What Pillow's decoders raise on damaged files: they parse in Python and check little.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
-# Pillow warns of odd metadata, which changes no pixel, and of sizes that are refused below.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+UNKNOWN_FORMAT = "not an image in a supported format, or its header is damaged"
+_FORMATS = "iddm_cli.data.decoding.formats"
 
 
 class UnreadableImageError(Exception):
@@ -97,7 +73,7 @@ def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
         with _open_regular(path) as handle:
             return decode_image(handle, min_side)
     except OSError as error:
-        raise UnreadableImageError(_describe_error(error)) from error
+        raise UnreadableImageError(describe_error(error)) from error
 
 
 def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
@@ -105,40 +81,24 @@ def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
 
     Args:
         handle: The file, open for reading.
-        min_side: Number of pixels on each side that suffices; 0 decodes at full size. See
-            DRAFT_GAP.
+        min_side: Number of pixels on each side that suffices; 0 decodes at full size.
 
     Raises:
         UnreadableImageError: It is not an image, damaged, or too large.
     """
     try:
-        image: Image.Image = Image.open(handle, formats=FORMATS)
-        _check_size(image)
-        width, height = image.size
-        animated = _is_animated(image)
-        if min_side:
-            image.draft(image.mode, (DRAFT_GAP * min_side, DRAFT_GAP * min_side))
-        image.load()
-        if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-            # Pillow assumes that every CMYK JPEG comes from Adobe, which stores inks inverted.
-            image.paste(ImageChops.invert(image))
-        if _apply_orientation(image):
-            width, height = height, width
-        values, white = _extract_values(image)
-        return DecodedImage(
-            values,
-            width,
-            height,
-            animated,
-            format=image.format or "",
-            alpha=isinstance(values, ndarray) and values.shape[2] == 2,
-            white=white,
-        )
-    except UnidentifiedImageError as error:
+        start = handle.read(SIGNATURE_BYTES)
         handle.seek(0)
-        raise UnreadableImageError(_identify_other_file(handle.read(512))) from error
-    except _DECODER_ERRORS as error:
-        raise UnreadableImageError(_describe_error(error)) from error
+        row = find_format(start)
+        if row is None:
+            raise UnreadableImageError(_identify_other_file(start))
+        reader = importlib.import_module(f"{_FORMATS}.{row.reader}")
+        decoded: DecodedImage = reader.read(handle, min_side, row)
+        return decoded
+    except UnreadableImageError:
+        raise
+    except Exception as error:
+        raise UnreadableImageError(describe_error(error)) from error
 
 
 def _open_regular(path: Path) -> IO[bytes]:
@@ -155,84 +115,49 @@ def _open_regular(path: Path) -> IO[bytes]:
     raise UnreadableImageError(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
 
 
-def _is_animated(image: Image.Image) -> bool:
-    """Return whether there is a second frame; damage after the first frame is ignored."""
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except _DECODER_ERRORS:
-        return False
+def check_size(width: int, height: int, value_bytes: int = 0) -> None:
+    """Check the size given in the header, before decoding could exhaust memory.
 
+    Args:
+        width: In pixels.
+        height: In pixels.
+        value_bytes: Bytes of one pixel, all channels together; 0 if there are at most 8.
 
-def _check_size(image: Image.Image) -> None:
-    """Check the size given in the header, before decoding could exhaust memory."""
-    width, height = image.size
+    Raises:
+        UnreadableImageError: It is too large, or no size at all.
+    """
+    if min(width, height) < 1:
+        raise UnreadableImageError(f"damaged: a size of {width}x{height}")
     if max(width, height) > MAX_SIDE:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_SIDE} on a side")
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_PIXELS:,} pixels")
-
-
-def _apply_orientation(image: Image.Image) -> bool:
-    """Apply the EXIF orientation, and return whether height and width were swapped.
-
-    Damaged EXIF data is ignored: the image itself may be intact.
-    """
-    try:
-        swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-        ImageOps.exif_transpose(image, in_place=True)
-    except _DECODER_ERRORS:
-        return False
-    return swapped
-
-
-def _extract_values(image: Image.Image) -> tuple[Image.Image | ndarray, int | None]:
-    """Return an image of more than 8 bits as an array [H, W, C], and its largest possible value."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        return _extract_16_bits(image)  # Pillow has scaled a PPM to 16 bits
-    if image.mode == "I":
-        return np.array(image, np.int32)[..., None], None
-    if image.mode == "F":
-        return np.array(image, np.float32)[..., None], None
-    return image, None
-
-
-def _extract_16_bits(image: Image.Image) -> tuple[ndarray, int]:
-    """Return grey of 9 to 16 bits, with an opacity if one value stands for transparent."""
-    values = np.asarray(image).astype(np.uint16)
-    tags = getattr(image, "tag_v2", {})
-    white = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
-    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        values = white - values  # Pillow inverts such a TIFF only up to 8 bits
-    key = image.info.get("transparency")
-    if not isinstance(key, int):
-        return values[..., None], white
-    opacity = np.where(values == key, 0, white).astype(np.uint16)
-    return np.stack([values, opacity], axis=2), white
+    if width * height * value_bytes > MAX_VALUE_BYTES:
+        limit = f"at most {MAX_VALUE_BYTES // 2**20} MiB of values"
+        raise UnreadableImageError(f"too large: {width}x{height} of {value_bytes} bytes, {limit}")
 
 
 def _identify_other_file(start: bytes) -> str:
-    """Describe a file that Pillow cannot identify, by its first bytes."""
+    """Describe a file that cannot be read as an image, by its first bytes."""
     beginning = start.lstrip().lower()
     if beginning.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself; download it with: git lfs pull"
     if beginning.startswith((b"<!doctype html", b"<html")):
         return "a web page, not an image: the download failed"
-    if beginning.startswith((b"<svg", b"<?xml")):
-        return "a vector graphic or other XML, which is not supported"
-    if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "a HEIC photo, which is not supported; convert it to JPEG"
-    return "not an image in a supported format, or its header is damaged"
+    kind = find_kind_by_content(start)
+    return kind.reason if kind else UNKNOWN_FORMAT
 
 
-def _describe_error(error: BaseException) -> str:
-    """Return a short phrase for an error that Pillow raised."""
+def describe_error(error: BaseException) -> str:
+    """Return a short phrase for an error that a decoder raised."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: at most {MAX_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
         return "decoding needs too much memory"
-    words = " ".join(str(error).split())[:100]
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    words = " ".join(re.sub(" at 0x[0-9a-f]+", "", printable).split())[:100]
     if "MAX_TEXT" in words:
         return "too large: a compressed text in the file expands beyond the limit"
     return f"damaged: {words}" if words else "damaged"

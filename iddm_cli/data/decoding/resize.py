@@ -6,8 +6,6 @@ Notation:
     size     (height, width) in pixels; Pillow's own sizes are (width, height)
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy import ndarray
 from PIL import Image, ImageChops
@@ -25,7 +23,7 @@ def to_pixels(
     image: Image.Image,
     *,
     size: tuple[int, int],
-    channels: Literal[1, 3],
+    channels: int,
     aspect: AspectName,
     background: BackgroundName,
 ) -> ndarray:
@@ -42,7 +40,7 @@ def to_pixels(
         UnreadableImageError: Its colour mode is not supported.
     """
     flat = flatten_image(image, background).convert("L" if channels == 1 else "RGB")
-    return np.array(_change_shape(flat, size, aspect, TONES[background])).reshape(*size, channels)
+    return np.array(change_shape(flat, size, aspect, TONES[background])).reshape(*size, channels)
 
 
 def reduce_to_8_bits(decoded: DecodedImage) -> Image.Image:
@@ -112,10 +110,13 @@ def _composite(image: Image.Image, tone: int) -> Image.Image:
     return canvas
 
 
-def _change_shape(
-    image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: int
+def change_shape(
+    image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: float
 ) -> Image.Image:
-    """Resize an image to this size by cropping its centre, padding or squashing it."""
+    """Resize an image to this size by cropping its centre, padding or squashing it.
+
+    The tone, of padding, is in the units of the image.
+    """
     if aspect == "crop":
         return _crop(image, size)
     return _pad(image, size, tone) if aspect == "pad" else _resize(image, size)
@@ -143,12 +144,13 @@ def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return _resize(image, size, (left, top, left + box_width, top + box_height))
 
 
-def _pad(image: Image.Image, size: tuple[int, int], tone: int) -> Image.Image:
+def _pad(image: Image.Image, size: tuple[int, int], tone: float) -> Image.Image:
     """Resize the whole image onto the centre of a canvas of one tone."""
     height, width = size
     inner_width = max(1, round(min(width, image.width * height / image.height)))
     inner_height = max(1, round(min(height, image.height * width / image.width)))
-    canvas = Image.new(image.mode, (width, height), (tone,) * len(image.getbands()))
+    colour = tone if len(image.getbands()) == 1 else (tone,) * len(image.getbands())
+    canvas = Image.new(image.mode, (width, height), colour)
     inner = _resize(image, (inner_height, inner_width))
     canvas.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
     return canvas

@@ -128,6 +128,11 @@ class EncodingRow:
     score: CharModel
     """The model of its characters."""
 
+    @property
+    def is_dos(self) -> bool:
+        """Return whether only DOS and archives use it."""
+        return self.languages.endswith("DOS")
+
     vowels: str = ""
     """Letters of which a word has at least one; empty for scripts without vowels."""
 
@@ -166,11 +171,12 @@ ENCODINGS: tuple[EncodingRow, ...] = (
 """The encodings that are tried besides UTF-8."""
 
 
-def detect(samples: Iterable[bytes]) -> Detection | None:
+def detect(samples: Iterable[bytes], *, dos: bool = True) -> Detection | None:
     """Return the most likely encoding of texts that are not all ASCII; None if none fits.
 
     Args:
         samples: The texts, each at most some hundred bytes; a text that occurs again counts once.
+        dos: Whether encodings of DOS are possible, as in archives; spreadsheets do not use them.
     """
     texts = sorted({text for text in samples if not text.isascii()})[:MAX_SAMPLES]
     if all(is_utf8(text) for text in texts):
@@ -178,7 +184,7 @@ def detect(samples: Iterable[bytes]) -> Detection | None:
     scores: dict[str, float] = {}
     decoded: dict[str, list[str]] = {}
     for row in ENCODINGS:
-        words = _decode_all(texts, row.codec)
+        words = _decode_all(texts, row.codec) if dos or not row.is_dos else None
         if words is not None:
             decoded[row.codec] = words
             scores[row.codec] = math.log(row.prior) + sum(_score_word(w, row) for w in words)

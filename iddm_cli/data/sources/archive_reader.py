@@ -9,9 +9,9 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES
 from iddm_cli.data.decoding.images import UnreadableImageError
 from iddm_cli.data.sources.archive_members import (
     ARCHIVE_ERRORS,
@@ -22,7 +22,7 @@ from iddm_cli.data.sources.archive_members import (
 from iddm_cli.data.sources.archive_names import AUTO, NameDecoder, RawName, tar_name, zip_name
 from iddm_cli.data.sources.indexing.index import Index, build_index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
-from iddm_cli.data.sources.indexing.listing import HEAD_BYTES, IMAGE_SIGNATURES, Listing
+from iddm_cli.data.sources.indexing.listing import Listing
 from iddm_cli.data.sources.indexing.system_files import find_reason
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
@@ -120,9 +120,10 @@ def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, 
             members[name] = member
         if not is_system:
             _add_parents(listing, name if member is None else name.rpartition("/")[0])
-    for name, file in members.items():
-        listing.add_file(name, has_signature=partial(_has_signature, file))
+    for name in members:
+        listing.add_file(name)
     listing.paths.sort(key=_name_bytes)
+    listing.set_aside_arrays()
     for name, reason in skipped:
         listing.skip(name, reason)
     return listing, members
@@ -157,14 +158,9 @@ def _add_parents(listing: Listing, folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _has_signature(member: ArchiveMember) -> bool:
-    """Return whether a member begins with the signature of an image format."""
-    return _read_head(member).startswith(IMAGE_SIGNATURES)
-
-
 def _read_head(member: ArchiveMember) -> bytes:
     try:
-        return member.read(HEAD_BYTES)
+        return member.read(SIGNATURE_BYTES)
     except UnreadableImageError:
         return b""
 

@@ -114,7 +114,12 @@ def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
     return open_source(
         data.path,
         size=data.stored_size,
-        labels=LabelOptions(data.label_column, data.label_pattern, required=required),
+        labels=LabelOptions(
+            column=data.label_column,
+            pattern=data.label_pattern,
+            recognise_layout=data.layout == "auto",
+            required=required,
+        ),
         archive_encoding=data.archive_encoding,
     )
 

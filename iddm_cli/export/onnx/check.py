@@ -112,8 +112,12 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         model.profile.sampling,
         num_classes=len(model.classes),
         shape=model.shape,
+        levels=model.values.levels,
     ).generate_batch(specs, SEED)
-    return measure_agreement(actual.astype(np.float64), expected.numpy().astype(np.float64))
+    levels = expected.numpy().astype(np.float64) * (255 / model.values.levels)
+    if model.values.is_8_bit:
+        return measure_agreement(actual.astype(np.float64), levels)
+    return measure_agreement(model.values.to_unit(actual) * 255, levels)
 
 
 def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:

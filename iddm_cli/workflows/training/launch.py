@@ -10,6 +10,7 @@ from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile
+    from iddm_cli.value_range import ValueRange
 
 
 def launch(profile: "Profile", options: JobOptions) -> int:
@@ -36,7 +38,11 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    resolved, pack = prepare_data(profile)
+    resolved, pack = prepare_data(
+        profile,
+        known_classes=read_known_classes(options.resumed),
+        values=find_recorded_values(options.resumed),
+    )
     job = Job(resolved, pack, options)
 
     from iddm_cli.build.compute import check_divisible
@@ -52,6 +58,24 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     devices = choose_local_devices(runtime.device, runtime.devices)
     sharded = runtime.sharding == "fsdp"
     return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
+
+
+def find_recorded_values(run: Run | None) -> "ValueRange | None":
+    """Return the range of values that a run was trained on; None if it was on nothing yet.
+
+    Raises:
+        RunError: dataset.json is damaged.
+    """
+    if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
+        return None
+    return run.read_values()
+
+
+def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
+    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+    if resumed is None or not has_dataset(resumed):
+        return None
+    return resumed.read_classes()
 
 
 def check_can_start(options: JobOptions, *, is_restart: bool) -> None:

@@ -9,18 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    explain_dataset_file,
+    explain_name,
+)
+from iddm_cli.data.decoding.formats.table import IMAGE_SUFFIXES
 from iddm_cli.data.sources.indexing.labels.label_sources import find_labels
 from iddm_cli.data.sources.indexing.labels.labelling import (
     DEFAULT_LABELS,
     Labelling,
     LabelOptions,
     LabelScan,
+    sort_classes,
 )
-from iddm_cli.data.sources.indexing.labels.table_rows import sort_classes
-from iddm_cli.data.sources.indexing.layouts.resolver import ResolvedLayout, resolve_layout
+from iddm_cli.data.sources.indexing.layouts.resolver import (
+    ResolvedLayout,
+    resolve_layout,
+    take_folders,
+)
 from iddm_cli.data.sources.indexing.listing import (
-    IMAGE_SUFFIXES,
-    NOT_AN_IMAGE,
     Listing,
     SkippedFile,
     list_folder,
@@ -74,9 +82,12 @@ def build_index(
         DatasetError: There is no image, or a label file is damaged or unusable.
     """
     if not listing.paths:
-        unused = [(to_printable(path), NOT_AN_IMAGE) for path in listing.label_files]
+        unused = [(to_printable(path), explain_name(path.lower())) for path in listing.label_files]
         raise _no_images(name, listing.skipped + unused)
-    layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    if labels.recognise_layout:
+        layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    else:
+        layout = take_folders(listing.paths, unwrap=unwrap)
     builder = _IndexBuilder(listing, layout)
     builder.report_empty_folders()
     return builder.index_by_labels(labels)
@@ -118,15 +129,18 @@ class _IndexBuilder:
         labels = find_labels(self._scan(options))
         unused = [path for path in self.listing.label_files if path not in labels.used]
         for path in unused:
-            labels.skipped.setdefault(path, NOT_AN_IMAGE)
+            labels.skipped.setdefault(path, explain_name(path.lower()))
         for path, reason in labels.skipped.items():
             self.skip(path, reason)
         self.notes += labels.notes
         if labels.classes is not None:
             return self.apply_labels(labels)
         index = self.index_by_folders()
-        if labels.failure and not index.classes:
+        if labels.failure and not index.classes and options.required:
             raise labels.failure
+        if labels.failure:
+            source = "folders" if index.classes else "nowhere"
+            index.notes.append(f"{labels.failure.problem}; classes from {source}")
         return index
 
     def _scan(self, options: LabelOptions) -> LabelScan:
@@ -163,6 +177,8 @@ class _IndexBuilder:
         self.notes[:0] = self.layout.class_notes
         if beside:
             self.notes.append(f"images outside the folders used, left out: {len(beside):,}")
+        if self.layout.is_recognised:
+            self.notes.append("data.layout=folders would take each folder as a class")
         if not class_of:
             return self.build(kept, [], [], "flat")
         names = [to_printable(class_of[path]) for path in kept]
@@ -194,7 +210,7 @@ def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise DatasetError(
             f"{root} is neither a folder of images nor a supported archive",
-            "Set data.path to a folder of images, or to a .zip or .tar of one.",
+            explain_dataset_file(root.name),
         )
 
 
@@ -202,7 +218,8 @@ def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
     unreadable = [reason for path, reason in skipped if path == "."]
     if unreadable:
         return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")
+    left_out = "; ".join(describe_left_out(skipped))
     return DatasetError(
         f"{name} contains no image (skipped files: {len(skipped)})",
-        f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
+        f"{left_out}." if left_out else f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
     )

@@ -12,30 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iddm_cli.data.decoding.formats.left_out import STRAY_ARRAYS, explain_name
+from iddm_cli.data.decoding.formats.table import (
+    ARRAY_SUFFIX,
+    IMAGE_SUFFIXES,
+    SIGNATURE_BYTES,
+    find_format,
+)
 from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
 from iddm_cli.data.sources.indexing.system_files import find_reason
 
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
 
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
-    *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
-)
-NOT_AN_IMAGE = "not an image, by its suffix"
-
 _DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-HEAD_BYTES = 32
-IMAGE_SIGNATURES = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n",
-    b"GIF8",
-    b"RIFF",
-    b"II*\0",
-    b"MM\0*",
-    b"P5",
-    b"P6",
-)
 
 
 @dataclass
@@ -58,21 +48,44 @@ class Listing:
     """`read(path)` returns the content of such a file."""
 
     read_head: Callable[[str], bytes] = lambda _: b""
-    """`read_head(path)` returns the first HEAD_BYTES of an image file; b"" if it is unreadable."""
+    """`read_head(path)` returns the first SIGNATURE_BYTES of a file; b"" if it is unreadable."""
 
-    def add_file(self, path: str, *, has_signature: Callable[[], bool] = lambda: False) -> None:
-        """Classify a file by its name, or by its first bytes if it has no suffix."""
+    def add_file(self, path: str) -> None:
+        """Classify a file by its name, or by its first bytes if it has no suffix.
+
+        A number does not count as a suffix: names of DICOM files end in one, as in 1.2.840.10008.1.
+        """
         name = path.rsplit("/", 1)[-1].lower()
         if is_label_file(name):
             self.label_files.append(path)
-        elif name.endswith(IMAGE_SUFFIXES) or ("." not in name and has_signature()):
+        elif name.endswith(IMAGE_SUFFIXES) or (
+            _lacks_suffix(name) and find_format(self.read_head(path))
+        ):
             self.paths.append(path)
         else:
-            self.skip(path, NOT_AN_IMAGE if "." in name else "not an image, by its first bytes")
+            self.skip(path, explain_name(name))
+
+    def set_aside_arrays(self) -> None:
+        """Skip arrays that do not seem to be images: features, masks or labels beside images.
+
+        These are all arrays if most files are images of other formats, and else those beside an
+        image of the same name.
+        """
+        arrays = {path for path in self.paths if path.lower().endswith(ARRAY_SUFFIX)}
+        others = {path.rpartition(".")[0] for path in self.paths if path not in arrays}
+        few = 2 * len(arrays) < len(self.paths)
+        stray = {path for path in arrays if few or path.rpartition(".")[0] in others}
+        self.paths = [path for path in self.paths if path not in stray]
+        for path in sorted(stray):
+            self.skip(path, STRAY_ARRAYS.reason)
 
     def skip(self, path: str, reason: str) -> None:
         """Record an entry that is not used."""
         self.skipped.append((to_printable(path), reason))
+
+
+def _lacks_suffix(name: str) -> bool:
+    return "." not in name or name.rpartition(".")[2].isdigit()
 
 
 def to_printable(name: str) -> str:
@@ -104,6 +117,7 @@ def list_folder(root: Path) -> Listing:
     )
     _FolderWalk(root, listing).run()
     listing.paths.sort(key=os.fsencode)
+    listing.set_aside_arrays()
     return listing
 
 
@@ -147,7 +161,7 @@ class _FolderWalk:
             (self._folders if kind == "folder" else self._links).append(path)
             self.listing.folders.add(path)
         elif kind == "file":
-            self.listing.add_file(path, has_signature=lambda: _has_signature(self.root / path))
+            self.listing.add_file(path)
         else:
             self.listing.skip(path, kind)
 
@@ -176,14 +190,9 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _has_signature(path: Path) -> bool:
-    """Return whether a file begins with the signature of an image format."""
-    return _read_head(path).startswith(IMAGE_SIGNATURES)
-
-
 def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as handle:
-            return handle.read(HEAD_BYTES)
+            return handle.read(SIGNATURE_BYTES)
     except OSError:
         return b""

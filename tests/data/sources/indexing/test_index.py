@@ -102,11 +102,11 @@ def test_what_is_skipped_is_reported(tmp_path: Path) -> None:
     found = index_folder(tmp_path)
     assert found.classes == ("cat",)
     assert found.skipped == [
-        ("README.md", "not an image, by its suffix"),
+        ("README.md", "not an image: .md (text)"),
         ("beside.png", "outside the class folders"),
         ("cat/broken.png", "a broken link"),
         ("cat/noend", "not an image, by its first bytes"),
-        ("cat/notes.txt", "not an image, by its suffix"),
+        ("cat/notes.txt", "not an image: .txt (text)"),
         ("dog", "no image in this folder"),
     ]
 

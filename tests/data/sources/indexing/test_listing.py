@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.data.sources.indexing.listing import (
-    NOT_AN_IMAGE,
     Listing,
     list_folder,
     to_printable,
@@ -30,16 +29,21 @@ def test_names_are_printable(name: str, printable: str) -> None:
 
 
 def test_files_are_classified() -> None:
-    listing = Listing()
-    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt"):
+    heads = {
+        "a/photo": b"\xff\xd8\xff",
+        "a/1.2.840.113": bytes(128) + b"DICM",
+        "a/README": b"Images",
+        "a/photo.jpg~": b"\xff\xd8\xff",
+    }
+    listing = Listing(read_head=lambda path: heads[path])
+    for path in ("a/1.PNG", "a/metadata.csv", "a/notes.md", "a/1.txt", *heads):
         listing.add_file(path)
-    listing.add_file("a/photo", has_signature=lambda: True)
-    listing.add_file("a/README", has_signature=lambda: False)
-    assert listing.paths == ["a/1.PNG", "a/photo"]
+    assert listing.paths == ["a/1.PNG", "a/photo", "a/1.2.840.113"]
     assert listing.label_files == ["a/metadata.csv", "a/1.txt"]
     assert listing.skipped == [
-        ("a/notes.md", NOT_AN_IMAGE),
+        ("a/notes.md", "not an image: .md (text)"),
         ("a/README", "not an image, by its first bytes"),
+        ("a/photo.jpg~", "not an image, by its suffix"),
     ]
 
 
@@ -58,3 +62,19 @@ def test_folders_whose_inode_numbers_are_all_the_same_are_all_listed(
 
     monkeypatch.setattr(os, "stat", stat_without_inodes)
     assert list_folder(tmp_path).paths == ["a/1.png", "b/c/2.png"]
+
+
+def list_names(*names: str) -> tuple[list[str], list[str]]:
+    """The paths used, and those of arrays that are set aside."""
+    listing = Listing(paths=[*names])
+    listing.set_aside_arrays()
+    return listing.paths, [path for path, _ in listing.skipped]
+
+
+def test_arrays_among_images_are_set_aside() -> None:
+    arrays = [f"{i}.npy" for i in range(3)]
+    photos = [f"{i}.png" for i in range(10, 13)]
+    assert list_names(*arrays) == (arrays, [])
+    assert list_names(*arrays, *photos) == ([*arrays, *photos], [])
+    assert list_names(*photos, "features.NPY") == (photos, ["features.NPY"])
+    assert list_names("1.npy", "2.npy", "1.png") == (["2.npy", "1.png"], ["1.npy"])

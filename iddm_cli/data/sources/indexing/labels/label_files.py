@@ -1,7 +1,8 @@
 """Label files: which files beside the images may hold labels, by their names."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl")
-LABEL_SUFFIXES = (*TABLE_SUFFIXES, ".json", ".cls", ".txt", ".xml", ".xlsx", ".xls", ".ods")
+WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
+LABEL_SUFFIXES = (*TABLE_SUFFIXES, *WORKBOOK_SUFFIXES, ".json", ".cls", ".txt", ".xml")
 
 
 def is_label_file(name: str) -> bool:

@@ -6,9 +6,10 @@ To add one, write its module and add its row to LABEL_SOURCES.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN, Labelling, LabelScan
 from iddm_cli.data.sources.indexing.labels.name_pattern import find_pattern_labels
-from iddm_cli.data.sources.indexing.labels.table_source import find_table_labels
+from iddm_cli.data.sources.indexing.labels.tables.table_source import find_table_labels
+from iddm_cli.errors import DatasetError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,8 @@ def find_labels(scan: LabelScan) -> Labelling:
     """Return the labels of the first source that has any, with the findings of those before it.
 
     Raises:
-        DatasetError: A label file is damaged or contradicts itself.
+        DatasetError: A label file is damaged or contradicts itself, or a column is configured, and
+            no source has it.
     """
     total = Labelling()
     for source in LABEL_SOURCES:
@@ -56,4 +58,9 @@ def find_labels(scan: LabelScan) -> Labelling:
         if found.classes is not None:
             return found
         total = found
+    if scan.options.column != DEFAULT_COLUMN:
+        raise total.failure or DatasetError(
+            f"data.label_column is {scan.options.column}, but there is no table of labels",
+            "Put metadata.csv or metadata.jsonl beside the images, or remove the setting.",
+        )
     return total

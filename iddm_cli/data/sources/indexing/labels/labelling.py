@@ -1,9 +1,13 @@
 """What label sources are given, and what they return."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from iddm_cli.errors import DatasetError
+
+_NUMBER = re.compile(r"-?[0-9]+([.,][0-9]+)?")
 
 DEFAULT_COLUMN = "label"
 
@@ -17,6 +21,9 @@ class LabelOptions:
 
     pattern: str | None = None
     """Regular expression whose first group, in the name of a file, is its class."""
+
+    recognise_layout: bool = True
+    """Whether folders of splits, masks and the like are recognised, and are not classes."""
 
     required: bool = True
     """Whether label files without usable labels are an error; data.conditional: false allows it."""
@@ -74,3 +81,10 @@ class Labelling:
 
     failure: DatasetError | None = None
     """Why there are no labels although there is a file for them; fatal without class folders."""
+
+
+def sort_classes(names: set[str]) -> list[str]:
+    """Sort class names: by value if all are numbers, else by their bytes."""
+    if all(_NUMBER.fullmatch(name) for name in names):
+        return sorted(names, key=lambda name: (Decimal(name.replace(",", ".")), name))
+    return sorted(names, key=str.encode)

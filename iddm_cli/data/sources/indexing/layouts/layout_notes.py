@@ -64,7 +64,7 @@ class LayoutNotes:
             example = f"such as {_shorten(self.twins[0])}"
             notes.append(
                 f"warning: {_count(len(self.twins), 'PNG file', example)} used, beside a JPEG "
-                "file of the same name: masks or copies?"
+                "file of the same name; they may be masks or copies"
             )
         if self.emptied:
             notes.append(f"no image of {_join(self.emptied)} is left: training omits the class")

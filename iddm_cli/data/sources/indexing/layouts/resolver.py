@@ -64,6 +64,11 @@ class ResolvedLayout:
     class_notes: list[str] = field(default_factory=list)
     """Which folders are classes, likewise: for datasets without another source of classes."""
 
+    @property
+    def is_recognised(self) -> bool:
+        """Whether folders are not simply classes."""
+        return bool(self.skipped) or self.base not in ("", "images/")
+
     def classes(self) -> dict[str, str]:
         """Return the name of the class folder of each image that has one."""
         folders = self.folder.folders.items()
@@ -81,6 +86,16 @@ def resolve_layout(
         unwrap: Whether one folder around all images is never a class, as in most archives.
     """
     return _LayoutResolver(build_tree(paths), read_head, unwrap=unwrap).run()
+
+
+def take_folders(paths: Iterable[str], *, unwrap: bool = False) -> ResolvedLayout:
+    """Return the layout in which each folder is a class; for the arguments see `resolve_layout`."""
+    layout = ResolvedLayout(build_tree(paths))
+    while unwrap and len(layout.folder.folders) == 1 and not layout.folder.images:
+        (layout.folder,) = layout.folder.folders.values()
+        layout.base = layout.folder.path
+        layout.levels.append(layout.base)
+    return layout
 
 
 class _LayoutResolver:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.indexing.index import index_folder
+from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
 from iddm_cli.data.sources.indexing.layouts.resolver import resolve_layout
 from iddm_cli.data.sources.indexing.layouts.splits import parse_part
 
@@ -152,17 +153,40 @@ def test_every_image_is_used_or_left_out_and_the_rest_is_reported(text: str) -> 
         ("good mask", ["warning: classes that may be masks or annotations: mask; "
                        "to leave them out, set data.path to the folder of images"]),
         (":a.jpg,a.png", ["warning: 1 PNG file such as a.png is used, beside a JPEG file of the "
-                          "same name: masks or copies?"]),
+                          "same name; they may be masks or copies"]),
     ],
 )  # fmt: skip
 def test_each_decision_is_one_note(text: str, notes: list[str]) -> None:
-    assert index_of(text).notes == notes
+    found = [note for note in index_of(text).notes if not note.startswith("data.layout=folders")]
+    assert found == notes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("cat dog", 0), ("train bus", 0), ("images", 0), ("train val", 1), ("w/a w/b", 1)],
+)
+def test_the_setting_that_changes_it_is_named(text: str, expected: int) -> None:
+    assert sum("data.layout=folders" in note for note in index_of(text).notes) == expected
 
 
 def test_an_archive_has_one_folder_around_all_its_images() -> None:
     assert index_of("photos", unwrap=True).classes == ()
     assert index_of("w/photos", unwrap=True).classes == ()
     assert index_of("train/good val/bad", unwrap=True).classes == ("good",)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [("train test", "test train"), ("images masks", "images masks"), ("w/Cat w/Dog", "w")],
+)
+def test_each_folder_is_a_class_where_the_user_says_that(text: str, classes: str) -> None:
+    """data.layout: folders."""
+    found = index_of(text, LabelOptions(recognise_layout=False))
+    assert (found.classes, found.notes) == (tuple(classes.split()), [])
+    zipped = index_of(f"wrapper/{text.replace(' ', ' wrapper/')}",
+                      LabelOptions(recognise_layout=False), unwrap=True)  # fmt: skip
+    if "/" not in text:
+        assert zipped.classes == found.classes
 
 
 def test_headers_decide_where_names_do_not() -> None:

@@ -1,6 +1,7 @@
 """Trees of names, in which layouts are resolved without a file."""
 
 from iddm_cli.data.sources.indexing.index import Index, build_index
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import Listing
 
 IMAGES = ("0.png", "1.png")
@@ -16,10 +17,10 @@ def list_names(text: str) -> list[str]:
     return sorted(names)
 
 
-def index_of(text: str, *, unwrap: bool = False) -> Index:
+def index_of(text: str, labels: LabelOptions = DEFAULT_LABELS, *, unwrap: bool = False) -> Index:
     paths = list_names(text)
     parents = {path[:end] for path in paths for end, letter in enumerate(path) if letter == "/"}
-    return build_index(Listing(paths=paths, folders=parents), "set", unwrap=unwrap)
+    return build_index(Listing(paths=paths, folders=parents), "set", labels, unwrap=unwrap)
 
 
 def folders_used(found: Index) -> set[str]:
