@@ -60,7 +60,8 @@ def run_training(
         run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
     except OSError as error:
         console.print_warning(
-            f"run.json cannot be written: {error.strerror}; iddm runs will list {run.name} as killed"
+            f"run.json cannot be written: {error.strerror}; "
+            f"iddm runs will list {run.name} as killed"
         )
     logger.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _report(run, trainer, stopped, as_json=as_json)
