@@ -79,7 +79,8 @@ class NameDecoder:
         """Return the text of each part, in UTF-8 if that fits, else as detected."""
         others = {part for part in parts if not is_utf8(part)}
         valid = {part for part in parts - others if not part.isascii()}
-        if len(valid) < len(others) and (found := detect(parts)):
+        is_rare = others and sum(map(_rate_utf8, valid)) <= len(others)
+        if is_rare and (found := detect(parts)):
             others |= valid  # these are UTF-8 by chance
         else:
             found = detect(others) if others else None
@@ -88,6 +89,15 @@ class NameDecoder:
             texts |= {part: part.decode(found.encoding) for part in others}
             self.notes.append(_describe(found, [texts[part] for part in others]))
         return texts
+
+
+def _rate_utf8(part: bytes) -> int:
+    """Return how unlikely it is that a part is valid UTF-8 by chance: 猫 in GBK is è in UTF-8."""
+    text = part.decode()
+    letters = [char for char in text if not char.isascii()]
+    if max(letters) > "\u07ff":  # a character of three bytes
+        return 3
+    return 2 if len(letters) > 2 else any(char.isascii() and char.isalpha() for char in text)
 
 
 def _describe(found: Detection, texts: list[str]) -> str:

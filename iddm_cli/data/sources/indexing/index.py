@@ -4,6 +4,7 @@ Classes come from folders, or from a label source such as a table beside the ima
 decides which folders are classes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
     LabelScan,
     sort_classes,
 )
+from iddm_cli.data.sources.indexing.labels.shards import describe_shards
 from iddm_cli.data.sources.indexing.layouts.resolver import (
     ResolvedLayout,
     resolve_layout,
@@ -35,6 +37,8 @@ from iddm_cli.data.sources.indexing.listing import (
     to_printable,
 )
 from iddm_cli.errors import DatasetError
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 Layout = Literal["classes", "labels", "flat"]
 """Where the classes come from: folders, a label source such as a table, or nowhere."""
@@ -149,16 +153,34 @@ class _IndexBuilder:
             paths=self.paths,
             all_paths=self.listing.paths,
             files=self.listing.label_files,
-            read=self.listing.read,
+            read=self._read,
             options=options,
             has_class_folders=bool(self.layout.folder.folders),
         )
 
+    def _read(self, path: str) -> bytes:
+        """Return the content of a label file.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
+        try:
+            return self.listing.read(path)
+        except OSError as error:
+            raise DatasetError(
+                f"{to_printable(path)} cannot be read: {error.strerror or error}",
+                "It is a file that may hold labels; check its permissions, or remove it.",
+            ) from error
+
     def apply_labels(self, labels: Labelling) -> Index:
         """Return the index of the images to which a label source assigns a class."""
+        if labels.is_unlabelled:
+            return self.build(self.paths, [], [], "flat")
         classes = labels.classes or {}
         kept = [path for path in self.paths if classes.get(path)]
         for path in self.paths:
+            if path in labels.skipped:
+                continue
             if path not in classes:
                 self.skip(path, f"not in {labels.origin}")
             elif not classes[path]:
@@ -182,6 +204,8 @@ class _IndexBuilder:
         if not class_of:
             return self.build(kept, [], [], "flat")
         names = [to_printable(class_of[path]) for path in kept]
+        if warning := describe_shards(Counter(names)):
+            self.notes.append(warning)
         return self.build(kept, names, sorted(set(names), key=str.encode), "classes")
 
     def build(
@@ -215,6 +239,12 @@ def _check_root(root: Path) -> None:
 
 
 def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
+    archives = sorted(path for path, _ in skipped if path.lower().endswith(ARCHIVE_SUFFIXES))
+    if archives:
+        return DatasetError(
+            f"{name} contains archives and no image: {len(archives)} files such as {archives[0]}",
+            "iddm reads one archive: set data.path to one of them, or unpack them all here.",
+        )
     unreadable = [reason for path, reason in skipped if path == "."]
     if unreadable:
         return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")

@@ -6,9 +6,13 @@ To add one, write its module and add its row to LABEL_SOURCES.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from iddm_cli.data.sources.indexing.labels.annotations import recognize_annotations
+from iddm_cli.data.sources.indexing.labels.class_names import name_numbers
+from iddm_cli.data.sources.indexing.labels.json_labels import find_json_labels
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN, Labelling, LabelScan
 from iddm_cli.data.sources.indexing.labels.name_pattern import find_pattern_labels
 from iddm_cli.data.sources.indexing.labels.tables.table_source import find_table_labels
+from iddm_cli.data.sources.indexing.labels.webdataset import find_sample_labels
 from iddm_cli.errors import DatasetError
 
 
@@ -26,6 +30,9 @@ class LabelSource:
     """`find(scan)` returns the labels, or a labelling without classes."""
 
 
+PLAIN_TABLES = ("metadata.csv", "metadata.jsonl")
+"""Tables whose numbers stay numbers, as in runs of older versions."""
+
 LABEL_SOURCES: tuple[LabelSource, ...] = (
     LabelSource(
         name="pattern",
@@ -36,6 +43,21 @@ LABEL_SOURCES: tuple[LabelSource, ...] = (
         name="table",
         summary="A table with one row for each image, such as metadata.csv.",
         find=find_table_labels,
+    ),
+    LabelSource(
+        name="json",
+        summary="dataset.json of EDM and StyleGAN, or an object like it.",
+        find=find_json_labels,
+    ),
+    LabelSource(
+        name="samples",
+        summary="A file beside each image, such as 000000.cls or 000000.json in webdataset.",
+        find=find_sample_labels,
+    ),
+    LabelSource(
+        name="annotations",
+        summary="Boxes, outlines and captions: recognised, but no labels.",
+        find=recognize_annotations,
     ),
 )
 """In order of precedence; class folders come last."""
@@ -56,6 +78,8 @@ def find_labels(scan: LabelScan) -> Labelling:
         found.used |= total.used
         found.failure = total.failure or found.failure
         if found.classes is not None:
+            if not found.origin.lower().endswith(PLAIN_TABLES):
+                name_numbers(scan, found)
             return found
         total = found
     if scan.options.column != DEFAULT_COLUMN:

@@ -64,6 +64,12 @@ class Labelling:
     classes: dict[str, str] | None = None
     """Class of each image by its path, "" for none; None if this source gives no labels."""
 
+    is_unlabelled: bool = False
+    """Whether a label file says that there are no classes, so that folders are none either."""
+
+    class_names: object = None
+    """Names of classes that are numbers, as the label file holds them."""
+
     order: list[str] | None = None
     """The class names in the order of their labels; None sorts them."""
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN
-from iddm_cli.data.sources.indexing.labels.tables.file_matching import FileMatcher
 from iddm_cli.data.sources.indexing.labels.tables.table_rows import LabelTable, Row, to_class_name
 from iddm_cli.data.sources.indexing.listing import to_printable
 

@@ -1,13 +1,19 @@
 """The label source of tables: which table beside the images counts, and what it says of each."""
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from posixpath import normpath
 
+from iddm_cli.data.sources.indexing.labels.assignment import (
+    CONDITIONAL_HINT,
+    Assignment,
+    assign_classes,
+    describe_gaps,
+    no_image_labelled,
+)
+from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher, clean_cell
 from iddm_cli.data.sources.indexing.labels.label_files import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN, Labelling, LabelScan
-from iddm_cli.data.sources.indexing.labels.tables.file_matching import FileMatcher, clean_cell
 from iddm_cli.data.sources.indexing.labels.tables.table_columns import (
     ColumnChoice,
     choose_columns,
@@ -30,46 +36,16 @@ HELD_OUT_STEMS = (
     *("submission", "samplesubmission", "sample"),
 )
 MAX_TABLES = 20
-CONDITIONAL_HINT = "data.conditional: false trains without classes"
 
 
-@dataclass
+@dataclass(frozen=True)
 class TableLabels:
     """What one table says of the images."""
 
     table: LabelTable
     path: str
     columns: ColumnChoice
-    classes: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    """Cells of the file column that mean no image."""
-
-
-@dataclass
-class _Claim:
-    """The classes that rows give an image."""
-
-    cell: str
-    classes: tuple[str, ...] = ()
-
-    def add(self, label: str) -> None:
-        """Add the class of a row; a row without a class changes nothing."""
-        if label and label not in self.classes and len(self.classes) < 2:
-            self.classes = (*self.classes, label)
-
-    def get_class(self, table: LabelTable, path: str) -> str:
-        """Return the class, or "" for none.
-
-        Raises:
-            DatasetError: There are several.
-        """
-        if len(self.classes) > 1:
-            first, second = self.classes
-            raise DatasetError(
-                f"{table.name} lists {to_printable(path)} twice, as {first} and as {second}",
-                "An image has one class: correct the table, or remove it to use folder names.",
-            )
-        return "".join(self.classes)
+    assignment: Assignment
 
 
 def find_table_labels(scan: LabelScan) -> Labelling:
@@ -154,13 +130,13 @@ def _read_table(scan: LabelScan, path: str, found: Labelling) -> None:
     elif columns.reason:
         _refuse(scan, found, table, path, f"gives no labels: {columns.reason}")
     else:
-        labels = _assign(TableLabels(table, path, columns), matcher)
-        share = sum(map(bool, labels.classes.values())) / len(scan.paths)
+        assignment = assign_classes(_iter_labels(table, columns), matcher, table.name)
+        share = assignment.labelled / len(scan.paths)
         if share < 0.5 and not is_metadata and (scan.has_class_folders or not _is_known(path)):
             reason = f"it lists only {share:.0%} of the images"
             _refuse(scan, found, table, path, f"gives no labels: {reason}")
         else:
-            _accept(scan, found, labels)
+            _accept(scan, found, TableLabels(table, path, columns, assignment))
 
 
 def _refuse(scan: LabelScan, found: Labelling, table: LabelTable, path: str, reason: str) -> None:
@@ -195,34 +171,9 @@ def _no_column(table: LabelTable, column: str) -> DatasetError:
     )
 
 
-def _assign(labels: TableLabels, matcher: FileMatcher) -> TableLabels:
-    """Assign the class of each row to the image that it means, the surest matches first.
-
-    Raises:
-        DatasetError: Two rows give an image different classes.
-    """
-    levels: dict[int, dict[str, _Claim]] = defaultdict(dict)
-    missing: dict[str, None] = {}
-    for cell, label in _iter_labels(labels):
-        match = matcher.find(cell)
-        if match is None:
-            missing[cell] = None
-        elif match.path is not None:
-            levels[match.level].setdefault(match.path, _Claim(cell)).add(label)
-    for level in sorted(levels):
-        for path, claim in levels[level].items():
-            if path in labels.classes:
-                missing[claim.cell] = None
-            else:
-                labels.classes[path] = claim.get_class(labels.table, path)
-    labels.missing = list(missing)
-    return labels
-
-
-def _iter_labels(labels: TableLabels) -> Iterator[tuple[str, str]]:
+def _iter_labels(table: LabelTable, columns: ColumnChoice) -> Iterator[tuple[str, str]]:
     """Yield the file and the class of each row; "" for a row without a class."""
-    columns = labels.columns
-    for row in labels.table.rows():
+    for row in table.rows():
         cell = clean_cell(row.get(columns.file))
         if not cell:
             continue
@@ -244,28 +195,16 @@ def _accept(scan: LabelScan, found: Labelling, labels: TableLabels) -> None:
     Raises:
         DatasetError: It labels no image.
     """
-    table, folder = labels.table, _parent_folder(labels.path)
-    if not any(labels.classes.values()):
-        raise DatasetError(
-            f"{table.name} assigns a class to none of the images",
-            f"Its column {to_printable(labels.columns.file)} must hold paths relative to the "
-            f"table, or names of files{_compare_names(scan, labels)}; {CONDITIONAL_HINT}.",
-        )
-    found.classes, found.origin, found.failure = labels.classes, table.name, None
+    table, assignment = labels.table, labels.assignment
+    if not assignment.labelled:
+        raise no_image_labelled(scan, table.name, assignment.missing)
+    found.classes, found.origin, found.failure = assignment.classes, table.name, None
     found.used.add(labels.path)
-    for cell in labels.missing:
-        path = normpath(f"{folder}{cell}")
+    for cell in assignment.missing:
+        path = normpath(f"{_parent_folder(labels.path)}{cell}")
         if path.startswith(scan.base):
             found.skipped[path] = f"listed in {table.name}, but missing"
     found.notes.append(_describe(scan, labels))
-
-
-def _compare_names(scan: LabelScan, labels: TableLabels) -> str:
-    if not labels.missing:
-        return ""
-    return (
-        f": it holds {to_printable(labels.missing[0])}, and there is {to_printable(scan.paths[0])}"
-    )
 
 
 def _describe(scan: LabelScan, labels: TableLabels) -> str:
@@ -278,14 +217,7 @@ def _describe(scan: LabelScan, labels: TableLabels) -> str:
         parts[0] += f", column {to_printable(columns.labels[0])}"
     if table.text.note:
         parts.append(f"{table.name} {table.text.note}")
-    labelled = sum(map(bool, labels.classes.values()))
-    if labelled < len(scan.paths):
-        parts.append(
-            f"images without a class in it, left out: {len(scan.paths) - labelled:,} of "
-            f"{len(scan.paths):,}"
-        )
-    if labels.missing:
-        parts.append(f"rows that name no image: {len(labels.missing):,}")
+    parts += describe_gaps(scan, labels.assignment)
     return "; ".join(parts)
 
 

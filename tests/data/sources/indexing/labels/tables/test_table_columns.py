@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.data.sources.indexing.labels.tables.file_matching import FileMatcher
+from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher
 from iddm_cli.data.sources.indexing.labels.tables.table_columns import (
     ColumnChoice,
     choose_columns,

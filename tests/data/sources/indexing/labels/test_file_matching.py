@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.data.sources.indexing.labels.tables.file_matching import FileMatcher, split_suffix
+from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher, split_suffix
 
 PATHS = (
     "img/a.png",
