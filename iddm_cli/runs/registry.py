@@ -222,8 +222,11 @@ def open_run(folder: Path, reference: str | None) -> Run:
         if _is_run(path):
             return _check_has_profile(Run(path))
     known = [run.name for run in list_runs(folder)]
-    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
-    raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)
+    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train."
+    hint = did_you_mean(reference, known) or listed
+    raise RunError(
+        f"no run {reference!r} in {folder}", f"{hint} Runs in another folder: --runs-dir FOLDER."
+    )
 
 
 def check_runs_dir(folder: Path) -> None:
