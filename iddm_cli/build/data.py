@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from iddm_cli.data.decoding.workers import count_cores
+from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import (
@@ -62,7 +62,7 @@ def build_store(
     if cache == "off":
         source = open_dataset(data, require_labels=False)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
-        workers = max(1, (data.workers or count_cores()) // group.local_world_size)
+        workers = max(1, (data.workers or choose_count()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     shape = (pack.channels, pack.height, pack.width)
     store = FileStore(pack.images_path, shape, pixel_dtype(pack.values))

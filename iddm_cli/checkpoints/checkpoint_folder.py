@@ -16,6 +16,7 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.state_file import FORMAT, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
+from iddm_cli.machine.system_limits import explain_error
 
 NAME = re.compile(r"step-[0-9]{8,}")
 
@@ -111,10 +112,13 @@ class CheckpointFolder:
             self.quarantine([final])
             durable.write_folder(final, checkpoint_files(step, parts, state))
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason, hint = explain_error(error) or (
+                error.strerror or str(error),
+                "Free disk space.",
+            )
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be saved: {reason}",
-                "Earlier checkpoints are untouched. Free disk space, then run: iddm resume",
+                f"Earlier checkpoints are untouched. {hint} Then run: iddm resume",
             ) from error
         with contextlib.suppress(OSError):  # retried after the next checkpoint
             self._prune()

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.machine.system_limits import explain_error
+from iddm_cli.machine.user_folders import user_cache_folder
 from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 CACHE_HINT = (
@@ -38,18 +38,30 @@ CacheKind = Literal["pack", "partial", "download", "archive"]
 
 
 def cache_folder() -> Path:
-    """Return $IDDM_CACHE_DIR if it is set, else the cache folder of the user on this system."""
+    """Return $IDDM_CACHE_DIR if it is set, else the cache folder of the user on this system.
+
+    Raises:
+        DatasetError: There is no such folder.
+    """
     chosen = os.environ.get("IDDM_CACHE_DIR")
-    if not chosen:
-        return platformdirs.user_cache_path("iddm")
     try:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser() if chosen else user_cache_folder()
     except RuntimeError as error:  # of a user who does not exist
         raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", CACHE_HINT) from error
+    except OSError as error:
+        raise DatasetError(
+            f"there is no folder for the cache: {error.strerror or error}",
+            "Set IDDM_CACHE_DIR to a writable folder.",
+        ) from error
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:
-    """Return the DatasetError for a failed write, with a hint on how to move the cache."""
+    """Return the DatasetError for a failed write, with a hint on how to move the cache.
+
+    A limit of the process, as on open files, is reported as that: no other folder has a higher one.
+    """
+    if explained := explain_error(error):
+        return DatasetError(*explained)
     reason = error.strerror or str(error)
     return DatasetError(f"the cache folder {folder} cannot be written: {reason}", CACHE_HINT)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from iddm_cli import notices
 from iddm_cli.storage.features import missing
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def print_json(content: object) -> None:
 def print_note(text: str, style: str = "") -> None:
     """Print a remark on stderr."""
     err.print(escape_control(text), style=style, soft_wrap=True)
+
+
+def show_notices() -> None:
+    """Print the notices of other modules as warnings; see `iddm_cli/notices.py`."""
+    notices.listen(print_warning)
 
 
 def report_missing_features() -> None:

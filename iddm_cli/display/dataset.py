@@ -34,7 +34,9 @@ def summarize_pack(
     values = _describe_values(pack)
     return [
         ("images", _describe_counts(pack)),
-        (f"classes ({len(pack.classes):,})", join_first_names(pack.classes) or "none"),
+        (f"classes ({len(pack.classes):,})", join_first_names(pack.classes))
+        if pack.classes
+        else ("classes", "none"),
         *(("layout", note) for note in pack.notes),
         *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),

@@ -27,6 +27,7 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
 from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
+from iddm_cli.machine.system_limits import explain_error
 
 JobT = TypeVar("JobT")
 Worker = Callable[[ProcessGroup, torch.device, JobT], int]
@@ -172,6 +173,8 @@ def _make_failure(rank: int, error: Exception) -> Failure:
     if is_lost_contact(error):
         problem = f"lost contact with another process: {first_line(error)}"
         return Failure(problem=problem, is_echo=True, **facts)
+    if explained := explain_error(error):
+        return Failure(problem=explained[0], hint=explained[1], **facts)
     problem = f"{type(error).__name__}: {first_line(error)}"
     return Failure(problem=problem, hint="The run's log.txt has the traceback.", **facts)
 

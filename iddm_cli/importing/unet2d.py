@@ -47,6 +47,11 @@ DEFAULTS: dict[str, Any] = {
 """The other keys, with the defaults of UNet2DModel."""
 
 
+EMA_KEYS = ("decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup",
+            "inv_gamma", "power")  # fmt: skip
+"""Keys that EMAModel of diffusers adds to the configuration of the network."""
+
+
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     """Check a network's configuration, and return it with defaults for missing keys.
 
@@ -57,7 +62,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         if key in FIXED and value not in FIXED[key]:
             allowed = " or ".join(str(one) for one in FIXED[key])
             raise CheckpointError(f"config.json: {key} must be {allowed}, not {truncate(value)}")
-        known = key in FIXED or key in DEFAULTS or key.startswith("_")
+        known = key in FIXED or key in DEFAULTS or key in EMA_KEYS or key.startswith("_")
         if not known and value is not None:
             raise CheckpointError(f"config.json: {truncate(key)} is not a key of UNet2DModel")
     full = DEFAULTS | config

@@ -286,7 +286,7 @@ class RuntimeSettings(Settings):
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
 
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads for computing; 0 uses one per core. Other counts change rounding."""
+    """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""
 
     @property
     def max_seconds(self) -> float | None:

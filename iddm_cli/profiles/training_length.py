@@ -69,10 +69,25 @@ def suggest_steps(settings: TrainingSettings) -> int:
     return 100 * math.ceil(max(GOOD_STEPS, GOOD_IMAGES / settings.batch_size) / 100)
 
 
-def advise_length(settings: TrainingSettings, images: int) -> list[LengthAdvice]:
-    """Return what is wrong with the length of a training on so many images."""
+def advise_length(
+    settings: TrainingSettings, images: int, *, resumed: bool = False
+) -> list[LengthAdvice]:
+    """Return what is wrong with the length of a training on so many images.
+
+    Args:
+        settings: The training section.
+        images: Number of training images.
+        resumed: Whether the run was started before.
+    """
     steps = count_steps(settings, images)
     advice = []
+    starts = [int(entry[0]) for entry in settings.extensions if int(entry[0]) < steps]
+    if starts and not resumed:
+        text = (
+            f"the profile is that of a run that was extended at step {starts[0]:,}, and so is its "
+            "learning rate; --set training.extensions=[] trains with one schedule"
+        )
+        advice.append(LengthAdvice(False, text))
     if is_too_short(settings, steps):
         advice.append(_advise_steps(settings, images, steps))
     warmup = count_warmup_steps(settings, steps)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError, did_you_mean
+from iddm_cli.machine.user_folders import user_config_folder
 from iddm_cli.runs.recovery import recover_run, recover_runs
 from iddm_cli.runs.run import Run
 from iddm_cli.storage.space import can_write
@@ -34,13 +35,12 @@ def resolve_runs_dir(option: Path | None) -> Path:
 
 
 def _read_configured_runs_dir() -> Path | None:
-    from platformdirs import user_config_path
-
-    path = user_config_path("iddm") / "config.yaml"
-    if not os.path.lexists(path):
+    folder = user_config_folder()
+    if folder is None or not os.path.lexists(folder / "config.yaml"):
         return None
     from iddm_cli.profiles.strict_yaml import read_yaml
 
+    path = folder / "config.yaml"
     document = read_yaml(path).data
     if document is None:
         return None
@@ -222,8 +222,11 @@ def open_run(folder: Path, reference: str | None) -> Run:
         if _is_run(path):
             return _check_has_profile(Run(path))
     known = [run.name for run in list_runs(folder)]
-    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
-    raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)
+    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train."
+    hint = did_you_mean(reference, known) or listed
+    raise RunError(
+        f"no run {reference!r} in {folder}", f"{hint} Runs in another folder: --runs-dir FOLDER."
+    )
 
 
 def check_runs_dir(folder: Path) -> None:

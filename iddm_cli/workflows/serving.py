@@ -157,9 +157,8 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is in use, or does not belong to this machine.
     """
-    from iddm_cli.serving.http.sockets import open_listener, raise_file_limit
+    from iddm_cli.serving.http.sockets import open_listener
 
-    raise_file_limit()
     try:
         return open_listener(host, port)
     except OSError as error:

@@ -244,3 +244,30 @@ def test_a_run_is_trained_by_one_process_at_a_time(shell):
     process.kill()
     process.communicate()
     assert shell.iddm("runs", "--json").json()["runs"][0]["state"] == "killed"
+
+
+def test_a_dataset_that_moved_is_named_by_a_setting_and_continues_bit_for_bit(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    shell.iddm(*SMOKE, "--data", folder, "--name", "one", "--steps", "2")
+    shutil.copytree(shell.folder / "runs" / "one", shell.folder / "runs" / "stayed")
+    shell.iddm("resume", "stayed", "--steps", "3")
+    moved = folder.rename(shell.folder / "elsewhere")
+    answer = shell.iddm("resume", "one", "--steps", "3", expect=3)
+    assert "the images of run one are missing" in answer.err
+    assert "iddm resume one --set data.path=NEW" in answer.err
+    folder.mkdir()  # as where a disk is not mounted
+    answer = shell.iddm("resume", "one", "--steps", "3", expect=3)
+    assert "iddm resume one --set data.path=NEW" in answer.err
+    answer = shell.iddm("resume", "one", "--steps", "3", "--set", "data.path=elsewhere")
+    assert "bit for bit" in answer.err
+    assert "without effect on the weights: data.path" in answer.err
+    assert moved.name in answer.err
+    runs = shell.folder / "runs"
+    assert tensors(runs / "one", 3) == tensors(runs / "stayed", 3)
+    (moved / "cat" / "4.png").unlink()
+    answer = shell.iddm("resume", "one", "--steps", "4", expect=3)
+    assert "there were 9, there are 8 now: cat 5 → 4" in answer.err
+    # Runs that were moved, or renamed, resume as well.
+    (runs / "one").rename(shell.folder / "two")
+    draw_folder(moved, {"cat": 5, "dog": 4})
+    assert "bit for bit" in shell.iddm("resume", "two", "--steps", "4").err

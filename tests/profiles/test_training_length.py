@@ -68,6 +68,15 @@ def test_a_warmup_that_never_ends_is_reported():
     )
 
 
+def test_a_new_run_of_an_extended_profile_is_told_so():
+    extended = {"steps": 3000, "epochs": None, "extensions": [[1000, "keep"]]}
+    (hint,) = texts(6000, **extended)
+    assert "extended at step 1,000" in hint
+    assert "training.extensions=[]" in hint
+    assert advise_length(TrainingSettings(**extended), 6000, resumed=True) == []
+    assert texts(6000, **extended | {"steps": 1000}) == []
+
+
 def test_a_run_with_one_checkpoint_is_told_so():
     (hint,) = texts(6000, steps=800, epochs=None)
     assert "training.checkpoint_every=80" in hint

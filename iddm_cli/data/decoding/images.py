@@ -13,6 +13,7 @@ from PIL import Image
 
 from iddm_cli.data.decoding.formats.left_out import find_kind_by_content
 from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES, find_format
+from iddm_cli.machine.system_limits import reraise_limit
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
@@ -150,6 +151,7 @@ def _identify_other_file(start: bytes) -> str:
 
 def describe_error(error: BaseException) -> str:
     """Return a short phrase for an error that a decoder raised."""
+    reraise_limit(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):

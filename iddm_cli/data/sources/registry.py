@@ -127,7 +127,7 @@ def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
 def _unknown_dataset(path: str) -> DatasetError:
     keywords = [keyword for row in DATASET_SOURCES for keyword in row.keywords]
     *most, last = [row.accepts for row in DATASET_SOURCES]
-    hint = f"Set data.path to {', '.join(most)} or {last}."
+    hint = f"Set data.path (--data) to {', '.join(most)} or {last}."
     return DatasetError(
         f"no folder, archive or built-in dataset is called {to_printable(path)}",
         " ".join(filter(None, (did_you_mean(path, keywords), hint))),

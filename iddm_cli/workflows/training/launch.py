@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import Profile, ResolvedProfile
     from iddm_cli.value_range import ValueRange
 
 
@@ -38,11 +38,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    resolved, pack = prepare_data(
-        profile,
-        known_classes=read_known_classes(options.resumed),
-        values=find_recorded_values(options.resumed),
-    )
+    resolved, pack = find_data(profile, options)
     job = Job(resolved, pack, options)
 
     from iddm_cli.build.compute import check_divisible
@@ -58,6 +54,33 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     devices = choose_local_devices(runtime.device, runtime.devices)
     sharded = runtime.sharding == "fsdp"
     return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
+
+
+def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile, Pack]":
+    """Find and pack the dataset; an error about a run's dataset says how to name another place.
+
+    Raises:
+        DatasetError: The dataset cannot be found, read or trained on.
+    """
+    from iddm_cli.data.sources.source import find_existing
+
+    try:
+        return prepare_data(
+            profile,
+            known_classes=read_known_classes(options.resumed),
+            values=find_recorded_values(options.resumed),
+        )
+    except DatasetError as error:
+        if options.resumed is None:
+            raise
+        name = options.resumed.name
+        moved = f"If the images have moved: iddm resume {name} --set data.path=NEW"
+        if find_existing(profile.data.path) is not None:
+            raise DatasetError(error.problem, f"{error.hint} {moved}".strip()) from error
+        raise DatasetError(
+            f"the images of run {name} are missing: {error.problem}",
+            f"{moved}. The same images continue bit for bit.",
+        ) from error
 
 
 def find_recorded_values(run: Run | None) -> "ValueRange | None":
@@ -125,6 +148,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     """
     from iddm_cli.build.compute import setup_compute
 
+    console.show_notices()  # a spawned process has no other place to begin
     if not group.is_main:
         console.silence()
     console.report_missing_features()

@@ -116,6 +116,7 @@ def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: b
                 "state": "interrupted" if stopped else "finished",
                 "step": trainer.step,
                 "steps": trainer.total_steps,
+                "too_short": is_too_short(trainer.settings, trainer.total_steps),
                 "loss": rows[-1]["loss"] if rows else None,
                 "samples": str(grid) if grid else None,
             }

@@ -15,9 +15,9 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     """
     from iddm_cli.build.compute import check_divisible, setup_compute
     from iddm_cli.build.data import choose_cache
-    from iddm_cli.build.memory import check_trainable, estimate_run_memory
+    from iddm_cli.build.memory import check_trainable, describe_shortage, estimate_run_memory
     from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import choose_devices, describe_device
+    from iddm_cli.engine.device import choose_devices, describe_device, free_memory
     from iddm_cli.engine.memory import checkpoint_bytes
     from iddm_cli.profiles.training_length import advise_length, count_steps
 
@@ -44,6 +44,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         "cache": cache,
         "cache_bytes": pack.pixels_bytes,
         "memory_bytes": memory.total,
+        "free_memory_bytes": free_memory(compute.device),
         "checkpoint_bytes": checkpoint_bytes(memory.parameters),
     }
     advice = advise_length(profile.training, pack.count)
@@ -53,4 +54,6 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     else:
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
+    if shortage := describe_shortage(profile, pack, compute):
+        console.print_warning(shortage)
         console.print_advice(advice)

@@ -32,6 +32,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     Raises:
         IddmError: It cannot be resumed, or training failed.
     """
+    from iddm_cli.build.memory import describe_shortage
     from iddm_cli.build.trainer import build_trainer
     from iddm_cli.engine.device import describe_device
     from iddm_cli.profiles.writing import save_profile
@@ -41,6 +42,8 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     stored, profile = plan_profile(group, run, job)
     classes = group.broadcast(run.read_classes() if group.is_main else ())
     pack = attach_dataset.align_classes(job.pack, classes, run.name)
+    if (shortage := describe_shortage(profile, pack, compute, group)) and group.is_main:
+        console.print_warning(shortage)
     trainer = build_trainer(profile, pack, run, compute, group)
     exactness, report = load_latest(group, trainer, stored)
     check_not_beyond_end(run, trainer)
@@ -58,7 +61,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
         f"on {describe_compute(group, compute)}; {exactness}"
     )
     if "source" not in run.read_json("run.json"):  # an imported model has been trained before
-        console.print_advice(advise_length(profile.training, pack.count))
+        console.print_advice(advise_length(profile.training, pack.count, resumed=True))
     for line in report:
         console.print_note(line)
         with contextlib.suppress(OSError):

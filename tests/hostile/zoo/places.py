@@ -38,6 +38,25 @@ def hidden(zoo: Zoo) -> None:
         (zoo.root / name / "deep" / "x.png").write_bytes(SOUND)
 
 
+def left_by_systems(zoo: Zoo) -> None:
+    for folder, creator in (
+        ("places/@eaDir", "Synology"),
+        ("#recycle", "Synology"),
+        ("@Recycle", "QNAP"),
+        ("$RECYCLE.BIN", "Windows"),
+        ("System Volume Information", "Windows"),
+        ("lost+found", "Linux"),
+        ("places/.Trash-1000", "Linux"),
+        ("places/__pycache__", "Python"),
+        ("places/.dropbox.cache", "Dropbox"),
+        (".stversions", "Syncthing"),
+    ):
+        zoo.skip(folder, f"created by {creator}").mkdir()
+        (zoo.root / folder / "x.png").write_bytes(SOUND)
+    for name in ("places/SYNOPHOTO_THUMB_M.jpg", "places/~$x.png", "places/.trashed-1-x.jpg"):
+        zoo.skip(name, "created by (Synology|Windows|Android)").write_bytes(SOUND)
+
+
 def above_and_below(zoo: Zoo) -> None:
     zoo.skip("cover.png", "outside the class folders").write_bytes(SOUND)
     zoo.skip("linked.png", "outside the class folders").symlink_to(zoo.outside / "1.png")
@@ -69,6 +88,6 @@ def locked(zoo: Zoo) -> list[Path]:
 
 
 FAMILIES = (
-    *(behind_links, links_that_lead_nowhere, hidden),
+    *(behind_links, links_that_lead_nowhere, hidden, left_by_systems),
     *(above_and_below, suffixes, out_of_reach),
 )

@@ -21,6 +21,7 @@ from iddm_cli.data.decoding.formats.table import (
 )
 from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
 from iddm_cli.data.sources.indexing.system_files import find_reason
+from iddm_cli.machine.system_limits import reraise_limit
 
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
@@ -142,6 +143,7 @@ class _FolderWalk:
             identity = _identity(self.root / folder)
             entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
         except OSError as error:
+            reraise_limit(error)
             self.listing.skip(folder or ".", f"cannot be read: {error.strerror or error}")
             return
         if identity in self._entered:

@@ -45,7 +45,13 @@ SYSTEM_ROWS = (
     SystemRow(
         "Windows",
         (
-            *("$recycle.bin", "recycler", "system volume information", "found.[0-9][0-9]*"),
+            *(
+                "$recycle.bin",
+                "recycle.bin",
+                "recycler",
+                "system volume information",
+                "found.[0-9][0-9]*",
+            ),
             *("config.msi", "msocache", "$windows.~*"),
         ),
         (
@@ -87,6 +93,8 @@ SYSTEM_ROWS = (
     SystemRow(
         "Syncthing", (".stversions", ".stfolder*"), (".stignore", "~syncthing~*", ".syncthing.*")
     ),
+    SystemRow("GoodSync", ("_gsdata_",)),
+    SystemRow("FrontPage", ("_vti_cnf",)),
     SystemRow("Resilio Sync", (".sync",), ("*.!sync", "*.bts")),
     SystemRow(
         "ownCloud or Nextcloud",

@@ -59,9 +59,10 @@ def find_changes(before: Mapping[str, object], now: Mapping[str, object]) -> lis
 
 
 def format_value(value: object) -> str:
-    """Return a setting as a profile writes it, shortened."""
+    """Return a setting as a profile writes it, shortened in the middle."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]}...{text[-half:]}"
 
 
 def explain_changes(changes: Iterable[Change], *, step: int) -> list[str]:

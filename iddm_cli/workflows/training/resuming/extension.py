@@ -57,7 +57,8 @@ def _extend(
     else:
         return extensions
     if rule == "stretch":
-        return extensions if total > planned else extensions[:-1]
+        kept = bool(extensions) and (total == planned or extensions[-1][1] == "keep")
+        return extensions[:-1] if kept else extensions
     extensions = _until(extensions, start)
     kept = bool(extensions) and extensions[-1][1] == "keep"
     return extensions if kept and rule == "keep" else [*extensions, [start, rule]]

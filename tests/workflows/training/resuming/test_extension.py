@@ -57,6 +57,8 @@ def test_an_extension_of_an_extension():
     warm = {"steps": 300, "extensions": [[100, "rewarm"]]}
     assert extend(300, before=warm, steps=500) == [[100, "rewarm"], [300, "keep"]]
     assert extend(150, before=warm, steps=500) == [[100, "rewarm"]], "stretched"
+    assert extend(300, before=kept, steps=500, lr_extension="stretch") == []
+    assert extend(300, before=warm, steps=500, lr_extension="stretch") == [[100, "rewarm"]]
 
 
 def test_a_new_rule_replaces_the_rest_of_an_extension():

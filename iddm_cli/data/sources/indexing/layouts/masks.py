@@ -52,7 +52,9 @@ MASK_ROWS = (
     MaskRow("masks", "groundtruth gtfine gtcoarse", True, "MVTec, ISIC, Cityscapes"),
     MaskRow("masks", "gt gts manual matte mattes alpha parsing", False, "DUTS, DRIVE, matting"),
     MaskRow("masks", "trimap trimaps labelimages labelids instanceids labelmap", True, "Oxford"),
-    MaskRow("annotations", "annotation annotations annot annots anno", True, "ADE20K, CamVid"),
+    MaskRow(
+        "annotations", "annotation annotations annot annots anno ann anns", True, "ADE20K, CamVid"
+    ),
     MaskRow("annotations", "label labels lbl bbox bboxes", False, "YOLO, CamVid"),
     MaskRow("depth maps", "depth depths disparity", False, "NYU, KITTI"),
     MaskRow("thumbnails", "thumbnail thumbnails thumbs preview previews", False, "FFHQ"),
@@ -146,8 +148,7 @@ def _is_mask_folder(
     if not others:
         known = len(folder.images) >= masks.count()
         return known or _share_paired(masks, folder.images) >= PAIRED_SHARE
-    unknown = [other for other in others if not _is_image_folder(other)]
-    if len(unknown) < len(others) and len(unknown) <= MAX_UNKNOWN:
+    if _have_images_by_name(others):
         return True
     if masks.folders and set(masks.folders) <= set(others):
         return True
@@ -155,7 +156,7 @@ def _is_mask_folder(
     partners = [
         child for other, child in others.items() if stem and _stem(split_words(other)) == stem
     ]
-    if partners and parse_part(name):
+    if partners and (parse_part(name) or any(_have_same_names(masks, one) for one in partners)):
         return True
     return _has_evidence(masks, partners or list(others.values()), read_head)
 
@@ -181,16 +182,30 @@ def _share_paired(masks: Folder, images: Iterable[str], *, only_affixed: bool = 
     return paired / max(1, len(names))
 
 
+def _have_same_names(masks: Folder, images: Folder) -> bool:
+    """Return whether two folders hold files of the same names, but for affixes and suffixes."""
+    names = [
+        sorted(parse_mask_file(basename(path)).image for path in folder.iter_images())
+        for folder in (masks, images)
+    ]
+    return names[0] == names[1]
+
+
 def _are_label_images(paths: Iterable[str], read_head: ReadHead) -> bool:
     """Return whether the first few of these files are label images, by their headers."""
     return all(is_label_image(read_head(path)) for path in islice(paths, HEADERS_READ))
 
 
-def _is_image_folder(name: str) -> bool:
-    """Return whether a folder beside masks holds images, by its name."""
-    part = parse_part(name)
-    is_main = bool(MAIN_IMAGE_WORDS & set(split_words(name)))
-    return is_main or is_image_name(name) or bool(part and not part.stem)
+def _have_images_by_name(names: Iterable[str]) -> bool:
+    """Return whether the folders beside masks hold their images, by their names.
+
+    So it is where one says it and hardly any other is unknown, or where all are parts of a split.
+    """
+    images = [n for n in names if is_image_name(n) or MAIN_IMAGE_WORDS & set(split_words(n))]
+    others = [name for name in names if name not in images]
+    parts = [name for name in others if parse_part(name)]
+    unknown = len(others) - len(parts)
+    return unknown <= MAX_UNKNOWN if images else unknown == 0
 
 
 def _is_worn_or_not(name: str) -> bool:

@@ -26,6 +26,7 @@ from iddm_cli.data.sources.indexing.layouts.splits import (
     find_split,
     parse_part,
 )
+from iddm_cli.data.sources.indexing.layouts.words import DOCUMENT_WORDS, split_words
 
 HELD_OUT = "belongs to another part of a split than the training part"
 BESIDE_SPLIT = "beside the parts of a split"
@@ -112,7 +113,8 @@ class _LayoutResolver:
 
     def run(self) -> ResolvedLayout:
         """Resolve the layout, from the outside in."""
-        while self._leave_out_masks() or self._enter_split() or self._enter_lone():
+        steps = (self._leave_out_masks, self._enter_split, self._leave_out_documents)
+        while any(step() for step in steps) or self._enter_lone():
             pass
         self._resolve_inside_classes()
         for folder in self.layout.folder.iter_folders():
@@ -174,6 +176,20 @@ class _LayoutResolver:
         images = list(folder.folders.pop(name).iter_images())
         self.layout.held_out += images
         self.notes.leave_out_part(name, self._skip(images, HELD_OUT))
+
+    def _leave_out_documents(self) -> bool:
+        """Leave out folders such as docs beside one that holds only folders."""
+        folders = self.layout.folder.folders
+        names = [name for name in folders if set(split_words(name)) & DOCUMENT_WORDS]
+        others = [child for name, child in folders.items() if name not in names]
+        if not names or len(others) != 1 or others[0].images:
+            return False
+        if sum(folders[name].count() for name in names) > JUNK_SHARE * others[0].count():
+            return False
+        for name in names:
+            images = folders.pop(name).iter_images()
+            self.notes.leave_out("documentation", name, self._skip(images, "documentation"))
+        return True
 
     def _enter_lone(self) -> bool:
         """Enter the only folder, unless it is a class."""

@@ -39,6 +39,7 @@ PART_ROWS = (
     PartRow("held out", "dev devel testdev minival", "Hugging Face, COCO"),
     PartRow("held out", "eval evaluation evaluate", "Hugging Face, TensorFlow examples"),
     PartRow("held out", "holdout heldout unseen", "model selection, zero-shot splits"),
+    PartRow("held out", "query", "person re-identification: Market-1501"),
     PartRow("held out", "pred predict prediction predictions", "Kaggle's Intel scenes"),
     PartRow("held out", "prueba validación validacion teste validação validacao", "es, pt"),
     PartRow("held out", "validierung testdaten тест валидация", "de, ru"),
@@ -48,8 +49,11 @@ PART_ROWS = (
     PartRow("other", "submission submissions", "Kaggle's sample_submission"),
 )
 
-# Too short to mean anything alone: DIS5K and DUTS write DIS-TR, DIS-VD and DUTS-TE.
-SHORT_WORDS: dict[str, Part] = {"tr": "training", "te": "held out", "vd": "held out"}
+# Too short to mean anything alone: nnU-Net writes imagesTr and imagesTs, DIS5K DIS-TR and DIS-VD.
+SHORT_WORDS: dict[str, Part] = {
+    **dict.fromkeys(("tr",), "training"),
+    **dict.fromkeys(("te", "ts", "va", "vd"), "held out"),
+}
 # Written apart, these are two words.
 PHRASES: dict[tuple[str, str], str] = {
     ("hold", "out"): "holdout",
@@ -102,7 +106,7 @@ def parse_part(name: str) -> PartName | None:
     if not found and stem:
         short = {SHORT_WORDS[word] for word in words if word in SHORT_WORDS}
         rest = tuple(word for word in stem if word not in SHORT_WORDS)
-        return PartName(short.pop(), rest) if len(short) == 1 and rest else None
+        return PartName(short.pop(), rest) if len(short) == 1 < len(words) else None
     if "other" in found:
         return PartName("other", stem)
     if found == {"training", "held out"}:

@@ -35,7 +35,7 @@ FILLERS = word_set(
     "set sets data dataset datasets split splits part dir folder file files final new all full",
     "image images img imgs im pic pics photo photos frame frames sample samples",
     "pictures",
-    "example examples jpg jpeg png crop crops cropped resized the of for only x px",
+    "example examples jpg jpeg png crop crops cropped resized the of for and only x px",
 )
 """Words that say nothing about what a folder holds: `train_images` is a `train`."""
 
@@ -49,3 +49,9 @@ IMAGE_WORDS = word_set(
 
 MAIN_IMAGE_WORDS = word_set("image images img imgs im jpegimages leftimg photos rgb")
 """Words of such a folder that decide even among other words: CelebA-HQ-img."""
+
+DOCUMENT_WORDS = word_set(
+    "doc docs documentation readme paper papers figure figures figs assets screenshots demo demos",
+    "results logo logos icons",
+)
+"""Words of folders that may lie beside a folder around all classes, with a few images."""

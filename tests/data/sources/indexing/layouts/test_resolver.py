@@ -14,7 +14,7 @@ from iddm_cli.data.sources.archive_reader import read_archive
 from iddm_cli.data.sources.indexing.index import index_folder
 from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
 from iddm_cli.data.sources.indexing.layouts.resolver import resolve_layout
-from iddm_cli.data.sources.indexing.layouts.splits import parse_part
+from iddm_cli.data.sources.indexing.layouts.splits import MAX_OTHER_FOLDERS, parse_part
 
 from .trees import folders_used, index_of, list_names
 
@@ -31,6 +31,8 @@ CLASSES = [
     ("Cat", "Cat", "Cat"),
     ("w/Cat", "Cat", "w/Cat"),
     ("Cat/a Cat/b Dog", "Cat Dog", "Cat/a Cat/b Dog"),
+    ("w/Cat:1,2,3,4,5,6 w/Dog:1,2,3,4 docs:fig.png", "Cat Dog", "w/Cat w/Dog"),
+    ("rock:1,2,3,4,5,6,7 paper:1", "paper rock", "rock paper"),
     # splits
     ("training_set/cats training_set/dogs test_set/cats", "cats dogs",
      "training_set/cats training_set/dogs"),
@@ -48,6 +50,7 @@ CLASSES = [
      "train/n1/images train/n2/images"),
     ("训练集/猫 训练集/狗 测试集/猫", "狗 猫", "训练集/猫 训练集/狗"),
     ("train/a train/b val/a x y z", "a b", "train/a train/b"),
+    ("Training/a Training/b PublicTest/a PrivateTest/a", "a b", "Training/a Training/b"),
     # not splits
     ("train bus car", "bus car train", "train bus car"),
     ("test_a good", "good test_a", "test_a good"),
@@ -62,6 +65,8 @@ CLASSES = [
     ("cat dog annotations", "cat dog", "cat dog"),
     ("cat dog masks/cat masks/dog", "cat dog", "cat dog"),
     ("cat cat_mask dog dog_mask", "cat dog", "cat dog"),
+    ("cat dog cat/masks dog/masks", "cat dog", "cat dog"),
+    ("cat dog cat_mask", "cat dog", "cat dog"),
     # not masks
     ("with_mask without_mask", "with_mask without_mask", "with_mask without_mask"),
     ("mask no_mask", "mask no_mask", "mask no_mask"),
@@ -101,6 +106,10 @@ FLAT = [
     ("train train_masks test", "train"),
     ("train/images train/masks train/collage test/images", "train/images"),
     ("I_Training_Data I_Training_GroundTruth I_Test_Data I_Test_GroundTruth", "I_Training_Data"),
+    ("imagesTr imagesTs labelsTr labelsTs", "imagesTr"),
+    ("bounding_box_train bounding_box_test query gt_bbox gt_query", "bounding_box_train"),
+    ("train_and_val test", "train_and_val"),
+    ("images/masks images:0.png,1.png,2.png", "images"),
     ("D-TR/im D-TR/gt D-VD/im D-VD/gt", "D-TR/im"),
     ("ortho:image_01.png,image_02.png build_mask:mask_01.png,mask_02.png", "ortho"),
     (":0.png,1.png masks", ""),
@@ -255,14 +264,14 @@ def test_no_held_out_image_is_used_beside_a_training_part(folders: list[str]) ->
     assert used
     assert not used & set(layout.held_out)
     for parent in {path.rpartition("/")[0].rpartition("/")[0] for path in used}:
-        inside = {
-            path.removeprefix(f"{parent}/").split("/")[0]
-            for path in used
-            if path.startswith(f"{parent}/" * bool(parent)) and path.count("/") > parent.count("/")
-        }
+        prefix = f"{parent}/" * bool(parent)
+        beside, inside = (
+            {path[len(prefix) :].split("/")[0] for path in paths if path.startswith(prefix)}
+            for paths in (names, used)
+        )
         parts = {part.part for name in inside if (part := parse_part(name))}
-        if len(inside) < 4:
-            assert parts != {"training", "held out"}, (folders, parent)
+        if len([name for name in beside if not parse_part(name)]) <= MAX_OTHER_FOLDERS:
+            assert not {"training", "held out"} <= parts, (folders, parent)
 
 
 def test_a_deep_chain_of_folders_is_entered(tmp_path: Path) -> None:
