@@ -21,7 +21,7 @@ NAMES = st.sampled_from(
 CELLS = st.sampled_from(
     ["file_name", "label", "0.png", "1", "cat", "\u732b", "\udcff", "\x1b[31m", "\\", "../x", "%41",
      ",", ";", "\t", '"', "'", "\n", "\r\n", "{", "}", "[", "]", ":", '"labels"', "null", "1e999",
-     "NaN", "sep=;", "\ufeff", "\0", "<annotation", "0 0.5 0.5 0.1 0.1"]
+     "NaN", "sep=;", "\0", "<annotation", "0 0.5 0.5 0.1 0.1"]
 )  # fmt: skip
 CONTENTS = st.binary(max_size=200) | st.lists(CELLS, max_size=40).map(
     lambda cells: "".join(cells).encode("utf-8", "surrogateescape")

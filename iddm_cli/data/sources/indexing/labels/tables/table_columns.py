@@ -92,7 +92,7 @@ class ColumnChoice:
     lists_images: bool = False
     """Whether a column names images of the dataset."""
     is_certain: bool = False
-    """Whether that is no coincidence, as it is for numbers of rows and images called 1.png."""
+    """Whether it names them surely: numbers of rows and images called 1.png may agree by chance."""
 
 
 def normalize_column(name: str) -> str:
