@@ -123,3 +123,29 @@ def test_the_encoding_of_names_in_a_zip_is_reported(shell):
     assert dataset(shell, "zip")["classes"] == {"汽车": 2, "狗": 2}
     wrong = ("--set", "data.archive_encoding=ascii")
     assert "is ascii, but" in shell.iddm(*SHORT, "--data", "set.zip", *wrong, expect=3).err
+
+
+def test_folders_are_understood_and_reported_by_inspect_and_train(shell):
+    """A wrapper, a split, masks, and what a NAS adds; then a run on every folder is resumed."""
+    parts = [f"w/{part}/{name}" for part in ("train2017", "val2017") for name in ("cat", "dog")]
+    root = draw_folder(shell.folder / "set", {f"{part}/images": 3 for part in parts})
+    draw_folder(root, {f"{part}/masks": 3 for part in parts} | {"#recycle": 2, "w/@eaDir": 1})
+    report = json.loads(shell.iddm("inspect-dataset", root, "--json").out)
+    assert report["classes"] == {"cat": 3, "dog": 3}
+    assert report["notes"] == [
+        "w is entered, as the only folder of images",
+        "a split: only train2017 is used; images left out: val2017 (12)",
+        "masks: 6 images in 2 folders called masks are left out",
+        "data.layout=folders would take each folder as a class",
+    ]
+    assert ["#recycle", "created by Synology DSM"] in report["skipped"]
+    again = ("--set", "data.layout=folders")
+    printed = shell.iddm(*SHORT, "--data", root / "w", "--name", "one", *again).err
+    assert re.search(r"^classes \(2\) +train2017, val2017 *$", printed, re.MULTILINE)
+    profile = shell.folder / "runs" / "one" / "profile.yaml"
+    older = re.sub(r"\n *layout: folders", "", profile.read_text())  # had no such setting
+    assert older != profile.read_text()
+    profile.write_text(older)
+    refused = shell.iddm("resume", "one", "--steps", "4", expect=3)
+    assert "iddm resume one --set data.layout=folders" in refused.err
+    shell.iddm("resume", "one", "--steps", "4", *again)

@@ -92,6 +92,17 @@ def describe_difference(dataset: "Mapping[str, object]", pack: "Pack") -> str:
     return f"there are {pack.count} as before, but some look different or have another name"
 
 
+def advise_layout(run: Run, pack: "Pack") -> str:
+    """Return the sentence about a run whose images an older version of iddm understood otherwise.
+
+    It is empty if all folders of the dataset are classes anyway.
+    """
+    setting = "data.layout=folders"
+    if not any(setting in note for note in pack.notes):
+        return ""
+    return f"If the run was trained on every folder: iddm resume {run.name} --set {setting}. "
+
+
 def record_dataset(run: Run, pack: "Pack", path: str) -> None:
     """Record, once, the dataset that an imported run is trained on."""
     if not has_dataset(run):

@@ -109,6 +109,7 @@ def check_same_images(run: Run, pack: "Pack", path: str) -> None:
         raise DatasetError(
             f"the images have changed since run {run.name} started: "
             f"{attach_dataset.describe_difference(dataset, pack)} ({path})",
+            f"{attach_dataset.advise_layout(run, pack)}"
             f"Restore them, or name the folder where they are now: iddm resume {run.name} "
             "--set data.path=FOLDER. To train on other images, start a new run: iddm train --data "
             "FOLDER --profile PROFILE",

@@ -1,5 +1,6 @@
 """Resuming: from the latest valid checkpoint, on the same images, and not beyond the end."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,11 @@ def test_the_dataset_must_be_the_one_of_the_start(tmp_path):
         check_same_images(run_on(digest="xyz", count=5), make_pack(digest="abc"), "pets")
     assert "(pets)" in refused.value.problem
     assert "iddm resume run2 --set data.path=FOLDER" in refused.value.hint
+    assert "data.layout" not in refused.value.hint
+    understood = replace(make_pack(digest="abc"), notes=("data.layout=folders would ...",))
+    with pytest.raises(DatasetError) as refused:
+        check_same_images(run_on(digest="xyz"), understood, "pets")
+    assert "iddm resume run3 --set data.layout=folders." in refused.value.hint
 
 
 def test_a_run_does_not_end_before_the_step_it_has_reached():
