@@ -16,6 +16,7 @@ from numpy import ndarray
 
 DEEP_LEVELS = 65_535
 MAX_CHANNELS = 16
+RANGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class ValueRange:
             return levels.astype(np.uint8)
         low, high = np.array(self.low), np.array(self.high)
         values = low + levels.astype(np.float64) / self.levels * (high - low)
+        values = np.clip(values, low, high)  # which rounding may exceed
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             return values.astype(dtype)
@@ -67,10 +69,12 @@ class ValueRange:
         return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
 
     def describe(self) -> str:
-        """Return the range for a user: 300 to 3,300 (uint16)."""
-        pairs = zip(self.low, self.high, strict=True)
+        """Return the range for a user: 300 to 3,300 (uint16); of many bands, the first ones."""
+        pairs = list(zip(self.low, self.high, strict=True))
         ranges = [f"{format_value(low)} to {format_value(high)}" for low, high in pairs]
-        return f"{', '.join(ranges)} ({self.dtype})"
+        more = len(ranges) - RANGES_SHOWN
+        shown = [*ranges[:RANGES_SHOWN], f"{more} more ranges"] if more > 1 else ranges
+        return f"{', '.join(shown)} ({self.dtype})"
 
     def to_json(self) -> dict[str, object]:
         """Return the content of `values` in dataset.json and in exported files."""

@@ -97,6 +97,11 @@ def test_a_damaged_range_is_noticed(change):
         parse_value_range({"values": [1]})
 
 
+def test_of_many_ranges_the_first_ones_are_named():
+    values = ValueRange("uint16", (0.0,) * 13, (9.0,) * 13)
+    assert values.describe() == "0 to 9, 0 to 9, 0 to 9, 0 to 9, 9 more ranges (uint16)"
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(3300.0, "3,300"), (0.25, "0.25"), (-1024.0, "-1,024"), (1e-9, "1e-09")]
 )

@@ -66,7 +66,7 @@ def value_histograms(inspection: Inspection) -> list[tuple[str, ValueHistogram]]
     """Return the titles and histograms of the values; none for ordinary images of 8 bits."""
     report = inspection.value_range
     histograms = report.histograms if report else []
-    return [(f"Values, of {PER_MILLE:,} {h.name}".strip(), h) for h in histograms]
+    return [(f"Values{h.name and f' of {h.name}'}, of {PER_MILLE:,}", h) for h in histograms]
 
 
 def _dataset_rows(inspection: Inspection) -> Rows:

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
 from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.machine.system_limits import explain_error
+from iddm_cli.storage.file_locks import has_file_locks
 
 JobT = TypeVar("JobT")
 Worker = Callable[[ProcessGroup, torch.device, JobT], int]
@@ -113,12 +115,21 @@ def run_local(
     with tempfile.TemporaryDirectory(prefix="iddm-workers-") as folder:
         context = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _run_worker,
-            args=(worker, job, devices, seconds, folder, sharded),
+            args=(worker, job, devices, seconds, folder, choose_meeting(Path(folder)), sharded),
             nprocs=len(devices),
             join=False,
         )
         assert context is not None, "spawn returns it with join=False"
         return Supervisor(context.processes, Path(folder), seconds).run()
+
+
+def choose_meeting(folder: Path) -> str:
+    """Return how the processes find each other: by a file, or a port where it cannot be locked."""
+    if has_file_locks(folder):
+        return f"file://{folder}/meeting"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def _run_worker(
@@ -128,6 +139,7 @@ def _run_worker(
     devices: list[torch.device],
     seconds: float,
     folder: str,
+    meeting: str,
     sharded: bool,
 ) -> None:
     """Run in a spawned process; a failure is left behind as a file for the supervisor."""
@@ -138,7 +150,7 @@ def _run_worker(
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         group = init_group(
-            f"file://{folder}/meeting",
+            meeting,
             rank=rank,
             world_size=len(devices),
             local_world_size=len(devices),

@@ -42,6 +42,12 @@ def hold_lock(path: Path, *, timeout: float, steal: bool = False) -> Iterator[No
         yield
 
 
+def has_file_locks(folder: Path) -> bool:
+    """Return whether the file system of a folder can lock files; leaves a file `.lock` there."""
+    with contextlib.ExitStack() as stack:
+        return _lock_file(folder / ".lock", 0, stack)
+
+
 def _lock_file(path: Path, timeout: float, stack: contextlib.ExitStack) -> bool:
     """Lock the file until the stack is closed; return whether the file system offers that."""
     from filelock import FileLock, Timeout

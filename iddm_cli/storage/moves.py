@@ -7,6 +7,7 @@ is written in place. A crash in between leaves the old content, the new one, or 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -79,9 +80,27 @@ def flush_folder(disk: Disk, path: Path) -> None:
     try:
         disk.flush_folder(path)
     except OSError as error:
-        if error.errno not in features.NO_FLUSH_FOLDER:
+        if error.errno not in features.NO_FLUSH_FOLDER and not _fails_always(disk, path, error):
             raise
         features.missing.report("flush_folder", path)
+
+
+def _fails_always(disk: Disk, path: Path, error: OSError) -> bool:
+    """Return whether even an empty folder cannot be flushed: WSL answers EIO for SMB shares."""
+    if error.errno != errno.EIO:
+        return False
+    probe = partial_path(path / "flush")
+    try:
+        disk.make_folder(probe)
+    except OSError:
+        return False
+    try:
+        disk.flush_folder(probe)
+    except OSError as again:
+        return again.errno == errno.EIO
+    finally:
+        discard(disk, probe)
+    return False
 
 
 def replace_file(disk: Disk, new: Path, path: Path, *, flush: bool = True) -> None:

@@ -28,6 +28,9 @@ NEARLY_NOMINAL = 0.9
 MOSTLY = 0.9
 """If this share of the images has 8 bits, the others are treated as they are."""
 
+MUCH = 0.5
+"""Whole and other numbers are taken for the same kind if their ranges share this part."""
+
 NOMINAL_FLOATS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 WHITE_16 = 65_535
 
@@ -54,9 +57,16 @@ def choose_range(used: Sequence[ValueGroup], channels: int, settings: DataSettin
     if "uint8" in types or _have_own_whites(used):
         _check_photographs(used)
         return EIGHT_BIT
-    if len({np.dtype(name).kind == "f" for name in types}) > 1:
+    if len({np.dtype(name).kind == "f" for name in types}) > 1 and not _overlap(used):
         raise _mixture_error(used)
     return _find_range(used, channels)
+
+
+def _overlap(used: Sequence[ValueGroup]) -> bool:
+    """Return whether the values of all groups lie in about the same range, whatever their type."""
+    lows = [float(group.table[:, 1].min()) for group in used]
+    highs = [float(group.table[:, -2].max()) for group in used]
+    return min(highs) - max(lows) >= MUCH * (max(highs) - min(lows)) > 0
 
 
 def find_label_range(

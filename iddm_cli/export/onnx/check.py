@@ -114,10 +114,11 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         shape=model.shape,
         levels=model.values.levels,
     ).generate_batch(specs, SEED)
-    levels = expected.numpy().astype(np.float64) * (255 / model.values.levels)
+    wanted = model.values.to_values(expected.numpy())
     if model.values.is_8_bit:
-        return measure_agreement(actual.astype(np.float64), levels)
-    return measure_agreement(model.values.to_unit(actual) * 255, levels)
+        return measure_agreement(actual.astype(np.float64), wanted.astype(np.float64))
+    units = (model.values.to_unit(values) for values in (actual, wanted))
+    return measure_agreement(*(255 * unit for unit in units))
 
 
 def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:

@@ -56,7 +56,13 @@ def run_training(
         if isinstance(error, NonFiniteError):
             raise _add_hint(error, trainer, run) from error
         raise
-    run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
+    try:
+        run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
+    except OSError as error:
+        console.print_warning(
+            f"run.json cannot be written: {error.strerror}; "
+            f"iddm runs will list {run.name} as killed"
+        )
     logger.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _report(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)

@@ -111,6 +111,12 @@ def test_signed_and_unsigned_integers_have_a_common_range():
     assert values == ValueRange("int32", (-50.0,), (40_000.0,))
 
 
+def test_whole_and_other_numbers_of_the_same_range_are_of_the_same_kind():
+    images = [*numbers(-1000, 2900, "float32"), *numbers(-1024, 3071, "int16")]
+    values = found(*images)
+    assert (values.dtype, values.low, values.high) == ("float32", (-1024.0,), (3071.0,))
+
+
 def test_photographs_of_16_bits_beside_others_are_reduced():
     assert found(gradient(), *numbers(0, 60_000, "uint16"), channels=1) == EIGHT_BIT
     few = [gradient()] * 20 + numbers(300, 3300, "uint16", count=1)
