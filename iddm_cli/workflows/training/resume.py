@@ -182,7 +182,7 @@ def _report_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
     else:
         command = f"iddm resume {run.name} --steps {2 * trainer.step}"
         decays = trainer.settings.lr_schedule != "constant"
-        rewarm = "; add --set training.lr_extension=rewarm to raise the learning rate again"
+        rewarm = " --set training.lr_extension=rewarm"
         console.print_note(
             f"run {run.name} has made all its {trainer.total_steps} steps; "
             f"train further with: {command}{rewarm if decays else ''}"

@@ -201,8 +201,9 @@ def _describe_rule(trainer: "Trainer", planned: int) -> str:
         return "the schedule is constant"
     if phase.rule == "keep":
         return (
-            f"the {schedule} decay ends at step {phase.start} and its low rate is kept; {option}"
-            f"rewarm raises it to {settings.lr:.2g} and decays again"
+            f"the {schedule} decay ends at step {phase.start} and its low rate is kept, which "
+            f"refines the model only a little; {option}rewarm raises it to {settings.lr:.2g} and "
+            "decays again"
         )
     if phase.rule in ("rewarm", "decay"):
         return f"the {schedule} schedule starts anew at step {phase.start}"
