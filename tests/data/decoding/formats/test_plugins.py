@@ -13,6 +13,8 @@ from iddm_cli.data.decoding.images import UnreadableImageError
 from tests.data.decoding.formats.files import decode, noise
 from tests.data.decoding.test_images import UPRIGHT
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
+
 pillow_heif = pytest.importorskip("pillow_heif")
 pytest.importorskip("pillow_jxl")
 pillow_heif.register_heif_opener()
