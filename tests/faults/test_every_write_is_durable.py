@@ -21,6 +21,7 @@ CALLS = ("storage/disk.py", "storage/moves.py")
 
 REASONED = {
     "array_files.py": {"np.save"},  # into memory
+    "data/decoding/workers.py": {"replace"},  # a pool of processes, not a file
     "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
     "data/sources/untar.py": {"open"},  # the copy of an archive; it is made anew
     "storage/claims.py": {"touch", "open", "write_bytes"},  # locks, which no crash has to outlive
