@@ -86,6 +86,7 @@ def main() -> None:
     notices.listen(_print_warning)
     system_limits.raise_file_limit()
     system_limits.adapt_to_few_threads()
+    user_folders.ensure_temporary_folder()
     user_folders.name_user()
     signals.handle_stop_as_init()
     try:

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iddm_cli.machine.cgroups import ROOT, ControlGroup, find_groups
+from iddm_cli.notices import notify_once
 
 UNLIMITED = 2**60
 """Limits from here on are none: v1 writes 9223372036854771712 where there is no limit."""
+
+PROGRAM_BYTES = 500_000_000
+"""Memory of a process that has loaded PyTorch: 600 MB sufficed for a small training, 400 did not.
+"""
 
 MACHINE, GROUP = "this machine", "the container or job (cgroup)"
 
@@ -44,6 +49,16 @@ def describe_limit(root: Path = ROOT) -> str:
     """Return the least amount of memory and where it comes from: "2.00 GB in this machine"."""
     bound = total_memory(root)
     return f"{bound.total / 1e9:.2f} GB in {bound.source}"
+
+
+def warn_if_small(root: Path = ROOT) -> None:
+    """Give a notice where the memory may not suffice to load PyTorch: the system kills silently."""
+    bound = free_memory(root)
+    if bound.free < PROGRAM_BYTES:
+        notify_once(
+            f"{bound.free / 1e9:.2f} GB of memory are free in {bound.source}, and PyTorch alone "
+            f"takes about {PROGRAM_BYTES / 1e9:.1f} GB: the system may kill iddm"
+        )
 
 
 def count_oom_kills(root: Path = ROOT) -> int:

@@ -103,6 +103,8 @@ def explain_error(error: BaseException, root: Path = ROOT) -> tuple[str, str] | 
             "Raise the limit: ulimit -f unlimited.",
         )
     is_unloadable = isinstance(error, ImportError) and any(w in words for w in LOADER_WORDS)
+    if "fbgemm" in words and not (root / "proc/cpuinfo").exists():
+        return "PyTorch needs /proc, which is not mounted here", "Run: mount -t proc proc /proc"
     if number == errno.ENOMEM or isinstance(error, MemoryError) or is_unloadable:
         return _explain_memory(is_unloadable=is_unloadable, root=root)
     return None

@@ -4,6 +4,7 @@
 to a folder that does not exist or cannot be written to.
 """
 
+import contextlib
 import getpass
 import os
 import stat
@@ -42,6 +43,21 @@ def user_cache_folder() -> Path:
     except OSError:
         return _temporary_folder(f"{folder} cannot be created")
     return folder
+
+
+def ensure_temporary_folder() -> None:
+    """Let temporary files go to the cache where there is no other folder for them.
+
+    PyTorch and the decoding processes need one; `docker run --read-only` may leave none.
+    """
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()
+        return
+    with contextlib.suppress(OSError, RuntimeError):
+        cache = os.environ.get("IDDM_CACHE_DIR") or platformdirs.user_cache_path(APP)
+        folder = Path(cache).expanduser().absolute() / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = str(folder)
 
 
 def name_user() -> None:

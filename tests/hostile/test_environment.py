@@ -267,7 +267,7 @@ def test_a_container_without_home_user_shared_memory_and_threads(shell, open_fol
     [
         ("--fsize=3000", 3, "no file may be larger than 3,000 bytes (ulimit -f)"),
         ("--as=1500000000", 1, "PyTorch does not fit the memory that this process may use: 1.50"),
-        ("--nofile=9", 1, "may not open more than 9 files (ulimit -n)"),
+        ("--nofile=9", 3, "may not open more than 9 files (ulimit -n)"),
     ],
 )
 def test_the_limit_that_stops_a_training_is_named(shell, limit, code, told):

@@ -131,3 +131,14 @@ def test_processes_that_the_system_killed_are_counted(system):
     system.mount_v1("memory", "/a")
     system.set("memory/a", memory_oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 5")
     assert memory.count_oom_kills(system.root) == 5
+
+
+def test_too_little_memory_for_pytorch_is_reported_before_it_is_loaded(system, monkeypatch):
+    told = []
+    monkeypatch.setattr(memory, "notify_once", told.append)
+    system.mount_v2()
+    for limit, count in ((GB, 0), (GB // 4, 1)):
+        system.set("", memory_max=limit, memory_current=0)
+        memory.warn_if_small(system.root)
+        assert len(told) == count
+    assert "0.25 GB of memory are free in the container" in told[0]

@@ -59,6 +59,15 @@ def test_other_errors_are_no_limits(error):
     assert limits.explain_error(error) is None
 
 
+def test_a_missing_proc_is_no_bug(system):
+    error = RuntimeError("Your CPU does not support FBGEMM.")
+    found = limits.explain_error(error, system.root)
+    assert found is not None
+    assert "needs /proc" in found[0]
+    system.write("proc/cpuinfo", "")
+    assert limits.explain_error(error, system.root) is None
+
+
 def test_the_largest_file_is_named(tmp_path):
     code = (
         "import pathlib, resource; from iddm_cli.machine import system_limits as limits\n"

@@ -82,3 +82,22 @@ def test_a_user_without_an_entry_gets_a_name(monkeypatch):
     user_folders.name_user()
     assert os.environ["LOGNAME"] == f"uid-{os.getuid()}"
     monkeypatch.delenv("LOGNAME")
+
+
+def test_temporary_files_go_to_the_cache_where_there_is_no_other_place(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    user_folders.ensure_temporary_folder()
+    assert os.environ["TMPDIR"] == "/nowhere", "there is one"
+
+    def fail() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", fail)
+    user_folders.ensure_temporary_folder()
+    assert os.environ["TMPDIR"] == str(tmp_path / "cache" / "tmp")
+    assert (tmp_path / "cache" / "tmp").is_dir()
+    monkeypatch.setenv("IDDM_CACHE_DIR", "/proc/cache")
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    user_folders.ensure_temporary_folder()
+    assert os.environ["TMPDIR"] == "/nowhere"

@@ -40,8 +40,18 @@ def count_bands(decoded: DecodedImage) -> int:
     return 1 if image.mode in ("1", "L", "LA", "La") else 3
 
 
-def find_missing(values: ndarray) -> ndarray:
-    """Return where a pixel holds no measurement, bool of the same shape."""
+def find_missing(values: ndarray, marker: float | None = None) -> ndarray:
+    """Return where a pixel holds no measurement, bool of the same shape.
+
+    Args:
+        values: The values, of any type.
+        marker: The value by which the file marks such pixels; None if it does not say.
+    """
+    found = _find_unmarked(values)
+    return found if marker is None else found | (values == marker)
+
+
+def _find_unmarked(values: ndarray) -> ndarray:
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             return ~(np.abs(values) < HUGE) | np.isin(values, NO_DATA)
@@ -120,7 +130,7 @@ def to_view(
     bands = image.shape[2] - decoded.alpha
     shown = 3 if bands >= 3 else 1
     array = image[..., :shown]
-    missing = find_missing(array)
+    missing = find_missing(array, decoded.missing)
     if values is None or values.is_8_bit or len(values.low) not in (1, bands):
         values = _own_range(array, missing)
     else:
@@ -168,7 +178,7 @@ def _array_to_unit(
         array, opacity = array[..., :-1], array[..., -1:] / (decoded.white or 1)
     if array.shape[2] != channels and len(values.low) > 1:
         raise UnreadableImageError(describe_other_bands(array.shape[2], channels))
-    missing = find_missing(array)
+    missing = find_missing(array, decoded.missing)
     unit = values.to_unit(np.where(missing, 0, array))
     unit[missing] = 0
     if opacity is not None:

@@ -45,6 +45,7 @@ class DecodedImage:
         alpha: Whether the last channel of an array is opacity, from 0 to `white`.
         white: The largest value that an array can hold by the file's header: 255, 4095, 65535; None
             if the header does not say (signed and 32-bit integers, floating-point numbers).
+        missing: The value by which the file marks pixels of an array that hold nothing; or None.
     """
 
     image: Image.Image | ndarray
@@ -54,6 +55,7 @@ class DecodedImage:
     format: str = ""
     alpha: bool = False
     white: int | None = None
+    missing: float | None = None
 
     @property
     def mode(self) -> str:

@@ -145,7 +145,9 @@ def _compute_deep_stats(
     assert isinstance(array, ndarray), "others are ordinary"
     bands = count_bands(decoded)
     grey = bands == 1 or (bands == 3 and is_grey(view))
-    values = np.where(find_missing(array), np.nan, array.astype(np.float64))[..., :bands]
+    values = np.where(find_missing(array, decoded.missing), np.nan, array.astype(np.float64))[
+        ..., :bands
+    ]
     mean, square, irreducible = _reduced_moments(decoded, settings, grey=grey)
     band_mean, band_square = _band_moments(values)
     single = bool(np.all(array == array[:1, :1]))

@@ -96,6 +96,7 @@ def _sample_array(decoded: DecodedImage, pixels: int) -> ImageValues:
         alpha=decoded.alpha,
         grey=_is_grey_array(array),
         labels=labels,
+        marker=decoded.missing,
     )
 
 
@@ -117,12 +118,14 @@ def _describe(
     alpha: bool,
     grey: bool,
     labels: tuple[int, ...],
+    marker: float | None = None,
 ) -> ImageValues:
     rows = array.reshape(-1, array.shape[2])
-    missing = find_missing(rows)
+    missing = find_missing(rows, marker)
     valid = np.ma.array(rows, mask=missing)
-    samples = rows[choose_pixels(len(rows), pixels)].astype(np.float64)
-    samples[find_missing(samples) & missing.any()] = np.nan
+    chosen = choose_pixels(len(rows), pixels)
+    samples = rows[chosen].astype(np.float64)
+    samples[missing[chosen]] = np.nan
     in_16 = array.dtype == np.uint16 and not (rows % EIGHT_BITS_IN_16).any()
     return ImageValues(
         dtype=array.dtype.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.display import console
 from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.errors import DatasetError, RunError, UsageError
+from iddm_cli.machine import memory
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
@@ -33,6 +34,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         IddmError: Training cannot start, or failed.
     """
     ignore_save_signals()
+    memory.warn_if_small()
     rank_info = read_rank_info()
     if rank_info is None or rank_info.rank == 0:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)

@@ -13,7 +13,11 @@ from iddm_cli.data.decoding.bands import (
     to_levels,
     to_view,
 )
-from iddm_cli.data.decoding.images import DecodedImage, UnreadableImageError
+from iddm_cli.data.decoding.images import (
+    DecodedImage,
+    UnreadableImageError,
+    decode_image_file,
+)
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 XRAY = ValueRange("uint16", (300.0,), (3300.0,))
@@ -172,3 +176,19 @@ def test_a_view_shows_the_first_three_bands_over_the_range():
     assert to_view(decoded(array(2)), None, "white").mode == "L"
     constant = to_view(decoded(np.full((3, 3, 1), np.nan, np.float32)), None, "white")
     assert constant.getextrema() == (0, 0)
+
+
+def test_a_file_may_name_the_value_of_missing_pixels(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    values = np.array([[0, 300, 3300], [0, 0, 1800]], np.uint16)
+    tag = [(42113, "s", 0, "0", True)]
+    tifffile.imwrite(tmp_path / "a.tif", values, extratags=tag, metadata=None)
+    image = decode_image_file(tmp_path / "a.tif")
+    assert image.missing == 0
+    found = find_missing(image.image, image.missing)[..., 0]
+    assert found.tolist() == [[True, False, False], [True, True, False]]
+    bands = np.repeat(values[..., None], 5, axis=2)
+    tifffile.imwrite(tmp_path / "b.tif", bands, extratags=tag, metadata=None,
+                     photometric="minisblack", planarconfig="contig")  # fmt: skip
+    assert decode_image_file(tmp_path / "b.tif").missing == 0
+    assert decode_image_file(tmp_path / "b.tif").image.shape == (2, 3, 5)

@@ -87,7 +87,7 @@ OTHER_KINDS: tuple[LeftOutKind, ...] = (
     ),
     LeftOutKind(
         singular="video",
-        remedy="extract its frames as images: ffmpeg -i VIDEO frames/%06d.png",
+        remedy="extract the frames as images: ffmpeg -i VIDEO frames/%06d.png",
         suffixes=(
             *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg", ".flv"),
             *(".3gp", ".mts", ".m2ts", ".ogv"),

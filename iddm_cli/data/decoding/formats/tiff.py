@@ -5,6 +5,7 @@ separate planes as noise. Such files, and those that it does not open, go to tif
 """
 
 import json
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ WIDTH, LENGTH, DESCRIPTION, SAMPLES_PER_PIXEL = 256, 257, 270, 277
 PLANAR_CONFIGURATION, SEPARATE = 284, 2
 EXTRA_SAMPLES, UNSPECIFIED, PREMULTIPLIED, ALPHA = 338, 0, 1, 2
 SAMPLE_FORMAT, UNSIGNED, SIGNED, COMPLEX = 339, 1, 2, (5, 6)
+GDAL_NODATA = 42113  # https://gdal.org/drivers/raster/gtiff.html
 GREY, RGB, YCBCR = (0, 1), 2, 6  # values of PHOTOMETRIC
 
 Tags = Any
@@ -50,7 +52,7 @@ def read(handle: IO[bytes], min_side: int, row: ImageFormat) -> DecodedImage:
     if _is_one_array(tags) or not _is_whole(tags):
         return _read_bands(handle)
     decoded = pillow.finish(image, handle, min_side)
-    return _correct(decoded, tags)
+    return _mark_missing(_correct(decoded, tags), tags)
 
 
 def _is_whole(tags: Tags) -> bool:
@@ -129,13 +131,24 @@ def _read_bands(handle: IO[bytes]) -> DecodedImage:
             raise UnreadableImageError("a TIFF volume; save its slices as images")
         try:
             if _is_one_array(tags):
-                return _build_one_array(file)
+                return _mark_missing(_build_one_array(file), tags)
             values = _read_page(page, tags)
         except ValueError as error:
             if "imagecodecs" in str(error):
                 raise UnreadableImageError(TIFF_BANDS.reason) from error
             raise
-        return values.build("TIFF", animated=len(file.pages) > 1)
+        return _mark_missing(values.build("TIFF", animated=len(file.pages) > 1), tags)
+
+
+def _mark_missing(decoded: DecodedImage, tags: Tags) -> DecodedImage:
+    """Return an image with the value that GDAL's tag gives to pixels without a measurement."""
+    text = tags.get(GDAL_NODATA)
+    if not isinstance(text, str) or isinstance(decoded.image, Image.Image):
+        return decoded
+    try:
+        return replace(decoded, missing=float(text.strip("\0 ")))
+    except ValueError:
+        return decoded
 
 
 def _read_tags(handle: IO[bytes]) -> Tags:

@@ -11,6 +11,8 @@ from iddm_cli.data.decoding.formats.left_out import TIFF_BANDS
 from iddm_cli.data.decoding.images import UnreadableImageError
 from tests.data.decoding.formats.files import decode, noise, tiff, values_of
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
+
 pytest.importorskip("tifffile")
 
 CONTIGUOUS = {"photometric": "minisblack", "planarconfig": "contig"}
