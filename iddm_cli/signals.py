@@ -30,16 +30,12 @@ def handle_stop_as_init() -> None:
     if os.getpid() == 1:
         for number in STOP_SIGNALS:
             if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, _exit_stopped)
+                signal.signal(number, _exit_at_once)
 
 
 def end_at_once(number: int) -> None:
     """Let the next signal of this kind end the process without further ado."""
     signal.signal(number, _exit_at_once if os.getpid() == 1 else signal.SIG_DFL)
-
-
-def _exit_stopped(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def _exit_at_once(number: int, _frame: FrameType | None) -> None:

@@ -95,6 +95,36 @@ def test_the_hostile_folder_trains(shell):
     assert "cannot be decoded" in again.err
 
 
+def test_a_table_of_a_spreadsheet_gives_classes_or_stops(shell):
+    folder = draw_folder(shell.folder / "set", {"": 4})
+    table = "file_name;label\r\n0.png;Bär\r\n1.png;Hund\r\n2.png;Bär\r\n3.png;Hund\r\n"
+    (folder / "metadata.csv").write_bytes(table.encode("cp1252"))
+    answer = shell.iddm(*SHORT, "--data", folder, "--name", "table")
+    assert "classes from metadata.csv" in answer.err
+    assert dataset(shell, "table")["classes"] == {"Bär": 2, "Hund": 2}
+    shell.iddm("generate", "table", "--class", "Ba\u0308r", "--count", "1", "--out", "new")
+    assert (shell.folder / "new" / "Bär" / "Bär-000000.png").exists()
+    (folder / "metadata.csv").write_text(table.replace("label", "text").replace("Hund", "a dog"))
+    stopped = shell.iddm(*SHORT, "--data", folder, "--name", "texts", expect=3)
+    assert "metadata.csv gives no labels" in stopped.err
+    assert "data.conditional: false" in stopped.err
+    shell.iddm(*SHORT, "--data", folder, "--set", "data.conditional=false", "--dry-run")
+
+
+def test_the_encoding_of_names_in_a_zip_is_reported(shell):
+    folder = draw_folder(shell.folder / "set", {"xx": 2, "yyyy": 2})
+    shutil.make_archive(str(shell.folder / "set"), "zip", folder)
+    content = (shell.folder / "set.zip").read_bytes()
+    for name, word in ((b"xx/", "狗/"), (b"yyyy/", "汽车/")):
+        content = content.replace(name, word.encode("gbk"))
+    (shell.folder / "set.zip").write_bytes(content)
+    answer = shell.iddm(*SHORT, "--data", "set.zip", "--name", "zip")
+    assert "names in the archive decoded from gbk" in answer.err
+    assert dataset(shell, "zip")["classes"] == {"汽车": 2, "狗": 2}
+    wrong = ("--set", "data.archive_encoding=ascii")
+    assert "is ascii, but" in shell.iddm(*SHORT, "--data", "set.zip", *wrong, expect=3).err
+
+
 def test_folders_are_understood_and_reported_by_inspect_and_train(shell):
     """A wrapper, a split, masks, and what a NAS adds; then a run on every folder is resumed."""
     parts = [f"w/{part}/{name}" for part in ("train2017", "val2017") for name in ("cat", "dog")]

@@ -123,3 +123,11 @@ def test_a_huge_header_is_refused_before_anything_is_decoded():
     lie = whole[:at] + (2**30).to_bytes(4, "big") * 2 + whole[at + 8 :]
     with pytest.raises(UnreadableImageError, match=r"too large|damaged|not an image"):
         decode(lie)
+
+
+def test_an_orientation_in_the_codestream_replaces_that_in_exif(monkeypatch):
+    """libjxl has applied it; here the header says so, of an image that was stored upright."""
+    header = JxlHeader(width=96, height=64, orientation=6)
+    monkeypatch.setattr(JxlHeader, "parse", lambda handle: header)
+    seen = np.asarray(decode(photo("JXL", 6)).image.convert("L"))[16::32, 16::32].astype(int)
+    assert abs(seen - BLOCKS).max() <= 6

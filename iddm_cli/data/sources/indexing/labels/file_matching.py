@@ -114,6 +114,8 @@ def clean_cell(cell: object) -> str:
     if isinstance(cell, bool) or not isinstance(cell, str | int):
         return ""
     text = str(cell).strip()
+    if "://" in text:
+        text = text.partition("?")[0].partition("#")[0]
     return text.replace("\\", "/") if text else ""
 
 

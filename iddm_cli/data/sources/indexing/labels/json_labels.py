@@ -45,7 +45,8 @@ def _read_json(scan: LabelScan, path: str, found: Labelling) -> None:
     labels = content.get("labels", _MISSING) if isinstance(content, dict) else content
     if labels is _MISSING and not path.lower().endswith(EDM_FILE):
         labels = content
-    if labels is _MISSING or not isinstance(labels, dict | list | None):
+    is_rows = isinstance(content, list) and all(isinstance(entry, dict) for entry in content)
+    if labels is _MISSING or is_rows or not isinstance(labels, dict | list | None):
         found.skipped[path] = "not a file of labels: it has no key labels"
         return
     found.used.add(path)

@@ -143,6 +143,8 @@ def test_every_image_is_used_or_left_out_and_the_rest_is_reported(text: str) -> 
     ("text", "notes"),
     [
         ("cat dog", []),
+        ("mask no_mask", []),
+        ("withmask withoutmask mask", []),
         ("images/cat images/dog", []),
         ("w/v/cat w/v/dog", ["w/v is entered, as the only folder of images"]),
         ("train train2 val", [

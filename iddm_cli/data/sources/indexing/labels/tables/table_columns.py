@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher
+from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher, clean_cell
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN
 from iddm_cli.data.sources.indexing.labels.tables.table_rows import LabelTable, Row, to_class_name
 from iddm_cli.data.sources.indexing.listing import to_printable
@@ -19,6 +19,8 @@ FILE_COLUMNS = (
     *("image_url", "url", "photo", "photo_id", "uuid"),
 )
 """Usual names of the column that names the image; the first that matches images is used."""
+NAMES_OF_FILES = FILE_COLUMNS.index("id")
+"""Those before it name nothing else."""
 
 LABEL_COLUMNS = (
     *(DEFAULT_COLUMN, "labels", "class", "classes", "class_name", "classname", "label_name"),
@@ -55,6 +57,8 @@ class ColumnStats:
 
     matches: int = 0
     """Cells that mean an image."""
+    has_names: bool = False
+    """Whether some of these cells are more than a number."""
     values: set[str] = field(default_factory=set)
     filled: int = 0
     has_lists: bool = False
@@ -87,6 +91,8 @@ class ColumnChoice:
     """Why the table gives no labels; "" if it does."""
     lists_images: bool = False
     """Whether a column names images of the dataset."""
+    is_certain: bool = False
+    """Whether it names them surely: numbers of rows and images called 1.png may agree by chance."""
 
 
 def normalize_column(name: str) -> str:
@@ -127,9 +133,10 @@ def choose_columns(
         listed = join_columns(stats)
         return ColumnChoice(reason=f"it has no column {FILE_COLUMN}, but {listed}")
     lists_images = stats[file].matches > 0
+    is_certain = stats[file].has_names or normalize_column(file) in FILE_COLUMNS[:NAMES_OF_FILES]
     others = tuple(name for name in stats if name != file)
     choice = _choose_label_columns(table, stats, file, column, strict=strict)
-    return ColumnChoice(file, choice.labels, others, choice.reason, lists_images)
+    return ColumnChoice(file, choice.labels, others, choice.reason, lists_images, is_certain)
 
 
 def _collect(rows: Iterable[Row], matcher: FileMatcher) -> dict[str, ColumnStats]:
@@ -139,7 +146,9 @@ def _collect(rows: Iterable[Row], matcher: FileMatcher) -> dict[str, ColumnStats
             found = stats.setdefault(name, ColumnStats())
             found.add(value)
             if number < ROWS_MATCHED:
-                found.matches += matcher.find(value) is not None
+                is_match = matcher.find(value) is not None
+                found.matches += is_match
+                found.has_names |= is_match and not clean_cell(value).isdecimal()
     return stats
 
 
@@ -219,7 +228,8 @@ def _check_values(column: str, found: ColumnStats, *, strict: bool) -> ColumnCho
         reason=f"column {to_printable(column)} gives an image several classes, such as {several}; "
         f"data.label_column: {to_printable(column)} makes each combination a class"
         if column != DEFAULT_COLUMN
-        else f"column {column} gives an image several classes, such as {several}"
+        else f"column {column} gives an image several classes, such as {several}; under another "
+        "name, set as data.label_column, each combination is a class"
     )
 
 
@@ -229,16 +239,12 @@ def _find_several(column: str, found: ColumnStats) -> str:
         return "a list"
     is_plural = normalize_column(column).endswith("s")
     for separator in ("|", ";", ",", *([" "] if is_plural else [])):
-        split = {value: value.split(separator) for value in found.values}
-        several = [value for value, parts in split.items() if len(parts) > 1 and all(parts)]
-        if several and _recur([part.strip() for parts in split.values() for part in parts]):
+        several = [value for value in found.values if separator in value.strip(separator)]
+        parts = [part.strip() for value in several for part in value.split(separator)]
+        are_alone = not found.values.isdisjoint(parts)
+        if several and all(parts) and (are_alone or (is_plural and len(set(parts)) < len(parts))):
             return min(several)
     return ""
-
-
-def _recur(parts: Sequence[str]) -> bool:
-    """Return whether some parts of cells occur in several cells."""
-    return len(set(parts)) < len(parts)
 
 
 def _check_one_hot(table: LabelTable, columns: tuple[str, ...]) -> ColumnChoice:

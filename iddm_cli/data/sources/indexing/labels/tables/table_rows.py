@@ -15,8 +15,6 @@ from iddm_cli.errors import DatasetError
 
 Row = dict[str, object]
 
-JSON_LINES = (".jsonl",)
-
 
 class LabelTable:
     """A table of a dataset, whose rows can be read several times.
@@ -33,7 +31,7 @@ class LabelTable:
         self.name = to_printable(name)
         self.has_header = True
         lower = name.lower()
-        self.is_json = lower.endswith(JSON_LINES)
+        self.is_json = lower.endswith((".jsonl", ".json"))
         try:
             self.text: TableText = open_table_text(
                 content, has_cells=not self.is_json, spaces=lower.endswith(".txt")
@@ -87,6 +85,9 @@ class LabelTable:
                 yield number + self.text.skipped_lines, cells
 
     def _json_rows(self) -> Iterator[Row]:
+        if self.name.lower().endswith(".json"):
+            yield from self._json_array()
+            return
         for number, line in enumerate(self.text.lines(), start=1):
             if not line.strip():
                 continue
@@ -101,8 +102,19 @@ class LabelTable:
                 raise self.damage(f"line {number} is not an object")
             yield row
 
+    def _json_array(self) -> Iterator[Row]:
+        try:
+            rows = json.loads("".join(self.text.lines()))
+        except (ValueError, RecursionError) as error:
+            raise self.damage(f"it is not JSON: {str(error)[:200]}") from error
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise self.damage(f"entry {number} is not an object")
+            yield row
+
     def damage(self, reason: str) -> DatasetError:
         """Return the error for a table that cannot be read."""
+        reason = to_printable(reason)
         return DatasetError(
             f"{self.name} cannot be read: {reason}",
             "Each row must hold file_name and label; correct the table, or remove it to use folder "

@@ -1,5 +1,6 @@
 """The label source of tables: which table beside the images counts, and what it says of each."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import normpath
@@ -36,6 +37,7 @@ HELD_OUT_STEMS = (
     *("submission", "samplesubmission", "sample"),
 )
 MAX_TABLES = 20
+_JSON_ROWS = re.compile(rb"[\s\xef\xbb\xbf]*\[\s*\{")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _list_tables(scan: LabelScan, found: Labelling) -> list[str]:
         name = _file_name(path)
         if not _is_table(name):
             continue
-        if not scan.base.startswith(_parent_folder(path)):
+        if not _is_beside(scan, path):
             if name in METADATA:
                 found.skipped[path] = "a table of labels, but not beside the images used"
         elif _stem(name) in HELD_OUT_STEMS:
@@ -90,6 +92,16 @@ def _list_tables(scan: LabelScan, found: Labelling) -> list[str]:
     return sorted(tables, key=_order)[:MAX_TABLES]
 
 
+def _is_beside(scan: LabelScan, path: str) -> bool:
+    """Return whether a table is beside the images, above them, or in a folder beside them."""
+    folder = _parent_folder(path)
+    if scan.base.startswith(folder):
+        return True
+    around = _parent_folder(folder[:-1])
+    has_images = any(image.startswith(folder) for image in scan.all_paths)
+    return scan.base.startswith(around) and _is_known(path) and not has_images
+
+
 def _order(path: str) -> tuple[bool, int, int, str]:
     """Return a sort key: text before workbooks, then the nearest, then the usual names."""
     return path.lower().endswith(WORKBOOK_SUFFIXES), -path.count("/"), _rank(path), path
@@ -97,7 +109,7 @@ def _order(path: str) -> tuple[bool, int, int, str]:
 
 def _is_table(name: str) -> bool:
     """Return whether a file is a table, or a workbook that ought to be one."""
-    if name.endswith(".txt"):
+    if name.endswith((".txt", ".json")):
         return _stem(name) in KNOWN_STEMS
     return name.endswith(TABLE_SUFFIXES + WORKBOOK_SUFFIXES)
 
@@ -109,7 +121,7 @@ def _rank(path: str) -> int:
 
 def _is_known(path: str) -> bool:
     """Return whether the name says that a file is a table of labels."""
-    return _rank(path) < len(KNOWN_STEMS) and not path.lower().endswith(".txt")
+    return _rank(path) < len(KNOWN_STEMS) and not path.lower().endswith((".txt", ".json"))
 
 
 def _read_table(scan: LabelScan, path: str, found: Labelling) -> None:
@@ -118,7 +130,10 @@ def _read_table(scan: LabelScan, path: str, found: Labelling) -> None:
     Raises:
         DatasetError: It is damaged, contradicts itself, or labels no image.
     """
-    table = LabelTable(scan.read(path), path)
+    content = scan.read(path)
+    if path.lower().endswith(".json") and not _JSON_ROWS.match(content):
+        return  # not a list of rows
+    table = LabelTable(content, path)
     matcher = FileMatcher(scan.paths, scan.all_paths, _parent_folder(path))
     detect_header(table, matcher)
     options = scan.options
@@ -127,14 +142,18 @@ def _read_table(scan: LabelScan, path: str, found: Labelling) -> None:
     if not columns.lists_images and not (_is_known(path) and columns.file):
         reason = columns.reason if not columns.file else "it lists none of the images"
         _refuse(scan, found, table, path, f"not a table of labels: {reason}")
+    elif columns.reason and not (columns.is_certain or _is_known(path)):
+        reason = "its numbers may mean other things than images"
+        _refuse(scan, found, table, path, f"not a table of labels: {reason}")
     elif columns.reason:
         _refuse(scan, found, table, path, f"gives no labels: {columns.reason}")
     else:
         assignment = assign_classes(_iter_labels(table, columns), matcher, table.name)
         share = assignment.labelled / len(scan.paths)
         if share < 0.5 and not is_metadata and (scan.has_class_folders or not _is_known(path)):
+            what = "gives no labels" if columns.is_certain else "not a table of labels"
             reason = f"it lists only {share:.0%} of the images"
-            _refuse(scan, found, table, path, f"gives no labels: {reason}")
+            _refuse(scan, found, table, path, f"{what}: {reason}")
         else:
             _accept(scan, found, TableLabels(table, path, columns, assignment))
 
