@@ -54,6 +54,6 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     else:
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
+        console.print_advice(advice)
     if shortage := describe_shortage(profile, pack, compute):
         console.print_warning(shortage)
-        console.print_advice(advice)

@@ -151,7 +151,7 @@ def test_opacity_of_an_ordinary_image_may_be_a_channel():
         (array(4, "uint8", high=500), 4, False),
         (array(1), 1, False),
     ],
-    ids=str,
+    ids=["RGBA", "LA", "P", "uint8 x 3", "uint8 x 4", "uint16"],
 )
 def test_ordinary_images_are_grey_or_colour_of_8_bits(image, bands, ordinary):
     assert count_bands(decoded(image)) == bands

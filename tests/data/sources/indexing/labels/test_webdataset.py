@@ -44,11 +44,12 @@ def test_labels_beside_each_image(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_images_of_a_sample_are_left_out(tmp_path: Path, kind: str) -> None:
-    files = samples("cls", "0", "1") | images(*(f"{name}.seg.png" for name in NAMES))
+@pytest.mark.parametrize("word", ["seg", "aaa"])
+def test_other_images_of_a_sample_are_left_out(tmp_path: Path, kind: str, word: str) -> None:
+    files = samples("cls", "0", "1") | images(*(f"{name}.{word}.png" for name in NAMES))
     index = build(tmp_path, kind, files)
     assert len(index.paths) == 4
-    assert not any(".seg." in path for path in index.paths)
+    assert not any(f".{word}." in path for path in index.paths)
     assert len(index.skipped) == 4
 
 

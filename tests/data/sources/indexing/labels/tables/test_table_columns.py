@@ -40,6 +40,7 @@ def rows(*cells: str) -> str:
             "labels",
         ),
         (",imagePath,Category", "0,ISIC_{}.jpg,x", "imagePath", "Category"),
+        ("id,photo,label", "n{},ISIC_{}.jpg,x", "photo", "label"),
         ("Foto,Art", "ISIC_{}.jpg,x", "Foto", "Art"),
         ("index,file,Art", "0,ISIC_{}.jpg,x", "file", "Art"),
     ],
