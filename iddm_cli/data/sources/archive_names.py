@@ -101,7 +101,9 @@ def _rate_utf8(part: bytes) -> int:
 
 
 def _describe(found: Detection, texts: list[str]) -> str:
-    examples = ", ".join(map(to_printable, sorted(texts, key=len)[:EXAMPLES]))
+    examples = ", ".join(
+        map(to_printable, sorted(texts, key=lambda text: (len(text), text))[:EXAMPLES])
+    )
     name = describe_encoding(found.encoding)
     if found.is_sure:
         return f"names in the archive decoded from {name}, such as {examples}; {SETTING} changes it"
