@@ -9,12 +9,14 @@ import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iddm_cli.errors import CheckpointError
-from iddm_cli.value_range import ValueRange, parse_value_range
+
+if TYPE_CHECKING:
+    from iddm_cli.value_range import ValueRange
 
 SUFFIX = ".safetensors"
 FORMAT = 1
@@ -53,12 +55,14 @@ class ExportedFile:
     path: Path
     record: ExportRecord
 
-    def read_values(self) -> ValueRange:
+    def read_values(self) -> "ValueRange":
         """Return the range of values that the model was trained on; 8 bits if none is recorded.
 
         Raises:
             CheckpointError: The record is damaged.
         """
+        from iddm_cli.value_range import parse_value_range
+
         try:
             return parse_value_range(self.record.dataset)
         except ValueError as error:

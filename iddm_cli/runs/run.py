@@ -7,11 +7,14 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
-from iddm_cli.value_range import ValueRange, parse_value_range
+
+if TYPE_CHECKING:
+    from iddm_cli.value_range import ValueRange
 
 MAX_JSON_BYTES = 2**26
 """Enough for the names of ten thousand skipped files."""
@@ -91,12 +94,14 @@ class Run:
             raise RunError(f"{damaged}: a class name contains a lone surrogate") from error
         return tuple(classes)
 
-    def read_values(self) -> ValueRange:
+    def read_values(self) -> "ValueRange":
         """Return the range of values that the run is trained on; 8 bits if it records none.
 
         Raises:
             RunError: dataset.json is missing or damaged.
         """
+        from iddm_cli.value_range import parse_value_range
+
         try:
             return parse_value_range(self.read_json("dataset.json"))
         except ValueError as error:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
-from iddm_cli.value_range import ValueRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.runs.run import Run
+    from iddm_cli.value_range import ValueRange
 
 
 class ModelSource(Protocol):
@@ -38,7 +38,7 @@ class ModelSource(Protocol):
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
-    def values(self) -> ValueRange: ...  # noqa: D102
+    def values(self) -> "ValueRange": ...  # noqa: D102
 
     def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return its profile with some settings changed."""
