@@ -200,6 +200,8 @@ class _LayoutResolver:
         is_named = name == "images" or self.has_masks
         if self.has_companions:
             is_named |= is_image_name(name) or parse_part(name) is not None
+        elif not folder.images:  # beside loose images, `new` may be a few more of them
+            is_named |= is_image_name(name)
         if not (is_named or self._is_wrapper(folder, lone)):
             return False
         reason = "outside the folder images" if name == "images" else OUTSIDE_FOLDER

@@ -67,6 +67,8 @@ CLASSES = [
     ("cat cat_mask dog dog_mask", "cat dog", "cat dog"),
     ("cat dog cat/masks dog/masks", "cat dog", "cat dog"),
     ("cat dog cat_mask", "cat dog", "cat dog"),
+    # more images beside loose ones
+    (":1.png,2.png,3.png,4.png new", "new", "new"),
     # not masks
     ("with_mask without_mask", "with_mask without_mask", "with_mask without_mask"),
     ("mask no_mask", "mask no_mask", "mask no_mask"),
@@ -81,6 +83,8 @@ CLASSES = [
 FLAT = [
     # folders, folder whose images are used
     ("images", "images"),
+    ("JPEGImages", "JPEGImages"),
+    ("w/img", "w/img"),
     ("training_set test_set", "training_set"),
     ("train2017 val2017 annotations", "train2017"),
     ("train val test extra", "train"),
