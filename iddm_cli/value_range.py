@@ -17,6 +17,8 @@ from numpy import ndarray
 DEEP_LEVELS = 65_535
 MAX_CHANNELS = 16
 RANGES_SHOWN = 4
+HIGHEST_LABEL = 63
+"""Images of 8 bits whose values end below this one hold labels, not brightness."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class ValueRange:
     def is_8_bit(self) -> bool:
         """Whether these are ordinary images of 8 bits, whose levels are their values."""
         return (self.dtype, self.low, self.high) == ("uint8", (0.0,), (255.0,))
+
+    @property
+    def is_labels(self) -> bool:
+        """Whether these are label images, in which the mean of two values means nothing."""
+        return self.dtype == "uint8" and max(self.high) <= HIGHEST_LABEL
 
     @property
     def levels(self) -> int:

@@ -110,7 +110,7 @@ def to_levels(
     else:
         unit = _array_to_unit(decoded, values, channels, tone)
     if unit.shape[:2] != size:
-        unit = _resize_bands(unit, size, aspect, tone)
+        unit = _resize_bands(unit, size, aspect, tone, blend=not values.is_labels)
     return np.rint(unit * values.levels).astype(values.level_dtype)
 
 
@@ -202,10 +202,12 @@ def describe_other_bands(bands: int, channels: int) -> str:
     return f"{bands} band{'' if bands == 1 else 's'}, where training uses {channels}"
 
 
-def _resize_bands(unit: ndarray, size: tuple[int, int], aspect: AspectName, tone: float) -> ndarray:
+def _resize_bands(
+    unit: ndarray, size: tuple[int, int], aspect: AspectName, tone: float, *, blend: bool
+) -> ndarray:
     bands = np.moveaxis(unit.astype(np.float32), 2, 0)
     resized = [
-        change_shape(Image.fromarray(np.ascontiguousarray(band)), size, aspect, tone)
+        change_shape(Image.fromarray(np.ascontiguousarray(band)), size, aspect, tone, blend=blend)
         for band in bands
     ]
     return np.clip(np.stack([np.asarray(band) for band in resized], axis=2), 0, 1)

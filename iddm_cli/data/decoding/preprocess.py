@@ -16,13 +16,13 @@ from iddm_cli.data.decoding.bands import (
 from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.resize import flatten_image, is_grey, reduce_to_8_bits, to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName, DataSettings
-from iddm_cli.value_range import EIGHT_BIT, ValueRange
+from iddm_cli.value_range import EIGHT_BIT, HIGHEST_LABEL, ValueRange
 
 MOST_LABELS = 48
 """Most distinct values of an image that may hold labels instead of colours."""
 
-HIGHEST_LABEL, VOID = 63, 255
-"""Labels are at most 63; 255 often marks pixels without a label."""
+VOID = 255
+"""Often marks pixels without a label."""
 
 
 class DeepValuesError(Exception):

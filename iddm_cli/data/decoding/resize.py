@@ -111,46 +111,62 @@ def _composite(image: Image.Image, tone: int) -> Image.Image:
 
 
 def change_shape(
-    image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: float
+    image: Image.Image,
+    size: tuple[int, int],
+    aspect: AspectName,
+    tone: float,
+    *,
+    blend: bool = True,
 ) -> Image.Image:
     """Resize an image to this size by cropping its centre, padding or squashing it.
 
-    The tone, of padding, is in the units of the image.
+    Args:
+        image: The image.
+        size: Height and width, in pixels.
+        aspect: What happens to another aspect ratio: crop, pad or squash.
+        tone: Value of padding, in the units of the image.
+        blend: Whether pixels become means of others; otherwise each is one of them (labels).
     """
     if aspect == "crop":
-        return _crop(image, size)
-    return _pad(image, size, tone) if aspect == "pad" else _resize(image, size)
+        return _crop(image, size, blend=blend)
+    if aspect == "pad":
+        return _pad(image, size, tone, blend=blend)
+    return _resize(image, size, blend=blend)
 
 
 Box = tuple[float, float, float, float]
 
 
-def _resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
+def _resize(
+    image: Image.Image, size: tuple[int, int], box: Box | None = None, *, blend: bool
+) -> Image.Image:
     """Resize a box of the image, with antialiasing where it shrinks."""
     height, width = size
     left, top, right, bottom = box or (0, 0, *image.size)
     shrinks = right - left > width or bottom - top > height
     method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    method = method if blend else Image.Resampling.NEAREST
     return image.resize((width, height), method, box=(left, top, right, bottom))
 
 
-def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _crop(image: Image.Image, size: tuple[int, int], *, blend: bool) -> Image.Image:
     """Resize the largest centred box of the target aspect ratio."""
     height, width = size
     box_width = min(image.width, image.height * width / height)
     box_height = min(image.height, image.width * height / width)
     # Integer offsets: half a pixel would blur an image that needs no resizing at all.
     left, top = int((image.width - box_width) / 2), int((image.height - box_height) / 2)
-    return _resize(image, size, (left, top, left + box_width, top + box_height))
+    box = (left, top, left + box_width, top + box_height)
+    return _resize(image, size, box, blend=blend)
 
 
-def _pad(image: Image.Image, size: tuple[int, int], tone: float) -> Image.Image:
+def _pad(image: Image.Image, size: tuple[int, int], tone: float, *, blend: bool) -> Image.Image:
     """Resize the whole image onto the centre of a canvas of one tone."""
     height, width = size
     inner_width = max(1, round(min(width, image.width * height / image.height)))
     inner_height = max(1, round(min(height, image.height * width / image.width)))
     colour = tone if len(image.getbands()) == 1 else (tone,) * len(image.getbands())
     canvas = Image.new(image.mode, (width, height), colour)
-    inner = _resize(image, (inner_height, inner_width))
+    inner = _resize(image, (inner_height, inner_width), blend=blend)
     canvas.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
     return canvas

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from iddm_cli.data.decoding.preprocess import (
-    HIGHEST_LABEL,
     DeepValuesError,
     PixelSpec,
     PreparedImage,
@@ -18,6 +17,7 @@ from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.packs.auto_channels import BothForms
 from iddm_cli.data.sources.source import Source
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.value_range import HIGHEST_LABEL
 
 FIRST_BYTES = 2**22
 PROBED_IMAGES = 16

@@ -13,11 +13,11 @@ import numpy as np
 from numpy import ndarray
 
 from iddm_cli.data.decoding.bands import ALPHA_MODES
-from iddm_cli.data.decoding.preprocess import HIGHEST_LABEL, MOST_LABELS
+from iddm_cli.data.decoding.preprocess import MOST_LABELS
 from iddm_cli.data.values.survey import QUANTILES, ValueGroup
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-from iddm_cli.value_range import EIGHT_BIT, ValueRange, format_value
+from iddm_cli.value_range import EIGHT_BIT, HIGHEST_LABEL, ValueRange, format_value
 
 NEARLY_ALL = 1.25
 """If the whole range is at most this many times the range of the percentiles, it is used."""

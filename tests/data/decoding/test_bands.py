@@ -192,3 +192,16 @@ def test_a_file_may_name_the_value_of_missing_pixels(tmp_path):
                      photometric="minisblack", planarconfig="contig")  # fmt: skip
     assert decode_image_file(tmp_path / "b.tif").missing == 0
     assert decode_image_file(tmp_path / "b.tif").image.shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("aspect", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("size", [(7, 9), (50, 40)])
+def test_a_resized_label_image_holds_its_own_labels_only(aspect, size):
+    labels = np.random.default_rng(0).choice(np.uint8([0, 2]), (30, 24))
+    decoded = DecodedImage(Image.fromarray(labels), 24, 30, False)
+    options = {"size": size, "channels": 1, "aspect": aspect, "background": "black"}
+    values = ValueRange("uint8", (0.0,), (2.0,))
+    levels = to_levels(decoded, values, **options)
+    assert set(values.to_values(levels).ravel().tolist()) == {0, 2}
+    blended = to_levels(decoded, EIGHT_BIT, **options)
+    assert set(blended.ravel().tolist()) > {0, 2}
