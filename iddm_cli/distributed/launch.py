@@ -4,6 +4,7 @@ On one machine the parent spawns the workers and supervises them: where one fail
 first failure is raised.
 """
 
+import atexit
 import ctypes
 import json
 import multiprocessing
@@ -77,6 +78,8 @@ def run_joined(
         code = worker(group, devices[info.local_rank % len(devices)], job)
         group.close()
     except Exception as error:
+        if isinstance(error, IddmError):
+            _exit_before_destructors(error.exit_code)
         if isinstance(error, IddmError) or not is_lost_contact(error):
             raise
         raise IddmError(
@@ -85,6 +88,20 @@ def run_joined(
             "Read the messages of the other processes; then restart all with: iddm resume",
         ) from error
     return code
+
+
+def _exit_before_destructors(code: int) -> None:
+    """Have the process exit with this code, once all is reported, without calling destructors.
+
+    A backend whose peers are gone may abort in its destructor, or wait for them.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(leave)
 
 
 def run_local(
