@@ -77,16 +77,19 @@ def run_joined(
     try:
         code = worker(group, devices[info.local_rank % len(devices)], job)
         group.close()
+    except IddmError as error:
+        _exit_before_destructors(error.exit_code)
+        raise
     except Exception as error:
-        if isinstance(error, IddmError):
-            _exit_before_destructors(error.exit_code)
-        if isinstance(error, IddmError) or not is_lost_contact(error):
+        if not is_lost_contact(error):
             raise
-        raise IddmError(
+        lost = IddmError(
             f"process {info.rank} of {info.world_size} lost contact with another one: "
             f"{first_line(error)}",
             "Read the messages of the other processes; then restart all with: iddm resume",
-        ) from error
+        )
+        _exit_before_destructors(lost.exit_code)
+        raise lost from error
     return code
 
 
