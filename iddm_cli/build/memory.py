@@ -58,15 +58,24 @@ def describe_shortage(
     pack: Pack,
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    memory: MemoryEstimate | None = None,
 ) -> str:
     """Return a warning where training takes more of the main memory than is free; "" elsewhere.
 
     A GPU reports that its memory is full, and the micro-batch is halved. The system kills a process
     instead, without a word.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        compute: The compute context.
+        group: The processes that train together.
+        memory: The estimate, where it is known already; None computes it.
     """
     if compute.device.type != "cpu" or profile.training.micro_batch == "auto":
         return ""
-    memory = estimate_run_memory(profile, pack, compute, group)
+    memory = memory or estimate_run_memory(profile, pack, compute, group)
     bound = free_memory()
     needed = group.local_world_size * (memory.total - min(memory.program, used_memory()))
     if needed <= bound.free:

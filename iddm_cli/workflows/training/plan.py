@@ -55,5 +55,5 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
         console.print_advice(advice)
-    if shortage := describe_shortage(profile, pack, compute):
+    if shortage := describe_shortage(profile, pack, compute, memory=memory):
         console.print_warning(shortage)

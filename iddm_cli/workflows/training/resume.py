@@ -42,7 +42,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     stored, profile = plan_profile(group, run, job)
     classes = group.broadcast(run.read_classes() if group.is_main else ())
     pack = attach_dataset.align_classes(job.pack, classes, run.name)
-    if (shortage := describe_shortage(profile, pack, compute, group)) and group.is_main:
+    if group.is_main and (shortage := describe_shortage(profile, pack, compute, group)):
         console.print_warning(shortage)
     trainer = build_trainer(profile, pack, run, compute, group)
     exactness, report = load_latest(group, trainer, stored)

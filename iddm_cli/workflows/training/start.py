@@ -77,15 +77,15 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     from iddm_cli.display import dataset, tables
 
     profile, pack = job.profile, job.pack
-    shortage = describe_shortage(profile, pack, compute, group)
+    shortage = describe_shortage(profile, pack, compute, group) if group.is_main else ""
     trainer = build_trainer(profile, pack, run, compute, group)
     cache = choose_cache(profile.data, pack, compute.device)
     rows = dataset.summarize_pack(pack, profile, steps=trainer.total_steps, cache=cache)
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         warn_if_disk_is_small(run, trainer)
-        if shortage:
-            console.print_warning(shortage)
+    if shortage:
+        console.print_warning(shortage)
     console.print_advice(advise_length(profile.training, pack.count))
     console.print_note(
         f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
