@@ -20,15 +20,13 @@ from iddm_cli.data.sources.archive_members import (
     describe_damage,
 )
 from iddm_cli.data.sources.archive_names import AUTO, NameDecoder, RawName, tar_name, zip_name
-from iddm_cli.data.sources.indexing.index import Index, build_index
+from iddm_cli.data.sources.indexing.index import ARCHIVE_SUFFIXES, ZIP_SUFFIXES, Index, build_index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import Listing
 from iddm_cli.data.sources.indexing.system_files import find_reason
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
-ZIP_SUFFIXES = (".zip",)
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_HEADER_BYTES = 2**20
 """Limit for a long name or extended attributes in a tar, which are read into memory."""
 
@@ -66,7 +64,7 @@ RawEntry = tuple[RawName, ArchiveMember | str | None]
 
 def has_archive_suffix(path: Path) -> bool:
     """Return whether the suffix of a file is that of a supported archive."""
-    return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def read_archive(

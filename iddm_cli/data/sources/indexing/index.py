@@ -22,6 +22,7 @@ from iddm_cli.data.sources.indexing.labels.labelling import (
     Labelling,
     LabelOptions,
     LabelScan,
+    parent_folder,
     sort_classes,
 )
 from iddm_cli.data.sources.indexing.labels.shards import describe_shards
@@ -38,7 +39,9 @@ from iddm_cli.data.sources.indexing.listing import (
 )
 from iddm_cli.errors import DatasetError
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ZIP_SUFFIXES = (".zip",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVE_SUFFIXES = ZIP_SUFFIXES + TAR_SUFFIXES
 
 Layout = Literal["classes", "labels", "flat"]
 """Where the classes come from: folders, a label source such as a table, or nowhere."""
@@ -116,12 +119,12 @@ class _IndexBuilder:
         reported = {name for name, _ in self.listing.skipped}
         with_images: set[str] = set()
         for path in self.listing.paths:
-            folder = _parent_folder(path)[:-1]
+            folder = parent_folder(path)[:-1]
             while folder and folder not in with_images:
                 with_images.add(folder)
-                folder = _parent_folder(folder)[:-1]
+                folder = parent_folder(folder)[:-1]
         for folder in self.listing.folders - with_images:
-            if _parent_folder(folder) in levels and to_printable(folder) not in reported:
+            if parent_folder(folder) in levels and to_printable(folder) not in reported:
                 self.skip(folder, "no image in this folder")
 
     def index_by_labels(self, options: LabelOptions) -> Index:
@@ -221,11 +224,6 @@ class _IndexBuilder:
     def skip(self, path: str, reason: str) -> None:
         """Record an entry that is not in the index."""
         self.skipped.append((to_printable(path), reason))
-
-
-def _parent_folder(path: str) -> str:
-    """Return the folder of a file, with a slash at its end; "" at the top."""
-    return path[: path.rfind("/") + 1]
 
 
 def _check_root(root: Path) -> None:

@@ -35,9 +35,8 @@ def name_numbers(scan: LabelScan, found: Labelling) -> None:
 def _find_names_file(scan: LabelScan, found: Labelling, numbers: set[str]) -> dict[int, str]:
     """Return the names in a file beside the images or above them, if there is one that fits."""
     for path in sorted(scan.files, key=lambda path: -path.count("/")):
-        folder, _, name = path.rpartition("/")
-        is_beside = scan.base.startswith(f"{folder}/" if folder else "")
-        if name.lower() in NAME_FILES and is_beside and path not in found.used:
+        name = path.rpartition("/")[2].lower()
+        if name in NAME_FILES and scan.is_around(path) and path not in found.used:
             names = _read_names(scan.read, path)
             if _fits(names, numbers):
                 found.used.add(path)

@@ -6,7 +6,7 @@ without a suffix, or an identifier.
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from posixpath import normpath
@@ -43,25 +43,24 @@ class FileMatcher:
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
-        return self._group(lambda path: _name(path))
+        return self._group(_name)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return self._group(lambda path: split_suffix(_name(path))[0])
+        return self._group(_stem)
 
     @cached_property
     def _by_folded_stem(self) -> dict[str, list[str]]:
-        return self._group(lambda path: split_suffix(_name(path))[0].casefold())
+        return self._group(lambda path: _stem(path).casefold())
 
     @cached_property
     def _by_number(self) -> dict[str, list[str]]:
         """The images by number, if all are named by numbers: a spreadsheet strips zeros."""
-        numbers = self._group(lambda path: split_suffix(_name(path))[0])
-        if not all(stem.isdecimal() and stem.isascii() for stem in numbers):
+        if not all(stem.isdecimal() and stem.isascii() for stem in self._by_stem):
             return {}
-        return self._group(lambda path: split_suffix(_name(path))[0].lstrip("0") or "0")
+        return self._group(lambda path: _stem(path).lstrip("0") or "0")
 
-    def _group(self, key) -> dict[str, list[str]]:  # type: ignore[no-untyped-def]
+    def _group(self, key: Callable[[str], str]) -> dict[str, list[str]]:
         groups: dict[str, list[str]] = defaultdict(list)
         for path in self._paths:
             groups[key(path)].append(path)
@@ -133,6 +132,11 @@ def split_suffix(name: str) -> tuple[str, str]:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _stem(path: str) -> str:
+    """Return the name of a file without its suffix."""
+    return split_suffix(_name(path))[0]
 
 
 def _tails(path: str) -> Iterator[str]:

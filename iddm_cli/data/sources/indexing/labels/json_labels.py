@@ -15,7 +15,7 @@ from iddm_cli.data.sources.indexing.labels.assignment import (
     no_image_labelled,
 )
 from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher
-from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan
+from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan, parent_folder
 from iddm_cli.data.sources.indexing.listing import to_printable
 from iddm_cli.errors import DatasetError
 
@@ -32,9 +32,8 @@ def find_json_labels(scan: LabelScan) -> Labelling:
     """
     found = Labelling()
     for path in sorted(scan.files, key=lambda path: (-path.count("/"), path)):
-        folder, _, name = path.rpartition("/")
-        is_beside = scan.base.startswith(f"{folder}/" if folder else "")
-        if found.classes is None and name.lower() in JSON_FILES and is_beside:
+        name = path.rpartition("/")[2].lower()
+        if found.classes is None and name in JSON_FILES and scan.is_around(path):
             _read_json(scan, path, found)
     return found
 
@@ -55,8 +54,7 @@ def _read_json(scan: LabelScan, path: str, found: Labelling) -> None:
         found.classes, found.is_unlabelled = {}, True
         found.notes.append(f"no classes: the labels in {origin} are null")
         return
-    folder = path[: path.rfind("/") + 1]
-    matcher = FileMatcher(scan.paths, scan.all_paths, folder)
+    matcher = FileMatcher(scan.paths, scan.all_paths, parent_folder(path))
     try:
         assignment = assign_classes(_iter_pairs(labels, origin), matcher, origin)
     except DatasetError:

@@ -11,7 +11,7 @@ from iddm_cli.data.sources.indexing.labels.class_names import name_numbers
 from iddm_cli.data.sources.indexing.labels.json_labels import find_json_labels
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN, Labelling, LabelScan
 from iddm_cli.data.sources.indexing.labels.name_pattern import find_pattern_labels
-from iddm_cli.data.sources.indexing.labels.tables.table_source import find_table_labels
+from iddm_cli.data.sources.indexing.labels.tables.table_source import METADATA, find_table_labels
 from iddm_cli.data.sources.indexing.labels.webdataset import find_sample_labels
 from iddm_cli.errors import DatasetError
 
@@ -29,9 +29,6 @@ class LabelSource:
     find: Callable[[LabelScan], Labelling]
     """`find(scan)` returns the labels, or a labelling without classes."""
 
-
-PLAIN_TABLES = ("metadata.csv", "metadata.jsonl")
-"""Tables whose numbers stay numbers, as in runs of older versions."""
 
 LABEL_SOURCES: tuple[LabelSource, ...] = (
     LabelSource(
@@ -78,7 +75,8 @@ def find_labels(scan: LabelScan) -> Labelling:
         found.used |= total.used
         found.failure = total.failure or found.failure
         if found.classes is not None:
-            if not found.origin.lower().endswith(PLAIN_TABLES):
+            # The numbers in these stay numbers, as in runs of older versions.
+            if not found.origin.lower().endswith(METADATA):
                 name_numbers(scan, found)
             return found
         total = found

@@ -56,6 +56,10 @@ class LabelScan:
     has_class_folders: bool
     """Whether the folders below `base` would give classes."""
 
+    def is_around(self, path: str) -> bool:
+        """Return whether a file lies in the folder `base`, or in one around it."""
+        return self.base.startswith(parent_folder(path))
+
 
 @dataclass
 class Labelling:
@@ -87,6 +91,11 @@ class Labelling:
 
     failure: DatasetError | None = None
     """Why there are no labels although there is a file for them; fatal without class folders."""
+
+
+def parent_folder(path: str) -> str:
+    """Return the folder of a file, with a slash at its end; "" at the top."""
+    return path[: path.rfind("/") + 1]
 
 
 def sort_classes(names: set[str]) -> list[str]:

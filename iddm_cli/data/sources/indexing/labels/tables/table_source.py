@@ -14,7 +14,12 @@ from iddm_cli.data.sources.indexing.labels.assignment import (
 )
 from iddm_cli.data.sources.indexing.labels.file_matching import FileMatcher, clean_cell
 from iddm_cli.data.sources.indexing.labels.label_files import TABLE_SUFFIXES, WORKBOOK_SUFFIXES
-from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_COLUMN, Labelling, LabelScan
+from iddm_cli.data.sources.indexing.labels.labelling import (
+    DEFAULT_COLUMN,
+    Labelling,
+    LabelScan,
+    parent_folder,
+)
 from iddm_cli.data.sources.indexing.labels.tables.table_columns import (
     ColumnChoice,
     choose_columns,
@@ -94,10 +99,10 @@ def _list_tables(scan: LabelScan, found: Labelling) -> list[str]:
 
 def _is_beside(scan: LabelScan, path: str) -> bool:
     """Return whether a table is beside the images, above them, or in a folder beside them."""
-    folder = _parent_folder(path)
-    if scan.base.startswith(folder):
+    if scan.is_around(path):
         return True
-    around = _parent_folder(folder[:-1])
+    folder = parent_folder(path)
+    around = parent_folder(folder[:-1])
     has_images = any(image.startswith(folder) for image in scan.all_paths)
     return scan.base.startswith(around) and _is_known(path) and not has_images
 
@@ -134,7 +139,7 @@ def _read_table(scan: LabelScan, path: str, found: Labelling) -> None:
     if path.lower().endswith(".json") and not _JSON_ROWS.match(content):
         return  # not a list of rows
     table = LabelTable(content, path)
-    matcher = FileMatcher(scan.paths, scan.all_paths, _parent_folder(path))
+    matcher = FileMatcher(scan.paths, scan.all_paths, parent_folder(path))
     detect_header(table, matcher)
     options = scan.options
     columns = choose_columns(table, matcher, options.column, strict=options.required)
@@ -220,7 +225,7 @@ def _accept(scan: LabelScan, found: Labelling, labels: TableLabels) -> None:
     found.classes, found.origin, found.failure = assignment.classes, table.name, None
     found.used.add(labels.path)
     for cell in assignment.missing:
-        path = normpath(f"{_parent_folder(labels.path)}{cell}")
+        path = normpath(f"{parent_folder(labels.path)}{cell}")
         if path.startswith(scan.base):
             found.skipped[path] = f"listed in {table.name}, but missing"
     found.notes.append(_describe(scan, labels))
@@ -246,8 +251,3 @@ def _file_name(path: str) -> str:
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0].replace("-", "_").replace(" ", "_")
-
-
-def _parent_folder(path: str) -> str:
-    """Return the folder of a file, with a slash at its end; "" at the top."""
-    return path[: path.rfind("/") + 1]
