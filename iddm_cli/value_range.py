@@ -16,6 +16,8 @@ from numpy import ndarray
 
 DEEP_LEVELS = 65_535
 MAX_CHANNELS = 16
+"""Channels that an image may have; more are a stack of images, or a volume."""
+
 RANGES_SHOWN = 4
 HIGHEST_LABEL = 63
 """Images of 8 bits whose values end below this one hold labels, not brightness."""

@@ -170,19 +170,19 @@ def _read_tensors(paths: Sequence[Path], wanted: TensorSpecs) -> Tensors:
         CheckpointError: Some are missing or unexpected, or a file is damaged.
     """
     specs: TensorSpecs = {}
-    owners: dict[str, tuple[Path, dict[str, str]]] = {}
+    names_of: dict[Path, dict[str, str]] = {}
     for path in paths:
         stored = _read_stored_specs(path)
         names = map_current_names(stored, path)
         for current, name in names.items():
             if current in specs:
-                other = owners[current][0]
+                other = next(file for file, known in names_of.items() if current in known)
                 raise CheckpointError(f"{path} and {other} both hold {truncate(name)}")
-            specs[current], owners[current] = stored[name], (path, names)
+            specs[current] = stored[name]
+        names_of[path] = names
     check_weights(wanted, specs, str(paths[0]))
     tensors: Tensors = {}
-    for path in paths:
-        names = next((names for owner, names in owners.values() if owner == path), {})
+    for path, names in names_of.items():
         tensors |= to_weights(torch_file.select(_load_file(path), names), str(path))
     return tensors
 

@@ -5,9 +5,7 @@ from numpy import ndarray
 from PIL import Image
 
 from iddm_cli.data.decoding.images import DecodedImage, UnreadableImageError
-
-MAX_CHANNELS = 16
-"""Number of channels that one image may have; more are a stack of images, or a volume."""
+from iddm_cli.value_range import MAX_CHANNELS
 
 _WIDER = {"i1": np.int16, "f2": np.float32}
 

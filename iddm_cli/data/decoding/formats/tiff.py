@@ -13,7 +13,7 @@ from numpy import ndarray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from iddm_cli.data.decoding.formats import pillow
-from iddm_cli.data.decoding.formats.arrays import MAX_CHANNELS, build_decoded
+from iddm_cli.data.decoding.formats.arrays import build_decoded
 from iddm_cli.data.decoding.formats.deep import (
     BITS_PER_SAMPLE,
     PHOTOMETRIC,
@@ -25,6 +25,7 @@ from iddm_cli.data.decoding.formats.left_out import TIFF_BANDS
 from iddm_cli.data.decoding.formats.packages import import_package
 from iddm_cli.data.decoding.formats.table import ImageFormat
 from iddm_cli.data.decoding.images import DecodedImage, UnreadableImageError, check_size
+from iddm_cli.value_range import MAX_CHANNELS
 
 # Tags of TIFF 6.0, section 8 and appendix A.
 WIDTH, LENGTH, DESCRIPTION, SAMPLES_PER_PIXEL = 256, 257, 270, 277
