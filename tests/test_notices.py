@@ -4,8 +4,8 @@ from iddm_cli import notices
 
 
 def test_a_notice_is_given_once(monkeypatch):
-    for name, value in (("_given", set()), ("_unread", []), ("_listeners", [])):
-        monkeypatch.setattr(notices, name, value)
+    for name, value in (("_given", set()), ("_unread", []), ("_listener", None)):
+        monkeypatch.setattr(notices.board, name, value)
     first, second = [], []
     notices.notify_once("a 100%")
     notices.listen(first.append)

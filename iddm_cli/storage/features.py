@@ -7,9 +7,9 @@ that mean a failure (a full, read-only or broken disk) are in none of these sets
 
 import errno
 import itertools
-import threading
-from collections.abc import Callable
 from pathlib import Path
+
+from iddm_cli.notices import NoticeBoard
 
 PARTIAL_PREFIX = ".partial-"
 """How the names of temporary files and folders begin."""
@@ -62,20 +62,9 @@ FEATURES = {
 }
 """Each feature that iddm can do without, and a clause on what that means."""
 
-Listener = Callable[[str], None]
 
-
-class MissingFeatures:
-    """The missing features met so far, each reported once.
-
-    Reports may come from any thread. Those from before `listen` are kept until then.
-    """
-
-    def __init__(self) -> None:
-        self._reported: set[str] = set()
-        self._unread: list[str] = []
-        self._listener: Listener | None = None
-        self._mutex = threading.Lock()
+class MissingFeatures(NoticeBoard):
+    """The missing features met so far, each reported once."""
 
     def report(self, feature: str, folder: Path) -> None:
         """Report that the file system of a folder lacks a feature, unless that was reported.
@@ -84,27 +73,13 @@ class MissingFeatures:
             feature: A key of FEATURES.
             folder: The folder that the message names.
         """
-        text = f"{_name(folder)} is on a file system that {FEATURES[feature]}"
-        with self._mutex:
-            if feature in self._reported:
-                return
-            self._reported.add(feature)
-            if self._listener is None:
-                self._unread.append(text)
-                return
-        self._listener(text)
-
-    def listen(self, listener: Listener) -> None:
-        """Call a function with each message from now on, and with those of before."""
-        with self._mutex:
-            self._listener = listener
-            unread, self._unread = self._unread, []
-        for text in unread:
-            listener(text)
+        self.notify_once(
+            f"{_name(folder)} is on a file system that {FEATURES[feature]}", key=feature
+        )
 
     def is_known(self, feature: str) -> bool:
         """Return whether a feature was found missing before."""
-        return feature in self._reported
+        return self.is_given(feature)
 
 
 def _name(folder: Path) -> str:

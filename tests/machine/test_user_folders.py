@@ -18,9 +18,9 @@ def environment(monkeypatch, tmp_path):
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(notices, "_given", set())
-    monkeypatch.setattr(notices, "_listeners", [])
-    monkeypatch.setattr(notices, "_unread", [])
+    monkeypatch.setattr(notices.board, "_given", set())
+    monkeypatch.setattr(notices.board, "_listener", None)
+    monkeypatch.setattr(notices.board, "_unread", [])
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_without_a_home_folder_the_cache_is_private_and_temporary(no_home, tmp_p
     folder = user_folders.user_cache_folder()
     assert folder == user_folders.user_cache_folder() == tmp_path / f"iddm-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
-    (told,) = notices._unread
+    (told,) = notices.board._unread
     assert "there is no home folder" in told
     assert "IDDM_CACHE_DIR" in told
 
