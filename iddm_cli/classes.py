@@ -1,6 +1,8 @@
 """Classes as users write them: names, indices, or `all`."""
 
+import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 from iddm_cli.errors import UsageError, did_you_mean
 
@@ -17,13 +19,22 @@ def is_index(text: str) -> bool:
 def find_class(text: str, classes: Sequence[str]) -> int | None:
     """Return the label of a class by its name or index, or None if there is no such class.
 
-    Names take precedence over indices, since a class may be named 3.
+    Names take precedence over indices, since a class may be named 3. A name may be in any Unicode
+    normal form, because systems and input methods differ in how they write it.
     """
     if text in classes:
         return classes.index(text)
-    if is_index(text) and int(text) < len(classes):
+    label = _find_normalized(text, classes, "NFC")
+    if label is None and is_index(text) and int(text) < len(classes):
         return int(text)
-    return None
+    return _find_normalized(text, classes, "NFKC") if label is None else label
+
+
+def _find_normalized(text: str, classes: Sequence[str], form: Literal["NFC", "NFKC"]) -> int | None:
+    """Return the label of the only class that equals a name in a Unicode normal form."""
+    wanted = unicodedata.normalize(form, text)
+    found = [i for i, name in enumerate(classes) if unicodedata.normalize(form, name) == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 def choose_classes(names: Sequence[str], classes: Sequence[str]) -> list[int]:

@@ -2,110 +2,89 @@
 
 Each write goes to a temporary sibling, is flushed to the disk, and is renamed. The parent folder
 is flushed as well, since a rename alone may be lost, or may reach the disk before the content.
-Nothing old is removed before its replacement is safe on the disk.
+Nothing old is removed before its replacement is safe on the disk. Where a file system lacks one of
+these calls, `storage/` has what takes its place.
 """
 
 import contextlib
 import io
-import os
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
-PARTIAL_PREFIX = ".partial-"
+from iddm_cli.storage import features, moves
+from iddm_cli.storage.disk import Disk
+from iddm_cli.storage.features import PARTIAL_PREFIX
+from iddm_cli.storage.moves import (
+    ASIDE_PREFIX,
+    INCOMPLETE,
+    UnflushedError,
+    aside_path,
+    find,
+    is_complete,
+    partial_path,
+)
 
-
-class Disk:
-    """The system calls that change files; each may fail, or be the last one before a crash.
-
-    Tests replace `disk` by one that fails or exits at a chosen call, or that records what a power
-    failure could leave behind.
-    """
-
-    def make_folder(self, path: Path) -> None:
-        """Create a folder."""
-        path.mkdir()
-
-    def create(self, path: Path) -> IO[bytes]:
-        """Create an empty file and open it."""
-        return path.open("wb", buffering=0)
-
-    def append_to(self, path: Path) -> IO[bytes]:
-        """Open a file at its end."""
-        return path.open("ab", buffering=0)
-
-    def write(self, handle: IO[bytes], content: bytes) -> None:
-        """Write all bytes."""
-        rest = memoryview(content)
-        while rest:
-            rest = rest[handle.write(rest) :]
-
-    def truncate(self, handle: IO[bytes], length: int) -> None:
-        """Truncate a file."""
-        handle.truncate(length)
-
-    def flush(self, handle: IO[bytes]) -> None:
-        """Flush the content of a file to the disk."""
-        if sys.platform == "darwin":
-            import fcntl
-
-            # On macOS, fsync leaves the data in the cache of the drive.
-            fcntl.fcntl(handle.fileno(), fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(handle.fileno())
-
-    def flush_folder(self, path: Path) -> None:
-        """Flush the entries of a folder, where the system can open folders."""
-        if os.name == "nt":
-            return
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def rename(self, old: Path, new: Path) -> None:
-        """Rename a file or folder; replace a file of the new name."""
-        old.replace(new)
-
-    def remove(self, path: Path) -> None:
-        """Remove a file, or a folder with its content."""
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
+__all__ = [
+    "ASIDE_PREFIX",
+    "INCOMPLETE",
+    "PARTIAL_PREFIX",
+    "Disk",
+    "LineFile",
+    "UnflushedError",
+    "create_folder",
+    "discard",
+    "find",
+    "find_leftovers",
+    "fsync_file",
+    "is_complete",
+    "partial_path",
+    "publish_file",
+    "publish_folder",
+    "remove_folder",
+    "remove_partials",
+    "rename_folder",
+    "restore",
+    "write_file",
+    "write_folder",
+]
 
 disk = Disk()
-
-
-def partial_path(path: Path) -> Path:
-    """Return the temporary sibling that this process writes and then renames to `path`."""
-    return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
 
 
 def fsync_file(handle: IO[bytes]) -> None:
     """Flush an open file to the disk."""
     handle.flush()
-    disk.flush(handle)
+    moves.flush_file(disk, handle, Path(handle.name))
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, flush: bool = True) -> None:
     """Write a file, and replace an existing one atomically.
+
+    Args:
+        path: Path of the file.
+        content: Its content.
+        flush: Whether to flush it to the disk; without, a power cut may lose it.
 
     Raises:
         OSError: The file cannot be written; an existing file is unchanged.
     """
     temporary = partial_path(path)
     try:
-        _write(temporary, content)
-        disk.rename(temporary, path)
+        _write(temporary, content, flush=flush)
+        moves.replace_file(disk, temporary, path, flush=flush)
     except OSError:
-        _discard(temporary)
+        discard(temporary)
         raise
-    disk.flush_folder(path.parent)
+
+
+def publish_file(temporary: Path, path: Path) -> None:
+    """Rename a file, whose content is already flushed, to its final name.
+
+    Raises:
+        OSError: The rename failed.
+    """
+    moves.replace_file(disk, temporary, path)
 
 
 def create_folder(path: Path) -> None:
@@ -122,7 +101,7 @@ def create_folder(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():  # no other process has created it meanwhile
             raise
-    disk.flush_folder(path.parent)
+    moves.flush_folder(disk, path.parent)
 
 
 def write_folder(
@@ -150,26 +129,30 @@ def write_folder(
         for name in folders:
             disk.make_folder(temporary / name)
         for name, content in files:
-            _write(temporary / name, content)
+            _write(temporary / name, content, flush=True)
         for name in folders:
-            disk.flush_folder(temporary / name)
+            moves.flush_folder(disk, temporary / name)
         if replace and path.exists():
-            remove_folder(path)
-        publish_folder(temporary, path)
+            _replace_folder(temporary, path)
+        else:
+            publish_folder(temporary, path)
+        if replace and aside_path(path).exists():  # of an earlier crash
+            discard(aside_path(path))
     except OSError:
-        _discard(temporary)
+        discard(temporary)
         raise
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, flush: bool) -> None:
     with disk.create(path) as handle:
         disk.write(handle, content)
-        disk.flush(handle)
+        if flush:
+            moves.flush_file(disk, handle, path)
 
 
-def _discard(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        disk.remove(path)
+def discard(path: Path) -> None:
+    """Remove a file or folder, as far as possible."""
+    moves.discard(disk, path)
 
 
 def publish_folder(temporary: Path, final: Path) -> None:
@@ -179,34 +162,66 @@ def publish_folder(temporary: Path, final: Path) -> None:
         FileExistsError: `final` exists and is not empty; `temporary` is unchanged.
         OSError: The rename failed.
     """
-    disk.flush_folder(temporary)
+    moves.flush_folder(disk, temporary)
+    moves.move_folder(disk, temporary, final)
+    moves.flush_name(disk, final)
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    """Put a folder in the place of another; a crash in between leaves the old one aside."""
+    aside = aside_path(path)
+    discard(aside)
+    moves.move_folder(disk, path, aside)
     try:
-        disk.rename(temporary, final)
-    except OSError as error:
-        if final.exists():
-            raise FileExistsError(f"{final} exists") from error
+        publish_folder(temporary, path)
+    except moves.UnflushedError:
         raise
-    disk.flush_folder(final.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            moves.move_folder(disk, aside, path)
+        raise
+
+
+def restore(path: Path) -> None:
+    """Give a file or folder its name back, if a crash interrupted its replacement.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    aside = find(path)
+    if aside != path and is_complete(aside):
+        moves.move_folder(disk, aside, path)
+
+
+def rename_folder(old: Path, new: Path) -> None:
+    """Rename a folder to a name that is free.
+
+    Raises:
+        OSError: The folder cannot be renamed, or the name is taken.
+    """
+    moves.move_folder(disk, old, new)
 
 
 def remove_folder(path: Path) -> None:
     """Remove a folder atomically: after a crash, it exists completely or not at all.
 
     Raises:
-        OSError: The folder cannot be renamed; it is unchanged.
+        OSError: The folder cannot be removed; it is unchanged, or marked as incomplete.
     """
-    # A name other than that of the replacement, which this process may be writing.
-    doomed = partial_path(path.with_name(f"removed-{path.name}"))
-    disk.rename(path, doomed)
-    # Otherwise a power failure could restore the name, but not the content of the folder.
-    disk.flush_folder(path.parent)
-    _discard(doomed)
+    moves.remove_folder(disk, path)
 
 
 def remove_partials(folder: Path) -> None:
     """Remove the leftovers of interrupted writes; no process may be writing to `folder`."""
     for leftover in folder.glob(f"{PARTIAL_PREFIX}*"):
-        _discard(leftover)
+        discard(leftover)
+    for mark in folder.glob(f"*/{INCOMPLETE}"):
+        discard(mark.parent)
+
+
+def find_leftovers(path: Path) -> list[Path]:
+    """Return what this process could not remove after it failed to write `path`."""
+    return [left for left in (partial_path(path), aside_path(path)) if left.exists()]
 
 
 class LineFile:
@@ -221,24 +236,50 @@ class LineFile:
         Raises:
             OSError: The line cannot be written; no part of it remains.
         """
-        with disk.append_to(self.path) as handle:
+        if find(self.path) != self.path:  # a crash interrupted a rewrite
+            self.rewrite(self.read_lines())
+        handle = self._open()
+        if handle is None:
+            return self.rewrite([*self.read_lines(), line])
+        with handle:
             length = handle.seek(0, io.SEEK_END)
             try:
                 disk.write(handle, line.encode() + b"\n")
             except OSError:
-                disk.truncate(handle, length)
+                self._cut(handle, length)
                 raise
+
+    def _open(self) -> IO[bytes] | None:
+        """Open the file at its end; None where the file system cannot."""
+        try:
+            return disk.append_to(self.path)
+        except OSError as error:
+            if error.errno not in features.NO_APPEND:
+                raise
+            features.missing.report("append", self.path.parent)
+            return None
+
+    def _cut(self, handle: IO[bytes], length: int) -> None:
+        """Remove the beginning of a line, so that the next one does not continue it."""
+        try:
+            disk.truncate(handle, length)
+        except OSError as error:
+            if error.errno not in features.UNSUPPORTED:
+                raise
+            self.rewrite(self.read_lines())
 
     def flush(self) -> None:
         """Flush the lines to the disk."""
-        with disk.append_to(self.path) as handle:
-            disk.flush(handle)
+        if handle := self._open():  # otherwise each rewrite has flushed it
+            with handle:
+                moves.flush_file(disk, handle, self.path)
 
     def read_lines(self) -> list[str]:
         """Return the complete lines, without one that was cut off by a crash."""
-        if not self.path.exists():
+        path = find(self.path)
+        if not path.exists():
             return []
-        text = io.BytesIO(self.path.read_bytes())
+        text = io.BytesIO(path.read_bytes())
         return [line[:-1].decode(errors="replace") for line in text if line.endswith(b"\n")]
 
     def rewrite(self, lines: list[str]) -> None:

@@ -62,10 +62,7 @@ def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = N
     """
     buffer = io.BytesIO()
     if form == "png":
-        chunks = PngInfo()
-        for key, value in (notes or {}).items():
-            chunks.add_itxt(key, value)
-        image.save(buffer, "PNG", pnginfo=chunks)
+        image.save(buffer, "PNG", pnginfo=build_text_chunks(notes or {}))
         return buffer.getvalue()
     exif = Image.Exif()
     text = "; ".join(f"{key}: {value}" for key, value in (notes or {}).items())
@@ -73,6 +70,14 @@ def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = N
     options = {"lossless": True} if form == "webp" else {"quality": 95, "subsampling": 0}
     image.save(buffer, FORMATS[form], exif=exif, **options)
     return buffer.getvalue()
+
+
+def build_text_chunks(notes: dict[str, str]) -> PngInfo:
+    """Return the text chunks of a PNG."""
+    chunks = PngInfo()
+    for key, value in notes.items():
+        chunks.add_itxt(key, value)
+    return chunks
 
 
 def save_png(image: Image.Image, path: Path) -> None:

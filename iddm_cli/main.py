@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iddm_cli import __version__
+from iddm_cli import __version__, notices, signals
 from iddm_cli.commands import (
     cache,
     export,
@@ -22,6 +22,8 @@ from iddm_cli.commands import (
 )
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.machine import system_limits, user_folders
+from iddm_cli.storage import features
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -80,6 +82,13 @@ def iddm(
 def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
     streams.guard_streams()
+    features.missing.listen(_print_warning)
+    notices.listen(_print_warning)
+    system_limits.raise_file_limit()
+    system_limits.adapt_to_few_threads()
+    user_folders.ensure_temporary_folder()
+    user_folders.name_user()
+    signals.handle_stop_as_init()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -92,14 +101,28 @@ def main() -> None:
         sys.stderr.write("\ninterrupted\n")
     except streams.ReaderGone:
         code = 0
-    except OSError as error:
-        code = _report_error(_wrap_system_error(error))
     except Exception as error:  # noqa: BLE001 - the one boundary
-        cause = error.__cause__
-        code = _report_error(
-            _wrap_system_error(cause) if isinstance(cause, OSError) else _wrap_bug(error)
-        )
+        code = _report_error(_wrap_error(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_warning(text: str) -> None:
+    from iddm_cli.display import console
+
+    console.print_warning(text)
+
+
+def _wrap_error(error: Exception) -> IddmError:
+    """Return an error of a library as one of ours: of a limit, of the system, or as a bug."""
+    for one in (error, error.__cause__):
+        if one is not None and (explained := system_limits.explain_error(one)):
+            wrapped = IddmError(*explained)
+            wrapped.__cause__ = error
+            return wrapped
+    for one in (error, error.__cause__):
+        if isinstance(one, OSError):
+            return _wrap_system_error(one)
+    return _wrap_bug(error)
 
 
 def _wrap_system_error(error: OSError) -> IddmError:
@@ -107,9 +130,19 @@ def _wrap_system_error(error: OSError) -> IddmError:
     problem = f"{name}{error.strerror or error}"
     no_temporary = "temporary directory" in problem
     hint = "Set TMPDIR to a writable folder." if no_temporary else ""
+    if isinstance(error, FileNotFoundError) and not name and not _has_current_folder():
+        problem, hint = "the current folder no longer exists", "Change to another one: cd"
     wrapped = IddmError(problem, hint)
     wrapped.__cause__ = error
     return wrapped
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
 
 
 def _wrap_bug(error: Exception) -> IddmError:

@@ -1,5 +1,7 @@
 """Classes by name and by index: names take precedence."""
 
+import unicodedata
+
 import pytest
 
 from iddm_cli.classes import choose_classes, find_class
@@ -15,6 +17,20 @@ from iddm_cli.errors import UsageError
 )  # fmt: skip
 def test_a_name_takes_precedence_over_an_index(text, label):
     assert find_class(text, ["cat", "dog", "1"]) == label
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize(
+    "name", ["caf\u00e9", "cafe\u0301", "\ud55c\uad6d", "\ufb01sh", "\u30ab\u30e1\u30e9\u30ac"]
+)
+def test_a_name_may_be_in_any_unicode_normal_form(form, name):
+    assert find_class(unicodedata.normalize(form, name), ["x", name, "7"]) == 1
+
+
+def test_a_name_that_fits_two_classes_fits_none():
+    assert find_class("\uff43at", ["cat", "\uff23at"]) == 0
+    assert find_class("fish", ["\ufb01sh", "\uff46ish"]) is None
+    assert find_class("\uff11", ["a", "b", "1"]) == 2
 
 
 def test_classes_are_chosen_once_each_in_the_order_given():

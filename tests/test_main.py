@@ -82,3 +82,29 @@ def test_a_system_error_names_the_file_also_as_the_cause_of_another(end):
     assert end(wrapped)[2].startswith("error: /x/y: Permission denied")
     no_folder = FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
     assert "Set TMPDIR to a writable folder." in end(no_folder)[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (RuntimeError("can't start new thread"), "does not allow another process or thread"),
+        (OSError(errno.EMFILE, "Too many open files"), "files (ulimit -n)"),
+        (MemoryError(), "memory ran out: at most"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "PyTorch does not fit"),
+    ],
+    ids=repr,
+)
+def test_a_limit_of_the_system_is_no_bug(end, error, problem):
+    code, _, err = end(error)
+    assert code == 1
+    assert problem in err
+    assert "bug" not in err
+
+
+def test_a_current_folder_that_is_gone_is_named(end, tmp_path, monkeypatch):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    _, _, err = end(FileNotFoundError(errno.ENOENT, "No such file or directory"))
+    assert err.startswith("error: the current folder no longer exists")

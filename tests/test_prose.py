@@ -28,16 +28,19 @@ AVOIDED = {
     r"\b(?:a|the) team\b": "the process group",
     r"\bnobody (?:knows|can tell|minds)\b": "unknown",
     r"\bheld against\b": "compared with",
+    r"<{7} |>{7} ": "one side of the merge conflict",
 }  # fmt: skip
 
 KEYS = re.compile(
     r"[\"'`]pictures[\"'`]|\bpictures[/.=]|\.pictures\b|\bpictures: (?:int|list\[str\])"
+    r"|`decoded pictures`"
 )
 """Names of files and keys of formats, which stay as they are."""
 
 CODE = [path for path in sorted((ROOT / "iddm_cli").rglob("*"))
         if path.suffix in (".py", ".html", ".js", ".j2")]  # fmt: skip
-DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")),
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
         ROOT / "benchmarks" / "README.md", *sorted((ROOT / "configs").glob("*.yaml"))]  # fmt: skip
 
 

@@ -1,6 +1,10 @@
 """Signals: those that stop and those that save, and whether one is ignored."""
 
 import signal
+import subprocess
+import sys
+
+import pytest
 
 from iddm_cli import signals
 from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
@@ -25,3 +29,30 @@ def test_a_signal_is_ignored_only_while_its_handler_says_so():
             assert not is_ignored(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+AS_INIT = """
+import os, signal, sys
+os.getpid = lambda: 1
+from iddm_cli import signals
+signals.handle_stop_as_init()
+if sys.argv[1] == "again":
+    signal.signal(signal.SIGTERM, lambda *_: signals.end_at_once(signal.SIGTERM))
+    signal.raise_signal(signal.SIGTERM)
+    print("saving", flush=True)
+signal.raise_signal(signal.SIGTERM)
+print("not reached", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("how", "printed"), [("once", ""), ("again", "saving\n")])
+def test_process_1_ends_by_sigterm_although_the_system_would_drop_it(how, printed):
+    words = [sys.executable, "-c", AS_INIT, how]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (143, printed)
+
+
+def test_other_processes_keep_the_default():
+    before = signal.getsignal(signal.SIGTERM)
+    signals.handle_stop_as_init()
+    assert signal.getsignal(signal.SIGTERM) == before

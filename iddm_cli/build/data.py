@@ -4,12 +4,18 @@ from functools import partial
 
 import torch
 
-from iddm_cli.data.decoding.workers import count_cores
+from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
+from iddm_cli.data.loader.stores import (
+    FileStore,
+    MemoryStore,
+    PixelStore,
+    StreamStore,
+    pixel_dtype,
+)
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.sources.registry import open_source
+from iddm_cli.data.sources.registry import open_dataset
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
@@ -54,11 +60,12 @@ def build_store(
     data = profile.data
     cache = choose_cache(data, pack, device)
     if cache == "off":
-        source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+        source = open_dataset(data, require_labels=False)
         kept = sorted(set(range(len(source))) - set(pack.record.left_out))
-        workers = max(1, (data.workers or count_cores()) // group.local_world_size)
+        workers = max(1, (data.workers or choose_count()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
-    store = FileStore(pack.images_path, (pack.channels, pack.height, pack.width))
+    shape = (pack.channels, pack.height, pack.width)
+    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values))
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))

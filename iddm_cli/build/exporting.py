@@ -7,6 +7,7 @@ from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.run import Run
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 def load_trained_model(
@@ -15,6 +16,7 @@ def load_trained_model(
     classes: tuple[str, ...],
     saved: WeightsSource,
     provenance: Provenance,
+    values: ValueRange = EIGHT_BIT,
 ) -> TrainedModel:
     """Load a trained model onto the CPU.
 
@@ -24,6 +26,7 @@ def load_trained_model(
         classes: Class names by label.
         saved: The checkpoint or exported file that holds the weights.
         provenance: How it was trained.
+        values: The range of values that it was trained on.
 
     Raises:
         CheckpointError: The weights are damaged, or belong to another network.
@@ -37,6 +40,7 @@ def load_trained_model(
         classes=classes,
         denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
         provenance=provenance,
+        values=values,
     )
 
 

@@ -14,6 +14,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.machine.memory import free_memory, used_memory
 from iddm_cli.profiles.profile import ResolvedProfile
 
 MEMORY_SHARE = 0.8
@@ -40,8 +41,10 @@ def largest_micro_batch(
     group: ProcessGroup = SINGLE_PROCESS,
 ) -> int:
     """Return an estimate of how many images this process can compute at once."""
-    memory = estimate_run_memory(profile, pack, compute)
+    memory = estimate_run_memory(profile, pack, compute, group)
     room = MEMORY_SHARE * devices.free_memory(compute.device) / group.local_world_size
+    if compute.device.type == "cpu":
+        room += min(memory.program, used_memory())  # this part of the estimate is in use already
     per_image = memory.activations / memory.micro_batch
     most = int((room - memory.total + memory.activations) / per_image)
     size = len(group.slots(profile.training.batch_size))
@@ -50,15 +53,54 @@ def largest_micro_batch(
     return size
 
 
-def estimate_run_memory(
-    profile: ResolvedProfile, pack: Pack, compute: ComputeContext
-) -> MemoryEstimate:
-    """Estimate the memory that training this profile takes on its device.
+def describe_shortage(
+    profile: ResolvedProfile,
+    pack: Pack,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    memory: MemoryEstimate | None = None,
+) -> str:
+    """Return a warning where training takes more of the main memory than is free; "" elsewhere.
 
-    With training.micro_batch: auto, as if the whole batch were computed at once.
+    A GPU reports that its memory is full, and the micro-batch is halved. The system kills a process
+    instead, without a word.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        compute: The compute context.
+        group: The processes that train together.
+        memory: The estimate, where it is known already; None computes it.
+    """
+    if compute.device.type != "cpu" or profile.training.micro_batch == "auto":
+        return ""
+    memory = memory or estimate_run_memory(profile, pack, compute, group)
+    bound = free_memory()
+    needed = group.local_world_size * (memory.total - min(memory.program, used_memory()))
+    if needed <= bound.free:
+        return ""
+    return (
+        f"training takes about {needed / 1e9:.2f} GB more memory, and {bound.free / 1e9:.2f} GB "
+        f"are free in {bound.source}: the system may kill it; set training.micro_batch to auto, "
+        f"or to less than {memory.micro_batch}"
+    )
+
+
+def estimate_run_memory(
+    profile: ResolvedProfile,
+    pack: Pack,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> MemoryEstimate:
+    """Estimate the memory that this process takes on its device to train a profile.
+
+    With training.micro_batch: auto, as if its share of the batch were computed at once.
     """
     training = profile.training
-    size = training.micro_batch if isinstance(training.micro_batch, int) else training.batch_size
+    size = len(group.slots(training.batch_size))
+    if isinstance(training.micro_batch, int):
+        size = min(size, training.micro_batch)
     cache = choose_cache(profile.data, pack, compute.device)
     on_cpu = compute.device.type == "cpu"
     on_device = cache == "device" or (cache == "memory" and on_cpu)

@@ -9,6 +9,7 @@ from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 def load_denoiser(
@@ -42,12 +43,26 @@ def build_image_generator(
     classes: tuple[str, ...],
     source: WeightsSource,
     compute: ComputeContext,
+    values: ValueRange = EIGHT_BIT,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
+
+    Args:
+        profile: The profile, with the sampling section to use.
+        classes: Class names by label.
+        source: The weights.
+        compute: The compute context.
+        values: The range of values that it was trained on.
 
     Raises:
         CheckpointError: The source is damaged, or belongs to another network.
     """
     sampling = profile.sampling
     denoiser = load_denoiser(profile, len(classes), source, sampling.weights, compute.device)
-    return ImageGenerator(denoiser, sampling, num_classes=len(classes), shape=profile.data.shape)
+    return ImageGenerator(
+        denoiser,
+        sampling,
+        num_classes=len(classes),
+        shape=profile.data.shape,
+        levels=values.levels,
+    )

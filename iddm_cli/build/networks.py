@@ -12,6 +12,7 @@ from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
+from iddm_cli.machine.memory import MACHINE, total_memory
 from iddm_cli.networks import NETWORKS
 from iddm_cli.profiles.profile import ResolvedProfile
 
@@ -57,9 +58,7 @@ def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:
         needed = float(FLOAT_BYTES * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
-    available = devices.all_memory(torch.device("cpu"))
-    if needed > available:
-        raise too_large_error(needed, available)
+    check_bytes(needed, torch.device("cpu"))
     return specs_of(network.state_dict())
 
 
@@ -69,16 +68,23 @@ def check_fits_device(network: nn.Module, device: torch.device) -> None:
     Raises:
         UsageError: Its weights, gradients, EMA and moments alone exceed the device's memory.
     """
-    needed = training_bytes(sum(p.numel() for p in network.parameters()))
+    check_bytes(training_bytes(sum(p.numel() for p in network.parameters())), device)
+
+
+def check_bytes(needed: float, device: torch.device) -> None:
+    """Check that the memory of a device can hold a network.
+
+    Raises:
+        UsageError: It takes more bytes than there are.
+    """
     available = devices.all_memory(device)
     if needed > available:
-        raise too_large_error(needed, available)
-
-
-def too_large_error(needed: float, available: int) -> UsageError:
-    """Return the error for a network that takes more bytes than are available."""
-    return UsageError(
-        f"the network is too large: it takes {needed / 1e9:.4g} GB, and this device has "
-        f"{available / 1e9:.4g} GB",
-        "Choose smaller model.base_channels, model.channel_multipliers or model.blocks_per_level.",
-    )
+        place = "this device has"
+        if device.type == "cpu" and (limit := total_memory()).source != MACHINE:
+            place = f"{limit.source} has"
+        raise UsageError(
+            f"the network is too large: it takes {needed / 1e9:.4g} GB, and {place} "
+            f"{available / 1e9:.4g} GB",
+            "Choose smaller model.base_channels, model.channel_multipliers or "
+            "model.blocks_per_level.",
+        )

@@ -12,6 +12,7 @@ from iddm_cli.serving.scheduling.batch_invariant import (
     BatchInvariantDenoiser,
 )
 from iddm_cli.serving.scheduling.served_model import ServedModel
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 def build_served_model(
@@ -22,6 +23,7 @@ def build_served_model(
     place: ComputeContext,
     *,
     reference: str,
+    values: ValueRange = EIGHT_BIT,
 ) -> ServedModel:
     """Load a trained model for the server; on the CPU each thread computes a block of its own.
 
@@ -32,6 +34,7 @@ def build_served_model(
         saved: The weights.
         place: The compute context.
         reference: The RUN argument of `iddm generate` for this model.
+        values: The range of values that it was trained on.
 
     Raises:
         CheckpointError: The checkpoint is damaged, or belongs to another network.
@@ -53,4 +56,5 @@ def build_served_model(
             blocks=CPU_BLOCKS if on_cpu else GPU_BLOCKS,
             num_threads=torch.get_num_threads() if on_cpu else 1,
         ),
+        values=values,
     )

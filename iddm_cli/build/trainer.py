@@ -17,6 +17,7 @@ from iddm_cli.engine import device as devices
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
+from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.run import Run
@@ -60,6 +61,7 @@ def build_trainer(
         train_step,
         checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
         generate_samples=generate_samples if training.sample_count > 0 else None,
+        recipe=select_recipe(profile),
     )
 
 

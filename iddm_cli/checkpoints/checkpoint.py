@@ -20,7 +20,6 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.checkpoints.state_file import (
@@ -35,6 +34,7 @@ from iddm_cli.checkpoints.tensors import (
     check_compatible,
     check_header_length,
     find_non_finite,
+    load_tensors,
     read_specs,
     specs_of,
     truncate,
@@ -71,6 +71,11 @@ class Checkpoint:
     def numerics(self) -> dict[str, Any]:
         """What decided the last bits when it was saved, besides profile and data."""
         return self.state.bits
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that it was trained with, by their keys; empty in older checkpoints."""
+        return self.state.settings
 
     @property
     def scaler(self) -> dict[str, Any]:
@@ -110,7 +115,7 @@ class Checkpoint:
             if like is not None:
                 check_header_length(path, len(like))
                 check_compatible(specs_of(like), read_specs(path), str(self.path / part))
-            tensors = load_file(path)
+            tensors = load_tensors(path)
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path}: {truncate(error)}") from error
         name = find_non_finite(tensors) if part in WEIGHTS else None

@@ -16,6 +16,7 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.state_file import FORMAT, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
+from iddm_cli.machine.system_limits import explain_error
 
 NAME = re.compile(r"step-[0-9]{8,}")
 
@@ -35,7 +36,8 @@ class CheckpointFolder:
     def paths(self) -> list[Path]:
         """Return the checkpoint folders, oldest first."""
         found = self.path.iterdir() if self.path.is_dir() else iter(())
-        return sorted((path for path in found if NAME.fullmatch(path.name)), key=step_of)
+        named = (path for path in found if NAME.fullmatch(path.name))
+        return sorted(filter(durable.is_complete, named), key=step_of)
 
     def latest_valid(
         self, parts: Sequence[str] = PARTS
@@ -80,6 +82,17 @@ class CheckpointFolder:
             raise CheckpointError(f"no checkpoint of step {step}", f"Available steps: {known}.")
         return self._open(path, parts)
 
+    def read_latest_settings(self) -> tuple[int, dict[str, object]]:
+        """Return step and settings of the newest checkpoint whose state.json is valid.
+
+        Its tensors are not read; without a checkpoint, the step is 0.
+        """
+        for path in reversed(self.paths()):
+            with contextlib.suppress(CheckpointError):
+                checkpoint = open_checkpoint(path)
+                return checkpoint.step, checkpoint.settings
+        return 0, {}
+
     @staticmethod
     def _open(path: Path, parts: Sequence[str]) -> Checkpoint:
         checkpoint = open_checkpoint(path)
@@ -99,10 +112,13 @@ class CheckpointFolder:
             self.quarantine([final])
             durable.write_folder(final, checkpoint_files(step, parts, state))
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason, hint = explain_error(error) or (
+                error.strerror or str(error),
+                "Free disk space.",
+            )
             raise CheckpointError(
                 f"the checkpoint of step {step} could not be saved: {reason}",
-                "Earlier checkpoints are untouched. Free disk space, then run: iddm resume",
+                f"Earlier checkpoints are untouched. {hint} Then run: iddm resume",
             ) from error
         with contextlib.suppress(OSError):  # retried after the next checkpoint
             self._prune()
@@ -118,7 +134,7 @@ class CheckpointFolder:
             if path.exists():
                 names = (f"{path.name}.damaged-{number}" for number in itertools.count(1))
                 free = (path.with_name(name) for name in names)
-                durable.disk.rename(path, next(path for path in free if not path.exists()))
+                durable.rename_folder(path, next(path for path in free if not path.exists()))
 
     def remove_after(self, step: int) -> None:
         """Delete the checkpoints after a step, from which training rolled back.

@@ -60,6 +60,7 @@ class CheckpointState(StrictTable):
     # Absent from checkpoints of the first versions.
     course: TrainerRecord = TrainerRecord()
     metrics: dict[str, float] = {}
+    settings: dict[str, Any] = {}
     format: int = Field(ge=FORMAT, le=FORMAT)
 
 

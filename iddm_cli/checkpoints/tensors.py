@@ -1,12 +1,17 @@
 """Tensors in files: compared with those that they are read for, before any data is read."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, deserialize, safe_open
+from safetensors.torch import load, load_file
 from torch import Tensor
 
 from iddm_cli.errors import CheckpointError
+from iddm_cli.storage import features
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
 """torch's names of safetensors' types."""
@@ -19,6 +24,7 @@ HEADER_BYTES_EACH = 2**10
 """No header that iddm writes is longer than this, plus this much per tensor."""
 
 Tensors = dict[str, Tensor]
+Result = TypeVar("Result")
 TensorSpecs = dict[str, tuple[list[int], str]]
 """The shape and type of each tensor, by its name."""
 
@@ -31,12 +37,47 @@ def specs_of(tensors: Tensors) -> TensorSpecs:
     }
 
 
+def load_tensors(path: Path) -> Tensors:
+    """Read all tensors of a file.
+
+    Raises:
+        SafetensorError: It is not a safetensors file.
+        OSError: It cannot be read.
+    """
+    return _read_mapped(path, load_file, load)
+
+
+def _read_mapped(
+    path: Path, read: Callable[[Path], Result], parse: Callable[[bytes], Result]
+) -> Result:
+    """Read a file through a memory map; the whole of it where the file system has none."""
+    try:
+        return read(path)
+    except (OSError, SafetensorError) as error:
+        code = re.search(r"\(os error (\d+)\)", str(error))  # safetensors sets no errno
+        if code is None or int(code[1]) not in features.NO_MAP:
+            raise
+    return parse(path.read_bytes())
+
+
 def read_specs(path: Path) -> TensorSpecs:
     """Read the specs of a file's tensors, from its header alone.
 
     Raises:
         SafetensorError: It is not a safetensors file.
+        OSError: It cannot be read.
     """
+    return _read_mapped(path, _read_specs, _parse_specs)
+
+
+def _parse_specs(content: bytes) -> TensorSpecs:
+    return {
+        name: (list(part["shape"]), TYPES.get(part["dtype"], part["dtype"]))
+        for name, part in deserialize(content)  # type: ignore[no-untyped-call]
+    }
+
+
+def _read_specs(path: Path) -> TensorSpecs:
     with safe_open(path, framework="pt") as handle:
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118
         return {

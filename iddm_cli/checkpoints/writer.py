@@ -43,9 +43,25 @@ class AsyncCheckpointWriter:
             state: The other entries of state.json.
         """
         outcome = self.wait()
-        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="checkpoint-writer")
-        self._writing = (step, self._thread.submit(self._write, step, parts, state))
+        self._writing = (step, self._submit(step, parts, state))
         return outcome
+
+    def _submit(
+        self, step: int, parts: dict[str, Tensors], state: dict[str, object]
+    ) -> Future[Path]:
+        """Write in the thread; where none can be started, write now and let training wait."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-writer")
+        try:
+            return self._thread.submit(self._write, step, parts, state)
+        except RuntimeError:
+            self._thread = None  # it still holds the work
+        future: Future[Path] = Future()
+        try:
+            future.set_result(self._write(step, parts, state))
+        except IddmError as error:
+            future.set_exception(error)
+        return future
 
     def poll(self) -> list[Saved | SaveFailed]:
         """Return the outcome of the checkpoint being written, if it is done; does not wait."""

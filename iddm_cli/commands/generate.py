@@ -59,9 +59,12 @@ OutOption = Annotated[
     ),
 ]
 FormatOption = Annotated[
-    Literal["png", "jpg", "webp"],
+    Literal["png", "jpg", "webp", "tiff", "npy"] | None,
     options.option(
-        "--format", help="File format of the images.", panel=options.OUTPUT, show_default=True
+        "--format",
+        help="File format of the images. (default: png, or tiff or npy where a PNG cannot hold "
+        "their values)",
+        panel=options.OUTPUT,
     ),
 ]
 GridOption = Annotated[
@@ -88,7 +91,7 @@ def generate(
     batch_size: BatchSizeOption = None,
     device: options.DeviceOption = None,
     out: OutOption = None,
-    form: FormatOption = "png",
+    form: FormatOption = None,
     grid: GridOption = True,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
@@ -107,7 +110,13 @@ def generate(
     labels = choose_classes(class_ or ["all"], model.classes)
     step = options.parse_checkpoint(checkpoint)
     layout = generation.OutputLayout(
-        out or model.default_output_dir(), model.classes, labels, count, form, grid=grid
+        out or model.default_output_dir(),
+        model.classes,
+        labels,
+        count,
+        generation.resolve_form(form, model.values, profile.data.channels),
+        grid=grid,
+        values=model.values,
     )
     layout.check_count()
     layout.check_empty(overwrite=overwrite)

@@ -34,6 +34,7 @@ SourceArgument = Annotated[
         metavar="SOURCE",
         help="A .pt file of IDDM, a folder of diffusers, or a safetensors file of iddm.",
         show_default=False,
+        readable=False,  # reading tells; network file systems may deny it wrongly
     ),
 ]
 ImportedNameOption = Annotated[

@@ -45,6 +45,7 @@ def option(
         max=at_most,
         show_default=show_default,
         autocompletion=complete,
+        readable=False,  # a path is tried; network file systems may deny access wrongly
     )
 
 

@@ -69,7 +69,10 @@ def show(
 @app.command()
 def copy(
     profile: NameArgument,
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="File or folder of the copy.")],
+    to: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="File or folder of the copy.", readable=False),
+    ],
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Copy a profile with its comments, to start your own."""

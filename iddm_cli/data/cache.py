@@ -4,23 +4,23 @@ packs/       datasets as arrays, see packs/store.py
 datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
 digests/     digests of files that were read before, see sources/fingerprint.py
+surveys/     which values the images of a dataset hold, see values/survey.py
 """
 
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-from filelock import FileLock, Timeout
-
 from iddm_cli import durable
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.machine.system_limits import explain_error
+from iddm_cli.machine.user_folders import user_cache_folder
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
@@ -38,18 +38,30 @@ CacheKind = Literal["pack", "partial", "download", "archive"]
 
 
 def cache_folder() -> Path:
-    """Return $IDDM_CACHE_DIR if it is set, else the cache folder of the user on this system."""
+    """Return $IDDM_CACHE_DIR if it is set, else the cache folder of the user on this system.
+
+    Raises:
+        DatasetError: There is no such folder.
+    """
     chosen = os.environ.get("IDDM_CACHE_DIR")
-    if not chosen:
-        return platformdirs.user_cache_path("iddm")
     try:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser() if chosen else user_cache_folder()
     except RuntimeError as error:  # of a user who does not exist
         raise DatasetError(f"IDDM_CACHE_DIR is {chosen}: {error}", CACHE_HINT) from error
+    except OSError as error:
+        raise DatasetError(
+            f"there is no folder for the cache: {error.strerror or error}",
+            "Set IDDM_CACHE_DIR to a writable folder.",
+        ) from error
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:
-    """Return the DatasetError for a failed write, with a hint on how to move the cache."""
+    """Return the DatasetError for a failed write, with a hint on how to move the cache.
+
+    A limit of the process, as on open files, is reported as that: no other folder has a higher one.
+    """
+    if explained := explain_error(error):
+        return DatasetError(*explained)
     reason = error.strerror or str(error)
     return DatasetError(f"the cache folder {folder} cannot be written: {reason}", CACHE_HINT)
 
@@ -200,10 +212,10 @@ def _remove(entry: CacheEntry) -> bool:
 def _delete(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink()
-        return
-    doomed = path.with_name(f"{durable.PARTIAL_PREFIX}{os.getpid()}-{path.name}")
-    path.rename(doomed)
-    shutil.rmtree(doomed)
+    else:
+        doomed = durable.partial_path(path)
+        durable.rename_folder(path, doomed)
+        durable.disk.remove(doomed)
 
 
 def _lock_path(path: Path) -> Path:
@@ -217,20 +229,17 @@ def _try_lock(path: Path) -> Iterator[bool]:
     if not path.exists():
         yield True
         return
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(path, timeout=0))
+        except LockHeldError:
+            yield False
+        else:
+            yield True
 
 
 def _remove_orphans() -> None:
-    """Remove locks and digests that belong to packs which no longer exist."""
+    """Remove locks, digests and surveys that belong to packs which no longer exist."""
     for path in (cache_folder() / "packs").glob("*.lock"):
         name = path.name.removesuffix(".lock")
         with suppress(OSError), _try_lock(path) as free:
@@ -241,4 +250,5 @@ def _remove_orphans() -> None:
             if free and not any(kept):
                 path.unlink()
     if not _list_children("packs"):
-        shutil.rmtree(cache_folder() / "digests", ignore_errors=True)
+        for name in ("digests", "surveys"):
+            durable.discard(cache_folder() / name)

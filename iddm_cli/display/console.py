@@ -2,9 +2,17 @@
 
 import json
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
+
+from iddm_cli import notices
+from iddm_cli.storage.features import missing
+
+if TYPE_CHECKING:
+    from iddm_cli.profiles.training_length import LengthAdvice
 
 # No markup: file and class names may contain brackets and are shown verbatim.
 out = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -34,6 +42,22 @@ def print_json(content: object) -> None:
 def print_note(text: str, style: str = "") -> None:
     """Print a remark on stderr."""
     err.print(escape_control(text), style=style, soft_wrap=True)
+
+
+def show_notices() -> None:
+    """Print the notices of other modules as warnings; see `iddm_cli/notices.py`."""
+    notices.listen(print_warning)
+
+
+def report_missing_features() -> None:
+    """Print a warning for each feature that a file system turns out to lack."""
+    missing.listen(print_warning)
+
+
+def print_advice(advice: "Iterable[LengthAdvice]") -> None:
+    """Print advice on a training: warnings as such, hints as notes."""
+    for item in advice:
+        (print_warning if item.is_warning else print_note)(item.text)
 
 
 def print_warning(text: str) -> None:

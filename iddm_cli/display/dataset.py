@@ -1,9 +1,12 @@
-"""The five lines about a dataset that `iddm train` prints first: what it trains on."""
+"""The lines about a dataset that `iddm train` prints first: what it trains on."""
 
-import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    drop_left_out,
+    group_reasons,
+)
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
@@ -11,6 +14,9 @@ from iddm_cli.profiles.settings import CacheName
 
 FEW_IMAGES = 50
 REASONS_SHOWN = 2
+MAX_NAMES_LENGTH = 100
+"""Characters of the first class names that are shown; the first name always is."""
+KINDS_SHOWN = 6
 
 CACHE_LOCATIONS = {
     "device": "on the device",
@@ -23,46 +29,64 @@ CACHE_LOCATIONS = {
 def summarize_pack(
     pack: Pack, profile: Profile, *, steps: int, cache: CacheName
 ) -> list[tuple[str, str]]:
-    """Return five named lines about the training data."""
+    """Return named lines about the training data; `values` if they are not 0 to 255."""
+    skipped = [*pack.unreadable, *pack.skipped_entries]
+    values = _describe_values(pack)
     return [
-        ("images", _describe_classes(pack)),
+        ("images", _describe_counts(pack)),
+        (f"classes ({len(pack.classes):,})", join_first_names(pack.classes))
+        if pack.classes
+        else ("classes", "none"),
+        *(("layout", note) for note in pack.notes),
+        *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
         ("originals", _describe_originals(pack)),
+        *([("values", values)] if values else []),
         ("trained at", _describe_preprocessing(pack, profile)),
         ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
 
 
-def _describe_classes(pack: Pack) -> str:
-    notes = "".join(f"; {note}" for note in pack.notes)
+def _describe_counts(pack: Pack) -> str:
     counts = pack.class_counts()
     if not counts:
-        return f"{pack.count:,}, without classes{notes}"
+        return f"{pack.count:,}, without classes"
     ordered = sorted(zip(counts, pack.classes, strict=True))
     (least, smallest), (most, largest) = ordered[0], ordered[-1]
     each = f"{least:,} each" if least == most else f"{smallest} {least:,} to {largest} {most:,}"
     few = sum(count < FEW_IMAGES for count in counts)
     warning = f"; {few} with fewer than {FEW_IMAGES} images may be memorized" if few else ""
-    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}{notes}"
+    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}"
+
+
+def join_first_names(names: Sequence[str]) -> str:
+    """Return the first names, and "..." if there are more."""
+    shown = ""
+    for i, name in enumerate(names):
+        if i and len(shown) + len(name) > MAX_NAMES_LENGTH:
+            return f"{shown}, ..."
+        shown += f", {name}" if i else name
+    return shown
 
 
 def _describe_skipped(pack: Pack) -> str:
     parts = []
-    if pack.unreadable:
-        parts.append(f"{len(pack.unreadable):,} unreadable ({summarize_reasons(pack.unreadable)})")
-    if pack.skipped_entries:
-        count = len(pack.skipped_entries)
-        parts.append(f"{count:,} other entries ({summarize_reasons(pack.skipped_entries)})")
+    if unreadable := drop_left_out(pack.unreadable):
+        parts.append(f"{len(unreadable):,} unreadable ({summarize_reasons(unreadable)})")
+    groups = list(group_reasons(drop_left_out(pack.skipped_entries), ":;,").items())
+    parts += [f"{len(names):,} {label}" for label, names in groups[:KINDS_SHOWN]]
+    if rest := sum(len(names) for _, names in groups[KINDS_SHOWN:]):
+        parts.append(f"{rest:,} other files")
     return ", ".join(parts) or "nothing"
 
 
 def summarize_reasons(skipped: Iterable[tuple[str, str]]) -> str:
     """Return the most common reasons why files were skipped, shortened to their first words."""
-    counts = Counter(re.split("[:;,]", reason)[0] for _, reason in skipped)
-    if len(counts) == 1:
-        return next(iter(counts))
-    shown = [f"{count:,} {reason}" for reason, count in counts.most_common(REASONS_SHOWN)]
-    return ", ".join(shown) + (", ..." if len(counts) > len(shown) else "")
+    groups = group_reasons(skipped, ":;,")
+    if len(groups) == 1:
+        return next(iter(groups))
+    shown = [f"{len(names):,} {label}" for label, names in [*groups.items()][:REASONS_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(groups) > len(shown) else "")
 
 
 def _describe_originals(pack: Pack) -> str:
@@ -71,14 +95,32 @@ def _describe_originals(pack: Pack) -> str:
     same = (w0, h0) == (w2, h2)
     size = f"{w1} x {h1}" if same else f"{w0} x {h0} to {w2} x {h2} pixels, median {w1} x {h1}"
     colour = "all grey" if pack.record.grey else "in colour"
+    if pack.channels not in (1, 3):
+        colour = describe_channels(pack.channels)
     frames = f"; {stats.animated:,} of several frames, only the first is used"
     return f"{size}, {colour}{frames if stats.animated else ''}"
+
+
+def _describe_values(pack: Pack) -> str:
+    """Return the range of values and the bands, unless these are ordinary images of 8 bits."""
+    parts = list(pack.value_notes)
+    if not pack.values.is_8_bit:
+        parts.insert(0, f"{pack.values.describe()} become black to white (data.value_range)")
+    if pack.channels not in (1, 3):
+        shown = "the first" if pack.channels == 2 else "the first three"
+        parts.append(f"{pack.channels} bands, of which sample grids show {shown}")
+    return "; ".join(parts)
+
+
+def describe_channels(channels: int) -> str:
+    """Return what images of so many channels are called."""
+    return {1: "grey", 3: "colour"}.get(channels, f"{channels} bands")
 
 
 def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
     stats, data = pack.record.looks, profile.data
     height, width = data.size
-    colour = "grey" if pack.channels == 1 else "colour"
+    colour = describe_channels(pack.channels)
     method = {
         "crop": f"cropped to {stats.shown:.0%} of their area",
         "pad": "padded",

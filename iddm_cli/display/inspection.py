@@ -7,19 +7,24 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from iddm_cli.data.decoding.formats.left_out import drop_left_out
 from iddm_cli.data.inspection.report_data import (
     Duplicates,
     HistogramBar,
     Inspection,
     PixelStats,
     Spread,
+    ValueHistogram,
 )
 from iddm_cli.display.console import escape_control
+from iddm_cli.display.dataset import describe_channels
 from iddm_cli.display.tables import column_table, format_amount, key_value_table
 
 CLASSES_SHOWN = 30
 REASONS_SHOWN = 12
 GROUPS_SHOWN = 5
+BANDS_SHOWN = 3
+PER_MILLE = 1000
 BLOCKS = " ▏▎▍▌▋▊▉█"
 MAX_BAR_WIDTH = 32
 
@@ -44,6 +49,8 @@ def _sections(inspection: Inspection) -> Iterable[tuple[str, RenderableType]]:
     if count:
         yield "Shorter side, in pixels", render_histogram(sizes.shorter_sides, total=count)
         yield "Width to height", render_histogram(sizes.aspects, total=count)
+        for name, histogram in value_histograms(inspection)[:BANDS_SHOWN]:
+            yield name, render_histogram(histogram.bars, total=PER_MILLE)
         yield _preprocessing_title(inspection), key_value_table(preprocessing_rows(inspection))
     if inspection.faults:
         yield "Skipped files", _render_reasons(inspection)
@@ -55,12 +62,20 @@ def _sections(inspection: Inspection) -> Iterable[tuple[str, RenderableType]]:
         yield "Advice", _render_advice(inspection)
 
 
+def value_histograms(inspection: Inspection) -> list[tuple[str, ValueHistogram]]:
+    """Return the titles and histograms of the values; none for ordinary images of 8 bits."""
+    report = inspection.value_range
+    histograms = report.histograms if report else []
+    return [(f"Values{h.name and f' of {h.name}'}, of {PER_MILLE:,}", h) for h in histograms]
+
+
 def _dataset_rows(inspection: Inspection) -> Rows:
     path = f", {inspection.place}" if inspection.place else ""
     stored = f", {format_amount(inspection.total_bytes)}" if inspection.total_bytes else ""
     rows = [("dataset", f"{inspection.name}{path}")]
     rows += [("layout", note) for note in inspection.notes]
     rows += [("images", f"{inspection.count:,}{stored}")]
+    rows += [("left out", sentence) for sentence in inspection.left_out]
     if inspection.unreadable or inspection.skipped:
         rows.append(("skipped", format_skipped(inspection)))
     rows.append(("classes", f"{len(inspection.classes):,}" if inspection.classes else "none"))
@@ -68,8 +83,10 @@ def _dataset_rows(inspection: Inspection) -> Rows:
 
 
 def format_skipped(inspection: Inspection) -> str:
-    """Return how many files cannot be used."""
-    return f"{len(inspection.unreadable):,} unreadable, {len(inspection.skipped):,} other entries"
+    """Return how many files cannot be used, besides the kinds that are reported as left out."""
+    parts = [(drop_left_out(inspection.unreadable), "unreadable")]
+    parts += [(drop_left_out(inspection.skipped), "other entries")]
+    return ", ".join(f"{len(files):,} {words}" for files, words in parts)
 
 
 def image_rows(inspection: Inspection) -> Rows:
@@ -85,6 +102,9 @@ def image_rows(inspection: Inspection) -> Rows:
         ("suffixes", format_counts(kinds.suffixes)),
         ("pixel values", format_pixel_stats(inspection.values)),
     ]
+    if report := inspection.value_range:
+        clipped = f", {report.clipped:.2%} clipped" if report.clipped else ""
+        rows.append(("trained range", f"{report.range}{clipped}"))
     special = {
         "grey": kinds.grey,
         "grey, stored as colour": kinds.grey_stored_as_colour,
@@ -114,7 +134,7 @@ def format_pixel_stats(values: PixelStats) -> str:
     """Return mean and standard deviation of each channel."""
     channels = zip(values.channels, values.mean, values.deviation, strict=True)
     each = (f"{name} {mean:.1f} ± {deviation:.1f}" for name, mean, deviation in channels)
-    return f"{', '.join(each)} (of 0 to 255, preprocessed)"
+    return f"{', '.join(each)} ({values.unit})"
 
 
 def _preprocessing_title(inspection: Inspection) -> str:
@@ -127,7 +147,7 @@ def _preprocessing_title(inspection: Inspection) -> str:
 def preprocessing_rows(inspection: Inspection) -> Rows:
     """Return how the profile preprocesses the images as names and values."""
     preview = inspection.treatment
-    colour = "grey" if preview.channels == 1 else "colour"
+    colour = describe_channels(preview.channels)
     rows = [
         ("trained at", f"{preview.width} x {preview.height}, {colour}"),
         ("aspect", _format_aspect(inspection)),

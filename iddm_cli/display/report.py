@@ -17,7 +17,13 @@ from iddm_cli import __version__, image_files
 from iddm_cli.data.inspection.advice import pluralize
 from iddm_cli.data.inspection.report_data import Duplicates, HistogramBar, Inspection
 from iddm_cli.data.inspection.thumbnails import Thumbnail, ThumbnailSet
-from iddm_cli.display.inspection import format_skipped, image_rows, preprocessing_rows
+from iddm_cli.display.dataset import describe_channels
+from iddm_cli.display.inspection import (
+    format_skipped,
+    image_rows,
+    preprocessing_rows,
+    value_histograms,
+)
 from iddm_cli.display.tables import format_amount
 
 CELL = 72
@@ -49,6 +55,7 @@ def render_page(inspection: Inspection, thumbnails: ThumbnailSet) -> str:
         ],
         sides=_plot_bars(inspection.sizes.shorter_sides),
         aspects=_plot_bars(inspection.sizes.aspects),
+        values=[(title, _plot_bars(h.bars)) for title, h in value_histograms(inspection)],
         equal=_duplicate_groups(inspection.duplicates, thumbnails.equal),
         near=_duplicate_groups(inspection.near_duplicates, thumbnails.near),
         skipped=[*inspection.unreadable, *inspection.skipped],
@@ -65,7 +72,7 @@ def _key_figures(inspection: Inspection) -> list[tuple[str, str, str]]:
     each = f"{_format_range(min(classes), max(classes))} images each" if classes else ""
     near = pluralize(inspection.near_duplicates.count, "near duplicate")
     skipped = len(inspection.unreadable) + len(inspection.skipped)
-    colour = "grey" if preview.channels == 1 else "colour"
+    colour = describe_channels(preview.channels)
     return [
         (f"{inspection.count:,}", "images", stored),
         (f"{len(inspection.classes):,}" if inspection.classes else "no", "classes", each),

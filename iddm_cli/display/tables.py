@@ -77,7 +77,11 @@ def plan_table(plan: dict[str, Any], dataset_rows: Iterable[tuple[str, str]]) ->
         ("parameters", format_amount(plan["parameters"], ("", "k", "M", "G"))),
         ("steps", f"{plan['steps']} ({plan['epochs']:.1f} epochs)"),
         ("device", f"{plan['device']}, {plan['precision']}"),
-        ("memory", f"about {format_amount(plan['memory_bytes'])} while training"),
+        (
+            "memory",
+            f"about {format_amount(plan['memory_bytes'])} while training, "
+            f"{format_amount(plan['free_memory_bytes'])} free now",
+        ),
         ("disk", f"{format_amount(plan['checkpoint_bytes'])} for each checkpoint"),
     ]
     return key_value_table(rows)

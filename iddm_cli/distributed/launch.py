@@ -4,11 +4,13 @@ On one machine the parent spawns the workers and supervises them: where one fail
 first failure is raised.
 """
 
+import atexit
 import ctypes
 import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -27,6 +29,8 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
 from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
+from iddm_cli.machine.system_limits import explain_error
+from iddm_cli.storage.file_locks import has_file_locks
 
 JobT = TypeVar("JobT")
 Worker = Callable[[ProcessGroup, torch.device, JobT], int]
@@ -73,15 +77,34 @@ def run_joined(
     try:
         code = worker(group, devices[info.local_rank % len(devices)], job)
         group.close()
+    except IddmError as error:
+        _exit_before_destructors(error.exit_code)
+        raise
     except Exception as error:
-        if isinstance(error, IddmError) or not is_lost_contact(error):
+        if not is_lost_contact(error):
             raise
-        raise IddmError(
+        lost = IddmError(
             f"process {info.rank} of {info.world_size} lost contact with another one: "
             f"{first_line(error)}",
             "Read the messages of the other processes; then restart all with: iddm resume",
-        ) from error
+        )
+        _exit_before_destructors(lost.exit_code)
+        raise lost from error
     return code
+
+
+def _exit_before_destructors(code: int) -> None:
+    """Have the process exit with this code, once all is reported, without calling destructors.
+
+    A backend whose peers are gone may abort in its destructor, or wait for them.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(leave)
 
 
 def run_local(
@@ -112,12 +135,21 @@ def run_local(
     with tempfile.TemporaryDirectory(prefix="iddm-workers-") as folder:
         context = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call]
             _run_worker,
-            args=(worker, job, devices, seconds, folder, sharded),
+            args=(worker, job, devices, seconds, folder, choose_meeting(Path(folder)), sharded),
             nprocs=len(devices),
             join=False,
         )
         assert context is not None, "spawn returns it with join=False"
         return Supervisor(context.processes, Path(folder), seconds).run()
+
+
+def choose_meeting(folder: Path) -> str:
+    """Return how the processes find each other: by a file, or a port where it cannot be locked."""
+    if has_file_locks(folder):
+        return f"file://{folder}/meeting"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def _run_worker(
@@ -127,6 +159,7 @@ def _run_worker(
     devices: list[torch.device],
     seconds: float,
     folder: str,
+    meeting: str,
     sharded: bool,
 ) -> None:
     """Run in a spawned process; a failure is left behind as a file for the supervisor."""
@@ -137,7 +170,7 @@ def _run_worker(
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         group = init_group(
-            f"file://{folder}/meeting",
+            meeting,
             rank=rank,
             world_size=len(devices),
             local_world_size=len(devices),
@@ -172,6 +205,8 @@ def _make_failure(rank: int, error: Exception) -> Failure:
     if is_lost_contact(error):
         problem = f"lost contact with another process: {first_line(error)}"
         return Failure(problem=problem, is_echo=True, **facts)
+    if explained := explain_error(error):
+        return Failure(problem=explained[0], hint=explained[1], **facts)
     problem = f"{type(error).__name__}: {first_line(error)}"
     return Failure(problem=problem, hint="The run's log.txt has the traceback.", **facts)
 

@@ -16,6 +16,14 @@ from torch.distributed import (  # type: ignore[attr-defined]
 from iddm_cli.distributed.group import DDPGroup, FSDPGroup, ProcessGroup
 from iddm_cli.errors import IddmError, first_line
 
+REACH_HINT = (
+    "Check that all processes were started, that they reach MASTER_ADDR and MASTER_PORT, and that "
+    "runtime.timeout is long enough."
+)
+
+NO_ADDRESS_WORDS = ("Unable to find address for", "unable to resolve hostname")
+"""Words of gloo's errors where it finds no network interface, or none for the machine's name."""
+
 STORE_KEY = "iddm/meeting"
 """Key in torchrun's store under which rank 0 publishes the address of its own store."""
 
@@ -53,10 +61,15 @@ def init_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=timeout
         )
     except (dist.DistError, RuntimeError, ValueError, OSError) as error:
+        hint = REACH_HINT
+        if any(words in str(error) for words in NO_ADDRESS_WORDS):
+            name = os.environ.get("GLOO_SOCKET_IFNAME", "the one of this machine's name")
+            hint = (
+                f"Gloo needs a network interface that is up, and {name} is not. Name another one "
+                "in GLOO_SOCKET_IFNAME; for processes on one machine lo, after: ip link set lo up"
+            )
         raise IddmError(
-            f"process {rank} of {world_size} did not find the others: {first_line(error)}",
-            "Check that all processes were started, that they reach MASTER_ADDR and MASTER_PORT, "
-            "and that runtime.timeout is long enough.",
+            f"process {rank} of {world_size} did not find the others: {first_line(error)}", hint
         ) from error
     group_class = FSDPGroup if sharded else DDPGroup
     return group_class(rank, world_size, local_world_size, is_restart)

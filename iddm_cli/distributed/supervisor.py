@@ -17,10 +17,16 @@ from pathlib import Path
 from types import FrameType
 
 from iddm_cli.errors import IddmError
+from iddm_cli.machine import memory
 from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
 
 GRACE_SECONDS = 3.0
 """How long the other workers may take to report, once one has failed."""
+
+MEMORY_HINT = (
+    "Continue from the last checkpoint with less memory: "
+    "iddm resume --set training.micro_batch=auto. Or use fewer --devices, or raise the limit."
+)
 
 CLEAN_EXITS = (0, 130, 143, 129)
 """Exit codes of a worker that ended as requested."""
@@ -72,6 +78,7 @@ class Supervisor:
         self.folder = folder
         self.seconds = seconds
         self._stop_signal = 0  # 0: none arrived
+        self._oom_kills = memory.count_oom_kills()
 
     def run(self) -> int:
         """Wait for all workers; return the exit code of rank 0.
@@ -122,11 +129,23 @@ class Supervisor:
         """Return the failure of a worker that died or hung without reporting why."""
         for rank, process in enumerate(self.processes):
             if rank not in reported and rank not in hung and process.exitcode not in CLEAN_EXITS:
-                return Failure(rank, 0, f"was ended by {_describe_exit(process.exitcode)}")
+                return self._make_exit_failure(rank, process.exitcode)
         if hung:
             problem = f"did not answer the others for {self.seconds:g} seconds (runtime.timeout)"
             return Failure(hung[0], 0, problem)
         return min(reported.values(), key=lambda failure: failure.seconds)
+
+    def _make_exit_failure(self, rank: int, code: int | None) -> Failure:
+        """Return the failure of a worker that ended by a signal or an exit code."""
+        if code is None or code >= 0:
+            return Failure(rank, 0, f"was ended by exit code {code}")
+        ending = f"was ended by {signal.Signals(-code).name}"
+        if -code != signal.SIGKILL:
+            return Failure(rank, 0, ending)
+        is_certain = memory.count_oom_kills() > self._oom_kills
+        cause = "the system ran" if is_certain else "perhaps the system ran"
+        limit = f"{memory.describe_limit()}, for {len(self.processes)} processes"
+        return Failure(rank, 0, f"{ending}; {cause} out of memory ({limit})", MEMORY_HINT)
 
     def _read_failures(self) -> Iterator[Failure]:
         for path in self.folder.glob("failure-*.json"):
@@ -157,11 +176,3 @@ class Supervisor:
         for process in self._alive():
             if process.pid:
                 os.kill(process.pid, number)
-
-
-def _describe_exit(code: int | None) -> str:
-    """Return what ended a worker that reported nothing: a signal or an exit code."""
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    hint = "; perhaps the system ran out of memory" if -code == signal.SIGKILL else ""
-    return f"{signal.Signals(-code).name}{hint}"

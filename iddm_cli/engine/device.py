@@ -2,13 +2,15 @@
 
 import contextlib
 import ctypes
+import os
 import platform
 import sys
 
-import psutil
 import torch
 
 from iddm_cli.errors import UsageError
+from iddm_cli.machine import cpus, memory, system_limits
+from iddm_cli.notices import notify_once
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -137,17 +139,17 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the free bytes of a device; for the CPU, of the machine."""
+    """Return the free bytes of a device; for the CPU, of the memory that this process may use."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    return memory.free_memory().free
 
 
 def all_memory(device: torch.device) -> int:
-    """Return all bytes of a device; for the CPU, of the machine."""
+    """Return all bytes of a device; for the CPU, of the memory that this process may use."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
-    return psutil.virtual_memory().total
+    return memory.total_memory().total
 
 
 def setup_process(threads: int, local_world_size: int = 1) -> None:
@@ -156,10 +158,36 @@ def setup_process(threads: int, local_world_size: int = 1) -> None:
     Args:
         threads: Number of threads; 0: torch's own choice, divided among the local processes.
         local_world_size: Number of processes on this machine.
+
+    Raises:
+        UsageError: The system does not allow so many threads.
     """
-    if threads or local_world_size > 1:
-        torch.set_num_threads(threads or max(1, torch.get_num_threads() // local_world_size))
+    count = threads or choose_threads(local_world_size)
+    # Training and the thread that writes checkpoints each compute in so many.
+    startable = max(1, system_limits.count_startable_threads(2 * count) // 2) if count > 1 else 1
+    if startable < count:
+        problem, hint = system_limits.describe_process_limit()
+        if threads:
+            raise UsageError(f"runtime.threads is {threads}, but {problem}", hint)
+        notify_once(f"computing in {startable} instead of {count} threads: {problem}")
+    if min(count, startable) != torch.get_num_threads():
+        torch.set_num_threads(min(count, startable))
     keep_large_blocks()
+
+
+def choose_threads(local_world_size: int) -> int:
+    """Return the number of threads: torch's own choice, within the quota of a container or job.
+
+    Threads beyond a quota only wait for each other, as each is halted when it is used up. A part of
+    a core is therefore rounded down. $OMP_NUM_THREADS, which torch follows, comes first.
+    """
+    count = torch.get_num_threads()
+    if "OMP_NUM_THREADS" in os.environ:
+        return max(1, count // local_world_size)
+    if (quota := cpus.read_quota()) is not None:
+        count = min(count, int(quota))
+    share = max(1, count // local_world_size)
+    return min(share, cpus.read_job_cores() or share)
 
 
 def keep_large_blocks() -> None:

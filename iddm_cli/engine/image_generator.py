@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,6 +22,7 @@ from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine import randomness
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.value_range import DEEP_LEVELS
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,37 @@ class SampleSpec:
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated image: its specification and its pixels, uint8, [H, W, C]."""
+    """One generated image: its specification and its pixels, [H, W, C], see `to_pixels`."""
 
     spec: SampleSpec
     pixels: Tensor
 
 
-def to_pixels(x: Tensor) -> Tensor:
-    """Convert values in about [-1, 1] to uint8: clamp, then round."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+def to_pixels(x: Tensor, levels: int = 255) -> Tensor:
+    """Convert values in about [-1, 1] to levels: clamp, then round.
+
+    Args:
+        x: The values.
+        levels: The highest level.
+
+    Returns:
+        uint8 for up to 255 levels, else int32: few devices compute with uint16.
+    """
+    dtype = torch.uint8 if levels <= 255 else torch.int32
+    return ((x.clamp(-1, 1) + 1) * (levels / 2)).round().to(dtype)
 
 
 def to_image(pixels: Tensor) -> Image.Image:
-    """Convert uint8 pixels, [H, W, C], to a greyscale or RGB image."""
+    """Convert pixels, [H, W, C], to an image to look at: greyscale or RGB, 8 bits.
+
+    Of 2 bands it shows the first, and of more than 3 the first three.
+    """
     array = pixels.numpy()
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    if array.dtype != np.uint8:
+        array = np.rint(array * (255 / DEEP_LEVELS)).astype(np.uint8)
+    if array.shape[2] < 3:
+        return Image.fromarray(np.ascontiguousarray(array[:, :, 0]))
+    return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
 
 
 def build_solver_table(settings: SamplingSettings, schedule: NoiseSchedule) -> SolverTable:
@@ -66,6 +84,7 @@ class ImageGenerator:
         settings: Sampler, steps, guidance and so on.
         num_classes: Number of classes that it was trained on, K; 0 for none.
         shape: Channels, height and width of an image.
+        levels: The highest level of a pixel: 255, or 65535 for deeper values.
     """
 
     def __init__(
@@ -75,16 +94,18 @@ class ImageGenerator:
         *,
         num_classes: int,
         shape: tuple[int, int, int],
+        levels: int = 255,
     ) -> None:
         self.denoiser = denoiser
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
+        self.levels = levels
         self.solver_table = build_solver_table(settings, denoiser.schedule)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
-        """Return one batch of images, uint8, [B, H, W, C]."""
+        """Return one batch of images, [B, H, W, C], see `to_pixels`."""
         device = self.denoiser.schedule.alpha.device
         indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
@@ -96,7 +117,7 @@ class ImageGenerator:
             label=label,
             noise_at=lambda k: noise_of("sample-step", step=k),
         )
-        return to_pixels(x).permute(0, 2, 3, 1).contiguous()
+        return to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
 
     def generate(
         self, specs: Sequence[SampleSpec], *, seed: int, batch_size: int

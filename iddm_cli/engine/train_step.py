@@ -20,14 +20,7 @@ from iddm_cli.engine.optimizers import build_optimizer, lr_at, step_unless_skipp
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.profiles.settings import TrainingSettings
-
-
-def count_steps(settings: TrainingSettings, images: int) -> int:
-    """Return how many updates a training makes on so many images."""
-    if settings.steps is not None:
-        return settings.steps
-    assert settings.epochs is not None, "a profile has steps or epochs"
-    return math.ceil(settings.epochs * images / settings.batch_size)
+from iddm_cli.profiles.training_length import count_steps
 
 
 class TrainStep:

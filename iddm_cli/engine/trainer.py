@@ -1,7 +1,7 @@
 """The trainer: takes a denoiser through all its steps, with checkpoints and sample grids."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from iddm_cli.checkpoints.checkpoint import Checkpoint
@@ -38,6 +38,7 @@ class Trainer:
         train_step: Makes one update.
         checkpoints: Where checkpoints go.
         generate_samples: Writes the sample grid; None: no sample grids.
+        recipe: The settings that decide the weights, by their keys; checkpoints record them.
 
     Attributes:
         state: Everything that an update changes, and a checkpoint saves.
@@ -50,6 +51,7 @@ class Trainer:
         *,
         checkpoints: CheckpointFolder,
         generate_samples: GenerateSamples | None = None,
+        recipe: Mapping[str, object] | None = None,
     ) -> None:
         self.train_step = train_step
         self.state = train_step.state
@@ -57,6 +59,7 @@ class Trainer:
         self.group = train_step.group
         self.checkpoints = checkpoints
         self.generate_samples = generate_samples
+        self.recipe = {**(recipe or {}), "training.steps": train_step.total_steps}
         self.writer = AsyncCheckpointWriter(checkpoints)
         self.trained_seconds = 0.0
         self.metrics = MetricAccumulator.on(train_step.device)
@@ -197,7 +200,7 @@ class Trainer:
         if tensors is None:
             return []
         record: dict[str, object] = {"bits": self.train_step.numerics}
-        record |= {**self.state.state_dict(), "metrics": metrics}
+        record |= {**self.state.state_dict(), "metrics": metrics, "settings": self.recipe}
         return self.writer.begin(self.step, tensors, record)
 
     def load(self, checkpoint: Checkpoint | None) -> None:

@@ -77,8 +77,11 @@ def export_diffusers(model: TrainedModel, *, progress: Progress) -> ExportArtifa
     """
     with progress("exporting"):
         files = build_diffusers_folder(model)
-    difference = describe_sampling_difference(model.profile.sampling)
-    return ExportArtifact(files, warnings=(difference,) if difference else ())
+    differences = (
+        describe_sampling_difference(model.profile.sampling),
+        describe_value_difference(model),
+    )
+    return ExportArtifact(files, warnings=tuple(filter(None, differences)))
 
 
 def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
@@ -145,6 +148,16 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
             )
     return ""
+
+
+def describe_value_difference(model: TrainedModel) -> str:
+    """Return a sentence about values that the pipeline's images cannot hold, or ""."""
+    if model.values.is_8_bit and model.shape[0] in (1, 3):
+        return ""
+    return (
+        'the pipeline generates numbers from 0 to 1 (output_type="np"): README.md says how they '
+        f"become {model.values.describe()}"
+    )
 
 
 def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:

@@ -1,12 +1,12 @@
 """The weights of an exported file, with the interface of a checkpoint."""
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.tensors import (
     Tensors,
     check_compatible,
     find_non_finite,
+    load_tensors,
     read_specs,
     specs_of,
     truncate,
@@ -49,7 +49,7 @@ class ExportedWeights:
             if like is not None:
                 check_compatible(specs_of(like), read_specs(path), str(path))
             self.exported.verify()
-            tensors = load_file(path)
+            tensors = load_tensors(path)
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path}: {truncate(error)}") from error
         name = find_non_finite(tensors)

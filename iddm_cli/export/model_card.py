@@ -9,6 +9,8 @@ from iddm_cli.export.trained_model import TrainedModel
 FEW_IMAGES = 1000
 """Images per class below which a model may memorize its training data."""
 
+KINDS = {1: "grayscale", 3: "color"}
+
 METRICS = {"loss": "final loss", "epoch": "epochs"}
 """Metrics that the card shows, and what it calls them."""
 
@@ -47,9 +49,12 @@ def render_model_card(model: TrainedModel, library: str) -> str:
     return environment.from_string(text).render(
         library=library,
         run=model.run,
-        channels=channels,
         height=height,
         width=width,
+        kind=KINDS.get(channels, f"{channels}-band"),
+        values="" if model.values.is_8_bit else model.values.describe(),
+        low=list(model.values.low),
+        high=list(model.values.high),
         classes=model.classes,
         counts=_integer_counts(provenance.dataset.get("classes")),
         count=count if type(count) is int else None,

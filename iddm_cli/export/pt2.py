@@ -143,6 +143,7 @@ def build_metadata(model: TrainedModel) -> str:
         "weights": model.weights,
         "class_names": list(model.classes),
         "shape": list(model.shape),
+        "values": model.values.to_json(),
         "inputs": ["x_t", "t", "label", "guidance"] if model.classes else ["x_t", "t"],
         "sampler": model.profile.sampling.sampler,
         "guidance": model.profile.sampling.guidance,

@@ -9,6 +9,7 @@ from safetensors.torch import save
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.runs.exported_file import FORMAT, KEY
+from iddm_cli.value_range import EIGHT_BIT
 
 DATASET_KEYS = ("count", "classes")
 """Keys of dataset.json that the record keeps."""
@@ -27,6 +28,7 @@ def build_safetensors(model: TrainedModel) -> bytes:
     start = 8 + int.from_bytes(unlabelled[:8], "little")
     data, dataset = model.profile.data, model.provenance.dataset
     public_data = data.model_copy(update={"path": Path(data.path).name or data.path})
+    values = {} if model.values == EIGHT_BIT else {"values": model.values.to_json()}
     record = {
         "format": FORMAT,
         "run": model.run,
@@ -35,7 +37,7 @@ def build_safetensors(model: TrainedModel) -> bytes:
         "profile": model.profile.model_copy(update={"data": public_data}).model_dump(),
         "classes": list(model.classes),
         "versions": dict(model.provenance.versions),
-        "dataset": {key: dataset[key] for key in DATASET_KEYS if key in dataset},
+        "dataset": {key: dataset[key] for key in DATASET_KEYS if key in dataset} | values,
         "sha256": hashlib.sha256(unlabelled[start:]).hexdigest(),
     }
     return save(tensors, {KEY: json.dumps(record)})

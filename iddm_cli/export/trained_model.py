@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class TrainedModel:
         classes: Class names by label; empty for an unconditional model.
         denoiser: The denoiser, on the CPU and in evaluation mode.
         provenance: How it was trained.
+        values: The range of values that it was trained on.
     """
 
     run: str
@@ -45,6 +47,7 @@ class TrainedModel:
     classes: tuple[str, ...]
     denoiser: Denoiser
     provenance: Provenance = Provenance()
+    values: ValueRange = EIGHT_BIT
 
     @property
     def shape(self) -> tuple[int, int, int]:

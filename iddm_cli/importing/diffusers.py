@@ -1,28 +1,26 @@
 """Read folders of diffusers with a UNet2DModel: a whole pipeline, or the network alone."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from iddm_cli.checkpoints.files import check_regular_file
 from iddm_cli.checkpoints.tensors import (
     Tensors,
     TensorSpecs,
     check_header_length,
+    load_tensors,
     read_specs,
     truncate,
 )
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.diffusers import to_diffusers_name
 from iddm_cli.importing import torch_file, unet2d
+from iddm_cli.importing.diffusers_folder import DiffusersFolder, open_folder
 from iddm_cli.importing.diffusers_scheduler import parse_scheduler
-from iddm_cli.importing.files import read_json
 from iddm_cli.importing.imported_model import (
     DescribeNetwork,
     ImportedModel,
@@ -34,7 +32,6 @@ from iddm_cli.importing.imported_model import (
 from iddm_cli.importing.options import ImportOptions, parse_class_names
 from iddm_cli.profiles.profile import ResolvedProfile
 
-WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 MAX_TENSORS = 8192
 
 LEGACY_NAMES = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0"))
@@ -42,26 +39,6 @@ LEGACY_NAMES = (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_at
 
 CLASS_EMBEDDING, TIME_PROJECTION = "embedding.classes.weight", "embedding.perceptron.0.weight"
 """Our names of the tensors that need a conversion."""
-
-SUPPORTED_KEYS = ("unet", "scheduler", "class_names", "guidance_scale", "num_inference_steps")
-"""Keys of model_index.json that iddm understands; another key with a component is an error."""
-
-
-@dataclass(frozen=True)
-class DiffusersFolder:
-    """The content of a folder of diffusers.
-
-    Attributes:
-        weights: The file of weights.
-        index: model_index.json; empty if there is none.
-        network: The network's config.json, with defaults.
-        scheduler: scheduler_config.json, if there is one.
-    """
-
-    weights: Path
-    index: dict[str, Any]
-    network: dict[str, Any]
-    scheduler: dict[str, Any] | None
 
 
 def read_diffusers_folder(
@@ -83,52 +60,16 @@ def read_diffusers_folder(
     classes, no_class_row = _resolve_classes(folder, options, rows or 0)
     profile = _build_profile(folder, options, len(classes), no_class_row, notes)
     expected = describe(profile, len(classes))
-    weights = _read_weights(folder.weights, expected, rows=rows, no_class_row=no_class_row)
-    if not folder.network["flip_sin_to_cos"]:
-        weights[TIME_PROJECTION] = swap_sine_cosine(weights[TIME_PROJECTION])
-    notes.append("the folder holds one set of weights; iddm uses them as raw and average")
-    return ImportedModel("diffusers", profile, classes, weights, weights, tuple(notes))
-
-
-def open_folder(path: Path) -> DiffusersFolder:
-    """Locate the parts of a folder: in subfolders, all in one folder, or the network alone.
-
-    Raises:
-        CheckpointError: A part is missing, or there are unsupported ones.
-    """
-    index = read_json(path / "model_index.json") if (path / "model_index.json").exists() else {}
-    network = path / "unet" if (path / "unet").is_dir() else path
-    if not (network / "config.json").exists():
-        raise CheckpointError(
-            f"{path} is not a folder of diffusers: it has neither config.json nor unet/config.json"
-        )
-    for key, value in index.items():
-        is_component = isinstance(value, list) and value != [None, None]
-        if is_component and not key.startswith("_") and key not in SUPPORTED_KEYS:
-            raise CheckpointError(
-                f"{path} has a {truncate(key)} besides its network, which cannot be imported",
-                "iddm imports pixel-space models: a unet and a scheduler, and no other component.",
-            )
-    name = "scheduler_config.json"
-    candidates = (path / "scheduler" / name, network / name, path / name)
-    schedulers = [file for file in candidates if file.exists()]
-    return DiffusersFolder(
-        weights=_find_weights(network),
-        index=index,
-        network=unet2d.complete_config(read_json(network / "config.json")),
-        scheduler=read_json(schedulers[0]) if schedulers else None,
-    )
-
-
-def _find_weights(folder: Path) -> Path:
-    for name in WEIGHT_FILES:
-        if (folder / name).exists():
-            check_regular_file(folder / name)
-            return folder / name
-    raise CheckpointError(
-        f"{folder} has neither {' nor '.join(WEIGHT_FILES)}",
-        "For weights in several files or half precision: load and save them with diffusers.",
-    )
+    sets = {}
+    for files in (folder.raw, folder.average):
+        if files not in sets:
+            weights = _read_weights(files.paths, expected, rows=rows, no_class_row=no_class_row)
+            if not folder.network["flip_sin_to_cos"]:
+                weights[TIME_PROJECTION] = swap_sine_cosine(weights[TIME_PROJECTION])
+            sets[files] = weights
+    raw, average = sets[folder.raw], sets[folder.average]
+    notes += folder.notes
+    return ImportedModel("diffusers", profile, classes, raw, average, tuple(notes))
 
 
 def _resolve_classes(
@@ -164,6 +105,8 @@ def _build_profile(
     tables = _diffusion_sections(folder, options, notes)
     tables["data"] = build_data_section(size, folder.network["in_channels"], classes=classes)
     tables["model"] = unet2d.build_model_section(folder.network)
+    if folder.ema_decay is not None:
+        tables["training"] = {"ema_decay": folder.ema_decay}
     if classes and not no_class_row:
         tables["sampling"]["guidance"] = 1.0
         notes.append(
@@ -193,12 +136,12 @@ def _diffusion_sections(
 
 
 def _read_weights(
-    path: Path, expected: TensorSpecs, *, rows: int | None, no_class_row: bool
+    paths: Sequence[Path], expected: TensorSpecs, *, rows: int | None, no_class_row: bool
 ) -> Tensors:
     """Read the weights under our names, after checking every name and shape.
 
     Args:
-        path: The file.
+        paths: The file, or the shards.
         expected: Our network's tensors.
         rows: Rows of the class embedding in the file.
         no_class_row: Whether the last row means "no class"; if not, a row of zeros is appended.
@@ -211,7 +154,7 @@ def _read_weights(
         (_, width), kind = expected[CLASS_EMBEDDING]
         expected = expected | {CLASS_EMBEDDING: ([rows or 0, width], kind)}
     tensors = _read_tensors(
-        path, {to_diffusers_name(name): kind for name, kind in expected.items()}
+        paths, {to_diffusers_name(name): kind for name, kind in expected.items()}
     )
     weights = {name: tensors[to_diffusers_name(name)] for name in expected}
     if append_row:
@@ -220,27 +163,50 @@ def _read_weights(
     return weights
 
 
-def _read_tensors(path: Path, wanted: TensorSpecs) -> Tensors:
+def _read_tensors(paths: Sequence[Path], wanted: TensorSpecs) -> Tensors:
     """Read the wanted tensors, by their current names.
 
     Raises:
-        CheckpointError: Some are missing or unexpected, or the file is damaged.
+        CheckpointError: Some are missing or unexpected, or a file is damaged.
     """
+    specs: TensorSpecs = {}
+    names_of: dict[Path, dict[str, str]] = {}
+    for path in paths:
+        stored = _read_stored_specs(path)
+        names = map_current_names(stored, path)
+        for current, name in names.items():
+            if current in specs:
+                other = next(file for file, known in names_of.items() if current in known)
+                raise CheckpointError(f"{path} and {other} both hold {truncate(name)}")
+            specs[current] = stored[name]
+        names_of[path] = names
+    check_weights(wanted, specs, str(paths[0]))
+    tensors: Tensors = {}
+    for path, names in names_of.items():
+        tensors |= to_weights(torch_file.select(_load_file(path), names), str(path))
+    return tensors
+
+
+def _read_stored_specs(path: Path) -> TensorSpecs:
+    """Return the specs of a file's tensors under the file's names, before any data is read."""
     if path.suffix == ".bin":
         table = torch_file.parse_state_dict(torch_file.inspect_torch_file(path), str(path))
-        names = map_current_names(table, path)
-        specs = torch_file.describe_tensors(torch_file.select(table, names))
-        check_weights(wanted, specs, str(path))
-        return to_weights(torch_file.select(torch_file.load_torch_file(path), names), str(path))
+        return torch_file.describe_tensors(table)
     try:
         check_header_length(path, MAX_TENSORS)
-        stored = read_specs(path)
-        names = map_current_names(stored, path)
-        check_weights(wanted, {current: stored[name] for current, name in names.items()}, str(path))
-        tensors = load_file(path)
+        return read_specs(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
-    return to_weights(torch_file.select(tensors, names), str(path))
+
+
+def _load_file(path: Path) -> Tensors:
+    if path.suffix == ".bin":
+        loaded: Tensors = torch_file.load_torch_file(path)
+        return loaded
+    try:
+        return load_tensors(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
 
 
 def map_current_names(stored: Iterable[str], path: Path) -> dict[str, str]:

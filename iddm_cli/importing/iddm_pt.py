@@ -11,6 +11,7 @@ from typing import Any, get_args
 from iddm_cli.checkpoints.tensors import Tensors, TensorSpecs, truncate
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing import torch_file
+from iddm_cli.importing.files import SUPPORTED
 from iddm_cli.importing.imported_model import (
     DescribeNetwork,
     ImportedModel,
@@ -28,6 +29,14 @@ CLASS_EMBEDDING = "condition_adapter.label_emb.weight"
 LEGACY_CLASS_EMBEDDING = "label_emb.weight"
 FIRST_CONVOLUTION = "inc.double_conv.0.weight"
 PARTS = {"model": "raw", "ema_model": "average"}
+FOREIGN_KEYS = {
+    "ema": "denoising-diffusion-pytorch",
+    "shadow_params": "EMAModel of diffusers, without the names of its weights",
+    "state_dict": "PyTorch Lightning",
+    "model_ema": "k-diffusion",
+}
+"""Keys by which checkpoints of other programs are recognized; their networks are other ones."""
+
 METADATA_KEYS = ("network", "mode", "act", "image_size", "num_classes", "classes_name")
 """Keys of the dictionary that iddm reads besides the weights."""
 
@@ -80,6 +89,12 @@ def split_checkpoint(
     """
     if not isinstance(contents, dict):
         raise CheckpointError(f"{path} is not a checkpoint of IDDM: it does not hold a dictionary")
+    for key, program in FOREIGN_KEYS.items():
+        if key in contents and "ema_model" not in contents:
+            raise CheckpointError(
+                f"{path} is not a checkpoint of IDDM: its key {key!r} is that of {program}",
+                SUPPORTED,
+            )
     if not contents.keys() & PARTS.keys():
         part = "ema_model" if path.name.startswith("ema_") else "model"
         return {}, {part: torch_file.parse_state_dict(contents, str(path))}

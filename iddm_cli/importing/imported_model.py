@@ -18,6 +18,7 @@ from iddm_cli.importing.options import ImportOptions
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
 from iddm_cli.profiles.rules import check_rules
+from iddm_cli.value_range import ValueRange
 
 DescribeNetwork = Callable[[ResolvedProfile, int], TensorSpecs]
 """Returns the specs of the tensors of a profile's network with K classes, without creating it."""
@@ -40,6 +41,7 @@ class ImportedModel:
         raw: Raw weights, under our names.
         average: Averaged weights, under our names.
         notes: What was assumed or left out, in sentences.
+        values: The range of values that it was trained on; None if the file does not say.
     """
 
     form: str
@@ -48,6 +50,7 @@ class ImportedModel:
     raw: Tensors
     average: Tensors
     notes: tuple[str, ...] = ()
+    values: ValueRange | None = None
 
 
 def _resolve_channels(profile: Profile) -> ResolvedProfile:

@@ -42,7 +42,8 @@ def read_exported_file(
     (part,) = (part for part, kind in WEIGHTS_OF_PART.items() if kind == record.weights)
     weights = to_weights(ExportedWeights(exported).read(part), str(path))
     note = f"the file holds {record.weights} weights only; iddm uses them as raw and average"
-    return ImportedModel("safetensors", profile, classes, weights, weights, (note,))
+    values = exported.read_values() if record.dataset.get("values") else None
+    return ImportedModel("safetensors", profile, classes, weights, weights, (note,), values)
 
 
 def _portable_tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:

@@ -111,13 +111,18 @@ def describe_tensors(table: dict[str, DeclaredTensor]) -> TensorSpecs:
 
 
 def load_torch_file(path: Path) -> Any:
-    """Load a file that `inspect_torch_file` accepted; its tensors are memory-mapped.
+    """Load a file that `inspect_torch_file` accepted; its tensors are memory-mapped if possible.
 
     Raises:
         CheckpointError: It cannot be loaded.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "unable to mmap" not in str(error):
+                raise
+            return torch.load(path, map_location="cpu", weights_only=True)
     except LOAD_ERRORS as error:
         raise CheckpointError(
             f"{path} cannot be read: {truncate(error).splitlines()[0]}"

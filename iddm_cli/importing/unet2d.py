@@ -20,6 +20,9 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 """Keys of UNet2DModel with the values that our network supports; the default comes first."""
 
+LATENT_CHANNELS = (4, 8, 16)
+"""Numbers of channels of the latents of autoencoders."""
+
 DEFAULTS: dict[str, Any] = {
     "_class_name": "UNet2DModel",
     "sample_size": None,
@@ -44,6 +47,11 @@ DEFAULTS: dict[str, Any] = {
 """The other keys, with the defaults of UNet2DModel."""
 
 
+EMA_KEYS = ("decay", "min_decay", "optimization_step", "update_after_step", "use_ema_warmup",
+            "inv_gamma", "power")  # fmt: skip
+"""Keys that EMAModel of diffusers adds to the configuration of the network."""
+
+
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     """Check a network's configuration, and return it with defaults for missing keys.
 
@@ -54,10 +62,15 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         if key in FIXED and value not in FIXED[key]:
             allowed = " or ".join(str(one) for one in FIXED[key])
             raise CheckpointError(f"config.json: {key} must be {allowed}, not {truncate(value)}")
-        known = key in FIXED or key in DEFAULTS or key.startswith("_")
+        known = key in FIXED or key in DEFAULTS or key in EMA_KEYS or key.startswith("_")
         if not known and value is not None:
             raise CheckpointError(f"config.json: {truncate(key)} is not a key of UNet2DModel")
     full = DEFAULTS | config
+    if full["in_channels"] in LATENT_CHANNELS:
+        raise CheckpointError(
+            f"config.json: in_channels is {full['in_channels']}, as in models of latents, whose "
+            "numbers are not pixels; iddm imports models of images"
+        )
     for key, required in (
         ("_class_name", "UNet2DModel"),
         ("out_channels", full["in_channels"]),

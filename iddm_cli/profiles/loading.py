@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from iddm_cli.errors import ProfileError, did_you_mean
+from iddm_cli.machine.user_folders import user_config_folder
 from iddm_cli.profiles.issues import Issue
 from iddm_cli.profiles.messages import explain_errors
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
@@ -37,12 +38,11 @@ class ProfileEntry:
 
 def list_profile_dirs() -> list[tuple[str, Path]]:
     """Return origin and path of the folders of named profiles, in the order of the search."""
-    from platformdirs import user_config_path
-
     package = Path(__file__).parent.parent
     installed = package / "configs"
     shipped = installed if installed.is_dir() else package.parent / "configs"
-    return [("user", user_config_path("iddm") / "profiles"), ("shipped", shipped)]
+    own = user_config_folder()
+    return [*([("user", own / "profiles")] if own else []), ("shipped", shipped)]
 
 
 def list_profiles() -> list[ProfileEntry]:
@@ -158,7 +158,7 @@ def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:
     if profile.data.channels == "auto":
         raise ProfileError(
             f"{path}: data.channels is auto, but a trained model has a fixed number of channels",
-            "Set data.channels to 1 (greyscale) or 3 (RGB), as the model was trained.",
+            "Set data.channels to 1 (greyscale), 3 (RGB) or the number of bands it was trained on.",
         )
     return profile.resolve(profile.data.channels)
 

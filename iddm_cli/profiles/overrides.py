@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from iddm_cli.errors import ProfileError, UsageError
 from iddm_cli.profiles.messages import suggest_key
-from iddm_cli.profiles.profile import list_keys
+from iddm_cli.profiles.profile import Profile, list_keys
 from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
 
@@ -65,11 +65,37 @@ def collect_overrides(
 RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
 """Sections that may change when a run resumes."""
 
-RESUMABLE_KEYS = ("data.path", "data.cache", "data.workers", "data.timeout")
+RESUMABLE_KEYS = (
+    *("data.path", "data.layout", "data.archive_encoding"),
+    *("data.cache", "data.workers", "data.timeout"),
+)
 """Other keys that may change when a run resumes; the run checks the images by their digest."""
 
 FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")
 """Data settings that an imported model fixes before it has a dataset."""
+
+
+NOT_OF_THE_WEIGHTS = (
+    *RESUMABLE_KEYS, "data.channels", "data.label_column", "data.on_error", "training.steps",
+    "training.epochs", "training.micro_batch", "training.lr_extension", "training.max_skipped",
+    "training.log_every",
+    "training.checkpoint_every", "training.checkpoint_from", "training.keep",
+    "training.keep_every", "training.keep_best", "training.sample_every", "training.sample_count",
+)  # fmt: skip
+"""Keys outside sampling and runtime that decide no weights, or do it through something else.
+
+The images are checked by their digest, the number of steps is compared as such, and the
+micro-batch is one of the numerics.
+"""
+
+
+def select_recipe(profile: Profile) -> dict[str, object]:
+    """Return the settings that decide the weights step by step, by their keys."""
+    return {
+        key: value
+        for key, value in profile.flatten().items()
+        if key.split(".")[0] not in ("sampling", "runtime") and key not in NOT_OF_THE_WEIGHTS
+    }
 
 
 def check_resumable(overrides: Sequence[Override], *, has_dataset: bool = True) -> None:

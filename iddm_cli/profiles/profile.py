@@ -1,12 +1,12 @@
 """The profile: every setting that decides the outcome of training, and how images are sampled."""
 
 from functools import cache
-from typing import Literal
 
 from pydantic import Field
 
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import (
+    ChannelCount,
     DataSettings,
     DiffusionSettings,
     RuntimeSettings,
@@ -14,9 +14,6 @@ from iddm_cli.profiles.settings import (
     Settings,
     TrainingSettings,
 )
-
-Channels = Literal[1, 3]
-"""Channels of an image: 1 for greyscale, 3 for RGB."""
 
 
 class Profile(Settings):
@@ -40,7 +37,15 @@ class Profile(Settings):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     """Which devices compute, and how."""
 
-    def resolve(self, channels: Channels) -> "ResolvedProfile":
+    def flatten(self) -> dict[str, object]:
+        """Return the value of every setting by its dotted key, such as training.lr."""
+        return {
+            f"{section}.{key}": value
+            for section, table in self.model_dump().items()
+            for key, value in table.items()
+        }
+
+    def resolve(self, channels: int) -> "ResolvedProfile":
         """Return this profile with the number of channels that was found in the dataset."""
         data = ResolvedDataSettings.model_validate({**dict(self.data), "channels": channels})
         return ResolvedProfile.model_validate({**dict(self), "data": data})
@@ -49,8 +54,8 @@ class Profile(Settings):
 class ResolvedDataSettings(DataSettings):
     """Data settings with a known number of channels."""
 
-    channels: Channels
-    """Channels of each image: 1 for greyscale, 3 for RGB."""
+    channels: ChannelCount
+    """Channels of each image: 1 for greyscale, 3 for RGB, or the number of bands."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

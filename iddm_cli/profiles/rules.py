@@ -1,5 +1,7 @@
 """Rules between settings: values that are allowed each, but not together."""
 
+import itertools
+import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
@@ -14,13 +16,19 @@ from iddm_cli.profiles.settings import (
     TrainingSettings,
 )
 
+EXAMPLE = "For cat_001.png, write ([a-z]+)_"
+
 
 def check_rules(profile: Profile) -> Iterator[Issue]:
     """Yield the issues between the settings of a profile."""
+    yield from _check_labels(profile.data)
+    yield from _check_archive_encoding(profile.data)
     yield from _check_image_size(profile.data, profile.model)
+    yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from _check_length(profile.training)
     yield from _check_betas(profile.training)
+    yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
@@ -34,6 +42,37 @@ def _check_guidance(profile: Profile) -> Iterator[Issue]:
             "guidance needs training.label_drop above 0: it combines conditional and unconditional "
             "predictions",
             "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+        )
+
+
+def _check_labels(data: DataSettings) -> Iterator[Issue]:
+    if data.label_pattern is None:
+        return
+    key = ("data", "label_pattern")
+    try:
+        groups = re.compile(data.label_pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        yield Issue(key, f"{data.label_pattern} is not a regular expression: {error}", EXAMPLE)
+        return
+    if not groups:
+        yield Issue(key, f"{data.label_pattern} has no group in parentheses for the class", EXAMPLE)
+    if data.label_column != DataSettings.model_fields["label_column"].default:
+        yield Issue(
+            key, "data.label_pattern and data.label_column contradict each other", "Give one."
+        )
+
+
+def _check_archive_encoding(data: DataSettings) -> Iterator[Issue]:
+    name = data.archive_encoding
+    if name == "auto":
+        return
+    try:
+        b"a".decode(name)
+    except (LookupError, ValueError):
+        yield Issue(
+            ("data", "archive_encoding"),
+            f"{name} is not an encoding of text",
+            "Set auto, or for example gbk, shift_jis, cp866, big5, euc_kr or cp437.",
         )
 
 
@@ -53,9 +92,36 @@ def _check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[I
     )
 
 
+def _check_value_range(data: DataSettings) -> Iterator[Issue]:
+    if data.value_range == "auto":
+        return
+    low, high = data.value_range
+    if not low < high:
+        yield Issue(
+            ("data", "value_range"),
+            f"the first number of data.value_range, {low:g}, must be below the second, {high:g}",
+            "Give [low, high], in the units of the files; or auto.",
+        )
+
+
 def _check_betas(training: TrainingSettings) -> Iterator[Issue]:
     if not all(0 <= beta < 1 for beta in training.betas):
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_extensions(training: TrainingSettings) -> Iterator[Issue]:
+    entries = training.extensions
+    pairs = all(
+        len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
+        for entry in entries
+    )
+    if not pairs or any(int(b[0]) <= int(a[0]) for a, b in itertools.pairwise(entries)):
+        yield Issue(
+            ("training", "extensions"),
+            "training.extensions must be pairs of a step and keep, rewarm or decay, in the order "
+            "of their steps",
+            "Leave it to iddm resume, which writes it.",
+        )
 
 
 def _check_length(training: TrainingSettings) -> Iterator[Issue]:

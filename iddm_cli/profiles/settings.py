@@ -24,6 +24,7 @@ from iddm_cli.profiles.choices import (
 
 # Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
+ChannelCount = Annotated[int, Field(ge=1, le=16)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 StepCount = Annotated[int, Field(ge=1, le=10**9)]
 StepCountOrZero = Annotated[int, Field(ge=0, le=10**9)]
@@ -36,6 +37,8 @@ LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
+LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
+LrPhaseName = Literal["keep", "rewarm", "decay"]
 WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
@@ -69,14 +72,28 @@ class DataSettings(Settings):
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size of training and generated images in pixels: one number, or [height, width]."""
 
-    channels: Literal["auto", 1, 3] = "auto"
-    """1 for greyscale, 3 for RGB; auto uses 1 if every image is grey, however it is stored."""
+    channels: Literal["auto"] | ChannelCount = "auto"
+    """1 for greyscale, 3 for RGB, up to 16 bands; auto: 1 if every image is grey, or all bands."""
+
+    value_range: Literal["auto"] | Annotated[list[float], Field(min_length=2, max_length=2)] = (
+        "auto"
+    )
+    """Values that become black and white, [low, high]; auto: 0 to 255, or found in deep images."""
 
     conditional: bool | Literal["auto"] = "auto"
     """Whether the model is class-conditional; auto makes it so if the dataset has classes."""
 
+    layout: Literal["auto", "folders"] = "auto"
+    """auto recognises splits, masks and outer folders; folders takes each folder as a class."""
+
     label_column: str = Field(default="label", min_length=1, max_length=1000)
-    """Column with the class name in metadata.csv or metadata.jsonl, if the folder has one."""
+    """Column with the class name in a table such as metadata.csv, or key of a JSON file."""
+
+    label_pattern: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """Regular expression whose first group, found in each file name, is the class."""
+
+    archive_encoding: str = Field(default="auto", min_length=1, max_length=100)
+    """Encoding of names in an archive that are not marked as UTF-8; auto detects it."""
 
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""
@@ -173,6 +190,12 @@ class TrainingSettings(Settings):
     warmup_steps: StepCountOrZero = 0
     """Steps of linear warmup from 0; with warmup_cosine, 0 means a twentieth of the run."""
 
+    lr_extension: LrExtensionName = "auto"
+    """Learning rate after a run's planned end: keep it low, rewarm to lr, or stretch the decay."""
+
+    extensions: list[Annotated[list[StepCount | LrPhaseName], Field(max_length=2)]] = []
+    """Where extensions begin, as [step, keep, rewarm or decay]; written by iddm resume."""
+
     betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     """Adam's decay rates of the first and second moment."""
 
@@ -263,7 +286,7 @@ class RuntimeSettings(Settings):
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
 
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPU threads for computing; 0 uses one per core. Other counts change rounding."""
+    """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""
 
     @property
     def max_seconds(self) -> float | None:

@@ -9,11 +9,14 @@ import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iddm_cli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from iddm_cli.value_range import ValueRange
 
 SUFFIX = ".safetensors"
 FORMAT = 1
@@ -51,6 +54,19 @@ class ExportedFile:
 
     path: Path
     record: ExportRecord
+
+    def read_values(self) -> "ValueRange":
+        """Return the range of values that the model was trained on; 8 bits if none is recorded.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        from iddm_cli.value_range import parse_value_range
+
+        try:
+            return parse_value_range(self.record.dataset)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
 
     def verify(self) -> None:
         """Check the tensors against the SHA-256 in the record.

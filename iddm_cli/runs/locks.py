@@ -1,51 +1,24 @@
 """Run locks: only one process at a time trains a run, on any machine.
 
-A lock consists of two files. A flock on `.lock` excludes other processes of this machine, and
-the operating system releases it when the process ends. `lock.json` names the owner, since other
-machines that share the folder may not see the flock; a lock of another machine can only be stolen.
+A lock consists of two files. A lock of `.lock` excludes other processes of this machine, and is
+free again when its process ends. `lock.json` names the owner, since other machines that share the
+folder may not see that lock; a lock of another machine can only be stolen.
 """
 
 import contextlib
 import json
-import os
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
+from iddm_cli.storage.owner import LockOwner
 
 ACQUIRE_TIMEOUT_SECONDS = 0.3
 """Time to wait for a process that only checks whether the lock is free."""
-
-
-@dataclass(frozen=True)
-class LockOwner:
-    """A process that holds a lock.
-
-    Attributes:
-        pid: Process id.
-        host: Host name.
-        boot: Identifier of the host's boot.
-        started: Start of the process in seconds since boot; needed where flock is unavailable.
-    """
-
-    pid: int
-    host: str
-    boot: str = ""
-    started: float = 0.0
-
-    @classmethod
-    def current(cls) -> "LockOwner":
-        """Return the current process."""
-        return cls(
-            os.getpid(), socket.gethostname(), _boot_id(), _process_start(os.getpid()) or 0.0
-        )
-
-    def is_alive(self) -> bool:
-        """Return whether the process still runs; only valid for this machine."""
-        return self.boot == _boot_id() and _process_start(self.pid) == self.started
 
 
 class RunLock:
@@ -69,8 +42,8 @@ class RunLock:
         Raises:
             RunError: Another process holds the lock, or its files cannot be written.
         """
-        with self._hold_flock() as has_flock:
-            self._check_owner(has_flock=has_flock, steal=steal)
+        with self._exclude_others(steal=steal):
+            self._check_owner(steal=steal)
             try:
                 durable.write_file(
                     self._owner_file, json.dumps(asdict(LockOwner.current())).encode()
@@ -91,7 +64,7 @@ class RunLock:
             RunError: Another process has stolen it.
         """
         owner = self._read_owner()
-        if owner is not None and owner != LockOwner.current():
+        if owner is not None and not owner.is_current():
             raise RunError(
                 f"run {self.folder.name} was taken over by process {owner.pid} on {owner.host}",
                 "This process stops writing to it.",
@@ -99,44 +72,39 @@ class RunLock:
 
     def is_ours(self) -> bool:
         """Return whether lock.json names this process."""
-        return self._read_owner() == LockOwner.current()
+        owner = self._read_owner()
+        return owner is not None and owner.is_current()
 
     def is_free(self) -> bool:
         """Return whether no process holds the lock."""
         try:
-            with self._hold_flock() as has_flock:
-                self._check_owner(has_flock=has_flock, steal=False)
+            with self._exclude_others():
+                self._check_owner(steal=False)
         except RunError:
             return False
         return True
 
     @contextlib.contextmanager
-    def _hold_flock(self) -> Iterator[bool]:
-        """Exclude other processes of this machine; yield whether the file system supports flock."""
-        from filelock import FileLock, Timeout
+    def _exclude_others(self, *, steal: bool = False) -> Iterator[None]:
+        """Exclude other processes of this machine."""
+        with contextlib.ExitStack() as stack:
+            path = self.folder / ".lock"
+            lock = hold_lock(path, timeout=ACQUIRE_TIMEOUT_SECONDS, steal=steal)
+            try:
+                stack.enter_context(lock)
+            except LockHeldError:
+                raise self._taken_error(self._read_owner()) from None
+            except OSError as error:
+                raise self._lock_error(error) from error
+            yield
 
-        lock = FileLock(self.folder / ".lock")
-        has_flock = True
-        try:
-            lock.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS)
-        except Timeout:
-            raise self._taken_error(self._read_owner()) from None
-        except NotImplementedError:
-            has_flock = False
-        except OSError as error:
-            raise self._lock_error(error) from error
-        try:
-            yield has_flock
-        finally:
-            lock.release()
-
-    def _check_owner(self, *, has_flock: bool, steal: bool) -> None:
+    def _check_owner(self, *, steal: bool) -> None:
         owner = self._read_owner()
-        if owner is None or owner == LockOwner.current():
+        if owner is None or owner.is_current():
             return
         if owner.host == socket.gethostname():
-            # With flock, the former owner is gone, since it would still hold the flock.
-            if not has_flock and owner.is_alive():
+            # Some file systems accept every lock, and exclude nobody.
+            if owner.is_alive():
                 raise self._taken_error(owner)
         elif not steal:
             raise RunError(
@@ -147,10 +115,12 @@ class RunLock:
 
     def _read_owner(self) -> LockOwner | None:
         try:
-            owner = LockOwner(**json.loads(self._owner_file.read_text(encoding="utf-8")))
+            file = durable.find(self._owner_file)
+            owner = LockOwner(**json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
-        return owner if isinstance(owner.pid, int) and isinstance(owner.host, str) else None
+        valid = isinstance(owner.pid, int) and isinstance(owner.host, str)
+        return owner if valid and isinstance(owner.started, int | float) else None
 
     def _taken_error(self, owner: LockOwner | None) -> RunError:
         who = f"process {owner.pid} on {owner.host}" if owner else "another process"
@@ -161,21 +131,3 @@ class RunLock:
 
     def _lock_error(self, error: OSError) -> RunError:
         return RunError(f"run {self.folder.name} cannot be locked: {error.strerror}")
-
-
-def _boot_id() -> str:
-    """Return the identifier of this boot, or "" if the system has none."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def _process_start(pid: int) -> float | None:
-    """Return the start of a process in seconds since boot, or None if it does not exist."""
-    import psutil
-
-    try:
-        # Relative to boot, since absolute times change when the clock is adjusted.
-        return float(psutil.Process(pid).create_time() - psutil.boot_time())
-    except psutil.Error:
-        return None

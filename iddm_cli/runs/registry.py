@@ -10,7 +10,10 @@ from pathlib import Path
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError, did_you_mean
+from iddm_cli.machine.user_folders import user_config_folder
+from iddm_cli.runs.recovery import recover_run, recover_runs
 from iddm_cli.runs.run import Run
+from iddm_cli.storage.space import can_write
 
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -32,13 +35,12 @@ def resolve_runs_dir(option: Path | None) -> Path:
 
 
 def _read_configured_runs_dir() -> Path | None:
-    from platformdirs import user_config_path
-
-    path = user_config_path("iddm") / "config.yaml"
-    if not os.path.lexists(path):
+    folder = user_config_folder()
+    if folder is None or not os.path.lexists(folder / "config.yaml"):
         return None
     from iddm_cli.profiles.strict_yaml import read_yaml
 
+    path = folder / "config.yaml"
     document = read_yaml(path).data
     if document is None:
         return None
@@ -73,7 +75,7 @@ def check_runs_dir_writable(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         problem = f"{existing} is a file, so it cannot hold runs"
-    elif not os.access(existing, os.W_OK | os.X_OK):
+    elif not can_write(existing):
         problem = f"{existing} is not writable"
     else:
         return
@@ -86,7 +88,7 @@ def check_name_free(folder: Path, name: str) -> None:
     Raises:
         RunError: A run of this name exists.
     """
-    if (folder / name).exists():
+    if (folder / name).exists() and durable.is_complete(folder / name):
         raise RunError(
             f"run {name} already exists in {folder}",
             f"Continue it with: iddm resume {name}. Or choose another --name, or --overwrite.",
@@ -167,12 +169,14 @@ def list_runs(folder: Path) -> list[Run]:
     Raises:
         RunError: The folder cannot be read.
     """
+    recover_runs(folder)
     try:
         found = folder.glob("*/run.json") if folder.is_dir() else []
         manifests = [path for path in found if path.is_file()]
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} cannot be read: {error}") from error
-    runs = [Run(path.parent) for path in manifests if not path.parent.name.startswith(".")]
+    named = [path.parent for path in manifests if not path.parent.name.startswith(".")]
+    runs = [Run(path) for path in named if durable.is_complete(path)]
     return sorted(runs, key=_read_updated, reverse=True)
 
 
@@ -194,7 +198,7 @@ def _check_has_profile(run: Run) -> Run:
 
 def _is_run(path: Path) -> bool:
     try:
-        return (path / "run.json").is_file()
+        return (path / "run.json").is_file() and durable.is_complete(path)
     except (
         OSError,
         ValueError,
@@ -214,11 +218,15 @@ def open_run(folder: Path, reference: str | None) -> Run:
             raise RunError(f"there is no run in {folder} yet", "Train one: iddm train")
         return newest[0]
     for path in (folder / reference, Path(reference)):
+        recover_run(path)
         if _is_run(path):
             return _check_has_profile(Run(path))
     known = [run.name for run in list_runs(folder)]
-    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train"
-    raise RunError(f"no run {reference!r} in {folder}", did_you_mean(reference, known) or listed)
+    listed = f"There are: {', '.join(known[:8])}." if known else "Train one: iddm train."
+    hint = did_you_mean(reference, known) or listed
+    raise RunError(
+        f"no run {reference!r} in {folder}", f"{hint} Runs in another folder: --runs-dir FOLDER."
+    )
 
 
 def check_runs_dir(folder: Path) -> None:

@@ -7,10 +7,14 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
+
+if TYPE_CHECKING:
+    from iddm_cli.value_range import ValueRange
 
 MAX_JSON_BYTES = 2**26
 """Enough for the names of ten thousand skipped files."""
@@ -62,7 +66,7 @@ class Run:
         Raises:
             RunError: The file is missing or not a JSON object.
         """
-        path = self.path / name
+        path = durable.find(self.path / name)
         try:
             with path.open("rb") as file:
                 document = json.loads(file.read(MAX_JSON_BYTES))
@@ -90,14 +94,27 @@ class Run:
             raise RunError(f"{damaged}: a class name contains a lone surrogate") from error
         return tuple(classes)
 
+    def read_values(self) -> "ValueRange":
+        """Return the range of values that the run is trained on; 8 bits if it records none.
+
+        Raises:
+            RunError: dataset.json is missing or damaged.
+        """
+        from iddm_cli.value_range import parse_value_range
+
+        try:
+            return parse_value_range(self.read_json("dataset.json"))
+        except ValueError as error:
+            raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
+
     def write_json(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files atomically."""
         durable.write_file(self.path / name, encode_json(document))
 
     def update_manifest(self, **changes: object) -> None:
         """Change entries of run.json, and its time of update."""
-        path = self.path / "run.json"
-        before = self.read_json("run.json") if path.exists() else {}
+        exists = durable.find(self.path / "run.json").exists()
+        before = self.read_json("run.json") if exists else {}
         self.write_json("run.json", stamp_manifest(before, **changes))
 
     def read_state(self) -> str:

@@ -1,10 +1,12 @@
 """Export a trained model: check the output path, load the model, build the export, write it."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
@@ -99,7 +101,9 @@ def load_model(
     from iddm_cli.build.exporting import load_trained_model
 
     provenance = source.load_provenance(saved.step)
-    return load_trained_model(source.name, profile, source.classes, saved, provenance)
+    return load_trained_model(
+        source.name, profile, source.classes, saved, provenance, source.values
+    )
 
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:
@@ -131,7 +135,7 @@ def check_output_folder(path: Path, *, marker: str, overwrite: bool) -> None:
     """
     if not path.name:
         raise UsageError(f"--out {path} has no name of its own", "Name a folder inside it.")
-    if not _exists(path) or _is_empty_folder(path):
+    if not _exists(path) or _is_empty_folder(path) or not durable.is_complete(path):
         _check_writable(path)
         return
     if not overwrite:
@@ -175,11 +179,11 @@ def write_artifact(path: Path, artifact: ExportArtifact) -> None:
     """Write an export, all of it or nothing.
 
     Raises:
-        RunError: It cannot be written; what it would replace is unchanged.
+        RunError: It cannot be written, or the disk failed afterwards; the hint says what is there.
     """
-    from iddm_cli import durable
-
     content = artifact.content
+    created = [folder for folder in path.absolute().parents if not folder.exists()]
+    before = _describe_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
@@ -187,7 +191,29 @@ def write_artifact(path: Path, artifact: ExportArtifact) -> None:
         else:
             inner = sorted({Path(name).parts[0] for name in content if "/" in name})
             durable.write_folder(path, content.items(), inner, replace=True)
-    except OSError as error:
+    except durable.UnflushedError as error:
         raise RunError(
-            f"{path} cannot be written: {error.strerror}", "Nothing was left behind."
+            f"{path} is written, but the disk failed to flush it: {error.strerror}",
+            "The export is complete, but a power cut may lose it. Check the disk.",
         ) from error
+    except OSError as error:
+        for folder in created:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+        left = [*durable.find_leftovers(path), *(folder for folder in created if folder.exists())]
+        if _describe_file(path) != before:
+            left.append(path)
+        names = ", ".join(map(str, left))
+        raise RunError(
+            f"{path} cannot be written: {error.strerror or error}",
+            f"Remove what is left: {names}" if left else "Nothing was left behind.",
+        ) from error
+
+
+def _describe_file(path: Path) -> tuple[int, int] | None:
+    """Return size and time of a file, by which a change shows; None if there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns

@@ -7,17 +7,21 @@
 A class whose name cannot be a folder name gets one with a digest: class-3-0123456789.
 """
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli import durable, image_files
+from iddm_cli import array_files, durable, image_files
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
-from iddm_cli.errors import UsageError
+from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.image_files import SamplingMetadata
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
+from iddm_cli.workflows.class_folders import create_class_folders
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -43,13 +47,21 @@ def class_folder_name(name: str, label: int) -> str:
         name: The class's name; any text, since dataset.json may come from another machine.
         label: The class's label.
     """
-    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:10]
     if Path(name).name != name or name.lower() in RESERVED_NAMES or not _is_storable(name):
-        return f"class-{label}-{digest}"
+        return spare_folder_name(name, label)
     content = name.encode()
     if len(content) <= MAX_NAME_BYTES:
         return name
-    return f"{content[:MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
+    return f"{content[:MAX_NAME_BYTES].decode(errors='ignore')}-{_digest(name)}"
+
+
+def spare_folder_name(name: str, label: int) -> str:
+    """Return the folder name of a class where its own name is not possible."""
+    return f"class-{label}-{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:10]
 
 
 def _is_storable(name: str) -> bool:
@@ -67,8 +79,9 @@ class OutputLayout:
         classes: All classes of the model; empty where it has none.
         labels: The labels to generate.
         count: Number of images per class.
-        form: png, jpg or webp.
+        form: png, jpg, webp, tiff or npy.
         grid: Whether grid.png is written.
+        values: The range of values that the model was trained on.
     """
 
     def __init__(
@@ -80,6 +93,7 @@ class OutputLayout:
         form: str,
         *,
         grid: bool,
+        values: ValueRange = EIGHT_BIT,
     ) -> None:
         self.folder = folder
         self.classes = classes
@@ -87,6 +101,8 @@ class OutputLayout:
         self.count = count
         self.form = form
         self.grid = grid
+        self.values = values
+        self._folder_names: dict[int, str] = {}
 
     @property
     def images_in_grid(self) -> int:
@@ -100,9 +116,12 @@ class OutputLayout:
 
     def image_path(self, label: int, index: int) -> Path:
         """Return the path of one image."""
-        folder = class_folder_name(self.classes[label], label) if self.classes else "images"
+        folder = self._folder_names.get(label) or self._folder_name(label)
         stem = folder if self.classes else "image"
         return self.folder / folder / f"{stem}-{index:06d}.{self.form}"
+
+    def _folder_name(self, label: int) -> str:
+        return class_folder_name(self.classes[label], label) if self.classes else "images"
 
     def check_count(self) -> None:
         """Check the number of images.
@@ -134,19 +153,54 @@ class OutputLayout:
             )
 
     def create_folders(self) -> None:
-        """Create the folders of the classes.
+        """Create the folders of the classes, under names that the file system accepts.
 
         Raises:
             UsageError: They cannot be created.
         """
+        names = {label: self._folder_name(label) for label in self.labels}
+        spares = {
+            label: spare_folder_name(self.classes[label], label) if self.classes else name
+            for label, name in names.items()
+        }
         try:
-            for label in self.labels:
-                self.image_path(label, 0).parent.mkdir(parents=True, exist_ok=True)
+            self._folder_names = create_class_folders(self.folder, names, spares)
         except OSError as error:
             raise self._output_error(error) from error
 
+    @contextlib.contextmanager
+    def report_failed_write(self, done: int) -> Iterator[None]:
+        """Turn an OSError into an error that says how many images are there.
+
+        Args:
+            done: Number of images that are complete.
+
+        Raises:
+            IddmError: Something cannot be written.
+        """
+        try:
+            yield
+        except OSError as error:
+            total = self.count * len(self.labels)
+            raise IddmError(
+                f"{self.folder} cannot be written to: {error.strerror or error}",
+                f"{done} of {total} images are complete there.",
+            ) from error
+
     def _output_error(self, error: OSError) -> UsageError:
         return UsageError(f"--out {self.folder}: {error.strerror}", "Choose another --out.")
+
+
+def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
+    """Return the file format of a model's images: the given one, or one that can hold them.
+
+    Raises:
+        UsageError: The given one cannot, or a package is missing.
+    """
+    if form is None:
+        return array_files.choose_form(values, channels)
+    array_files.check_form(form, values, channels)
+    return form
 
 
 def generate_images(
@@ -176,7 +230,7 @@ def generate_images(
     from iddm_cli.engine.image_generator import SampleSpec
 
     compute = setup_compute(profile.runtime)
-    generator = build_image_generator(profile, layout.classes, source, compute)
+    generator = build_image_generator(profile, layout.classes, source, compute, layout.values)
     metadata = describe_sampling(run_name, profile, source, generator, seed)
     specs = [SampleSpec(label, index) for label in layout.labels for index in range(layout.count)]
     layout.create_folders()
@@ -184,18 +238,31 @@ def generate_images(
     with show_progress() as progress:
         samples = generator.generate(specs, seed=seed, batch_size=profile.sampling.batch_size)
         for done, sample in enumerate(samples, start=1):
-            write_image(layout, metadata, sample)
+            with layout.report_failed_write(done - 1):
+                write_image(layout, metadata, sample)
             if sample.spec.label in in_grid and sample.spec.index < layout.images_in_grid:
                 in_grid[sample.spec.label].append(sample)
             progress("generating images", done, len(specs))
-    grid = write_grid(layout, in_grid) if layout.grid else None
     paths = [layout.image_path(spec.label, spec.index) for spec in specs]
-    manifest = write_manifest(layout, metadata, paths)
+    with layout.report_failed_write(len(specs)):
+        grid = write_grid(layout, in_grid) if layout.grid else None
+        manifest = write_manifest(layout, metadata, paths)
     if as_json:
         console.print_json(manifest | {"out": str(layout.folder), "grid": grid and str(grid)})
     else:
         console.print_result(str(grid or layout.folder))
-        console.print_note(f"{len(specs)} images in {layout.folder}")
+        content = _describe_files(layout, profile)
+        console.print_note(f"{len(specs)} images in {layout.folder}{content}")
+
+
+def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
+    """Return what the files hold, unless they are ordinary images of 8 bits."""
+    channels = profile.data.channels
+    values = "" if layout.values.is_8_bit else f"; values {layout.values.describe()}"
+    if channels in (1, 3):
+        return values
+    shown = "the first" if channels == 2 else "the first three"
+    return f"{values}; {channels} bands" + (f", of which grid.png shows {shown}" * layout.grid)
 
 
 def describe_sampling(
@@ -225,12 +292,13 @@ def write_image(layout: OutputLayout, metadata: SamplingMetadata, sample: "Sampl
 
     spec = sample.spec
     notes = metadata.text_notes(spec.index, layout.classes[spec.label] if layout.classes else "")
-    content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
+    if layout.form in array_files.LOSSY_FORMS:
+        content = image_files.encode_image(to_image(sample.pixels), layout.form, notes)
+    else:
+        values = layout.values.to_values(sample.pixels.numpy())
+        content = array_files.encode_values(values, layout.form, notes)
     # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
-    path = layout.image_path(spec.label, spec.index)
-    temporary = durable.partial_path(path)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    durable.write_file(layout.image_path(spec.label, spec.index), content, flush=False)
 
 
 def write_grid(layout: OutputLayout, in_grid: "dict[int, list[Sample]]") -> Path:
@@ -252,12 +320,14 @@ def write_manifest(
     layout: OutputLayout, metadata: SamplingMetadata, paths: list[Path]
 ) -> dict[str, object]:
     """Write manifest.json, and return its content."""
-    manifest = {
+    manifest: dict[str, object] = {
         **asdict(metadata),
         "classes": [layout.classes[label] for label in layout.labels if layout.classes],
         "count": layout.count,
         "images": [path.relative_to(layout.folder).as_posix() for path in paths],
     }
+    if layout.values != EIGHT_BIT:
+        manifest["values"] = layout.values.to_json()
     content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
     durable.write_file(layout.folder / "manifest.json", content)
     return manifest

@@ -85,6 +85,8 @@ def build_run_files(source: Path, model: "ImportedModel") -> dict[str, bytes]:
         "height": data.size[0],
         "width": data.size[1],
     }
+    if model.values is not None:
+        dataset["values"] = model.values.to_json()
     manifest: dict[str, object] = {
         "iddm": __version__,
         "torch": torch.__version__,

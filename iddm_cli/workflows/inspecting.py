@@ -1,15 +1,18 @@
 """Inspection of a dataset: the settings to preview, the report, and the files it is written to."""
 
 import json
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import collect_overrides
+from iddm_cli.storage.space import can_write
 
 if TYPE_CHECKING:
-    from iddm_cli.data.inspection.report_data import Inspection
+    from collections.abc import Iterator
+
+    from iddm_cli.data.inspection.report_data import Advice, Inspection
     from iddm_cli.data.inspection.scan import DatasetScan
     from iddm_cli.data.progress import ProgressCallback
     from iddm_cli.profiles.profile import Profile
@@ -32,21 +35,37 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     from iddm_cli.data.inspection.scan import scan
     from iddm_cli.data.inspection.summary import summarize
     from iddm_cli.data.sources.indexing.listing import to_printable
-    from iddm_cli.data.sources.registry import open_source
+    from iddm_cli.data.sources.registry import open_dataset
     from iddm_cli.display.progress import show_progress
 
     data = profile.data
     if output is not None:
         check_output_folder(output, data.path)
-    source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+    source = open_dataset(data)
     with show_progress() as progress:
         scanned = scan(source, data, progress=progress)
         inspection = summarize(
             scanned, profile=to_printable(profile_name), batch_size=profile.training.batch_size
         )
+        if profile_name:
+            inspection = replace(inspection, advice=[*_advise_length(profile, inspection)])
         if output is not None:
             write_report(output, scanned, inspection, progress)
     return inspection
+
+
+def _advise_length(profile: "Profile", inspection: "Inspection") -> "Iterator[Advice]":
+    """Yield the advice on the dataset, and that on the length of the profile's training."""
+    from iddm_cli.data.inspection.report_data import Advice
+    from iddm_cli.profiles.training_length import advise_length
+
+    length = advise_length(profile.training, inspection.count) if inspection.count else []
+    found = [
+        Advice("warning", f"{item.text[:1].upper()}{item.text[1:]}.")
+        for item in length
+        if item.is_warning
+    ]
+    yield from sorted([*inspection.advice, *found], key=lambda line: line.level != "warning")
 
 
 def split_arguments(path: str | None, profile: str | None) -> tuple[str | None, str | None]:
@@ -121,7 +140,7 @@ def check_output_folder(output: Path, dataset: str) -> None:
         existing = [folder for folder in (output, *output.absolute().parents) if folder.exists()]
     except OSError as error:
         raise DatasetError(f"--out {output}: {error.strerror}", "Choose another --out.") from error
-    if not (existing[0].is_dir() and os.access(existing[0], os.W_OK)):
+    if not (existing[0].is_dir() and can_write(existing[0])):
         raise DatasetError(
             f"--out {output}: {existing[0]} cannot be written to", "Choose another --out."
         )
@@ -137,7 +156,11 @@ def is_inside(path: Path, dataset: str) -> bool:
     try:
         root, path = Path(dataset).expanduser().resolve(), path.resolve()
         existing = [folder for folder in (path, *path.parents) if folder.exists()]
-        return root.exists() and any(folder.samefile(root) for folder in existing)
+        if not root.exists():
+            return False
+        if root.samefile(root.parent) and root != root.parent:  # as where all inodes are 0
+            return root in existing
+        return any(folder.samefile(root) for folder in existing)
     except (OSError, RuntimeError, ValueError):
         return False  # not a path at all; opening the dataset reports that
 

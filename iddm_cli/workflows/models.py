@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from iddm_cli.errors import UsageError
+from iddm_cli.errors import RunError, UsageError
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.runs.run import Run
+    from iddm_cli.value_range import ValueRange
 
 
 class ModelSource(Protocol):
@@ -24,6 +25,7 @@ class ModelSource(Protocol):
         name: The run's name.
         reference: What a command line calls it, without its folder.
         classes: Names of its classes, by label; empty where it has none.
+        values: The range of values that it was trained on.
     """
 
     @property
@@ -34,6 +36,9 @@ class ModelSource(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def values(self) -> "ValueRange": ...  # noqa: D102
 
     def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return its profile with some settings changed."""
@@ -63,6 +68,7 @@ class RunModel:
         self.run = run
         self.name = self.reference = run.name
         self.classes = run.read_classes()
+        self.values = run.read_values()
 
     def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return the run's profile with some settings changed."""
@@ -115,6 +121,7 @@ class FileModel:
         self.name = exported.record.run
         self.reference = exported.path.name
         self.classes = tuple(exported.record.classes)
+        self.values = exported.read_values()
 
     def load_profile(self, overrides: "Sequence[Override]") -> "ResolvedProfile":
         """Return the profile in the file with some settings changed."""
@@ -177,14 +184,26 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     Args:
         model: The model.
         given: Values of options, by "--option setting.key"; None where not given.
+
+    Raises:
+        IddmError: An option is invalid, or the model is damaged.
     """
     from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
     from iddm_cli.profiles.overrides import Override, collect_overrides
 
     overrides: list[Override] = collect_overrides(given)
     profile = model.load_profile([])
+    _check_ranges(model, profile.data.channels)
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
     return model.load_profile(overrides)
+
+
+def _check_ranges(model: ModelSource, channels: int) -> None:
+    if len(model.values.low) not in (1, channels):
+        raise RunError(
+            f"{model.name} is damaged: it has {channels} channels, and the range of values of "
+            f"{len(model.values.low)}"
+        )

@@ -157,9 +157,8 @@ def open_port(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is in use, or does not belong to this machine.
     """
-    from iddm_cli.serving.http.sockets import open_listener, raise_file_limit
+    from iddm_cli.serving.http.sockets import open_listener
 
-    raise_file_limit()
     try:
         return open_listener(host, port)
     except OSError as error:
@@ -178,7 +177,13 @@ def load_model(source: models.ModelSource, profile: "ResolvedProfile") -> "Serve
     compute = setup_compute(profile.runtime)
     weights = source.open_weights(None, profile.sampling.weights)
     served = build_served_model(
-        source.name, profile, source.classes, weights, compute, reference=source.reference
+        source.name,
+        profile,
+        source.classes,
+        weights,
+        compute,
+        reference=source.reference,
+        values=source.values,
     )
     if not served.batch_denoiser.is_invariant:
         console.print_warning(

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from iddm_cli.build import memory
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
 from iddm_cli.engine import device
+from iddm_cli.machine.memory import MemoryBound
 from tests.build.profiles import tiny_profile
 
 
@@ -24,6 +26,27 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
     for most in (1000, 20, 3, 0.5):
         free = (rest + most * one) / MEMORY_SHARE + 1
         monkeypatch.setattr(device, "free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(memory, "used_memory", lambda: 0)
         size = largest_micro_batch(chosen, pack, place)
         assert size <= max(1, most)
         assert size == batch_size or 2 * size > most or size == 1, "not smaller than it must be"
+
+
+def test_a_shortage_of_main_memory_is_reported_before_training(monkeypatch) -> None:
+    pack = SimpleNamespace(
+        classes=("a",), pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3
+    )
+    cpu = ComputeContext(torch.device("cpu"), "fp32")
+    profile = tiny_profile(training={"batch_size": 48})
+    monkeypatch.setattr(memory, "used_memory", lambda: 2**40)
+    found = estimate_run_memory(profile, pack, cpu)
+    needed = found.total - found.program
+    for free in (needed, needed - 1):
+        bound = MemoryBound(2**40, free, "the container or job (cgroup)")
+        monkeypatch.setattr(memory, "free_memory", lambda bound=bound: bound)
+        told = memory.describe_shortage(profile, pack, cpu)
+        assert ("the container" in told and "less than 48" in told) == (free < needed)
+    auto = tiny_profile(training={"micro_batch": "auto"})
+    assert memory.describe_shortage(auto, pack, cpu) == ""
+    gpu = ComputeContext(torch.device("cuda", 0), "fp32")
+    assert memory.describe_shortage(profile, pack, gpu) == ""

@@ -1,8 +1,12 @@
 """Tensors in files: what differs is named, and what is forged is shown in brief."""
 
+import errno
+import os
+
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import save, save_file
 
 from iddm_cli.checkpoints.tensors import (
     HEADER_BYTES,
@@ -12,6 +16,7 @@ from iddm_cli.checkpoints.tensors import (
     check_header_length,
     copy_to_cpu,
     find_non_finite,
+    load_tensors,
     read_specs,
     specs_of,
     truncate,
@@ -70,3 +75,31 @@ def test_copies_do_not_change_with_their_originals():
     original.zero_()
     assert copy.sum() == 18
     assert copy.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("code", [errno.ENODEV, errno.EINVAL, errno.EACCES])
+def test_a_file_that_cannot_be_mapped_is_read(tmp_path, monkeypatch, code):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(f"{os.strerror(code)} (os error {code})")  # as safetensors does
+
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save(TENSORS))
+    specs = read_specs(path)
+    monkeypatch.setattr("iddm_cli.checkpoints.tensors.load_file", refuse)
+    monkeypatch.setattr("iddm_cli.checkpoints.tensors.safe_open", refuse)
+    assert read_specs(path) == specs
+    read = load_tensors(path)
+    assert all(torch.equal(read[name], tensor) for name, tensor in TENSORS.items())
+    assert read.keys() == TENSORS.keys()
+
+
+def test_a_file_that_cannot_be_mapped_and_is_damaged_is_an_error(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("No such device (os error 19)")
+
+    (tmp_path / "a").write_bytes(b"damaged")
+    monkeypatch.setattr("iddm_cli.checkpoints.tensors.load_file", refuse)
+    monkeypatch.setattr("iddm_cli.checkpoints.tensors.safe_open", refuse)
+    for read in (load_tensors, read_specs):
+        with pytest.raises(SafetensorError):
+            read(tmp_path / "a")

@@ -148,3 +148,19 @@ def test_a_grid_that_cannot_be_saved_stops_nothing(tmp_path):
     assert [event.step for event in events] == [2, 4]
     assert "grid of step 2" in events[0].problem
     assert "No space left" in events[0].problem
+
+
+def test_where_no_thread_can_be_started_training_waits_for_the_files(tmp_path, monkeypatch):
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = AsyncCheckpointWriter(CheckpointFolder(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        assert writer.begin(1, parts(1), STATE) == []
+        assert (tmp_path / "step-00000001").is_dir()
+        assert [event.step for event in writer.begin(2, parts(2), STATE)] == [1]
+    (tmp_path / "step-00000001").rename(tmp_path / "moved")
+    assert [event.step for event in writer.begin(3, parts(3), STATE)] == [2]
+    assert [event.step for event in writer.wait()] == [3]
+    assert not (tmp_path / "step-00000001").exists(), "nothing is written twice"

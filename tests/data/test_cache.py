@@ -302,7 +302,7 @@ def test_a_clearing_that_was_cut_off_is_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(cache.shutil, "rmtree", killed)
+        patch.setattr("shutil.rmtree", killed)
         remove_entries(list_entries())
     assert not packed.folder.exists()
     assert list(kinds().values()) == ["partial"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from iddm_cli import notices
 from iddm_cli.display import console
 
 
@@ -20,3 +21,12 @@ def test_a_document_is_json_with_its_letters_kept(capsys):
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"class": "ä", "count": 2}
     assert "ä" in printed
+
+
+def test_notices_are_printed_as_warnings(capsys, monkeypatch):
+    monkeypatch.setattr(notices.board, "_listener", None)
+    monkeypatch.setattr(notices.board, "_given", set())
+    console.show_notices()
+    console.show_notices()
+    notices.notify_once("no locks here [x]")
+    assert capsys.readouterr().err == "warning: no locks here [x]\n"

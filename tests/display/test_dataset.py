@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.display.dataset import summarize_reasons
+from iddm_cli.display.dataset import join_first_names, summarize_reasons
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,16 @@ from iddm_cli.display.dataset import summarize_reasons
 )
 def test_reasons_are_counted_by_their_first_words(reasons, text):
     assert summarize_reasons([("file", reason) for reason in reasons]) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], ""),
+        (["cat", "dog", "fish"], "cat, dog, fish"),
+        (["x" * 300, "y"], f"{'x' * 300}, ..."),
+        ([f"{i:03}" for i in range(1000)], f"{', '.join(f'{i:03}' for i in range(20))}, ..."),
+    ],
+)
+def test_the_first_class_names(names, text):
+    assert join_first_names(names) == text

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import torch
 
+from iddm_cli.distributed import launch
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.distributed.launch import run_local
 from iddm_cli.distributed.supervisor import WorkerError
@@ -56,9 +57,14 @@ def start(folder: Path, *, size: int = 2, seconds: float = SECONDS, **job: objec
     return run_local(work, {"folder": str(folder), **job}, [CPU] * size, seconds)
 
 
-def test_all_do_their_part_and_the_code_of_rank_0_is_returned(tmp_path: Path) -> None:
+def test_all_do_their_part_and_the_code_of_rank_0_is_returned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert start(tmp_path, size=3) == 0
     assert len({path.read_text() for path in tmp_path.glob("pid-*")}) == 3
+    # Where files cannot be locked, they find each other as well.
+    monkeypatch.setattr(launch, "has_file_locks", lambda _: False)
+    assert launch.choose_meeting(tmp_path).startswith("tcp://127.0.0.1:")
     assert start(tmp_path, code=143) == 143
     assert children_left() == []
 

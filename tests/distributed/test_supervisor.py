@@ -11,6 +11,7 @@ import pytest
 
 from iddm_cli.distributed.supervisor import Failure, Supervisor, WorkerError
 from iddm_cli.errors import IddmError
+from iddm_cli.machine import memory
 
 
 def test_a_second_request_to_stop_leaves_no_folder_behind(tmp_path: Path, monkeypatch) -> None:
@@ -71,6 +72,23 @@ def test_a_worker_that_died_silently_is_the_cause_of_the_echoes(tmp_path: Path) 
     echo = Failure(0, 1.0, "lost contact", is_echo=True)
     with pytest.raises(WorkerError, match=r"process 1: was ended by SIGKILL; perhaps .* memory"):
         supervise(tmp_path, 1, -signal.SIGKILL, failures=(echo,))
+
+
+def test_a_worker_that_the_system_killed_is_told_with_the_limit(
+    tmp_path: Path, monkeypatch
+) -> None:
+    counts = iter([1, 2])
+    monkeypatch.setattr(memory, "count_oom_kills", lambda: next(counts))
+    bound = memory.MemoryBound(2 * 10**9, 0, memory.GROUP)
+    monkeypatch.setattr(memory, "total_memory", lambda _: bound)
+    with pytest.raises(WorkerError) as failed:
+        supervise(tmp_path, 0, -signal.SIGKILL)
+    assert failed.value.problem == (
+        "process 1: was ended by SIGKILL; the system ran out of memory "
+        "(2.00 GB in the container or job (cgroup), for 2 processes)"
+    )
+    assert "training.micro_batch=auto" in failed.value.hint
+    assert failed.value.exit_code == 1
 
 
 def test_a_damaged_report_of_a_failure_is_skipped(tmp_path: Path) -> None:

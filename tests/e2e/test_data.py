@@ -1,6 +1,7 @@
 """Data of all kinds through the command: told before training, learnt the same from anywhere."""
 
 import json
+import re
 import shutil
 
 from PIL import Image
@@ -43,7 +44,7 @@ def test_an_archive_is_learnt_as_its_folder(shell):
     shell.iddm("resume", "zip", "--steps", "4")
 
 
-def test_the_training_data_is_summarized_in_five_lines(shell):
+def test_the_training_data_is_summarized(shell):
     folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 60}, size=(20, 10))
     (folder / "cat" / "broken.png").write_text("broken")
     (folder / "notes.txt").write_text("mine")
@@ -52,8 +53,9 @@ def test_the_training_data_is_summarized_in_five_lines(shell):
         printed = answer.out if "--dry-run" in more else answer.err
         lines = [line for line in printed.splitlines() if line.startswith(("images", "skipped"))]
         assert "65 in 2 classes, cat 5 to dog 60; 1 with fewer than 50" in lines[0]
+        assert re.search(r"^classes \(2\) +cat, dog *$", printed, re.MULTILINE)
         assert "1 unreadable (not an image in a supported format)" in lines[1]
-        assert "1 other entries (not an image)" in lines[1]
+        assert lines[1].rstrip().endswith(", 1 .txt (text)")
         assert "20 x 10, in colour" in printed
         assert "16 x 16 colour, cropped to 50% of their area, 65 of them enlarged" in printed
         assert "8.125 steps of 8 images" in printed
@@ -91,3 +93,59 @@ def test_the_hostile_folder_trains(shell):
     assert dataset(shell, "one")["count"] == len(hostile.used)
     again = shell.iddm(*SHORT, "--data", hostile.root, "--set", "data.on_error=fail", expect=3)
     assert "cannot be decoded" in again.err
+
+
+def test_a_table_of_a_spreadsheet_gives_classes_or_stops(shell):
+    folder = draw_folder(shell.folder / "set", {"": 4})
+    table = "file_name;label\r\n0.png;Bär\r\n1.png;Hund\r\n2.png;Bär\r\n3.png;Hund\r\n"
+    (folder / "metadata.csv").write_bytes(table.encode("cp1252"))
+    answer = shell.iddm(*SHORT, "--data", folder, "--name", "table")
+    assert "classes from metadata.csv" in answer.err
+    assert dataset(shell, "table")["classes"] == {"Bär": 2, "Hund": 2}
+    shell.iddm("generate", "table", "--class", "Ba\u0308r", "--count", "1", "--out", "new")
+    assert (shell.folder / "new" / "Bär" / "Bär-000000.png").exists()
+    (folder / "metadata.csv").write_text(table.replace("label", "text").replace("Hund", "a dog"))
+    stopped = shell.iddm(*SHORT, "--data", folder, "--name", "texts", expect=3)
+    assert "metadata.csv gives no labels" in stopped.err
+    assert "data.conditional: false" in stopped.err
+    shell.iddm(*SHORT, "--data", folder, "--set", "data.conditional=false", "--dry-run")
+
+
+def test_the_encoding_of_names_in_a_zip_is_reported(shell):
+    folder = draw_folder(shell.folder / "set", {"xx": 2, "yyyy": 2})
+    shutil.make_archive(str(shell.folder / "set"), "zip", folder)
+    content = (shell.folder / "set.zip").read_bytes()
+    for name, word in ((b"xx/", "狗/"), (b"yyyy/", "汽车/")):
+        content = content.replace(name, word.encode("gbk"))
+    (shell.folder / "set.zip").write_bytes(content)
+    answer = shell.iddm(*SHORT, "--data", "set.zip", "--name", "zip")
+    assert "names in the archive decoded from gbk" in answer.err
+    assert dataset(shell, "zip")["classes"] == {"汽车": 2, "狗": 2}
+    wrong = ("--set", "data.archive_encoding=ascii")
+    assert "is ascii, but" in shell.iddm(*SHORT, "--data", "set.zip", *wrong, expect=3).err
+
+
+def test_folders_are_understood_and_reported_by_inspect_and_train(shell):
+    """A wrapper, a split, masks, and what a NAS adds; then a run on every folder is resumed."""
+    parts = [f"w/{part}/{name}" for part in ("train2017", "val2017") for name in ("cat", "dog")]
+    root = draw_folder(shell.folder / "set", {f"{part}/images": 3 for part in parts})
+    draw_folder(root, {f"{part}/masks": 3 for part in parts} | {"#recycle": 2, "w/@eaDir": 1})
+    report = json.loads(shell.iddm("inspect-dataset", root, "--json").out)
+    assert report["classes"] == {"cat": 3, "dog": 3}
+    assert report["notes"] == [
+        "w is entered, as the only folder of images",
+        "a split: only train2017 is used; images left out: val2017 (12)",
+        "masks: 6 images in 2 folders called masks are left out",
+        "data.layout=folders would take each folder as a class",
+    ]
+    assert ["#recycle", "created by Synology DSM"] in report["skipped"]
+    again = ("--set", "data.layout=folders")
+    printed = shell.iddm(*SHORT, "--data", root / "w", "--name", "one", *again).err
+    assert re.search(r"^classes \(2\) +train2017, val2017 *$", printed, re.MULTILINE)
+    profile = shell.folder / "runs" / "one" / "profile.yaml"
+    older = re.sub(r"\n *layout: folders", "", profile.read_text())  # had no such setting
+    assert older != profile.read_text()
+    profile.write_text(older)
+    refused = shell.iddm("resume", "one", "--steps", "4", expect=3)
+    assert "iddm resume one --set data.layout=folders" in refused.err
+    shell.iddm("resume", "one", "--steps", "4", *again)

@@ -98,7 +98,7 @@ def test_labels_are_counted_as_the_model_counts_them(place):
 
     os.environ["IDDM_CACHE_DIR"] = place.env["IDDM_CACHE_DIR"]
     settings = DataSettings(path=str(place.folder / "photos"), image_size=8)
-    packed = build_pack(open_source(settings.path, size=(8, 8), label_column="label"), settings)
+    packed = build_pack(open_source(settings.path, size=(8, 8)), settings)
     turned = align_classes(packed, ("dog", "cat"), "steel")
     names = [packed.classes[label] for label in packed.labels]
     assert [turned.classes[label] for label in turned.labels] == names

@@ -158,6 +158,44 @@ def test_a_finished_run_is_left_alone_and_can_be_extended(shell):
     assert tensors(run, 14) == tensors(shell.folder / "runs" / "straight", 14)
 
 
+def test_an_extension_after_a_decay_keeps_the_low_rate_whatever_interrupts_it(shell):
+    def rates(run):
+        return {row["step"]: row["lr"] for row in metrics(run)}
+
+    every = ("--set", "training.log_every=1")
+    shell.iddm(*SMOKE, "--name", "one", *every)
+    runs = shell.folder / "runs"
+    shutil.copytree(runs / "one", runs / "two")
+    shell.iddm("resume", "one", "--steps", "20", "--max-time", "0s")
+    answer = shell.iddm("resume", "one", "--max-time", "1h")
+    assert "bit for bit" in answer.err
+    extended = shell.iddm("resume", "two", "--steps", "20").err
+    assert "resumed at step 10 of 20" in extended
+    assert "constant to step 20" in extended
+    assert "--set training.lr_extension=rewarm" in extended
+    last = rates(runs / "two")[10]
+    assert all(0 < lr <= last for step, lr in rates(runs / "two").items() if step > 10)
+    assert tensors(runs / "one", 20) == tensors(runs / "two", 20)
+    # The profile alone says it all: a new run of it reaches the same weights.
+    shell.iddm("train", "--profile", runs / "one" / "profile.yaml", "--name", "three")
+    assert tensors(runs / "three", 20) == tensors(runs / "two", 20)
+
+
+def test_changed_settings_are_listed_with_what_they_do(shell):
+    shell.iddm(*SMOKE, "--name", "one", "--max-time", "0s")
+    changes = ("--set", "training.batch_size=4", "--set", "training.optimizer=adam",
+               "--set", "sampling.guidance=1.5")  # fmt: skip
+    said = shell.iddm("resume", "one", *changes, "--max-time", "0s").err
+    assert "not bit for bit: training.batch_size 8 → 4, training.optimizer adamw → adam" in said
+    assert "every update takes 4 images from now on" in said
+    assert "moments are kept" in said
+    assert "without effect on the weights: sampling.guidance 2.0 → 1.5" in said
+    again = shell.iddm("resume", "one", "--max-time", "0s").err
+    assert "bit for bit" in again
+    assert "not bit for bit" not in again
+    assert "→" not in again
+
+
 @pytest.mark.parametrize(
     "fewer",
     [("--steps", "5"), ("--set", "training.epochs=1", "--set", "training.batch_size=1000")],
@@ -206,3 +244,30 @@ def test_a_run_is_trained_by_one_process_at_a_time(shell):
     process.kill()
     process.communicate()
     assert shell.iddm("runs", "--json").json()["runs"][0]["state"] == "killed"
+
+
+def test_a_dataset_that_moved_is_named_by_a_setting_and_continues_bit_for_bit(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 5, "dog": 4})
+    shell.iddm(*SMOKE, "--data", folder, "--name", "one", "--steps", "2")
+    shutil.copytree(shell.folder / "runs" / "one", shell.folder / "runs" / "stayed")
+    shell.iddm("resume", "stayed", "--steps", "3")
+    moved = folder.rename(shell.folder / "elsewhere")
+    answer = shell.iddm("resume", "one", "--steps", "3", expect=3)
+    assert "the images of run one are missing" in answer.err
+    assert "iddm resume one --set data.path=NEW" in answer.err
+    folder.mkdir()  # as where a disk is not mounted
+    answer = shell.iddm("resume", "one", "--steps", "3", expect=3)
+    assert "iddm resume one --set data.path=NEW" in answer.err
+    answer = shell.iddm("resume", "one", "--steps", "3", "--set", "data.path=elsewhere")
+    assert "bit for bit" in answer.err
+    assert "without effect on the weights: data.path" in answer.err
+    assert moved.name in answer.err
+    runs = shell.folder / "runs"
+    assert tensors(runs / "one", 3) == tensors(runs / "stayed", 3)
+    (moved / "cat" / "4.png").unlink()
+    answer = shell.iddm("resume", "one", "--steps", "4", expect=3)
+    assert "there were 9, there are 8 now: cat 5 → 4" in answer.err
+    # Runs that were moved, or renamed, resume as well.
+    (runs / "one").rename(shell.folder / "two")
+    draw_folder(moved, {"cat": 5, "dog": 4})
+    assert "bit for bit" in shell.iddm("resume", "two", "--steps", "4").err

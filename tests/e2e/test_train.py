@@ -162,3 +162,23 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint(shell):
 def test_a_run_that_moved_is_still_a_run(trained, shell):
     shutil.copytree(trained.folder / "runs" / "first", shell.folder / "elsewhere")
     shell.iddm("generate", "elsewhere", "--count", "1", "--out", "new")
+
+
+def test_a_training_too_short_to_learn_is_reported_before_and_after(shell):
+    data = draw_folder(shell.folder / "ten", {"": 10}, size=(16, 16))
+    few = ("--data", data, "--epochs", "20", "--set", "training.batch_size=64")
+    expected = "20 epochs of 10 images are only 4 steps of 64 images: too few to learn anything"
+    planned = shell.iddm(*SMOKE, *few, "--dry-run")
+    assert f"warning: {expected}" in planned.err
+    assert "--steps 500" in planned.err
+    advice = shell.iddm(*SMOKE, *few, "--dry-run", "--json").json()["advice"]
+    assert any(expected in text for text in advice)
+    answer = shell.iddm(*SMOKE, *few, "--name", "one")
+    before, _, after = answer.err.partition("step 4/4")
+    assert expected in before
+    assert "but 4 steps are too few to learn anything" in after
+    command = "iddm resume one --steps 500 --set training.lr_extension=stretch"
+    assert command in after
+    resumed = shell.iddm(*command.split()[1:], "--max-time", "0s").err
+    assert "the cosine schedule is stretched from 4 steps to 500" in resumed
+    assert "too few" not in resumed

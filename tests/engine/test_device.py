@@ -59,3 +59,59 @@ def test_what_decides_the_bits_is_written_down():
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
         "precision": "bf16", "world_size": 1,
     }  # fmt: skip
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Sixteen threads by torch's own choice; what is set instead."""
+    chosen = []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 16)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda wanted: wanted)
+    monkeypatch.setattr(device.cpus, "read_quota", lambda: None)
+    monkeypatch.setattr(device.cpus, "read_job_cores", lambda: None)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("quota", "job", "processes", "chosen"),
+    [
+        (None, None, 1, []),
+        (None, None, 4, [4]),
+        (2.0, None, 1, [2]),
+        (7.9, None, 1, [7]),
+        (0.5, None, 1, [1]),
+        (99.0, None, 1, []),
+        (8.0, None, 4, [2]),
+        (None, 4, 1, [4]),
+        (None, 8, 2, []),
+    ],
+)
+def test_threads_stay_within_the_quota(threads, monkeypatch, quota, job, processes, chosen):
+    monkeypatch.setattr(device.cpus, "read_quota", lambda: quota)
+    monkeypatch.setattr(device.cpus, "read_job_cores", lambda: job)
+    device.setup_process(0, processes)
+    assert threads == (chosen or ([16 // processes] if processes > 1 else []))
+
+
+def test_what_the_user_sets_comes_before_the_quota(threads, monkeypatch):
+    monkeypatch.setattr(device.cpus, "read_quota", lambda: 2.0)
+    device.setup_process(12)
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    device.setup_process(0)
+    assert threads == [12]
+
+
+def test_threads_that_cannot_be_started_are_done_without_or_refused(threads, monkeypatch):
+    notices = []
+    monkeypatch.setattr(device, "notify_once", notices.append)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda _: 6)
+    device.setup_process(0)
+    assert threads == [3]
+    assert "computing in 3 instead of 16 threads" in notices[0]
+    with pytest.raises(UsageError, match=r"runtime\.threads is 8"):
+        device.setup_process(8)
+    monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda _: 0)
+    device.setup_process(1)
+    assert threads[-1] == 1

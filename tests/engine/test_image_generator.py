@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.sampling import sampling_times
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image, to_pixels
 from iddm_cli.networks import UNet
 from iddm_cli.profiles.settings import SamplingSettings
 
@@ -185,3 +186,24 @@ def test_pixels_are_clamped_then_rounded():
     assert to_pixels(x).tolist() == [0, 0, 255, 255, 255]
     assert to_pixels(torch.tensor([0.99]) - 1).tolist() == [126], "(0.99) * 127.5 is 126.225"
     assert to_pixels(torch.tensor([0.996]) - 1).tolist() == [127], "126.99 is not cut to 126"
+
+
+def test_deep_pixels_have_65_536_levels():
+    x = torch.tensor([-7.0, -1.0, 0.0, 1.0, 9.0])
+    assert to_pixels(x, 65_535).tolist() == [0, 0, 32_768, 65_535, 65_535]
+    assert to_pixels(x, 65_535).dtype == torch.int32
+    assert to_pixels(x).dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (4, "RGB"), (13, "RGB")]
+)
+def test_an_image_to_look_at_shows_up_to_three_bands(channels, mode):
+    levels = torch.randint(0, 65_536, (4, 5, channels), dtype=torch.int32)
+    image = to_image(levels)
+    assert (image.mode, image.size) == (mode, (5, 4))
+    shown = np.atleast_3d(np.asarray(image))
+    assert np.abs(shown - levels.numpy()[..., : shown.shape[2]] / 257).max() <= 0.5
+    eight = torch.randint(0, 256, (4, 5, channels), dtype=torch.uint8)
+    shown = np.atleast_3d(np.asarray(to_image(eight)))
+    assert (shown == eight.numpy()[..., : shown.shape[2]]).all()

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from iddm_cli.export.diffusers import build_diffusers_folder
+from iddm_cli.export.diffusers import build_diffusers_folder, describe_value_difference
 from iddm_cli.export.trained_model import Provenance
+from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 
 
@@ -38,3 +39,16 @@ def test_the_card_describes_the_model_and_why_it_has_its_own_pipeline():
                  "trust_remote_code", "500", "0.25", "may reproduce"):  # fmt: skip
         assert word in text, word
     assert "trust_remote_code" not in build_diffusers_folder(trained(()))["README.md"].decode()
+
+
+def test_the_card_says_what_numbers_mean_in_the_units_of_the_training_images():
+    values = ValueRange("int16", (-1024.0,), (3071.0,))
+    model = replace(trained((), data={"channels": 1}), values=values)
+    text = " ".join(build_diffusers_folder(model)["README.md"].decode().split())
+    assert "values of -1,024 to 3,071 (int16)" in text
+    assert "low is [-1024.0] and high is [3071.0]" in text
+    assert "-1,024 to 3,071" in describe_value_difference(model)
+    bands = build_diffusers_folder(trained((), data={"channels": 5}))["README.md"].decode()
+    assert "generates 5-band images" in bands
+    assert "units" not in build_diffusers_folder(trained())["README.md"].decode()
+    assert describe_value_difference(trained()) == ""

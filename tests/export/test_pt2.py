@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.errors import IddmError
 from iddm_cli.export import pt2
+from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 
 
@@ -88,3 +90,9 @@ def test_without_a_compiler_the_error_names_it(monkeypatch):
         pt2.build_pt2(trained(), aot=True)
     assert refused.value.problem.endswith("here"), "one line is enough"
     assert "C++ compiler" in refused.value.hint
+
+
+def test_the_metadata_contain_the_range_of_values():
+    values = ValueRange("uint16", (300.0,), (3300.0,))
+    document = json.loads(pt2.build_metadata(replace(trained(()), values=values)))
+    assert document["values"] == values.to_json()

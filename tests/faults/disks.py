@@ -5,7 +5,7 @@ import io
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -87,6 +87,34 @@ class Recorder(Watched):
     def damage(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
         self.calls.append(Call("damage", path, (content,)))
+
+
+class Lacking(Recorder):
+    """Refuses what a file system may lack, by the names of `storage.features`."""
+
+    def __init__(self, *lacks: str, code: int = errno.EPERM) -> None:
+        super().__init__()
+        self.lacks = lacks
+        self.code = code
+
+    def before(self, call: Call) -> None:
+        if set(self.lacks) & set(self._needs(call)):
+            raise OSError(self.code, os.strerror(self.code))
+
+    def _needs(self, call: Call) -> Iterator[str]:
+        match call.name:
+            case "flush":
+                yield "flush_file"
+            case "flush_folder":
+                yield "flush_folder"
+            case "append_to":
+                yield "append"
+            case "rename":
+                yield "rename"
+                if call.path.is_dir():
+                    yield "rename_folder"
+                if call.rest[0].exists():
+                    yield "replace"
 
 
 class Failing(Watched):

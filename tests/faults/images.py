@@ -118,8 +118,12 @@ class Model:
         self.at(path).flush()
 
     def rename(self, old: Path, new: Path) -> None:
-        assert old.parent == new.parent, "nothing is moved from folder to folder"
-        self.at(old.parent).change(old.name, new.name, self.at(old))
+        node = self.at(old)
+        if old.parent == new.parent:
+            self.at(old.parent).change(old.name, new.name, node)
+        else:  # two folders change, and a power cut may keep either change without the other
+            self.at(old.parent).change(old.name, None, node)
+            self.at(new.parent).change(None, new.name, node)
 
     def remove(self, path: Path) -> None:
         node = self.at(path)

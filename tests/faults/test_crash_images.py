@@ -16,7 +16,7 @@ import pytest
 from iddm_cli import durable
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
-from tests.faults.disks import Call, Recorder, Unsynced, found, litter, save
+from tests.faults.disks import Call, Lacking, Recorder, Unsynced, found, litter, save
 from tests.faults.images import Image, crash_images, put
 
 MOST = int(os.environ.get("IDDM_TEST_IMAGES", "300"))
@@ -68,9 +68,9 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path / "run"
 
 
-def recorded(place: Path, protocol: Protocol) -> list[Call]:
+def recorded(place: Path, protocol: Protocol, *lacks: str) -> list[Call]:
     place.mkdir()
-    before, durable.disk = durable.disk, Recorder()
+    before, durable.disk = durable.disk, Lacking(*lacks)
     protocol(CheckpointFolder(place / "checkpoints", Retention(2)), durable.disk)
     calls, durable.disk = durable.disk.calls, before
     return calls
@@ -91,6 +91,18 @@ def test_nothing_acknowledged_is_lost(place, protocol):
     images = list(crash_images(place, recorded(place, protocol)))
     print(f"{protocol.__name__}: {len(images)} images")
     for image, allowed in some(images):
+        folder = after(image, place)
+        assert found(folder) in allowed
+        save(folder, 9, course=9)
+        assert found(folder) == (9, 9)
+        assert not litter(place)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)
+def test_nothing_is_lost_where_folders_cannot_be_renamed(place, protocol):
+    images = crash_images(place, recorded(place, protocol, "rename_folder"))
+    images = random.Random(1).sample(list(itertools.islice(images, 10 * MOST)), MOST // 3)
+    for image, allowed in images:
         folder = after(image, place)
         assert found(folder) in allowed
         save(folder, 9, course=9)
@@ -121,10 +133,11 @@ def test_without_one_of_the_flushes_something_is_lost(place, flush):
     assert lost
 
 
-def test_a_file_is_the_old_or_the_new_and_the_new_once_that_was_said(tmp_path, monkeypatch):
-    path = tmp_path / "run" / "run.json"
+@pytest.mark.parametrize("lacks", ["", "replace"])
+def test_a_file_is_the_old_or_the_new_and_the_new_once_that_was_said(tmp_path, monkeypatch, lacks):
+    path, place = tmp_path / "run" / "run.json", tmp_path / "image"
     path.parent.mkdir()
-    disk = Recorder()
+    disk = Lacking(lacks)
     monkeypatch.setattr(durable, "disk", disk)
     disk.allow(None, b"old")
     durable.write_file(path, b"old")
@@ -132,4 +145,24 @@ def test_a_file_is_the_old_or_the_new_and_the_new_once_that_was_said(tmp_path, m
     durable.write_file(path, b"new")
     disk.allow(b"new")
     for image, allowed in crash_images(path.parent, disk.calls):
-        assert dict(image).get("run.json") in allowed
+        put(image, place)
+        found = durable.find(place / "run.json")
+        assert (found.read_bytes() if found.exists() else None) in allowed
+        shutil.rmtree(place)
+
+
+def test_a_folder_whose_files_are_moved_one_by_one_is_whole_or_marked(tmp_path, monkeypatch):
+    path, place = tmp_path / "run" / "pack", tmp_path / "image"
+    path.parent.mkdir()
+    disk = Lacking("rename_folder")
+    monkeypatch.setattr(durable, "disk", disk)
+    whole = {"a": b"1", "b": b"2"}
+    durable.write_folder(path, whole.items())
+    durable.remove_folder(path)
+    for image, _ in crash_images(path.parent, disk.calls):
+        put(image, place)
+        folder = place / "pack"
+        names = [file.name for file in folder.iterdir()] if folder.exists() else []
+        if names and durable.is_complete(folder):
+            assert {name: (folder / name).read_bytes() for name in names} == whole
+        shutil.rmtree(place)

@@ -16,14 +16,17 @@ ALWAYS = {
 }  # fmt: skip
 METHODS = {"write_text", "write_bytes", "touch", "tofile", "symlink_to", "hardlink_to", "rename"}
 
+CALLS = ("storage/disk.py", "storage/moves.py")
+"""What durable.py is made of."""
+
 REASONED = {
-    "workflows/generation.py": {
-        "write_bytes",
-        "replace",
-    },  # thousands of pictures: whole, unflushed
-    "data/cache.py": {"rename"},  # moves what is to be deleted aside
+    "array_files.py": {"np.save"},  # into memory
+    "data/decoding/workers.py": {"replace"},  # a pool of processes, not a file
     "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
-    "data/sources/untar.py": {"open", "replace"},  # the copy of an archive; it is made anew
+    "data/sources/untar.py": {"open"},  # the copy of an archive; it is made anew
+    "storage/claims.py": {"touch", "open", "write_bytes"},  # locks, which no crash has to outlive
+    "storage/space.py": {"open"},  # a file that is removed at once
+    "workflows/class_folders.py": {"touch"},  # the same
     "display/streams.py": {"open", "os.open"},  # the null device
     "distributed/launch.py": {"write_text"},  # what a process tells the one that began it
 }
@@ -70,7 +73,7 @@ def test_every_write_goes_through_durable():
     found = {
         path.relative_to(ROOT).as_posix(): set(writes(ast.parse(path.read_text(encoding="utf-8"))))
         for path in ROOT.rglob("*.py")
-        if path.name != "durable.py"
+        if path.name != "durable.py" and path.relative_to(ROOT).as_posix() not in CALLS
     }
     assert {file: calls for file, calls in found.items() if calls} == REASONED
 

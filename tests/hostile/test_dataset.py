@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from iddm_cli.data.decoding.images import decode_image_file
-from iddm_cli.data.decoding.resize import to_pixels
+from iddm_cli.data.decoding.resize import reduce_to_8_bits, to_pixels
 from iddm_cli.data.inspection.scan import scan
 from iddm_cli.data.inspection.summary import summarize
 from iddm_cli.data.packs.builder import build_pack
@@ -25,7 +25,7 @@ from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.conftest import cache_dir  # noqa: F401 (a fixture)
-from tests.hostile.zoo import Zoo, colours, create_zoo, shapes
+from tests.hostile.zoo import Zoo, colours, create_zoo, formats, shapes
 from tests.hostile.zoo.layouts import create_split, create_thousand_classes
 from tests.hostile.zoo.places import locked
 
@@ -158,7 +158,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """The images whose colours are known."""
     base = tmp_path_factory.mktemp("shown")
     zoo = Zoo(root=base / "zoo", outside=base / "outside")
-    for family in (*colours.FAMILIES, *shapes.FAMILIES):
+    for family in (*colours.FAMILIES, *shapes.FAMILIES, formats.photos):
         family(zoo)
     return zoo
 
@@ -175,7 +175,7 @@ def test_colours_are_those_worked_out_by_hand(shown: Zoo) -> None:
 
 def seen(path: Path, grid: list) -> np.ndarray:
     """The colours in the middle of each square."""
-    image = decode_image_file(path).image
+    image = reduce_to_8_bits(decode_image_file(path))
     size = (image.height, image.width)
     pixels = to_pixels(image, size=size, channels=3, aspect="crop", background="white")
     side = image.height // len(grid)

@@ -3,6 +3,9 @@
 import os
 import shutil
 import subprocess
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
@@ -213,13 +216,98 @@ def test_inaccessible_folders(shell, command, code, said):
 
 @needs_mounts
 def test_no_writable_temporary_folder(shell):
+    """The fork server of the decoding processes needs one; without, this process decodes."""
     draw_folder(shell.folder / "set", {"a": 2})
     tie = "mount --bind $d $d; mount -o remount,ro,bind $d"
     mount = f"mount --bind . /mnt; for d in /tmp /var/tmp; do {tie}; done"
     inspect = f"cd /proc; exec {IDDM} inspect-dataset /mnt/set"
-    answer = run(shell, f"unshare -m bash -c '{mount}; {inspect}'", 1, TMPDIR="/proc")
-    assert answer.err.startswith("error: No usable temporary directory found")
-    assert "Set TMPDIR" in answer.err
+    answer = run(shell, f"unshare -m bash -c '{mount}; {inspect}'", TMPDIR="/proc")
+    assert "without worker processes" in answer.err
+    assert "set TMPDIR" in answer.err
+
+
+CONTAINER_USER = "setpriv --reuid=12345 --regid=12345 --clear-groups --inh-caps=+dac_override"
+CONTAINER_USER += " --ambient-caps=+dac_override"  # the tests' own folders belong to root
+needs_users = pytest.mark.skipif(
+    not works(f"{CONTAINER_USER} true"), reason="this user cannot become another one"
+)
+TRAIN = f"{IDDM} train --profile smoke --data set --steps 2 --name first"
+
+
+@pytest.fixture
+def open_folder():
+    """A folder to which every user may write, as its parents are open to all."""
+    folder = Path(tempfile.mkdtemp(prefix="iddm-test-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@needs_mounts
+@needs_users
+def test_a_container_without_home_user_shared_memory_and_threads(shell, open_folder):
+    """Training works, and says what is weaker."""
+    shell.folder = draw_folder(open_folder / "set", {"a": 2}).parent
+    for name in ("IDDM_CACHE_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "USER", "LOGNAME", "HOME"):
+        shell.env.pop(name, None)
+    # Only this bind mount becomes read-only, not the file system of all processes.
+    mount = "mount --bind /dev/shm /dev/shm; mount -o remount,ro,bind /dev/shm"
+    train = f"exec {CONTAINER_USER} prlimit --nproc=1 {TRAIN} --set data.cache=off"
+    answer = run(shell, f"unshare -m bash -c '{mount}; {train}'", TMPDIR=str(shell.folder))
+    assert "there is no home folder" in answer.err
+    assert "IDDM_CACHE_DIR" in answer.err
+    assert "without worker processes" in answer.err
+    assert "finished first" in answer.err
+    assert (shell.folder / "iddm-12345" / "packs").is_dir()
+
+
+@pytest.mark.skipif(not works("prlimit --version"), reason="prlimit is not installed")
+@pytest.mark.parametrize(
+    ("limit", "code", "told"),
+    [
+        ("--fsize=3000", 3, "no file may be larger than 3,000 bytes (ulimit -f)"),
+        ("--as=1500000000", 1, "PyTorch does not fit the memory that this process may use: 1.50"),
+        ("--nofile=9", 3, "may not open more than 9 files (ulimit -n)"),
+    ],
+)
+def test_the_limit_that_stops_a_training_is_named(shell, limit, code, told):
+    draw_folder(shell.folder / "set", {"a": 9})
+    del shell.env["IDDM_CACHE_DIR"]
+    cache = {"IDDM_CACHE_DIR": str(shell.folder / "cache")}
+    answer = run(shell, f"prlimit {limit} {TRAIN}", code, **cache)
+    assert told in answer.err
+    assert "Raise the limit" in answer.err
+
+
+def remove_group(folder: Path) -> None:
+    """Remove a control group; its last processes, the program's helpers, may still be ending."""
+    for _ in range(100):
+        try:
+            folder.rmdir()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+GROUPS = "/sys/fs/cgroup/memory"
+
+
+@pytest.mark.skipif(
+    not works(f"mkdir {GROUPS}/iddm-test && rmdir {GROUPS}/iddm-test"),
+    reason="this process cannot create control groups of version 1",
+)
+def test_a_control_group_bounds_the_memory_of_a_training(shell):
+    draw_folder(shell.folder / "set", {"a": 2})
+    group = f"{GROUPS}/iddm-test-{os.getpid()}"
+    enter = f"mkdir {group}; echo 1G >{group}/memory.limit_in_bytes; echo $$ >{group}/cgroup.procs"
+    plan = f"{TRAIN.removesuffix(' --name first')} --batch-size 9000 --dry-run"
+    try:
+        answer = run(shell, f"bash -c '{enter}; exec {plan}'")
+    finally:
+        remove_group(Path(group))
+    assert "free in the container or job (cgroup)" in answer.err
+    assert "set training.micro_batch to auto" in answer.err
 
 
 @needs_mounts

@@ -208,4 +208,4 @@ def test_missing_or_truncated_weights_are_reported(folder):
     path.unlink()
     with pytest.raises(CheckpointError, match="has neither diffusion_pytorch_model") as refused:
         import_model(folder, ImportOptions())
-    assert "half precision" in refused.value.hint
+    assert "save_pretrained" in refused.value.hint

@@ -5,6 +5,7 @@ import torch
 
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError, UsageError
+from iddm_cli.importing.iddm_pt import FOREIGN_KEYS
 from iddm_cli.importing.options import ImportOptions
 from tests.importing.upstream import LABELS, today, weights
 
@@ -181,3 +182,12 @@ def test_another_object_is_refused(read, contents):
     with pytest.raises(IddmError) as refused:
         read(contents)
     assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize("key", FOREIGN_KEYS)
+def test_checkpoints_of_other_programs_are_recognized(tmp_path, key):
+    foreign = {"step": 1, "model": {"a": torch.zeros(1)}, key: {"ema_model.a": torch.zeros(1)}}
+    torch.save(foreign, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=f"its key '{key}' is that of") as refused:
+        import_model(tmp_path / "other.pt", ImportOptions(image_size=32))
+    assert "folders of diffusers" in refused.value.hint

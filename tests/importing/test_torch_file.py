@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from iddm_cli.build.importing import import_model
 from iddm_cli.errors import CheckpointError, IddmError
 from iddm_cli.importing.options import ImportOptions
+from iddm_cli.importing.torch_file import load_torch_file
 from tests.hostile.conftest import fuzzed
 from tests.importing.hostile_files import archive, declared, one, refused
 
@@ -122,3 +123,16 @@ def test_nothing_but_the_safe_reader_is_ever_used(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="cannot be read"):
         import_model(tmp_path / "model.pt", ImportOptions(image_size=8))
     assert asked == [True]
+
+
+def test_a_file_that_cannot_be_mapped_is_read(tmp_path, monkeypatch):
+    real = torch.load
+
+    def load(*args, mmap=False, **kwargs):
+        if mmap:
+            raise RuntimeError("unable to mmap 9 bytes from file <x>: No such device (19)")
+        return real(*args, **kwargs)
+
+    torch.save({"a": torch.ones(2)}, tmp_path / "model.pt")
+    monkeypatch.setattr(torch, "load", load)
+    assert torch.equal(load_torch_file(tmp_path / "model.pt")["a"], torch.ones(2))

@@ -28,7 +28,7 @@ from tests.importing.diffusers_folders import change
         ({"resnet_time_scale_shift": "spatial", "attn_norm_num_groups": 8},
          "resnet_time_scale_shift must be scale_shift or default, not spatial"),
         ({"out_channels": 6}, "out_channels must be 3, not 6"),
-        ({"in_channels": 4, "out_channels": 4}, "data.channels must be"),
+        ({"in_channels": 4, "out_channels": 4}, "in_channels is 4, as in models of latents"),
         ({"block_out_channels": [32, 48]}, "block_out_channels must be multiples"),
         ({"block_out_channels": "wide"}, "block_out_channels must be multiples"),
         ({"block_out_channels": [10**9, 10**9]}, "model.base_channels must be at most 4096"),

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 16])
 def test_resolving_sets_the_channels_and_keeps_the_rest(channels):
     profile = Profile.model_validate({"data": {"image_size": [32, 48]}, "training": {"lr": 0.5}})
     resolved = profile.resolve(channels)
@@ -21,4 +21,4 @@ def test_a_resolved_profile_has_a_number_of_channels():
     with pytest.raises(ValidationError):
         ResolvedProfile.model_validate({"data": {"channels": "auto"}})
     with pytest.raises(ValidationError):
-        Profile().resolve(2)  # type: ignore[arg-type]
+        Profile().resolve(17)

@@ -1,6 +1,7 @@
 """The record of an exported file: damage, other formats and other files are refused."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.runs.exported_file import open_exported_file
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from tests.export.conftest import trained
 from tests.export.exported_files import rewritten
 
@@ -60,3 +62,17 @@ def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path):
     path.write_bytes((2**62).to_bytes(8, "little") + b"{}")
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         open_exported_file(path)
+
+
+def test_the_range_of_values_is_kept_and_its_damage_noticed(tmp_path):
+    path = tmp_path / "lungs.safetensors"
+    values = ValueRange("uint16", (300.0,), (3300.0,))
+    path.write_bytes(build_safetensors(replace(trained(), values=values)))
+    assert open_exported_file(path).read_values() == values
+    path.write_bytes(build_safetensors(trained()))
+    exported = open_exported_file(path)
+    assert exported.read_values() == EIGHT_BIT
+    assert "values" not in exported.record.dataset, "as in files of earlier versions"
+    damaged = exported.record.model_copy(update={"dataset": {"values": {"dtype": "?"}}})
+    with pytest.raises(CheckpointError, match=r"is damaged: dataset\.values"):
+        replace(exported, record=damaged).read_values()

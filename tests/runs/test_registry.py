@@ -63,7 +63,7 @@ def test_a_run_is_found_by_name_by_path_and_as_the_most_recent(tmp_path):
     assert [run.name for run in list_runs(tmp_path / "runs")] == ["new", "old"]
     with pytest.raises(RunError) as refused:
         open_run(tmp_path / "runs", "odl")
-    assert refused.value.hint == "Did you mean old?"
+    assert refused.value.hint == ("Did you mean old? Runs in another folder: --runs-dir FOLDER.")
 
 
 def test_a_run_is_found_from_inside_its_folder(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from iddm_cli.errors import RunError
 from iddm_cli.runs.registry import create_run, list_runs
 from iddm_cli.runs.run import Run, encode_json
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 def make(folder: Path, name: str, updated: str = "2026-01-01") -> Run:
@@ -43,3 +44,15 @@ def test_a_running_state_without_a_lock_means_killed(tmp_path):
         assert run.read_state() == "running"
     run.update_manifest(state="finished")
     assert run.read_state() == "finished"
+
+
+def test_the_range_of_values_is_read_and_an_old_run_has_8_bits(tmp_path):
+    run = Run(tmp_path)
+    run.write_json("dataset.json", {"classes": {}})
+    assert run.read_values() == EIGHT_BIT
+    values = ValueRange("uint16", (300.0,), (3300.0,))
+    run.write_json("dataset.json", {"values": values.to_json()})
+    assert run.read_values() == values
+    run.write_json("dataset.json", {"values": {"dtype": "uint16"}})
+    with pytest.raises(RunError, match=r"dataset\.json is damaged: values\.low"):
+        run.read_values()

@@ -10,6 +10,7 @@ from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
+from iddm_cli.value_range import ValueRange
 from iddm_cli.workflows.models import FileModel, RunModel, find_model, load_sampling_profile
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
@@ -88,3 +89,11 @@ def test_the_profile_in_a_file_may_be_overridden(file):
     profile = model.load_profile([Override("sampling.guidance", 4.0, "--guidance")])
     assert (profile.sampling.guidance, profile.sampling.steps) == (4.0, 5)
     assert profile.data.shape == (3, 8, 16)
+
+
+def test_a_range_for_other_channels_is_damage(runs):
+    dataset = runs / "pets" / "dataset.json"
+    values = ValueRange("uint16", (0.0, 0.0), (9.0, 9.0)).to_json()
+    dataset.write_bytes(encode_json({"classes": {}, "values": values}))
+    with pytest.raises(RunError, match="has 3 channels, and the range of values of 2"):
+        load_sampling_profile(find_model(runs, "pets"), given())

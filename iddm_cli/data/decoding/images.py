@@ -1,48 +1,29 @@
 """Decode image files that may be damaged or hostile, and turn them upright."""
 
-import logging
+import importlib
 import os
+import re
 import stat
-import struct
-import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from PIL import ExifTags, Image, ImageChops, ImageOps, UnidentifiedImageError
+from numpy import ndarray
+from PIL import Image
 
-# MPO, which some cameras write, is opened as JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
+from iddm_cli.data.decoding.formats.left_out import find_kind_by_content
+from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES, find_format
+from iddm_cli.machine.system_limits import reraise_limit
+
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
 MAX_FILE_BYTES = 512 * 2**20
-DRAFT_GAP = 3
-"""A JPEG is decoded at 1/2, 1/4 or 1/8 of its size while the result is at least this many times the
-size requested. That is several times faster and, after proper resizing, as good (Pillow calls it
-reducing_gap)."""
+MAX_VALUE_BYTES = 2**30
+"""Maximum size of the decoded values of one image: of all channels, in bytes."""
 
-# What Pillow's decoders raise on damaged files: they parse in Python and check little.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    LookupError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
 
-# Pillow warns of odd metadata, which changes no pixel, and of sizes that are refused below.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
+UNKNOWN_FORMAT = "not an image in a supported format, or its header is damaged"
+_FORMATS = "iddm_cli.data.decoding.formats"
 
 
 class UnreadableImageError(Exception):
@@ -51,12 +32,38 @@ class UnreadableImageError(Exception):
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An upright image, with the properties of the file that it was decoded from."""
+    """An upright image, with the properties of the file that it was decoded from.
 
-    image: Image.Image
-    width: int  # of the file, upright, in pixels; the image may be decoded at a smaller size
+    Attributes:
+        image: A Pillow image of 8 bits per channel, of any of its modes; or, for everything else,
+            an array [H, W, C] in native byte order: uint8, uint16, int16, uint32, int32, float32 or
+            float64. It may be decoded at a smaller size than the file's.
+        width: Width of the file, upright, in pixels.
+        height: Height of the file, upright, in pixels.
+        animated: Whether the file contains further frames or pages.
+        format: The name of the file's format; "" if the image was never in a file.
+        alpha: Whether the last channel of an array is opacity, from 0 to `white`.
+        white: The largest value that an array can hold by the file's header: 255, 4095, 65535; None
+            if the header does not say (signed and 32-bit integers, floating-point numbers).
+        missing: The value by which the file marks pixels of an array that hold nothing; or None.
+    """
+
+    image: Image.Image | ndarray
+    width: int
     height: int
-    animated: bool  # whether the file contains further frames or pages
+    animated: bool
+    format: str = ""
+    alpha: bool = False
+    white: int | None = None
+    missing: float | None = None
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode; for an array its type, and how many channels it has if not one."""
+        if isinstance(self.image, Image.Image):
+            return self.image.mode
+        channels = self.image.shape[2]
+        return self.image.dtype.name if channels == 1 else f"{self.image.dtype.name} x {channels}"
 
 
 def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
@@ -69,7 +76,7 @@ def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
         with _open_regular(path) as handle:
             return decode_image(handle, min_side)
     except OSError as error:
-        raise UnreadableImageError(_describe_error(error)) from error
+        raise UnreadableImageError(describe_error(error)) from error
 
 
 def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
@@ -77,31 +84,24 @@ def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
 
     Args:
         handle: The file, open for reading.
-        min_side: Number of pixels on each side that suffices; 0 decodes at full size. See
-            DRAFT_GAP.
+        min_side: Number of pixels on each side that suffices; 0 decodes at full size.
 
     Raises:
         UnreadableImageError: It is not an image, damaged, or too large.
     """
     try:
-        image: Image.Image = Image.open(handle, formats=FORMATS)
-        _check_size(image)
-        width, height = image.size
-        animated = _is_animated(image)
-        if min_side:
-            image.draft(image.mode, (DRAFT_GAP * min_side, DRAFT_GAP * min_side))
-        image.load()
-        if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
-            # Pillow assumes that every CMYK JPEG comes from Adobe, which stores inks inverted.
-            image.paste(ImageChops.invert(image))
-        if _apply_orientation(image):
-            width, height = height, width
-        return DecodedImage(image, width, height, animated)
-    except UnidentifiedImageError as error:
+        start = handle.read(SIGNATURE_BYTES)
         handle.seek(0)
-        raise UnreadableImageError(_identify_other_file(handle.read(512))) from error
-    except _DECODER_ERRORS as error:
-        raise UnreadableImageError(_describe_error(error)) from error
+        row = find_format(start)
+        if row is None:
+            raise UnreadableImageError(_identify_other_file(start))
+        reader = importlib.import_module(f"{_FORMATS}.{row.reader}")
+        decoded: DecodedImage = reader.read(handle, min_side, row)
+        return decoded
+    except UnreadableImageError:
+        raise
+    except Exception as error:
+        raise UnreadableImageError(describe_error(error)) from error
 
 
 def _open_regular(path: Path) -> IO[bytes]:
@@ -118,59 +118,50 @@ def _open_regular(path: Path) -> IO[bytes]:
     raise UnreadableImageError(f"too large: a file of more than {MAX_FILE_BYTES // 2**20} MiB")
 
 
-def _is_animated(image: Image.Image) -> bool:
-    """Return whether there is a second frame; damage after the first frame is ignored."""
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except _DECODER_ERRORS:
-        return False
+def check_size(width: int, height: int, value_bytes: int = 0) -> None:
+    """Check the size given in the header, before decoding could exhaust memory.
 
+    Args:
+        width: In pixels.
+        height: In pixels.
+        value_bytes: Bytes of one pixel, all channels together; 0 if there are at most 8.
 
-def _check_size(image: Image.Image) -> None:
-    """Check the size given in the header, before decoding could exhaust memory."""
-    width, height = image.size
+    Raises:
+        UnreadableImageError: It is too large, or no size at all.
+    """
+    if min(width, height) < 1:
+        raise UnreadableImageError(f"damaged: a size of {width}x{height}")
     if max(width, height) > MAX_SIDE:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_SIDE} on a side")
     if width * height > MAX_PIXELS:
         raise UnreadableImageError(f"too large: {width}x{height}, at most {MAX_PIXELS:,} pixels")
-
-
-def _apply_orientation(image: Image.Image) -> bool:
-    """Apply the EXIF orientation, and return whether height and width were swapped.
-
-    Damaged EXIF data is ignored: the image itself may be intact.
-    """
-    try:
-        swapped = image.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-        ImageOps.exif_transpose(image, in_place=True)
-    except _DECODER_ERRORS:
-        return False
-    return swapped
+    if width * height * value_bytes > MAX_VALUE_BYTES:
+        limit = f"at most {MAX_VALUE_BYTES // 2**20} MiB of values"
+        raise UnreadableImageError(f"too large: {width}x{height} of {value_bytes} bytes, {limit}")
 
 
 def _identify_other_file(start: bytes) -> str:
-    """Describe a file that Pillow cannot identify, by its first bytes."""
+    """Describe a file that cannot be read as an image, by its first bytes."""
     beginning = start.lstrip().lower()
     if beginning.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself; download it with: git lfs pull"
     if beginning.startswith((b"<!doctype html", b"<html")):
         return "a web page, not an image: the download failed"
-    if beginning.startswith((b"<svg", b"<?xml")):
-        return "a vector graphic or other XML, which is not supported"
-    if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "a HEIC photo, which is not supported; convert it to JPEG"
-    return "not an image in a supported format, or its header is damaged"
+    kind = find_kind_by_content(start)
+    return kind.reason if kind else UNKNOWN_FORMAT
 
 
-def _describe_error(error: BaseException) -> str:
-    """Return a short phrase for an error that Pillow raised."""
+def describe_error(error: BaseException) -> str:
+    """Return a short phrase for an error that a decoder raised."""
+    reraise_limit(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):
         return f"too large: at most {MAX_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
         return "decoding needs too much memory"
-    words = " ".join(str(error).split())[:100]
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    words = " ".join(re.sub(" at 0x[0-9a-f]+", "", printable).split())[:100]
     if "MAX_TEXT" in words:
         return "too large: a compressed text in the file expands beyond the limit"
     return f"damaged: {words}" if words else "damaged"

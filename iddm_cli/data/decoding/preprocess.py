@@ -2,17 +2,31 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy import ndarray
 from PIL import Image
 
-from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
-from iddm_cli.data.decoding.resize import flatten_image, is_grey, to_pixels
+from iddm_cli.data.decoding.bands import (
+    drop_bands,
+    has_ordinary_8_bits,
+    is_grey_level,
+    to_levels,
+)
+from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.resize import flatten_image, is_grey, reduce_to_8_bits, to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName, DataSettings
+from iddm_cli.value_range import EIGHT_BIT, HIGHEST_LABEL, ValueRange
 
-Channels = Literal[1, 3]
+MOST_LABELS = 48
+"""Most distinct values of an image that may hold labels instead of colours."""
+
+VOID = 255
+"""Often marks pixels without a label."""
+
+
+class DeepValuesError(Exception):
+    """An image has more than 8 bits or more than 3 bands, so the set's values must be surveyed."""
 
 
 def digest_pixels(planes: bytes) -> str:
@@ -24,12 +38,13 @@ def digest_pixels(planes: bytes) -> str:
 class PreparedImage:
     """The pixels of an image at the size trained at, and properties of its file."""
 
-    planes: bytes  # uint8 [C, H, W]; empty once they are written
+    planes: bytes  # uint8 or uint16 [C, H, W]; empty once they are written
     digest: str
     width: int  # of the file, upright, in pixels
     height: int
     grey: bool
     animated: bool
+    may_be_labels: bool = False  # only a few low values; not kept once it is written
 
 
 PrepareResult = PreparedImage | str
@@ -41,25 +56,33 @@ class PixelSpec:
     """Everything that the stored pixels of an image depend on, besides its file."""
 
     size: tuple[int, int]  # height, width
-    channels: Channels
+    channels: int
     aspect: AspectName
     background: BackgroundName
+    values: ValueRange = EIGHT_BIT
 
     @classmethod
-    def from_settings(cls, settings: DataSettings, channels: Channels) -> "PixelSpec":
-        """Return the specification of these settings, with a number of channels."""
-        return cls(settings.stored_size, channels, settings.aspect, settings.background)
+    def from_settings(
+        cls, settings: DataSettings, channels: int, values: ValueRange = EIGHT_BIT
+    ) -> "PixelSpec":
+        """Return the specification of these settings, with a number of channels and a range."""
+        return cls(settings.stored_size, channels, settings.aspect, settings.background, values)
 
     @property
     def image_bytes(self) -> int:
         """Number of bytes of one image."""
-        return self.size[0] * self.size[1] * self.channels
+        return self.size[0] * self.size[1] * self.channels * self.values.level_dtype.itemsize
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether images are stored as grey or RGB of 8 bits."""
+        return self.values.is_8_bit and self.channels in (1, 3)
 
     def to_pixels(self, image: Image.Image) -> ndarray:
-        """Return the pixels of an image as they are stored, uint8 [H, W, C].
+        """Return the pixels of an ordinary image as they are stored, uint8 [H, W, C].
 
         Raises:
-            UnreadableImageError: The range of its pixel values is unknown.
+            UnreadableImageError: Its colour mode is not supported.
         """
         return to_pixels(
             image,
@@ -69,16 +92,42 @@ class PixelSpec:
             background=self.background,
         )
 
+    def to_levels(self, decoded: DecodedImage) -> ndarray:
+        """Return the pixels of any image as they are stored, uint8 or uint16 [H, W, C].
 
-def prepare_image(spec: PixelSpec, handle: ImageHandle) -> PrepareResult:
+        Raises:
+            UnreadableImageError: It has other bands than are trained.
+        """
+        return to_levels(
+            decoded,
+            self.values,
+            size=self.size,
+            channels=self.channels,
+            aspect=self.aspect,
+            background=self.background,
+        )
+
+
+def prepare_image(
+    spec: PixelSpec, handle: ImageHandle, *, only_8_bits: bool = False
+) -> PrepareResult:
     """Decode one image and convert it to pixels; return the reason if that fails.
 
     An exception would carry the half-decoded image along to the parent process.
+
+    Args:
+        spec: The pixels to convert it to.
+        handle: The image.
+        only_8_bits: Whether other images need another specification.
+
+    Raises:
+        DeepValuesError: They do, and this is one.
     """
     try:
         decoded = handle.open(max(spec.size))
-        flat = flatten_image(decoded.image, spec.background)
-        pixels = spec.to_pixels(flat)
+        if only_8_bits and not has_ordinary_8_bits(decoded):
+            raise DeepValuesError
+        pixels, grey, may_be_labels = _convert(spec, decoded)
     except UnreadableImageError as error:
         return str(error)
     planes = np.moveaxis(pixels, -1, 0).tobytes()
@@ -87,6 +136,28 @@ def prepare_image(spec: PixelSpec, handle: ImageHandle) -> PrepareResult:
         digest=digest_pixels(planes),
         width=decoded.width,
         height=decoded.height,
-        grey=is_grey(flat),
+        grey=grey,
         animated=decoded.animated,
+        may_be_labels=may_be_labels,
     )
+
+
+def _convert(spec: PixelSpec, decoded: DecodedImage) -> tuple[ndarray, bool, bool]:
+    """Return the pixels, whether they are grey, and whether they may be labels."""
+    if not spec.is_ordinary:
+        levels = spec.to_levels(decoded)
+        return levels, is_grey_level(levels, spec.values), False
+    flat = flatten_image(reduce_to_8_bits(drop_bands(decoded, spec.channels)), spec.background)
+    return spec.to_pixels(flat), is_grey(flat), bool(find_labels(flat))
+
+
+def find_labels(flat: Image.Image) -> tuple[int, ...]:
+    """Return the values of an image if they are few, low and grey, as labels are; else nothing."""
+    if flat.getcolors(MOST_LABELS) is None:
+        return ()
+    pixels = np.asarray(flat).reshape(-1, len(flat.getbands()))
+    if (pixels != pixels[:, :1]).any():
+        return ()
+    values = [int(value) for value in np.unique(pixels)]
+    lowest = [value for value in values if value != VOID]
+    return tuple(values) if max(lowest, default=0) <= HIGHEST_LABEL else ()

@@ -6,13 +6,11 @@ Notation:
     size     (height, width) in pixels; Pillow's own sizes are (width, height)
 """
 
-from typing import Literal
-
 import numpy as np
 from numpy import ndarray
 from PIL import Image, ImageChops
 
-from iddm_cli.data.decoding.images import UnreadableImageError
+from iddm_cli.data.decoding.images import DecodedImage, UnreadableImageError
 from iddm_cli.profiles.settings import AspectName, BackgroundName
 
 TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
@@ -20,41 +18,63 @@ TONES: dict[BackgroundName, int] = {"white": 255, "black": 0, "grey": 128}
 GREY_TOLERANCE = 4
 """Levels by which red, green and blue of a grey image may differ after lossy compression."""
 
-BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # page 37
-
 
 def to_pixels(
     image: Image.Image,
     *,
     size: tuple[int, int],
-    channels: Literal[1, 3],
+    channels: int,
     aspect: AspectName,
     background: BackgroundName,
 ) -> ndarray:
     """Return an image as uint8 pixels [height, width, channels] of exactly this size.
 
     Args:
-        image: A decoded image of any mode.
+        image: An image of 8 bits per channel.
         size: Height and width, in pixels.
         channels: 1 for grey, 3 for RGB.
         aspect: What happens to another aspect ratio: crop, pad or squash.
         background: Colour behind transparent pixels and of padding.
 
     Raises:
-        UnreadableImageError: The range of its pixel values is unknown.
+        UnreadableImageError: Its colour mode is not supported.
     """
     flat = flatten_image(image, background).convert("L" if channels == 1 else "RGB")
-    return np.array(_change_shape(flat, size, aspect, TONES[background])).reshape(*size, channels)
+    return np.array(change_shape(flat, size, aspect, TONES[background])).reshape(*size, channels)
+
+
+def reduce_to_8_bits(decoded: DecodedImage) -> Image.Image:
+    """Return a decoded image with 8 bits per channel; 65535 of 16 bits becomes 255.
+
+    Raises:
+        UnreadableImageError: The range of its pixel values is unknown, or it has too many channels.
+    """
+    if isinstance(decoded.image, Image.Image):
+        return decoded.image
+    values, white = decoded.image, decoded.white
+    if values.dtype.kind == "f":
+        values = _scale_floats(values)
+    elif white is None:
+        raise UnreadableImageError(f"{decoded.image.dtype} numbers, whose range is unknown")
+    else:
+        values = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+    if values.shape[2] > 4 or (values.shape[2] in (2, 4)) != decoded.alpha:
+        raise UnreadableImageError(f"{values.shape[2]} channels, of which the colours are unknown")
+    return Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+
+
+def _scale_floats(values: ndarray) -> ndarray:
+    if not (values.min() >= 0 and values.max() <= 1):  # not: so that NaN is refused as well
+        raise UnreadableImageError("floating-point numbers outside 0..1")
+    return np.rint(values * 255).astype(np.uint8)
 
 
 def flatten_image(image: Image.Image, background: BackgroundName) -> Image.Image:
     """Return an opaque image of mode L or RGB, 8 bits per channel.
 
     Raises:
-        UnreadableImageError: The range of its pixel values is unknown.
+        UnreadableImageError: Its colour mode is not supported.
     """
-    image = _to_8_bits(image)
     try:
         if image.has_transparency_data:
             return _composite(image.convert("RGBA"), TONES[background])
@@ -67,7 +87,7 @@ def has_transparency(image: Image.Image) -> bool:
     """Return whether any pixel is transparent; most alpha channels are fully opaque."""
     if not image.has_transparency_data:
         return False
-    alpha = _to_8_bits(image).convert("RGBA").getchannel("A")
+    alpha = image.convert("RGBA").getchannel("A")
     return alpha.getextrema() != (255, 255)
 
 
@@ -90,76 +110,63 @@ def _composite(image: Image.Image, tone: int) -> Image.Image:
     return canvas
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey of more than 8 bits to 0..255; Pillow itself would clip it to white."""
-    if image.mode.startswith("I;16"):
-        return _scale_16_bits(image)
-    if image.mode == "I" and image.format == "PPM":  # Pillow has scaled it to 16 bits
-        return _scale_16_bits(image)
-    if image.mode == "I":
-        raise UnreadableImageError("32-bit integers, whose range is unknown")
-    return _scale_floats(image) if image.mode == "F" else image
-
-
-def _scale_16_bits(image: Image.Image) -> Image.Image:
-    """Scale and round: 65535 becomes 255, as does 4095 in a TIFF of 12 bits."""
-    values = np.asarray(image).astype(np.uint32)
-    tags = getattr(image, "tag_v2", {})
-    maximum = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
-    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        values = maximum - values  # Pillow inverts such a TIFF only up to 8 bits
-    grey = Image.fromarray(((values * 255 + maximum // 2) // maximum).astype(np.uint8))
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        opaque = values != key
-        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
-    return grey
-
-
-def _scale_floats(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    if not (values.min() >= 0 and values.max() <= 1):  # not: so that NaN is refused as well
-        raise UnreadableImageError("floating-point numbers outside 0..1")
-    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
-
-
-def _change_shape(
-    image: Image.Image, size: tuple[int, int], aspect: AspectName, tone: int
+def change_shape(
+    image: Image.Image,
+    size: tuple[int, int],
+    aspect: AspectName,
+    tone: float,
+    *,
+    blend: bool = True,
 ) -> Image.Image:
-    """Resize an image to this size by cropping its centre, padding or squashing it."""
+    """Resize an image to this size by cropping its centre, padding or squashing it.
+
+    Args:
+        image: The image.
+        size: Height and width, in pixels.
+        aspect: What happens to another aspect ratio: crop, pad or squash.
+        tone: Value of padding, in the units of the image.
+        blend: Whether pixels become means of others; otherwise each is one of them (labels).
+    """
     if aspect == "crop":
-        return _crop(image, size)
-    return _pad(image, size, tone) if aspect == "pad" else _resize(image, size)
+        return _crop(image, size, blend=blend)
+    if aspect == "pad":
+        return _pad(image, size, tone, blend=blend)
+    return _resize(image, size, blend=blend)
 
 
 Box = tuple[float, float, float, float]
 
 
-def _resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
+def _resize(
+    image: Image.Image, size: tuple[int, int], box: Box | None = None, *, blend: bool
+) -> Image.Image:
     """Resize a box of the image, with antialiasing where it shrinks."""
     height, width = size
     left, top, right, bottom = box or (0, 0, *image.size)
     shrinks = right - left > width or bottom - top > height
     method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
+    method = method if blend else Image.Resampling.NEAREST
     return image.resize((width, height), method, box=(left, top, right, bottom))
 
 
-def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _crop(image: Image.Image, size: tuple[int, int], *, blend: bool) -> Image.Image:
     """Resize the largest centred box of the target aspect ratio."""
     height, width = size
     box_width = min(image.width, image.height * width / height)
     box_height = min(image.height, image.width * height / width)
     # Integer offsets: half a pixel would blur an image that needs no resizing at all.
     left, top = int((image.width - box_width) / 2), int((image.height - box_height) / 2)
-    return _resize(image, size, (left, top, left + box_width, top + box_height))
+    box = (left, top, left + box_width, top + box_height)
+    return _resize(image, size, box, blend=blend)
 
 
-def _pad(image: Image.Image, size: tuple[int, int], tone: int) -> Image.Image:
+def _pad(image: Image.Image, size: tuple[int, int], tone: float, *, blend: bool) -> Image.Image:
     """Resize the whole image onto the centre of a canvas of one tone."""
     height, width = size
     inner_width = max(1, round(min(width, image.width * height / image.height)))
     inner_height = max(1, round(min(height, image.height * width / image.width)))
-    canvas = Image.new(image.mode, (width, height), (tone,) * len(image.getbands()))
-    inner = _resize(image, (inner_height, inner_width))
+    colour = tone if len(image.getbands()) == 1 else (tone,) * len(image.getbands())
+    canvas = Image.new(image.mode, (width, height), colour)
+    inner = _resize(image, (inner_height, inner_width), blend=blend)
     canvas.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
     return canvas

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from iddm_cli.data.decoding.formats.left_out import drop_left_out
 from iddm_cli.data.inspection.report_data import Advice, DuplicateGroup, Inspection
 from iddm_cli.profiles.settings import DataSettings
 
@@ -29,9 +30,12 @@ def verdict(inspection: Inspection, settings: DataSettings) -> tuple[bool, str]:
     """Return whether training would start, and the reason in one sentence."""
     unreadable = len(inspection.unreadable)
     if not inspection.count:
-        return False, f"None of {pluralize(unreadable, 'image')} can be read."
+        left_out = f": {'; '.join(inspection.left_out)}" if inspection.left_out else ""
+        return False, f"None of {pluralize(unreadable, 'image')} can be read{left_out}."
     if unreadable and settings.on_error == "fail":
         return False, f"data.on_error is fail, and {pluralize(unreadable, 'image')} cannot be read."
+    if inspection.problem:
+        return False, inspection.problem[:1].upper() + inspection.problem[1:]
     if settings.conditional is True and not inspection.classes:
         return False, "data.conditional is true, and there are no classes."
     images = pluralize(inspection.count, "image")
@@ -50,7 +54,14 @@ def advise(inspection: Inspection, settings: DataSettings) -> list[Advice]:
     checks: Sequence[Callable[[Inspection, DataSettings], Iterator[Advice]]] = (
         _check_files,
         *(
-            [_check_duplicates, _check_classes, _check_size, _check_shape, _check_colour]
+            [
+                _check_duplicates,
+                _check_classes,
+                _check_size,
+                _check_shape,
+                _check_colour,
+                _check_values,
+            ]
             if inspection.count
             else []
         ),
@@ -82,9 +93,10 @@ def list_names(names: Sequence[str]) -> str:
 
 
 def _check_files(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
-    if inspection.unreadable:
-        names = list_names([name for name, _ in inspection.unreadable])
-        images = pluralize(len(inspection.unreadable), "image")
+    yield from map(_warn, (f"{sentence}." for sentence in inspection.left_out))
+    if unreadable := drop_left_out(inspection.unreadable):
+        names = list_names([name for name, _ in unreadable])
+        images = pluralize(len(unreadable), "image")
         yield _warn(
             f"{images} cannot be read ({names}): repair or remove them; training skips them."
         )
@@ -229,6 +241,8 @@ def _check_shape(inspection: Inspection, settings: DataSettings) -> Iterator[Adv
 
 def _check_colour(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
     kinds, channels = inspection.kinds, inspection.treatment.channels
+    if channels not in (1, 3):
+        return
     colour = inspection.count - kinds.grey
     if not colour:
         all_as_colour = kinds.grey_stored_as_colour == inspection.count
@@ -246,8 +260,17 @@ def _check_colour(inspection: Inspection, _: DataSettings) -> Iterator[Advice]:
             f"{pluralize(kinds.grey, 'image')} of {inspection.count:,} are grey, the others in "
             "colour: generated images will be both; remove the grey ones to get only colour."
         )
-    if kinds.sixteen_bit:
-        images = pluralize(kinds.sixteen_bit, "image")
+
+
+def _check_values(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    report = inspection.value_range
+    if report is None:
+        return
+    if (report.dtype, report.low, report.high) != ("uint8", [0.0], [255.0]):
+        origin = "found in the images" if settings.value_range == "auto" else "as set"
         yield _hint(
-            f"{images} of 16 bits: training uses 8 of them; rescale if the range is narrow."
+            f"Values from {report.range} become black to white ({origin}): `data.value_range` "
+            "changes that, and `iddm generate` gives values in these units again."
         )
+    for note in report.notes:
+        yield _warn(f"{note[:1].upper()}{note[1:]}.")

@@ -11,11 +11,23 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
+from iddm_cli.data.decoding.bands import (
+    count_bands,
+    find_missing,
+    has_ordinary_8_bits,
+    to_view,
+)
 from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
-from iddm_cli.data.decoding.preprocess import PixelSpec
-from iddm_cli.data.decoding.resize import flatten_image, has_transparency, is_grey
+from iddm_cli.data.decoding.preprocess import PixelSpec, find_labels
+from iddm_cli.data.decoding.resize import (
+    flatten_image,
+    has_transparency,
+    is_grey,
+    reduce_to_8_bits,
+)
 from iddm_cli.data.inspection.duplicates import THUMBNAIL_SIDE, dhash
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.value_range import MAX_CHANNELS
 
 MAX_CONSTANT_RANGE = 8
 """Maximum range of the pixels of an image of one colour, in levels; compression adds noise."""
@@ -27,16 +39,23 @@ STATS_DTYPE = np.dtype(
     [
         ("width", np.int32),  # after EXIF rotation, in pixels
         ("height", np.int32),
-        ("mode", "U8"),  # Pillow's name
+        ("mode", "U16"),  # see DecodedImage.mode
         ("format", "U8"),  # "" if the image is synthetic or held in memory
+        ("bands", np.int32),  # without opacity
+        ("ordinary", np.bool_),  # 8 bits per value, grey or colour
+        ("labels", np.bool_),  # only a few low values, as in images of labels
         ("grey", np.bool_),  # without any colour, however it is stored
         ("transparent", np.bool_),  # at least one pixel
         ("animated", np.bool_),
         ("deep", np.bool_),  # 16 bits per value
         ("constant", np.bool_),  # one colour, or nearly
+        ("single", np.bool_),  # exactly one colour
+        ("irreducible", "U64"),  # why it cannot be reduced to 8 bits; "" if it can
         ("mean", np.float64, 4),  # red, green, blue, grey; after preprocessing, 0 to 255
         ("square", np.float64, 4),  # mean of the squared values
-        ("digest", np.uint64, 2),  # of the decoded pixels, flattened to 8 bits
+        ("band_mean", np.float64, MAX_CHANNELS),  # of each band of other images, in its own units
+        ("band_square", np.float64, MAX_CHANNELS),
+        ("digest", np.uint64, 2),  # of the decoded pixels
         ("hash", np.uint8, 16),
         ("thumb", np.uint8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
     ]
@@ -50,60 +69,151 @@ class ImageStats(NamedTuple):
     height: int
     mode: str
     format: str
+    bands: int
+    ordinary: bool
+    labels: bool
     grey: bool
     transparent: bool
     animated: bool
     deep: bool
     constant: bool
+    single: bool
+    irreducible: str
     mean: ndarray
     square: ndarray
+    band_mean: ndarray
+    band_square: ndarray
     digest: ndarray
     hash: ndarray
     thumb: ndarray
 
 
-def measure_image(settings: DataSettings, image: ImageHandle) -> ImageStats | str:
+def measure_image(settings: DataSettings, handle: ImageHandle) -> ImageStats | str:
     """Decode an image and return its statistics, or the reason why it cannot be decoded."""
     try:
-        decoded = image.open()
-        flat = flatten_image(decoded.image, settings.background)
+        decoded = handle.open()
+        if has_ordinary_8_bits(decoded):
+            image = reduce_to_8_bits(decoded)
+            flat = flatten_image(image, settings.background)
+            return _compute_stats(decoded, image, flat, settings)
+        view = to_view(decoded, None, settings.background)
+        return _compute_deep_stats(decoded, view, settings)
     except UnreadableImageError as error:
         return str(error)
-    return _compute_stats(decoded, flat, settings)
 
 
-def _compute_stats(decoded: DecodedImage, flat: Image.Image, settings: DataSettings) -> ImageStats:
-    image, grey = decoded.image, is_grey(flat)
+def _compute_stats(
+    decoded: DecodedImage, image: Image.Image, flat: Image.Image, settings: DataSettings
+) -> ImageStats:
+    grey = is_grey(flat)
     mean, square = _moments(flat, settings, grey=grey)
-    level = flat.convert("L")
+    band_mean, band_square = _band_moments(np.atleast_3d(np.asarray(flat, np.float64)))
+    spread = _find_spread(flat)
     return ImageStats(
         width=decoded.width,
         height=decoded.height,
-        mode=image.mode,
-        format=image.format or "",
+        mode=decoded.mode,
+        format=decoded.format,
+        bands=count_bands(decoded),
+        ordinary=True,
+        labels=bool(find_labels(flat)),
         grey=grey,
         transparent=has_transparency(image),
         animated=decoded.animated,
-        deep=image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"),
-        constant=_is_constant(flat),
+        deep=False,
+        constant=spread <= MAX_CONSTANT_RANGE,
+        single=spread == 0,
+        irreducible="",
         mean=mean,
         square=square,
-        digest=_digest(flat),
-        hash=dhash(level),
-        thumb=np.asarray(level.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)),
+        band_mean=band_mean,
+        band_square=band_square,
+        digest=_digest(flat.size, flat.convert("RGB").tobytes()),
+        **_compare_by(flat),
     )
 
 
-def _is_constant(flat: Image.Image) -> bool:
+def _compute_deep_stats(
+    decoded: DecodedImage, view: Image.Image, settings: DataSettings
+) -> ImageStats:
+    """Return the statistics of an image of more than 8 bits or of several bands.
+
+    Its range is not known yet, so that it is compared with others by its own lowest and highest
+    values.
+    """
+    array = decoded.image
+    assert isinstance(array, ndarray), "others are ordinary"
+    bands = count_bands(decoded)
+    grey = bands == 1 or (bands == 3 and is_grey(view))
+    values = np.where(find_missing(array, decoded.missing), np.nan, array.astype(np.float64))[
+        ..., :bands
+    ]
+    mean, square, irreducible = _reduced_moments(decoded, settings, grey=grey)
+    band_mean, band_square = _band_moments(values)
+    single = bool(np.all(array == array[:1, :1]))
+    return ImageStats(
+        width=decoded.width,
+        height=decoded.height,
+        mode=decoded.mode,
+        format=decoded.format,
+        bands=bands,
+        ordinary=False,
+        labels=False,
+        grey=grey,
+        transparent=decoded.alpha and bool((array[..., -1] != (decoded.white or 1)).any()),
+        animated=decoded.animated,
+        deep=array.dtype.itemsize == 2,
+        constant=single,
+        single=single,
+        irreducible=irreducible,
+        mean=mean,
+        square=square,
+        band_mean=band_mean,
+        band_square=band_square,
+        digest=_digest(array.shape, array.dtype.str.encode() + array.tobytes()),
+        **_compare_by(view),
+    )
+
+
+def _compare_by(flat: Image.Image) -> dict[str, ndarray]:
+    """Return what near duplicates are found by."""
+    level = flat.convert("L")
+    small = level.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
+    return {"hash": dhash(level), "thumb": np.asarray(small)}
+
+
+def _find_spread(flat: Image.Image) -> int:
+    """Return the largest difference between two values of a channel."""
     extremes = np.reshape(flat.getextrema(), (-1, 2))
-    return bool((extremes[:, 1] - extremes[:, 0] <= MAX_CONSTANT_RANGE).all())
+    return int((extremes[:, 1] - extremes[:, 0]).max())
 
 
-def _digest(flat: Image.Image) -> ndarray:
-    """Digest size and RGB pixels, so that grey stored as grey or as colour has the same digest."""
-    digest = hashlib.blake2b(b"%d %d " % flat.size, digest_size=16)
-    digest.update(flat.convert("RGB").tobytes())
+def _digest(size: tuple[int, ...], pixels: bytes) -> ndarray:
+    """Digest size and pixels; of RGB, so that grey stored as grey or as colour is the same."""
+    digest = hashlib.blake2b(b"%d %d " % size[:2], digest_size=16)
+    digest.update(pixels)
     return np.frombuffer(digest.digest(), np.uint64)
+
+
+def _reduced_moments(
+    decoded: DecodedImage, settings: DataSettings, *, grey: bool
+) -> tuple[ndarray, ndarray, str]:
+    """Return the moments of an image reduced to 8 bits, or the reason why it cannot be."""
+    try:
+        flat = flatten_image(reduce_to_8_bits(decoded), settings.background)
+    except UnreadableImageError as error:
+        return np.zeros(4), np.zeros(4), str(error)
+    return *_moments(flat, settings, grey=grey), ""
+
+
+def _band_moments(values: ndarray) -> tuple[ndarray, ndarray]:
+    """Return the mean and the mean square of each band, [MAX_CHANNELS], without missing values."""
+    mean, square = np.zeros(MAX_CHANNELS), np.zeros(MAX_CHANNELS)
+    for band in range(min(values.shape[2], MAX_CHANNELS)):
+        valid = values[..., band][~np.isnan(values[..., band])]
+        if valid.size:
+            mean[band], square[band] = valid.mean(), (valid**2).mean()
+    return mean, square
 
 
 def _moments(flat: Image.Image, settings: DataSettings, *, grey: bool) -> tuple[ndarray, ndarray]:

@@ -3,20 +3,21 @@
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import Channels, PixelSpec
+from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.inspection.report_data import PreprocessingPreview, Spread
 from iddm_cli.profiles.settings import DataSettings
 
 
 def preview_preprocessing(
-    stats: ndarray, settings: DataSettings, *, profile: str = "", batch_size: int
+    stats: ndarray, settings: DataSettings, spec: PixelSpec, *, profile: str = "", batch_size: int
 ) -> PreprocessingPreview:
     """Return how the settings would preprocess the images.
 
     Args:
         stats: STATS_DTYPE of each image, [N].
         settings: The profile's data section.
+        spec: The pixels that training stores.
         profile: The profile's name.
         batch_size: Images of one training step.
     """
@@ -25,7 +26,6 @@ def preview_preprocessing(
     widths, heights = (stats["width"], stats["height"]) if some else (np.ones(1), np.ones(1))
     shapes = ResizeStats(widths, heights, settings.stored_size, settings.aspect)
     enlarged = shapes.scale[shapes.scale > 1] if some else np.empty(0)
-    channels = training_channels(stats, settings)
     return PreprocessingPreview(
         profile=profile,
         height=height,
@@ -39,8 +39,8 @@ def preview_preprocessing(
         distortion_most=_round(shapes.distortion.max()),
         enlarged=len(enlarged),
         enlarged_by=_round(np.median(enlarged)) if enlarged.size else 1.0,
-        channels=channels,
-        pack_bytes=len(stats) * PixelSpec.from_settings(settings, channels).image_bytes,
+        channels=spec.channels,
+        pack_bytes=len(stats) * spec.image_bytes,
         batch_size=batch_size,
         steps_per_epoch=len(stats) / batch_size,
     )
@@ -48,13 +48,6 @@ def preview_preprocessing(
 
 def _round(number: float) -> float:
     return round(float(number), 4)
-
-
-def training_channels(stats: ndarray, settings: DataSettings) -> Channels:
-    """Return the number of channels trained; `auto` is 1 if every image is grey."""
-    if settings.channels != "auto":
-        return settings.channels
-    return 1 if len(stats) and stats["grey"].all() else 3
 
 
 def compute_spread(numbers: ndarray) -> Spread:

@@ -57,11 +57,37 @@ class ImageKinds:
 
 @dataclass(frozen=True)
 class PixelStats:
-    """Mean and standard deviation of each channel after preprocessing, from 0 to 255."""
+    """Mean and standard deviation of each channel after preprocessing, from 0 to 255.
+
+    Of images with other values: of each band before preprocessing, in the units of the files.
+    """
 
     channels: list[str]
     mean: list[float]
     deviation: list[float]
+    unit: str = "of 0 to 255, preprocessed"
+
+
+@dataclass(frozen=True)
+class ValueHistogram:
+    """How many of 1,000 values lie in each tenth of the range."""
+
+    name: str  # of the band; "" if all have one range
+    bars: list[HistogramBar]
+
+
+@dataclass(frozen=True)
+class ValueReport:
+    """The values of images of more than 8 bits, of several bands, or of labels."""
+
+    dtype: str
+    low: list[float]  # one for all bands, or one for each
+    high: list[float]
+    channels: int
+    clipped: float  # share of the values outside the range, from 0 to 1
+    range: str  # in words
+    notes: list[str]
+    histograms: list[ValueHistogram]
 
 
 @dataclass(frozen=True)
@@ -142,10 +168,13 @@ class Inspection:
     unreadable: list[SkippedFile]  # images that cannot be decoded
     skipped: list[SkippedFile]  # other entries of the dataset
     faults: list[SkipReason]  # of both, most common first
+    left_out: list[str]  # a sentence for each kind of image among them that cannot be used as it is
     duplicates: Duplicates  # equal pixels
     near_duplicates: Duplicates
     treatment: PreprocessingPreview
     advice: list[Advice]
+    value_range: ValueReport | None = None  # None: ordinary images of 8 bits, 0 to 255
+    problem: str = ""  # why the values cannot be trained on
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as numbers, strings, lists and dicts."""

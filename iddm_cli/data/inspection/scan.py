@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from numpy import ndarray
 
+from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.inspection.duplicates import (
     Groups,
@@ -16,6 +17,7 @@ from iddm_cli.data.inspection.duplicates import (
     group_equal,
 )
 from iddm_cli.data.inspection.image_stats import STATS_DTYPE, measure_image
+from iddm_cli.data.inspection.set_values import SetValues, find_rejected, find_values
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
@@ -37,6 +39,7 @@ class DatasetScan:
         unreadable: Names of the other images, and the reasons.
         equal: Groups of rows with equal pixels.
         near: Groups of rows that look nearly the same; of equal images only the first takes part.
+        values: What values they have, and how these are trained on.
     """
 
     source: Source
@@ -47,6 +50,12 @@ class DatasetScan:
     unreadable: list[SkippedFile]
     equal: Groups
     near: NearDuplicates
+    values: SetValues
+
+    @property
+    def spec(self) -> PixelSpec:
+        """The pixels that training stores."""
+        return self.values.spec
 
     def names(self, rows: Iterable[int]) -> list[str]:
         """Return the names of some rows' images."""
@@ -68,6 +77,9 @@ def scan(
     """Decode every image of a dataset once, in parallel, and compare them."""
     stats, reasons = _measure_all(source, settings, progress)
     items = np.array([i for i in range(len(source)) if i not in reasons], np.int64)
+    values = find_values(source, settings, stats[items], progress)
+    reasons |= {int(items[row]): why for row, why in find_rejected(stats[items], values, settings)}
+    items = np.array([i for i in items if int(i) not in reasons], np.int64)
     stats = stats[items]
     equal, near = _compare(stats, progress)
     return DatasetScan(
@@ -76,9 +88,10 @@ def scan(
         items=items,
         labels=np.asarray(source.labels, np.int64)[items],
         stats=stats,
-        unreadable=[(source.item_name(i), reason) for i, reason in reasons.items()],
+        unreadable=[(source.item_name(i), reason) for i, reason in sorted(reasons.items())],
         equal=equal,
         near=near,
+        values=values,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy import ndarray
 
+from iddm_cli.data.decoding.formats.left_out import describe_left_out, group_reasons
 from iddm_cli.data.inspection import histograms
 from iddm_cli.data.inspection.advice import advise, verdict
 from iddm_cli.data.inspection.duplicates import Groups
@@ -15,7 +16,6 @@ from iddm_cli.data.inspection.image_stats import GREY
 from iddm_cli.data.inspection.preprocessing_preview import (
     compute_spread,
     preview_preprocessing,
-    training_channels,
 )
 from iddm_cli.data.inspection.report_data import (
     DuplicateGroup,
@@ -27,6 +27,7 @@ from iddm_cli.data.inspection.report_data import (
     SkipReason,
 )
 from iddm_cli.data.inspection.scan import DatasetScan
+from iddm_cli.data.inspection.set_values import report_values
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import TrainingSettings
 
@@ -56,16 +57,19 @@ def summarize(
         sizes=_sizes(stats),
         kinds=_kinds(scan),
         values=_pixel_stats(scan),
-        constant=scan.names(np.flatnonzero(stats["constant"])),
+        constant=_find_constant(scan),
         unreadable=scan.unreadable,
         skipped=list(source.skipped),
         faults=_skip_reasons([*scan.unreadable, *source.skipped]),
+        left_out=describe_left_out([*scan.unreadable, *source.skipped]),
         duplicates=_duplicates(scan, scan.equal, complete=True),
         near_duplicates=_duplicates(scan, scan.near.groups, complete=not scan.near.capped),
         treatment=preview_preprocessing(
-            stats, scan.settings, profile=profile, batch_size=batch_size
+            stats, scan.settings, scan.spec, profile=profile, batch_size=batch_size
         ),
         advice=[],
+        value_range=report_values(scan.values, scan.settings.channels),
+        problem=scan.values.problem,
     )
     return _add_advice(inspection, scan)
 
@@ -98,7 +102,8 @@ def _sizes(stats: ndarray) -> ImageSizes:
 
 def _kinds(scan: DatasetScan) -> ImageKinds:
     stats = scan.stats
-    stored_grey = np.isin(stats["mode"], ["1", "L", "LA", "La", "F", "I"]) | stats["deep"]
+    in_one_band = ~stats["ordinary"] & (stats["bands"] == 1)
+    stored_grey = np.isin(stats["mode"], ["1", "L", "LA", "La"]) | in_one_band
     suffixes = (PurePosixPath(name).suffix.lower() for name in scan.names(range(len(stats))))
     return ImageKinds(
         modes=_count(stats["mode"].tolist()),
@@ -118,26 +123,41 @@ def _count(words: Iterable[str]) -> dict[str, int]:
 
 def _pixel_stats(scan: DatasetScan) -> PixelStats:
     """Average over all pixels; after preprocessing all images have the same number of them."""
-    grey = training_channels(scan.stats, scan.settings) == 1
+    all_ordinary = bool(scan.stats["ordinary"].all())
+    if not (scan.spec.is_ordinary or (scan.spec.values.is_8_bit and all_ordinary)):
+        return _band_stats(scan)
+    grey = scan.spec.channels == 1
     planes = slice(GREY, GREY + 1) if grey else slice(0, GREY)
-    count = max(1, len(scan.stats))
-    mean = scan.stats["mean"][:, planes].sum(axis=0) / count
-    square = scan.stats["square"][:, planes].sum(axis=0) / count
-    deviation = np.sqrt(np.maximum(0, square - mean**2))
-    return PixelStats(
-        channels=["grey"] if grey else ["red", "green", "blue"],
-        mean=mean.round(3).tolist(),
-        deviation=deviation.round(3).tolist(),
-    )
+    mean, deviation = _average(scan.stats["mean"][:, planes], scan.stats["square"][:, planes])
+    names = ["grey"] if grey else ["red", "green", "blue"]
+    return PixelStats(names, mean, deviation)
+
+
+def _band_stats(scan: DatasetScan) -> PixelStats:
+    """Average over the images that have the bands trained, in the units of the files."""
+    channels = scan.spec.channels
+    rows = scan.stats[scan.stats["bands"] >= channels]
+    mean, deviation = _average(rows["band_mean"][:, :channels], rows["band_square"][:, :channels])
+    names = ["grey"] if channels == 1 else [f"band {i + 1}" for i in range(channels)]
+    return PixelStats(names, mean, deviation, "in the units of the files")
+
+
+def _average(means: ndarray, squares: ndarray) -> tuple[list[float], list[float]]:
+    count = max(1, len(means))
+    mean = means.sum(axis=0) / count
+    deviation = np.sqrt(np.maximum(0, squares.sum(axis=0) / count - mean**2))
+    return mean.round(3).tolist(), deviation.round(3).tolist()
+
+
+def _find_constant(scan: DatasetScan) -> list[str]:
+    """Return the images of one colour: exactly one, where a few values are all there are."""
+    is_narrow = scan.values.plan is not None and not scan.values.plan.values.is_8_bit
+    return scan.names(np.flatnonzero(scan.stats["single" if is_narrow else "constant"]))
 
 
 def _skip_reasons(skipped: list[SkippedFile]) -> list[SkipReason]:
-    """Group skipped files by the reason up to its first colon or semicolon."""
-    groups: dict[str, list[str]] = {}
-    for name, reason in skipped:
-        groups.setdefault(reason.split(":", 1)[0].split(";", 1)[0], []).append(name)
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [SkipReason(reason, len(names), names[:EXAMPLES]) for reason, names in ordered]
+    groups = group_reasons(skipped).items()
+    return [SkipReason(reason, len(names), names[:EXAMPLES]) for reason, names in groups]
 
 
 def _duplicates(scan: DatasetScan, groups: Groups, *, complete: bool) -> Duplicates:

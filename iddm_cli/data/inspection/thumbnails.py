@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy import ndarray
 from PIL import Image
 
+from iddm_cli.data.decoding.bands import to_view
 from iddm_cli.data.decoding.images import ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.preprocess import PixelSpec
-from iddm_cli.data.decoding.resize import flatten_image
 from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.inspection.duplicates import Groups
-from iddm_cli.data.inspection.preprocessing_preview import training_channels
 from iddm_cli.data.inspection.scan import DatasetScan
 from iddm_cli.data.progress import ProgressCallback, no_progress
 
@@ -128,9 +128,7 @@ def _decode_rows(
 ) -> list[ThumbnailPair | None]:
     """Return the thumbnails of each row; None if the image can no longer be read."""
     settings = scan.settings
-    work = partial(
-        _make_pair, PixelSpec.from_settings(settings, training_channels(scan.stats, settings))
-    )
+    work = partial(_make_pair, scan.spec)
     items = [int(scan.items[row]) for row in rows]
     pairs: list[ThumbnailPair | None] = []
     with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
@@ -146,12 +144,18 @@ def _decode_rows(
 def _make_pair(spec: PixelSpec, named_image: tuple[str, ImageHandle]) -> ThumbnailPair | None:
     name, image = named_image
     try:
-        flat = flatten_image(image.open(SIDE).image, spec.background)
+        decoded = image.open(SIDE)
+        view = to_view(decoded, spec.values, spec.background)
+        pixels = spec.to_pixels(view) if spec.is_ordinary else spec.to_levels(decoded)
     except UnreadableImageError:
         return None
-    pixels = spec.to_pixels(flat)
-    preprocessed = Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels)
-    return ThumbnailPair(_encode(name, flat), _encode(name, preprocessed))
+    return ThumbnailPair(_encode(name, view), _encode(name, _to_image(spec, pixels)))
+
+
+def _to_image(spec: PixelSpec, pixels: ndarray) -> Image.Image:
+    """Return stored pixels, [H, W, C], as an image: of many bands, the first three."""
+    levels = np.rint(pixels * (255 / spec.values.levels)).astype(np.uint8)
+    return Image.fromarray(levels[..., 0] if pixels.shape[2] < 3 else levels[..., :3])
 
 
 def _encode(name: str, image: Image.Image) -> Thumbnail:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.data.loader.stores import PixelStore
+from iddm_cli.value_range import DEEP_LEVELS
 
 EpochOrder = Callable[[int], Tensor]
 """`order(epoch)` returns that epoch's permutation of the image indices, int64 [N]."""
@@ -16,8 +17,12 @@ AugmentFn = Callable[[Tensor, int, Tensor], Tensor]
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Convert uint8 pixels to float32 in [-1, 1]."""
-    return pixels.float() / 127.5 - 1
+    """Convert levels, uint8 or uint16, to float32 in [-1, 1]."""
+    if pixels.dtype == torch.uint8:
+        return pixels.float() / 127.5 - 1
+    # Few devices compute with uint16: the same bits, read as int16, lack 2^16 from 2^15 on.
+    signed = pixels.view(torch.int16).float()
+    return (signed + (signed < 0) * 65_536.0) / (DEEP_LEVELS / 2) - 1
 
 
 class BatchLoader:

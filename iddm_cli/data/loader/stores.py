@@ -17,8 +17,14 @@ from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, prepare_
 from iddm_cli.data.decoding.workers import PendingResults, WorkerFailure, WorkerPool
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
+from iddm_cli.value_range import ValueRange
 
 Shape = tuple[int, int, int]
+
+
+def pixel_dtype(values: ValueRange) -> torch.dtype:
+    """Return the type of the stored levels of a range."""
+    return torch.uint8 if values.is_8_bit else torch.uint16
 
 
 class PixelStore(Protocol):
@@ -30,7 +36,7 @@ class PixelStore(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: Tensor) -> Tensor:
-        """Return images, uint8 [B, C, H, W].
+        """Return images, uint8 or uint16 [B, C, H, W].
 
         Args:
             index: Image indices, int64 [B], on the CPU.
@@ -47,7 +53,7 @@ class MemoryStore:
     """Images in the memory of a device.
 
     Args:
-        pixels: All images, uint8 [N, C, H, W].
+        pixels: All images, uint8 or uint16 [N, C, H, W].
     """
 
     prefetch_steps = 0
@@ -59,7 +65,9 @@ class MemoryStore:
         return len(self.pixels)
 
     def read(self, index: Tensor) -> Tensor:
-        """Return images, uint8 [B, C, H, W], on the device of the store."""
+        """Return images, uint8 or uint16 [B, C, H, W], on the device of the store."""
+        if self.pixels.dtype == torch.uint16:  # which few devices can index
+            return self.pixels.view(torch.int16)[index.to(self.pixels.device)].view(torch.uint16)
         return self.pixels[index.to(self.pixels.device)]
 
     def prefetch(self, index: Tensor) -> None:
@@ -76,15 +84,17 @@ class FileStore:
     needs memory only for its batches.
 
     Args:
-        path: uint8 [N, C, H, W], C-contiguous, no header.
+        path: uint8 or uint16 [N, C, H, W], C-contiguous, no header.
         shape: Channels, height and width of an image.
+        dtype: Type of the pixels.
     """
 
     prefetch_steps = 0
 
-    def __init__(self, path: Path, shape: Shape) -> None:
+    def __init__(self, path: Path, shape: Shape, dtype: torch.dtype = torch.uint8) -> None:
         self.shape = shape
-        self.bytes = shape[0] * shape[1] * shape[2]
+        self.dtype = dtype
+        self.bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
         self._file = path.open("rb", buffering=0)
         self._count = os.fstat(self._file.fileno()).st_size // self.bytes
 
@@ -92,13 +102,13 @@ class FileStore:
         return self._count
 
     def read(self, index: Tensor) -> Tensor:
-        """Return images, uint8 [B, C, H, W].
+        """Return images, uint8 or uint16 [B, C, H, W].
 
         Raises:
             DatasetError: The file was truncated since it was opened.
         """
-        pixels = torch.empty((len(index), *self.shape), dtype=torch.uint8)
-        rows = pixels.view(len(index), self.bytes).numpy()
+        pixels = torch.empty((len(index), *self.shape), dtype=self.dtype)
+        rows = pixels.view(torch.uint8).view(len(index), self.bytes).numpy()
         for row, i in zip(rows, index.tolist(), strict=True):
             self._file.seek(i * self.bytes)
             if self._file.readinto(row.data) != self.bytes:
@@ -109,7 +119,7 @@ class FileStore:
         return pixels
 
     def read_all(self) -> Tensor:
-        """Return all images, uint8 [N, C, H, W]."""
+        """Return all images, uint8 or uint16 [N, C, H, W]."""
         return self.read(torch.arange(len(self)))
 
     def prefetch(self, index: Tensor) -> None:
@@ -162,7 +172,7 @@ class StreamStore:
         self._prefetched.append((indices, pending))
 
     def read(self, index: Tensor) -> Tensor:
-        """Return images, uint8 [B, C, H, W]; waits for those not decoded yet.
+        """Return images, uint8 or uint16 [B, C, H, W]; waits for those not decoded yet.
 
         Raises:
             DatasetError: An image can no longer be decoded.
@@ -175,7 +185,8 @@ class StreamStore:
         outcomes = [outcome for piece in pending for outcome in piece.results()]
         planes = [self._planes(i, one) for i, one in zip(indices, outcomes, strict=True)]
         shape = (len(indices), self.spec.channels, *self.spec.size)
-        return torch.frombuffer(bytearray(b"".join(planes)), dtype=torch.uint8).view(shape)
+        dtype = pixel_dtype(self.spec.values)
+        return torch.frombuffer(bytearray(b"".join(planes)), dtype=dtype).view(shape)
 
     def _planes(self, index: int, outcome: PreparedImage | str | WorkerFailure) -> bytes:
         if isinstance(outcome, PreparedImage):

@@ -7,11 +7,11 @@ deviate by a few levels), or if no pixels are stored, is the 3-channel pack writ
 the first image in colour, the 1-channel pack is expanded and dropped.
 """
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from iddm_cli import durable
 from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
 from iddm_cli.data.decoding.preprocess import (
     PixelSpec,
@@ -41,6 +41,11 @@ class BothForms:
     colour: PreparedImage
 
     @property
+    def may_be_labels(self) -> bool:
+        """Whether the image has only a few low values."""
+        return self.colour.may_be_labels
+
+    @property
     def is_exact(self) -> bool:
         """Whether the 3-channel form is three copies of the grey plane."""
         return not self.colour.planes
@@ -57,12 +62,16 @@ class _DecodedHandle:
 
 
 def prepare_both(grey: PixelSpec, colour: PixelSpec, image: ImageHandle) -> BothForms | str:
-    """Decode an image once, and return both of its forms or the reason why it cannot be decoded."""
+    """Decode an image once, and return both of its forms or the reason why it cannot be decoded.
+
+    Raises:
+        DeepValuesError: It is not an ordinary image of 8 bits.
+    """
     try:
         handle = _DecodedHandle(image.open(max(colour.size)))
     except UnreadableImageError as error:
         return str(error)
-    in_colour = prepare_image(colour, handle)
+    in_colour = prepare_image(colour, handle, only_8_bits=True)
     if isinstance(in_colour, str) or not in_colour.grey:
         return in_colour if isinstance(in_colour, str) else BothForms(None, in_colour)
     in_grey = prepare_image(grey, handle)
@@ -197,7 +206,7 @@ class AutoChannelsWriter:
         """Remove the unfinished packs."""
         self.close()
         self._grey = self._colour = None
-        shutil.rmtree(self._folder, ignore_errors=True)
+        durable.discard(self._folder)
 
 
 def _has_colour(results: list[PrepareResult]) -> bool:

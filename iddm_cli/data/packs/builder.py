@@ -6,60 +6,69 @@ on, stay the same.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from filelock import FileLock, Timeout
-
-from iddm_cli import durable
-from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
+from iddm_cli.data.cache import cache_error, cache_folder, mark_used
 from iddm_cli.data.decoding.images import ImageHandle
-from iddm_cli.data.decoding.preprocess import Channels, PixelSpec, PreparedImage, prepare_image
+from iddm_cli.data.decoding.preprocess import (
+    DeepValuesError,
+    PixelSpec,
+    PreparedImage,
+    prepare_image,
+)
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
-from iddm_cli.data.packs.pack import Pack, build_record
-from iddm_cli.data.packs.store import PackRecord, PackWriter
+from iddm_cli.data.packs.disk_room import DiskRoom
+from iddm_cli.data.packs.pack import Pack, StoredPack, build_record
+from iddm_cli.data.packs.store import PackWriter
+from iddm_cli.data.packs.value_watch import ValueWatch
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import Source
+from iddm_cli.data.values.survey import find_survey, survey_values
+from iddm_cli.data.values.value_plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
-FORMAT = 4
+FORMAT = 5
 CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 32
-SIZE_MARGIN = 1.02
-"""Required free space as a multiple of the pixels: names, labels and the journal are small."""
 
 Result = TypeVar("Result")
 
 
-class StoredPack(NamedTuple):
-    """A complete pack on the disk."""
-
-    folder: Path
-    spec: PixelSpec
-    record: PackRecord
-
-
 def build_pack(
-    source: Source, settings: DataSettings, *, progress: ProgressCallback = no_progress
+    source: Source,
+    settings: DataSettings,
+    *,
+    values: ValueRange | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> Pack:
     """Return the pack of a dataset, from the cache or newly built.
 
     If another process is building the same pack, wait for it and use its pack. If data.cache is
     off, or auto and the disk has no room, check the images without storing their pixels.
 
+    Args:
+        source: The dataset.
+        settings: How its images become pixels.
+        values: The range that a run has recorded; None: as data.value_range says.
+        progress: Called with what is done, how much of it, and of how much.
+
     Raises:
-        DatasetError: Classes are required and there are none; an image cannot be decoded and
-            data.on_error is fail; no image can be decoded; or the cache cannot be written.
+        DatasetError: The values have no common range; classes are required and there are none; an
+            image cannot be decoded and data.on_error is fail; no image can be decoded; or the cache
+            cannot be written.
     """
     conditional = _is_conditional(source, settings)
-    folder, spec, record = _PackBuilder(source, settings, progress).find_or_build()
+    builder = _PackBuilder(source, settings, progress)
+    folder, spec, record = builder.find_or_build(values)
     if record.skipped and settings.on_error == "fail":
         raise _unreadable(*record.skipped[0])
     classes = record.classes if conditional else ()
@@ -75,6 +84,7 @@ def build_pack(
         digest=hashlib.sha256(content.encode()).hexdigest(),
         notes=(*source.notes, *notes),
         skipped_entries=tuple(source.skipped),
+        value_notes=builder.plan.notes if builder.plan else (),
     )
 
 
@@ -101,22 +111,57 @@ class _PackBuilder:
         self.settings = settings
         self.progress = progress
         self.packs = cache_folder() / "packs"
+        self.room = DiskRoom(self.packs, len(source), settings.cache)
         self.fingerprint = source.fingerprint(progress)
         # A pack without pixels is enough only if none are wanted.
         self.usable = (True, False) if settings.cache == "off" else (True,)
+        self.plan: ValuePlan | None = None
+        self.watch = ValueWatch(settings)
 
-    def find_or_build(self) -> StoredPack:
-        """Return the pack, from the cache or newly built."""
+    def find_or_build(self, values: ValueRange | None) -> StoredPack:
+        """Return the pack, from the cache or newly built.
+
+        Most sets are ordinary images of 8 bits, and are decoded once. Only where an image turns
+        out to be something else are all values surveyed first.
+        """
+        channels = self.settings.channels
+        if values is not None:
+            assert channels != "auto", "a run has recorded them"
+            return self._find_or_build(self._spec(channels, values))
+        if self.settings.value_range in ("auto", [0, 255]) and not find_survey(self.fingerprint):
+            self.watch.active = True
+            try:
+                found = self._find_or_build_ordinary()
+                if not found.record.ordinary:
+                    pixels = found.folder / store.PIXELS
+                    self.watch.check_pack(pixels, found.spec, self.source)
+                    store.mark_ordinary(found.folder, found.record)
+                return found
+            except DeepValuesError:
+                self.watch.active = False
+        survey = survey_values(self.source, self.settings, self.fingerprint, self.progress)
+        if not survey.groups:  # the reasons are reported as for any set
+            return self._find_or_build_ordinary()
+        self.plan = plan_values(survey, self.settings)
+        return self._find_or_build(self._spec(self.plan.channels, self.plan.values))
+
+    def _find_or_build_ordinary(self) -> StoredPack:
+        """Return the pack of a set of ordinary images.
+
+        Raises:
+            DeepValuesError: Some image is not one, or the images may be labels.
+        """
         if self.settings.channels != "auto":
-            return self._find_or_build(self._spec(self.settings.channels))
+            channels = self.settings.channels
+            return self._find_or_build(self._spec(channels, ordinary_range(channels)))
         decided = self._decide_from_cache(self.usable)
         if decided is not None:
             return self._find_or_build(decided)
         with self._prepared_cache():
             return self._build_auto()
 
-    def _spec(self, channels: Channels) -> PixelSpec:
-        return PixelSpec.from_settings(self.settings, channels)
+    def _spec(self, channels: int, values: ValueRange = EIGHT_BIT) -> PixelSpec:
+        return PixelSpec.from_settings(self.settings, channels, values)
 
     def _decide_from_cache(self, usable: Sequence[bool]) -> PixelSpec | None:
         """Return what `channels: auto` is if a pack in the cache settles it: all grey, or not."""
@@ -134,6 +179,7 @@ class _PackBuilder:
         channels = "auto" if auto else spec.channels
         facts = [FORMAT, self.fingerprint, spec.size, channels, spec.aspect, spec.background]
         facts += [self.settings.timeout, stored]
+        facts += [] if spec.values == EIGHT_BIT else [spec.values.to_json()]
         return self.packs / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _find(self, spec: PixelSpec, usable: Sequence[bool]) -> StoredPack | None:
@@ -158,73 +204,39 @@ class _PackBuilder:
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
         """Hold the lock of a pack; wait if another process is building it."""
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self.progress("waiting for another process that reads the same images", 0, 1)
-            lock.acquire()
-        try:
+        path = folder.with_name(f"{folder.name}.lock")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_lock(path, timeout=0))
+            except LockHeldError:
+                self.progress("waiting for another process that reads the same images", 0, 1)
+                stack.enter_context(hold_lock(path, timeout=-1))
             yield
-        finally:
-            lock.release()
-
-    def _should_store(self, spec: PixelSpec, begun: Path) -> bool:
-        """Return whether to store the pixels on the disk.
-
-        Args:
-            spec: The pixels of the pack.
-            begun: The pixels that an earlier build has stored already.
-
-        Raises:
-            DatasetError: data.cache is disk, and there is no room.
-        """
-        if self.settings.cache == "off":
-            return False
-        if self._has_room(spec, begun):
-            return True
-        if self.settings.cache == "auto":
-            return False
-        raise self._no_room(spec, begun)
-
-    def _has_room(self, spec: PixelSpec, begun: Path) -> bool:
-        return self._missing_bytes(spec, begun) <= self._free_bytes()
-
-    def _missing_bytes(self, spec: PixelSpec, begun: Path) -> int:
-        needed = round(SIZE_MARGIN * len(self.source) * spec.image_bytes)
-        return needed - (begun.stat().st_size if begun.exists() else 0)
-
-    def _free_bytes(self) -> int:
-        return shutil.disk_usage(self.packs).free
-
-    def _no_room(self, spec: PixelSpec, begun: Path) -> DatasetError:
-        needed, free = self._missing_bytes(spec, begun) / 1e9, self._free_bytes() / 1e9
-        return DatasetError(
-            f"the pack needs {needed:.2f} GB in {self.packs}, where {free:.2f} GB are free",
-            f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",
-        )
 
     def _find_or_build(self, spec: PixelSpec) -> StoredPack:
         """Return the pack with these pixels."""
         if found := self._find(spec, self.usable):
             return found
         with self._prepared_cache():
-            begun = _partial_folder(self._folder(spec, stored=True)) / store.PIXELS
-            stored = self._should_store(spec, begun)
+            begun = store.partial_folder(self._folder(spec, stored=True))
+            begun /= store.pixels_file(spec.values)
+            stored = self.room.should_store(spec, begun)
             folder = self._folder(spec, stored=stored)
             with self._locked(folder):
                 # The process that held the lock before may have built it.
                 return self._find(spec, (stored,)) or self._build(spec, folder, stored=stored)
 
     def _build(self, spec: PixelSpec, folder: Path, *, stored: bool) -> StoredPack:
-        writer = PackWriter(_partial_folder(folder), spec.image_bytes if stored else 0)
+        name = store.pixels_file(spec.values)
+        writer = PackWriter(store.partial_folder(folder), spec.image_bytes if stored else 0, name)
         with _discarding_on_error(writer):
             writer.open()
             self._check(writer.results, 0)
-            work = partial(prepare_image, spec)
+            work = partial(prepare_image, spec, only_8_bits=self.watch.active)
             with closing(self._decode(work, len(writer.results), spec.image_bytes)) as lists:
                 for results in lists:
                     self._check(results, len(writer.results))
+                    self.watch.check_results(results, len(writer.results))
                     writer.append(results)
                     self.progress("reading images", len(writer.results), len(self.source))
             return self._publish(writer, spec, folder)
@@ -232,8 +244,8 @@ class _PackBuilder:
     def _build_auto(self) -> StoredPack:
         """Decode the dataset once, and build the pack of as many channels as it needs."""
         grey, colour = self._spec(1), self._spec(3)
-        begun = _partial_folder(self._folder(colour, stored=True, auto=True))
-        stored = self._should_store(grey, begun / GREY / store.PIXELS)
+        begun = store.partial_folder(self._folder(colour, stored=True, auto=True))
+        stored = self.room.should_store(grey, begun / GREY / store.PIXELS)
         folder = self._folder(colour, stored=stored, auto=True)
         with self._locked(folder):
             # The process that held the lock before may have decided.
@@ -241,11 +253,11 @@ class _PackBuilder:
             if decided is not None:
                 return self._find_or_build(decided)
             writer = AutoChannelsWriter(
-                _partial_folder(folder),
+                store.partial_folder(folder),
                 grey,
                 colour,
                 stored=stored,
-                should_store_colour=lambda pixels: self._has_room(colour, pixels),
+                should_store_colour=lambda pixels: self.room.has_room(colour, pixels),
             )
             with _discarding_on_error(writer):
                 return self._fill_auto(writer, partial(prepare_both, grey, colour))
@@ -259,9 +271,10 @@ class _PackBuilder:
         with closing(self._decode(work, len(writer.results), image_bytes)) as lists:
             for results in lists:
                 self._check(results, len(writer.results))
+                self.watch.check_results(results, len(writer.results))
                 writer.append(results)
                 if self.settings.cache == "disk" and not writer.stored:
-                    raise self._no_room(writer.spec, writer.writer.folder / store.PIXELS)
+                    raise self.room.error(writer.spec, writer.writer.folder / store.PIXELS)
                 self.progress("reading images", len(writer.results), len(self.source))
         spec, folder = writer.spec, self._folder(writer.spec, stored=writer.stored)
         with self._locked(folder):
@@ -295,7 +308,9 @@ class _PackBuilder:
 
     def _publish(self, writer: PackWriter, spec: PixelSpec, folder: Path) -> StoredPack:
         """Complete a pack whose images are all written."""
-        record = build_record(self.source, spec, writer.results, stored=writer.image_bytes > 0)
+        stored = writer.image_bytes > 0
+        record = build_record(self.source, spec, writer.results, stored=stored)
+        record = record.model_copy(update={"ordinary": self.watch.active})
         index = {name: label for label, name in enumerate(record.classes)}
         classes = self.source.classes or ("",)
         used = [i for i, r in enumerate(writer.results) if isinstance(r, PreparedImage)]
@@ -309,15 +324,11 @@ def _discarding_on_error(writer: PackWriter | AutoChannelsWriter) -> Iterator[No
     """Discard what was written if the dataset is unusable; keep it if the work is interrupted."""
     try:
         yield
-    except DatasetError:
+    except (DatasetError, DeepValuesError):
         writer.discard()
         raise
     finally:
         writer.close()
-
-
-def _partial_folder(folder: Path) -> Path:
-    return folder.with_name(f"{durable.PARTIAL_PREFIX}{folder.name}")
 
 
 def _unreadable(name: str, reason: str) -> DatasetError:

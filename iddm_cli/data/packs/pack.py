@@ -3,11 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
+from iddm_cli.data.decoding.formats.left_out import describe_left_out
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
@@ -15,6 +16,7 @@ from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
+from iddm_cli.value_range import ValueRange
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Pack:
     digest: str
     notes: tuple[str, ...]
     skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are not images
+    value_notes: tuple[str, ...] = ()  # what was decided about values and bands
 
     @property
     def count(self) -> int:
@@ -36,9 +39,14 @@ class Pack:
         return self.record.count
 
     @property
-    def channels(self) -> Literal[1, 3]:
-        """1 for grey, 3 for colour."""
+    def channels(self) -> int:
+        """1 for grey, 3 for colour, or the number of bands."""
         return self.record.channels
+
+    @property
+    def values(self) -> ValueRange:
+        """The range of values that the stored levels stand for."""
+        return self.record.values
 
     @property
     def height(self) -> int:
@@ -72,8 +80,16 @@ class Pack:
 
     @property
     def images_path(self) -> Path:
-        """File of the raw pixels: uint8 [N, C, H, W], C-contiguous."""
-        return self.folder / store.PIXELS
+        """File of the raw pixels: uint8 or uint16 [N, C, H, W], C-contiguous."""
+        return self.folder / store.pixels_file(self.values)
+
+
+class StoredPack(NamedTuple):
+    """A complete pack on the disk."""
+
+    folder: Path
+    spec: PixelSpec
+    record: PackRecord
 
 
 def build_record(
@@ -102,6 +118,7 @@ def build_record(
         classes=tuple(name for label, name in enumerate(source.classes) if label in used),
         skipped=skipped,
         left_out=unreadable,
+        values=spec.values,
         grey=all(image.grey for image in images),
         looks=_source_stats(images, spec),
         pixels=pixels.hexdigest(),
@@ -124,6 +141,11 @@ def _source_stats(images: list[PreparedImage], spec: PixelSpec) -> SourceStats:
 def _none_readable(source: Source, skipped: list[SkippedFile]) -> DatasetError:
     if not skipped:
         return DatasetError(f"{source.name} contains no images", "Check data.path.")
+    if left_out := describe_left_out(skipped):
+        return DatasetError(
+            f"none of the {len(skipped):,} images of {source.name} can be decoded",
+            f"{'; '.join(left_out)}.",
+        )
     name, reason = skipped[0]
     return DatasetError(
         f"none of the {len(skipped)} images of {source.name} can be decoded; {name}: {reason}",

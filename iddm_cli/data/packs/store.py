@@ -1,31 +1,35 @@
 """Packs on the disk: each is a folder in the cache that appears as a whole, or not at all.
 
 images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are streamed
+images.u16    uint16 instead, little-endian: levels of deeper values, see value_range.py
 labels.i32    class index of each image, little-endian int32 [N]
 names.txt     name of each image, one JSON string per line
 pack.json     a PackRecord
 
-An unfinished pack is a folder whose name begins with .partial-. It holds images.u8 as far as it is
-written, and journal.jsonl, from which an interrupted build resumes.
+An unfinished pack is a folder whose name begins with .partial-. It holds the images as far as they
+are written, and journal.jsonl, from which an interrupted build resumes.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 from numpy import ndarray
 
 from iddm_cli import durable
+from iddm_cli.data.decoding.formats.packages import is_readable_now
 from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult, digest_pixels
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
+from iddm_cli.storage import features
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
-PIXELS = "images.u8"
+PIXELS, DEEP_PIXELS = "images.u8", "images.u16"
 LABELS = "labels.i32"
 NAMES = "names.txt"
 RECORD = "pack.json"
@@ -56,7 +60,7 @@ class PackRecord(Settings):
     count: int
     height: int
     width: int
-    channels: Literal[1, 3]
+    channels: int
     stored: bool
     """Whether the pixels are in the pack."""
     classes: tuple[str, ...]
@@ -70,21 +74,54 @@ class PackRecord(Settings):
     looks: SourceStats
     pixels: str
     """SHA-256 of the digests of all images."""
+    ordinary: bool = False
+    """Whether every image is known to be one of 8 bits; packs of earlier versions do not say."""
+    values: ValueRange = EIGHT_BIT
+    """The range of values that the levels stand for; absent from the file for 8 bits."""
+
+
+def pixels_file(values: ValueRange) -> str:
+    """Return the name of the file of the pixels."""
+    return PIXELS if values.is_8_bit else DEEP_PIXELS
+
+
+def partial_folder(folder: Path) -> Path:
+    """Return the folder of an unfinished pack."""
+    return folder.with_name(f"{durable.PARTIAL_PREFIX}{folder.name}")
 
 
 def read_record(folder: Path) -> PackRecord | None:
-    """Return the record of a complete pack; None if there is none, or it is damaged."""
+    """Return the record of a complete pack.
+
+    None if there is none; if it is damaged; or if it lacks images that can be read by now, because
+    packages were installed.
+    """
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
-        pixels = (folder / PIXELS).stat().st_size if record.stored else 0
+        name = pixels_file(record.values)
+        pixels = (folder / name).stat().st_size if record.stored else 0
         labels = read_labels(folder)
     except (OSError, ValueError):
         return None
-    expected = record.count * record.channels * record.height * record.width * record.stored
+    numbers = record.count * record.channels * record.height * record.width
+    expected = numbers * record.values.level_dtype.itemsize * record.stored
     valid = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
     complete = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
-    return record if valid and complete and record.count > 0 else None
+    outdated = any(is_readable_now(reason) for _, reason in record.skipped)
+    return record if valid and complete and record.count > 0 and not outdated else None
+
+
+def mark_ordinary(folder: Path, record: PackRecord) -> None:
+    """Record that a pack of an earlier version holds ordinary images, if the disk has room."""
+    with suppress(OSError):
+        content = _encode_record(record.model_copy(update={"ordinary": True}))
+        durable.write_file(folder / RECORD, content)
+
+
+def _encode_record(record: PackRecord) -> bytes:
+    """Encode a record; what has its default is left out, so that earlier versions read it."""
+    return record.model_dump_json(exclude_defaults=True).encode()
 
 
 def read_labels(folder: Path) -> ndarray:
@@ -105,13 +142,15 @@ class PackWriter:
     Args:
         folder: Where the unfinished pack is.
         image_bytes: Bytes of the pixels of one image; 0 stores no pixels.
+        name: Name of the file of the pixels.
 
     Attributes:
         results: What is known of each image of the source so far, without the pixels.
     """
 
-    def __init__(self, folder: Path, image_bytes: int) -> None:
+    def __init__(self, folder: Path, image_bytes: int, name: str = PIXELS) -> None:
         self.folder = folder
+        self.path = folder / name
         self.image_bytes = image_bytes
         self.results: list[PrepareResult] = []
         self._pixels: IO[bytes] | None = None
@@ -124,25 +163,28 @@ class PackWriter:
             OSError: The cache cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        pixels = self.folder / PIXELS
-        pixels.touch()
+        self.path.touch()
         valid: list[str] = []
-        with pixels.open("r+b") as handle:
+        with self.path.open("rb") as handle:
             for line, results in self._read_journal():
                 if not self._verify(handle, results):
                     break
                 valid.append(line)
                 self.results += results
-            handle.truncate(self.image_bytes * len(select_prepared(self.results)))
+        if not _truncate(self.path, self.image_bytes * len(select_prepared(self.results))):
+            self.results, valid = [], []
         self._journal.rewrite(valid)
-        self._pixels = pixels.open("ab")
+        self._pixels = durable.disk.append_to(self.path)
 
     def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
-                yield line, [_from_json(entry) for entry in json.loads(line)]
+                results = [_from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
+            if any(isinstance(result, str) and is_readable_now(result) for result in results):
+                return
+            yield line, results
 
     def _verify(self, handle: IO[bytes], results: list[PrepareResult]) -> bool:
         """Compare pixels on the disk with their digests; a power cut may have lost some."""
@@ -156,14 +198,14 @@ class PackWriter:
         """Write some images: first their pixels, then their entries in the journal."""
         assert self._pixels is not None, "it is open"
         if self.image_bytes:
-            self._pixels.write(b"".join(image.planes for image in select_prepared(results)))
-            self._pixels.flush()
+            planes = b"".join(image.planes for image in select_prepared(results))
+            durable.disk.write(self._pixels, planes)
         self._journal.append(json.dumps([_to_json(result) for result in results]))
         self.results += [_without_planes(result) for result in results]
 
     def read_planes(self) -> Iterator[bytes]:
         """Yield the stored pixels of each prepared image, in order."""
-        with (self.folder / PIXELS).open("rb") as handle:
+        with self.path.open("rb") as handle:
             for _ in select_prepared(self.results):
                 yield handle.read(self.image_bytes)
 
@@ -179,14 +221,14 @@ class PackWriter:
         durable.fsync_file(self._pixels)
         self._pixels.close()
         if not record.stored:
-            (self.folder / PIXELS).unlink()
+            self.path.unlink()
         durable.write_file(self.folder / LABELS, np.array(labels, dtype="<i4").tobytes())
         text = "".join(f"{json.dumps(name)}\n" for name in names)
         durable.write_file(self.folder / NAMES, text.encode())
-        durable.write_file(self.folder / RECORD, record.model_dump_json().encode())
+        durable.write_file(self.folder / RECORD, _encode_record(record))
         (self.folder / JOURNAL).unlink()
         if folder.exists():
-            shutil.rmtree(folder)
+            durable.disk.remove(folder)
         durable.publish_folder(self.folder, folder)
 
     def close(self) -> None:
@@ -197,7 +239,22 @@ class PackWriter:
     def discard(self) -> None:
         """Remove the unfinished pack."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        durable.discard(self.folder)
+
+
+def _truncate(path: Path, length: int) -> bool:
+    """Truncate a file; where the file system cannot, empty it and return False."""
+    if path.stat().st_size == length:
+        return True
+    try:
+        with path.open("r+b") as handle:
+            handle.truncate(length)
+    except OSError as error:
+        if error.errno not in features.UNSUPPORTED:
+            raise
+        durable.write_file(path, b"")
+        return False
+    return True
 
 
 def select_prepared(results: list[PrepareResult]) -> list[PreparedImage]:
@@ -209,7 +266,7 @@ def remove_stale_partials(packs: Path) -> None:
     """Remove interrupted builds that nobody resumed for PARTIAL_LIFETIME."""
     for partial in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
         if time.time() - _last_written(partial) > PARTIAL_LIFETIME:
-            shutil.rmtree(partial, ignore_errors=True)
+            durable.discard(partial)
 
 
 def _last_written(partial: Path) -> float:

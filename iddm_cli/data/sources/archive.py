@@ -4,17 +4,20 @@ from pathlib import Path
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.archive_members import ArchiveMember
+from iddm_cli.data.sources.archive_names import AUTO
 from iddm_cli.data.sources.archive_reader import has_archive_suffix, read_archive
 from iddm_cli.data.sources.fingerprint import digest_files
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.source import IndexedSource, SourceOptions, find_existing
 
 
 class ArchiveSource(IndexedSource):
     """The images of a zip or tar file."""
 
-    def __init__(self, path: Path, label_column: str = DEFAULT_COLUMN) -> None:
-        self._contents = read_archive(path, label_column)
+    def __init__(
+        self, path: Path, labels: LabelOptions = DEFAULT_LABELS, encoding: str = AUTO
+    ) -> None:
+        self._contents = read_archive(path, labels, encoding)
         super().__init__(path, self._contents.index)
         self._path = path
 
@@ -44,4 +47,4 @@ def open_archive(path: str, options: SourceOptions) -> ArchiveSource:
     Raises:
         DatasetError: It is damaged or encrypted, or contains no image.
     """
-    return ArchiveSource(Path(path).expanduser(), options.label_column)
+    return ArchiveSource(Path(path).expanduser(), options.labels, options.archive_encoding)

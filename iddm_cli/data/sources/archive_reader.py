@@ -9,9 +9,9 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES
 from iddm_cli.data.decoding.images import UnreadableImageError
 from iddm_cli.data.sources.archive_members import (
     ARCHIVE_ERRORS,
@@ -19,14 +19,14 @@ from iddm_cli.data.sources.archive_members import (
     ZipMember,
     describe_damage,
 )
-from iddm_cli.data.sources.indexing.index import Index, build_index
-from iddm_cli.data.sources.indexing.listing import HIDDEN, IMAGE_SIGNATURES, Listing, is_hidden
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
+from iddm_cli.data.sources.archive_names import AUTO, NameDecoder, RawName, tar_name, zip_name
+from iddm_cli.data.sources.indexing.index import ARCHIVE_SUFFIXES, ZIP_SUFFIXES, Index, build_index
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
+from iddm_cli.data.sources.indexing.listing import Listing
+from iddm_cli.data.sources.indexing.system_files import find_reason
 from iddm_cli.data.sources.untar import as_plain_tar
 from iddm_cli.errors import DatasetError
 
-ZIP_SUFFIXES = (".zip",)
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_HEADER_BYTES = 2**20
 """Limit for a long name or extended attributes in a tar, which are read into memory."""
 
@@ -40,7 +40,6 @@ _READ_INTO_MEMORY = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
-_UTF8_NAME = 0x800  # APPNOTE.TXT 4.4.4, bit 11
 
 
 @dataclass(frozen=True)
@@ -59,21 +58,33 @@ class ArchiveContents:
 ArchiveEntry = tuple[str, ArchiveMember | str | None]
 """A name; and the file of that name, the reason to skip it, or None for a folder."""
 
+RawEntry = tuple[RawName, ArchiveMember | str | None]
+"""An entry whose name is not decoded yet."""
+
 
 def has_archive_suffix(path: Path) -> bool:
     """Return whether the suffix of a file is that of a supported archive."""
-    return path.name.lower().endswith(ZIP_SUFFIXES + TAR_SUFFIXES)
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> ArchiveContents:
+def read_archive(
+    path: Path, labels: LabelOptions = DEFAULT_LABELS, encoding: str = AUTO
+) -> ArchiveContents:
     """List the images of an archive.
 
+    Args:
+        path: The archive.
+        labels: The settings that labels depend on.
+        encoding: Encoding of names that are not marked as UTF-8; "auto" detects it.
+
     Raises:
-        DatasetError: It is damaged or encrypted, or contains no image.
+        DatasetError: It is damaged or encrypted, contains no image, or its names are not in the
+            configured encoding.
     """
+    names = NameDecoder(encoding)
     try:
         is_zip = path.name.lower().endswith(ZIP_SUFFIXES)
-        listing, members = _build_listing(_zip_entries(path)) if is_zip else _list_tar(path)
+        listing, members = _list_zip(path, names) if is_zip else _list_tar(path, names)
     except ARCHIVE_ERRORS as error:
         raise DatasetError(
             f"{path} cannot be read as an archive: {describe_damage(error)}",
@@ -84,26 +95,33 @@ def read_archive(path: Path, label_column: str = DEFAULT_COLUMN) -> ArchiveConte
             f"the images in {path} are encrypted",
             "Unpack it with its password, and set data.path to the folder.",
         )
-    return ArchiveContents(build_index(listing, str(path), label_column, unwrap=True), members)
+    index = build_index(listing, str(path), labels, unwrap=True)
+    index.notes.extend(names.notes)
+    return ArchiveContents(index, members)
 
 
 def _build_listing(entries: Iterator[ArchiveEntry]) -> tuple[Listing, dict[str, ArchiveMember]]:
-    """Build a listing of the entries; a hidden folder is skipped as one entry."""
+    """Build a listing of the entries; a folder that a system created is skipped as one entry."""
     members: dict[str, ArchiveMember] = {}
     skipped: dict[tuple[str, str], None] = {}
-    listing = Listing(read=lambda name: _read_metadata(name, members[name]))
-    for name, member in (_sanitize(*entry) for entry in entries):
+    listing = Listing(
+        read=lambda name: _read_metadata(name, members[name]),
+        read_head=lambda name: _read_head(members[name]),
+    )
+    for entry in entries:
+        name, member, is_system = _sanitize(*entry)
         if isinstance(member, str):
             skipped[name, member] = None
         elif member:
             if name in members:
                 skipped[name, DUPLICATE_NAME] = None
             members[name] = member
-        if member != HIDDEN:
+        if not is_system:
             _add_parents(listing, name if member is None else name.rpartition("/")[0])
-    for name, file in members.items():
-        listing.add_file(name, has_signature=partial(_has_signature, file))
+    for name in members:
+        listing.add_file(name)
     listing.paths.sort(key=_name_bytes)
+    listing.set_aside_arrays()
     for name, reason in skipped:
         listing.skip(name, reason)
     return listing, members
@@ -113,15 +131,23 @@ def _name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
-def _sanitize(name: str, member: ArchiveMember | str | None) -> ArchiveEntry:
-    """Normalize a name to a relative path, and skip what is hidden or leads outside."""
+def _sanitize(
+    name: str, member: ArchiveMember | str | None
+) -> tuple[str, ArchiveMember | str | None, bool]:
+    """Normalize a name to a relative path, and skip system files and what leads outside.
+
+    Returns:
+        The path, up to the first folder that a system created; its member, or the reason to skip
+        it; and whether it is skipped as a system file.
+    """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if member and not parts:
-        return name, EMPTY_NAME
+        return name, EMPTY_NAME, False
     for depth, part in enumerate(parts, start=1):
-        if is_hidden(part):
-            return "/".join(parts[:depth]), HIDDEN
-    return "/".join(parts), OUTSIDE_ARCHIVE if ".." in parts else member
+        is_folder = depth < len(parts) or member is None
+        if reason := find_reason(part, is_folder=is_folder):
+            return "/".join(parts[:depth]), reason, True
+    return "/".join(parts), OUTSIDE_ARCHIVE if ".." in parts else member, False
 
 
 def _add_parents(listing: Listing, folder: str) -> None:
@@ -130,12 +156,11 @@ def _add_parents(listing: Listing, folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _has_signature(member: ArchiveMember) -> bool:
-    """Return whether a member begins with the signature of an image format."""
+def _read_head(member: ArchiveMember) -> bytes:
     try:
-        return member.read(8).startswith(IMAGE_SIGNATURES)
+        return member.read(SIGNATURE_BYTES)
     except UnreadableImageError:
-        return False
+        return b""
 
 
 def _read_metadata(name: str, member: ArchiveMember) -> bytes:
@@ -148,11 +173,10 @@ def _read_metadata(name: str, member: ArchiveMember) -> bytes:
         ) from error
 
 
-def _zip_entries(path: Path) -> Iterator[ArchiveEntry]:
+def _zip_entries(path: Path) -> Iterator[RawEntry]:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            name = _zip_name(entry)
-            yield name, None if name.endswith("/") else _zip_member(path, entry)
+            yield zip_name(entry), _zip_member(path, entry)
 
 
 def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
@@ -171,25 +195,17 @@ def _zip_member(path: Path, entry: zipfile.ZipInfo) -> ArchiveMember | str:
     )
 
 
-def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name that the writer of the archive intended.
-
-    macOS writes UTF-8 without setting its flag; old Windows programs write backslashes.
-    """
-    name = entry.filename
-    if not entry.flag_bits & _UTF8_NAME:
-        try:
-            name = name.encode("cp437").decode()
-        except UnicodeError:
-            return name
-    windows = entry.create_system == 0 and "/" not in name
-    return name.replace("\\", "/") if windows else name
+def _list_zip(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
+    decoded = names.decode(_zip_entries(path))
+    return _build_listing(
+        (name, None if name.endswith("/") else member) for name, member in decoded
+    )
 
 
-def _list_tar(path: Path) -> tuple[Listing, dict[str, ArchiveMember]]:
+def _list_tar(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
     plain = as_plain_tar(path)
     try:
-        return _build_listing(_tar_entries(plain))
+        return _build_listing(names.decode(_tar_entries(plain)))
     except ARCHIVE_ERRORS:
         if plain != path:
             plain.unlink(missing_ok=True)  # the copy is damaged, or was not a tar
@@ -205,7 +221,7 @@ class _CheckedTarInfo(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _tar_entries(path: Path) -> Iterator[ArchiveEntry]:
+def _tar_entries(path: Path) -> Iterator[RawEntry]:
     last_offset = -1
     with tarfile.open(path, "r:", tarinfo=_CheckedTarInfo, encoding="utf-8") as archive:
         for entry in archive:
@@ -213,7 +229,7 @@ def _tar_entries(path: Path) -> Iterator[ArchiveEntry]:
                 raise tarfile.ReadError("a header contradicts an earlier one")
             last_offset = entry.offset_data
             archive.members = []  # type: ignore[attr-defined] # tarfile keeps every header
-            yield entry.name, _tar_member(path, entry)
+            yield tar_name(entry), _tar_member(path, entry)
         _check_end(path, archive.offset)
 
 

@@ -11,13 +11,14 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from stat import S_ISREG
 
 from iddm_cli import durable
 from iddm_cli.data.cache import cache_folder
 from iddm_cli.data.progress import ProgressCallback
+from iddm_cli.machine.system_limits import count_startable_threads
 
 THREADS = 8  # reading and hashing both release the global interpreter lock
 BLOCK = 1024
@@ -42,12 +43,12 @@ def digest_files(
     known = _load_digests(cache_file)
     reusable: dict[str, str] = {}
     total = hashlib.sha256()
-    with ThreadPoolExecutor(THREADS) as pool:
+    count = count_startable_threads(THREADS)
+    with ThreadPoolExecutor(count) if count else nullcontext() as pool:
+        run = pool.map if pool else map
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
-            entries = pool.map(
-                lambda path: _digest_file(root / path, known.get(path), max_bytes), block
-            )
+            entries = run(lambda path: _digest_file(root / path, known.get(path), max_bytes), block)
             for path, (entry, stable) in zip(block, entries, strict=True):
                 total.update(os.fsencode(path) + b"\0" + entry.rsplit(" ", 1)[-1].encode() + b"\0")
                 if stable:

@@ -7,7 +7,7 @@ from iddm_cli.data.decoding.images import MAX_FILE_BYTES, DecodedImage, decode_i
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.fingerprint import digest_files
 from iddm_cli.data.sources.indexing.index import index_folder
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.source import IndexedSource, SourceOptions, find_existing
 
 
@@ -26,8 +26,8 @@ class FileImage:
 class FolderSource(IndexedSource):
     """The images of a folder."""
 
-    def __init__(self, root: Path, label_column: str = DEFAULT_COLUMN) -> None:
-        super().__init__(root, index_folder(root, label_column))
+    def __init__(self, root: Path, labels: LabelOptions = DEFAULT_LABELS) -> None:
+        super().__init__(root, index_folder(root, labels))
         self._root = root
 
     def image(self, i: int) -> FileImage:
@@ -55,7 +55,7 @@ def open_folder(path: str, options: SourceOptions) -> FolderSource:
     Raises:
         DatasetError: It is not a folder, cannot be read, or contains no image.
     """
-    return FolderSource(Path(path).expanduser(), options.label_column)
+    return FolderSource(Path(path).expanduser(), options.labels)
 
 
 def _file_size(path: Path) -> int:

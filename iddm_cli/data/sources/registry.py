@@ -10,10 +10,11 @@ from iddm_cli.data.sources.archive import is_archive, open_archive
 from iddm_cli.data.sources.builtin import BUILTIN_NAMES, open_builtin
 from iddm_cli.data.sources.demo import DemoSource, open_demo
 from iddm_cli.data.sources.folder import exists_on_disk, open_folder
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import to_printable
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
 from iddm_cli.data.sources.source import Source, SourceOptions
 from iddm_cli.errors import DatasetError, did_you_mean
+from iddm_cli.profiles.settings import DataSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +75,59 @@ DATASET_SOURCES: tuple[DatasetSource, ...] = (
 """In order of precedence: what exists on disk comes before a name."""
 
 
-def open_source(path: str, *, size: tuple[int, int], label_column: str = DEFAULT_COLUMN) -> Source:
+def open_source(
+    path: str,
+    *,
+    size: tuple[int, int],
+    labels: LabelOptions = DEFAULT_LABELS,
+    archive_encoding: str = "auto",
+) -> Source:
     """Open the dataset that `data.path` means, by the first row of DATASET_SOURCES that matches.
 
     Args:
         path: A folder, an archive, or the name of a dataset.
         size: Height and width that generated images are rendered at.
-        label_column: Column of a metadata table that holds the class.
+        labels: The settings that labels depend on.
+        archive_encoding: Encoding of names in an archive that are not marked as UTF-8.
 
     Raises:
         DatasetError: There is no such dataset, or it contains nothing to train on.
     """
     for row in DATASET_SOURCES:
         if row.matches(path):
-            return row.open(path, SourceOptions(size, label_column))
+            return row.open(path, SourceOptions(size, labels, archive_encoding))
     raise _unknown_dataset(path)
+
+
+def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
+    """Open the dataset of a profile.
+
+    Args:
+        data: The settings.
+        require_labels: Whether a label file without usable labels is an error, unless
+            data.conditional is false.
+
+    Raises:
+        DatasetError: There is no such dataset, or it contains nothing to train on.
+    """
+    required = require_labels and data.conditional is not False
+    return open_source(
+        data.path,
+        size=data.stored_size,
+        labels=LabelOptions(
+            column=data.label_column,
+            pattern=data.label_pattern,
+            recognise_layout=data.layout == "auto",
+            required=required,
+        ),
+        archive_encoding=data.archive_encoding,
+    )
 
 
 def _unknown_dataset(path: str) -> DatasetError:
     keywords = [keyword for row in DATASET_SOURCES for keyword in row.keywords]
     *most, last = [row.accepts for row in DATASET_SOURCES]
-    hint = f"Set data.path to {', '.join(most)} or {last}."
+    hint = f"Set data.path (--data) to {', '.join(most)} or {last}."
     return DatasetError(
         f"no folder, archive or built-in dataset is called {to_printable(path)}",
         " ".join(filter(None, (did_you_mean(path, keywords), hint))),

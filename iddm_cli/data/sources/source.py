@@ -9,8 +9,8 @@ from iddm_cli.data.decoding.images import ImageHandle
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.fingerprint import digest_labels
 from iddm_cli.data.sources.indexing.index import Index
+from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import SkippedFile, to_printable
-from iddm_cli.data.sources.indexing.metadata import DEFAULT_COLUMN
 
 
 class Source(Protocol):
@@ -62,8 +62,11 @@ class SourceOptions:
     size: tuple[int, int]
     """Height and width that generated images are rendered at."""
 
-    label_column: str = DEFAULT_COLUMN
-    """Column of a metadata table that holds the class."""
+    labels: LabelOptions = DEFAULT_LABELS
+    """The settings that labels depend on."""
+
+    archive_encoding: str = "auto"
+    """Encoding of names in an archive that are not marked as UTF-8."""
 
 
 class IndexedSource:

@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import lzma
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from iddm_cli.data.cache import CACHE_HINT, cache_error, cache_folder, mark_used
 from iddm_cli.data.progress import no_progress
 from iddm_cli.data.sources.fingerprint import digest_files
 from iddm_cli.errors import DatasetError
+from iddm_cli.storage.space import free_bytes
 
 RESERVE_BYTES = 2**30
 BLOCK_BYTES = 2**22
@@ -65,7 +65,7 @@ def _decompress(source: IO[bytes], copy: Path) -> None:
             with _report_cache_errors(copy.parent):
                 durable.fsync_file(handle)
         with _report_cache_errors(copy.parent):
-            temporary.replace(copy)
+            durable.publish_file(temporary, copy)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -88,8 +88,8 @@ def _remove_stale_copies(folder: Path) -> None:
 
 
 def _check_free_space(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < RESERVE_BYTES:
+    free = free_bytes(folder)
+    if free is not None and free < RESERVE_BYTES:
         raise DatasetError(
             f"decompressing the archive would fill the disk: {free / 1e9:.2f} GB free in {folder}",
             f"{CACHE_HINT} Or unpack it yourself, and set data.path to the folder.",

@@ -112,8 +112,13 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         model.profile.sampling,
         num_classes=len(model.classes),
         shape=model.shape,
+        levels=model.values.levels,
     ).generate_batch(specs, SEED)
-    return measure_agreement(actual.astype(np.float64), expected.numpy().astype(np.float64))
+    wanted = model.values.to_values(expected.numpy())
+    if model.values.is_8_bit:
+        return measure_agreement(actual.astype(np.float64), wanted.astype(np.float64))
+    units = (model.values.to_unit(values) for values in (actual, wanted))
+    return measure_agreement(*(255 * unit for unit in units))
 
 
 def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:

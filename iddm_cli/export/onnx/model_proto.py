@@ -34,6 +34,7 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
         clip=sampling.clip,
         num_classes=len(model.classes),
         shape=model.shape,
+        values=model.values,
     )
 
 
@@ -76,7 +77,8 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
         "part": options.part,
         "precision": options.precision,
         "class_names": list(model.classes),
-        "image": "uint8, [N, H, W, C]",
+        "image": f"{model.values.dtype}, [N, H, W, C]",
+        "values": model.values.to_json(),
         "value_range": [-1, 1],
         "schedule": diffusion.schedule,
         "timesteps": diffusion.timesteps,

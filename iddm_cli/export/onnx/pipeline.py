@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 SPLIT_BATCH = """
     batch = Shape<start = 0, end = 1>(noise)
@@ -57,6 +58,18 @@ TO_PIXELS = """
 """
 
 
+TO_VALUES = """
+    clipped = Clip(x, minus_one, one)
+    shifted = Add(clipped, one)
+    scaled = Mul(shifted, half_span)
+    numbers = Add(scaled, low)
+    rounded = {rounding}(numbers)
+    pixels = Cast<to = {type}>(rounded)
+    image = Transpose<perm = [0, 2, 3, 1]>(pixels)
+"""
+"""The same for deeper values: to the type and units of the training images."""
+
+
 @dataclass(frozen=True)
 class PipelineSpec:
     """How a pipeline samples.
@@ -67,6 +80,7 @@ class PipelineSpec:
         clip: Whether each estimate is clipped to [-1, 1].
         num_classes: Number of classes, K; 0 for an unconditional model.
         shape: Channels, height and width of an image.
+        values: The range of values that the images have.
     """
 
     table: SolverTable
@@ -74,6 +88,7 @@ class PipelineSpec:
     clip: bool
     num_classes: int
     shape: tuple[int, int, int]
+    values: ValueRange = EIGHT_BIT
 
     @property
     def adds_noise(self) -> bool:
@@ -97,10 +112,10 @@ def build_pipeline(
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _parse_nodes(SPLIT_BATCH) if spec.num_classes else []
     graph = helper.make_graph(
-        [*before, loop, *_parse_nodes(TO_PIXELS)],
+        [*before, loop, *_parse_nodes(_to_pixels(spec.values))],
         "pipeline",
         _build_inputs(spec),
-        [_declare("image", "uint8", ["N", *spec.shape[1:], spec.shape[0]])],
+        [_declare("image", spec.values.dtype, ["N", *spec.shape[1:], spec.shape[0]])],
         _build_constants(spec),
     )
     model = helper.make_model(
@@ -108,6 +123,15 @@ def build_pipeline(
     )
     model.functions.extend(denoiser.functions)
     return model
+
+
+def _to_pixels(values: ValueRange) -> str:
+    """Return the nodes that turn x, in [-1, 1], into the image."""
+    if values.is_8_bit:
+        return TO_PIXELS
+    dtype = np.dtype(values.dtype)
+    rounding = "Identity" if dtype.kind == "f" else "Round"
+    return TO_VALUES.format(rounding=rounding, type=int(helper.np_dtype_to_tensor_dtype(dtype)))
 
 
 def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
@@ -128,8 +152,13 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
-        "half_of_255": np.array(127.5, np.float32),
     }
+    if spec.values.is_8_bit:
+        constants["half_of_255"] = np.array(127.5, np.float32)
+    else:
+        low, high = (np.array(end).reshape(-1, 1, 1) for end in (spec.values.low, spec.values.high))
+        constants["low"] = low.astype(np.float32)
+        constants["half_span"] = ((high - low) / 2).astype(np.float32)
     if spec.num_classes:
         constants |= {
             "guidance": np.array(spec.guidance, np.float32),
@@ -209,13 +238,9 @@ def _clipping(spec: PipelineSpec) -> str:
 
 
 def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:
-    types = {
-        "float": onnx.TensorProto.FLOAT,
-        "int64": onnx.TensorProto.INT64,
-        "uint8": onnx.TensorProto.UINT8,
-        "bool": onnx.TensorProto.BOOL,
-    }
-    return helper.make_tensor_value_info(name, types[element_type], list(shape))
+    dtype = np.dtype("float32" if element_type == "float" else element_type)
+    kind = helper.np_dtype_to_tensor_dtype(dtype)
+    return helper.make_tensor_value_info(name, kind, list(shape))
 
 
 def _parse_nodes(text: str) -> list[onnx.NodeProto]:

@@ -9,6 +9,7 @@ pipeline. It needs diffusers and torch only:
 """
 
 import inspect
+import unicodedata
 from fractions import Fraction
 
 import torch
@@ -49,8 +50,11 @@ class ClassConditionalPipeline(DiffusionPipeline):
         """Return the labels of classes, given by name or by index."""
         if isinstance(classes, (int, str)):
             classes = [classes]
-        names = list(self.config.class_names or [])
-        labels = [names.index(one) if isinstance(one, str) else int(one) for one in classes]
+        names = [unicodedata.normalize("NFC", name) for name in self.config.class_names or []]
+        labels = [
+            names.index(unicodedata.normalize("NFC", one)) if isinstance(one, str) else int(one)
+            for one in classes
+        ]
         if not all(0 <= label < len(names) for label in labels):
             raise ValueError(f"unknown class; the classes are {dict(enumerate(names))}")
         return torch.tensor(labels, device=self.device)

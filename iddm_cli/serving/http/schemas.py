@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iddm_cli.profiles.choices import SamplerName
 
-FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "npy": "npy"}
 """File extensions by the format names that requests use."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -62,8 +62,9 @@ class ImageRequest(SamplingRequest):
     count: Count = 1
     """Number of images; their indices are 0 to count - 1."""
 
-    format: Literal["png", "jpeg", "webp"] = "png"
-    """File format; png and webp are lossless."""
+    format: Literal["png", "jpeg", "webp", "npy"] = "png"
+    """File format; png and webp are lossless. npy holds values in the units of the training images,
+    the others 8 bits, of up to three bands."""
 
     response: Literal["base64", "zip", "stream"] = "base64"
     """One JSON document, one zip file, or a stream of events with previews."""
@@ -177,7 +178,10 @@ class ModelInfo(Schema):
     """Height and width in pixels."""
 
     channels: int
-    """1 for grey images, 3 for colour."""
+    """1 for grey images, 3 for colour, or the number of bands."""
+
+    values: dict[str, Any]
+    """Type and range of the values of the training images: dtype, low, high, alpha."""
 
     samplers: list[str]
     """Available samplers."""

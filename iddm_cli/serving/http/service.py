@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from iddm_cli import image_files
+from iddm_cli import array_files, image_files
 from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
@@ -176,6 +176,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         classes=list(model.classes),
         image_size=[height, width],
         channels=channels,
+        values=model.values.to_json(),
         samplers=list(SAMPLERS),
         defaults={
             "sampler": defaults.sampler,
@@ -219,6 +220,9 @@ def collect_settings(job: GenerationJob) -> dict[str, Any]:
 
 async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:
     """Return a finished image as a file that carries its sampling metadata."""
+    if form == "npy":
+        values = job.model.values.to_values(job.pixels[index].numpy())
+        return await asyncio.to_thread(array_files.encode_values, values, "npy")
     notes = job.metadata.text_notes(index, job.class_name)
     image = to_image(job.pixels[index])
     return await asyncio.to_thread(image_files.encode_image, image, FILE_EXTENSIONS[form], notes)

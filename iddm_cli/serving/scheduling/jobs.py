@@ -60,7 +60,7 @@ class GenerationJob:
         deadline: Time at which the job times out, by `time.monotonic()`.
         on_change: Called, from any thread, after each change of the job.
         id: An unguessable id.
-        pixels: The finished images by index, uint8, [H, W, C].
+        pixels: The finished images by index, [H, W, C], see `to_pixels`.
     """
 
     model: ServedModel

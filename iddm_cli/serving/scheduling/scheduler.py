@@ -115,7 +115,7 @@ class RequestScheduler:
 
         Args:
             samples: All samples of the batch.
-            finished: Pixels of those that are finished now, uint8, [H, W, C].
+            finished: Pixels of those that are finished now, [H, W, C].
         """
         with self._changed:
             for job in self._jobs_of(samples):

@@ -10,6 +10,7 @@ from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.scheduling.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ServedModel:
         sampling: Sampling settings for what a request leaves out.
         denoiser: The denoiser on its device, in evaluation mode.
         batch_denoiser: The same denoiser, for batches that mix several requests.
+        values: The range of values that it was trained on.
     """
 
     name: str
@@ -35,6 +37,7 @@ class ServedModel:
     sampling: SamplingSettings
     denoiser: Denoiser
     batch_denoiser: BatchInvariantDenoiser
+    values: ValueRange = EIGHT_BIT
 
     def advance(self, samples: Sequence[InFlightSample]) -> None:
         """Take the next solver step of each sample, all in one batch."""

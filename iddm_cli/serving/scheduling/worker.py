@@ -51,7 +51,8 @@ class SamplingWorker:
     def _step(self, model: ServedModel, samples: list[InFlightSample]) -> None:
         started = time.perf_counter()
         model.advance(samples)
-        finished = {sample: _take_pixels(sample) for sample in samples if sample.finished}
+        levels = model.values.levels
+        finished = {sample: _take_pixels(sample, levels) for sample in samples if sample.finished}
         seconds = time.perf_counter() - started
         self.scheduler.update_throughput(len(samples) / seconds)
         self.metrics.count("iddm_steps_total", model=model.name)
@@ -63,10 +64,10 @@ class SamplingWorker:
 
 
 @torch.inference_mode()
-def _take_pixels(sample: InFlightSample) -> Tensor:
-    """Return a finished image, uint8, [H, W, C], and release the sample's tensors."""
+def _take_pixels(sample: InFlightSample, levels: int) -> Tensor:
+    """Return a finished image, [H, W, C], and release the sample's tensors."""
     assert sample.x_t is not None, "a finished sample has taken its steps"
-    pixels = to_pixels(sample.x_t).permute(1, 2, 0).contiguous().cpu()
+    pixels = to_pixels(sample.x_t, levels).permute(1, 2, 0).contiguous().cpu()
     sample.x_t = sample.denoised = None
     sample.previous.clear()
     return pixels

@@ -1,5 +1,6 @@
 """Attach a dataset to an imported run, whose training images are unknown."""
 
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.data import describe_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.overrides import Override
@@ -41,9 +42,10 @@ def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pac
     Raises:
         DatasetError: Its classes differ from the run's.
     """
+    names = [unicodedata.normalize("NFC", name) for name in classes]
     if pack.classes == classes:
         return pack
-    if set(pack.classes) != set(classes):
+    if sorted(pack.classes) != sorted(names):
         raise DatasetError(
             f"run {run_name} has the classes {_list_classes(classes)}, and these images have "
             f"{_list_classes(pack.classes)}",
@@ -52,13 +54,53 @@ def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pac
         )
     import numpy as np
 
-    labels = np.array([classes.index(name) for name in pack.classes])[pack.labels]
+    labels = np.array([names.index(name) for name in pack.classes])[pack.labels]
     return replace(pack, classes=classes, labels=labels)
 
 
 def _list_classes(classes: tuple[str, ...]) -> str:
     ellipsis = ", ..." if len(classes) > MAX_LISTED_CLASSES else ""
     return ", ".join(classes[:MAX_LISTED_CLASSES]) + ellipsis if classes else "none"
+
+
+def describe_difference(dataset: "Mapping[str, object]", pack: "Pack") -> str:
+    """Return how a pack differs from the dataset of a run, as far as dataset.json knows it.
+
+    Args:
+        dataset: The content of dataset.json.
+        pack: The images found now.
+    """
+    stored = dataset.get("classes")
+    before = stored if isinstance(stored, dict) else {}
+    now = dict(zip(pack.classes, pack.class_counts(), strict=True))
+    changes = [
+        f"{name} {before.get(name, 0)} → {now.get(name, 0)}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name, 0) != now.get(name, 0)
+    ]
+    sizes = [(dataset.get(key), getattr(pack, key)) for key in ("channels", "height", "width")]
+    if any(old not in (None, new) for old, new in sizes):
+        then, today = (" x ".join(str(size[i]) for size in sizes) for i in (0, 1))
+        return f"channels, height and width were {then}, and are {today} now"
+    counts = f"there were {dataset.get('count')}, there are {pack.count} now"
+    if changes:
+        rest = len(changes) - MAX_LISTED_CLASSES
+        more = f" and {rest} more classes" if rest > 0 else ""
+        return f"{counts}: {', '.join(changes[:MAX_LISTED_CLASSES])}{more}"
+    if dataset.get("count") != pack.count:
+        return counts
+    return f"there are {pack.count} as before, but some look different or have another name"
+
+
+def advise_layout(run: Run, pack: "Pack") -> str:
+    """Return the sentence about a run whose images an older version of iddm understood otherwise.
+
+    It is empty if all folders of the dataset are classes anyway.
+    """
+    setting = "data.layout=folders"
+    if not any(setting in note for note in pack.notes):
+        return ""
+    return f"If the run was trained on every folder: iddm resume {run.name} --set {setting}. "
 
 
 def record_dataset(run: Run, pack: "Pack", path: str) -> None:

@@ -7,10 +7,21 @@ from iddm_cli.display.progress import show_progress
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.value_range import ValueRange
 
 
-def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
+def prepare_data(
+    profile: "Profile",
+    *,
+    known_classes: tuple[str, ...] | None = None,
+    values: "ValueRange | None" = None,
+) -> tuple["ResolvedProfile", "Pack"]:
     """Find and pack the profile's dataset, with a progress bar.
+
+    Args:
+        profile: The profile.
+        known_classes: The classes of the run that is resumed; None for a new dataset.
+        values: The range of values that a resumed run has recorded; None for a new run.
 
     Returns:
         The profile with its channels decided, and the pack.
@@ -19,12 +30,15 @@ def prepare_data(profile: "Profile") -> tuple["ResolvedProfile", "Pack"]:
         DatasetError: The dataset cannot be found, read or trained on.
     """
     from iddm_cli.data.packs.builder import build_pack
-    from iddm_cli.data.sources.registry import open_source
+    from iddm_cli.data.sources.registry import open_dataset
 
     data = profile.data
-    source = open_source(data.path, size=data.stored_size, label_column=data.label_column)
+    if known_classes == () and data.conditional == "auto":
+        # Label files that an older version did not understand must not add classes to the run.
+        data = data.model_copy(update={"conditional": False})
+    source = open_dataset(data, require_labels=known_classes is None)
     with show_progress() as progress:
-        pack = build_pack(source, data, progress=progress)
+        pack = build_pack(source, data, values=values, progress=progress)
 
     return profile.resolve(pack.channels), pack
 
@@ -38,6 +52,7 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "count": pack.count,
         "classes": dict(zip(pack.classes, counts, strict=True)),
         "channels": pack.channels,
+        "values": pack.values.to_json(),
         "height": pack.height,
         "width": pack.width,
         "skipped": [list(item) for item in pack.unreadable],

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from iddm_cli.display import console
 from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.errors import DatasetError, RunError, UsageError
+from iddm_cli.machine import memory
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
-    from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.value_range import ValueRange
 
 
 def launch(profile: "Profile", options: JobOptions) -> int:
@@ -31,12 +34,13 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         IddmError: Training cannot start, or failed.
     """
     ignore_save_signals()
+    memory.warn_if_small()
     rank_info = read_rank_info()
     if rank_info is None or rank_info.rank == 0:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    resolved, pack = prepare_data(profile)
+    resolved, pack = find_data(profile, options)
     job = Job(resolved, pack, options)
 
     from iddm_cli.build.compute import check_divisible
@@ -52,6 +56,51 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     devices = choose_local_devices(runtime.device, runtime.devices)
     sharded = runtime.sharding == "fsdp"
     return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
+
+
+def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile, Pack]":
+    """Find and pack the dataset; an error about a run's dataset says how to name another place.
+
+    Raises:
+        DatasetError: The dataset cannot be found, read or trained on.
+    """
+    from iddm_cli.data.sources.source import find_existing
+
+    try:
+        return prepare_data(
+            profile,
+            known_classes=read_known_classes(options.resumed),
+            values=find_recorded_values(options.resumed),
+        )
+    except DatasetError as error:
+        if options.resumed is None:
+            raise
+        name = options.resumed.name
+        moved = f"If the images have moved: iddm resume {name} --set data.path=NEW"
+        if find_existing(profile.data.path) is not None:
+            raise DatasetError(error.problem, f"{error.hint} {moved}".strip()) from error
+        raise DatasetError(
+            f"the images of run {name} are missing: {error.problem}",
+            f"{moved}. The same images continue bit for bit.",
+        ) from error
+
+
+def find_recorded_values(run: Run | None) -> "ValueRange | None":
+    """Return the range of values that a run was trained on; None if it was on nothing yet.
+
+    Raises:
+        RunError: dataset.json is damaged.
+    """
+    if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
+        return None
+    return run.read_values()
+
+
+def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
+    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+    if resumed is None or not has_dataset(resumed):
+        return None
+    return resumed.read_classes()
 
 
 def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
@@ -101,8 +150,10 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     """
     from iddm_cli.build.compute import setup_compute
 
+    console.show_notices()  # a spawned process has no other place to begin
     if not group.is_main:
         console.silence()
+    console.report_missing_features()
     check_same_settings(group, job.profile)
     check_same_dataset(group, job.pack)
     compute = setup_compute(job.profile.runtime, device, group)
@@ -125,10 +176,9 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         UsageError: This process's settings differ from those of process 0.
     """
     settings = {
-        f"{section}.{key}": value
-        for section, table in profile.model_dump().items()
-        for key, value in table.items()
-        if section != "runtime" and f"{section}.{key}" not in RESUMABLE_KEYS
+        key: value
+        for key, value in profile.flatten().items()
+        if not key.startswith("runtime.") and key not in RESUMABLE_KEYS
     }
     main_settings = group.broadcast(settings)
     differences = [

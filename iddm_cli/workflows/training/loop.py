@@ -9,6 +9,7 @@ from iddm_cli.display import console
 from iddm_cli.display.progress import TrainingProgress
 from iddm_cli.engine.events import Event, Request, Stopped
 from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
+from iddm_cli.profiles.training_length import is_test, is_too_short, suggest_steps
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.run_logger import RunLogger, latest_sample_grid, save_loss_plot
 from iddm_cli.workflows.training.stop_requests import StopRequests
@@ -55,7 +56,13 @@ def run_training(
         if isinstance(error, NonFiniteError):
             raise _add_hint(error, trainer, run) from error
         raise
-    run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
+    try:
+        run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
+    except OSError as error:
+        console.print_warning(
+            f"run.json cannot be written: {error.strerror}; "
+            f"iddm runs will list {run.name} as killed"
+        )
     logger.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
     _report(run, trainer, stopped, as_json=as_json)
     return _exit_code(stopped)
@@ -101,7 +108,10 @@ def _add_hint(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteE
 
 
 def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
-    save_loss_plot(run)
+    try:
+        save_loss_plot(run)
+    except OSError as error:
+        console.print_warning(f"loss.png cannot be written: {error.strerror}")
     grid = latest_sample_grid(run)
     if as_json:
         rows = run.read_metrics()
@@ -112,6 +122,7 @@ def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: b
                 "state": "interrupted" if stopped else "finished",
                 "step": trainer.step,
                 "steps": trainer.total_steps,
+                "too_short": is_too_short(trainer.settings, trainer.total_steps),
                 "loss": rows[-1]["loss"] if rows else None,
                 "samples": str(grid) if grid else None,
             }
@@ -124,4 +135,18 @@ def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: b
         )
     else:
         console.print_result(str(grid or run.path))
+        _report_finished(run, trainer)
+
+
+def _report_finished(run: Run, trainer: "Trainer") -> None:
+    settings, steps = trainer.settings, trainer.total_steps
+    if "source" in run.read_json("run.json") or not is_too_short(settings, steps):
         console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")
+        return
+    decays = settings.lr_schedule != "constant"
+    stretch = " --set training.lr_extension=stretch" if decays else ""
+    text = (
+        f"finished {run.name}, but {steps} steps are too few to learn anything, so its images are "
+        f"noise; train on with: iddm resume {run.name} --steps {suggest_steps(settings)}{stretch}"
+    )
+    console.print_note(text) if is_test(settings) else console.print_warning(text)

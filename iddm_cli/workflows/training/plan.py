@@ -15,11 +15,11 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     """
     from iddm_cli.build.compute import check_divisible, setup_compute
     from iddm_cli.build.data import choose_cache
-    from iddm_cli.build.memory import check_trainable, estimate_run_memory
+    from iddm_cli.build.memory import check_trainable, describe_shortage, estimate_run_memory
     from iddm_cli.display import console, dataset, tables
-    from iddm_cli.engine.device import choose_devices, describe_device
+    from iddm_cli.engine.device import choose_devices, describe_device, free_memory
     from iddm_cli.engine.memory import checkpoint_bytes
-    from iddm_cli.engine.train_step import count_steps
+    from iddm_cli.profiles.training_length import advise_length, count_steps
 
     runtime = profile.runtime
     check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
@@ -44,10 +44,16 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         "cache": cache,
         "cache_bytes": pack.pixels_bytes,
         "memory_bytes": memory.total,
+        "free_memory_bytes": free_memory(compute.device),
         "checkpoint_bytes": checkpoint_bytes(memory.parameters),
     }
+    advice = advise_length(profile.training, pack.count)
     if as_json:
-        console.print_json({**plan, "profile": profile.model_dump()})
+        texts = [item.text for item in advice]
+        console.print_json({**plan, "advice": texts, "profile": profile.model_dump()})
     else:
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
+        console.print_advice(advice)
+    if shortage := describe_shortage(profile, pack, compute, memory=memory):
+        console.print_warning(shortage)

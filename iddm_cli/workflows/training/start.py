@@ -1,12 +1,13 @@
 """Start a new run: create its folder, then train."""
 
-import shutil
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import ProfileError
+from iddm_cli.profiles.training_length import advise_length
 from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
+from iddm_cli.storage.space import free_bytes
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
 from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
@@ -71,16 +72,21 @@ def initial_files(group: "ProcessGroup", compute: "ComputeContext", job: "Job") 
 def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run: Run) -> int:
     """Train a new run; return the exit code. Collective: every process must call it."""
     from iddm_cli.build.data import choose_cache
+    from iddm_cli.build.memory import describe_shortage
     from iddm_cli.build.trainer import build_trainer
     from iddm_cli.display import dataset, tables
 
     profile, pack = job.profile, job.pack
+    shortage = describe_shortage(profile, pack, compute, group) if group.is_main else ""
     trainer = build_trainer(profile, pack, run, compute, group)
     cache = choose_cache(profile.data, pack, compute.device)
     rows = dataset.summarize_pack(pack, profile, steps=trainer.total_steps, cache=cache)
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         warn_if_disk_is_small(run, trainer)
+    if shortage:
+        console.print_warning(shortage)
+    console.print_advice(advise_length(profile.training, pack.count))
     console.print_note(
         f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
     )
@@ -94,8 +100,8 @@ def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
     parameters = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
     count = trainer.settings.keep + 1
     needed = count * checkpoint_bytes(parameters)
-    free = shutil.disk_usage(run.path).free
-    if free < needed:
+    free = free_bytes(run.path)
+    if free is not None and free < needed:
         console.print_warning(
             f"the disk has {free / 1e9:.2f} GB free, and {count} checkpoints take "
             f"{needed / 1e9:.2f} GB; iddm skips a checkpoint that does not fit, and warns"

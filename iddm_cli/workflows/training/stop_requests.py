@@ -12,7 +12,7 @@ from types import FrameType
 
 from iddm_cli.display import console
 from iddm_cli.engine.events import Request
-from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, is_ignored
+from iddm_cli.signals import SAVE_SIGNALS, STOP_SIGNALS, end_at_once, is_ignored
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -63,7 +63,7 @@ class StopRequests:
         self._stop_signal = number
         if multiprocessing.parent_process() is None:
             for again in self._previous.keys() & set(STOP_SIGNALS):
-                signal.signal(again, signal.SIG_DFL)
+                end_at_once(again)
         console.print_note(
             "saving and stopping after this step; press Ctrl-C again to quit without saving"
         )

@@ -7,7 +7,7 @@ from numpy import ndarray
 from PIL import Image
 
 from iddm_cli.data.decoding.images import decode_image_file
-from iddm_cli.data.decoding.resize import to_pixels
+from iddm_cli.data.decoding.resize import reduce_to_8_bits, to_pixels
 from iddm_cli.profiles.settings import BackgroundName
 
 
@@ -21,7 +21,7 @@ def colours(
     image: Image.Image | Path, *, channels: int = 3, background: BackgroundName = "white"
 ) -> ndarray:
     """Pixels at the image's own size; one number a pixel where there is one channel."""
-    image = decode_image_file(image).image if isinstance(image, Path) else image
+    image = reduce_to_8_bits(decode_image_file(image)) if isinstance(image, Path) else image
     size = (image.height, image.width)
     pixels = to_pixels(image, size=size, channels=channels, aspect="crop", background=background)
     assert pixels.dtype == np.uint8

@@ -6,11 +6,17 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import synchronize
 
 import pytest
 
+from iddm_cli.data.decoding import workers as parallel
 from iddm_cli.data.decoding.workers import MAX_ADDRESS_SPACE, WorkerFailure, WorkerPool
+from iddm_cli.errors import IddmError
+from iddm_cli.machine import cpus, memory
 
 SECONDS = 1.5
 
@@ -21,6 +27,8 @@ def work(item: int | str) -> object:
         case "hang":
             time.sleep(60)
         case "die":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "be killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "fail":
             raise ValueError("a defect")
@@ -82,6 +90,100 @@ def test_many_bad_items_in_one_list() -> None:
         True,
         False,
     ]
+
+
+def test_a_process_that_the_system_kills_is_no_fault_of_its_image(monkeypatch) -> None:
+    """Its images must not be left out of the training without a word."""
+    counts = iter([3, 4])
+    monkeypatch.setattr(memory, "count_oom_kills", lambda: next(counts))
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        with pytest.raises(
+            IddmError, match="system killed a process that decodes images; memory"
+        ) as ended:
+            workers.submit(work, [1, "be killed"]).results()
+        assert "data.workers" in ended.value.hint
+        assert workers.submit(work, [2]).results() == [2]
+
+
+def test_a_process_killed_once_is_tried_again(tmp_path) -> None:
+    with WorkerPool(1, timeout=SECONDS) as workers:
+        assert workers.submit(be_killed_once, [str(tmp_path / "file")]).results() == ["done"]
+
+
+def be_killed_once(file: str) -> str:
+    if not os.path.exists(file):  # noqa: PTH110
+        open(file, "w").close()  # noqa: PTH123
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+@pytest.fixture
+def given(monkeypatch) -> list[str]:
+    """The notices that are given."""
+    given: list[str] = []
+    monkeypatch.setattr(parallel, "notify_once", given.append)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied"), "/dev/shm cannot be used: permission denied"),
+        (FileNotFoundError(2, "No such file"), "/dev/shm cannot be used: no such file"),
+        (OSError(28, "No space left on device"), "/dev/shm cannot be used: no space left"),
+        (OSError(38, "Function not implemented"), "/dev/shm cannot be used: function not"),
+        (OSError(24, "Too many open files"), "(ulimit -n)"),
+    ],
+)
+def test_without_locks_the_work_is_done_in_this_process(monkeypatch, given, error, reason) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(synchronize._multiprocessing, "SemLock", fail)
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        lists = list(workers.map_ordered(work, ["process", *range(5)], chunk=2))
+    assert lists == [[os.getpid(), 0], [1, 2], [3, 4]]
+    assert len(given) == 1
+    assert reason in given[0]
+
+
+def test_without_threads_the_work_is_done_in_this_process(monkeypatch, given) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        assert workers.submit(work, ["process"]).results() == [os.getpid()]
+    assert "ulimit -u" in given[0]
+
+
+def test_processes_that_end_by_themselves_are_replaced(given) -> None:
+    with WorkerPool(2, timeout=SECONDS) as workers:
+        for _ in range(parallel.MAX_STARTS - 1):
+            break_pool(workers)
+            assert workers.submit(work, ["process"]).results() != [os.getpid()]
+        break_pool(workers)
+        assert workers.submit(work, ["process"]).results() == [os.getpid()]
+    assert len(given) == 1
+
+
+def break_pool(workers: WorkerPool) -> None:
+    """End all processes of a pool, as if each had been killed while it had nothing to do."""
+    waiting = workers.submit(work, ["hang"])
+    workers._pool._pool_manager.handle_broken_pool(BrokenProcessPool("All workers expired"))
+    waiting._items = ["process"]
+    waiting.results()
+
+
+@pytest.mark.parametrize(("free", "cores", "count"), [(8, 4, 4), (0.6, 4, 2), (0, 4, 1)])
+def test_there_are_as_many_processes_as_cores_and_memory_allow(
+    monkeypatch, free: float, cores: int, count: int
+) -> None:
+    bound = memory.MemoryBound(2**40, int(free * 2**30), "this machine")
+    monkeypatch.setattr(memory, "free_memory", lambda: bound)
+    monkeypatch.setattr(cpus, "count_cores", lambda: cores)
+    with WorkerPool(0, timeout=1) as workers:
+        assert workers.count == count
 
 
 def test_a_defect_is_not_hidden() -> None:

@@ -29,7 +29,7 @@ def test_advice_on_faults(found: Inspection) -> None:
     assert "2 classes have fewer than 50 images (`dog` 5, `cat` 6)" in advice
     assert "1 file of several frames or pages" in advice
     assert "1 image with transparency: transparent pixels become white" in advice
-    assert "1 image of 16 bits" in advice
+    assert "1 image of more than 8 bits reduced to 8, as the others." in advice
     assert "3 images of 11 are grey, the others in colour" in advice
     levels = [advice.level for advice in found.advice]
     assert levels == sorted(levels, reverse=True), "warnings come first"

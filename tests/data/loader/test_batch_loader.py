@@ -5,6 +5,7 @@ import torch
 
 from iddm_cli.data.loader.batch_loader import BatchLoader, normalize
 from iddm_cli.data.loader.stores import MemoryStore
+from iddm_cli.engine.image_generator import to_pixels
 
 COUNT = 10
 
@@ -57,3 +58,12 @@ def test_images_keep_their_labels_and_are_changed_by_step_and_slot():
 
 def test_pixels_span_minus_one_to_one():
     assert normalize(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(("dtype", "levels"), [(torch.uint8, 255), (torch.uint16, 65_535)])
+def test_levels_survive_the_way_to_numbers_and_back(dtype, levels):
+    every = torch.arange(levels + 1, dtype=torch.int32).to(dtype)
+    x = normalize(every)
+    assert (x[0], x[-1]) == (-1, 1)
+    assert x.dtype == torch.float32
+    assert torch.equal(to_pixels(x, levels).int(), every.int())

@@ -2,11 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from iddm_cli.data.loader.batch_loader import BatchLoader
-from iddm_cli.data.loader.stores import FileStore, MemoryStore, PixelStore, StreamStore
+from iddm_cli.data.loader.stores import (
+    FileStore,
+    MemoryStore,
+    PixelStore,
+    StreamStore,
+    pixel_dtype,
+)
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.folder import FolderSource
@@ -92,3 +100,31 @@ def test_a_pack_that_is_cleared_is_read_on(packed: Pack) -> None:
     before = disk.read_all()
     packed.images_path.unlink()
     assert torch.equal(disk.read_all(), before)
+
+
+@pytest.fixture
+def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FolderSource, Pack]:
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "lungs").mkdir()
+    for i in range(6):
+        values = np.random.default_rng(i).integers(300, 3301, (9, 9)).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / "lungs" / f"{i}.png")
+    source = FolderSource(tmp_path / "lungs")
+    return source, build_pack(source, DataSettings(image_size=8, workers=1))
+
+
+def test_every_store_gives_the_same_deep_levels(deep: tuple[FolderSource, Pack]) -> None:
+    source, packed = deep
+    shape = (packed.channels, packed.height, packed.width)
+    disk = FileStore(packed.images_path, shape, pixel_dtype(packed.values))
+    memory = MemoryStore(disk.read_all())
+    stream = StreamStore(source, range(6), packed.spec, workers=1, timeout=20)
+    index = torch.tensor([5, 0, 3, 5])
+    read = [store.read(index) for store in (disk, memory, stream)]
+    assert {pixels.dtype for pixels in read} == {torch.uint16}
+    assert len(disk) == len(memory) == 6
+    assert torch.equal(read[0], read[1])
+    assert torch.equal(read[0], read[2])
+    assert read[0].int().max() > 60_000
+    disk.close()
+    stream.close()

@@ -15,6 +15,7 @@ from iddm_cli.data.sources.archive_reader import (
     read_archive,
 )
 from iddm_cli.data.sources.indexing.index import index_folder
+from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
@@ -60,7 +61,7 @@ def test_an_archive_is_what_its_folder_is(tmp_path: Path, kind: str, wrapper: st
         wrapper + name for name, _ in folder.unreadable
     ]
     assert dict(made.unreadable)[f"{wrapper}dog/empty.png"] == "the file is empty"
-    assert dict(made.skipped_entries)[f"{wrapper}README.md"] == "not an image, by its suffix"
+    assert dict(made.skipped_entries)[f"{wrapper}README.md"] == "not an image: .md (text)"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
@@ -91,7 +92,9 @@ def test_of_a_split_in_an_archive_the_training_part_is_used(
     assert list(source.paths) == [f"{wrapper}train/{name}" for name in FILES]
     assert source.classes == ("cat", "dog")
     assert {name for name, _ in source.skipped} == set(names) - set(source.paths)
-    assert source.notes == ["a split: only train is used; val is ignored"]
+    entered = ["pets is entered, as the only folder of images"] if wrapper else []
+    split = "a split: only train is used; images left out: val (3)"
+    assert source.notes[:-1] == [*entered, split]
     assert source.stored_bytes() == sum(
         source._contents.members[path].stored_size for path in source.paths
     )
@@ -104,11 +107,11 @@ def test_a_table_of_labels_in_an_archive(tmp_path: Path, kind: str, wrapper: str
     files = {"metadata.csv": table, "a/1.png": png(1), "a/2.png": png(2), "a/3.png": png(3)}
     place = make(tmp_path / f"set.{kind}", {wrapper + name: files[name] for name in files})
     index = read_archive(place).index
-    assert (index.layout, index.classes, index.labels) == ("table", ("9", "10"), (1, 0))
+    assert (index.layout, index.classes, index.labels) == ("labels", ("9", "10"), (1, 0))
     assert index.skipped == [(f"{wrapper}a/3.png", f"not in {wrapper}metadata.csv")]
-    assert read_archive(place, "kind").index.classes == ("x", "y")
+    assert read_archive(place, LabelOptions("kind")).index.classes == ("x", "y")
     with pytest.raises(DatasetError, match="has no column kin"):
-        read_archive(place, "kin")
+        read_archive(place, LabelOptions("kin"))
 
 
 def test_a_table_that_is_empty_or_damaged(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """ONNX pipelines: onnxruntime generates what iddm generates, for every sampler and guidance."""
 
 import itertools
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from iddm_cli.engine.image_generator import SampleSpec
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
+from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
 
@@ -73,3 +76,28 @@ def test_the_network_of_iddm_generates_the_same():
     specs = [SampleSpec(index % 3, index) for index in range(3)]
     assert same(exported.generate(specs, 2.0), exported.wanted(specs, 2.0))
     assert exported.made.ByteSize() < 1.01 * 4 * model.parameters
+
+
+def test_images_have_the_type_and_units_of_the_training_images():
+    values = ValueRange("int16", (-1000.0, 0.0), (2000.0, 9.0))
+    model = trained((), data={"channels": 2, "image_size": 8})
+    model = replace(model, values=values)
+    made = OnnxExport(model)
+    specs = [SampleSpec(0, 3), SampleSpec(0, 4)]
+    found = made.generate(specs, 1.0)
+    assert (found.dtype, found.shape) == (values.dtype, (2, 8, 8, 2))
+    generator = ImageGenerator(
+        model.denoiser,
+        model.profile.sampling,
+        num_classes=0,
+        shape=model.shape,
+        levels=values.levels,
+    )
+    wanted = values.to_values(generator.generate_batch(specs, SEED).numpy())
+    span = np.array(values.high) - np.array(values.low)
+    assert (np.abs(found.astype(float) - wanted) <= span / 500 + 1).mean() > 0.99
+    agreement = check.compare_images(model, made.session)
+    assert agreement.within_one > 0.999
+    metadata = made.session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["iddm.values"]) == values.to_json()
+    assert metadata["iddm.image"].startswith(values.dtype)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hostile.zoo import bombs, colours, damage, names, places, shapes
+from tests.hostile.zoo import bombs, colours, damage, formats, names, places, shapes
 from tests.hostile.zoo.keeper import Zoo
 
 FAMILIES: tuple[Callable[[Zoo], None], ...] = (
@@ -11,6 +11,7 @@ FAMILIES: tuple[Callable[[Zoo], None], ...] = (
     *shapes.FAMILIES,
     *damage.FAMILIES,
     *bombs.FAMILIES,
+    *formats.FAMILIES,
     *places.FAMILIES,
     *names.FAMILIES,
 )

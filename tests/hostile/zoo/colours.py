@@ -96,7 +96,7 @@ def floats(zoo: Zoo) -> None:
 def whole_numbers(zoo: Zoo) -> None:
     """Of 32 bits, of which nobody knows how many are used."""
     whole = Image.fromarray(np.array([[1, 70_000]], dtype=np.int32))
-    whole.save(zoo.skip("colour/whole.tif", "32-bit"))
+    whole.save(zoo.skip("colour/whole.tif", "int32"))
 
 
 def of_television_and_print(zoo: Zoo) -> None:

@@ -71,8 +71,8 @@ def saved_by_mistake(zoo: Zoo) -> None:
 
 def formats_that_are_not_read(zoo: Zoo) -> None:
     zoo.skip("broken/program.png", NOT_AN_IMAGE).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    photo = encoded(cells("RGB", [(200, 0, 0)], side=16), "JPEG2000")
-    zoo.skip("broken/phone.jpg", NOT_AN_IMAGE).write_bytes(photo)
+    icon = encoded(cells("RGB", [(200, 0, 0)], side=16), "ICO")
+    zoo.skip("broken/icon.jpg", NOT_AN_IMAGE).write_bytes(icon)
 
 
 FAMILIES = (

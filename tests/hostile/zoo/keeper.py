@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]
 Row = list[Colour]
 
 # A class folder of broken files alone would be another question: each has a sound image too.
-FOLDERS = ("colour", "shape", "broken", "bombs", "special", "places", "names")
+FOLDERS = ("colour", "shape", "broken", "bombs", "formats", "special", "places", "names")
 
 
 @dataclass

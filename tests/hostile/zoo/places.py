@@ -28,14 +28,33 @@ def links_that_lead_nowhere(zoo: Zoo) -> None:
 
 def hidden(zoo: Zoo) -> None:
     for name in (".DS_Store", "places/Thumbs.db", "places/desktop.ini"):
-        zoo.skip(name, "hidden").write_bytes(bytes(100))
+        zoo.skip(name, "hidden|created by").write_bytes(bytes(100))
     for name in (".hidden.png", "places/._1.jpg"):
-        zoo.skip(name, "hidden").write_bytes(SOUND)
+        zoo.skip(name, "hidden|created by").write_bytes(SOUND)
     for name in ("__MACOSX", ".ipynb_checkpoints", "places/.git"):
-        zoo.skip(name, "hidden").mkdir()
+        zoo.skip(name, "hidden|created by").mkdir()
         (zoo.root / name / "deep").mkdir()
         (zoo.root / name / "x.png").write_bytes(SOUND)
         (zoo.root / name / "deep" / "x.png").write_bytes(SOUND)
+
+
+def left_by_systems(zoo: Zoo) -> None:
+    for folder, creator in (
+        ("places/@eaDir", "Synology"),
+        ("#recycle", "Synology"),
+        ("@Recycle", "QNAP"),
+        ("$RECYCLE.BIN", "Windows"),
+        ("System Volume Information", "Windows"),
+        ("lost+found", "Linux"),
+        ("places/.Trash-1000", "Linux"),
+        ("places/__pycache__", "Python"),
+        ("places/.dropbox.cache", "Dropbox"),
+        (".stversions", "Syncthing"),
+    ):
+        zoo.skip(folder, f"created by {creator}").mkdir()
+        (zoo.root / folder / "x.png").write_bytes(SOUND)
+    for name in ("places/SYNOPHOTO_THUMB_M.jpg", "places/~$x.png", "places/.trashed-1-x.jpg"):
+        zoo.skip(name, "created by (Synology|Windows|Android)").write_bytes(SOUND)
 
 
 def above_and_below(zoo: Zoo) -> None:
@@ -69,6 +88,6 @@ def locked(zoo: Zoo) -> list[Path]:
 
 
 FAMILIES = (
-    *(behind_links, links_that_lead_nowhere, hidden),
+    *(behind_links, links_that_lead_nowhere, hidden, left_by_systems),
     *(above_and_below, suffixes, out_of_reach),
 )

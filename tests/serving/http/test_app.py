@@ -5,11 +5,14 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serving.conftest import serving, slowed
+from iddm_cli.value_range import ValueRange
+from tests.serving.conftest import make_model, serving, slowed
 
 from .calls import generate, image_files
 
@@ -111,3 +114,17 @@ def test_metrics_are_in_the_format_of_prometheus(client):
 def test_health_and_ready(client):
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").json() == {"status": "ready"}
+
+
+def test_a_model_of_deep_values_gives_them_as_arrays_and_images_to_look_at():
+    values = ValueRange("uint16", (300.0,), (3300.0,))
+    with serving(replace(make_model(), values=values)) as server, server.client() as client:
+        assert client.get("/v1/models").json()["data"][0]["values"] == values.to_json()
+        (array,) = image_files(generate(client, format="npy"))
+        (image,) = image_files(generate(client))
+    found = np.load(io.BytesIO(array))
+    assert (found.dtype, found.shape) == (np.uint16, (8, 16, 3))
+    assert 300 <= found.min() < found.max() <= 3300
+    shown = np.asarray(Image.open(io.BytesIO(image)))
+    assert shown.dtype == np.uint8
+    assert np.abs(shown - (found - 300.0) / 3000 * 255).max() <= 0.6

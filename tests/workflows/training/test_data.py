@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.profile import Profile
+from iddm_cli.value_range import EIGHT_BIT
 from iddm_cli.workflows.training.data import describe_dataset, prepare_data, with_absolute_data
 from tests.workflows.packs import make_pack
 
@@ -26,10 +28,26 @@ def test_the_channels_are_those_that_the_images_need(tmp_path, monkeypatch, mode
     assert (pack.count, pack.classes) == (2, ("cat", "dog"))
 
 
+def test_a_run_that_was_trained_without_classes_stays_without(tmp_path, monkeypatch):
+    """Its table of labels may be one that an older version did not understand."""
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "pets").mkdir()
+    for i in range(2):
+        Image.new("L", (9, 9), i).save(tmp_path / "pets" / f"{i}.png")
+    profile = profile_of(str(tmp_path / "pets"))
+    before = prepare_data(profile)[1]
+    for table in ("file;label\n0.png;a\n1.png;b\n", "file_name,text\n0.png,a cat\n1.png,a dog\n"):
+        (tmp_path / "pets" / "metadata.csv").write_text(table)
+        assert prepare_data(profile, known_classes=())[1].digest == before.digest
+    with pytest.raises(DatasetError, match=r"metadata\.csv gives no labels"):
+        prepare_data(profile)
+
+
 def test_the_description_is_what_a_resume_compares():
     assert describe_dataset(make_pack(), "pets") == {
         "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
-        "channels": 1, "height": 8, "width": 8, "skipped": [["x.png", "not an image"]],
+        "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8,
+        "skipped": [["x.png", "not an image"]],
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Resuming: from the latest valid checkpoint, on the same images, and not beyond the end."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -28,19 +29,19 @@ def trained(tmp_path):
 
 def test_without_a_checkpoint_training_starts_at_step_0(tmp_path):
     trainer = make(tmp_path)
-    assert "starts at step 0" in load_latest(SINGLE_PROCESS, trainer)
+    assert "starts at step 0" in load_latest(SINGLE_PROCESS, trainer)[0]
     assert trainer.step == 0
 
 
 def test_the_latest_checkpoint_is_loaded_bit_for_bit(trained, tmp_path):
     again = make(tmp_path)
-    assert load_latest(SINGLE_PROCESS, again) == "bit for bit"
+    assert load_latest(SINGLE_PROCESS, again) == ("bit for bit", [])
     assert (again.step, bits(again)) == (4, bits(trained))
 
 
 def test_what_changes_the_last_bits_is_named(trained, tmp_path):
     again = make(tmp_path, micro_batch=2)
-    said = load_latest(SINGLE_PROCESS, again)
+    said, _ = load_latest(SINGLE_PROCESS, again)
     assert said == f"not bit for bit: micro_batch {trained.train_step.numerics['micro_batch']} → 2"
 
 
@@ -60,10 +61,17 @@ def test_the_dataset_must_be_the_one_of_the_start(tmp_path):
         files = {"profile.yaml": b"", "dataset.json": encode_json(dataset)}
         return create_run(tmp_path, f"run{len(list(tmp_path.iterdir()))}", files)
 
-    check_same_images(run_on(digest="abc", count=3), make_pack(digest="abc"))
-    check_same_images(run_on(digest=None), make_pack(digest="abc"))  # imported
-    with pytest.raises(DatasetError, match="there were 5, there are 3 now"):
-        check_same_images(run_on(digest="xyz", count=5), make_pack(digest="abc"))
+    check_same_images(run_on(digest="abc", count=3), make_pack(digest="abc"), "pets")
+    check_same_images(run_on(digest=None), make_pack(digest="abc"), "pets")  # imported
+    with pytest.raises(DatasetError, match="there were 5, there are 3 now") as refused:
+        check_same_images(run_on(digest="xyz", count=5), make_pack(digest="abc"), "pets")
+    assert "(pets)" in refused.value.problem
+    assert "iddm resume run2 --set data.path=FOLDER" in refused.value.hint
+    assert "data.layout" not in refused.value.hint
+    understood = replace(make_pack(digest="abc"), notes=("data.layout=folders would ...",))
+    with pytest.raises(DatasetError) as refused:
+        check_same_images(run_on(digest="xyz"), understood, "pets")
+    assert "iddm resume run3 --set data.layout=folders." in refused.value.hint
 
 
 def test_a_run_does_not_end_before_the_step_it_has_reached():

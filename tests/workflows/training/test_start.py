@@ -1,6 +1,8 @@
 """Starting a run: created once by the main process, found again after a restart."""
 
+import shutil
 from collections import namedtuple
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,6 @@ from iddm_cli.engine.memory import checkpoint_bytes
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.profiles.loading import load_profile
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training import start
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.start import (
     find_or_create_run,
@@ -93,8 +94,8 @@ def test_a_disk_too_small_for_the_checkpoints_is_a_warning(monkeypatch, capsys, 
     trainer = SimpleNamespace(
         train_step=SimpleNamespace(denoiser=denoiser), settings=SimpleNamespace(keep=2)
     )
-    usage = namedtuple("Usage", "free")
+    usage = namedtuple("Usage", "total free")
     free = 3 * checkpoint_bytes(110) - missing
-    monkeypatch.setattr(start.shutil, "disk_usage", lambda _: usage(free))
-    warn_if_disk_is_small(SimpleNamespace(path="x"), trainer)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, free))
+    warn_if_disk_is_small(SimpleNamespace(path=Path("x")), trainer)
     assert ("3 checkpoints take" in capsys.readouterr().err) is warned

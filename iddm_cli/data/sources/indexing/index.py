@@ -1,19 +1,37 @@
 """The index of a dataset: which images it contains, and the class of each.
 
-Classes come from folders or from a metadata table beside the images. The images may lie in a
-folder called `images`, or in the parts of a split, of which only the training part is used.
+Classes come from folders, or from a label source such as a table beside the images; `layouts`
+decides which folders are classes.
 """
 
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from iddm_cli.data.sources.indexing import metadata
+from iddm_cli.data.decoding.formats.left_out import (
+    describe_left_out,
+    explain_dataset_file,
+    explain_name,
+)
+from iddm_cli.data.decoding.formats.table import IMAGE_SUFFIXES
+from iddm_cli.data.sources.indexing.labels.label_sources import find_labels
+from iddm_cli.data.sources.indexing.labels.labelling import (
+    DEFAULT_LABELS,
+    Labelling,
+    LabelOptions,
+    LabelScan,
+    parent_folder,
+    sort_classes,
+)
+from iddm_cli.data.sources.indexing.labels.shards import describe_shards
+from iddm_cli.data.sources.indexing.layouts.resolver import (
+    ResolvedLayout,
+    resolve_layout,
+    take_folders,
+)
 from iddm_cli.data.sources.indexing.listing import (
-    IMAGE_SUFFIXES,
-    METADATA_FILES,
     Listing,
     SkippedFile,
     list_folder,
@@ -21,11 +39,12 @@ from iddm_cli.data.sources.indexing.listing import (
 )
 from iddm_cli.errors import DatasetError
 
-TRAINING_SPLITS = {"train", "training"}
-HELD_OUT_SPLITS = {"test", "testing", "val", "valid", "validation"}
+ZIP_SUFFIXES = (".zip",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVE_SUFFIXES = ZIP_SUFFIXES + TAR_SUFFIXES
 
-Layout = Literal["classes", "table", "flat"]
-"""Where the classes come from: folders, a metadata table, or nowhere."""
+Layout = Literal["classes", "labels", "flat"]
+"""Where the classes come from: folders, a label source such as a table, or nowhere."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +57,23 @@ class Index:
     layout: Layout
     skipped: list[SkippedFile]  # entries that are not in the index, with reasons
     notes: list[str]  # how the layout was understood, as sentences for the user
+    held_out: tuple[str, ...] = ()  # images left out as the held-out parts of a split
 
 
-def index_folder(root: Path, label_column: str = metadata.DEFAULT_COLUMN) -> Index:
+def index_folder(root: Path, labels: LabelOptions = DEFAULT_LABELS) -> Index:
     """Return the images below a folder, with their classes if there are any.
 
     Raises:
         DatasetError: The folder does not exist, cannot be read, or contains no image.
     """
     _check_root(root)
-    return build_index(list_folder(root), str(root), label_column)
+    return build_index(list_folder(root), str(root), labels)
 
 
 def build_index(
     listing: Listing,
     name: str,
-    label_column: str = metadata.DEFAULT_COLUMN,
+    labels: LabelOptions = DEFAULT_LABELS,
     *,
     unwrap: bool = False,
 ) -> Index:
@@ -62,140 +82,134 @@ def build_index(
     Args:
         listing: The files and folders.
         name: Name of the dataset in messages.
-        label_column: Column of a metadata table that holds the class.
+        labels: The settings that labels depend on.
         unwrap: Whether to ignore a single folder around all others, as most archives have.
 
     Raises:
-        DatasetError: There is no image, or the metadata table is damaged.
+        DatasetError: There is no image, or a label file is damaged or unusable.
     """
     if not listing.paths:
-        raise _no_images(name, listing.skipped)
-    layout = _LayoutResolver(listing)
-    layout.report_empty_folders()
-    if unwrap:
-        layout.enter_wrappers()
-    layout.enter_images()
-    layout.enter_training_split()
-    layout.enter_images()
-    return layout.index_by_table(label_column) or layout.index_by_folders()
+        unused = [(to_printable(path), explain_name(path.lower())) for path in listing.label_files]
+        raise _no_images(name, listing.skipped + unused)
+    if labels.recognise_layout:
+        layout = resolve_layout(listing.paths, listing.read_head, unwrap=unwrap)
+    else:
+        layout = take_folders(listing.paths, unwrap=unwrap)
+    builder = _IndexBuilder(listing, layout)
+    builder.report_empty_folders()
+    return builder.index_by_labels(labels)
 
 
-class _LayoutResolver:
-    """Narrows a listing down to the images below `base`, and determines their classes.
+class _IndexBuilder:
+    """Determines the classes of the images of a layout."""
 
-    `base` is extended by each outer folder that turns out not to be a class.
-    """
-
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: Listing, layout: ResolvedLayout) -> None:
         self.listing = listing
-        self.base = ""
-        self.paths = listing.paths
+        self.layout = layout
+        self.base = layout.base
+        self.paths = [path for path in listing.paths if path not in layout.skipped]
         self.skipped = list(listing.skipped)
-        self.notes: list[str] = []
+        self.notes = list(layout.notes)
+        for path, reason in layout.skipped.items():
+            self.skip(path, reason)
 
     def report_empty_folders(self) -> None:
-        """Report the folders directly below `base` that look like classes without images."""
-        below = {path for path in self.listing.folders if path.startswith(self.base)}
-        names = {path[len(self.base) :] for path in below}
-        reported = {name for name, _ in self.skipped}
-        for name in {name for name in names if "/" not in name} - self.top_folders():
-            if to_printable(f"{self.base}{name}") not in reported:
-                self.skip(f"{self.base}{name}", "no image in this folder")
+        """Report the folders that look like classes without images."""
+        levels = set(self.layout.levels)
+        reported = {name for name, _ in self.listing.skipped}
+        with_images: set[str] = set()
+        for path in self.listing.paths:
+            folder = parent_folder(path)[:-1]
+            while folder and folder not in with_images:
+                with_images.add(folder)
+                folder = parent_folder(folder)[:-1]
+        for folder in self.listing.folders - with_images:
+            if parent_folder(folder) in levels and to_printable(folder) not in reported:
+                self.skip(folder, "no image in this folder")
 
-    def enter_wrappers(self) -> None:
-        """Enter each folder that contains all images."""
-        while len(self.top_folders()) == 1 and "" not in self.top_folders():
-            self.enter(next(iter(self.top_folders())), "outside the folder around all others")
-
-    def enter_training_split(self) -> None:
-        """Enter the training part if the folders are the parts of a split.
-
-        A folder called "train" might as well be a class. So all folders must have the name of a
-        part, and there must be several, or classes below them.
-        """
-        parts = self.top_folders()
-        train = sorted(part for part in parts if part.lower() in TRAINING_SPLITS)
-        only_parts = all(part.lower() in TRAINING_SPLITS | HELD_OUT_SPLITS | {""} for part in parts)
-        has_classes = any(path.count("/") > 1 for path in self.relative_paths())
-        if train and only_parts and (len(parts - {""}) > 1 or has_classes):
-            others = ", ".join(sorted(to_printable(part) for part in parts - {train[0], ""}))
-            self.enter(train[0], "belongs to another part of a split than the training part")
-            ignored = f"; {others} is ignored" if others else ""
-            self.notes.append(f"a split: only {to_printable(train[0])} is used{ignored}")
-
-    def index_by_table(self, column: str) -> Index | None:
-        """Return the index by the nearest metadata table with labels; None without one.
+    def index_by_labels(self, options: LabelOptions) -> Index:
+        """Return the index by the first label source that has labels, else by folders.
 
         Raises:
-            DatasetError: A column is configured, and there is no table.
+            DatasetError: There are files for labels, and they give no classes, nor do folders.
         """
-        labels: dict[str, str] | None = None
-        chosen = ""
-        for table in sorted(self.listing.metadata, key=lambda path: (-path.count("/"), path)):
-            if not self.base.startswith(_parent_folder(table)):
-                self.skip(table, "a table of labels, but not beside the images used")
-            elif labels is not None:
-                self.skip(table, f"a table of labels, but {to_printable(chosen)} is nearer")
-            else:
-                content = metadata.read_labels(self.listing.read(table), table, column)
-                if isinstance(content, dict):
-                    labels, chosen = content, table
-                else:
-                    self.skip(table, content)
-        if labels is not None:
-            return self.apply_table(labels, chosen)
-        if column != metadata.DEFAULT_COLUMN:
+        labels = find_labels(self._scan(options))
+        unused = [path for path in self.listing.label_files if path not in labels.used]
+        for path in unused:
+            labels.skipped.setdefault(path, explain_name(path.lower()))
+        for path, reason in labels.skipped.items():
+            self.skip(path, reason)
+        self.notes += labels.notes
+        if labels.classes is not None:
+            return self.apply_labels(labels)
+        index = self.index_by_folders()
+        if labels.failure and not index.classes and options.required:
+            raise labels.failure
+        if labels.failure:
+            source = "folders" if index.classes else "nowhere"
+            index.notes.append(f"{labels.failure.problem}; classes from {source}")
+        return index
+
+    def _scan(self, options: LabelOptions) -> LabelScan:
+        return LabelScan(
+            base=self.base,
+            paths=self.paths,
+            all_paths=self.listing.paths,
+            files=self.listing.label_files,
+            read=self._read,
+            options=options,
+            has_class_folders=bool(self.layout.folder.folders),
+        )
+
+    def _read(self, path: str) -> bytes:
+        """Return the content of a label file.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
+        try:
+            return self.listing.read(path)
+        except OSError as error:
             raise DatasetError(
-                f"data.label_column is {column}, but there is no table of labels",
-                f"Put {' or '.join(METADATA_FILES)} beside the images, or remove the setting.",
-            )
-        return None
+                f"{to_printable(path)} cannot be read: {error.strerror or error}",
+                "It is a file that may hold labels; check its permissions, or remove it.",
+            ) from error
 
-    def apply_table(self, table: dict[str, str], name: str) -> Index:
-        """Return the index of the images that a table assigns a class.
-
-        Raises:
-            DatasetError: There is no such image.
-        """
-        folder = _parent_folder(name)
-        labels_of = {_compose(f"{folder}{file}"): label for file, label in table.items()}
-        kept, labels = [], []
+    def apply_labels(self, labels: Labelling) -> Index:
+        """Return the index of the images to which a label source assigns a class."""
+        if labels.is_unlabelled:
+            return self.build(self.paths, [], [], "flat")
+        classes = labels.classes or {}
+        kept = [path for path in self.paths if classes.get(path)]
         for path in self.paths:
-            label = labels_of.pop(_compose(path), None)
-            if label:
-                kept.append(path)
-                labels.append(label)
-            elif label is None:
-                self.skip(path, f"not in {to_printable(name)}")
-            else:
+            if path in labels.skipped:
+                continue
+            if path not in classes:
+                self.skip(path, f"not in {labels.origin}")
+            elif not classes[path]:
                 self.skip(path, "without a class")
-        for missing in labels_of:
-            if missing.startswith(self.base):
-                self.skip(missing, f"listed in {to_printable(name)}, but missing")
-        if not kept:
-            raise DatasetError(
-                f"{to_printable(name)} assigns a class to none of the images",
-                f"Its column {metadata.FILE_COLUMN} must hold paths relative to the table.",
-            )
-        self.notes.append(f"classes from {to_printable(name)}")
-        return self.build(kept, labels, metadata.sort_classes(set(labels)), "table")
-
-    def enter_images(self) -> None:
-        """Enter the folder called `images` if there is no other."""
-        if self.top_folders() - {""} == {"images"}:
-            self.enter("images", "outside the folder images")
+        names = [classes[path] for path in kept]
+        return self.build(kept, names, labels.order or sort_classes(set(names)), "labels")
 
     def index_by_folders(self) -> Index:
         """Return the index with each folder as a class; without folders there are no classes."""
-        in_folders = [path for path in self.paths if "/" in path[len(self.base) :]]
-        loose = len(self.paths) - len(in_folders)
-        if not in_folders or (self.base.endswith("images/") and loose):
-            return self.build(self.paths, [], [], "flat")
-        for path in self.paths:
-            if "/" not in path[len(self.base) :]:
-                self.skip(path, "outside the class folders")
-        names = [to_printable(path[len(self.base) :].split("/", 1)[0]) for path in in_folders]
-        return self.build(in_folders, names, sorted(set(names), key=str.encode), "classes")
+        class_of = self.layout.classes()
+        loose = [path for path in self.layout.folder.images if class_of]
+        beside = self.layout.beside | dict.fromkeys(loose, "outside the class folders")
+        kept = [path for path in self.paths if path not in beside]
+        for path, reason in beside.items():
+            self.skip(path, reason)
+        self.notes[:0] = self.layout.class_notes
+        if beside:
+            self.notes.append(f"images outside the folders used, left out: {len(beside):,}")
+        if self.layout.is_recognised:
+            self.notes.append("data.layout=folders would take each folder as a class")
+        if not class_of:
+            return self.build(kept, [], [], "flat")
+        names = [to_printable(class_of[path]) for path in kept]
+        if warning := describe_shards(Counter(names)):
+            self.notes.append(warning)
+        return self.build(kept, names, sorted(set(names), key=str.encode), "classes")
 
     def build(
         self, paths: Iterable[str], names: list[str], classes: list[str], layout: Layout
@@ -204,38 +218,12 @@ class _LayoutResolver:
         number = {name: label for label, name in enumerate(classes)}
         labels = tuple(number[name] for name in names)
         skipped = sorted(self.skipped, key=lambda skip: skip[0].encode())
-        return Index(tuple(paths), labels, tuple(classes), layout, skipped, self.notes)
-
-    def enter(self, folder: str, reason: str) -> None:
-        """Continue below a folder; images elsewhere are skipped for this reason."""
-        self.base += f"{folder}/"
-        inside = [path for path in self.paths if path.startswith(self.base)]
-        for path in sorted(set(self.paths) - set(inside)):
-            self.skip(path, reason)
-        self.paths = inside
-        self.report_empty_folders()
-
-    def relative_paths(self) -> list[str]:
-        """Return the paths relative to `base`."""
-        return [path[len(self.base) :] for path in self.paths]
-
-    def top_folders(self) -> set[str]:
-        """Return the folders directly below `base`; "" stands for images outside of any."""
-        return {path.split("/", 1)[0] if "/" in path else "" for path in self.relative_paths()}
+        held_out = tuple(self.layout.held_out)
+        return Index(tuple(paths), labels, tuple(classes), layout, skipped, self.notes, held_out)
 
     def skip(self, path: str, reason: str) -> None:
         """Record an entry that is not in the index."""
         self.skipped.append((to_printable(path), reason))
-
-
-def _parent_folder(path: str) -> str:
-    """Return the folder of a file, with a slash at its end; "" at the top."""
-    return path[: path.rfind("/") + 1]
-
-
-def _compose(name: str) -> str:
-    """Compose accented letters: systems differ in how they write the same name."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _check_root(root: Path) -> None:
@@ -244,15 +232,22 @@ def _check_root(root: Path) -> None:
     if not root.is_dir():
         raise DatasetError(
             f"{root} is neither a folder of images nor a supported archive",
-            "Set data.path to a folder of images, or to a .zip or .tar of one.",
+            explain_dataset_file(root.name),
         )
 
 
 def _no_images(name: str, skipped: list[SkippedFile]) -> DatasetError:
+    archives = sorted(path for path, _ in skipped if path.lower().endswith(ARCHIVE_SUFFIXES))
+    if archives:
+        return DatasetError(
+            f"{name} contains archives and no image: {len(archives)} files such as {archives[0]}",
+            "iddm reads one archive: set data.path to one of them, or unpack them all here.",
+        )
     unreadable = [reason for path, reason in skipped if path == "."]
     if unreadable:
         return DatasetError(f"the dataset folder {name} {unreadable[0]}", "Check its permissions.")
+    left_out = "; ".join(describe_left_out(skipped))
     return DatasetError(
         f"{name} contains no image (skipped files: {len(skipped)})",
-        f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
+        f"{left_out}." if left_out else f"File names of images end in {', '.join(IMAGE_SUFFIXES)}.",
     )

@@ -12,29 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iddm_cli.data.decoding.formats.left_out import STRAY_ARRAYS, explain_name
+from iddm_cli.data.decoding.formats.table import (
+    ARRAY_SUFFIX,
+    IMAGE_SUFFIXES,
+    SIGNATURE_BYTES,
+    find_format,
+)
+from iddm_cli.data.sources.indexing.labels.label_files import is_label_file
+from iddm_cli.data.sources.indexing.system_files import find_reason
+from iddm_cli.machine.system_limits import reraise_limit
+
 SkippedFile = tuple[str, str]
 """Printable name of an entry that is not used, and the reason, a short phrase."""
 
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp"),
-    *(".tif", ".tiff", ".gif", ".ppm", ".pgm"),
-)
-METADATA_FILES = ("metadata.csv", "metadata.jsonl")
-HIDDEN = "hidden, or created by an operating system"
-NOT_AN_IMAGE = "not an image, by its suffix"
-
 _DIRECTION_CHANGES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_SYSTEM_FILES = {"__macosx", "thumbs.db", "desktop.ini"}
-IMAGE_SIGNATURES = (
-    b"\xff\xd8\xff",
-    b"\x89PNG\r\n",
-    b"GIF8",
-    b"RIFF",
-    b"II*\0",
-    b"MM\0*",
-    b"P5",
-    b"P6",
-)
 
 
 @dataclass
@@ -50,25 +42,51 @@ class Listing:
     folders: set[str] = field(default_factory=set)
     """Paths of all folders."""
 
-    metadata: list[str] = field(default_factory=list)
-    """Paths of files called metadata.csv or metadata.jsonl."""
+    label_files: list[str] = field(default_factory=list)
+    """Paths of files that may hold labels, such as metadata.csv."""
 
     read: Callable[[str], bytes] = lambda _: b""
-    """`read(path)` returns the content of a metadata file."""
+    """`read(path)` returns the content of such a file."""
 
-    def add_file(self, path: str, *, has_signature: Callable[[], bool] = lambda: False) -> None:
-        """Classify a file by its name, or by its first bytes if it has no suffix."""
+    read_head: Callable[[str], bytes] = lambda _: b""
+    """`read_head(path)` returns the first SIGNATURE_BYTES of a file; b"" if it is unreadable."""
+
+    def add_file(self, path: str) -> None:
+        """Classify a file by its name, or by its first bytes if it has no suffix.
+
+        A number does not count as a suffix: names of DICOM files end in one, as in 1.2.840.10008.1.
+        """
         name = path.rsplit("/", 1)[-1].lower()
-        if name in METADATA_FILES:
-            self.metadata.append(path)
-        elif name.endswith(IMAGE_SUFFIXES) or ("." not in name and has_signature()):
+        if is_label_file(name):
+            self.label_files.append(path)
+        elif name.endswith(IMAGE_SUFFIXES) or (
+            _lacks_suffix(name) and find_format(self.read_head(path))
+        ):
             self.paths.append(path)
         else:
-            self.skip(path, NOT_AN_IMAGE if "." in name else "not an image, by its first bytes")
+            self.skip(path, explain_name(name))
+
+    def set_aside_arrays(self) -> None:
+        """Skip arrays that do not seem to be images: features, masks or labels beside images.
+
+        These are all arrays if most files are images of other formats, and else those beside an
+        image of the same name.
+        """
+        arrays = {path for path in self.paths if path.lower().endswith(ARRAY_SUFFIX)}
+        others = {path.rpartition(".")[0] for path in self.paths if path not in arrays}
+        few = 2 * len(arrays) < len(self.paths)
+        stray = {path for path in arrays if few or path.rpartition(".")[0] in others}
+        self.paths = [path for path in self.paths if path not in stray]
+        for path in sorted(stray):
+            self.skip(path, STRAY_ARRAYS.reason)
 
     def skip(self, path: str, reason: str) -> None:
         """Record an entry that is not used."""
         self.skipped.append((to_printable(path), reason))
+
+
+def _lacks_suffix(name: str) -> bool:
+    return "." not in name or name.rpartition(".")[2].isdigit()
 
 
 def to_printable(name: str) -> str:
@@ -92,16 +110,15 @@ def _escape(letter: str) -> str:
     return f"\\u{ord(letter):04x}" if changes_direction or kind in ("Zl", "Zp") else letter
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether the name marks an entry that is not the user's: .git, ._x.jpg, Thumbs.db."""
-    return (name.startswith(".") and not name.startswith("..")) or name.lower() in _SYSTEM_FILES
-
-
 def list_folder(root: Path) -> Listing:
     """List all images below a folder; each folder is listed once, however many links lead to it."""
-    listing = Listing(read=lambda path: (root / path).read_bytes())
+    listing = Listing(
+        read=lambda path: (root / path).read_bytes(),
+        read_head=lambda path: _read_head(root / path),
+    )
     _FolderWalk(root, listing).run()
     listing.paths.sort(key=os.fsencode)
+    listing.set_aside_arrays()
     return listing
 
 
@@ -126,6 +143,7 @@ class _FolderWalk:
             identity = _identity(self.root / folder)
             entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
         except OSError as error:
+            reraise_limit(error)
             self.listing.skip(folder or ".", f"cannot be read: {error.strerror or error}")
             return
         if identity in self._entered:
@@ -138,19 +156,21 @@ class _FolderWalk:
 
     def _add(self, entry: os.DirEntry[str], path: str) -> None:
         """Add one entry to the listing, or to the folders still to enter."""
-        kind = HIDDEN if is_hidden(entry.name) else _kind(entry)
+        kind = _kind(entry)
+        is_folder = kind in ("folder", "link")
+        kind = find_reason(entry.name, is_folder=is_folder) or kind
         if kind in ("folder", "link"):
             (self._folders if kind == "folder" else self._links).append(path)
             self.listing.folders.add(path)
         elif kind == "file":
-            self.listing.add_file(path, has_signature=lambda: _has_signature(self.root / path))
+            self.listing.add_file(path)
         else:
             self.listing.skip(path, kind)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    facts = folder.stat()
-    return facts.st_dev, facts.st_ino
+def _identity(folder: Path) -> str:
+    # Not the inode: some network and FUSE file systems give every folder the same one.
+    return os.path.realpath(folder)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -172,10 +192,9 @@ def _is_broken(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _has_signature(path: Path) -> bool:
-    """Return whether a file begins with the signature of an image format."""
+def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as handle:
-            return handle.read(8).startswith(IMAGE_SIGNATURES)
+            return handle.read(SIGNATURE_BYTES)
     except OSError:
-        return False
+        return b""

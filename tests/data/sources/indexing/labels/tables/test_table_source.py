@@ -10,11 +10,11 @@ from PIL import Image
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.data.sources.indexing.index import Index, index_folder
-from iddm_cli.data.sources.indexing.metadata import read_labels, sort_classes
+from iddm_cli.data.sources.indexing.labels.label_sources import find_labels
+from iddm_cli.data.sources.indexing.labels.labelling import LabelOptions, LabelScan
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-
-from .folders import pairs, touch
+from tests.data.sources.indexing.folders import pairs, touch
 
 
 def csv_of(*rows: str) -> bytes:
@@ -25,8 +25,22 @@ def jsonl_of(*rows: object) -> bytes:
     return "".join(f"{json.dumps(row)}\n" for row in rows).encode()
 
 
+IMAGES = ("a.png", "b.png", "0.png", "1.png", "2.png", "a\u2028b\x0c.png")
+
+
 def read(content: bytes, column: str = "label", name: str = "metadata.csv") -> object:
-    return read_labels(content, name, column)
+    """Return the classes that a table beside some images gives, or why it gives none."""
+    scan = LabelScan(
+        base="",
+        paths=IMAGES,
+        all_paths=IMAGES,
+        files=[name],
+        read=lambda _: content,
+        options=LabelOptions(column),
+        has_class_folders=False,
+    )
+    found = find_labels(scan)
+    return found.skipped[name] if found.classes is None else found.classes
 
 
 def failure(content: bytes, column: str = "label", name: str = "metadata.csv") -> DatasetError:
@@ -40,7 +54,7 @@ def failure(content: bytes, column: str = "label", name: str = "metadata.csv") -
 def found(root: Path, table: bytes, name: str = "metadata.csv", column: str = "label") -> Index:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_bytes(table)
-    return index_folder(root, column)
+    return index_folder(root, LabelOptions(column))
 
 
 # --- what a table says ------------------------------------------------------------------------
@@ -49,7 +63,7 @@ def found(root: Path, table: bytes, name: str = "metadata.csv", column: str = "l
 def test_csv(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "deep/er/b.png", "c.png")
     index = found(tmp_path, csv_of("c.png,dog", "a.png,cat", "deep/er/b.png,dog"))
-    assert index.layout == "table"
+    assert index.layout == "labels"
     assert pairs(index) == {"a.png": "cat", "c.png": "dog", "deep/er/b.png": "dog"}
     assert (index.classes, index.skipped) == (("cat", "dog"), [])
     assert index.notes == ["classes from metadata.csv"]
@@ -101,55 +115,6 @@ def test_line_separators_inside_a_text_end_no_line() -> None:
     assert read(quoted) == {"a\u2028b\x0c.png": "cat"}
 
 
-@pytest.mark.parametrize(
-    ("value", "name"),
-    [
-        ("cat", "cat"),
-        (" cat\t", "cat"),
-        (7, "7"),
-        (0, "0"),
-        (-1, "-1"),
-        (0.5, "0.5"),
-        (True, "true"),
-        (False, "false"),
-        (None, ""),
-        ("", ""),
-        ("  ", ""),
-        (float("nan"), ""),
-        ([1, 2], ""),
-        ({"a": "cat"}, ""),
-        ("a\x1b[31m\n", r"a\x1b[31m"),
-        ("[bold]x[/bold]", "[bold]x[/bold]"),
-        ("\ud800", r"\x00"),
-        ("a\u202egnp", r"a\u202egnp"),
-        ("cafe\u0301", "caf\u00e9"),
-        ("../../etc", "../../etc"),
-    ],
-)
-def test_names_of_classes(value: object, name: str) -> None:
-    content = jsonl_of({"file_name": "a.png", "label": value})
-    assert read(content, name="metadata.jsonl") == {"a.png": name}
-    assert name.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("names", "ordered"),
-    [
-        (["10", "9", "2"], ["2", "9", "10"]),
-        (["10", "-1", "0", "-10"], ["-10", "-1", "0", "10"]),
-        (["10.0", "9.0", "9.5"], ["9.0", "9.5", "10.0"]),
-        (["10", "9", "x"], ["10", "9", "x"]),
-        (["b", "a", "B", "ä", "猫"], ["B", "a", "b", "ä", "猫"]),
-        (["²", "1"], ["1", "²"]),
-        (["01", "1", "001"], ["001", "01", "1"]),
-        (["9" * 9000, "1" + "0" * 9000], ["9" * 9000, "1" + "0" * 9000]),
-        ([], []),
-    ],
-)
-def test_order_of_classes(names: list[str], ordered: list[str]) -> None:
-    assert sort_classes(set(names)) == ordered
-
-
 def test_labels_follow_the_order_of_numbers(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{i:02d}.png" for i in range(12)))
     index = found(tmp_path, csv_of(*(f"{i:02d}.png,{i}" for i in range(12))))
@@ -195,7 +160,7 @@ def test_hostile_file_names_are_told_in_plain_letters(tmp_path: Path) -> None:
     rows = [{"file_name": "a.png", "label": 1}, {"file_name": "\x1b[2J\ud800\0", "label": 2}]
     rows += [{"file_name": name, "label": 3} for name in (None, 5, ["a.png"], {}, "", True)]
     index = found(tmp_path, jsonl_of(*rows), "metadata.jsonl")
-    assert [name for name, _ in index.skipped] == [r"\x1b[2J\x00\x00"]
+    assert [name for name, _ in index.skipped] == ["5", r"\x1b[2J\x00\x00"]
 
 
 def test_nothing_in_common(tmp_path: Path) -> None:
@@ -248,11 +213,7 @@ def test_of_many_columns_some_are_reported() -> None:
             b"file_name\ncat/1.png\n",
             "has no column label; data.label_column can name another: none",
         ),
-        (
-            b"file_name;label\ncat/1.png;x\n",
-            "not a table of labels: it has no column file_name, but file_name;label",
-        ),
-        (b"image,label\ncat/1.png,x\n", "not a table of labels: it has no column file_name, but "),
+        (b"a,b\nx,y\n", "not a table of labels: it has no column file_name, but a, b"),
         (b"", "not a table of labels: it has no rows"),
         (b"\xef\xbb\xbf", "not a table of labels: it has no rows"),
         (b"\n \n", "not a table of labels: it has no rows"),
@@ -282,9 +243,9 @@ def test_a_table_without_labels_leaves_the_folders_to_say(
         (b'file_name,label\n"a\nb.png",x\n"c"d,y\n', "line 4: "),
         (b"file_name,label\na.png,cat\nb.png," + b"x" * 200_000, "line 3: field larger than"),
         (b"file_name,label\na.png,cat,dog\n", "line 2 has more cells than the first line"),
-        (b"file_name,label\na.png,caf\xe9\n", "it is not UTF-8"),
-        ("file_name,label\na.png,cat\n".encode("utf-16"), "it is not UTF-8"),
-        (csv_of("x" * 9000 + ",1") + b"a.png,caf\xe9\n", "it is not UTF-8"),
+        (b"file_name,label\na.png,\xff\x81\x00\n", "its encoding is not known: save it as UTF-8"),
+        (b"\xff\xfea\x00\x00\xd8a\x00", "it is not utf-16"),
+        (b"PK\x03\x04...", "it is a workbook of a spreadsheet program, not text: save it as CSV"),
     ],
 )
 def test_a_damaged_csv(table: bytes, reason: str) -> None:
@@ -303,7 +264,7 @@ def test_a_damaged_csv(table: bytes, reason: str) -> None:
         (b'"a.png"', "line 3 is not an object"),
         (b"[" * 200_000, "line 3 is not JSON: "),
         (b"9" * 5000, "line 3 is not JSON: "),
-        (b'{"file_name": "caf\xe9"}', "it is not UTF-8"),
+        (b'{"file_name": "\xff\x81\x00"}', "its encoding is not known"),
     ],
 )
 def test_a_damaged_jsonl(line: bytes, reason: str) -> None:

@@ -1,0 +1,1 @@
+"""Layouts: which folders of a dataset are classes, and which only surround or accompany them."""

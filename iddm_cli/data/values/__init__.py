@@ -1,0 +1,1 @@
+"""Values: which numbers the images of a dataset hold, and the range of them that is trained on."""

@@ -1,0 +1,1 @@
+"""What resuming changes: the learning rate of an extension, and the report of changed settings."""
