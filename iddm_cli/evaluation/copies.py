@@ -9,8 +9,8 @@ that happens without any copying.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 

@@ -17,8 +17,9 @@ MIND_SCALE = 3
 def mind(real: Tensor, generated: Tensor, *, projections: int = MIND_PROJECTIONS) -> float:
     """Return the Monge Inception Distance (Berthet et al. 2026, arXiv:2605.06797).
 
-    It is the squared sliced 2-Wasserstein distance: the mean, over random directions, of the squared
-    one-dimensional Wasserstein distance, which sorting solves; times 3 d, to be of FID's size.
+    It is the squared sliced 2-Wasserstein distance: the mean, over random directions, of the
+    squared one-dimensional Wasserstein distance, which sorting solves; times 3 d, to be of the size
+    of FID.
 
     Args:
         real: Features, [N, d].

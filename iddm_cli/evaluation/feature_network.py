@@ -5,8 +5,8 @@ industrial images are not judged by what matters for photographs of dogs.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LARGEST_SIDE = 64
 """Images are reduced to this many pixels on the longer side, by averaging."""

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness

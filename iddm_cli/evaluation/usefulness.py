@@ -7,12 +7,11 @@ same network on the same real images; the arms differ in what is added to these.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Verdict = Literal["helps", "does not help", "cannot tell"]
+from iddm_cli.evaluation.results import Verdict
 
 RATIOS = (0.25, 0.5, 1.0, 2.0)
 """Generated images per real one, in the arms that mix both."""
@@ -49,7 +48,10 @@ def build_arms(ratios: tuple[float, ...] = RATIOS) -> tuple[Arm, ...]:
         Arm("real only"),
         Arm("real, augmented", augment=True),
         Arm(f"real, {duplicates} times each", real=duplicates),
-        *(Arm(f"real + generated {ratio:g} : 1", generated=ratio, augment=True) for ratio in ratios),
+        *(
+            Arm(f"real + generated {ratio:g} : 1", generated=ratio, augment=True)
+            for ratio in ratios
+        ),
         Arm("generated only", real=0, generated=max(ratios), augment=True),
     )
 
@@ -119,9 +121,7 @@ def compare_arms(results: Mapping[str, ArmResult]) -> Comparison:
 def _standard_error(difference: Tensor) -> float:
     """Return the standard error of the mean over seeds and test images, both random, [S, N]."""
     by_seed, by_image = difference.mean(1), difference.mean(0)
-    return math.sqrt(
-        float(by_seed.var()) / len(by_seed) + float(by_image.var()) / len(by_image)
-    )
+    return math.sqrt(float(by_seed.var()) / len(by_seed) + float(by_image.var()) / len(by_image))
 
 
 def _best(results: list[ArmResult]) -> ArmResult:
