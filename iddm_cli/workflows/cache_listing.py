@@ -10,6 +10,9 @@ DESCRIPTIONS = {
     "partial": "incomplete",
     "download": "download",
     "archive": "tar",
+    "generated": "generated images",
+    "features": "feature network",
+    "classifiers": "classifiers",
 }
 """What the user reads for each kind of cache entry."""
 

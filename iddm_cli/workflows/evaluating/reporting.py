@@ -1,0 +1,98 @@
+"""Report an evaluation: tables or JSON on stdout, and a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iddm_cli import durable
+from iddm_cli.display import console
+from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.workflows.evaluating.request import EvaluationRequest
+from iddm_cli.workflows.exporting import check_output_file
+from iddm_cli.workflows.inspecting import check_image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iddm_cli.evaluation.results import Evaluation
+
+PAGE_SUFFIXES = (".html", ".htm")
+
+
+def report_evaluation(
+    request: EvaluationRequest, *, out: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    """Evaluate, and print the result; what can be checked is checked before anything long begins.
+
+    Args:
+        request: What to evaluate.
+        out: File of the page; None writes none.
+        overwrite: Whether it may be replaced.
+        as_json: Whether the result is printed as JSON.
+
+    Raises:
+        IddmError: An option is invalid, something cannot be used, or the page cannot be written.
+    """
+    check_request(request)
+    if out is not None:
+        if out.suffix.lower() not in PAGE_SUFFIXES:
+            raise UsageError(f"--out {out} is not the name of a page", "Name it report.html.")
+        check_output_file(out, overwrite=overwrite)
+
+    from iddm_cli.display.evaluation import evaluations_to_json, print_evaluations
+    from iddm_cli.workflows.evaluating.evaluate import evaluate
+
+    evaluations = evaluate(request)
+    if as_json:
+        console.print_json(evaluations_to_json(evaluations))
+    else:
+        print_evaluations(evaluations)
+    if out is not None:
+        write_page(out, request, evaluations)
+        console.print_note(f"report: {out}")
+
+
+def check_request(request: EvaluationRequest) -> None:
+    """Check options that contradict each other.
+
+    Raises:
+        UsageError: They do.
+    """
+    if request.image_size is not None:
+        text = str(request.image_size)
+        check_image_size(text, request.image_size)
+    needed = {"--filter": request.filtered, "--real-per-class": request.real_per_class}
+    for option, value in needed.items():
+        if value and not request.usefulness:
+            raise UsageError(f"{option} belongs to --usefulness", "Add --usefulness.")
+    weights = request.inception_weights
+    if weights is not None and not request.canonical:
+        raise UsageError("--inception-weights belongs to --canonical", "Add --canonical.")
+
+
+def write_page(out: Path, request: EvaluationRequest, evaluations: "Sequence[Evaluation]") -> None:
+    """Write the page of an evaluation.
+
+    Raises:
+        IddmError: The file cannot be written.
+    """
+    from iddm_cli.display.evaluation_page import render_evaluation_page
+
+    first = evaluations[0]
+    subject = first.settings.get("run") or first.title
+    page = render_evaluation_page(
+        evaluations, title=f"Evaluation of {subject}", metrics=read_metrics(request)
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(out, page.encode(errors="surrogateescape"))
+    except OSError as error:
+        raise IddmError(f"--out {out}: {error.strerror}", "Choose another --out.") from error
+
+
+def read_metrics(request: EvaluationRequest) -> list[dict[str, float]]:
+    """Return the lines of metrics.jsonl of the run that is evaluated; nothing of others."""
+    from iddm_cli.workflows.evaluating.evaluate import find_subject
+    from iddm_cli.workflows.models import RunModel
+
+    subject = find_subject(request)
+    return subject.run.read_metrics() if isinstance(subject, RunModel) else []
