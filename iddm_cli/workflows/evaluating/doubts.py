@@ -37,6 +37,7 @@ def list_doubts(
 
 def is_weak(features: "FeatureSummary") -> bool:
     """Return whether a feature network is hardly better than guessing."""
-    few = WEAK_RATIO * features.chance
-    reachable = min(few, (1 + features.chance) / 2)  # of two classes, three times is impossible
-    return features.accuracy < max(WEAK_ACCURACY, reachable)
+    wanted = WEAK_RATIO * features.chance
+    if wanted >= 1:  # of two or three classes: halfway from guessing to no errors
+        wanted = (1 + features.chance) / 2
+    return features.accuracy < max(WEAK_ACCURACY, wanted)
