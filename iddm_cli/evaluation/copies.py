@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 
@@ -89,8 +89,8 @@ def _reduce(images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     scale = min(1.0, COMPARED_SIDE / max(height, width))
     size = [max(2 * MAX_SHIFT + 3, round(side * scale)) for side in (height, width)]
-    reduced = F.interpolate(images.float(), size=size, mode="area")
-    return F.avg_pool2d(reduced, 3, stride=1)
+    reduced = functional.interpolate(images.float(), size=size, mode="area")
+    return functional.avg_pool2d(reduced, 3, stride=1)
 
 
 def _mirrored_crops(images: Tensor) -> list[Tensor]:

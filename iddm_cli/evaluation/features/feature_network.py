@@ -6,12 +6,14 @@ industrial images are not judged by what matters for photographs of dogs.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 LARGEST_SIDE = 64
 """Images are reduced to this many pixels on the longer side, by averaging."""
 
 CHANNELS = 32
+DIMENSIONS = 6 * CHANNELS
+"""Length of a feature vector."""
 
 
 class FeatureNetwork(nn.Module):
@@ -24,6 +26,7 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
+        self.channels = channels
         self.stem = nn.Sequential(
             nn.Conv2d(channels, CHANNELS, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(CHANNELS),
@@ -40,16 +43,16 @@ class FeatureNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, [B, outputs], of images in [-1, 1], [B, C, H, W]."""
-        logits: Tensor = self.head(self._stage_means(x)[-1])
-        return logits
+        return self.describe(x)[1]
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return the feature vectors, [B, 192], of images in [-1, 1], [B, C, H, W].
+    def describe(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return feature vectors, [B, DIMENSIONS], and logits of images in [-1, 1], [B, C, H, W].
 
-        They are the means over all positions of the last two stages: the last tells what is shown,
-        the one before it how sharp and how contrasted.
+        Features are the means over all positions of the last two stages: the last tells what is
+        shown, the one before it how sharp and how contrasted.
         """
-        return torch.cat(self._stage_means(x)[-2:], dim=1)
+        means = self._stage_means(x)
+        return torch.cat(means[-2:], dim=1), self.head(means[-1])
 
     def _stage_means(self, x: Tensor) -> list[Tensor]:
         x = self.stem(_reduce(x))
@@ -78,7 +81,7 @@ class _ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.layers(x) + self.shortcut(x))
+        return functional.relu(self.layers(x) + self.shortcut(x))
 
 
 def _reduce(x: Tensor) -> Tensor:
@@ -88,4 +91,4 @@ def _reduce(x: Tensor) -> Tensor:
     if scale >= 1:
         return x
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.interpolate(x, size=size, mode="area")
+    return functional.interpolate(x, size=size, mode="area")
