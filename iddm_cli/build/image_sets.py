@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import closing
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +14,12 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.profiles.profile import ResolvedProfile
+
+MOST_REAL = 10_000
+"""Real images that are compared with at most."""
+
+MOST_TRAINING = 50_000
+"""Training images that are read at most."""
 
 MOST_BYTES = 2 * 2**30
 """Bytes of the pixels of one set."""
@@ -55,6 +62,59 @@ def load_image_set(
         labels=torch.from_numpy(pack.labels)[index] if pack.classes else None,
         classes=pack.classes,
         names=tuple(names[i] for i in index.tolist()),
+    )
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """The real images of a run.
+
+    Attributes:
+        real: Those that generated images are compared with: held-out ones, if there are any.
+        training: Those that the feature network is trained on, which are others.
+        model_training: Those that the model was trained on.
+        unseen: Whether the model was not trained on `real`.
+    """
+
+    real: ImageSet
+    training: ImageSet
+    model_training: ImageSet
+    unseen: bool
+
+
+def load_run_images(
+    profile: ResolvedProfile,
+    pack: Pack,
+    *,
+    run_name: str,
+    progress: ProgressCallback = no_progress,
+) -> RunImages:
+    """Read the held-out images of a run, and its training images; without any, halves of these.
+
+    Args:
+        profile: Where the images are kept, without random crops.
+        pack: The dataset of the run.
+        run_name: Name of the run.
+        progress: Called after every block of images.
+
+    Raises:
+        DatasetError: The images can no longer be read.
+    """
+    name = f"training images of {run_name}"
+    training = load_image_set(profile, pack, name=name, most=MOST_TRAINING, progress=progress)
+    if pack.held_out is not None:
+        held_out = f"held-out images of {run_name}"
+        real = load_image_set(
+            profile, pack.held_out, name=held_out, most=MOST_REAL, progress=progress
+        )
+        return RunImages(real, training, training, unseen=True)
+    rest, half = split_images(training, 0.5)
+    half = half.select(choose_images(len(half), MOST_REAL))
+    return RunImages(
+        replace(half, name=f"half of the {name}"),
+        replace(rest, name=f"other half of the {name}"),
+        training,
+        unseen=False,
     )
 
 

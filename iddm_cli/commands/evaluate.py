@@ -218,7 +218,11 @@ def evaluate(
         subject=subject,
         against=against,
         grid=build_grid(
-            checkpoint=checkpoint, sampler=sampler, steps=steps, guidance=guidance, weights=weights
+            checkpoints=[options.parse_checkpoint(part.strip()) for part in checkpoint.split(",")],
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+            weights=weights,
         ),
         count=count,
         seed=seed,

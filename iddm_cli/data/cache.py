@@ -31,10 +31,15 @@ KEY_LENGTH = 12
 ACTIVE_SECONDS = 60
 """A download or archive in progress is written to more often than this."""
 
+ORIGIN = "origin.txt"
+"""What a result of an evaluation is about, in a few words."""
+
+MOST_ORIGIN = 1000
 _READ_BY_LISTING = (
+    ORIGIN,
     "pack.json",
     "labels.i32",
-)  # read by packs.store.read_record, which does not count as a use
+)  # the last two by packs.store.read_record; that does not count as a use
 
 CacheKind = Literal[
     "pack", "partial", "download", "archive", "generated", "features", "classifiers"
@@ -70,6 +75,24 @@ def evaluation_folder(room: EvaluationRoom) -> Path:
         DatasetError: There is no folder for the cache.
     """
     return cache_folder() / "evaluations" / room
+
+
+def describe_entry(folder: Path, origin: str) -> None:
+    """Write what a result of an evaluation is about, if the disk has room."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / ORIGIN).exists():
+            content = origin[:MOST_ORIGIN].encode(errors="replace")
+            durable.write_file(folder / ORIGIN, content, flush=False)
+
+
+def read_origin(folder: Path) -> str:
+    """Return what a result of an evaluation is about; "" where that is unknown."""
+    try:
+        with (folder / ORIGIN).open("rb") as file:
+            return file.read(MOST_ORIGIN).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def cache_error(error: OSError, folder: Path) -> DatasetError:

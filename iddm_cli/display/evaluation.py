@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from iddm_cli.evaluation.results import Evaluation, Usefulness
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
+MOST_TITLE = 40
+"""Columns of the terminal that the first column of a table takes at least."""
+
 MOST_CLASSES = 100
 """Rows of the table of classes; --out and --json have all of them."""
 
@@ -190,9 +193,11 @@ def describe_usefulness(usefulness: "Usefulness") -> str:
 
 
 def _right_aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table whose first column is text, and the others numbers."""
-    table = column_table(titles, rows)
-    for column in table.columns[1:]:
-        column.justify = "right"
-        column.no_wrap = True
+    """Return a table whose first column is text, and the others numbers, which are not folded."""
+    cells = list(rows)
+    table = column_table(titles, cells)
+    for i, column in enumerate(table.columns):
+        longest = max((len(row[i]) for row in cells), default=0)
+        column.min_width = longest if i else min(longest, MOST_TITLE)
+        column.justify = "right" if i else "left"
     return table

@@ -48,10 +48,6 @@ class ModelSource(Protocol):
         """Return its weights on the disk, average or raw: those of a step, or the latest."""
         ...
 
-    def find_best_step(self) -> int:
-        """Return the step of the checkpoint that is kept as the best."""
-        ...
-
     def default_output_dir(self) -> Path:
         """Return a new folder for the images that it generates."""
         ...
@@ -101,23 +97,6 @@ class RunModel:
         for error in errors:
             console.print_warning(f"{error.problem}; using {checkpoint.path.name}")
         return checkpoint
-
-    def find_best_step(self) -> int:
-        """Return the step of the checkpoint that training.keep_best keeps.
-
-        Raises:
-            UsageError: The run keeps none.
-            CheckpointError: There is no checkpoint.
-        """
-        from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
-
-        metric = self.load_profile([]).training.keep_best
-        if metric is None:
-            raise UsageError(
-                f"--checkpoint best: run {self.name} keeps no best checkpoint",
-                "Set training.keep_best when you train it, or name a step.",
-            )
-        return CheckpointFolder(self.run.checkpoints_dir).find_best(metric)
 
     def default_output_dir(self) -> Path:
         """Return a new folder inside the run."""
@@ -170,10 +149,6 @@ class FileModel:
                 f"{self.exported.record.step} only"
             )
         return ExportedWeights(self.exported)
-
-    def find_best_step(self) -> int:
-        """Return the step of the file, which holds one set of weights."""
-        return self.exported.record.step
 
     def default_output_dir(self) -> Path:
         """Return a new folder in the current one."""

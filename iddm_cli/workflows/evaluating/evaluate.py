@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iddm_cli.data.cache import evaluation_folder
+from iddm_cli.data.cache import describe_entry, evaluation_folder, mark_used
 from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import IddmError, RunError, UsageError
 from iddm_cli.workflows import models
@@ -127,9 +127,11 @@ class _Measuring:
         self.real = real
         self.request = request
         self.progress = progress
+        folder = _own_folder("features", real)
         self.extractor: FeatureExtractor = load_or_train(
-            real.training, real.real, folder=_own_folder("features", real), progress=progress
+            real.training, real.real, folder=folder, progress=progress
         )
+        mark_used(folder)
 
     def evaluate(
         self, generated: "ImageSet", *, title: str, settings: dict[str, object]
@@ -214,7 +216,9 @@ class _Measuring:
 
 def _own_folder(room: Literal["features", "classifiers"], real: RealImages) -> Path:
     """Return the folder of the cache for results of these training images."""
-    return evaluation_folder(room) / real.training.digest
+    folder = evaluation_folder(room) / real.training.digest
+    describe_entry(folder, real.training.name)
+    return folder
 
 
 def _check_usable(real: RealImages, generated: "ImageSet") -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from iddm_cli import __version__
-from iddm_cli.data.cache import LOCK_SUFFIX, evaluation_folder, mark_used
+from iddm_cli.data.cache import LOCK_SUFFIX, describe_entry, evaluation_folder, mark_used
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
 from iddm_cli.storage.file_locks import LockHeldError, hold_lock
@@ -70,6 +70,7 @@ def load_generated_images(
     folder = evaluation_folder("generated") / key
     store = GeneratedStore(folder, labels, shape, pixel_dtype(model.values))
     with _hold_store(folder, progress):
+        describe_entry(folder, f"{model.name}, step {choice.source.step}")
         pixels = _fill(store, model, choice, seed, progress)
     mark_used(folder)
     known = bool(model.classes)

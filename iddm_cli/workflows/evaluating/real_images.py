@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.workflows.evaluating.class_names import list_names, match_classes
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
     from iddm_cli.value_range import ValueRange
     from iddm_cli.workflows.models import ModelSource
-
-MOST_REAL = 10_000
-"""Real images that are compared with at most."""
-
-MOST_TRAINING = 50_000
-"""Training images that are read at most."""
 
 ENOUGH_REAL = 1000
 FEWEST_IMAGES = 10
@@ -78,25 +72,30 @@ def load_run_images(model: "ModelSource", progress: "ProgressCallback") -> RealI
     Raises:
         DatasetError: They are unknown or missing, or too few.
     """
+    from iddm_cli.build import image_sets
+
     profile, pack = open_run_dataset(model, progress)
     warnings = [*_warn_of_changes(model, pack), *_warn_of_augmentation(model.load_profile([]))]
-    name = f"the training images of {model.name}"
-    training = _read(profile, pack, name, MOST_TRAINING, progress, warnings)
+    images = image_sets.load_run_images(profile, pack, run_name=model.name, progress=progress)
+    warnings += _warn_of_part(images.model_training, pack.count)
     if pack.held_out is not None:
-        held_out_name = f"the held-out images of {model.name}"
-        real = _read(profile, pack.held_out, held_out_name, MOST_REAL, progress, warnings)
-        found = RealImages(real, training, training, profile, pack.values)
+        warnings += _warn_of_part(images.real, pack.held_out.count)
     else:
         warnings.append(
             f"run {model.name} has no held-out images: its training images are compared with, "
             "which hides that a model only repeats them (--against DATASET compares with others)"
         )
-        rest, half = _divide(training, 0.5)
-        real = replace(half, name=f"half of {name}")
-        rest = replace(rest, name=f"the other half of {name}")
-        found = RealImages(real, rest, training, profile, pack.values, unseen=False)
+    found = RealImages(
+        images.real,
+        images.training,
+        images.model_training,
+        profile,
+        pack.values,
+        unseen=images.unseen,
+        warnings=tuple(warnings),
+    )
     _check_enough(found)
-    return replace(found, warnings=tuple(warnings))
+    return found
 
 
 def open_run_dataset(
@@ -188,7 +187,7 @@ def _read_own(
 ) -> "ImageSet":
     profile, pack = open_run_dataset(model, progress)
     return _read(
-        profile, pack, f"the training images of {model.name}", MOST_TRAINING, progress, warnings
+        profile, pack, f"training images of {model.name}", "training", progress, warnings
     )
 
 
@@ -216,19 +215,19 @@ def _read_parts(
 ) -> RealImages:
     """Return the images compared with and those trained on, of which `own` are better."""
     if pack.held_out is not None:
-        name = f"the {pack.held_out.part} part of {against}"
-        real = _read(profile, pack.held_out, name, MOST_REAL, progress, warnings)
+        name = f"{pack.held_out.part} part of {against}"
+        real = _read(profile, pack.held_out, name, "real", progress, warnings)
         rest = own or _read(
-            profile, pack, f"the training part of {against}", MOST_TRAINING, progress, warnings
+            profile, pack, f"training part of {against}", "training", progress, warnings
         )
         return RealImages(real, rest, rest, profile, pack.values)
     if own is not None:
-        real = _read(profile, pack, against, MOST_REAL, progress, warnings)
+        real = _read(profile, pack, against, "real", progress, warnings)
         warnings += _warn_of_overlap(real, own)
         return RealImages(real, own, own, profile, pack.values)
-    images = _read(profile, pack, against, MOST_TRAINING, progress, warnings)
+    images = _read(profile, pack, against, "training", progress, warnings)
     rest, real = _divide(images, min(0.5, ENOUGH_REAL / len(images)))
-    rest = replace(rest, name=f"the other images of {against}")
+    rest = replace(rest, name=f"other images of {against}")
     return RealImages(real, rest, rest, profile, pack.values)
 
 
@@ -269,16 +268,23 @@ def _read(
     profile: "ResolvedProfile",
     pack: "Pack",
     name: str,
-    most: int,
+    role: Literal["real", "training"],
     progress: "ProgressCallback",
     warnings: list[str],
 ) -> "ImageSet":
-    from iddm_cli.build.image_sets import load_image_set
+    from iddm_cli.build import image_sets
 
-    images = load_image_set(profile, pack, name=name, most=most, progress=progress)
-    if len(images) < pack.count:
-        warnings.append(f"of {pack.count:,} images, {len(images):,} are used: {name}")
+    most = {"real": image_sets.MOST_REAL, "training": image_sets.MOST_TRAINING}[role]
+    images = image_sets.load_image_set(profile, pack, name=name, most=most, progress=progress)
+    warnings += _warn_of_part(images, pack.count)
     return images
+
+
+def _warn_of_part(images: "ImageSet", count: int) -> Sequence[str]:
+    """Return a warning where only a part of some images is used."""
+    if len(images) >= count:
+        return ()
+    return (f"of {count:,} images, {len(images):,} are used: {images.name}",)
 
 
 def _divide(images: "ImageSet", share: float) -> "tuple[ImageSet, ImageSet]":

@@ -1,12 +1,15 @@
 """What `iddm evaluate` is asked for: its options, and the lists of sampling settings."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from iddm_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from iddm_cli.workflows.models import CheckpointChoice
 
 DEFAULT_COUNT = 1000
 MAX_COUNT = 100_000
@@ -21,20 +24,20 @@ class SamplingGrid:
     """Lists of sampling settings, of which every combination is evaluated.
 
     Attributes:
-        checkpoints: Steps, "last" and "best".
+        checkpoints: Steps of checkpoints, "best", or None for the last one.
         samplers: Names of samplers; None: the profile's.
         steps: Numbers of sampling steps; None: the profile's.
         guidances: Guidance scales; None: the profile's.
         weights: "average" and "raw"; None: the profile's.
     """
 
-    checkpoints: tuple[str, ...] = ("last",)
+    checkpoints: "tuple[CheckpointChoice, ...]" = (None,)
     samplers: tuple[str | None, ...] = (None,)
     steps: tuple[int | None, ...] = (None,)
     guidances: tuple[float | None, ...] = (None,)
     weights: tuple[str | None, ...] = (None,)
 
-    def combinations(self) -> "Iterator[tuple[str, dict[str, object]]]":
+    def combinations(self) -> "Iterator[tuple[CheckpointChoice, dict[str, object]]]":
         """Yield the checkpoint and the sampling options of every combination."""
         for checkpoint, weights, sampler, steps, guidance in itertools.product(
             self.checkpoints, self.weights, self.samplers, self.steps, self.guidances
@@ -91,7 +94,7 @@ class EvaluationRequest:
 
 def build_grid(
     *,
-    checkpoint: str,
+    checkpoints: "Sequence[CheckpointChoice]",
     sampler: str | None,
     steps: str | None,
     guidance: str | None,
@@ -105,7 +108,7 @@ def build_grid(
     from iddm_cli.profiles.choices import SAMPLERS
 
     grid = SamplingGrid(
-        checkpoints=tuple(_split("--checkpoint", checkpoint, str)),
+        checkpoints=tuple(dict.fromkeys(checkpoints)),
         samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
         steps=_parse("--steps", steps, int),
         guidances=_parse("--guidance", guidance, float),

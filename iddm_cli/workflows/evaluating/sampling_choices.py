@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 
@@ -63,31 +62,11 @@ def list_choices(model: models.ModelSource, request: EvaluationRequest) -> list[
             "--device runtime.device": request.device,
         }
         profile = models.load_sampling_profile(model, given)
-        step = find_step(model, checkpoint)
-        choice = SamplingChoice(profile, model.open_weights(step, profile.sampling.weights))
+        source = model.open_weights(checkpoint, profile.sampling.weights)
+        choice = SamplingChoice(profile, source)
         if all(choice.describe() != other.describe() for other in choices):
             choices.append(choice)
     return choices
-
-
-def find_step(model: models.ModelSource, text: str) -> int | None:
-    """Return the step of a checkpoint: a number, "best", or None for "last".
-
-    Raises:
-        UsageError: The text is none of these, or the run keeps no best checkpoint.
-    """
-    from iddm_cli.classes import is_index
-
-    if text == "last":
-        return None
-    if text == "best":
-        return model.find_best_step()
-    digits = text.removeprefix("step-")
-    if not is_index(digits):
-        raise UsageError(
-            f"--checkpoint {text} is not a step", "Write numbers such as 500, last or best."
-        )
-    return int(digits)
 
 
 def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:

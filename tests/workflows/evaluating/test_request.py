@@ -5,7 +5,7 @@ import pytest
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows.evaluating.request import MAX_SETTINGS, SamplingGrid, build_grid
 
-NOTHING = {"checkpoint": "last", "sampler": None, "steps": None, "guidance": None, "weights": None}
+NOTHING = {"checkpoints": [None], "sampler": None, "steps": None, "guidance": None, "weights": None}
 
 
 def test_every_combination_is_there_once():
@@ -20,7 +20,7 @@ def test_every_combination_is_there_once():
 def test_what_is_not_given_is_the_profiles():
     assert build_grid(**NOTHING) == SamplingGrid()
     ((checkpoint, options),) = SamplingGrid().combinations()
-    assert checkpoint == "last"
+    assert checkpoint is None
     assert set(options.values()) == {None}
 
 
