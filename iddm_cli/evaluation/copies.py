@@ -7,12 +7,16 @@ that happens without any copying.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.evaluation.image_set import ImageSet
+from iddm_cli.evaluation.numbers import Number
+from iddm_cli.evaluation.results import ClosePair, Copies
 
 COPY_RATIO = 1 / 3
 COMPARED_SIDE = 32
@@ -26,6 +30,15 @@ SAME_CORRELATION = 0.995
 
 NEIGHBOURS = 8
 CONTRAST_FLOOR = 1e-3
+SHOWN_PAIRS = 24
+
+
+class Featurizer(Protocol):
+    """What turns images into feature vectors."""
+
+    def features(self, images: ImageSet, progress: ProgressCallback = no_progress) -> Tensor:
+        """Return the feature vectors, float32 [N, D]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,60 @@ class NearestImages:
     def rate(self) -> float:
         """Share of copies, in [0, 1]."""
         return float(self.is_copy.double().mean()) if len(self.ratio) else 0.0
+
+
+def find_copies(
+    generated: ImageSet,
+    training: ImageSet,
+    held_out: ImageSet,
+    extractor: Featurizer,
+    *,
+    progress: ProgressCallback = no_progress,
+) -> Copies:
+    """Return how many generated images are copies of training images, and the closest pairs.
+
+    Args:
+        generated: The generated images.
+        training: The images that the model was trained on.
+        held_out: Real images that it was not trained on.
+        extractor: The feature network.
+        progress: Called after every comparison.
+    """
+    by_pixels, floor = (
+        find_nearest(images.images(), training.images(), progress=progress)
+        for images in (generated, held_out)
+    )
+    features = extractor.features(training, progress)
+    by_features, feature_floor = (
+        find_nearest_features(extractor.features(images, progress), features)
+        for images in (generated, held_out)
+    )
+    return Copies(
+        in_pixels=Number(by_pixels.rate, floor=floor.rate, count=len(generated)),
+        in_features=Number(by_features.rate, floor=feature_floor.rate, count=len(generated)),
+        closest=_closest_pairs(by_pixels),
+        is_copy=by_pixels.is_copy,
+    )
+
+
+def _closest_pairs(near: NearestImages) -> tuple[ClosePair, ...]:
+    order = near.ratio.argsort(stable=True)[:SHOWN_PAIRS].tolist()
+    return tuple(
+        ClosePair(
+            generated=index,
+            training=int(near.nearest[index]),
+            ratio=float(near.ratio[index]),
+            is_copy=bool(near.is_copy[index]),
+        )
+        for index in order
+    )
+
+
+def find_nearest_features(features: Tensor, training: Tensor) -> NearestImages:
+    """Find the nearest training image of each image by their features, [N, D] and [M, D]."""
+    near = torch.cdist(features, training).topk(2, largest=False)
+    ratio = near.values[:, 0] / near.values[:, 1].clamp(min=1e-12)
+    return NearestImages(near.indices[:, 0], ratio)
 
 
 def find_nearest(
@@ -89,8 +156,8 @@ def _reduce(images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     scale = min(1.0, COMPARED_SIDE / max(height, width))
     size = [max(2 * MAX_SHIFT + 3, round(side * scale)) for side in (height, width)]
-    reduced = F.interpolate(images.float(), size=size, mode="area")
-    return F.avg_pool2d(reduced, 3, stride=1)
+    reduced = functional.interpolate(images.float(), size=size, mode="area")
+    return functional.avg_pool2d(reduced, 3, stride=1)
 
 
 def _mirrored_crops(images: Tensor) -> list[Tensor]:
