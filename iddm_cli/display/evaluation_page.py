@@ -164,7 +164,10 @@ def _list_measures(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     keys = dict.fromkeys([*(key for one in evaluations for key in list_numbers(one)), *canonical])
     found = [find_measure(key) for key in keys]
     return [
-        (one.title, f"{one.summary} {one.better.capitalize()} is better.")
+        (
+            one.title,
+            f"{one.summary[:1].upper()}{one.summary[1:]}. {one.better.capitalize()} is better.",
+        )
         for one in found
         if one.summary and one.better
     ]

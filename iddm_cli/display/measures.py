@@ -26,55 +26,32 @@ class Measure:
     summary: str
 
 
-MEASURES: dict[str, Measure] = {
-    "mind": Measure(
-        "MIND", "lower", is_share=False, summary="Distance between the features of generated and "
-        "real images over random projections; informative with 1,000 images.",
-    ),
-    "frechet": Measure(
-        "Fréchet distance", "lower", is_share=False, summary="Distance between two Gaussians "
-        "fitted to the features; it falls with the number of images, so compare equal counts.",
-    ),
-    "kid": Measure(
-        "KID", "lower", is_share=False, summary="Kernel distance between the features, whose mean "
-        "does not depend on the number of images; it can be slightly negative.",
-    ),
-    "precision": Measure(
-        "precision", "higher", is_share=True,
-        summary="Share of generated images that lie among the real ones: fidelity.",
-    ),
-    "recall": Measure(
-        "recall", "higher", is_share=True,
-        summary="Share of real images that lie among the generated ones: variety.",
-    ),
-    "density": Measure(
-        "density", "higher", is_share=False, summary="How densely real images surround the "
-        "generated ones: fidelity that outliers distort less; it may exceed 1.",
-    ),
-    "coverage": Measure(
-        "coverage", "higher", is_share=True,
-        summary="Share of real images that have a generated one nearby: variety.",
-    ),
-    "agreement": Measure(
-        "class agreement", "higher", is_share=True, summary="Share of generated images in which "
-        "the feature network sees the class that was asked for.",
-    ),
+OTHER_MEASURES: dict[str, Measure] = {
     "copies": Measure(
-        "copies", "lower", is_share=True, summary="Share of generated images that are much closer "
-        "to one training image than to the second-nearest.",
+        "Copies", "lower", is_share=True, summary="share of the generated images that are much "
+        "closer to one training image than to the second-nearest",
     ),
-    "fid": Measure("FID", "lower", is_share=False, summary="Fréchet distance in Inception."),
+    "fid": Measure(
+        "FID", "lower", is_share=False, summary="Fréchet distance in the features of Inception",
+    ),
     "inception_score": Measure(
         "Inception Score", "higher", is_share=False,
-        summary="How sure and how varied the classes are that Inception sees.",
+        summary="how sure and how varied the classes are that Inception sees",
     ),
 }  # fmt: skip
+"""Numbers that are not in QUALITY_METRICS, by their key in --json."""
+
+SHARES = ("precision", "recall", "coverage", "agreement")
 
 
 def find_measure(key: str) -> Measure:
     """Return how a number is named and read; an unknown one is named by its key."""
+    from iddm_cli.evaluation.quality import QUALITY_METRICS
+
+    if row := QUALITY_METRICS.get(key):
+        return Measure(row.title, row.better, is_share=key in SHARES, summary=row.summary)
     unknown = Measure(key.replace("_", " "), None, is_share=False, summary="")
-    return MEASURES.get(key, unknown)
+    return OTHER_MEASURES.get(key, unknown)
 
 
 def format_value(value: float | None, *, is_share: bool = False) -> str:

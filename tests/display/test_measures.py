@@ -5,13 +5,14 @@ import math
 import pytest
 
 from iddm_cli.display.measures import (
-    MEASURES,
+    OTHER_MEASURES,
     compare_with_floor,
     find_measure,
     format_interval,
     format_value,
 )
 from iddm_cli.evaluation.numbers import Number
+from iddm_cli.evaluation.quality import QUALITY_METRICS
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,9 @@ def test_comparison_with_the_floor(number, better, expected):
 
 
 def test_each_measure_is_explained():
-    for measure in MEASURES.values():
+    for key in (*QUALITY_METRICS, *OTHER_MEASURES):
+        measure = find_measure(key)
         assert measure.better
-        assert measure.summary.endswith(".")
+        assert measure.summary
+    assert find_measure("agreement").is_share
     assert find_measure("some_thing").title == "some thing"

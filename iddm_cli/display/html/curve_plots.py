@@ -27,8 +27,11 @@ Curves = Mapping[str, Curve]
 
 def name_curve(key: str) -> str:
     """Return the title of a curve: that of its measure, or its key in words."""
-    titles = (LATE.get(part) or find_measure(part).title for part in key.split("."))
-    return ", ".join(titles).replace("held out", "held-out")
+    if key in LATE:
+        return LATE[key]
+    if is_loss(key):
+        return key.replace("_", " ").replace("held out", "held-out").replace(".", ", ")
+    return ", ".join(find_measure(part).title for part in key.split("."))
 
 
 def plot_training(curves: Curves) -> list[Markup]:
