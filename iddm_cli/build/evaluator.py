@@ -1,13 +1,12 @@
 """The evaluator of a training: generates images with the EMA weights, and measures them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from iddm_cli.build.image_sets import RunImages, load_run_images
-from iddm_cli.data.cache import LOCK_SUFFIX, describe_entry, evaluation_folder
+from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry
 from iddm_cli.data.loader.stores import pixel_dtype
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.progress import ProgressCallback, no_progress
@@ -20,7 +19,6 @@ from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.label_plan import index_within_classes, plan_labels
 from iddm_cli.evaluation.quality import measure_quality
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.storage.file_locks import hold_lock
 
 SEED = 0
 """Every evaluation starts from the same noise, so that steps and runs can be compared."""
@@ -108,9 +106,7 @@ def _to_levels(pixels: Tensor, dtype: torch.dtype) -> Tensor:
     return pixels.permute(0, 3, 1, 2).contiguous().to(dtype)
 
 
-def build_evaluator(
-    profile: ResolvedProfile, pack: Pack, group: ProcessGroup
-) -> Evaluator | None:
+def build_evaluator(profile: ResolvedProfile, pack: Pack, group: ProcessGroup) -> Evaluator | None:
     """Build the evaluator of a training; None where evaluation.every is 0.
 
     The feature network should be in the cache by then, see `prepare_features`: while the main
@@ -149,6 +145,6 @@ def _build_reference(
     images = load_run_images(profile, pack, run_name="the run", progress=progress)
     folder = evaluation_folder("features") / images.training.digest
     describe_entry(folder, images.training.name)
-    with torch.random.fork_rng(devices=[]), _hold_training(folder):
+    with torch.random.fork_rng(devices=[]), hold_entry(folder, progress):
         extractor = load_or_train(images.training, images.real, folder=folder, progress=progress)
     return _Reference(images, extractor)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from iddm_cli import durable
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.machine.user_folders import user_cache_folder
@@ -267,6 +268,24 @@ def _delete(path: Path) -> None:
 def _lock_path(path: Path) -> Path:
     """Return the lock file that a process holds while it writes an entry, if the entry has one."""
     return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}{LOCK_SUFFIX}")
+
+
+@contextmanager
+def hold_entry(path: Path, progress: ProgressCallback = no_progress) -> Iterator[None]:
+    """Hold the lock of a result of an evaluation; wait while another process makes it.
+
+    Where the cache cannot be written, nothing is locked, since nothing will be kept.
+    """
+    lock = _lock_path(path)
+    with ExitStack() as stack:
+        with suppress(OSError):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(hold_lock(lock, timeout=0))
+            except LockHeldError:
+                progress("waiting for another process that computes the same", 0, 1)
+                stack.enter_context(hold_lock(lock, timeout=-1))
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 MOST_TITLE = 40
-"""Columns of the terminal that the first column of a table takes at least."""
+"""Characters of a column of a table that are never broken."""
+
+WIDEST = 1000
 
 MOST_CLASSES = 100
 """Rows of the table of classes; --out and --json have all of them."""
@@ -40,7 +43,7 @@ def print_evaluations(evaluations: "Sequence[Evaluation]") -> None:
     first = evaluations[0]
     console.print_note(describe_comparison(first))
     if len(evaluations) > 1:
-        console.out.print(overview_table(evaluations))
+        print_table(overview_table(evaluations))
     for evaluation in evaluations:
         _print_details(evaluation, several=len(evaluations) > 1)
     shown = dict.fromkeys(text for one in evaluations for text in one.warnings)
@@ -51,18 +54,18 @@ def print_evaluations(evaluations: "Sequence[Evaluation]") -> None:
 def _print_details(evaluation: "Evaluation", *, several: bool) -> None:
     """Print the tables of one evaluation; of several only what the overview does not show."""
     if not several:
-        console.out.print(number_table(evaluation))
+        print_table(number_table(evaluation))
         if evaluation.quality.classes:
             console.out.print()
-            console.out.print(class_table(evaluation))
+            print_table(class_table(evaluation))
     if evaluation.canonical is not None:
         console.out.print()
-        console.out.print(canonical_table(evaluation))
+        print_table(canonical_table(evaluation))
     if evaluation.usefulness is not None:
         console.out.print()
         if several:
             console.print_result(evaluation.title)
-        console.out.print(arm_table(evaluation.usefulness))
+        print_table(arm_table(evaluation.usefulness))
         console.print_result(describe_usefulness(evaluation.usefulness))
 
 
@@ -193,11 +196,18 @@ def describe_usefulness(usefulness: "Usefulness") -> str:
 
 
 def _right_aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table whose first column is text, and the others numbers, which are not folded."""
+    """Return a table whose first column is text, and the others numbers; no word is broken."""
     cells = list(rows)
     table = column_table(titles, cells)
-    for i, column in enumerate(table.columns):
-        longest = max((len(row[i]) for row in cells), default=0)
-        column.min_width = longest if i else min(longest, MOST_TITLE)
+    for i, (title, column) in enumerate(zip(titles, table.columns, strict=True)):
+        words = [*title.split(), *(row[i] for row in cells)]
+        column.min_width = min(MOST_TITLE, max(map(len, words), default=0))
         column.justify = "right" if i else "left"
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout; one that is wider than the terminal is not squeezed into it."""
+    options = console.out.options
+    needed = Measurement.get(console.out, options.update(width=WIDEST), table).minimum
+    console.out.print(table, width=max(options.max_width, needed))

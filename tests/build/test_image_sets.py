@@ -1,4 +1,4 @@
-"""Image sets of packs: the pixels and labels of the pack, a fixed part of large ones, and splits."""
+"""Image sets of packs: their pixels and labels, a fixed part of large ones, and splits."""
 
 import numpy as np
 import pytest

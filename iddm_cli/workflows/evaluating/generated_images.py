@@ -1,20 +1,16 @@
 """The generated images of a model: from the cache, and the rest generated and kept there."""
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from iddm_cli import __version__
-from iddm_cli.data.cache import LOCK_SUFFIX, describe_entry, evaluation_folder, mark_used
+from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry, mark_used
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
-from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from iddm_cli.data.progress import ProgressCallback
@@ -69,7 +65,7 @@ def load_generated_images(
     key = digest_choice(model, choice, class_counts, seed)
     folder = evaluation_folder("generated") / key
     store = GeneratedStore(folder, labels, shape, pixel_dtype(model.values))
-    with _hold_store(folder, progress):
+    with hold_entry(folder, progress):
         describe_entry(folder, f"{model.name}, step {choice.source.step}")
         pixels = _fill(store, model, choice, seed, progress)
     mark_used(folder)
@@ -112,21 +108,6 @@ def digest_choice(
         seed,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _hold_store(folder: "Path", progress: "ProgressCallback") -> Iterator[None]:
-    """Hold the lock of the images; wait while another process generates the same ones."""
-    path = folder.with_name(f"{folder.name}{LOCK_SUFFIX}")
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a cache that cannot be written: nothing is kept
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(hold_lock(path, timeout=0))
-            except LockHeldError:
-                progress("waiting for another process that generates the same images", 0, 1)
-                stack.enter_context(hold_lock(path, timeout=-1))
-        yield
 
 
 def _fill(

@@ -186,9 +186,7 @@ def _read_own(
     model: "ModelSource", progress: "ProgressCallback", warnings: list[str]
 ) -> "ImageSet":
     profile, pack = open_run_dataset(model, progress)
-    return _read(
-        profile, pack, f"training images of {model.name}", "training", progress, warnings
-    )
+    return _read(profile, pack, f"training images of {model.name}", "training", progress, warnings)
 
 
 def _open_parts(

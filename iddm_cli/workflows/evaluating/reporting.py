@@ -11,9 +11,10 @@ from iddm_cli.workflows.exporting import check_output_file
 from iddm_cli.workflows.inspecting import check_image_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from iddm_cli.evaluation.results import Evaluation
+    from iddm_cli.workflows.evaluating.subjects import Subject
 
 PAGE_SUFFIXES = (".html", ".htm")
 
@@ -39,15 +40,16 @@ def report_evaluation(
         check_output_file(out, overwrite=overwrite)
 
     from iddm_cli.display.evaluation import evaluations_to_json, print_evaluations
-    from iddm_cli.workflows.evaluating.evaluate import evaluate
+    from iddm_cli.workflows.evaluating.subjects import evaluate, find_subject
 
-    evaluations = evaluate(request)
+    subject = find_subject(request)
+    evaluations = evaluate(subject, request)
     if as_json:
         console.print_json(evaluations_to_json(evaluations))
     else:
         print_evaluations(evaluations)
     if out is not None:
-        write_page(out, request, evaluations)
+        write_page(out, evaluations, read_metrics(subject))
         console.print_note(f"report: {out}")
 
 
@@ -69,8 +71,15 @@ def check_request(request: EvaluationRequest) -> None:
         raise UsageError("--inception-weights belongs to --canonical", "Add --canonical.")
 
 
-def write_page(out: Path, request: EvaluationRequest, evaluations: "Sequence[Evaluation]") -> None:
+def write_page(
+    out: Path, evaluations: "Sequence[Evaluation]", metrics: "Sequence[Mapping[str, object]]"
+) -> None:
     """Write the page of an evaluation.
+
+    Args:
+        out: The file.
+        evaluations: The results.
+        metrics: Lines of metrics.jsonl of the run.
 
     Raises:
         IddmError: The file cannot be written.
@@ -79,9 +88,7 @@ def write_page(out: Path, request: EvaluationRequest, evaluations: "Sequence[Eva
 
     first = evaluations[0]
     subject = first.settings.get("run") or first.title
-    page = render_evaluation_page(
-        evaluations, title=f"Evaluation of {subject}", metrics=read_metrics(request)
-    )
+    page = render_evaluation_page(evaluations, title=f"Evaluation of {subject}", metrics=metrics)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         durable.write_file(out, page.encode(errors="surrogateescape"))
@@ -89,10 +96,8 @@ def write_page(out: Path, request: EvaluationRequest, evaluations: "Sequence[Eva
         raise IddmError(f"--out {out}: {error.strerror}", "Choose another --out.") from error
 
 
-def read_metrics(request: EvaluationRequest) -> list[dict[str, float]]:
-    """Return the lines of metrics.jsonl of the run that is evaluated; nothing of others."""
-    from iddm_cli.workflows.evaluating.evaluate import find_subject
+def read_metrics(subject: "Subject") -> "Sequence[Mapping[str, object]]":
+    """Return the lines of metrics.jsonl of a run; nothing of other subjects."""
     from iddm_cli.workflows.models import RunModel
 
-    subject = find_subject(request)
     return subject.run.read_metrics() if isinstance(subject, RunModel) else []

@@ -1,24 +1,14 @@
-"""Evaluate a run, an exported file or a folder: real images, generated ones, and every number."""
+"""Measure sets of generated images: every number that was asked for, with one feature network."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from iddm_cli.data.cache import describe_entry, evaluation_folder, mark_used
-from iddm_cli.display.progress import show_progress
-from iddm_cli.errors import IddmError, RunError, UsageError
-from iddm_cli.workflows import models
+from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry, mark_used
+from iddm_cli.errors import IddmError
 from iddm_cli.workflows.evaluating.doubts import list_doubts
-from iddm_cli.workflows.evaluating.generated_images import load_generated_images
-from iddm_cli.workflows.evaluating.image_folders import find_image_size, load_folder_images
-from iddm_cli.workflows.evaluating.real_images import (
-    RealImages,
-    load_dataset_images,
-    load_other_images,
-    load_run_images,
-)
-from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest, SamplingGrid
-from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
+from iddm_cli.workflows.evaluating.real_images import RealImages
+from iddm_cli.workflows.evaluating.request import EvaluationRequest
 
 if TYPE_CHECKING:
     from iddm_cli.data.progress import ProgressCallback
@@ -27,96 +17,7 @@ if TYPE_CHECKING:
     from iddm_cli.evaluation.results import CanonicalNumbers, Copies, Evaluation, Usefulness
 
 
-def evaluate(request: EvaluationRequest) -> "list[Evaluation]":
-    """Return the evaluation of each way of generating, or of a folder.
-
-    Raises:
-        IddmError: What is evaluated or compared with cannot be found or used.
-    """
-    subject = find_subject(request)
-    with show_progress() as progress:
-        if isinstance(subject, str):
-            return [_evaluate_folder(subject, request, progress)]
-        return _evaluate_model(subject, request, progress)
-
-
-def find_subject(request: EvaluationRequest) -> "models.RunModel | models.FileModel | str":
-    """Return the model that is evaluated, or the path of a folder of images.
-
-    Raises:
-        RunError: There is no such run.
-        UsageError: It is a folder, and no dataset to compare with is given.
-    """
-    from iddm_cli.data.sources.source import find_existing
-
-    try:
-        return models.find_model(request.runs_dir, request.subject)
-    except RunError:
-        path = find_existing(request.subject or "")
-        if request.subject is None or path is None or (path / "run.json").exists():
-            raise
-    if request.against is None:
-        raise UsageError(
-            f"{request.subject} is not a run, and a folder of images needs real ones to compare "
-            "with",
-            f"Name them: iddm evaluate {request.subject} --against DATASET",
-        )
-    if request.grid != SamplingGrid():
-        raise UsageError(
-            f"{request.subject} is a folder of images, so there is nothing to sample",
-            "Leave out --sampler, --steps, --guidance, --checkpoint and --weights.",
-        )
-    return request.subject
-
-
-def _evaluate_folder(
-    folder: str, request: EvaluationRequest, progress: "ProgressCallback"
-) -> "Evaluation":
-    assert request.against is not None, "find_subject has checked it"
-    size, note = (request.image_size, "") if request.image_size else find_image_size(folder)
-    real = load_dataset_images(request.against, size or 32, progress)
-    generated, real = load_folder_images(folder, real, most=request.count, progress=progress)
-    if note:
-        real = replace(real, warnings=(note, *real.warnings))
-    measuring = _Measuring(real, request, progress)
-    return measuring.evaluate(generated, title=Path(folder).name or folder, settings={})
-
-
-def _evaluate_model(
-    model: "models.RunModel | models.FileModel",
-    request: EvaluationRequest,
-    progress: "ProgressCallback",
-) -> "list[Evaluation]":
-    if request.image_size is not None:
-        raise UsageError(
-            "--image-size: a run has a size of its own", "Leave it out, or evaluate a folder."
-        )
-    choices = list_choices(model, request)
-    if request.against is None:
-        real = load_run_images(model, progress)
-    else:
-        real = load_other_images(model, request.against, progress)
-    measuring = _Measuring(real, request, progress)
-    counts = real.class_counts() if model.classes else [len(real.real)]
-    if model.classes and real.real.labels is None:
-        counts = [1] * len(model.classes)
-    evaluations = []
-    for choice, title in zip(choices, name_choices(choices), strict=True):
-        generated = load_generated_images(
-            model,
-            choice,
-            counts,
-            request.count or DEFAULT_COUNT,
-            seed=request.seed,
-            name=f"generated images of {model.name}",
-            progress=progress,
-        )
-        settings = {"run": model.name, **choice.describe(), "seed": request.seed}
-        evaluations.append(measuring.evaluate(generated, title=title, settings=settings))
-    return evaluations
-
-
-class _Measuring:
+class Measuring:
     """Measures sets of generated images with one feature network."""
 
     def __init__(
@@ -128,9 +29,10 @@ class _Measuring:
         self.request = request
         self.progress = progress
         folder = _own_folder("features", real)
-        self.extractor: FeatureExtractor = load_or_train(
-            real.training, real.real, folder=folder, progress=progress
-        )
+        with hold_entry(folder, progress):
+            self.extractor: FeatureExtractor = load_or_train(
+                real.training, real.real, folder=folder, progress=progress
+            )
         mark_used(folder)
 
     def evaluate(
