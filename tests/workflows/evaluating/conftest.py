@@ -19,8 +19,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def model_bytes() -> bytes:
-    runtime = {"device": "cpu", "threads": 1}
-    return build_safetensors(trained(runtime=runtime, sampling={"sampler": "ddim"}))
+    return build_safetensors(trained(sampling={"sampler": "ddim"}))
 
 
 @pytest.fixture

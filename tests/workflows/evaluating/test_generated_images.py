@@ -33,7 +33,7 @@ def generated(monkeypatch) -> list[int]:
 
 def choose(model, **grid):
     grid = SamplingGrid(**{"steps": (2,), **grid})
-    return list_choices(model, EvaluationRequest(grid=grid, batch_size=16))
+    return list_choices(model, EvaluationRequest(grid=grid, batch_size=16, device="cpu"))
 
 
 def load(model, count: int, *, seed: int = 0, counts=COUNTS, progress=no_progress):
