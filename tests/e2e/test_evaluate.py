@@ -76,13 +76,6 @@ def test_a_folder_of_generated_images_is_compared_with_a_dataset(evaluated):
     assert any("without classes" in text for text in flat["warnings"])
 
 
-def test_usefulness_is_measured(evaluated):
-    words = ("--usefulness", "--real-per-class", "5", "--count", "24", "--steps", "2")
-    answer = evaluated.iddm("evaluate", "pets", *words)
-    assert re.search(r"(help|told): [+-]\d", answer.out)
-    assert "real only" in answer.out
-
-
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [
