@@ -56,7 +56,7 @@ class Logged:
         images_per_second: Training images per second, without saving and sampling.
         seconds: Training time since this process started.
         skipped: Updates skipped in the whole training, since their numbers were not finite.
-        more: The metrics of further rows of engine.metrics.METRICS, by name.
+        more: The metrics of further rows of engine.monitoring.metrics.METRICS, by name.
     """
 
     step: int

@@ -19,8 +19,8 @@ from iddm_cli.engine.events import (
     Stepped,
     Stopped,
 )
-from iddm_cli.engine.metrics import MetricAccumulator
-from iddm_cli.engine.nonfinite import SkippedUpdates
+from iddm_cli.engine.monitoring.metrics import MetricAccumulator
+from iddm_cli.engine.monitoring.nonfinite import SkippedUpdates
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.errors import NonFiniteError
 

@@ -11,7 +11,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch
-from iddm_cli.engine.nonfinite import NonFiniteGuard
+from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard
 
 
 class TrainerState:

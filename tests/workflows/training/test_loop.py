@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.events import Request, Stepped, Stopped
-from iddm_cli.engine.nonfinite import NonFiniteGuard
+from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard
 from iddm_cli.errors import RunError
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.registry import create_run
