@@ -13,6 +13,9 @@ BestMetricName = Literal[
     "loss", "held_out_loss", "mind", "frechet", "kid", "precision", "recall", "density",
     "coverage", "agreement", "copies",
 ]  # fmt: skip
+HELD_OUT_LOSS, TRAINING_LOSS = "held_out_loss", "training_loss"
+"""The loss on held-out and on training images at the same noise and times, in metrics.jsonl."""
+
 MetricSource = Literal["steps", "held_out", "evaluation"]
 
 
