@@ -78,9 +78,13 @@ class CheckpointFolder:
         """
         path = self.path / folder_name(step)
         if not path.is_dir():
-            known = ", ".join(str(step_of(path)) for path in self.paths()) or "none"
+            known = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"no checkpoint of step {step}", f"Available steps: {known}.")
         return self._open(path, parts)
+
+    def steps(self) -> list[int]:
+        """Return the steps of the checkpoints, oldest first."""
+        return [step_of(path) for path in self.paths()]
 
     def find_best(self, metric: str) -> int | None:
         """Return the step of the best checkpoint by a metric; None where none records it.

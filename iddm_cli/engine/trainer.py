@@ -268,6 +268,11 @@ class Trainer:
         self.state.load(checkpoint)
         self.evaluations.follow(self.state.history)
 
+    def close(self) -> None:
+        """Release the pixels of all images."""
+        self.train_step.batches.store.close()
+        self.evaluations.close()
+
     def _roll_back(self, skipped: SkippedUpdates) -> RolledBack:
         """Return to the last good checkpoint, once, with a reduced learning rate.
 
