@@ -152,6 +152,7 @@ def test_a_longer_training_keeps_its_images_and_another_seed_forgets_its_losses(
     auto = {"evaluation": {"loss_every": "auto"}, "batch_size": 80}
     first = watched(tmp_path, steps=100, **auto)
     assert first.evaluations.plan.images == 8
+    first.train_step.update(0)
     first.state.step = 4
     first.state.history.add(4, {"held_out_loss": 1.0, "training_loss": 1.0})
     first.save()
