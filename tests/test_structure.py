@@ -155,6 +155,7 @@ TESTED_THROUGH = {
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/cache": "e2e/test_cache.py",
+    "commands/evaluate": "e2e/test_evaluate.py",
     "commands/export/diffusers": "e2e/test_export.py",
     "commands/export/onnx": "e2e/test_export.py",
     "commands/export/pt2": "e2e/test_export.py",
@@ -183,6 +184,10 @@ TESTED_THROUGH = {
     "export/onnx/exporter": "e2e/test_export.py",
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
+    "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
+    "workflows/evaluating/measuring": "e2e/test_evaluate.py",
+    "workflows/evaluating/reporting": "e2e/test_evaluate.py",
+    "workflows/evaluating/subjects": "e2e/test_evaluate.py",
     "workflows/importing": "e2e/test_import.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""

@@ -106,22 +106,26 @@ def _to_levels(pixels: Tensor, dtype: torch.dtype) -> Tensor:
     return pixels.permute(0, 3, 1, 2).contiguous().to(dtype)
 
 
-def build_evaluator(profile: ResolvedProfile, pack: Pack, group: ProcessGroup) -> Evaluator | None:
-    """Build the evaluator of a training; None where evaluation.every is 0.
+def build_evaluator(
+    profile: ResolvedProfile, pack: Pack | None, group: ProcessGroup
+) -> Evaluator | None:
+    """Build the evaluator of a training; None where there is nothing to compare with.
 
     The feature network should be in the cache by then, see `prepare_features`: while the main
     process trains it, the others wait.
 
     Args:
         profile: The profile.
-        pack: The dataset, without random crops.
+        pack: The dataset, without random crops; None where evaluation.every is 0.
         group: The processes that train together.
 
     Raises:
         DatasetError: The images cannot be read.
     """
-    if profile.evaluation.every == 0:
+    if pack is None:
         return None
+    data = profile.data.model_copy(update={"random_crop": 1.0})
+    profile = profile.model_copy(update={"data": data})
     reference = _build_reference(profile, pack) if group.is_main else None
     return Evaluator(profile, pack, group, reference)
 

@@ -185,7 +185,7 @@ def describe_usefulness(usefulness: "Usefulness") -> str:
     verdicts = {
         "helps": "the generated images help",
         "does not help": "the generated images do not help",
-        "cannot tell": "whether the generated images help cannot be told",
+        "cannot tell": "this cannot tell whether the generated images help",
     }
     left_out = "".join(f"; left out: {n:,} ({why})" for why, n in usefulness.left_out.items())
     return (

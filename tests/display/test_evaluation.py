@@ -115,7 +115,7 @@ def make_usefulness(verdict: str) -> Usefulness:
 
 @pytest.mark.parametrize(
     ("verdict", "sentence"),
-    [("helps", "help:"), ("does not help", "do not help:"), ("cannot tell", "cannot be told:")],
+    [("helps", "help:"), ("does not help", "do not help:"), ("cannot tell", "cannot tell whether")],
 )
 def test_the_verdict_is_a_sentence(verdict, sentence):
     text = shown.describe_usefulness(make_usefulness(verdict))

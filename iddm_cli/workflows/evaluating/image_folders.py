@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
-from iddm_cli.workflows.evaluating.class_names import list_names, match_classes
+from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
 
 if TYPE_CHECKING:
     from iddm_cli.data.decoding.images import ImageHandle

@@ -28,6 +28,8 @@ class Measuring:
         self.real = real
         self.request = request
         self.progress = progress
+        if request.usefulness:
+            _check_usable(real, real.real)
         folder = _own_folder("features", real)
         with hold_entry(folder, progress):
             self.extractor: FeatureExtractor = load_or_train(
@@ -125,6 +127,10 @@ def _own_folder(room: Literal["features", "classifiers"], real: RealImages) -> P
 
 def _check_usable(real: RealImages, generated: "ImageSet") -> None:
     """Check that classifiers can be trained, before anything long begins.
+
+    Args:
+        real: The real images.
+        generated: The generated images; real ones while there are none.
 
     Raises:
         DatasetError: The images have no classes.

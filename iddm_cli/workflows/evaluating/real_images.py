@@ -1,16 +1,17 @@
 """The real images of an evaluation: those compared with, and those that were trained on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.errors import DatasetError
-from iddm_cli.workflows.evaluating.class_names import list_names, match_classes
-from iddm_cli.workflows.training.attach_dataset import (
-    align_classes,
-    describe_difference,
-    has_dataset,
+from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
+from iddm_cli.workflows.evaluating.image_warnings import (
+    warn_of_augmentation,
+    warn_of_changes,
+    warn_of_overlap,
+    warn_of_part,
 )
+from iddm_cli.workflows.training.attach_dataset import align_classes, has_dataset
 
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
@@ -75,11 +76,11 @@ def load_run_images(model: "ModelSource", progress: "ProgressCallback") -> RealI
     from iddm_cli.build import image_sets
 
     profile, pack = open_run_dataset(model, progress)
-    warnings = [*_warn_of_changes(model, pack), *_warn_of_augmentation(model.load_profile([]))]
+    warnings = [*warn_of_changes(model, pack), *warn_of_augmentation(model.load_profile([]))]
     images = image_sets.load_run_images(profile, pack, run_name=model.name, progress=progress)
-    warnings += _warn_of_part(images.model_training, pack.count)
+    warnings += warn_of_part(images.model_training, pack.count)
     if pack.held_out is not None:
-        warnings += _warn_of_part(images.real, pack.held_out.count)
+        warnings += warn_of_part(images.real, pack.held_out.count)
     else:
         warnings.append(
             f"run {model.name} has no held-out images: its training images are compared with, "
@@ -140,7 +141,7 @@ def load_other_images(
     """
     profile = _with_dataset(model.load_profile([]), against)
     resolved, packs = _open_parts(profile, model.classes, model.values, progress)
-    warnings: list[str] = [*_warn_of_augmentation(model.load_profile([]))]
+    warnings: list[str] = [*warn_of_augmentation(model.load_profile([]))]
     try:
         own = _read_own(model, progress, warnings)
     except DatasetError:
@@ -221,7 +222,7 @@ def _read_parts(
         return RealImages(real, rest, rest, profile, pack.values)
     if own is not None:
         real = _read(profile, pack, against, "real", progress, warnings)
-        warnings += _warn_of_overlap(real, own)
+        warnings += warn_of_overlap(real, own)
         return RealImages(real, own, own, profile, pack.values)
     images = _read(profile, pack, against, "training", progress, warnings)
     rest, real = _divide(images, min(0.5, ENOUGH_REAL / len(images)))
@@ -274,15 +275,8 @@ def _read(
 
     most = {"real": image_sets.MOST_REAL, "training": image_sets.MOST_TRAINING}[role]
     images = image_sets.load_image_set(profile, pack, name=name, most=most, progress=progress)
-    warnings += _warn_of_part(images, pack.count)
+    warnings += warn_of_part(images, pack.count)
     return images
-
-
-def _warn_of_part(images: "ImageSet", count: int) -> Sequence[str]:
-    """Return a warning where only a part of some images is used."""
-    if len(images) >= count:
-        return ()
-    return (f"of {count:,} images, {len(images):,} are used: {images.name}",)
 
 
 def _divide(images: "ImageSet", share: float) -> "tuple[ImageSet, ImageSet]":
@@ -342,38 +336,3 @@ def _align_training(found: RealImages, classes: tuple[str, ...]) -> RealImages:
         table = torch.tensor([number or 0 for number in numbers])
         training = replace(training, labels=table[training.labels], classes=classes)
     return replace(found, training=training, model_training=training)
-
-
-def _warn_of_changes(model: "ModelSource", pack: "Pack") -> Sequence[str]:
-    """Return a warning where the images of a run are not those that it was trained on."""
-    from iddm_cli.workflows.models import RunModel
-
-    assert isinstance(model, RunModel), "an exported file has no images"
-    recorded = model.run.read_json("dataset.json")
-    cropped = model.load_profile([]).data.random_crop < 1  # whose pixels are of another size
-    changed = "digest" in recorded and recorded["digest"] != pack.digest
-    if cropped:
-        counts = dict(zip(pack.classes, pack.class_counts(), strict=True))
-        changed = recorded.get("count") != pack.count or recorded.get("classes") != counts
-    if not changed:
-        return ()
-    difference = describe_difference(recorded, pack)
-    return (f"the images have changed since run {model.name} was trained: {difference}",)
-
-
-def _warn_of_augmentation(profile: "Profile") -> Sequence[str]:
-    data = profile.data
-    made = ["random crops"] * (data.random_crop < 1) + ["random rotations"] * (data.rotation > 0)
-    if not made:
-        return ()
-    return (f"the run was trained on {' and '.join(made)}, which the real images do not show",)
-
-
-def _warn_of_overlap(real: "ImageSet", training: "ImageSet") -> Sequence[str]:
-    from iddm_cli.build.image_sets import digest_images
-
-    known = set(digest_images(training))
-    count = sum(digest in known for digest in digest_images(real))
-    if not count:
-        return ()
-    return (f"{count:,} of the {len(real):,} images of {real.name} are training images of the run",)

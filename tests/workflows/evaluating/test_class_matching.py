@@ -1,6 +1,6 @@
 """Classes of different sets are matched by name, however a system writes it."""
 
-from iddm_cli.workflows.evaluating.class_names import list_names, match_classes
+from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
 
 
 def test_names_are_matched_whatever_their_order_and_normal_form():
