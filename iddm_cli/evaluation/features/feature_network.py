@@ -6,12 +6,14 @@ industrial images are not judged by what matters for photographs of dogs.
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 LARGEST_SIDE = 64
 """Images are reduced to this many pixels on the longer side, by averaging."""
 
 CHANNELS = 32
+DIMENSIONS = 6 * CHANNELS
+"""Length of a feature vector of a network of the usual width."""
 
 
 class FeatureNetwork(nn.Module):
@@ -20,36 +22,38 @@ class FeatureNetwork(nn.Module):
     Args:
         channels: Channels of an image.
         outputs: Number of outputs of the head: classes, or the tasks of self-supervision.
+        width: Channels of the first stage; the others have twice and four times as many.
     """
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, *, width: int = CHANNELS) -> None:
         super().__init__()
+        self.channels = channels
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, CHANNELS, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(CHANNELS),
+            nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
             nn.ReLU(),
         )
         self.stages = nn.ModuleList(
             [
-                _ResidualBlock(CHANNELS, CHANNELS, stride=1),
-                _ResidualBlock(CHANNELS, 2 * CHANNELS, stride=2),
-                _ResidualBlock(2 * CHANNELS, 4 * CHANNELS, stride=2),
+                _ResidualBlock(width, width, stride=1),
+                _ResidualBlock(width, 2 * width, stride=2),
+                _ResidualBlock(2 * width, 4 * width, stride=2),
             ]
         )
-        self.head = nn.Linear(4 * CHANNELS, outputs)
+        self.head = nn.Linear(4 * width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, [B, outputs], of images in [-1, 1], [B, C, H, W]."""
-        logits: Tensor = self.head(self._stage_means(x)[-1])
-        return logits
+        return self.describe(x)[1]
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return the feature vectors, [B, 192], of images in [-1, 1], [B, C, H, W].
+    def describe(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return feature vectors, [B, 6 width], and logits of images in [-1, 1], [B, C, H, W].
 
-        They are the means over all positions of the last two stages: the last tells what is shown,
-        the one before it how sharp and how contrasted.
+        Features are the means over all positions of the last two stages: the last tells what is
+        shown, the one before it how sharp and how contrasted.
         """
-        return torch.cat(self._stage_means(x)[-2:], dim=1)
+        means = self._stage_means(x)
+        return torch.cat(means[-2:], dim=1), self.head(means[-1])
 
     def _stage_means(self, x: Tensor) -> list[Tensor]:
         x = self.stem(_reduce(x))
@@ -78,7 +82,7 @@ class _ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.layers(x) + self.shortcut(x))
+        return functional.relu(self.layers(x) + self.shortcut(x))
 
 
 def _reduce(x: Tensor) -> Tensor:
@@ -88,4 +92,4 @@ def _reduce(x: Tensor) -> Tensor:
     if scale >= 1:
         return x
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.interpolate(x, size=size, mode="area")
+    return functional.interpolate(x, size=size, mode="area")

@@ -5,15 +5,16 @@ The training is a function of (images, labels, seed): it takes its random number
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
+from torch.nn import functional
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness
-from iddm_cli.evaluation.feature_network import FeatureNetwork
+from iddm_cli.evaluation.features.feature_network import FeatureNetwork
+from iddm_cli.evaluation.image_set import ImageSet
 
 BATCH_SIZE = 128
 MAX_STEPS = 800
@@ -27,61 +28,59 @@ MAX_SHIFT = 1 / 16
 ROTATIONS = 4
 
 
-@dataclass(frozen=True)
-class TrainedFeatures:
-    """A trained feature network.
+RECIPE = 1
+"""Version of everything here that decides the weights; part of the key of cached networks."""
 
-    Attributes:
-        network: The network, in evaluation mode.
-        task: "classes", or "rotations" where the images have no classes.
-        accuracy: Share of held-out images with the right answer, in [0, 1]; nan without any.
-        chance: The accuracy of guessing.
+
+def build_network(channels: int, outputs: int, *, seed: int = 0) -> FeatureNetwork:
+    """Return a feature network with random weights (He et al. 2015, arXiv:1502.01852, eq. 10).
+
+    torch's own generators are not touched, so that an evaluation during a training leaves
+    its random numbers as they are.
     """
+    with torch.device("meta"):
+        network = FeatureNetwork(channels, outputs)
+    network.to_empty(device="cpu")
+    for index, module in enumerate(network.modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()  # ones and zeros
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            _initialize(module, seed, index)
+    return network
 
-    network: FeatureNetwork
-    task: str
-    accuracy: float
-    chance: float
+
+def _initialize(module: nn.Conv2d | nn.Linear, seed: int, index: int) -> None:
+    shape = tuple(module.weight.shape)
+    noise = randomness.normal(
+        seed, "feature-init", items=torch.tensor([index]), step=0, shape=shape
+    )
+    with torch.no_grad():
+        module.weight.copy_(noise[0] * math.sqrt(2 / math.prod(shape[1:])))
+        if module.bias is not None:
+            module.bias.zero_()
 
 
-def train_features(
-    images: Tensor,
-    labels: Tensor | None,
-    held_out: tuple[Tensor, Tensor | None],
+def train_network(
+    network: FeatureNetwork,
+    images: ImageSet,
     *,
-    num_classes: int = 0,
+    named: bool,
     seed: int = 0,
     progress: ProgressCallback = no_progress,
-) -> TrainedFeatures:
-    """Train a feature network.
+) -> None:
+    """Train a feature network on classes, or on rotations.
 
-    With classes it learns to name them; without, to tell by how many quarter turns an image was
-    rotated (Gidaris et al. 2018, arXiv:1803.07728).
+    Without classes it learns to tell by how many quarter turns an image was rotated (Gidaris et
+    al. 2018, arXiv:1803.07728).
 
     Args:
-        images: Images to train on, float in [-1, 1], [N, C, H, W].
-        labels: Their classes, int64 [N]; None without classes.
-        held_out: Images and labels for the accuracy.
-        num_classes: Number of classes.
+        network: The network; it is left in training mode.
+        images: Images to train on, at least one.
+        named: Whether to train on classes.
         seed: Random seed.
         progress: Called after every step.
     """
-    task = "classes" if labels is not None and num_classes > 1 else "rotations"
-    outputs = num_classes if task == "classes" else ROTATIONS
-    randomness.seed_library(seed, "feature-init", step=0)
-    network = FeatureNetwork(images.shape[1], outputs)
-    _fit(network, images, labels if task == "classes" else None, seed, progress)
-    accuracy = _accuracy(network.eval(), *held_out, rotations=task == "rotations")
-    return TrainedFeatures(network, task, accuracy, 1 / outputs)
-
-
-def _fit(
-    network: FeatureNetwork,
-    images: Tensor,
-    labels: Tensor | None,
-    seed: int,
-    progress: ProgressCallback,
-) -> None:
+    labels = images.labels if named else None
     steps = max(1, min(MAX_STEPS, math.ceil(MAX_EPOCHS * len(images) / BATCH_SIZE)))
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -90,13 +89,13 @@ def _fit(
     network.train()
     for step in range(steps):
         slots = torch.arange(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
-        index = _shuffled(slots, len(images), seed)
-        x = shift_images(images[index], seed, step)
+        index = _shuffle(slots, len(images), seed)
+        x = shift_images(images.select(index).images(), seed, step)
         if labels is None:
             x, target = rotate_quarters(x, seed, step)
         else:
             target = labels[index]
-        loss = F.cross_entropy(network(x), target, label_smoothing=LABEL_SMOOTHING)
+        loss = functional.cross_entropy(network(x), target, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -104,7 +103,7 @@ def _fit(
         progress("training the feature network", step + 1, steps)
 
 
-def _shuffled(slots: Tensor, count: int, seed: int) -> Tensor:
+def _shuffle(slots: Tensor, count: int, seed: int) -> Tensor:
     """Return the image of each slot: every epoch is a new order of all images."""
     epochs = slots // count
     orders = {
@@ -147,19 +146,15 @@ def rotate_quarters(x: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
     return turned[turns, torch.arange(len(x))], turns
 
 
-@torch.inference_mode()
-def _accuracy(
-    network: FeatureNetwork, images: Tensor, labels: Tensor | None, *, rotations: bool
-) -> float:
-    if len(images) == 0 or (labels is None and not rotations):
-        return math.nan
-    right = 0
-    for start in range(0, len(images), BATCH_SIZE):
-        x = images[start : start + BATCH_SIZE]
-        if rotations:
-            x, target = rotate_quarters(x, 0, start)
-        else:
-            assert labels is not None, "classes have labels"
-            target = labels[start : start + BATCH_SIZE]
-        right += int((network(x).argmax(1) == target).sum())
-    return right / len(images)
+def rotate_set(images: ImageSet, seed: int) -> ImageSet:
+    """Return each image rotated by a random number of quarter turns, with that as its label."""
+    pixels = images.pixels
+    deep = pixels.dtype == torch.uint16  # which cannot be indexed
+    rotated, turns = rotate_quarters(pixels.view(torch.int16) if deep else pixels, seed, 0)
+    return replace(
+        images,
+        pixels=rotated.contiguous().view(torch.uint16) if deep else rotated,
+        labels=turns,
+        classes=tuple(f"{90 * k}°" for k in range(ROTATIONS)),
+        name=f"{images.name}, rotated",
+    )

@@ -1,0 +1,73 @@
+"""Training sets: which real and which generated images each arm trains on."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from iddm_cli.engine import randomness
+from iddm_cli.evaluation.usefulness.arms import Arm
+
+
+def choose_real(labels: Tensor, *, per_class: int | None, seed: int) -> Tensor:
+    """Return the indices of the real images of a seed, which all its arms train on, int64 [R].
+
+    Args:
+        labels: Classes of the real images, int64 [N].
+        per_class: Images of each class; None, or more than there are: all of them.
+        seed: Seed of the choice.
+    """
+    counts = labels.bincount()
+    wanted = counts if per_class is None else counts.clamp(max=per_class)
+    return _choose(labels, wanted, "usefulness-real", seed)
+
+
+def choose_generated(labels: Tensor, real: Tensor, *, ratio: float, seed: int) -> Tensor:
+    """Return the indices of the generated images of an arm, int64 [G].
+
+    Each class receives `ratio` times as many as it has real images, as far as there are as many. A
+    larger ratio contains the images of a smaller one.
+
+    Args:
+        labels: Classes of the generated images, int64 [M].
+        real: Classes of the real images of this seed, int64 [R].
+        ratio: Generated images per real one.
+        seed: Seed of the choice.
+    """
+    wanted = (real.bincount() * ratio - 1e-9).ceil().long()
+    return _choose(labels, wanted, "usefulness-generated", seed)
+
+
+def _choose(labels: Tensor, wanted: Tensor, purpose: str, seed: int) -> Tensor:
+    """Return the first `wanted` images of each class in a random order."""
+    order = randomness.permutation(seed, purpose, step=0, count=len(labels))
+    chosen = [
+        order[labels[order] == label][:count]
+        for label, count in enumerate(wanted.tolist())
+        if count
+    ]
+    return torch.cat(chosen) if chosen else torch.empty(0, dtype=torch.int64)
+
+
+def compose(arm: Arm, real: Tensor, generated: Tensor) -> Tensor:
+    """Return the rows of an arm's training set, int64 [n].
+
+    Args:
+        arm: The arm.
+        real: Rows of the real images of this seed.
+        generated: Rows of the generated images of this arm.
+    """
+    return torch.cat([real.repeat(arm.real), generated])
+
+
+def available_ratio(labels: Tensor, real: Tensor) -> float:
+    """Return the smallest ratio that uses all generated images that can be used.
+
+    Args:
+        labels: Classes of the generated images, int64 [M].
+        real: Classes of the real images of a seed, int64 [R].
+    """
+    counts = real.bincount()
+    there = labels.bincount(minlength=len(counts))[: len(counts)]
+    ratios = there[counts > 0].double() / counts[counts > 0]
+    return float(ratios.max()) if len(ratios) else math.nan
