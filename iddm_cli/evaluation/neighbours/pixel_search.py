@@ -13,8 +13,10 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.neighbours.nearest_images import (
     CANDIDATES,
+    LARGEST_BATCH,
+    PAIRS_IN_MEMORY,
     NearestImages,
-    distance_ratio,
+    pick_nearest,
 )
 from iddm_cli.evaluation.neighbours.reduced_images import ReducedImages, reduce_images
 from iddm_cli.evaluation.neighbours.windows import (
@@ -33,12 +35,8 @@ UNRELATED = 2**0.5
 """The distance of normalized images that have nothing in common."""
 
 INDEXING_CHUNK = 1024
-LARGEST_BATCH = 32
 MAX_VARIANTS = 50
 """Images that one image is compared as: 25 shifts, also mirrored."""
-
-PRODUCTS = 2**24
-"""Numbers of the coarse comparison that are in memory at once."""
 
 
 class PixelSearch:
@@ -67,32 +65,29 @@ class PixelSearch:
         self, images: ImageSet, progress: ProgressCallback = no_progress
     ) -> NearestImages:
         """Return the nearest training image of each image; flat images have a ratio of 1."""
-        batch = max(1, min(LARGEST_BATCH, PRODUCTS // (MAX_VARIANTS * len(self.originals))))
-        nearest = torch.zeros(len(images), dtype=torch.int64)
-        ratio = torch.ones(len(images))
+        pairs = MAX_VARIANTS * len(self.originals)
+        batch = max(1, min(LARGEST_BATCH, PAIRS_IN_MEMORY // pairs))
         stage = f"comparing the pixels of {images.name} with the training images"
-        for start in range(0, len(images), batch):
-            index = torch.arange(start, min(start + batch, len(images)))
-            nearest[index], ratio[index] = self._compare(reduce_images(images.select(index)))
-            progress(stage, len(index) + start, len(images))
-        return NearestImages(nearest, ratio).without(self.is_flat(images))
+        parts = []
+        for index in torch.arange(len(images)).split(batch):
+            parts.append(self._compare(reduce_images(images.select(index))))
+            progress(stage, int(index[-1]) + 1, len(images))
+        return NearestImages.join(parts).without(self.is_flat(images))
 
     def is_flat(self, images: ImageSet) -> Tensor:
         """Return whether each image shows nothing that could be copied, bool [N]."""
         return contrast(middle_window(reduce_images(images))) <= self.flat
 
-    def _compare(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the nearest training image of each reduced image, and the ratio of distances."""
+    def _compare(self, images: Tensor) -> NearestImages:
+        """Return the nearest training image of each reduced image."""
         candidates = self._select_candidates(images)
         unique, place = candidates.unique(return_inverse=True)
         reduced = self._images.read(self.originals[unique])[place]
         norms = self._norms[candidates]
         distances = shifted_distances(images, reduced, norms, flat=self.flat)
-        position = distances.argmin(dim=1)
-        rows = torch.arange(len(images))
-        between = shifted_distances(reduced[rows, position], reduced, norms, flat=self.flat)
-        ratio = distance_ratio(distances, between, alone=UNRELATED)
-        return self.originals[candidates[rows, position]], ratio
+        chosen = reduced[torch.arange(len(images)), distances.argmin(dim=1)]
+        between = shifted_distances(chosen, reduced, norms, flat=self.flat)
+        return pick_nearest(self.originals[candidates], distances, between, alone=UNRELATED)
 
     def _select_candidates(self, images: Tensor) -> Tensor:
         """Return the training images most alike in a few blocks of pixels, [N, K]."""
@@ -103,7 +98,7 @@ class PixelSearch:
 
 
 def _survey(images: ReducedImages, progress: ProgressCallback) -> tuple[Tensor, float]:
-    """Return the indices of the images without repetitions, and the contrast that counts as flat."""
+    """Return the indices of the images without repetitions, and what contrast counts as flat."""
     first: dict[bytes, int] = {}
     contrasts = []
     for start in range(0, len(images), INDEXING_CHUNK):

@@ -1,4 +1,4 @@
-"""Reduced images: small and smooth ones, so that copies are compared quickly and noise averages out.
+"""Reduced images: small and smooth ones, in which noise averages out.
 
 Images of any size are compared at about the number of pixels of a 32 × 32 image.
 """

@@ -1,4 +1,4 @@
-"""Windows: parts of images at all small shifts, compared without regard to mirroring or contrast."""
+"""Windows: parts of images at all small shifts, compared whatever their mirroring or contrast."""
 
 import math
 
@@ -52,10 +52,9 @@ def normalize_windows(windows: Tensor, *, flat: float) -> Tensor:
 
 def coarse_vectors(images: Tensor, *, flat: float) -> Tensor:
     """Return normalized block means of the middle of images, [N, C, H, W] to [N, D]."""
-    size = [min(COARSE_SIDE, side) for side in middle_window(images).shape[-2:]]
-    return normalize_windows(
-        functional.adaptive_avg_pool2d(middle_window(images), size), flat=flat
-    )
+    middle = middle_window(images)
+    size = (min(COARSE_SIDE, middle.shape[-2]), min(COARSE_SIDE, middle.shape[-1]))
+    return normalize_windows(functional.adaptive_avg_pool2d(middle, size), flat=flat)
 
 
 def coarse_variants(images: Tensor, *, flat: float) -> Tensor:
