@@ -36,7 +36,8 @@ class FeatureSearch:
         """
         pairs = variants.shape[1] * len(self.originals)
         batch = max(1, min(LARGEST_BATCH, PAIRS_IN_MEMORY // pairs))
-        return NearestImages.join([self._compare(part) for part in variants.split(batch)])
+        starts = range(0, len(variants), batch)
+        return NearestImages.join([self._compare(variants[i : i + batch]) for i in starts])
 
     def _compare(self, variants: Tensor) -> NearestImages:
         # The fast formula of cdist rounds too much for distances near zero, so it only selects.

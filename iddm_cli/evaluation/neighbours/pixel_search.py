@@ -69,9 +69,10 @@ class PixelSearch:
         batch = max(1, min(LARGEST_BATCH, PAIRS_IN_MEMORY // pairs))
         stage = f"comparing the pixels of {images.name} with the training images"
         parts = []
-        for index in torch.arange(len(images)).split(batch):
+        for start in range(0, len(images), batch):
+            index = torch.arange(start, min(start + batch, len(images)))
             parts.append(self._compare(reduce_images(images.select(index))))
-            progress(stage, int(index[-1]) + 1, len(images))
+            progress(stage, start + len(index), len(images))
         return NearestImages.join(parts).without(self.is_flat(images))
 
     def is_flat(self, images: ImageSet) -> Tensor:

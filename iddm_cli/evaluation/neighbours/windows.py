@@ -34,7 +34,8 @@ def window_at(images: Tensor, top: int, left: int) -> Tensor:
 
 def contrast(windows: Tensor) -> Tensor:
     """Return the standard deviation of the pixels of each window, [N, C, H, W] to [N]."""
-    return windows.flatten(1).std(dim=1, correction=0)
+    vectors = windows.flatten(1)
+    return (vectors - vectors.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
 
 
 def normalize_windows(windows: Tensor, *, flat: float) -> Tensor:
