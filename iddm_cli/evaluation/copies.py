@@ -43,8 +43,9 @@ def find_copies(
 ) -> Copies:
     """Return how many generated images are copies of training images, and the closest pairs.
 
-    Flat images, which show nothing, are never copies. With a single training image, copies are told
-    by pixels alone: an image that has nothing in common with it takes the second-nearest's place.
+    Flat images, which show nothing, are never copies. A single training image has no second-nearest
+    beside it: in pixels, an image that has nothing in common with it takes that place; features
+    find no copies then.
 
     Args:
         generated: The generated images.

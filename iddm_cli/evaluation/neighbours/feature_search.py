@@ -20,7 +20,7 @@ class FeatureSearch:
 
     Args:
         features: Features of the training images, float [M, D].
-        originals: Indices of those that are no exact repetitions, int64.
+        originals: Indices of the training images without exact repetitions, int64 [K].
     """
 
     def __init__(self, features: Tensor, originals: Tensor) -> None:
