@@ -177,7 +177,6 @@ TESTED_THROUGH = {
     "diffusion/lookup": "profiles/test_choices.py",
     "display/html/curve_plots": "display/test_evaluation_page.py",
     "display/html/evaluation_overview": "display/test_evaluation_page.py",
-    "display/html/evaluation_tables": "display/test_evaluation_page.py",
     "display/html/template": "display/test_evaluation_page.py",
     "display/html/usefulness_section": "display/test_evaluation_page.py",
     "export/onnx/exporter": "e2e/test_export.py",
