@@ -44,7 +44,7 @@ def test_mistakes(runs, names, error, said):
 
 def test_one_run_by_name_and_by_path_is_given_twice(runs):
     with pytest.raises(UsageError, match="given twice"):
-        compare_runs(runs, ["a", str(runs / "a")])
+        compare_runs(runs, ["a", str(runs / ".." / "runs" / "a")])
 
 
 def test_a_damaged_profile_is_named(runs):
