@@ -197,8 +197,9 @@ def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
     Raises:
         DatasetError: The images of some process differ from those of process 0.
     """
-    main_digest, main_count = group.broadcast((pack.digest, pack.count))
-    differs = (main_digest, main_count) != (pack.digest, pack.count)
+    digests = pack.digest, pack.held_out and pack.held_out.digest
+    main_digests, main_count = group.broadcast((digests, pack.count))
+    differs = (main_digests, main_count) != (digests, pack.count)
     problem = (
         f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or some "
         "images differ"
