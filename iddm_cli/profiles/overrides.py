@@ -76,11 +76,11 @@ FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")
 
 
 NOT_OF_THE_WEIGHTS = (
-    *RESUMABLE_KEYS, "data.channels", "data.label_column", "data.on_error", "training.steps",
-    "training.epochs", "training.micro_batch", "training.lr_extension", "training.max_skipped",
-    "training.log_every",
-    "training.checkpoint_every", "training.checkpoint_from", "training.keep",
-    "training.keep_every", "training.keep_best", "training.sample_every", "training.sample_count",
+    *RESUMABLE_KEYS, "data.channels", "data.held_out", "data.label_column", "data.on_error",
+    "training.steps", "training.epochs", "training.micro_batch", "training.lr_extension",
+    "training.max_skipped", "training.log_every", "training.checkpoint_every",
+    "training.checkpoint_from", "training.keep", "training.keep_every", "training.keep_best",
+    "training.sample_every", "training.sample_count",
 )  # fmt: skip
 """Keys outside sampling and runtime that decide no weights, or do it through something else.
 
