@@ -103,8 +103,8 @@ def test_curves_come_from_the_metrics(page):
     assert "band" not in losses
     assert any(text.startswith("Loss of batches. 1 at step 10, 0.125 at 80") for text in labels)
     bands = next(text for text in labels if text.startswith("Held-out loss, in bands of noise"))
-    assert "noise band 1: 2.1 at step 10" in bands
-    assert "noise band 2: 0.1 at step 10" in bands
+    assert "band 1: 2.1 at step 10" in bands
+    assert "band 2: 0.1 at step 10" in bands
     assert any(text.startswith("MIND") and "0.0625 at 80" in text for text in labels)
     assert "Seconds" not in page.text
 

@@ -38,7 +38,7 @@ def name_curve(key: str) -> str:
         return title
     if is_loss(key):
         words = BAND.sub(r", noise band \1", key).replace(".", ", ")
-        return words.replace("_", " ").replace("held out", "held-out")
+        return _in_words(words)
     return ", ".join(find_measure(part).title for part in key.split("."))
 
 
@@ -54,7 +54,10 @@ def plot_training(curves: Curves) -> list[Markup]:
     for key in filter(is_band, keys):
         bands.setdefault(BAND.sub("", key), []).append(key)
     groups = {"Losses at the same noise": losses} if losses else {}
-    groups |= {_title(f"{name_curve(base)}, in bands of noise"): one for base, one in bands.items()}
+    groups |= {
+        _title(f"{_in_words(base)}, in bands of noise (band 1: the least)"): one
+        for base, one in bands.items()
+    }
     grouped = {key for group in groups.values() for key in group}
     others = [key for key in keys if key not in grouped]
     plots = [_plot_group(title, group, curves) for title, group in groups.items()]
@@ -63,10 +66,15 @@ def plot_training(curves: Curves) -> list[Markup]:
 
 def _plot_group(title: str, keys: Sequence[str], curves: Curves) -> Markup:
     lines = [
-        PlotLine(name_curve(key), smooth(key, curves[key]), colour, _is_sparse(curves[key]))
+        PlotLine(_name_line(key), smooth(key, curves[key]), colour, _is_sparse(curves[key]))
         for colour, key in enumerate(keys)
     ]
     return plot_lines(title, lines, may_be_log=True)
+
+
+def _name_line(key: str) -> str:
+    band = BAND.search(key)
+    return f"band {band[1]}" if band else name_curve(key)
 
 
 def plot_comparison(named: Sequence[tuple[str, Curves]]) -> list[Markup]:
@@ -92,6 +100,10 @@ def _plot_key(key: str, named: Sequence[tuple[str, Curves]]) -> Markup:
         if key in curves
     ]
     return plot_lines(_title(name_curve(key)), lines, may_be_log=is_loss(key))
+
+
+def _in_words(key: str) -> str:
+    return key.replace("_", " ").replace("held out", "held-out")
 
 
 def _title(words: str) -> str:

@@ -120,10 +120,7 @@ def describe_line(line: PlotLine, x_label: str) -> str:
     name = f"{line.name}: " if line.name else ""
     if len(line.points) == 1:
         return f"{name}{y0:.3g} at {x_label} {x0:g}."
-    return (
-        f"{name}{y0:.3g} at {x_label} {x0:g}, {y1:.3g} at {x1:g}; "
-        f"lowest {low:.3g} at {x_low:g}."
-    )
+    return f"{name}{y0:.3g} at {x_label} {x0:g}, {y1:.3g} at {x1:g}; lowest {low:.3g} at {x_low:g}."
 
 
 def _build_axes(x: Scale, y: Scale, x_label: str) -> Markup:
