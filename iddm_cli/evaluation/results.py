@@ -58,11 +58,13 @@ class Quality:
         classes: The numbers of each class; empty without classes.
         confusion: Number of generated images by class asked for (row) and class that the feature
             network sees (column), int64 [K, K]; None without classes.
+        warnings: What to know before the numbers are trusted, as sentences.
     """
 
     numbers: Mapping[str, Number]
     classes: tuple[ClassQuality, ...] = ()
     confusion: Tensor | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
