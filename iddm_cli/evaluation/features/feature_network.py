@@ -13,7 +13,7 @@ LARGEST_SIDE = 64
 
 CHANNELS = 32
 DIMENSIONS = 6 * CHANNELS
-"""Length of a feature vector."""
+"""Length of a feature vector of a network of the usual width."""
 
 
 class FeatureNetwork(nn.Module):
@@ -22,31 +22,32 @@ class FeatureNetwork(nn.Module):
     Args:
         channels: Channels of an image.
         outputs: Number of outputs of the head: classes, or the tasks of self-supervision.
+        width: Channels of the first stage; the others have twice and four times as many.
     """
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, *, width: int = CHANNELS) -> None:
         super().__init__()
         self.channels = channels
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, CHANNELS, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(CHANNELS),
+            nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
             nn.ReLU(),
         )
         self.stages = nn.ModuleList(
             [
-                _ResidualBlock(CHANNELS, CHANNELS, stride=1),
-                _ResidualBlock(CHANNELS, 2 * CHANNELS, stride=2),
-                _ResidualBlock(2 * CHANNELS, 4 * CHANNELS, stride=2),
+                _ResidualBlock(width, width, stride=1),
+                _ResidualBlock(width, 2 * width, stride=2),
+                _ResidualBlock(2 * width, 4 * width, stride=2),
             ]
         )
-        self.head = nn.Linear(4 * CHANNELS, outputs)
+        self.head = nn.Linear(4 * width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, [B, outputs], of images in [-1, 1], [B, C, H, W]."""
         return self.describe(x)[1]
 
     def describe(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return feature vectors, [B, DIMENSIONS], and logits of images in [-1, 1], [B, C, H, W].
+        """Return feature vectors, [B, 6 width], and logits of images in [-1, 1], [B, C, H, W].
 
         Features are the means over all positions of the last two stages: the last tells what is
         shown, the one before it how sharp and how contrasted.

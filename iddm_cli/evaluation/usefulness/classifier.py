@@ -15,7 +15,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader, normalize
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
-from iddm_cli.evaluation.feature_network import LARGEST_SIDE, FeatureNetwork
+from iddm_cli.evaluation.features.feature_network import LARGEST_SIDE, FeatureNetwork
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.profiles.settings import DataSettings
 
