@@ -43,7 +43,9 @@ def measure_quality(
     )
     pair = build_pair(x, y)
     numbers = measure_pair(pair, QUALITY_METRICS, intervals=intervals, progress=progress)
-    quality = Quality(numbers, warnings=_describe_problems(real, generated, named=named))
+    weakness = extractor.summary.weakness
+    problems = _describe_problems(real, generated, named=named)
+    quality = Quality(numbers, warnings=((weakness,) if weakness else ()) + problems)
     if not named:
         return quality
     if per_class:

@@ -1,4 +1,4 @@
-"""Distances between the distributions of two samples of feature vectors.
+"""MIND and the Fréchet distance of two samples of feature vectors.
 
 Every distance is zero for a sample against itself and grows with the difference of the
 distributions. All are computed in float64, so that a sum over thousands of images loses nothing.
@@ -17,26 +17,18 @@ MIND_PROJECTIONS = 1000
 MIND_SCALE = 3
 """Factor on the mean squared distance, times the number of features (arXiv:2605.06797, eq. 4)."""
 
-ROWS = 1024
-"""Rows of a matrix of pairs that are in memory at once."""
-
 
 def mind(real: Tensor, generated: Tensor) -> float:
     """Return the Monge Inception Distance of features [N, d] and [M, d]; see `measure_mind`."""
-    return float(measure_mind(*_whole(real, generated)))
+    return float(measure_mind(*take_whole(real, generated)))
 
 
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
     """Return the Fréchet distance of features [N, d] and [M, d]; see `measure_frechet`."""
-    return float(measure_frechet(*_whole(real, generated)))
+    return float(measure_frechet(*take_whole(real, generated)))
 
 
-def kernel_distance(real: Tensor, generated: Tensor) -> float:
-    """Return the kernel distance of features [N, d] and [M, d]; see `measure_kid`."""
-    return float(measure_kid(*_whole(real, generated)))
-
-
-def _whole(real: Tensor, generated: Tensor) -> tuple[Sample, Sample, Tensor, Tensor]:
+def take_whole(real: Tensor, generated: Tensor) -> tuple[Sample, Sample, Tensor, Tensor]:
     """Return two samples, and the one replicate of each that has all vectors."""
     masks = [torch.ones(1, len(features), dtype=torch.bool) for features in (real, generated)]
     return build_sample(real), build_sample(generated), masks[0], masks[1]
@@ -193,67 +185,3 @@ def _gaussian_distance(
 def _matrix_sqrt(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
     return vectors * values.clamp(min=0).sqrt() @ vectors.T
-
-
-def measure_kid(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
-    """Return the kernel distance: the unbiased squared maximum mean discrepancy, float64 [R].
-
-    The kernel is (x·y / d + 1)^3 (Bińkowski et al. 2018, arXiv:1801.01401, eq. 4); KID is this
-    distance in the features of Inception. All pairs are used, not random subsets of them. It is
-    about 0 on average for samples of one distribution, so that it may be below 0. Where there are
-    classes, their proportions are given, and pairs within a class stand for pairs of independent
-    images of that class.
-    """
-    weights_x, weights_y = (
-        (sample.weights * keep) / (sample.weights * keep).sum(dim=1, keepdim=True)
-        for sample, keep in ((x, keep_x), (y, keep_y))
-    )
-    within = _mean_of_pairs(x, weights_x) + _mean_of_pairs(y, weights_y)
-    return within - 2 * _mean_kernel(x.features, y.features, weights_x, weights_y)
-
-
-def _mean_of_pairs(sample: Sample, weights: Tensor) -> Tensor:
-    """Return the mean of the kernel over pairs of independent vectors of the distribution, [R]."""
-    total = _mean_kernel(sample.features, sample.features, weights, weights)
-    for own in _split_by_class(sample):
-        total += _self_correction(sample.features[own], weights[:, own])
-    return total
-
-
-def _self_correction(x: Tensor, weights: Tensor) -> Tensor:
-    """Return what pairs of a vector with itself change, which other pairs should stand for, [R].
-
-    Args:
-        x: The vectors of one class, [N, d].
-        weights: Weight of each in each replicate, [R, N].
-    """
-    squares = weights.square()
-    pairs = _mean_kernel(x, x, weights, weights)
-    others = pairs - squares @ _kernel(x.square().sum(dim=1), x.shape[1])
-    whole = weights.sum(dim=1).square()
-    share = 1 - squares.sum(dim=1) / whole.clamp(min=1e-300)
-    # The single vector of a class has no other one to stand for it.
-    return torch.where(share > 1e-9, others / share.clamp(min=1e-9) - pairs, 0.0)
-
-
-def _split_by_class(sample: Sample) -> list[Tensor]:
-    """Return the indices of the vectors of each class."""
-    if sample.labels is None:
-        return [torch.arange(len(sample))]
-    order = sample.labels.argsort(stable=True)
-    counts = torch.bincount(sample.labels)
-    return [part for part in order.split(counts.tolist()) if len(part)]
-
-
-def _mean_kernel(x: Tensor, y: Tensor, weights_x: Tensor, weights_y: Tensor) -> Tensor:
-    """Return the weighted mean of the kernel over all pairs, [R]."""
-    total = torch.zeros(len(weights_x), dtype=torch.float64)
-    for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
-        kernel = _kernel(x[rows] @ y.T, x.shape[1])
-        total += (weights_x[:, rows] * (weights_y @ kernel.T)).sum(dim=1)
-    return total
-
-
-def _kernel(products: Tensor, dimensions: int) -> Tensor:
-    return (products / dimensions + 1) ** 3

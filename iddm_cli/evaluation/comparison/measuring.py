@@ -12,11 +12,8 @@ from iddm_cli.evaluation.comparison.replicates import keep_all, leave_out_groups
 from iddm_cli.evaluation.comparison.samples import Sample, SamplePair
 from iddm_cli.evaluation.numbers import Number
 
-SMALLEST_PART = 10
-"""Images in the smaller part of a split for the floor, where there are enough."""
-
 SMALLEST_SHARE = 1 / 4
-"""Share of the images in the smaller part, at least."""
+"""Share of the real images in the smaller of two parts for the floor, at least."""
 
 
 def measure_pair(
@@ -50,12 +47,14 @@ def _measure(
 ) -> dict[str, Number]:
     """Return the numbers that one measurement gives."""
     first = next(iter(rows.values()))
-    x, y = pair.joint if first.is_distance else (pair.real, pair.generated)
+    x, y = pair.joint if first.reads_codes else (pair.real, pair.generated)
     masks = [_replicates(sample, intervals=intervals) for sample in (x, y)]
     values = measure(x, y, *masks)
     floors = _measure_floors(measure, first, x, y)
     return {
-        key: _build_number(row, values[key], floors and floors[key], min(len(x), len(y)))
+        key: _build_number(
+            row, values[key], None if floors is None else floors[key], min(len(x), len(y))
+        )
         for key, row in rows.items()
     }
 
@@ -92,10 +91,11 @@ def _measure_floors(
     The parts are as different in size as the samples. They have fewer images, for which distances
     are larger: these are scaled to the counts of the samples.
     """
-    least = max(SMALLEST_SHARE, min(0.5, SMALLEST_PART / len(x)))
+    enough = row.smallest // 2
+    least = max(SMALLEST_SHARE, min(0.5, enough / len(x)))
     share = min(max(len(x) / (len(x) + len(y)), least), 1 - least)
     parts = split_in_two(x, share)
-    if min(int(part.sum(dim=1).min()) for part in parts) < row.smallest // 2:
+    if min(int(part.sum(dim=1).min()) for part in parts) < enough:
         return None
     values = measure(x, x, *parts)
     if not row.is_distance:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from iddm_cli.evaluation.comparison.distances import measure_frechet, measure_kid, measure_mind
+from iddm_cli.evaluation.comparison.distances import measure_frechet, measure_mind
+from iddm_cli.evaluation.comparison.kernel_distance import measure_kid
 from iddm_cli.evaluation.comparison.manifold import measure_rates
 from iddm_cli.evaluation.comparison.samples import Sample
 
@@ -43,8 +44,9 @@ class QualityMetric:
         summary: What it is, in a sentence.
         measure: How features are measured; it may return other numbers as well. None for what is
             measured on predicted classes.
-        is_distance: Whether it compares classes together with images, and shrinks as images get
-            more, in proportion to 1 / N + 1 / M for equal distributions.
+        is_distance: Whether it shrinks as images get more, in proportion to 1 / N + 1 / M for
+            equal distributions.
+        reads_codes: Whether features are measured together with codes of classes.
         highest: Largest value that it can have.
     """
 
@@ -56,6 +58,7 @@ class QualityMetric:
     summary: str
     measure: Measure | None = None
     is_distance: bool = False
+    reads_codes: bool = False
     highest: float = float("inf")
 
 
@@ -63,12 +66,12 @@ QUALITY_METRICS: Mapping[str, QualityMetric] = {
     "mind": QualityMetric(
         "MIND", "lower", 10, True, True,
         "Monge Inception Distance: how far apart the features are along random directions",
-        _mind, is_distance=True,
+        _mind, is_distance=True, reads_codes=True,
     ),
     "frechet": QualityMetric(
         "Fréchet distance", "lower", 50, False, True,
         "distance of Gaussians fitted to the features; FID is this distance for Inception",
-        _frechet, is_distance=True,
+        _frechet, is_distance=True, reads_codes=True,
     ),
     "kid": QualityMetric(
         "KID", "lower", 20, True, True,
