@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.engine import randomness
-from iddm_cli.evaluation.comparison.samples import Sample, build_sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample, build_sample
 
 MIND_PROJECTIONS = 1000
 MIND_SCALE = 3
@@ -28,13 +28,15 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return float(measure_frechet(*take_whole(real, generated)))
 
 
-def take_whole(real: Tensor, generated: Tensor) -> tuple[Sample, Sample, Tensor, Tensor]:
+def take_whole(
+    real: Tensor, generated: Tensor
+) -> tuple[FeatureSample, FeatureSample, Tensor, Tensor]:
     """Return two samples, and the one replicate of each that has all vectors."""
     masks = [torch.ones(1, len(features), dtype=torch.bool) for features in (real, generated)]
     return build_sample(real), build_sample(generated), masks[0], masks[1]
 
 
-def measure_mind(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
+def measure_mind(x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
     """Return the Monge Inception Distance (Berthet et al. 2026, arXiv:2605.06797), float64 [R].
 
     It is the squared sliced 2-Wasserstein distance: the mean, over random directions, of the
@@ -91,7 +93,7 @@ class _Projections:
         return _Projections(values, order, weights)
 
 
-def _project(sample: Sample, directions: Tensor, *, is_weighted: bool) -> _Projections:
+def _project(sample: FeatureSample, directions: Tensor, *, is_weighted: bool) -> _Projections:
     values, order = (directions @ sample.features.T).sort(dim=1)
     return _Projections(values, order, sample.weights[order] if is_weighted else None)
 
@@ -145,7 +147,7 @@ def weighted_wasserstein_1d_squared(
     return ((ends - starts) * (quantiles[0] - quantiles[1]).square()).sum(dim=1)
 
 
-def measure_frechet(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
+def measure_frechet(x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
     """Return the Fréchet distance of Gaussians fitted to the samples, float64 [R].
 
     Heusel et al. 2017, arXiv:1706.08500, eq. 6; FID is this distance in the features of Inception.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.evaluation.comparison.distances import take_whole
-from iddm_cli.evaluation.comparison.samples import Sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample
 
 ROWS = 1024
 """Rows of a matrix of pairs that are in memory at once."""
@@ -15,7 +15,7 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
     return float(measure_kid(*take_whole(real, generated)))
 
 
-def measure_kid(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
+def measure_kid(x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor) -> Tensor:
     """Return the kernel distance: the unbiased squared maximum mean discrepancy, float64 [R].
 
     The kernel is (x·y / d + 1)^3 (Bińkowski et al. 2018, arXiv:1801.01401, eq. 4); KID is this

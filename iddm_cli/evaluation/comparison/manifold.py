@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iddm_cli.evaluation.comparison.samples import Sample, build_sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample, build_sample
 
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
@@ -38,7 +38,9 @@ def manifold_rates(real: Tensor, generated: Tensor) -> tuple[float, float, float
     return precision, recall, density, coverage
 
 
-def measure_rates(real: Sample, generated: Sample, keep_x: Tensor, keep_y: Tensor) -> ManifoldRates:
+def measure_rates(
+    real: FeatureSample, generated: FeatureSample, keep_x: Tensor, keep_y: Tensor
+) -> ManifoldRates:
     """Return precision and recall (k = 3), density and coverage (k = 5).
 
     The neighbourhood of an image is a ball up to its k-th nearest neighbour of its own set.

@@ -9,25 +9,33 @@ from torch import Tensor
 from iddm_cli.evaluation.comparison.distances import measure_frechet, measure_mind
 from iddm_cli.evaluation.comparison.kernel_distance import measure_kid
 from iddm_cli.evaluation.comparison.manifold import measure_rates
-from iddm_cli.evaluation.comparison.samples import Sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample
 
-Measure = Callable[[Sample, Sample, Tensor, Tensor], Mapping[str, Tensor]]
+Measure = Callable[[FeatureSample, FeatureSample, Tensor, Tensor], Mapping[str, Tensor]]
 """From two samples and masks of what each replicate keeps, [R, N] and [R, M], to values [R]."""
 
 
-def _mind(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Mapping[str, Tensor]:
+def _mind(
+    x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor
+) -> Mapping[str, Tensor]:
     return {"mind": measure_mind(x, y, keep_x, keep_y)}
 
 
-def _frechet(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Mapping[str, Tensor]:
+def _frechet(
+    x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor
+) -> Mapping[str, Tensor]:
     return {"frechet": measure_frechet(x, y, keep_x, keep_y)}
 
 
-def _kid(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Mapping[str, Tensor]:
+def _kid(
+    x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor
+) -> Mapping[str, Tensor]:
     return {"kid": measure_kid(x, y, keep_x, keep_y)}
 
 
-def _rates(x: Sample, y: Sample, keep_x: Tensor, keep_y: Tensor) -> Mapping[str, Tensor]:
+def _rates(
+    x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Tensor
+) -> Mapping[str, Tensor]:
     return measure_rates(x, y, keep_x, keep_y)._asdict()
 
 

@@ -17,7 +17,7 @@ CODE_LENGTH = 64
 
 
 @dataclass(frozen=True)
-class Sample:
+class FeatureSample:
     """Feature vectors with weights.
 
     Attributes:
@@ -38,10 +38,10 @@ class Sample:
         """Whether all vectors count alike."""
         return not len(self) or bool(self.weights.min() == self.weights.max())
 
-    def select(self, index: Tensor) -> "Sample":
+    def select(self, index: Tensor) -> "FeatureSample":
         """Return the vectors of these indices, or of a mask."""
         labels = None if self.labels is None else self.labels[index]
-        return Sample(self.features[index], self.weights[index], labels)
+        return FeatureSample(self.features[index], self.weights[index], labels)
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class SamplePair:
         joint: Both with the codes of their classes; the same as above without classes.
     """
 
-    real: Sample
-    generated: Sample
-    joint: tuple[Sample, Sample]
+    real: FeatureSample
+    generated: FeatureSample
+    joint: tuple[FeatureSample, FeatureSample]
 
 
-def build_pair(real: Sample, generated: Sample) -> SamplePair:
+def build_pair(real: FeatureSample, generated: FeatureSample) -> SamplePair:
     """Return two samples to compare: at most COMPARED images, with weights and codes of classes.
 
     Generated images of classes without any real image are left out.
@@ -78,7 +78,7 @@ def build_pair(real: Sample, generated: Sample) -> SamplePair:
     return SamplePair(real, generated, append_class_codes(real, generated))
 
 
-def build_sample(features: Tensor, labels: Tensor | None = None) -> Sample:
+def build_sample(features: Tensor, labels: Tensor | None = None) -> FeatureSample:
     """Return a sample in which every vector counts alike.
 
     Args:
@@ -86,7 +86,7 @@ def build_sample(features: Tensor, labels: Tensor | None = None) -> Sample:
         labels: Index of each vector's class, int64 [N].
     """
     ones = torch.ones(len(features), dtype=torch.float64)
-    return Sample(features.double(), ones, labels)
+    return FeatureSample(features.double(), ones, labels)
 
 
 def choose_compared(count: int, most: int = COMPARED) -> Tensor:
@@ -96,7 +96,7 @@ def choose_compared(count: int, most: int = COMPARED) -> Tensor:
     return randomness.permutation(0, "compared", step=0, count=count)[:most].sort().values
 
 
-def match_proportions(real: Sample, generated: Sample) -> Sample:
+def match_proportions(real: FeatureSample, generated: FeatureSample) -> FeatureSample:
     """Weight real images so that their classes have the proportions of the generated ones.
 
     How many images of each class a user generates says nothing about their quality. A class of
@@ -119,7 +119,9 @@ def match_proportions(real: Sample, generated: Sample) -> Sample:
     return replace(real, weights=real.weights * factors[real.labels])
 
 
-def append_class_codes(real: Sample, generated: Sample) -> tuple[Sample, Sample]:
+def append_class_codes(
+    real: FeatureSample, generated: FeatureSample
+) -> tuple[FeatureSample, FeatureSample]:
     """Append to each feature vector a code of its class, so that a wrong class is a distance.
 
     The codes of two classes are as far apart as two random real images are on average. A distance

@@ -124,7 +124,7 @@ def _balance_classes(labels: Tensor | None, outputs: int) -> Tensor:
 def _load_batch(
     images: ImageSet, labels: Tensor | None, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the images of a step in [-1, 1], shifted at random, and what to tell of them."""
+    """Return the images of a step in [-1, 1], shifted at random, and the answer for each."""
     slots = torch.arange(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
     index = _shuffle(slots, len(images), seed)
     x = shift_images(images.select(index).images(), seed, step)

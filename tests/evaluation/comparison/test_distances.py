@@ -13,7 +13,7 @@ from iddm_cli.evaluation.comparison.distances import (
     weighted_wasserstein_1d_squared,
 )
 from iddm_cli.evaluation.comparison.kernel_distance import kernel_distance, measure_kid
-from iddm_cli.evaluation.comparison.samples import Sample, build_sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample, build_sample
 
 DISTANCES = [mind, frechet_distance, kernel_distance]
 MEASURES = [measure_mind, measure_frechet, measure_kid]
@@ -91,7 +91,7 @@ def test_frechet_distance_copes_with_fewer_images_than_dimensions():
 def test_a_replicate_is_the_same_as_measuring_its_part_alone(measure, weighted):
     labels = torch.arange(40) % 3
     weights = 1 + labels.double() if weighted else torch.ones(40).double()
-    x = Sample(normal(40, 5), weights, labels)
+    x = FeatureSample(normal(40, 5), weights, labels)
     y = build_sample(normal(30, 5, seed=1) + 0.5, torch.arange(30) % 3)
     keep_x = torch.rand(3, 40, generator=torch.Generator().manual_seed(2)) < 0.7
     keep_y = torch.rand(3, 30, generator=torch.Generator().manual_seed(3)) < 0.6

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iddm_cli.evaluation.comparison.kernel_distance import kernel_distance, measure_kid
-from iddm_cli.evaluation.comparison.samples import Sample, build_sample, match_proportions
+from iddm_cli.evaluation.comparison.samples import FeatureSample, build_sample, match_proportions
 
 
 def normal(*shape, seed=0):
@@ -44,7 +44,7 @@ def test_it_is_the_unbiased_estimate_over_all_pairs():
 
 def test_with_classes_it_is_the_mean_of_all_images_and_of_each_class():
     labels = torch.tensor([0, 1, 0, 1, 1, 0, 2, 2, 2, 2])
-    x = Sample(normal(10, 3), torch.ones(10).double(), labels)
+    x = FeatureSample(normal(10, 3), torch.ones(10).double(), labels)
     y = build_sample(normal(8, 3, seed=1) + 0.5, torch.tensor([0, 1, 1, 0, 2, 1, 1, 2]))
     x = match_proportions(x, y)
     shares = [0.25, 0.5, 0.25]

@@ -6,7 +6,7 @@ from iddm_cli.evaluation.comparison.manifold import (
     measure_rates,
     squared_distances,
 )
-from iddm_cli.evaluation.comparison.samples import Sample, build_sample
+from iddm_cli.evaluation.comparison.samples import FeatureSample, build_sample
 
 
 def normal(*shape, seed=0):
@@ -53,7 +53,7 @@ def test_equal_images_are_neighbours_in_spite_of_rounding():
 
 
 def test_a_replicate_is_the_same_as_measuring_its_part_alone():
-    x = Sample(normal(40, 4), 1 + torch.arange(40).double())
+    x = FeatureSample(normal(40, 4), 1 + torch.arange(40).double())
     y = build_sample(normal(30, 4, seed=1) + 0.5)
     keep_x = torch.rand(3, 40, generator=torch.Generator().manual_seed(2)) < 0.7
     keep_y = torch.rand(3, 30, generator=torch.Generator().manual_seed(3)) < 0.6
@@ -70,7 +70,7 @@ def test_weights_count_real_images_in_recall_and_coverage():
     weights = torch.tensor([3.0] * 20 + [1.0] * 20).double()
     y = build_sample(x[:20])
     masks = [torch.ones(1, n, dtype=torch.bool) for n in (40, 20)]
-    rates = measure_rates(Sample(x, weights), y, *masks)
+    rates = measure_rates(FeatureSample(x, weights), y, *masks)
     assert [float(rate) for rate in rates[:2]] == pytest.approx([1, 0.75])
     assert float(rates.coverage) == pytest.approx(0.75)
 

@@ -9,7 +9,7 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.evaluation.comparison.intervals import jackknife_interval, wilson_interval
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS, Measure, QualityMetric
 from iddm_cli.evaluation.comparison.replicates import keep_all, leave_out_groups, split_in_two
-from iddm_cli.evaluation.comparison.samples import Sample, SamplePair
+from iddm_cli.evaluation.comparison.samples import FeatureSample, SamplePair
 from iddm_cli.evaluation.numbers import Number
 
 SMALLEST_SHARE = 1 / 4
@@ -59,7 +59,7 @@ def _measure(
     }
 
 
-def _replicates(sample: Sample, *, intervals: bool) -> Tensor:
+def _replicates(sample: FeatureSample, *, intervals: bool) -> Tensor:
     whole = keep_all(sample)
     return torch.cat([whole, leave_out_groups(sample)]) if intervals else whole
 
@@ -84,7 +84,7 @@ def _build_number(row: QualityMetric, values: Tensor, floors: Tensor | None, cou
 
 
 def _measure_floors(
-    measure: Measure, row: QualityMetric, x: Sample, y: Sample
+    measure: Measure, row: QualityMetric, x: FeatureSample, y: FeatureSample
 ) -> Mapping[str, Tensor] | None:
     """Return what random parts of the real images score against the rest; None if they are too few.
 

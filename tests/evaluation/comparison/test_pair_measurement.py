@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from iddm_cli.evaluation.comparison.measuring import measure_pair
+from iddm_cli.evaluation.comparison.pair_measurement import measure_pair
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.evaluation.comparison.samples import build_pair, build_sample
 
