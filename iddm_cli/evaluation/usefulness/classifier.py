@@ -19,9 +19,13 @@ from iddm_cli.evaluation.features.feature_network import LARGEST_SIDE, FeatureNe
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.profiles.settings import DataSettings
 
+FORMAT = 1
+"""To be raised with every change of what a classifier is trained on, or how."""
+
+WIDTH = 16
 BATCH_SIZE = 64
 TEST_BATCH_SIZE = 256
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 SMALLEST_CROP = 0.85
@@ -38,14 +42,14 @@ class TrainingImages:
         labels: Classes, int64 [N].
         num_classes: Number of classes.
         augment: Whether images are changed at random.
-        flip: Whether these changes include mirroring.
+        mirror: Whether these changes include mirroring.
     """
 
     pixels: Tensor
     labels: Tensor
     num_classes: int
     augment: bool
-    flip: bool
+    mirror: bool
 
 
 def train_classifier(
@@ -60,7 +64,7 @@ def train_classifier(
         after_update: Called with the number of updates done.
     """
     randomness.seed_library(seed, "usefulness-init", step=0)
-    network = FeatureNetwork(training.pixels.shape[1], training.num_classes)
+    network = FeatureNetwork(training.pixels.shape[1], training.num_classes, width=WIDTH)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=updates + 1, pct_start=0.2
@@ -82,7 +86,7 @@ def _build_loader(training: TrainingImages, seed: int) -> BatchLoader:
     count = len(training.pixels)
     settings = DataSettings(
         image_size=list(training.pixels.shape[2:]),
-        horizontal_flip=training.flip,
+        horizontal_flip=training.mirror,
         random_crop=SMALLEST_CROP,
         rotation=ROTATION_DEGREES,
     )
