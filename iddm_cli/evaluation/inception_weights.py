@@ -1,7 +1,7 @@
 """The weights of Inception v3 that torch-fidelity measures with: found, downloaded and verified.
 
-They are downloaded once, to where torch-fidelity itself looks for them. Files are read without
-unpickling anything but tensors.
+They are downloaded once, to where torch-fidelity itself looks for them. torch-fidelity unpickles
+whatever it is given; so the file is read here, as tensors alone, and handed on written anew.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
@@ -21,6 +22,10 @@ from iddm_cli.errors import IddmError, first_line
 
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
+
+LAST_WEIGHT = "fc.weight"
+LAST_SHAPE = (1008, 2048)
+"""Other versions of Inception v3, such as torchvision's, have 1,000 outputs."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def _download(path: Path) -> None:
             torch.hub.download_url_to_file(
                 weights_url(), str(path), hash_prefix=_hash_prefix(), progress=False
             )
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         reason = error.reason if isinstance(error, URLError) else first_line(error)
         raise IddmError(
             f"the weights of Inception cannot be downloaded from {weights_url()}: {reason}",
@@ -119,19 +124,23 @@ def _network_timeout(seconds: float) -> Iterator[None]:
 
 
 def _parse(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file of weights, whose names and shapes are those of Inception.
+    """Return the tensors of a file of weights.
 
     Raises:
-        IddmError: It holds something else.
+        IddmError: It holds something else than weights of this Inception.
     """
-    wrong = IddmError(
-        f"{path} does not hold the weights of Inception v3 that torch-fidelity uses",
-        f"Use the file at {weights_url()}.",
-    )
     try:
         tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise wrong from error
-    if not isinstance(tensors, dict):
-        raise wrong
+    # What a damaged file, or one of another kind, makes of the parser.
+    except (
+        pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError,
+        RuntimeError, TypeError, ValueError,
+    ):  # fmt: skip
+        tensors = None
+    last = tensors.get(LAST_WEIGHT) if isinstance(tensors, dict) else None
+    if not isinstance(last, Tensor) or tuple(last.shape) != LAST_SHAPE:
+        raise IddmError(
+            f"{path} does not hold the weights of Inception v3 that torch-fidelity uses",
+            f"Use the file at {weights_url()}.",
+        )
     return tensors

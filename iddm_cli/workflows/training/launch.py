@@ -13,6 +13,7 @@ from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, mak
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
+from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
@@ -41,7 +42,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     else:
         console.silence()
     resolved, pack = find_data(profile, options)
-    job = Job(resolved, pack, options)
+    job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined
@@ -199,8 +200,9 @@ def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
     Raises:
         DatasetError: This process's images differ from those of process 0.
     """
-    main_digest, main_count = group.broadcast((pack.digest, pack.count))
-    if (main_digest, main_count) != (pack.digest, pack.count):
+    digests = pack.digest, pack.held_out and pack.held_out.digest
+    main_digests, main_count = group.broadcast((digests, pack.count))
+    if (main_digests, main_count) != (digests, pack.count):
         raise DatasetError(
             f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or "
             "some images differ",
