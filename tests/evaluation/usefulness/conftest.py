@@ -10,7 +10,7 @@ CLASSES = ("across", "down", "slanting")
 SIDE = 12
 
 
-def make_images(name: str, per_class: int, *, seed: int, noise: float = 1.2) -> ImageSet:
+def make_images(name: str, per_class: int, *, seed: int, noise: float = 2.0) -> ImageSet:
     generator = torch.Generator().manual_seed(seed)
     rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
     images = []

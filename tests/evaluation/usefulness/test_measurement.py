@@ -8,8 +8,8 @@ import torch
 from iddm_cli.evaluation.usefulness import measure_usefulness, measurement
 from tests.evaluation.usefulness.conftest import make_images, repeat
 
-REAL, HELD_OUT = make_images("train", 6, seed=0), make_images("held-out", 70, seed=1)
-OTHERS = make_images("others", 24, seed=2)
+REAL, HELD_OUT = make_images("train", 16, seed=1), make_images("held-out", 200, seed=2)
+OTHERS = make_images("others", 64, seed=3)
 
 
 def make_noise(images):
@@ -35,7 +35,8 @@ PLANTED = {
 def test_planted_images_are_called_what_they_are(name, quick, folder):
     quick(60)
     generated, verdict = PLANTED[name]
-    found = measure_usefulness(REAL, HELD_OUT, generated, seeds=3, ratios=(4,), folder=folder)
+    found = measure_usefulness(REAL, HELD_OUT, generated, seeds=4, ratios=(4,), folder=folder)
+    print(name, found.gain, [arm.by_seed for arm in found.arms])
     assert found.verdict == verdict, found
 
 
@@ -111,12 +112,12 @@ def test_every_arm_makes_as_many_updates(quick, trainings):
 def test_few_images_and_missing_classes_have_a_result(quick):
     quick(1)
     found = measure(
-        held_out=HELD_OUT.select(torch.tensor([0, 70])),
-        generated=OTHERS.select(torch.tensor([0, 1, 30])),
+        held_out=HELD_OUT.select(torch.tensor([0, 200])),
+        generated=OTHERS.select(torch.tensor([0, 1, 70])),
         real_per_class=None,
         ratios=(0.25, 0.5, 1, 2),
     )
     assert found.tested_on == 2
-    assert found.real_per_class == 6
-    assert [arm.generated for arm in found.arms] == [0, 0, 0, 3, 3, 3]
+    assert found.real_per_class == 16
+    assert [arm.generated for arm in found.arms] == [0, 0, 0, 3, 3]
     assert found.verdict in ("does not help", "cannot tell")
