@@ -1,10 +1,14 @@
 """Curves of a training: the numbers of metrics.jsonl by their names."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 NOT_CURVES = ("step", "epoch", "seconds", "skipped")
 """Numbers of each line that count, and measure nothing."""
+
+BAND = re.compile(r"_band_(\d+)$")
+"""End of the name of a loss in one band of noise; band 1 has the least noise."""
 
 Curve = list[tuple[int, float]]
 
@@ -45,6 +49,11 @@ def _to_float(value: float) -> float:
 def is_loss(key: str) -> bool:
     """Return whether a curve is a loss, which all are plotted over each other."""
     return "loss" in key.split(".")[0].split("_")
+
+
+def is_band(key: str) -> bool:
+    """Return whether a curve is the part of a loss in one band of noise."""
+    return BAND.search(key) is not None
 
 
 def sum_seconds(rows: Sequence[Mapping[str, object]]) -> float | None:

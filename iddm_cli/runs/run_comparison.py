@@ -7,7 +7,7 @@ from pathlib import Path
 
 from iddm_cli.errors import RunError
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.runs.curves import Curve, collect_curves, is_loss, sum_seconds
+from iddm_cli.runs.curves import Curve, collect_curves, is_band, is_loss, sum_seconds
 from iddm_cli.runs.run import Run
 
 FINAL_SHARE = 0.05
@@ -82,8 +82,9 @@ class RunRecord:
 
     @property
     def losses(self) -> dict[str, LossResult]:
-        """Result of each loss, the training loss first."""
-        keys = sorted((key for key in self.curves if is_loss(key)), key=lambda key: key != "loss")
+        """Result of each loss, the training loss first; without those of bands of noise."""
+        keys = [key for key in self.curves if is_loss(key) and not is_band(key)]
+        keys.sort(key=lambda key: key != "loss")
         return {key: summarize_loss(key, self.curves[key]) for key in keys}
 
     @property

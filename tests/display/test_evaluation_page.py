@@ -20,7 +20,16 @@ from tests.display.evaluations import (
 from tests.display.pages import SCRIPT, check_loads_nothing
 
 ROWS = [
-    {"step": 10 * i, "loss": 1 / i, "held_out_loss": 1.1 / i, "mind": 0.5 / i, "seconds": i}
+    {
+        "step": 10 * i,
+        "loss": 1 / i,
+        "held_out_loss": 1.1 / i,
+        "training_loss": 0.9 / i,
+        "held_out_loss_band_1": 2.1 / i,
+        "held_out_loss_band_2": 0.1 / i,
+        "mind": 0.5 / i,
+        "seconds": i,
+    }
     for i in range(1, 9)
 ]
 
@@ -89,8 +98,13 @@ def test_usefulness_has_its_verdict_arms_and_gain(page):
 def test_curves_come_from_the_metrics(page):
     labels = page.texts("aria-label")
     losses = next(text for text in labels if text.startswith("Losses"))
-    assert "loss: 1 at step 10, 0.125 at 80" in losses
     assert "held-out loss: 1.1 at step 10" in losses
+    assert "training loss, at the noise of the held-out loss: 0.9 at step 10" in losses
+    assert "band" not in losses
+    assert any(text.startswith("Loss of batches. 1 at step 10, 0.125 at 80") for text in labels)
+    bands = next(text for text in labels if text.startswith("Held-out loss, in bands of noise"))
+    assert "band 1: 2.1 at step 10" in bands
+    assert "band 2: 0.1 at step 10" in bands
     assert any(text.startswith("MIND") and "0.0625 at 80" in text for text in labels)
     assert "Seconds" not in page.text
 

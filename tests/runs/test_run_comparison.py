@@ -28,7 +28,8 @@ def test_settings_that_differ_in_the_order_of_the_profile():
 
 
 def test_results_of_a_run(tmp_path):
-    record = make_record(tmp_path, "a", rows=[*ROWS, *EVALUATED], batch_size=8)
+    bands = [{"step": 10, "held_out_loss_band_1": 0.1}]
+    record = make_record(tmp_path, "a", rows=[*ROWS, *EVALUATED, *bands], batch_size=8)
     assert (record.step, record.steps, record.images_seen, record.seconds) == (40, 40, 320, 20.0)
     assert record.classes == 2
     held_out = record.losses["held_out_loss"]

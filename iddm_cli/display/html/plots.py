@@ -117,12 +117,10 @@ def describe_line(line: PlotLine, x_label: str) -> str:
     """Return a sentence on a curve for readers that cannot see it."""
     (x0, y0), (x1, y1) = line.points[0], line.points[-1]
     x_low, low = min(line.points, key=lambda point: point[1])
+    name = f"{line.name}: " if line.name else ""
     if len(line.points) == 1:
-        return f"{line.name}: {y0:.3g} at {x_label} {x0:g}."
-    return (
-        f"{line.name}: {y0:.3g} at {x_label} {x0:g}, {y1:.3g} at {x1:g}; "
-        f"lowest {low:.3g} at {x_low:g}."
-    )
+        return f"{name}{y0:.3g} at {x_label} {x0:g}."
+    return f"{name}{y0:.3g} at {x_label} {x0:g}, {y1:.3g} at {x1:g}; lowest {low:.3g} at {x_low:g}."
 
 
 def _build_axes(x: Scale, y: Scale, x_label: str) -> Markup:
