@@ -10,10 +10,10 @@ from iddm_cli.engine import randomness
 from iddm_cli.evaluation.results import Verdict
 
 SMALLEST_GAIN = 0.01
-"""A gain in accuracy below one percentage point is no reason to use generated images."""
+"""A gain in accuracy below one percentage point is not worth the effort."""
 
 SMALLEST_SHARE = 0.2
-"""Nor is one that removes less than a fifth of the errors."""
+"""Nor is one that removes less than a fifth of the remaining errors."""
 
 T_95 = {
     1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 10: 2.228,

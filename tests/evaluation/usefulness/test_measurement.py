@@ -36,7 +36,6 @@ def test_planted_images_are_called_what_they_are(name, quick, folder):
     quick(60)
     generated, verdict = PLANTED[name]
     found = measure_usefulness(REAL, HELD_OUT, generated, seeds=4, ratios=(4,), folder=folder)
-    print(name, found.gain, [arm.by_seed for arm in found.arms])
     assert found.verdict == verdict, found
 
 
