@@ -90,7 +90,7 @@ def _check_images(images: ImageSet) -> None:
     channels = images.pixels.shape[1]
     if channels not in (1, 3):
         raise DatasetError(
-            f"FID needs images of 1 or 3 channels, and the {images.name} have {channels}",
+            f"FID needs images of 1 or 3 channels, and these have {channels}: {images.name}",
             "Set data.channels to 1 or 3, or leave out the numbers of Inception.",
         )
     if len(images) < FEWEST_IMAGES:
@@ -184,7 +184,7 @@ class _RGBImages(Dataset[Tensor]):
     def __init__(self, images: ImageSet, progress: ProgressCallback) -> None:
         self.images = images
         self.progress = progress
-        self.stage = f"Inception features of the {images.name}"
+        self.stage = f"Inception features of {images.name}"
 
     def __len__(self) -> int:
         return len(self.images)

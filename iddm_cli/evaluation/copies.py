@@ -13,6 +13,7 @@ from torch import Tensor
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness
+from iddm_cli.errors import DatasetError
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.neighbours.feature_search import FeatureSearch
 from iddm_cli.evaluation.neighbours.nearest_images import NearestImages
@@ -53,7 +54,12 @@ def find_copies(
         held_out: Real images that it was not trained on; without any there is no floor.
         extractor: The feature network.
         progress: Called while images are read and compared.
+
+    Raises:
+        DatasetError: There are no training images.
     """
+    if not len(training):
+        raise DatasetError("there are no training images that could have been copied")
     held_out = _sample(held_out)
     search = PixelSearch(training, progress)
     by_pixels, pixel_floor = (

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from iddm_cli.evaluation.distances import frechet_distance
 
 from iddm_cli.data.progress import no_progress
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.evaluation import canonical
 from iddm_cli.evaluation.canonical import measure_canonical
-from iddm_cli.evaluation.distances import frechet_distance
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.inception_weights import InceptionWeights
 from tests.evaluation.inception import write_random_weights
@@ -126,20 +126,22 @@ def test_subsets_of_kid_adapt_to_the_count(real, generated, expected):
 
 def test_progress_counts_the_images(measured):
     told = measured[1]
-    assert told[-1] == ("Inception features of the real images", 16, 16)
-    assert ("Inception features of the generated images", 12, 12) in told
+    assert told[-1] == ("Inception features of real images", 16, 16)
+    assert ("Inception features of generated images", 12, 12) in told
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_channels_are_an_error(channels):
     images = ImageSet("real images", textures(12, channels=channels))
-    with pytest.raises(IddmError, match=rf"1 or 3 channels, and the real images have {channels}"):
+    with pytest.raises(
+        IddmError, match=rf"1 or 3 channels, and these have {channels}: real images"
+    ):
         measure_canonical(images, images, weights=None)
 
 
 def test_too_few_images_are_an_error():
     few = GENERATED.select(torch.arange(9))
-    with pytest.raises(IddmError, match="at least 10 images, and there are 9 generated images"):
+    with pytest.raises(IddmError, match="at least 10 images, and these are 9: generated images"):
         measure_canonical(REAL, few, weights=None)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from iddm_cli.errors import DatasetError
 from iddm_cli.evaluation import copies
 from iddm_cli.evaluation.copies import SHOWN_PAIRS, find_copies
 from iddm_cli.evaluation.image_set import ImageSet
@@ -78,6 +79,11 @@ def test_without_held_out_or_generated_images_there_is_no_floor_or_no_rate():
     assert find(held_out=NOTHING).in_pixels.floor is None
     empty = find(NOTHING)
     assert (empty.in_pixels.count, empty.closest) == (0, ())
+
+
+def test_without_training_images_there_is_an_error():
+    with pytest.raises(DatasetError, match="no training images"):
+        find(training=NOTHING)
 
 
 def test_a_large_held_out_part_is_sampled_alike_each_time(monkeypatch):
