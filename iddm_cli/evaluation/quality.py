@@ -1,77 +1,17 @@
 """Quality: every number that says how close generated images are to real ones."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor
+from dataclasses import replace
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
-from iddm_cli.evaluation.distances import frechet_distance, kernel_distance, mind
+from iddm_cli.evaluation.comparison.agreement import Answers, measure_agreement
+from iddm_cli.evaluation.comparison.pair_measurement import measure_pair
+from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS, QualityMetric
+from iddm_cli.evaluation.comparison.samples import COMPARED, FeatureSample, build_pair, build_sample
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.image_set import ImageSet
-from iddm_cli.evaluation.manifold import manifold_rates
-from iddm_cli.evaluation.numbers import Number
 from iddm_cli.evaluation.results import ClassQuality, Quality
 
-
-@dataclass(frozen=True)
-class QualityMetric:
-    """A number of the report.
-
-    Attributes:
-        title: What tables call it.
-        better: Whether lower or higher values are better.
-        smallest: Number of images of each set below which it is left out.
-        per_class: Whether it is measured for each class as well.
-        has_floor: Whether two halves of the real images have it too.
-        summary: What it is, in a sentence.
-    """
-
-    title: str
-    better: Literal["lower", "higher"]
-    smallest: int
-    per_class: bool
-    has_floor: bool
-    summary: str
-
-
-QUALITY_METRICS: Mapping[str, QualityMetric] = {
-    "mind": QualityMetric(
-        "MIND", "lower", 10, True, True,
-        "Monge Inception Distance: the distance between the distributions of features",
-    ),
-    "frechet": QualityMetric(
-        "Fréchet distance", "lower", 50, False, True,
-        "distance between Gaussians fitted to the features; FID is this in features of Inception",
-    ),
-    "kid": QualityMetric(
-        "KID", "lower", 20, True, True,
-        "kernel distance of the features, unbiased: near 0 for equal distributions at any count",
-    ),
-    "precision": QualityMetric(
-        "Precision", "higher", 20, True, True,
-        "share of the generated images that look like real ones",
-    ),
-    "recall": QualityMetric(
-        "Recall", "higher", 20, True, True,
-        "share of the real images that look like generated ones",
-    ),
-    "density": QualityMetric(
-        "Density", "higher", 20, True, True,
-        "how deep among real images the generated ones lie; 1 for equal distributions",
-    ),
-    "coverage": QualityMetric(
-        "Coverage", "higher", 20, True, True,
-        "share of the real images with a generated one near them",
-    ),
-    "agreement": QualityMetric(
-        "Class agreement", "higher", 1, True, True,
-        "share of the generated images in which the feature network sees the class asked for",
-    ),
-}  # fmt: skip
-"""Every number by its key in --json, in the order of the tables; the first is the primary one."""
+__all__ = ["QUALITY_METRICS", "QualityMetric", "measure_quality"]
 
 
 def measure_quality(
@@ -85,54 +25,106 @@ def measure_quality(
 ) -> Quality:
     """Measure how close generated images are to real ones.
 
+    If both sets have classes, distances compare the joint distributions of image and class, and
+    real images are weighted so that their classes have the proportions of the generated ones.
+
     Args:
         real: Real images that nothing was trained on.
         generated: Generated images of the same shape.
         extractor: The feature network of the dataset.
         intervals: Whether to compute 95 % intervals.
         per_class: Whether to measure each class as well.
-        progress: Called after every number.
+        progress: Called after every batch, every number and every class.
     """
-    del intervals
-    features = [extractor.features(images, progress) for images in (real, generated)]
-    numbers = _measure(*features)
-    named = real.has_classes and generated.has_classes and extractor.summary.task == "classes"
+    named = real.has_classes and generated.has_classes
+    x, y = (
+        build_sample(extractor.features(images, progress), images.labels if named else None)
+        for images in (real, generated)
+    )
+    pair = build_pair(x, y)
+    numbers = measure_pair(pair, QUALITY_METRICS, intervals=intervals, progress=progress)
+    weakness = extractor.summary.weakness
+    problems = _describe_problems(real, generated, named=named)
+    quality = Quality(numbers, warnings=((weakness,) if weakness else ()) + problems)
     if not named:
-        return Quality(numbers)
+        return quality
+    if per_class:
+        classes = _measure_classes(real.classes, x, y, intervals=intervals, progress=progress)
+        quality = replace(quality, classes=classes)
+    if extractor.summary.task != "classes":
+        return quality
+    answers = []
+    for images in (real, generated):
+        assert images.labels is not None, "both have classes"
+        answers.append(Answers(images.labels, extractor.predict(images, progress)))
+    return _add_agreement(quality, *answers, count=len(real.classes))
+
+
+def _measure_classes(
+    names: tuple[str, ...],
+    real: FeatureSample,
+    generated: FeatureSample,
+    *,
+    intervals: bool,
+    progress: ProgressCallback,
+) -> tuple[ClassQuality, ...]:
+    """Measure the images of each class."""
     assert real.labels is not None and generated.labels is not None, "both have classes"
-    predicted = extractor.predict(generated, progress)
-    numbers["agreement"] = _agreement(generated.labels, predicted)
+    keys = [key for key, row in QUALITY_METRICS.items() if row.per_class]
     classes = []
-    for label, name in enumerate(real.classes if per_class else ()):
-        asked = generated.labels == label
-        own = [features[0][real.labels == label], features[1][asked]]
-        one = _measure(*own)
-        if bool(asked.any()):
-            one["agreement"] = _agreement(generated.labels[asked], predicted[asked])
-        classes.append(ClassQuality(name, len(own[0]), len(own[1]), one))
-    count = len(real.classes)
-    cells = generated.labels * count + predicted
-    confusion: Tensor = torch.bincount(cells, minlength=count**2)
-    return Quality(numbers, tuple(classes), confusion.view(count, count))
+    for label, name in enumerate(names):
+        x, y = (
+            build_sample(sample.features[sample.labels == label]) for sample in (real, generated)
+        )
+        numbers = measure_pair(build_pair(x, y), keys, intervals=intervals)
+        classes.append(ClassQuality(name, len(x), len(y), numbers))
+        progress("comparing classes", label + 1, len(names))
+    return tuple(classes)
 
 
-def _measure(real: Tensor, generated: Tensor) -> dict[str, Number]:
-    count = min(len(real), len(generated))
-    values: dict[str, Callable[[], float]] = {
-        "mind": lambda: mind(real, generated),
-        "frechet": lambda: frechet_distance(real, generated),
-        "kid": lambda: kernel_distance(real, generated),
-    }
-    numbers = {
-        key: Number(value(), count=count)
-        for key, value in values.items()
-        if count >= QUALITY_METRICS[key].smallest
-    }
-    if count >= QUALITY_METRICS["precision"].smallest:
-        for key, value in manifold_rates(real, generated)._asdict().items():
-            numbers[key] = Number(value, count=count)
-    return numbers
+def _add_agreement(quality: Quality, real: Answers, generated: Answers, *, count: int) -> Quality:
+    """Return the quality with the class agreement of all images and of each class."""
+    agreement = measure_agreement(real, generated)
+    numbers = {**quality.numbers, **({"agreement": agreement} if agreement else {})}
+    classes = []
+    for label, one in enumerate(quality.classes):
+        own = measure_agreement(real.of_class(label), generated.of_class(label))
+        classes.append(
+            replace(one, numbers={**one.numbers, "agreement": own}) if own is not None else one
+        )
+    confusion = generated.confusion(count)
+    return replace(quality, numbers=numbers, classes=tuple(classes), confusion=confusion)
 
 
-def _agreement(asked: Tensor, seen: Tensor) -> Number:
-    return Number(float((asked == seen).double().mean()), count=len(asked))
+def _describe_problems(real: ImageSet, generated: ImageSet, *, named: bool) -> tuple[str, ...]:
+    """Return what to know before the numbers are trusted, as sentences."""
+    problems = [
+        f"Of the {len(images):,} images of {images.name}, {COMPARED:,} random ones are compared."
+        for images in (real, generated)
+        if len(images) > COMPARED
+    ]
+    if not named:
+        return tuple(problems)
+    counts = [
+        images.labels.bincount(minlength=len(real.classes)).double()
+        for images in (real, generated)
+        if images.labels is not None
+    ]
+    missing = int(((counts[0] > 0) & (counts[1] == 0)).sum())
+    if missing:
+        problems.append(
+            f"{missing:,} of {len(real.classes):,} classes have no generated image, which makes"
+            " every distance larger."
+        )
+    unknown = (counts[0] == 0) & (counts[1] > 0)
+    if bool(unknown.any()):
+        problems.append(
+            f"{int(counts[1][unknown].sum()):,} generated images belong to classes without a real"
+            " image to compare with; only class agreement counts them."
+        )
+    if float((counts[0] / counts[0].sum() - counts[1] / counts[1].sum()).abs().sum()) > 0.1:
+        problems.append(
+            "The classes have other proportions than in the real images, which are weighted to"
+            " match."
+        )
+    return tuple(problems)

@@ -1,5 +1,6 @@
 """Results of an evaluation, as plain data: what tables, JSON and the HTML page show."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.numbers import Number
+
+WEAK = 0.3
+"""A feature network is weak below this share of the way from guessing to perfect."""
 
 Verdict = Literal["helps", "does not help", "cannot tell"]
 
@@ -18,7 +22,8 @@ class FeatureSummary:
 
     Attributes:
         task: What it was trained to tell: "classes" or "rotations".
-        accuracy: Share of right answers on images that it was not trained on; nan without any.
+        accuracy: Share of right answers on images that it was not trained on, the mean over
+            classes; nan without any.
         chance: Accuracy of guessing.
         trained_on: Number of images that it was trained on.
         tested_on: Number of images of the accuracy.
@@ -29,6 +34,18 @@ class FeatureSummary:
     chance: float
     trained_on: int
     tested_on: int
+
+    @property
+    def weakness(self) -> str:
+        """Why its features are not to be trusted much, as a sentence; empty if they are."""
+        if math.isnan(self.accuracy):
+            return "The feature network is untested: there are no images to test it on."
+        if self.accuracy < self.chance + WEAK * (1 - self.chance):
+            return (
+                f"The feature network is weak: it tells {self.task} right for {self.accuracy:.0%}"
+                f" of new images (guessing: {self.chance:.0%}), so small differences mean little."
+            )
+        return ""
 
 
 @dataclass(frozen=True)
@@ -58,11 +75,13 @@ class Quality:
         classes: The numbers of each class; empty without classes.
         confusion: Number of generated images by class asked for (row) and class that the feature
             network sees (column), int64 [K, K]; None without classes.
+        warnings: What to know before the numbers are trusted, as sentences.
     """
 
     numbers: Mapping[str, Number]
     classes: tuple[ClassQuality, ...] = ()
     confusion: Tensor | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +160,9 @@ class Usefulness:
         arms: All arms, in order.
         best_without: Name of the best arm without generated images.
         best_with: Name of the best arm with generated images.
-        gain: Difference of their accuracies, with a 95 % interval.
+        gain: Gain in accuracy by generated images, with a 95 % interval over seeds and test images.
+            The best arm of several is too good by chance, so this is not the difference of the two
+            accuracies: both arms are chosen by other seeds and images than they are compared on.
         verdict: What follows.
         left_out: Number of generated images left out, by reason (--filter).
         real_per_class: Number of real images of each class that are trained on.

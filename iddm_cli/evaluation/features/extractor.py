@@ -11,7 +11,7 @@ from torch import Tensor
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError, IddmError
-from iddm_cli.evaluation.features.feature_cache import FeatureCache
+from iddm_cli.evaluation.features.feature_cache import FEATURES, FeatureCache
 from iddm_cli.evaluation.features.feature_network import DIMENSIONS, FeatureNetwork
 from iddm_cli.evaluation.features.feature_training import (
     RECIPE,
@@ -113,7 +113,7 @@ def compute_outputs(
     """
     _check_channels(network, images)
     facts = {"network": digest, "images": images.digest}
-    name = f"features-{_short_digest(repr(facts))}"
+    name = f"{FEATURES}{_short_digest(repr(facts))}"
     outputs = cache.load(name, facts)
     if outputs is None:
         outputs = _compute(network, images, progress)

@@ -24,6 +24,12 @@ FACTS_FILE = "facts.json"
 MOST_FACTS = 2**16
 """Bytes that the facts of an entry take at most."""
 
+FEATURES = "features-"
+"""How names of entries begin of which only the newest are kept."""
+
+KEPT = 100
+"""Number of these: evaluations during training add one each time."""
+
 Facts = Mapping[str, object]
 
 
@@ -70,6 +76,14 @@ class FeatureCache:
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             durable.write_folder(self.folder / name, files, replace=True)
+            self._remove_old()
+
+    def _remove_old(self) -> None:
+        entries = list(self.folder.glob(f"{FEATURES}*"))
+        if len(entries) > KEPT:
+            entries.sort(key=lambda path: path.stat().st_mtime_ns)
+            for path in entries[:-KEPT]:
+                durable.discard(path)
 
 
 def _all_facts(facts: Facts, content: bytes) -> dict[str, object]:

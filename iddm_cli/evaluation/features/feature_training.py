@@ -16,9 +16,11 @@ from iddm_cli.engine import randomness
 from iddm_cli.evaluation.features.feature_network import FeatureNetwork
 from iddm_cli.evaluation.image_set import ImageSet
 
-BATCH_SIZE = 128
-MAX_STEPS = 800
-MAX_EPOCHS = 60
+BATCH_SIZE = 64
+EPOCHS = 16
+MIN_STEPS, MAX_STEPS = 60, 1500
+"""Limits of the steps: 16 epochs are too few for small sets, and take too long for large ones."""
+
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
@@ -26,6 +28,9 @@ MAX_SHIFT = 1 / 16
 """Largest random shift, as a fraction of the image."""
 
 ROTATIONS = 4
+MAX_BALANCE = 10.0
+NEVER = -1e4
+"""Bias of classes without images, which are never the answer."""
 
 
 RECIPE = 1
@@ -81,26 +86,49 @@ def train_network(
         progress: Called after every step.
     """
     labels = images.labels if named else None
-    steps = max(1, min(MAX_STEPS, math.ceil(MAX_EPOCHS * len(images) / BATCH_SIZE)))
+    outputs = network.head.out_features
+    class_weights = _balance_classes(labels, outputs)
+    steps = min(max(math.ceil(EPOCHS * len(images) / BATCH_SIZE), MIN_STEPS), MAX_STEPS)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.2
     )
     network.train()
     for step in range(steps):
-        slots = torch.arange(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
-        index = _shuffle(slots, len(images), seed)
-        x = shift_images(images.select(index).images(), seed, step)
-        if labels is None:
-            x, target = rotate_quarters(x, seed, step)
-        else:
-            target = labels[index]
-        loss = functional.cross_entropy(network(x), target, label_smoothing=LABEL_SMOOTHING)
+        x, target = _load_batch(images, labels, seed, step)
+        loss = functional.cross_entropy(
+            network(x), target, class_weights, label_smoothing=LABEL_SMOOTHING
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         progress("training the feature network", step + 1, steps)
+    with torch.no_grad():
+        network.head.bias[class_weights == 0] = NEVER
+
+
+def _balance_classes(labels: Tensor | None, outputs: int) -> Tensor:
+    """Return the weight of each class in the loss, [outputs]: rare classes count as much as others.
+
+    A single image counts at most MAX_BALANCE times as much as one of the most frequent class; a
+    class without images does not count.
+    """
+    if labels is None:
+        return torch.ones(outputs)
+    counts = torch.bincount(labels, minlength=outputs)
+    weights = (counts.max() / counts.clamp(min=1)).clamp(max=MAX_BALANCE)
+    return torch.where(counts > 0, weights, 0.0)
+
+
+def _load_batch(
+    images: ImageSet, labels: Tensor | None, seed: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """Return the images of a step in [-1, 1], shifted at random, and the answer for each."""
+    slots = torch.arange(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
+    index = _shuffle(slots, len(images), seed)
+    x = shift_images(images.select(index).images(), seed, step)
+    return rotate_quarters(x, seed, step) if labels is None else (x, labels[index])
 
 
 def _shuffle(slots: Tensor, count: int, seed: int) -> Tensor:
