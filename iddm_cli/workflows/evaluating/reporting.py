@@ -91,7 +91,7 @@ def write_page(
     page = render_evaluation_page(evaluations, title=f"Evaluation of {subject}", metrics=metrics)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(out, page.encode(errors="surrogateescape"))
+        durable.write_file(out, page.encode(errors="replace"))
     except OSError as error:
         raise IddmError(f"--out {out}: {error.strerror}", "Choose another --out.") from error
 
