@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
-from iddm_cli.evaluation.features.extractor import FeatureExtractor
+from iddm_cli.evaluation.comparison.replicates import keep_all
+from iddm_cli.evaluation.comparison.samples import build_pair, build_sample
+from iddm_cli.evaluation.features import feature_training
+from iddm_cli.evaluation.features.extractor import FeatureExtractor, load_or_train
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.quality import measure_quality
 from tests.evaluation.shapes import (
@@ -20,6 +26,7 @@ from tests.evaluation.shapes import (
 )
 
 DISTANCES = [key for key, row in QUALITY_METRICS.items() if row.is_distance]
+FASHION = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist-small"
 REAL = render_shapes(50, seed=1)
 OTHER = render_shapes(50, seed=2)
 
@@ -30,8 +37,17 @@ def measure(extractor, real, generated, **options):
 
 
 def distances_of(extractor, real, sets) -> dict[str, list[float]]:
-    found = [measure(extractor, real, images).numbers for images in sets]
-    return {key: [numbers[key].value for numbers in found] for key in DISTANCES}
+    """Return each distance of each set, as measure_quality does, without floors and the rest."""
+    x = build_sample(extractor.features(real), real.labels)
+    found: dict[str, list[float]] = {key: [] for key in DISTANCES}
+    for images in sets:
+        pair = build_pair(x, build_sample(extractor.features(images), images.labels))
+        for key in DISTANCES:
+            row = QUALITY_METRICS[key]
+            samples = pair.joint if row.reads_codes else (pair.real, pair.generated)
+            value = row.measure(*samples, *map(keep_all, samples))[key]
+            found[key].append(max(0.0, float(value)))
+    return found
 
 
 def test_a_set_against_itself_is_zero_or_one(extractor):
@@ -97,6 +113,24 @@ def check_order(extractor: FeatureExtractor, real: ImageSet, images: ImageSet) -
 
 def test_twenty_degradations_are_ranked_in_their_order(extractor):
     check_order(extractor, REAL, OTHER)
+
+
+def load_fashion(part: str, start: int, stop: int) -> ImageSet:
+    """Return images `start` to `stop` of each class."""
+    folders = sorted(path for path in (FASHION / part).iterdir() if path.is_dir())
+    files = [sorted(folder.iterdir())[start:stop] for folder in folders]
+    levels = [torch.from_numpy(np.array(Image.open(f).convert("L"))) for own in files for f in own]
+    labels = torch.arange(len(folders)).repeat_interleave(stop - start)
+    return ImageSet(part, torch.stack(levels)[:, None], labels, tuple(f.name for f in folders))
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs the real images")
+def test_they_are_ranked_on_real_images_by_a_hastily_trained_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(feature_training, "EPOCHS", 1)
+    real = load_fashion("test", 0, 20)
+    extractor = load_or_train(load_fashion("train", 0, 40), real, folder=tmp_path)
+    assert extractor.summary.accuracy > 0.5
+    check_order(extractor, real, load_fashion("train", 100, 130))
 
 
 def test_swapped_labels_are_seen_by_distances_and_agreement_alone(extractor):
