@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.evaluation.comparison.replicates import keep_all
@@ -16,6 +13,7 @@ from iddm_cli.evaluation.features import feature_training
 from iddm_cli.evaluation.features.extractor import FeatureExtractor, load_or_train
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.quality import measure_quality
+from tests.evaluation.planted import FASHION, fashion
 from tests.evaluation.shapes import (
     add_noise,
     blur,
@@ -26,9 +24,8 @@ from tests.evaluation.shapes import (
 )
 
 DISTANCES = [key for key, row in QUALITY_METRICS.items() if row.is_distance]
-FASHION = Path(__file__).parents[3] / "shared" / "data" / "fashion-mnist-small"
-REAL = render_shapes(50, seed=1)
-OTHER = render_shapes(50, seed=2)
+REAL = render_shapes(40, seed=1)
+OTHER = render_shapes(40, seed=2)
 
 
 def measure(extractor, real, generated, **options):
@@ -115,22 +112,14 @@ def test_twenty_degradations_are_ranked_in_their_order(extractor):
     check_order(extractor, REAL, OTHER)
 
 
-def load_fashion(part: str, start: int, stop: int) -> ImageSet:
-    """Return images `start` to `stop` of each class."""
-    folders = sorted(path for path in (FASHION / part).iterdir() if path.is_dir())
-    files = [sorted(folder.iterdir())[start:stop] for folder in folders]
-    levels = [torch.from_numpy(np.array(Image.open(f).convert("L"))) for own in files for f in own]
-    labels = torch.arange(len(folders)).repeat_interleave(stop - start)
-    return ImageSet(part, torch.stack(levels)[:, None], labels, tuple(f.name for f in folders))
-
-
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs the real images")
 def test_they_are_ranked_on_real_images_by_a_hastily_trained_network(monkeypatch, tmp_path):
     monkeypatch.setattr(feature_training, "EPOCHS", 1)
-    real = load_fashion("test", 0, 20)
-    extractor = load_or_train(load_fashion("train", 0, 40), real, folder=tmp_path)
+    real, images = fashion("test", 20), fashion("train", 70)
+    first = torch.arange(len(images)) % 70 < 40
+    extractor = load_or_train(images.select(first), real, folder=tmp_path)
     assert extractor.summary.accuracy > 0.5
-    check_order(extractor, real, load_fashion("train", 100, 130))
+    check_order(extractor, real, images.select(~first))
 
 
 def test_swapped_labels_are_seen_by_distances_and_agreement_alone(extractor):
@@ -158,17 +147,17 @@ def test_a_sparse_bad_class_shows_in_the_numbers_of_the_class(extractor):
     pixels = torch.where(bad[:, None, None, None], noisy.pixels, OTHER.pixels)
     quality = measure(extractor, REAL, replace(OTHER, pixels=pixels), per_class=True)
     assert [one.name for one in quality.classes] == list(REAL.classes)
-    assert {(one.real, one.generated) for one in quality.classes} == {(50, 50)}
+    assert {(one.real, one.generated) for one in quality.classes} == {(40, 40)}
     minds = [one.numbers["mind"].value for one in quality.classes]
     assert minds[2] > 1.5 * max(minds[:2] + minds[3:])
     assert "frechet" not in quality.classes[0].numbers
-    assert quality.confusion.sum(dim=1).tolist() == [50] * 4
+    assert quality.confusion.sum(dim=1).tolist() == [40] * 4
     hits = int(quality.confusion.diagonal().sum())
-    assert quality.numbers["agreement"].value == pytest.approx(hits / 200)
+    assert quality.numbers["agreement"].value == pytest.approx(hits / 160)
 
 
 def test_more_images_of_a_class_than_are_real_are_no_fault(extractor):
-    few = OTHER.select((OTHER.labels != 1) | (torch.arange(200) < 40))
+    few = OTHER.select((OTHER.labels != 1) | (torch.arange(160) < 32))
     quality = measure(extractor, REAL, few)
     assert any("proportions" in warning for warning in quality.warnings)
     for key in ("mind", "frechet"):
@@ -179,8 +168,8 @@ def test_what_cannot_be_compared_is_said(extractor):
     missing = measure(extractor, REAL, OTHER.select(OTHER.labels > 1))
     assert any(w.startswith("2 of 4 classes have no generated image") for w in missing.warnings)
     unknown = measure(extractor, REAL.select(REAL.labels > 0), OTHER)
-    assert any("50 generated images belong to classes" in w for w in unknown.warnings)
-    assert unknown.numbers["mind"].count == 150 and unknown.numbers["agreement"].count == 200
+    assert any("40 generated images belong to classes" in w for w in unknown.warnings)
+    assert unknown.numbers["mind"].count == 120 and unknown.numbers["agreement"].count == 160
     assert measure(extractor, REAL, OTHER).warnings == ()
 
 
