@@ -14,6 +14,7 @@ from torch import Tensor
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness
 from iddm_cli.errors import DatasetError
+from iddm_cli.evaluation.comparison.intervals import wilson_interval
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.neighbours.feature_search import FeatureSearch
 from iddm_cli.evaluation.neighbours.nearest_images import NearestImages
@@ -108,7 +109,8 @@ def _rate(near: NearestImages, floor: NearestImages) -> Number:
         return Number(0.0, count=0)
     share = float(near.is_copy.double().mean())
     expected = float(floor.is_copy.double().mean()) if len(floor.ratio) else None
-    return Number(share, floor=expected, count=count)
+    interval = wilson_interval(share, count)
+    return Number(share, floor=expected, low=interval.low, high=interval.high, count=count)
 
 
 def _closest_pairs(near: NearestImages) -> tuple[ClosePair, ...]:

@@ -160,7 +160,9 @@ class Usefulness:
         arms: All arms, in order.
         best_without: Name of the best arm without generated images.
         best_with: Name of the best arm with generated images.
-        gain: Difference of their accuracies, with a 95 % interval.
+        gain: Gain in accuracy by generated images, with a 95 % interval over seeds and test images.
+            The best arm of several is too good by chance, so this is not the difference of the two
+            accuracies: both arms are chosen by other seeds and images than they are compared on.
         verdict: What follows.
         left_out: Number of generated images left out, by reason (--filter).
         real_per_class: Number of real images of each class that are trained on.

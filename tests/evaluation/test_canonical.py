@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from iddm_cli.evaluation.distances import frechet_distance
 
 from iddm_cli.data.progress import no_progress
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.evaluation import canonical
 from iddm_cli.evaluation.canonical import measure_canonical
+from iddm_cli.evaluation.comparison.distances import frechet_distance
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.inception_weights import InceptionWeights
 from tests.evaluation.inception import write_random_weights

@@ -38,6 +38,7 @@ def test_the_rate_is_the_share_of_planted_copies_beside_that_of_held_out_images(
     assert found.is_copy.tolist() == [False] * 60 + [True] * 20
     assert found.in_pixels.value == pytest.approx(20 / 80)
     assert found.in_pixels.floor == 0
+    assert 0.15 < found.in_pixels.low < 20 / 80 < found.in_pixels.high < 0.37
     assert found.in_pixels.count == 80
 
 

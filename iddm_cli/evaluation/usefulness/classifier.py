@@ -3,15 +3,16 @@
 Its weights are a function of (images, labels, seed); the initial ones of the seed alone.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from iddm_cli.data.loader.augment import Augmentation
+from iddm_cli.data.loader.augment import Augmentation, UniformFn
 from iddm_cli.data.loader.batch_loader import BatchLoader, normalize
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
@@ -19,13 +20,17 @@ from iddm_cli.evaluation.features.feature_network import LARGEST_SIDE, FeatureNe
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.profiles.settings import DataSettings
 
+FORMAT = 1
+"""To be raised with every change of what a classifier is trained on, or how."""
+
+WIDTH = 16
 BATCH_SIZE = 64
 TEST_BATCH_SIZE = 256
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
-SMALLEST_CROP = 0.85
-ROTATION_DEGREES = 10.0
+SMALLEST_CROP = 0.92
+ROTATION_DEGREES = 5.0
 LEVELS = 65_535
 
 
@@ -38,14 +43,14 @@ class TrainingImages:
         labels: Classes, int64 [N].
         num_classes: Number of classes.
         augment: Whether images are changed at random.
-        flip: Whether these changes include mirroring.
+        mirror: Whether these changes include mirroring.
     """
 
     pixels: Tensor
     labels: Tensor
     num_classes: int
     augment: bool
-    flip: bool
+    mirror: bool
 
 
 def train_classifier(
@@ -60,12 +65,12 @@ def train_classifier(
         after_update: Called with the number of updates done.
     """
     randomness.seed_library(seed, "usefulness-init", step=0)
-    network = FeatureNetwork(training.pixels.shape[1], training.num_classes)
+    network = FeatureNetwork(training.pixels.shape[1], training.num_classes, width=WIDTH)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=updates + 1, pct_start=0.2
     )
-    loader, slots = _build_loader(training, seed), torch.arange(BATCH_SIZE)
+    loader, slots = _build_loader(training, seed, updates), torch.arange(BATCH_SIZE)
     network.train()
     for update in range(updates):
         x, target = loader.load_batch(update, slots)
@@ -78,27 +83,42 @@ def train_classifier(
     return network.eval()
 
 
-def _build_loader(training: TrainingImages, seed: int) -> BatchLoader:
-    count = len(training.pixels)
+def _build_loader(training: TrainingImages, seed: int, updates: int) -> BatchLoader:
     settings = DataSettings(
         image_size=list(training.pixels.shape[2:]),
-        horizontal_flip=training.flip,
+        horizontal_flip=training.mirror,
         random_crop=SMALLEST_CROP,
         rotation=ROTATION_DEGREES,
     )
+    changes = Augmentation(settings, _tabulate_uniform(seed, updates))
     return BatchLoader(
         MemoryStore(training.pixels),
         training.labels,
         batch_size=BATCH_SIZE,
-        order=lambda epoch: randomness.permutation(
-            seed, "usefulness-order", step=epoch, count=count
-        ),
-        augment=Augmentation(settings, partial(_uniform, seed)) if training.augment else None,
+        order=_tabulate_orders(seed, updates, len(training.pixels)).__getitem__,
+        augment=changes if training.augment else None,
     )
 
 
-def _uniform(seed: int, purpose: str, step: int, slots: Tensor) -> Tensor:
-    return randomness.uniform(seed, f"usefulness-{purpose}", items=slots, step=step)
+def _tabulate_orders(seed: int, updates: int, count: int) -> Tensor:
+    """Return the order of the images in each epoch, int64 [epochs, count]."""
+    epochs = torch.arange(math.ceil(updates * BATCH_SIZE / count))
+    key = randomness.key_of(seed, "usefulness-order")
+    words = randomness.words(key, items=torch.zeros_like(epochs), step=epochs[:, None], count=count)
+    return words.argsort(dim=1, stable=True)
+
+
+def _tabulate_uniform(seed: int, updates: int) -> UniformFn:
+    """Return the random numbers of augmentation, which are computed for all updates at once."""
+    items = torch.arange(BATCH_SIZE).repeat(updates)
+    steps = torch.arange(updates).repeat_interleave(BATCH_SIZE)[:, None]
+
+    @cache
+    def table(purpose: str) -> Tensor:
+        numbers = randomness.uniform(seed, f"usefulness-{purpose}", items=items, step=steps)
+        return numbers.view(updates, BATCH_SIZE)
+
+    return lambda purpose, step, slots: table(purpose)[step, slots]
 
 
 @torch.inference_mode()

@@ -1,7 +1,6 @@
 """Comparison of arms: what generated images gain, how sure that is, and what follows."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +10,10 @@ from iddm_cli.engine import randomness
 from iddm_cli.evaluation.results import Verdict
 
 SMALLEST_GAIN = 0.01
-"""A gain in accuracy below one percentage point is no reason to use generated images."""
+"""A gain in accuracy below one percentage point is not worth the effort."""
 
-SMALLEST_SHARE = 0.1
-"""Nor is one that removes less than a tenth of the errors."""
+SMALLEST_SHARE = 0.2
+"""Nor is one that removes less than a fifth of the remaining errors."""
 
 T_95 = {
     1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 10: 2.228,
@@ -79,7 +78,7 @@ def split_halves(labels: Tensor) -> Tensor:
     return halves
 
 
-def measure_gain(right: Tensor, halves: Tensor, with_generated: Sequence[bool]) -> Tensor:
+def measure_gain(right: Tensor, halves: Tensor, mixed: Tensor) -> Tensor:
     """Return the difference of the best arms with and without generated images, [S, N].
 
     The best of several arms is too good by chance. So the arms that are compared on an image of one
@@ -90,10 +89,9 @@ def measure_gain(right: Tensor, halves: Tensor, with_generated: Sequence[bool]) 
     Args:
         right: Whether each arm's network of each seed names each image rightly, bool [A, S, N].
         halves: The half of each image, 0 or 1, int64 [N].
-        with_generated: Whether each arm has generated images.
+        mixed: Whether each arm has generated images, bool [A].
     """
     accuracy = right.double()
-    mixed = torch.tensor(with_generated)
     gain = torch.empty(accuracy.shape[1:], dtype=torch.float64)
     for half in (0, 1):
         own, other = halves == half, halves != half

@@ -1,25 +1,17 @@
 """Filter: which generated images are worth training on."""
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
+from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.image_set import ImageSet
 
 DISAGREES = "predicted class disagrees"
 COPY = "near copy of a training image"
 
 
-class ClassPredictor(Protocol):
-    """What names the class of an image: a `FeatureExtractor`."""
-
-    def predict(self, images: ImageSet) -> Tensor:
-        """Return the class of each image, int64 [N]."""
-
-
 def filter_generated(
-    generated: ImageSet, extractor: ClassPredictor, is_copy: Tensor | None
+    generated: ImageSet, extractor: FeatureExtractor, is_copy: Tensor | None
 ) -> tuple[Tensor, dict[str, int]]:
     """Choose the generated images that show their class and are not copies.
 

@@ -1,25 +1,20 @@
 """Training sets: which real and which generated images each arm trains on."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from iddm_cli.engine import randomness
-from iddm_cli.evaluation.usefulness.arms import Arm
 
 
-def choose_real(labels: Tensor, *, per_class: int | None, seed: int) -> Tensor:
+def choose_real(labels: Tensor, *, per_class: int, seed: int) -> Tensor:
     """Return the indices of the real images of a seed, which all its arms train on, int64 [R].
 
     Args:
         labels: Classes of the real images, int64 [N].
-        per_class: Images of each class; None, or more than there are: all of them.
+        per_class: Images of each class; of a class with fewer, all of them.
         seed: Seed of the choice.
     """
-    counts = labels.bincount()
-    wanted = counts if per_class is None else counts.clamp(max=per_class)
-    return _choose(labels, wanted, "usefulness-real", seed)
+    return _choose(labels, labels.bincount().clamp(max=per_class), "usefulness-real", seed)
 
 
 def choose_generated(labels: Tensor, real: Tensor, *, ratio: float, seed: int) -> Tensor:
@@ -49,19 +44,8 @@ def _choose(labels: Tensor, wanted: Tensor, purpose: str, seed: int) -> Tensor:
     return torch.cat(chosen) if chosen else torch.empty(0, dtype=torch.int64)
 
 
-def compose(arm: Arm, real: Tensor, generated: Tensor) -> Tensor:
-    """Return the rows of an arm's training set, int64 [n].
-
-    Args:
-        arm: The arm.
-        real: Rows of the real images of this seed.
-        generated: Rows of the generated images of this arm.
-    """
-    return torch.cat([real.repeat(arm.real), generated])
-
-
 def available_ratio(labels: Tensor, real: Tensor) -> float:
-    """Return the smallest ratio that uses all generated images that can be used.
+    """Return the smallest ratio that uses all generated images of classes with real ones.
 
     Args:
         labels: Classes of the generated images, int64 [M].
@@ -70,4 +54,4 @@ def available_ratio(labels: Tensor, real: Tensor) -> float:
     counts = real.bincount()
     there = labels.bincount(minlength=len(counts))[: len(counts)]
     ratios = there[counts > 0].double() / counts[counts > 0]
-    return float(ratios.max()) if len(ratios) else math.nan
+    return float(ratios.max())

@@ -135,6 +135,6 @@ def _check_usable(real: RealImages, generated: "ImageSet") -> None:
     Raises:
         DatasetError: The images have no classes.
     """
-    from iddm_cli.evaluation.usefulness.measurement import check_images
+    from iddm_cli.evaluation.usefulness.checks import check_images
 
     check_images(real.training, real.real, generated)
