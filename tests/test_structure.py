@@ -25,7 +25,7 @@ SAME_FILE_NAME_IN_SEVERAL_FOLDERS = {
     "model", "memory", "trainer", "data", "networks", "serving", "importing", "exporting",  # build
     "generation", "models", "profiles", "runs", "train", "resume", "generate", "cache", "serve",
     "inspection", "metadata", "progress", "profile", "launch", "events", "export", "errors",
-    "registry", "options", "files",
+    "registry", "options", "files", "held_out",
 }  # fmt: skip
 
 

@@ -95,7 +95,8 @@ def _check_images(images: ImageSet) -> None:
         )
     if len(images) < FEWEST_IMAGES:
         raise DatasetError(
-            f"FID needs at least {FEWEST_IMAGES} images, and these are {len(images)}: {images.name}",
+            f"FID needs at least {FEWEST_IMAGES} images, and these are {len(images)}: "
+            + images.name,
             f"Generate or collect more images; below {ENOUGH_IMAGES:,} they say little.",
         )
 

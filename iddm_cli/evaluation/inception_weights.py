@@ -8,6 +8,7 @@ import hashlib
 import io
 import pickle
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,7 +131,9 @@ def _parse(content: bytes, path: Path) -> dict[str, Tensor]:
         IddmError: It holds something else than weights of this Inception.
     """
     try:
-        tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # What a damaged file, or one of another kind, makes of the parser.
     except (
         pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, LookupError,

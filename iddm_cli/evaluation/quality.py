@@ -43,9 +43,7 @@ def measure_quality(
     )
     pair = build_pair(x, y)
     numbers = measure_pair(pair, QUALITY_METRICS, intervals=intervals, progress=progress)
-    weakness = extractor.summary.weakness
-    problems = _describe_problems(real, generated, named=named)
-    quality = Quality(numbers, warnings=((weakness,) if weakness else ()) + problems)
+    quality = Quality(numbers, warnings=_describe_problems(real, generated, named=named))
     if not named:
         return quality
     if per_class:
@@ -97,9 +95,9 @@ def _add_agreement(quality: Quality, real: Answers, generated: Answers, *, count
 
 
 def _describe_problems(real: ImageSet, generated: ImageSet, *, named: bool) -> tuple[str, ...]:
-    """Return what to know before the numbers are trusted, as sentences."""
+    """Return what to know before the numbers are trusted."""
     problems = [
-        f"Of the {len(images):,} images of {images.name}, {COMPARED:,} random ones are compared."
+        f"{COMPARED:,} random ones of the {len(images):,} images of {images.name} are compared"
         for images in (real, generated)
         if len(images) > COMPARED
     ]
@@ -114,17 +112,17 @@ def _describe_problems(real: ImageSet, generated: ImageSet, *, named: bool) -> t
     if missing:
         problems.append(
             f"{missing:,} of {len(real.classes):,} classes have no generated image, which makes"
-            " every distance larger."
+            " every distance larger"
         )
     unknown = (counts[0] == 0) & (counts[1] > 0)
     if bool(unknown.any()):
         problems.append(
             f"{int(counts[1][unknown].sum()):,} generated images belong to classes without a real"
-            " image to compare with; only class agreement counts them."
+            " image to compare with; only class agreement counts them"
         )
     if float((counts[0] / counts[0].sum() - counts[1] / counts[1].sum()).abs().sum()) > 0.1:
         problems.append(
-            "The classes have other proportions than in the real images, which are weighted to"
-            " match."
+            "the classes have other proportions than in the real images, which are weighted to"
+            " match"
         )
     return tuple(problems)

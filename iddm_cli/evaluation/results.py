@@ -1,6 +1,5 @@
 """Results of an evaluation, as plain data: what tables, JSON and the HTML page show."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,9 +8,6 @@ from torch import Tensor
 
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.numbers import Number
-
-WEAK = 0.3
-"""A feature network is weak below this share of the way from guessing to perfect."""
 
 Verdict = Literal["helps", "does not help", "cannot tell"]
 
@@ -34,18 +30,6 @@ class FeatureSummary:
     chance: float
     trained_on: int
     tested_on: int
-
-    @property
-    def weakness(self) -> str:
-        """Why its features are not to be trusted much, as a sentence; empty if they are."""
-        if math.isnan(self.accuracy):
-            return "The feature network is untested: there are no images to test it on."
-        if self.accuracy < self.chance + WEAK * (1 - self.chance):
-            return (
-                f"The feature network is weak: it tells {self.task} right for {self.accuracy:.0%}"
-                f" of new images (guessing: {self.chance:.0%}), so small differences mean little."
-            )
-        return ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +59,7 @@ class Quality:
         classes: The numbers of each class; empty without classes.
         confusion: Number of generated images by class asked for (row) and class that the feature
             network sees (column), int64 [K, K]; None without classes.
-        warnings: What to know before the numbers are trusted, as sentences.
+        warnings: What to know before the numbers are trusted.
     """
 
     numbers: Mapping[str, Number]

@@ -29,7 +29,9 @@ def fashion(part: str, per_class: int) -> ImageSet:
     folders = sorted((FASHION / part).iterdir())
     files = [file for folder in folders for file in sorted(folder.glob("*.png"))[:per_class]]
     pixels = np.stack([np.asarray(Image.open(file).convert("L")) for file in files])
-    return ImageSet(f"{part} images", torch.from_numpy(pixels)[:, None])
+    labels = torch.arange(len(folders)).repeat_interleave(per_class)
+    names = tuple(folder.name for folder in folders)
+    return ImageSet(f"{part} images", torch.from_numpy(pixels)[:, None], labels, names)
 
 
 def shift(pixels: Tensor, down: int, right: int) -> Tensor:

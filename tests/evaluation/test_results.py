@@ -1,7 +1,6 @@
 import json
 import math
 
-import pytest
 import torch
 
 from iddm_cli.evaluation.image_set import ImageSet
@@ -20,14 +19,6 @@ from iddm_cli.evaluation.results import (
 
 def summary(accuracy, chance=0.5):
     return FeatureSummary("classes", accuracy, chance, trained_on=10, tested_on=5)
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "words"), [(0.9, ""), (0.6, "weak"), (0.5, "weak"), (math.nan, "untested")]
-)
-def test_a_weak_feature_network_is_known_as_weak(accuracy, words):
-    found = summary(accuracy).weakness
-    assert words in found and bool(words) == bool(found)
 
 
 def build(**parts):

@@ -5,6 +5,7 @@ distributions. All are computed in float64, so that a sum over thousands of imag
 Each is measured on several replicates at once, since these share most of the work.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,7 @@ def measure_mind(x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Ten
     return MIND_SCALE * dimensions * torch.stack(squared)
 
 
+@functools.lru_cache(maxsize=4)
 def random_directions(count: int, dimensions: int) -> Tensor:
     """Return fixed random unit vectors, [count, dimensions], float64."""
     directions = randomness.normal(

@@ -49,7 +49,8 @@ class Measuring:
             _check_usable(real, generated)
         quality = measure_quality(real.real, generated, self.extractor, progress=self.progress)
         copies = self._find_copies(generated) if request.copies else None
-        warnings = [*real.warnings, *list_doubts(real.real, generated, self.extractor.summary)]
+        doubts = list_doubts(real.real, generated, self.extractor.summary)
+        warnings = [*real.warnings, *quality.warnings, *doubts]
         canonical = self._measure_canonical(generated, warnings) if request.canonical else None
         usefulness = self._measure_usefulness(generated, copies) if request.usefulness else None
         return Evaluation(
