@@ -47,7 +47,7 @@ def test_an_interval_of_seeds_alone_is_that_of_student():
 
 
 def test_variances_of_seeds_and_of_images_add_up():
-    """Without interaction: 2.5 / 5 + (28 / 6) / 7, and 9.96 degrees of freedom, of the table's 8."""
+    """Without interaction: 2.5 / 5 + (28 / 6) / 7, and 9.96 degrees of freedom: those of 8."""
     table = torch.arange(1.0, 6)[:, None] + torch.arange(7.0)
     found = mean_interval(table)
     assert found.value - found.low == pytest.approx(2.306 * math.sqrt(2.5 / 5 + 28 / 6 / 7))
