@@ -96,8 +96,8 @@ NO_REPORT = HeldOutReport(NOTHING_HELD_OUT, training=0)
 def choose_held_out(digests: ImageDigests, labels: ndarray, share: float) -> ndarray:
     """Return which images are held out, bool [N].
 
-    Equal files are on one side, and so are images of equal pixels: where these differ as files, all
-    are trained on.
+    Images of equal pixels, and so equal files, are on one side: where their files or their classes
+    differ, all of them are trained on unless each would be held out.
 
     Args:
         digests: The digests of the images.
@@ -111,9 +111,8 @@ def choose_held_out(digests: ImageDigests, labels: ndarray, share: float) -> nda
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         held_out[rows] = _choose_of_class(scores[rows], share)
-    for keys in (scores, _first_bits(digests.pixels)):
-        held_out &= ~np.isin(keys, keys[~held_out])
-    return held_out
+    pixels = _first_bits(digests.pixels)
+    return held_out & ~np.isin(pixels, pixels[~held_out])
 
 
 def find_equal(digests: ndarray, others: ndarray) -> ndarray:

@@ -103,6 +103,7 @@ def test_a_few_of_each_class_are_held_out_but_none_of_a_handful():
     labels = np.repeat(np.arange(5), counts)
     chosen = choose(np.arange(labels.size), labels, 1e-9)
     assert [sum(label == of for _, of in chosen) for label in range(5)] == [0, 1, 2, 4, 4]
+    assert not {0} & {of for _, of in choose(np.arange(labels.size), labels, 0.5)}
     assert list_small_classes([0, *counts]) == [1]
 
 
