@@ -7,7 +7,7 @@ from iddm_cli.data.decoding.formats.left_out import (
     drop_left_out,
     group_reasons,
 )
-from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.packs.pack import OFF, SHARE, Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import CacheName
@@ -37,6 +37,7 @@ def summarize_pack(
         (f"classes ({len(pack.classes):,})", join_first_names(pack.classes))
         if pack.classes
         else ("classes", "none"),
+        *(("held out", sentence) for sentence in describe_held_out(pack)),
         *(("layout", note) for note in pack.notes),
         *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
@@ -45,6 +46,37 @@ def summarize_pack(
         ("trained at", _describe_preprocessing(pack, profile)),
         ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
+
+
+def describe_held_out(pack: Pack) -> list[str]:
+    """Return sentences on the images that are never trained on; none if that is switched off."""
+    facts, held_out = pack.held_out_facts, pack.held_out
+    if facts.origin == OFF:
+        return []
+    if held_out is None:
+        return [f"none: {'; '.join(facts.notes) or 'data.held_out chose none'}"]
+    if facts.origin == SHARE:
+        counts = f"{held_out.count:,} of {held_out.count + pack.count:,} images (data.held_out)"
+    else:
+        images = "1 image" if held_out.count == 1 else f"{held_out.count:,} images"
+        counts = f"{images} of {facts.origin}"
+    notes = list(facts.notes)
+    if facts.unknown:
+        notes.append(f"{facts.unknown:,} of other classes are left out")
+    if unreadable := len(held_out.unreadable) if held_out.part else 0:
+        notes.append(f"{unreadable:,} cannot be read")
+    return ["; ".join([counts, *notes])]
+
+
+def warn_of_leak(pack: Pack) -> str:
+    """Return a warning if held-out images are training images as well; else ""."""
+    facts = pack.held_out_facts
+    if not facts.repeated:
+        return ""
+    return (
+        f"{facts.repeated:,} images of {facts.origin} are equal to training images, so that "
+        "results on it look better than they are; remove them from one of the two"
+    )
 
 
 def _describe_counts(pack: Pack) -> str:

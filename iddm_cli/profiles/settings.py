@@ -96,6 +96,9 @@ class DataSettings(Settings):
     archive_encoding: str = Field(default="auto", min_length=1, max_length=100)
     """Encoding of names in an archive that are not marked as UTF-8; auto detects it."""
 
+    held_out: float = Field(default=0.05, ge=0, le=0.5)
+    """Share of images kept out of training to measure quality; 0: none, not even a val folder."""
+
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""
 

@@ -30,7 +30,7 @@ from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.settings import DataSettings
 from tests.data.sources.archives import FILES, make
 
-SETTINGS = DataSettings(image_size=4, channels=3, workers=1)
+SETTINGS = DataSettings(image_size=4, channels=3, workers=1, held_out=0)
 DAY = 86_400
 
 

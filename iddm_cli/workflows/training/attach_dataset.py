@@ -1,7 +1,6 @@
 """Attach a dataset to an imported run, whose training images are unknown."""
 
 import unicodedata
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
@@ -54,8 +53,7 @@ def align_classes(pack: "Pack", classes: tuple[str, ...], run_name: str) -> "Pac
         )
     import numpy as np
 
-    labels = np.array([names.index(name) for name in pack.classes])[pack.labels]
-    return replace(pack, classes=classes, labels=labels)
+    return pack.with_classes(classes, np.array([names.index(name) for name in pack.classes]))
 
 
 def _list_classes(classes: tuple[str, ...]) -> str:

@@ -199,8 +199,9 @@ def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
     Raises:
         DatasetError: This process's images differ from those of process 0.
     """
-    main_digest, main_count = group.broadcast((pack.digest, pack.count))
-    if (main_digest, main_count) != (pack.digest, pack.count):
+    digests = pack.digest, pack.held_out and pack.held_out.digest
+    main_digests, main_count = group.broadcast((digests, pack.count))
+    if (main_digests, main_count) != (digests, pack.count):
         raise DatasetError(
             f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or "
             "some images differ",

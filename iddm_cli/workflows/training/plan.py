@@ -20,6 +20,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     from iddm_cli.engine.device import choose_devices, describe_device, free_memory
     from iddm_cli.engine.memory import checkpoint_bytes
     from iddm_cli.profiles.training_length import advise_length, count_steps
+    from iddm_cli.workflows.training.data import describe_held_out
 
     runtime = profile.runtime
     check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
@@ -31,6 +32,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": pack.count,
+        "held_out": describe_held_out(pack),
         "skipped": len(pack.unreadable),
         "passed_over": len(pack.skipped_entries),
         "classes": list(pack.classes),

@@ -48,6 +48,7 @@ def test_the_description_is_what_a_resume_compares():
         "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
         "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8,
         "skipped": [["x.png", "not an image"]],
+        "held_out": {"count": 0, "from": "off"},
     }  # fmt: skip
 
 

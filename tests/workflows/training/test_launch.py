@@ -47,10 +47,13 @@ def test_processes_may_compute_and_read_images_in_their_own_ways():
 @pytest.mark.parametrize("changes", [{"digest": "other"}, {"labels": (0, 1)}])
 def test_processes_must_read_the_same_images(changes):
     pack = make_pack()
-    check_same_dataset(second_process((pack.digest, pack.count)), pack)
+    read = (pack.digest, None), pack.count
+    check_same_dataset(second_process(read), pack)
     check_same_dataset(SINGLE_PROCESS, pack)
     with pytest.raises(DatasetError, match="process 1 reads"):
-        check_same_dataset(second_process((pack.digest, pack.count)), make_pack(**changes))
+        check_same_dataset(second_process(read), make_pack(**changes))
+    with pytest.raises(DatasetError, match="process 1 reads"):
+        check_same_dataset(second_process(read), replace(pack, held_out=make_pack()))
 
 
 def test_a_taken_name_is_refused_but_for_overwriting_and_restarting(tmp_path):
