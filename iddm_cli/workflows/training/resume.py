@@ -182,9 +182,11 @@ def _report_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
         document = {"run": run.name, "state": "finished", "step": trainer.step}
         console.print_json({**document, "stopped_early": early})
     elif trainer.is_worse:
+        # Otherwise nothing would keep the best checkpoint any more.
+        keep = f" --set training.keep_best={trainer.settings.best_metric}"
         console.print_note(
             f"{describe_early_stop(run, trainer)}; train on with: iddm resume {run.name} "
-            "--set training.stop_when=null"
+            f"--set training.stop_when=null{'' if trainer.settings.keep_best else keep}"
         )
     else:
         command = f"iddm resume {run.name} --steps {2 * trainer.step}"
