@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iddm_cli import __version__, notices, signals
+from iddm_cli import __version__, exits, notices, signals
 from iddm_cli.commands import (
     cache,
     export,
@@ -103,7 +103,7 @@ def main() -> None:
         code = 0
     except Exception as error:  # noqa: BLE001 - the one boundary
         code = _report_error(_wrap_error(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    exits.leave(code if isinstance(code, int) else 0)
 
 
 def _print_warning(text: str) -> None:

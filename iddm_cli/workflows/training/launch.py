@@ -173,7 +173,7 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
     Collective: every process must call it.
 
     Raises:
-        UsageError: This process's settings differ from those of process 0.
+        UsageError: The settings of some process differ from those of process 0.
     """
     settings = {
         key: value
@@ -186,24 +186,34 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         for key, value in settings.items()
         if value != main_settings.get(key)
     ]
-    if differences:
-        raise UsageError(
-            f"process {group.rank} has other settings than process 0: {'; '.join(differences)}",
-            "Give every machine the same command and the same profile.",
-        )
+    problem = f"process {group.rank} has other settings than process 0: {'; '.join(differences)}"
+    if found := _first_problem(group, problem if differences else ""):
+        raise UsageError(found, "Give every machine the same command and the same profile.")
 
 
 def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
     """Check that all processes read the same images. Collective: every process must call it.
 
     Raises:
-        DatasetError: This process's images differ from those of process 0.
+        DatasetError: The images of some process differ from those of process 0.
     """
     digests = pack.digest, pack.held_out and pack.held_out.digest
     main_digests, main_count = group.broadcast((digests, pack.count))
-    if (main_digests, main_count) != (digests, pack.count):
+    differs = (main_digests, main_count) != (digests, pack.count)
+    problem = (
+        f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or some "
+        "images differ"
+    )
+    if found := _first_problem(group, problem if differs else ""):
         raise DatasetError(
-            f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or "
-            "some images differ",
-            "Give every machine the same dataset, and the same version of iddm and Pillow.",
+            found, "Give every machine the same dataset, and the same version of iddm and Pillow."
         )
+
+
+def _first_problem(group: "ProcessGroup", problem: str) -> str:
+    """Return the problem of the first process that has one, so that all stop here with it.
+
+    Else the others would lose contact, each at another point. Collective: every process must call
+    it.
+    """
+    return group.broadcast(next(filter(None, group.gather_object(problem)), ""))
