@@ -96,8 +96,8 @@ def resolve_settings(
     """
     from pydantic import ValidationError
 
+    from iddm_cli.profiles.checking.messages import explain_errors
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.messages import explain_errors
     from iddm_cli.profiles.profile import Profile
 
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": image_size}
