@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from iddm_cli import __version__, notices, signals
+from iddm_cli import __version__, exits, notices, signals
 from iddm_cli.commands import (
     cache,
+    evaluate,
     export,
     generate,
     import_,
@@ -35,6 +36,8 @@ EXAMPLES = """\
   iddm resume RUN                                continue after a stop or a crash
 
   iddm generate --class scratches --count 16     generate images with the latest run
+
+  iddm evaluate RUN                              measure how good its images are
 """
 
 app = typer.Typer(
@@ -49,10 +52,11 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
-app.command("runs")(runs.runs)
+app.add_typer(runs.app, name="runs")
 app.add_typer(export.app, name="export")
 app.add_typer(cache.app, name="cache")
 app.add_typer(profiles.app, name="profiles")
@@ -103,7 +107,7 @@ def main() -> None:
         code = 0
     except Exception as error:  # noqa: BLE001 - the one boundary
         code = _report_error(_wrap_error(error))
-    sys.exit(code if isinstance(code, int) else 0)
+    exits.leave(code if isinstance(code, int) else 0)
 
 
 def _print_warning(text: str) -> None:

@@ -22,6 +22,12 @@ def is_ignored(number: int) -> bool:
     return signal.getsignal(number) == signal.SIG_IGN
 
 
+def ignore_stop_signals() -> None:
+    """Ignore requests to stop: this process has nothing left to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def handle_stop_as_init() -> None:
     """Let SIGTERM and SIGHUP end this process also where it is process 1, as in a container.
 

@@ -31,6 +31,16 @@ def test_a_signal_is_ignored_only_while_its_handler_says_so():
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_process_with_nothing_to_stop_ignores_all_requests_to_stop():
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        signals.ignore_stop_signals()
+        assert all(map(is_ignored, STOP_SIGNALS))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 AS_INIT = """
 import os, signal, sys
 os.getpid = lambda: 1

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import torch
 
 from iddm_cli.data.decoding.workers import choose_count
@@ -16,6 +17,7 @@ from iddm_cli.data.loader.stores import (
 )
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.registry import open_dataset
+from iddm_cli.data.sources.source import Source
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
@@ -52,7 +54,7 @@ def choose_cache(data: DataSettings, pack: Pack, device: torch.device) -> CacheN
 def build_store(
     profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
 ) -> PixelStore:
-    """Open the pixels of a pack where the profile keeps them.
+    """Open the pixels of a pack, or of its held-out images, where the profile keeps them.
 
     Raises:
         DatasetError: data.cache names a memory that has no room for them.
@@ -60,15 +62,35 @@ def build_store(
     data = profile.data
     cache = choose_cache(data, pack, device)
     if cache == "off":
-        source = open_dataset(data, require_labels=False)
-        kept = sorted(set(range(len(source))) - set(pack.record.left_out))
+        source = _open_source(data, pack)
+        items = np.delete(np.arange(len(source)), pack.record.left_out)
+        kept = (items if pack.rows is None else items[pack.rows]).tolist()
         workers = max(1, (data.workers or choose_count()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     shape = (pack.channels, pack.height, pack.width)
-    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values))
+    rows = None if pack.rows is None else torch.from_numpy(pack.rows)
+    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values), rows)
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
+
+
+def _open_source(data: DataSettings, pack: Pack) -> Source:
+    """Open the dataset, or the part of it that a pack holds.
+
+    Raises:
+        DatasetError: It has no such part any more.
+    """
+    source = open_dataset(data, require_labels=False)
+    if not pack.part:
+        return source
+    part = source.held_out
+    if part is None or part.name != pack.part:
+        raise DatasetError(
+            f"{source.name} has no part {pack.part} any more",
+            "Restore its folder, or train with data.held_out: 0.",
+        )
+    return part.source
 
 
 def build_loader(

@@ -7,6 +7,8 @@ from iddm_cli.data.decoding.formats.left_out import (
     drop_left_out,
     group_reasons,
 )
+from iddm_cli.data.inspection.advice import pluralize
+from iddm_cli.data.packs.held_out import OFF, SHARE, HeldOutReport
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
@@ -32,11 +34,13 @@ def summarize_pack(
     """Return named lines about the training data; `values` if they are not 0 to 255."""
     skipped = [*pack.unreadable, *pack.skipped_entries]
     values = _describe_values(pack)
+    held_out = describe_held_out(pack.report_held_out())
     return [
         ("images", _describe_counts(pack)),
         (f"classes ({len(pack.classes):,})", join_first_names(pack.classes))
         if pack.classes
         else ("classes", "none"),
+        *([("held out", held_out)] if held_out else []),
         *(("layout", note) for note in pack.notes),
         *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
@@ -45,6 +49,36 @@ def summarize_pack(
         ("trained at", _describe_preprocessing(pack, profile)),
         ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
+
+
+def describe_held_out(report: HeldOutReport) -> str:
+    """Return a sentence on the images that are never trained on; "" if that is switched off."""
+    facts = report.facts
+    if facts.origin == OFF:
+        return ""
+    if not report.count:
+        return f"none: {'; '.join(facts.notes) or 'no image is below the share'}"
+    if facts.origin == SHARE:
+        counts = f"{report.count:,} of {report.count + report.training:,} images (data.held_out)"
+    else:
+        counts = f"{pluralize(report.count, 'image')} of {facts.origin}"
+    notes = list(facts.notes)
+    if facts.unknown:
+        notes.append(f"{facts.unknown:,} of other classes are left out")
+    if report.unreadable:
+        notes.append(f"{report.unreadable:,} cannot be read")
+    return "; ".join([counts, *notes])
+
+
+def describe_leak(report: HeldOutReport) -> str:
+    """Return a warning if held-out images are training images as well; else ""."""
+    facts = report.facts
+    if not facts.repeated:
+        return ""
+    return (
+        f"{pluralize(facts.repeated, 'image')} of {facts.origin} equal training images, so results "
+        "on it look better than they are; remove them from one of the two"
+    )
 
 
 def _describe_counts(pack: Pack) -> str:

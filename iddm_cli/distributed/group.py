@@ -128,7 +128,10 @@ class ProcessGroup:
             tensor.copy_(source)
 
     def close(self) -> None:
-        """Leave the process group."""
+        """Wait until every process needs no other any more; then this process may end.
+
+        Collective: every process must call it.
+        """
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,14 @@ class DDPGroup(ProcessGroup):
         tensor.copy_(full)
 
     def close(self) -> None:
-        """Leave the process group."""
-        dist.destroy_process_group()
+        """Wait until every process needs no other any more. Collective: every process must call it.
+
+        The group is not destroyed, since its backends may abort the process when it then ends: see
+        `exits.skip_destructors`.
+        """
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        self.all_reduce_max(0)
 
 
 @dataclass(frozen=True)
@@ -238,7 +247,9 @@ class FSDPGroup(DDPGroup):
             mesh = init_device_mesh(device.type, (self.world_size,))
             units = network.units() if isinstance(network, HasUnits) else []
             for unit in [*units, network]:
-                fully_shard(unit, mesh=mesh)
+                # By default the outermost unit stays whole after a forward pass, until a backward
+                # pass shards it again. The EMA has none, and its next update needs the shards.
+                fully_shard(unit, mesh=mesh, reshard_after_forward=True)
 
     @contextmanager
     def no_sync(self, backbone: nn.Module) -> Iterator[None]:

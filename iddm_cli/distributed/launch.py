@@ -4,7 +4,6 @@ On one machine the parent spawns the workers and supervises them: where one fail
 first failure is raised.
 """
 
-import atexit
 import ctypes
 import json
 import multiprocessing
@@ -24,12 +23,14 @@ from typing import Any, TypeVar
 
 import torch
 
+from iddm_cli import exits
 from iddm_cli.distributed.environment import RankInfo
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
 from iddm_cli.distributed.supervisor import Failure, Supervisor
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.machine.system_limits import explain_error
+from iddm_cli.signals import ignore_stop_signals
 from iddm_cli.storage.file_locks import has_file_locks
 
 JobT = TypeVar("JobT")
@@ -65,6 +66,7 @@ def run_joined(
     Raises:
         IddmError: The job failed, here or in another process.
     """
+    exits.skip_destructors()
     group = init_group(
         "env://",
         rank=info.rank,
@@ -76,35 +78,30 @@ def run_joined(
     )
     try:
         code = worker(group, devices[info.local_rank % len(devices)], job)
-        group.close()
-    except IddmError as error:
-        _exit_before_destructors(error.exit_code)
-        raise
     except Exception as error:
         if not is_lost_contact(error):
             raise
-        lost = IddmError(
+        raise IddmError(
             f"process {info.rank} of {info.world_size} lost contact with another one: "
             f"{first_line(error)}",
             "Read the messages of the other processes; then restart all with: iddm resume",
-        )
-        _exit_before_destructors(lost.exit_code)
-        raise lost from error
+        ) from error
+    _wait_for_all(group)
     return code
 
 
-def _exit_before_destructors(code: int) -> None:
-    """Have the process exit with this code, once all is reported, without calling destructors.
+def _wait_for_all(group: ProcessGroup) -> None:
+    """Wait until every process has done its part: until then it may need this one.
 
-    A backend whose peers are gone may abort in its destructor, or wait for them.
+    This process has succeeded even if others fail or are gone by now. Requests to stop are for
+    those that are not done.
     """
-
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-    atexit.register(leave)
+    ignore_stop_signals()
+    try:
+        group.close()
+    except Exception as error:
+        if not is_lost_contact(error):
+            raise
 
 
 def run_local(
@@ -163,6 +160,7 @@ def _run_worker(
     sharded: bool,
 ) -> None:
     """Run in a spawned process; a failure is left behind as a file for the supervisor."""
+    exits.skip_destructors()
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before training handles it
     if all(device.type == "cpu" for device in devices) and sys.platform == "linux":
@@ -178,15 +176,12 @@ def _run_worker(
             sharded=sharded,
         )
         code = worker(group, devices[rank], job)
-        group.close()
+        _wait_for_all(group)
     except Exception as error:  # noqa: BLE001 - the supervisor raises it
         failure = _make_failure(rank, error)
         Path(folder, f"failure-{rank}.json").write_text(json.dumps(asdict(failure)))
         code = failure.exit_code
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Not sys.exit: a backend whose peers are gone may wait for them in its destructor.
-    os._exit(code)
+    exits.leave(code)
 
 
 def _make_failure(rank: int, error: Exception) -> Failure:

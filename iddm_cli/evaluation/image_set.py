@@ -42,7 +42,7 @@ class ImageSet:
         labels = [] if self.labels is None else self.labels.tolist()
         facts = (tuple(self.pixels.shape), str(self.pixels.dtype), labels, self.classes)
         digest = hashlib.sha256(repr(facts).encode())
-        digest.update(self.pixels.contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(self.pixels.contiguous().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
     def images(self, start: int = 0, stop: int | None = None) -> Tensor:

@@ -18,7 +18,8 @@ class FeatureSummary:
 
     Attributes:
         task: What it was trained to tell: "classes" or "rotations".
-        accuracy: Share of right answers on images that it was not trained on; nan without any.
+        accuracy: Share of right answers on images that it was not trained on, the mean over
+            classes; nan without any.
         chance: Accuracy of guessing.
         trained_on: Number of images that it was trained on.
         tested_on: Number of images of the accuracy.
@@ -58,11 +59,13 @@ class Quality:
         classes: The numbers of each class; empty without classes.
         confusion: Number of generated images by class asked for (row) and class that the feature
             network sees (column), int64 [K, K]; None without classes.
+        warnings: What to know before the numbers are trusted.
     """
 
     numbers: Mapping[str, Number]
     classes: tuple[ClassQuality, ...] = ()
     confusion: Tensor | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,9 @@ class Usefulness:
         arms: All arms, in order.
         best_without: Name of the best arm without generated images.
         best_with: Name of the best arm with generated images.
-        gain: Difference of their accuracies, with a 95 % interval.
+        gain: Gain in accuracy by generated images, with a 95 % interval over seeds and test images.
+            The best arm of several is too good by chance, so this is not the difference of the two
+            accuracies: both arms are chosen by other seeds and images than they are compared on.
         verdict: What follows.
         left_out: Number of generated images left out, by reason (--filter).
         real_per_class: Number of real images of each class that are trained on.

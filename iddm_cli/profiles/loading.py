@@ -1,7 +1,7 @@
 """Loading profiles: find the file, merge overrides, and validate the result."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,25 @@ from pydantic import ValidationError
 
 from iddm_cli.errors import ProfileError, did_you_mean
 from iddm_cli.machine.user_folders import user_config_folder
-from iddm_cli.profiles.issues import Issue
-from iddm_cli.profiles.messages import explain_errors
+from iddm_cli.profiles.checking.issues import Issue
+from iddm_cli.profiles.checking.messages import explain_errors
+from iddm_cli.profiles.checking.rules import check_rules
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
-from iddm_cli.profiles.rules import check_rules
 from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
+
+VALUES_BEFORE: Mapping[str, object] = {
+    "data.held_out": 0.0,  # every image was trained on
+}
+"""What earlier versions did, by the key of the setting that came later.
+
+A run's profile lists every setting of its version. So a run that lacks one of these resumes, and is
+repeated, as its version trained it, and not with the default of this version.
+"""
+
+RUN_MANIFEST = "run.json"
+"""The file beside a profile that tells that it is a run's."""
 
 
 @dataclass(frozen=True)
@@ -171,12 +183,20 @@ class _MergedProfile:
         self.document = document
         self.values: dict[str, Any] = json.loads(json.dumps(document.data or {}))
         self.origins: dict[str, str] = {}
+        if _exists(path.with_name(RUN_MANIFEST)):
+            self._add_values_of_older_versions()
         self._drop_default_epochs(self._section("training"))
         for override in overrides:
             if override.key == "model.network":
                 self._drop_other_networks(self._section("model"), override.value)
         for override in overrides:
             self._apply(override)
+
+    def _add_values_of_older_versions(self) -> None:
+        """Add to a run's profile the settings that its version did not have."""
+        for dotted, value in VALUES_BEFORE.items():
+            name, _, key = dotted.partition(".")
+            self._section(name).setdefault(key, value)
 
     def _section(self, name: str) -> dict[str, Any]:
         section = self.values.get(name)

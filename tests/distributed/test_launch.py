@@ -1,7 +1,9 @@
 """Launching: processes that fail, die or hang end all others, and the first error is raised."""
 
+import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,8 +15,9 @@ import pytest
 import torch
 
 from iddm_cli.distributed import launch
+from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.distributed.group import ProcessGroup
-from iddm_cli.distributed.launch import run_local
+from iddm_cli.distributed.launch import run_joined, run_local
 from iddm_cli.distributed.supervisor import WorkerError
 from iddm_cli.errors import NonFiniteError
 
@@ -135,3 +138,53 @@ def start_elsewhere(folder: Path) -> int:
     root = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": str(root)}
     return subprocess.run([sys.executable, script, folder], env=env, check=False).returncode
+
+
+def finish_joined(folder: Path, how: str) -> int:
+    """Do one process's part as torchrun starts it; process 1 is slow in the end, or gone.
+
+    A backend may abort in its destructor. That is rare; here it always happens.
+    """
+    libc = ctypes.CDLL(None)
+    libc.__cxa_atexit(libc.abort, None, None)
+
+    def part(group: ProcessGroup, device: torch.device, job: None) -> int:
+        group.all_reduce_max(1)
+        if group.is_main:
+            return 0
+        time.sleep(1)
+        (folder / "done").touch()
+        if how == "gone":
+            os._exit(0)
+        return 0
+
+    info = read_rank_info()
+    assert info is not None
+    code = run_joined(info, part, None, [CPU], SECONDS)
+    return code if (folder / "done").exists() else 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="registers a destructor with glibc")
+@pytest.mark.parametrize("how", ["slow", "gone"])
+def test_joined_processes_succeed_in_any_order_of_their_ends(tmp_path: Path, how: str) -> None:
+    """None leaves before all have done their part, and none needs another one afterwards."""
+    code = (
+        "import sys; from iddm_cli import exits; from tests.distributed.test_launch import *\n"
+        "exits.leave(finish_joined(Path(sys.argv[1]), sys.argv[2]))"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path, how], env={**env, "RANK": rank})
+        for rank in ("0", "1")
+    ]
+    assert [process.wait() for process in both] == [0, 0]

@@ -34,7 +34,7 @@ def put(path: Path, size: int = 1000, days: float = 0) -> Path:
 
 
 def make_pack(folder: Path, size: int = 8) -> Path:
-    settings = DataSettings(image_size=size, channels=3, workers=1)
+    settings = DataSettings(image_size=size, channels=3, workers=1, held_out=0)
     return build_pack(open_source(str(folder), size=(size, size)), settings).folder
 
 

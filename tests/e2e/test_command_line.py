@@ -56,6 +56,7 @@ def imported(shell, *words) -> set[str]:
         ("train", "--profile", "smoke", "--max-time", "soon"),
         ("profiles",),
         ("runs",),
+        ("runs", "compare", "a", "b"),
     ],
     ids=" ".join,
 )
@@ -173,5 +174,5 @@ def test_profiles_are_listed_shown_and_copied(shell):
 
 def test_the_schema_knows_every_section(shell):
     schema = shell.iddm("profiles", "schema").json()
-    sections = {"data", "model", "diffusion", "training", "sampling", "runtime"}
+    sections = {"data", "model", "diffusion", "training", "evaluation", "sampling", "runtime"}
     assert set(schema["properties"]) == sections

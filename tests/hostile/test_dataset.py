@@ -31,7 +31,7 @@ from tests.hostile.zoo.places import locked
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")  # pytest puts its own filters first
 
-SETTINGS = DataSettings(image_size=8, channels=3, workers=2)
+SETTINGS = DataSettings(image_size=8, channels=3, workers=2, held_out=0)
 MEGABYTE = 1_000_000
 
 # What commands a terminal, ends a line, or turns around the text that follows it.

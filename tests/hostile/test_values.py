@@ -87,7 +87,7 @@ def in_process(monkeypatch, cache_dir):  # noqa: F811 (the fixture)
 
 
 def pack_of(source: FolderSource, **values):
-    return build_pack(source, DataSettings(image_size=6, workers=1, **values))
+    return build_pack(source, DataSettings(image_size=6, workers=1, held_out=0, **values))
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

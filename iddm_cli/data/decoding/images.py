@@ -1,10 +1,11 @@
 """Decode image files that may be damaged or hostile, and turn them upright."""
 
+import hashlib
 import importlib
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -46,6 +47,8 @@ class DecodedImage:
         white: The largest value that an array can hold by the file's header: 255, 4095, 65535; None
             if the header does not say (signed and 32-bit integers, floating-point numbers).
         missing: The value by which the file marks pixels of an array that hold nothing; or None.
+        content: Digest of what the image was decoded from, such as the bytes of its file: the same
+            at every size, 32 hexadecimal digits; "" if there is none.
     """
 
     image: Image.Image | ndarray
@@ -56,6 +59,7 @@ class DecodedImage:
     alpha: bool = False
     white: int | None = None
     missing: float | None = None
+    content: str = ""
 
     @property
     def mode(self) -> str:
@@ -95,13 +99,25 @@ def decode_image(handle: IO[bytes], min_side: int = 0) -> DecodedImage:
         row = find_format(start)
         if row is None:
             raise UnreadableImageError(_identify_other_file(start))
+        content = digest_file(handle)
+        handle.seek(0)
         reader = importlib.import_module(f"{_FORMATS}.{row.reader}")
         decoded: DecodedImage = reader.read(handle, min_side, row)
-        return decoded
+        return replace(decoded, content=content)
     except UnreadableImageError:
         raise
     except Exception as error:
         raise UnreadableImageError(describe_error(error)) from error
+
+
+def digest_file(handle: IO[bytes]) -> str:
+    """Return the digest of a file, read from where it stands: 32 hexadecimal digits."""
+    return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()  # type: ignore[arg-type]
+
+
+def digest_bytes(content: bytes) -> str:
+    """Return the digest that a file of these bytes has."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _open_regular(path: Path) -> IO[bytes]:

@@ -1,6 +1,5 @@
 """Preprocessing: decode one image and convert it to the pixels that a pack stores."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,12 @@ from iddm_cli.data.decoding.bands import (
     is_grey_level,
     to_levels,
 )
-from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.images import (
+    DecodedImage,
+    ImageHandle,
+    UnreadableImageError,
+    digest_bytes,
+)
 from iddm_cli.data.decoding.resize import flatten_image, is_grey, reduce_to_8_bits, to_pixels
 from iddm_cli.profiles.settings import AspectName, BackgroundName, DataSettings
 from iddm_cli.value_range import EIGHT_BIT, HIGHEST_LABEL, ValueRange
@@ -29,11 +33,6 @@ class DeepValuesError(Exception):
     """An image has more than 8 bits or more than 3 bands, so the set's values must be surveyed."""
 
 
-def digest_pixels(planes: bytes) -> str:
-    """Return the digest of the pixels of one image."""
-    return hashlib.blake2b(planes, digest_size=16).hexdigest()
-
-
 @dataclass(frozen=True)
 class PreparedImage:
     """The pixels of an image at the size trained at, and properties of its file."""
@@ -44,6 +43,7 @@ class PreparedImage:
     height: int
     grey: bool
     animated: bool
+    content: str  # digest of what it was decoded from, or else of the pixels
     may_be_labels: bool = False  # only a few low values; not kept once it is written
 
 
@@ -131,13 +131,15 @@ def prepare_image(
     except UnreadableImageError as error:
         return str(error)
     planes = np.moveaxis(pixels, -1, 0).tobytes()
+    digest = digest_bytes(planes)
     return PreparedImage(
         planes=planes,
-        digest=digest_pixels(planes),
+        digest=digest,
         width=decoded.width,
         height=decoded.height,
         grey=grey,
         animated=decoded.animated,
+        content=decoded.content or digest,
         may_be_labels=may_be_labels,
     )
 

@@ -84,22 +84,30 @@ class FileStore:
     needs memory only for its batches.
 
     Args:
-        path: uint8 or uint16 [N, C, H, W], C-contiguous, no header.
+        path: uint8 or uint16 [M, C, H, W], C-contiguous, no header.
         shape: Channels, height and width of an image.
         dtype: Type of the pixels.
+        rows: Position of each image in the file, int64 [N]; None for all of them, in order.
     """
 
     prefetch_steps = 0
 
-    def __init__(self, path: Path, shape: Shape, dtype: torch.dtype = torch.uint8) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: Shape,
+        dtype: torch.dtype = torch.uint8,
+        rows: Tensor | None = None,
+    ) -> None:
         self.shape = shape
+        self.rows = rows
         self.dtype = dtype
         self.bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
         self._file = path.open("rb", buffering=0)
         self._count = os.fstat(self._file.fileno()).st_size // self.bytes
 
     def __len__(self) -> int:
-        return self._count
+        return self._count if self.rows is None else len(self.rows)
 
     def read(self, index: Tensor) -> Tensor:
         """Return images, uint8 or uint16 [B, C, H, W].
@@ -107,6 +115,7 @@ class FileStore:
         Raises:
             DatasetError: The file was truncated since it was opened.
         """
+        index = index if self.rows is None else self.rows[index]
         pixels = torch.empty((len(index), *self.shape), dtype=self.dtype)
         rows = pixels.view(torch.uint8).view(len(index), self.bytes).numpy()
         for row, i in zip(rows, index.tolist(), strict=True):

@@ -12,12 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iddm_cli import durable
-from iddm_cli.data.decoding.images import DecodedImage, ImageHandle, UnreadableImageError
+from iddm_cli.data.decoding.images import (
+    DecodedImage,
+    ImageHandle,
+    UnreadableImageError,
+    digest_bytes,
+)
 from iddm_cli.data.decoding.preprocess import (
     PixelSpec,
     PreparedImage,
     PrepareResult,
-    digest_pixels,
     prepare_image,
 )
 from iddm_cli.data.packs.store import PIXELS, PackWriter, select_prepared
@@ -235,4 +239,4 @@ def _to_colour(result: BothForms | str) -> PrepareResult:
 
 
 def _repeat_plane(image: PreparedImage, plane: bytes) -> PreparedImage:
-    return replace(image, planes=3 * plane, digest=digest_pixels(3 * plane))
+    return replace(image, planes=3 * plane, digest=digest_bytes(3 * plane))

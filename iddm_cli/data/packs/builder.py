@@ -24,7 +24,8 @@ from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
 from iddm_cli.data.packs.disk_room import DiskRoom
-from iddm_cli.data.packs.pack import Pack, StoredPack, build_record
+from iddm_cli.data.packs.pack import Pack, StoredPack, build_record, view_images
+from iddm_cli.data.packs.splitting import hold_out
 from iddm_cli.data.packs.store import PackWriter
 from iddm_cli.data.packs.value_watch import ValueWatch
 from iddm_cli.data.progress import ProgressCallback, no_progress
@@ -36,7 +37,7 @@ from iddm_cli.profiles.settings import DataSettings
 from iddm_cli.storage.file_locks import LockHeldError, hold_lock
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
-FORMAT = 5
+FORMAT = 6
 CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 32
 
@@ -68,30 +69,15 @@ def build_pack(
     """
     conditional = _is_conditional(source, settings)
     builder = _PackBuilder(source, settings, progress)
-    folder, spec, record = builder.find_or_build(values)
-    if record.skipped and settings.on_error == "fail":
-        raise _unreadable(*record.skipped[0])
-    classes = record.classes if conditional else ()
-    labels = store.read_labels(folder) * bool(conditional)
-    content = json.dumps([record.pixels, labels.tolist(), classes])
-    notes = _missing_class_notes(source.classes, classes) if conditional else ()
-    return Pack(
-        folder=folder,
-        spec=spec,
-        record=record,
-        labels=labels,
-        classes=classes,
-        digest=hashlib.sha256(content.encode()).hexdigest(),
-        notes=(*source.notes, *notes),
-        skipped_entries=tuple(source.skipped),
-        value_notes=builder.plan.notes if builder.plan else (),
-    )
+    stored = builder.find_or_build(values)
+    value_notes = builder.plan.notes if builder.plan else ()
+    pack = view_images(stored, source, conditional=conditional, value_notes=value_notes)
 
+    def find_or_build_part(part: Source) -> StoredPack:
+        decided = settings.model_copy(update={"channels": pack.channels})
+        return _PackBuilder(part, decided, progress).find_or_build(pack.values)
 
-def _missing_class_notes(classes: tuple[str, ...], used: tuple[str, ...]) -> Iterator[str]:
-    """Yield which classes have no readable image."""
-    if missing := sorted(set(classes) - set(used)):
-        yield f"no image of {', '.join(missing[:3])} can be read: training omits the class"
+    return hold_out(pack, source, settings.held_out, find_or_build_part)
 
 
 def _is_conditional(source: Source, settings: DataSettings) -> bool:
@@ -120,6 +106,17 @@ class _PackBuilder:
 
     def find_or_build(self, values: ValueRange | None) -> StoredPack:
         """Return the pack, from the cache or newly built.
+
+        Raises:
+            DatasetError: It cannot be built, or lacks an image and data.on_error is fail.
+        """
+        found = self._find_or_decide(values)
+        if found.record.skipped and self.settings.on_error == "fail":
+            raise _unreadable(*found.record.skipped[0])
+        return found
+
+    def _find_or_decide(self, values: ValueRange | None) -> StoredPack:
+        """Return the pack, and decide its values and channels.
 
         Most sets are ordinary images of 8 bits, and are decoded once. Only where an image turns
         out to be something else are all values surveyed first.

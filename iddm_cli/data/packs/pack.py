@@ -1,7 +1,8 @@
 """The pack: a dataset preprocessed into one array, with what is known of its images."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from iddm_cli.data.decoding.formats.left_out import describe_left_out
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
+from iddm_cli.data.packs.held_out import NOTHING_HELD_OUT, HeldOutFacts, HeldOutReport
 from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
@@ -21,7 +23,11 @@ from iddm_cli.value_range import ValueRange
 
 @dataclass(frozen=True)
 class Pack:
-    """A dataset preprocessed into one array, with what is known of its images."""
+    """A dataset preprocessed into one array, with what is known of its training images.
+
+    It is a view of some rows of a stored pack: of its training images, or of the held-out ones.
+    `record` is about all rows.
+    """
 
     folder: Path
     spec: PixelSpec
@@ -32,11 +38,15 @@ class Pack:
     notes: tuple[str, ...]
     skipped_entries: tuple[SkippedFile, ...]  # entries of the dataset that are not images
     value_notes: tuple[str, ...] = ()  # what was decided about values and bands
+    rows: ndarray | None = None  # row of each image in the stored pack, int64 [N]; None: all
+    part: str = ""  # the dataset's own part that the stored pack holds; "": the training part
+    held_out: "Pack | None" = None  # images that are never trained on; None if there are none
+    held_out_facts: HeldOutFacts = NOTHING_HELD_OUT
 
     @property
     def count(self) -> int:
-        """Number of readable images."""
-        return self.record.count
+        """Number of images."""
+        return len(self.labels)
 
     @property
     def channels(self) -> int:
@@ -66,7 +76,8 @@ class Pack:
     @property
     def names(self) -> list[str]:
         """Name of each image; read from the disk at each access."""
-        return store.read_names(self.folder)
+        names = store.read_names(self.folder)
+        return names if self.rows is None else [names[row] for row in self.rows]
 
     def class_counts(self) -> list[int]:
         """Return the number of images of each class."""
@@ -80,8 +91,69 @@ class Pack:
 
     @property
     def images_path(self) -> Path:
-        """File of the raw pixels: uint8 or uint16 [N, C, H, W], C-contiguous."""
+        """File of the raw pixels of all rows: uint8 or uint16 [N, C, H, W], C-contiguous."""
         return self.folder / store.pixels_file(self.values)
+
+    def report_held_out(self) -> HeldOutReport:
+        """Return the report on the held-out images."""
+        kept, facts = self.held_out, self.held_out_facts
+        if kept is None:
+            return HeldOutReport(facts, self.count)
+        unreadable = len(kept.unreadable) if kept.part else 0
+        classes = dict(zip(kept.classes, kept.class_counts(), strict=True))
+        return HeldOutReport(facts, self.count, kept.count, classes, unreadable, kept.digest)
+
+    def select(self, rows: ndarray) -> "Pack":
+        """Return the view of some of its rows, int64 [N]."""
+        pixels = store.read_digests(self.folder).digest_pixels(rows)
+        labels = self.labels[rows]
+        digest = digest_pack(pixels, labels, self.classes)
+        return replace(self, rows=rows, labels=labels, digest=digest)
+
+    def with_classes(self, classes: tuple[str, ...], numbers: ndarray) -> "Pack":
+        """Return the pack with its classes in another order.
+
+        Args:
+            classes: The classes.
+            numbers: The new label of each old one, int64 [classes].
+        """
+        held_out = self.held_out and self.held_out.with_classes(classes, numbers)
+        return replace(self, classes=classes, labels=numbers[self.labels], held_out=held_out)
+
+
+def view_images(
+    stored: "StoredPack", source: Source, *, conditional: bool, value_notes: tuple[str, ...]
+) -> Pack:
+    """Return the view of all images of a stored pack.
+
+    Args:
+        stored: The stored pack.
+        source: The dataset that it was built from.
+        conditional: Whether its classes are trained.
+        value_notes: What was decided about values and bands.
+    """
+    folder, spec, record = stored
+    classes = record.classes if conditional else ()
+    labels = store.read_labels(folder) * conditional
+    missing = sorted(set(source.classes) - set(classes)) if conditional else []
+    lost = f"no image of {', '.join(missing[:3])} can be read: training omits the class"
+    return Pack(
+        folder=folder,
+        spec=spec,
+        record=record,
+        labels=labels,
+        classes=classes,
+        digest=digest_pack(record.pixels, labels, classes),
+        notes=(*source.notes, *([lost] if missing else [])),
+        skipped_entries=tuple(source.skipped),
+        value_notes=value_notes,
+    )
+
+
+def digest_pack(pixels: str, labels: ndarray, classes: tuple[str, ...]) -> str:
+    """Return the digest of the images of a pack and their classes."""
+    content = json.dumps([pixels, labels.tolist(), classes])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 class StoredPack(NamedTuple):
@@ -92,13 +164,17 @@ class StoredPack(NamedTuple):
     record: PackRecord
 
 
+class NoImageError(DatasetError):
+    """No image of a dataset can be decoded, or there is none."""
+
+
 def build_record(
     source: Source, spec: PixelSpec, results: list[PrepareResult], *, stored: bool
 ) -> PackRecord:
     """Return the record of a pack after all images of the source have been decoded.
 
     Raises:
-        DatasetError: None can be decoded.
+        NoImageError: None can be decoded.
     """
     images = select_prepared(results)
     unreadable = [i for i, result in enumerate(results) if isinstance(result, str)]
@@ -138,16 +214,16 @@ def _source_stats(images: list[PreparedImage], spec: PixelSpec) -> SourceStats:
     )
 
 
-def _none_readable(source: Source, skipped: list[SkippedFile]) -> DatasetError:
+def _none_readable(source: Source, skipped: list[SkippedFile]) -> NoImageError:
     if not skipped:
-        return DatasetError(f"{source.name} contains no images", "Check data.path.")
+        return NoImageError(f"{source.name} contains no images", "Check data.path.")
     if left_out := describe_left_out(skipped):
-        return DatasetError(
+        return NoImageError(
             f"none of the {len(skipped):,} images of {source.name} can be decoded",
             f"{'; '.join(left_out)}.",
         )
     name, reason = skipped[0]
-    return DatasetError(
+    return NoImageError(
         f"none of the {len(skipped)} images of {source.name} can be decoded; {name}: {reason}",
         "Check that these files are images: iddm inspect-dataset lists the reason for each.",
     )

@@ -4,17 +4,20 @@ images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are 
 images.u16    uint16 instead, little-endian: levels of deeper values, see value_range.py
 labels.i32    class index of each image, little-endian int32 [N]
 names.txt     name of each image, one JSON string per line
+digests.u8    uint8 [N, 32]: digest of each image's content, then that of its pixels
 pack.json     a PackRecord
 
 An unfinished pack is a folder whose name begins with .partial-. It holds the images as far as they
 are written, and journal.jsonl, from which an interrupted build resumes.
 """
 
+import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +26,8 @@ from numpy import ndarray
 
 from iddm_cli import durable
 from iddm_cli.data.decoding.formats.packages import is_readable_now
-from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult, digest_pixels
+from iddm_cli.data.decoding.images import digest_bytes
+from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
 from iddm_cli.storage import features
@@ -32,6 +36,8 @@ from iddm_cli.value_range import EIGHT_BIT, ValueRange
 PIXELS, DEEP_PIXELS = "images.u8", "images.u16"
 LABELS = "labels.i32"
 NAMES = "names.txt"
+DIGESTS = "digests.u8"
+DIGEST_BYTES = 16
 RECORD = "pack.json"
 JOURNAL = "journal.jsonl"
 PARTIAL_LIFETIME = 14 * 86_400
@@ -98,7 +104,7 @@ def read_record(folder: Path) -> PackRecord | None:
     """
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
-        sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES)]
+        sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES, DIGESTS)]
         name = pixels_file(record.values)
         pixels = (folder / name).stat().st_size if record.stored else 0
         labels = read_labels(folder)
@@ -108,6 +114,7 @@ def read_record(folder: Path) -> PackRecord | None:
     expected = numbers * record.values.level_dtype.itemsize * record.stored
     valid = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
     complete = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
+    complete &= sizes[2] == 2 * DIGEST_BYTES * record.count
     outdated = any(is_readable_now(reason) for _, reason in record.skipped)
     return record if valid and complete and record.count > 0 and not outdated else None
 
@@ -132,6 +139,29 @@ def read_labels(folder: Path) -> ndarray:
 def read_names(folder: Path) -> list[str]:
     """Return the name of each image."""
     return [json.loads(line) for line in (folder / NAMES).read_text().splitlines()]
+
+
+@dataclass(frozen=True)
+class ImageDigests:
+    """What tells the images of a pack apart.
+
+    Attributes:
+        content: Digest of what each image was decoded from, uint8 [N, 16].
+        pixels: Digest of its stored pixels, uint8 [N, 16].
+    """
+
+    content: ndarray
+    pixels: ndarray
+
+    def digest_pixels(self, rows: ndarray) -> str:
+        """Return what PackRecord.pixels is for a pack of these rows alone."""
+        return hashlib.sha256(self.pixels[rows].tobytes().hex().encode()).hexdigest()
+
+
+def read_digests(folder: Path) -> ImageDigests:
+    """Return the digests of each image."""
+    both = np.fromfile(folder / DIGESTS, np.uint8).reshape(-1, 2, DIGEST_BYTES)
+    return ImageDigests(both[:, 0], both[:, 1])
 
 
 class PackWriter:
@@ -191,7 +221,7 @@ class PackWriter:
         if not self.image_bytes:
             return True
         prepared = select_prepared(results)
-        digests = [digest_pixels(handle.read(self.image_bytes)) for _ in prepared]
+        digests = [digest_bytes(handle.read(self.image_bytes)) for _ in prepared]
         return digests == [image.digest for image in prepared]
 
     def append(self, results: list[PrepareResult]) -> None:
@@ -225,6 +255,8 @@ class PackWriter:
         durable.write_file(self.folder / LABELS, np.array(labels, dtype="<i4").tobytes())
         text = "".join(f"{json.dumps(name)}\n" for name in names)
         durable.write_file(self.folder / NAMES, text.encode())
+        digests = "".join(image.content + image.digest for image in select_prepared(self.results))
+        durable.write_file(self.folder / DIGESTS, bytes.fromhex(digests))
         durable.write_file(self.folder / RECORD, _encode_record(record))
         (self.folder / JOURNAL).unlink()
         if folder.exists():
@@ -284,12 +316,19 @@ def _without_planes(result: PrepareResult) -> PrepareResult:
 def _to_json(result: PrepareResult) -> object:
     if isinstance(result, str):
         return result
-    return [result.digest, result.width, result.height, result.grey, result.animated]
+    facts = [result.digest, result.width, result.height, result.grey, result.animated]
+    return [*facts, result.content]
+
+
+_ENTRY = [str, int, int, bool, bool, str]
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 def _from_json(entry: object) -> PrepareResult:
     if isinstance(entry, str):
         return entry
-    if not isinstance(entry, list) or [type(part) for part in entry] != [str, int, int, bool, bool]:
+    if not isinstance(entry, list) or [type(part) for part in entry] != _ENTRY:
         raise ValueError("not an entry of a journal")
+    if not (_DIGEST.fullmatch(entry[0]) and _DIGEST.fullmatch(entry[-1])):
+        raise ValueError("not the digests of an image")
     return PreparedImage(b"", *entry)

@@ -17,17 +17,18 @@ class ArchiveSource(IndexedSource):
     def __init__(
         self, path: Path, labels: LabelOptions = DEFAULT_LABELS, encoding: str = AUTO
     ) -> None:
-        self._contents = read_archive(path, labels, encoding)
-        super().__init__(path, self._contents.index)
+        contents = read_archive(path, labels, encoding)
+        super().__init__(path, contents.index)
+        self._members = contents.members
         self._path = path
 
     def image(self, i: int) -> ArchiveMember:
         """Return a handle of image `i`."""
-        return self._contents.members[self.paths[i]]
+        return self._members[self.paths[i]]
 
     def stored_bytes(self) -> int:
         """Return the size of all images, as they are stored in the archive."""
-        return self._contents.stored_bytes
+        return sum(self._members[path].stored_size for path in self.paths)
 
     def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the archive file, and the class of each image."""

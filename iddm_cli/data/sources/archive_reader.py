@@ -49,11 +49,6 @@ class ArchiveContents:
     index: Index
     members: dict[str, ArchiveMember]
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes that the images take in the archive."""
-        return sum(self.members[path].stored_size for path in self.index.paths)
-
 
 ArchiveEntry = tuple[str, ArchiveMember | str | None]
 """A name; and the file of that name, the reason to skip it, or None for a folder."""

@@ -9,9 +9,10 @@ import pickle
 import socket
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from iddm_cli.data.cache import cache_error, cache_folder
-from iddm_cli.data.decoding.images import DecodedImage
+from iddm_cli.data.decoding.images import DecodedImage, digest_bytes
 from iddm_cli.data.progress import ProgressCallback, no_progress
-from iddm_cli.data.sources.source import SourceOptions
+from iddm_cli.data.sources.source import HeldOutPart, SourceOptions
 from iddm_cli.errors import DatasetError
 
 TIMEOUT_SECONDS = 30.0
@@ -51,6 +52,11 @@ class _TorchvisionDataset:
     files: tuple[str, ...]
     folder: str = ""
     options: dict[str, Any] = field(default_factory=lambda: {"train": True})
+
+    @property
+    def has_test_part(self) -> bool:
+        """Whether these files contain the test part as well."""
+        return "train" in self.options
 
 
 def _mnist(class_name: str, url: str) -> _TorchvisionDataset:
@@ -97,14 +103,23 @@ class ArrayImage:
 
     def open(self, min_side: int = 0) -> DecodedImage:  # noqa: ARG002 (nothing is decoded)
         """Return the image."""
-        return DecodedImage(self.image, self.image.width, self.image.height, animated=False)
+        width, height = self.image.size
+        content = digest_bytes(b"%d %d " % (width, height) + self.image.tobytes())
+        return DecodedImage(self.image, width, height, animated=False, content=content)
 
 
 class BuiltinSource:
-    """The training part of a torchvision dataset."""
+    """The training part of a torchvision dataset, or its test part.
 
-    def __init__(self, name: str, dataset: Any) -> None:
+    Args:
+        name: Name of the dataset.
+        dataset: The part in torchvision.
+        load_test: Returns the test part, if the files contain it.
+    """
+
+    def __init__(self, name: str, dataset: Any, load_test: Callable[[], Any] | None = None) -> None:
         self.name = name
+        self._load_test = load_test
         self._dataset = dataset
         labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
         self.labels: list[int] = np.asarray(labels).tolist()
@@ -112,6 +127,17 @@ class BuiltinSource:
         self.skipped: list[tuple[str, str]] = []
         self.notes: list[str] = []
         self.location = ""
+
+    @property
+    def held_out(self) -> HeldOutPart | None:
+        """The test part, if the files contain it.
+
+        Raises:
+            DatasetError: It cannot be read.
+        """
+        if self._load_test is None:
+            return None
+        return HeldOutPart("test", BuiltinSource(f"{self.name}-test", self._load_test()))
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -154,17 +180,20 @@ def open_builtin(name: str, options: SourceOptions) -> BuiltinSource:  # noqa: A
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cache_error(error, folder) from error
-    with _socket_timeout(TIMEOUT_SECONDS):
-        return BuiltinSource(name, _load_dataset(name, folder))
+    load_test = partial(_load_dataset, name, folder, {"train": False})
+    has_test_part = _DATASETS[name].has_test_part
+    return BuiltinSource(name, _load_dataset(name, folder), load_test if has_test_part else None)
 
 
-def _load_dataset(name: str, folder: Path) -> Any:
+def _load_dataset(name: str, folder: Path, options: Mapping[str, Any] | None = None) -> Any:
+    """Return a part of a dataset: the training part, unless other options are given."""
     entry = _DATASETS[name]
     try:
         from torchvision import datasets  # type: ignore[import-untyped]
 
         dataset_class = getattr(datasets, entry.class_name)
-        return dataset_class(folder, download=True, **entry.options)
+        with _socket_timeout(TIMEOUT_SECONDS):
+            return dataset_class(folder, download=True, **(options or entry.options))
     except ImportError as error:
         raise DatasetError(
             f"{name} needs the package {error.name}, which is not installed",

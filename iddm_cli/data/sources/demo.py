@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iddm_cli.data.decoding.images import DecodedImage
+from iddm_cli.data.decoding.images import DecodedImage, digest_bytes
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources import demo_images
 from iddm_cli.data.sources.indexing.listing import SkippedFile
@@ -23,11 +23,12 @@ class DemoImage:
     width: int
 
     def open(self, min_side: int = 0) -> DecodedImage:  # noqa: ARG002 (the size is fixed)
-        """Render the image."""
+        """Render the image; it is the same one at every size."""
         image = demo_images.render_demo_image(
             self.class_name, self.index, height=self.height, width=self.width
         )
-        return DecodedImage(image, self.width, self.height, animated=False)
+        content = digest_bytes(f"demo {self.class_name} {self.index}".encode())
+        return DecodedImage(image, self.width, self.height, animated=False, content=content)
 
 
 class DemoSource:
@@ -40,6 +41,7 @@ class DemoSource:
     name = "demo"
     location = ""
     classes = demo_images.DEMO_CLASSES
+    held_out = None
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._height, self._width = size

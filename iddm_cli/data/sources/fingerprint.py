@@ -29,7 +29,12 @@ _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 def digest_files(
-    root: Path, paths: Sequence[str], progress: ProgressCallback, *, max_bytes: int | None = None
+    root: Path,
+    paths: Sequence[str],
+    progress: ProgressCallback,
+    *,
+    part: str = "",
+    max_bytes: int | None = None,
 ) -> str:
     """Return the SHA-256, in hexadecimal digits, of the names and contents of files.
 
@@ -37,9 +42,10 @@ def digest_files(
         root: The folder that the paths are relative to, or a single file.
         paths: The files, in a reproducible order; [""] for the root itself.
         progress: Called with the number of files done, and of all files.
+        part: The part of the dataset that they are; the digests of each part are cached apart.
         max_bytes: Larger files are not read, because no decoder accepts them.
     """
-    cache_file = _cache_path(root)
+    cache_file = _cache_path(root / part)
     known = _load_digests(cache_file)
     reusable: dict[str, str] = {}
     total = hashlib.sha256()

@@ -40,7 +40,9 @@ class FolderSource(IndexedSource):
 
     def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
         """Digest the path, content and class of each image."""
-        content = digest_files(self._root, self.paths, progress, max_bytes=MAX_FILE_BYTES)
+        content = digest_files(
+            self._root, self.paths, progress, part=self.part, max_bytes=MAX_FILE_BYTES
+        )
         return self.digest_with_labels(content)
 
 

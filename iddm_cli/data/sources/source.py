@@ -1,6 +1,8 @@
 """Sources: the contract of every dataset, and the base class of those that an index describes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,17 @@ from iddm_cli.data.sources.fingerprint import digest_labels
 from iddm_cli.data.sources.indexing.index import Index
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import SkippedFile, to_printable
+
+
+@dataclass(frozen=True)
+class HeldOutPart:
+    """A part of a dataset that is not for training: its own validation or test images."""
+
+    name: str
+    """Name of the part, such as val."""
+
+    source: "Source"
+    """Its images; their classes have the names of those of the training part."""
 
 
 class Source(Protocol):
@@ -39,6 +52,10 @@ class Source(Protocol):
     @property
     def notes(self) -> list[str]:
         """How the layout was understood, as sentences for the user."""
+
+    @property
+    def held_out(self) -> HeldOutPart | None:
+        """The dataset's own validation or test part; None if it has none."""
 
     def __len__(self) -> int: ...
 
@@ -69,15 +86,21 @@ class SourceOptions:
     """Encoding of names in an archive that are not marked as UTF-8."""
 
 
-class IndexedSource:
+class IndexedSource(ABC):
     """What folders and archives have in common: images that an index lists.
 
     Args:
         path: The folder or archive.
         index: Its images and their classes.
+
+    Attributes:
+        part: Name of the part of the dataset that these images are; "" for the training part.
     """
 
     def __init__(self, path: Path, index: Index) -> None:
+        self.part = ""
+        self._base = path
+        self._index_part = index.index_part
         self.name = to_printable(path.resolve().name)
         self.location = to_printable(str(path.resolve()))
         self.classes = index.classes
@@ -86,12 +109,35 @@ class IndexedSource:
         self.notes = index.notes
         self.paths = index.paths
 
+    @property
+    def held_out(self) -> HeldOutPart | None:
+        """The validation or test images; only their index is another one."""
+        found = self._index_part()
+        if found is None:
+            return None
+        part = copy(self)
+        IndexedSource.__init__(part, self._base, found.index)
+        part.part = found.name
+        return HeldOutPart(found.name, part)
+
     def __len__(self) -> int:
         return len(self.paths)
 
     def item_name(self, i: int) -> str:
         """Return the path of image `i` below the folder, or in the archive."""
         return to_printable(self.paths[i])
+
+    @abstractmethod
+    def image(self, i: int) -> ImageHandle:
+        """Return a handle of image `i`."""
+
+    @abstractmethod
+    def stored_bytes(self) -> int:
+        """Return the size of all images where they are stored."""
+
+    @abstractmethod
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
+        """Digest the content and class of each image."""
 
     def digest_with_labels(self, content: str) -> str:
         """Return the digest of the content together with each image's class."""

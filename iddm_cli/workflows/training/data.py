@@ -56,6 +56,7 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "height": pack.height,
         "width": pack.width,
         "skipped": [list(item) for item in pack.unreadable],
+        "held_out": pack.report_held_out().to_json(),
     }
 
 

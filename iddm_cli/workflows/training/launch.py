@@ -13,6 +13,7 @@ from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, mak
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
+from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
@@ -41,7 +42,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     else:
         console.silence()
     resolved, pack = find_data(profile, options)
-    job = Job(resolved, pack, options)
+    job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined
@@ -173,7 +174,7 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
     Collective: every process must call it.
 
     Raises:
-        UsageError: This process's settings differ from those of process 0.
+        UsageError: The settings of some process differ from those of process 0.
     """
     settings = {
         key: value
@@ -186,23 +187,34 @@ def check_same_settings(group: "ProcessGroup", profile: "Profile") -> None:
         for key, value in settings.items()
         if value != main_settings.get(key)
     ]
-    if differences:
-        raise UsageError(
-            f"process {group.rank} has other settings than process 0: {'; '.join(differences)}",
-            "Give every machine the same command and the same profile.",
-        )
+    problem = f"process {group.rank} has other settings than process 0: {'; '.join(differences)}"
+    if found := _first_problem(group, problem if differences else ""):
+        raise UsageError(found, "Give every machine the same command and the same profile.")
 
 
 def check_same_dataset(group: "ProcessGroup", pack: "Pack") -> None:
     """Check that all processes read the same images. Collective: every process must call it.
 
     Raises:
-        DatasetError: This process's images differ from those of process 0.
+        DatasetError: The images of some process differ from those of process 0.
     """
-    main_digest, main_count = group.broadcast((pack.digest, pack.count))
-    if (main_digest, main_count) != (pack.digest, pack.count):
+    digests = pack.digest, pack.held_out and pack.held_out.digest
+    main_digests, main_count = group.broadcast((digests, pack.count))
+    differs = (main_digests, main_count) != (digests, pack.count)
+    problem = (
+        f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or some "
+        "images differ"
+    )
+    if found := _first_problem(group, problem if differs else ""):
         raise DatasetError(
-            f"process {group.rank} reads {pack.count} images, and process 0 {main_count}, or "
-            "some images differ",
-            "Give every machine the same dataset, and the same version of iddm and Pillow.",
+            found, "Give every machine the same dataset, and the same version of iddm and Pillow."
         )
+
+
+def _first_problem(group: "ProcessGroup", problem: str) -> str:
+    """Return the problem of the first process that has one, so that all stop here with it.
+
+    Else the others would lose contact, each at another point. Collective: every process must call
+    it.
+    """
+    return group.broadcast(next(filter(None, group.gather_object(problem)), ""))

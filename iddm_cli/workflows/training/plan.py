@@ -31,6 +31,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": pack.count,
+        "held_out": pack.report_held_out().to_json(),
         "skipped": len(pack.unreadable),
         "passed_over": len(pack.skipped_entries),
         "classes": list(pack.classes),
@@ -55,5 +56,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
         console.print_advice(advice)
+    if leak := dataset.describe_leak(pack.report_held_out()):
+        console.print_warning(leak)
     if shortage := describe_shortage(profile, pack, compute, memory=memory):
         console.print_warning(shortage)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from iddm_cli.data.decoding.images import digest_bytes
 from iddm_cli.data.decoding.preprocess import (
     PixelSpec,
     PreparedImage,
-    digest_pixels,
     prepare_image,
 )
 from iddm_cli.data.sources.folder import FileImage
@@ -24,7 +24,7 @@ def test_an_image_is_prepared(tmp_path: Path) -> None:
     assert len(prepared.planes) == SPEC.image_bytes == 3 * 4 * 6
     planes = np.frombuffer(prepared.planes, np.uint8).reshape(3, 4, 6)
     assert [plane.tolist() for plane in planes[:, 0, 0]] == [1, 2, 3]
-    assert prepared.digest == digest_pixels(prepared.planes)
+    assert prepared.digest == digest_bytes(prepared.planes)
     assert (prepared.width, prepared.height) == (12, 8)
     assert (prepared.grey, prepared.animated) == (True, False)
 

@@ -44,7 +44,7 @@ def test_deep_images_are_reported_in_their_own_range(tmp_path: Path) -> None:
     assert found.values.mean == [pytest.approx(pixels.mean(), abs=1e-3)]
     assert found.values.deviation == [pytest.approx(pixels.std(), abs=1e-3)]
     assert any("300 to 3,300 (uint16) become black to white" in line.text for line in found.advice)
-    pack = build_pack(FolderSource(root), DataSettings(image_size=8, workers=2))
+    pack = build_pack(FolderSource(root), DataSettings(image_size=8, workers=2, held_out=0))
     assert pack.values.describe() == report.range, "training says the same"
     assert found.treatment.pack_bytes == pack.pixels_bytes
 
@@ -81,6 +81,6 @@ def test_what_training_skips_is_skipped_here(tmp_path: Path) -> None:
         save_image(root, f"{i}.png")
     Image.fromarray(np.full((8, 8), 70_000, np.int32)).save(root / "odd.tif")
     found = inspect(root)
-    pack = build_pack(FolderSource(root), DataSettings(image_size=8, workers=2))
+    pack = build_pack(FolderSource(root), DataSettings(image_size=8, workers=2, held_out=0))
     assert [name for name, _ in found.unreadable] == ["odd.tif"]
     assert found.unreadable == pack.unreadable

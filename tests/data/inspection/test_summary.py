@@ -143,7 +143,7 @@ def test_mean_and_deviation_are_those_after_preprocessing(tmp_path: Path, aspect
 
 
 def test_pixel_values_are_those_of_the_pack(pets: Path, tmp_path: Path) -> None:
-    settings = DataSettings(image_size=8, channels=1, workers=2, random_crop=0.8)
+    settings = DataSettings(image_size=8, channels=1, workers=2, held_out=0, random_crop=0.8)
     made = build_pack(FolderSource(pets), settings)
     pixels = np.fromfile(made.images_path, np.uint8)
     found = inspect(pets, channels=1, random_crop=0.8)

@@ -21,7 +21,7 @@ from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
-SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
+SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2, held_out=0)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FolderSource,
         values = np.random.default_rng(i).integers(300, 3301, (9, 9)).astype(np.uint16)
         Image.fromarray(values).save(tmp_path / "lungs" / f"{i}.png")
     source = FolderSource(tmp_path / "lungs")
-    return source, build_pack(source, DataSettings(image_size=8, workers=1))
+    return source, build_pack(source, DataSettings(image_size=8, workers=1, held_out=0))
 
 
 def test_every_store_gives_the_same_deep_levels(deep: tuple[FolderSource, Pack]) -> None:

@@ -71,7 +71,9 @@ def make_set(root: Path, kinds: list[str]) -> FolderSource:
 
 
 def settings(channels: int | str, **values: object) -> DataSettings:
-    return DataSettings(**{"image_size": [8, 12], "workers": 1, "channels": channels, **values})
+    return DataSettings(
+        **{"image_size": [8, 12], "workers": 1, "held_out": 0, "channels": channels, **values}
+    )
 
 
 def content(pack: Pack) -> tuple[object, ...]:

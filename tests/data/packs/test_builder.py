@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.images import decode_image_file
-from iddm_cli.data.decoding.preprocess import digest_pixels
+from iddm_cli.data.decoding.images import decode_image_file, digest_bytes
 from iddm_cli.data.decoding.resize import to_pixels
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import builder
@@ -23,7 +22,7 @@ from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
 FASHION = Path(__file__).parents[4] / "shared/data/fashion-mnist-small/train"
-SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
+SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2, held_out=0)
 
 
 def folder_source(pets: Path) -> FolderSource:
@@ -78,7 +77,7 @@ def test_digest_is_of_pixels_labels_and_classes(pets: Path) -> None:
     made = build_pack(folder_source(pets), SETTINGS)
     digests = {made.digest}
     record = json.loads((made.folder / "pack.json").read_text())
-    each = "".join(digest_pixels(planes.tobytes()) for planes in pixels(made))
+    each = "".join(digest_bytes(planes.tobytes()) for planes in pixels(made))
     assert record["pixels"] == hashlib.sha256(each.encode()).hexdigest()
     digests.add(build_pack(folder_source(pets), changed(conditional=False)).digest)
     digests.add(build_pack(folder_source(pets), changed(background="black")).digest)

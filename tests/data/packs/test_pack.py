@@ -20,7 +20,7 @@ def source_of(*labels: int) -> SimpleNamespace:
 
 
 def prepared(digest: str = "a", *, size=(8, 8), grey=True, animated=False) -> PreparedImage:
-    return PreparedImage(b"", digest, *size, grey=grey, animated=animated)
+    return PreparedImage(b"", digest, *size, grey=grey, animated=animated, content="")
 
 
 def record_of(*results, labels=None):

@@ -21,7 +21,7 @@ from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
-SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2)
+SETTINGS = DataSettings(image_size=[8, 12], channels=3, workers=2, held_out=0)
 
 
 def packs(cache_dir: Path) -> list[str]:
@@ -179,7 +179,7 @@ def progress(what, done, total):
 
 if __name__ == "__main__":
     builder.MAX_CHUNK = 8
-    settings = DataSettings(image_size=[8, 12], channels=3, workers=2)
+    settings = DataSettings(image_size=[8, 12], channels=3, workers=2, held_out=0)
     builder.build_pack(FolderSource(Path(sys.argv[1])), settings, progress=progress)
 """
 

@@ -28,7 +28,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
 
 
 def settings(**values: object) -> DataSettings:
-    return DataSettings(**{"image_size": 8, "workers": 1, **values})
+    return DataSettings(**{"image_size": 8, "workers": 1, "held_out": 0, **values})
 
 
 def deep(low: int = 300, high: int = 3300, seed: int = 0) -> Image.Image:

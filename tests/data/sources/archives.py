@@ -20,7 +20,7 @@ from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
 
-SETTINGS = DataSettings(image_size=[4, 6], channels=3, workers=1)
+SETTINGS = DataSettings(image_size=[4, 6], channels=3, workers=1, held_out=0)
 KINDS = ("zip", "deflated.zip", "bz2.zip", "lzma.zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")
 COMPRESSED = ("tar.gz", "tar.bz2", "tar.xz")
 METHODS = {

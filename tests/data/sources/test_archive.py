@@ -95,9 +95,7 @@ def test_of_a_split_in_an_archive_the_training_part_is_used(
     entered = ["pets is entered, as the only folder of images"] if wrapper else []
     split = "a split: only train is used; images left out: val (3)"
     assert source.notes[:-1] == [*entered, split]
-    assert source.stored_bytes() == sum(
-        source._contents.members[path].stored_size for path in source.paths
-    )
+    assert source.stored_bytes() == sum(source.image(i).stored_size for i in range(len(source)))
 
 
 @pytest.mark.parametrize("kind", ["deflated.zip", "lzma.zip", "tar", "tar.bz2"])

@@ -107,7 +107,7 @@ def test_a_cifar10_archive_where_it_would_be_downloaded_to(
     source = open_source("cifar10", size=SIZE)
     assert (source.classes, source.labels) == (tuple(names), [0, 1, 2, 0, 1, 2])
     assert (np.asarray(source.image(4).open().image) == planes[4].transpose(1, 2, 0)).all()
-    made = build_pack(source, DataSettings(image_size=32, workers=1))
+    made = build_pack(source, DataSettings(image_size=32, workers=1, held_out=0))
     assert made.channels == 3
     assert made.images_path.read_bytes() == planes.tobytes()
 

@@ -1,11 +1,10 @@
 """Launching a training: refused early, and only where all processes agree."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
-from iddm_cli.distributed.group import SINGLE_PROCESS
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.runs.registry import create_run
 from iddm_cli.workflows.training.job import JobOptions
@@ -18,39 +17,73 @@ from tests.build.profiles import tiny_profile
 from tests.workflows.packs import make_pack
 
 
-def second_process(of_main: object) -> SimpleNamespace:
-    """Return a group as process 1 sees it, where process 0 broadcasts something."""
-    return SimpleNamespace(rank=1, broadcast=lambda _: of_main)
+class FirstProcess(ProcessGroup):
+    """A group as process 0 sees it; it keeps what it broadcasts, and what process 1 sends."""
+
+    def __init__(self, of_second: str = "") -> None:
+        super().__init__(0, 2)
+        self.__dict__ |= {"of_second": of_second, "sent": []}
+
+    def broadcast(self, value):
+        self.sent.append(value)
+        return value
+
+    def gather_object(self, value):
+        return [value, self.of_second]
+
+
+class SecondProcess(ProcessGroup):
+    """A group as process 1 sees it: process 0 sends something, then the first problem."""
+
+    def __init__(self, of_main: object) -> None:
+        super().__init__(1, 2)
+        self.__dict__ |= {"coming": [of_main]}
+
+    def broadcast(self, value):
+        return self.coming.pop(0)
+
+    def gather_object(self, value):
+        self.coming.append(value)
+        return []
 
 
 def settings_of(profile) -> dict[str, object]:
     """Return what process 0 broadcasts."""
-    sent = []
-    check_same_settings(SimpleNamespace(rank=0, broadcast=lambda own: sent.append(own) or own),
-                        profile)  # fmt: skip
-    return sent[0]
+    group = FirstProcess()
+    check_same_settings(group, profile)
+    return group.sent[0]
 
 
 def test_other_settings_of_a_process_are_named():
     main = settings_of(tiny_profile(training={"lr": 0.5}))
     with pytest.raises(UsageError, match=r"process 1 has other .*: training.lr 0.25, not 0.5$"):
-        check_same_settings(second_process(main), tiny_profile(training={"lr": 0.25}))
+        check_same_settings(SecondProcess(main), tiny_profile(training={"lr": 0.25}))
+
+
+def test_a_problem_of_one_process_is_raised_in_all():
+    with pytest.raises(UsageError, match=r"^process 1 has other settings$"):
+        check_same_settings(FirstProcess("process 1 has other settings"), tiny_profile())
+    with pytest.raises(DatasetError, match=r"^process 1 reads others$"):
+        check_same_dataset(FirstProcess("process 1 reads others"), make_pack())
 
 
 def test_processes_may_compute_and_read_images_in_their_own_ways():
     main = settings_of(tiny_profile())
     own = tiny_profile(runtime={"device": "cpu", "threads": 3})
     workers = own.model_copy(update={"data": own.data.model_copy(update={"workers": 7})})
-    check_same_settings(second_process(main), workers)
+    check_same_settings(SecondProcess(main), workers)
 
 
 @pytest.mark.parametrize("changes", [{"digest": "other"}, {"labels": (0, 1)}])
 def test_processes_must_read_the_same_images(changes):
     pack = make_pack()
-    check_same_dataset(second_process((pack.digest, pack.count)), pack)
+    read = (pack.digest, None), pack.count
+    check_same_dataset(SecondProcess(read), pack)
     check_same_dataset(SINGLE_PROCESS, pack)
     with pytest.raises(DatasetError, match="process 1 reads"):
-        check_same_dataset(second_process((pack.digest, pack.count)), make_pack(**changes))
+        check_same_dataset(SecondProcess(read), make_pack(**changes))
+    with pytest.raises(DatasetError, match="process 1 reads"):
+        check_same_dataset(SecondProcess(read), replace(pack, held_out=make_pack()))
 
 
 def test_a_taken_name_is_refused_but_for_overwriting_and_restarting(tmp_path):

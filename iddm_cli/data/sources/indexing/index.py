@@ -4,9 +4,11 @@ Classes come from folders, or from a label source such as a table beside the ima
 decides which folders are classes.
 """
 
+import os
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +31,7 @@ from iddm_cli.data.sources.indexing.labels.shards import describe_shards
 from iddm_cli.data.sources.indexing.layouts.resolver import (
     ResolvedLayout,
     resolve_layout,
+    resolve_part,
     take_folders,
 )
 from iddm_cli.data.sources.indexing.listing import (
@@ -58,6 +61,17 @@ class Index:
     skipped: list[SkippedFile]  # entries that are not in the index, with reasons
     notes: list[str]  # how the layout was understood, as sentences for the user
     held_out: tuple[str, ...] = ()  # images left out as the held-out parts of a split
+    index_part: Callable[[], "PartIndex | None"] = field(
+        default=lambda: None, compare=False, repr=False
+    )  # returns the index of those among them that measure quality
+
+
+@dataclass(frozen=True)
+class PartIndex:
+    """The validation or test images of a dataset, and the name of their part."""
+
+    name: str
+    index: Index
 
 
 def index_folder(root: Path, labels: LabelOptions = DEFAULT_LABELS) -> Index:
@@ -97,7 +111,22 @@ def build_index(
         layout = take_folders(listing.paths, unwrap=unwrap)
     builder = _IndexBuilder(listing, layout)
     builder.report_empty_folders()
-    return builder.index_by_labels(labels)
+    index = builder.index_by_labels(labels)
+    return replace(index, index_part=partial(_index_part, listing, layout, labels))
+
+
+def _index_part(listing: Listing, layout: ResolvedLayout, labels: LabelOptions) -> PartIndex | None:
+    """Return the index of the held-out part that measures quality, or None without one."""
+    found = resolve_part(layout, listing.read_head)
+    if found is None:
+        return None
+    name, part = to_printable(found[0]), found[1]
+    builder = _IndexBuilder(listing, part)
+    builder.paths = sorted(part.folder.iter_images(), key=os.fsencode)
+    try:
+        return PartIndex(name, builder.index_by_labels(replace(labels, required=False)))
+    except DatasetError:  # its labels are damaged: that must not stop a training
+        return PartIndex(name, builder.index_by_folders())
 
 
 class _IndexBuilder:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from iddm_cli.data.sources.indexing.layouts.folder_tree import Folder, build_tree, merge_folders
+from iddm_cli.data.sources.indexing.layouts.held_out_folders import HeldOutFolder, select_part
 from iddm_cli.data.sources.indexing.layouts.layout_notes import LayoutNotes
 from iddm_cli.data.sources.indexing.layouts.mask_files import (
     find_mask_files,
@@ -59,6 +60,9 @@ class ResolvedLayout:
     held_out: list[str] = field(default_factory=list)
     """Those of them that belong to the held-out parts of a split."""
 
+    parts: list[HeldOutFolder] = field(default_factory=list)
+    """The folders that they are in."""
+
     notes: list[str] = field(default_factory=list)
     """What was left out, as sentences for the user."""
 
@@ -97,6 +101,25 @@ def take_folders(paths: Iterable[str], *, unwrap: bool = False) -> ResolvedLayou
         layout.base = layout.folder.path
         layout.levels.append(layout.base)
     return layout
+
+
+def resolve_part(layout: ResolvedLayout, read_head: ReadHead) -> tuple[str, ResolvedLayout] | None:
+    """Return the name and the layout of the part that measures quality, or None without one.
+
+    Args:
+        layout: The layout of the dataset.
+        read_head: Returns the first bytes of a file.
+    """
+    part = select_part(layout.parts)
+    if part is None:
+        return None
+    if part.has_owners:
+        return part.name, ResolvedLayout(part.folder, layout.base)
+    resolver = _LayoutResolver(part.folder, read_head, unwrap=False)
+    resolver.layout.base = part.folder.path
+    resolver.layout.levels = [part.folder.path]
+    resolver.has_companions = True  # as in the training part: parts of a split lie beside it
+    return part.name, resolver.run()
 
 
 class _LayoutResolver:
@@ -163,17 +186,20 @@ class _LayoutResolver:
             self.layout.folder = merge_folders(parts, self.layout.base)
         return True
 
-    def _leave_out_parts(self, folder: Folder, split: Split) -> None:
+    def _leave_out_parts(self, folder: Folder, split: Split, owner: str = "") -> None:
+        """Leave out all parts but the training part; `owner` is the class that they are in."""
         for name in split.training:
             self.notes.use_part(name)
         for name in split.held_out:
-            self._leave_out_held_out(folder, name)
+            self._leave_out_held_out(folder, name, owner or split.find_class(name))
         for name in split.others:
             images = folder.folders.pop(name).iter_images()
             self.notes.leave_out_part(name, self._skip(images, BESIDE_SPLIT))
 
-    def _leave_out_held_out(self, folder: Folder, name: str) -> None:
-        images = list(folder.folders.pop(name).iter_images())
+    def _leave_out_held_out(self, folder: Folder, name: str, owner: str) -> None:
+        part = folder.folders.pop(name)
+        self.layout.parts.append(HeldOutFolder(name, part, owner))
+        images = list(part.iter_images())
         self.layout.held_out += images
         self.notes.leave_out_part(name, self._skip(images, HELD_OUT))
 
@@ -226,16 +252,16 @@ class _LayoutResolver:
         """Leave out masks and held-out parts that each class has in folders of its own."""
         classes = self.layout.folder.folders
         split_inside = False
-        for child in classes.values():
+        for owner, child in classes.items():
             for folder in child.iter_folders():
                 self._leave_out_masks(folder)
                 inner = {name: below.folders for name, below in folder.folders.items()}
                 if split := find_split(inner):
-                    self._leave_out_parts(folder, split)
+                    self._leave_out_parts(folder, split, owner)
                     split_inside |= folder is child
-        for child in classes.values() if split_inside else ():
+        for owner, child in classes.items() if split_inside else ():
             for name in [name for name in child.folders if _is_held_out(name)]:
-                self._leave_out_held_out(child, name)
+                self._leave_out_held_out(child, name, owner)
         for name in [name for name, child in classes.items() if not child.count()]:
             del classes[name]
             self.notes.emptied.append(name)

@@ -7,11 +7,13 @@ with the other parts, unless nothing remains.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from iddm_cli.data.sources.indexing.layouts.words import FILLERS, join_phrases, split_words
 
 Part = Literal["training", "held out", "other"]
+HeldOutUse = Literal["validation", "test"]
+Meaning = TypeVar("Meaning", Part, HeldOutUse)
 
 MAX_OTHER_FOLDERS = 2
 """Folders of unknown names beside two parts that do not cast doubt on the split."""
@@ -26,6 +28,9 @@ class PartRow:
     origin: str
     """Where the words are common."""
 
+    use: HeldOutUse | None = None
+    """What a held-out part is for; None if its images differ from those trained on."""
+
 
 PART_ROWS = (
     PartRow("training", "train training", "most datasets; ADE20K, FER-2013, Fruits-360"),
@@ -34,16 +39,20 @@ PART_ROWS = (
     PartRow("training", "entrenamiento treino treinamento entrainement entraînement", "es, pt, fr"),
     PartRow("training", "apprentissage trainingsdaten обучение", "fr, de, ru"),
     PartRow("training", "训练 訓練 训练集 訓練集 训练数据 学習", "zh, ja"),
-    PartRow("held out", "test testing tests tst", "most datasets"),
-    PartRow("held out", "val valid validation validate vali", "most datasets"),
-    PartRow("held out", "dev devel testdev minival", "Hugging Face, COCO"),
-    PartRow("held out", "eval evaluation evaluate", "Hugging Face, TensorFlow examples"),
-    PartRow("held out", "holdout heldout unseen", "model selection, zero-shot splits"),
+    PartRow("held out", "test testing tests tst testdev", "most datasets; COCO", "test"),
+    PartRow("held out", "val valid validation validate vali", "most datasets", "validation"),
+    PartRow("held out", "dev devel minival", "Hugging Face, COCO", "validation"),
+    PartRow("held out", "eval evaluation evaluate", "TensorFlow examples", "validation"),
+    PartRow("held out", "holdout heldout", "model selection", "test"),
+    PartRow("held out", "unseen", "zero-shot splits"),
     PartRow("held out", "query", "person re-identification: Market-1501"),
     PartRow("held out", "pred predict prediction predictions", "Kaggle's Intel scenes"),
-    PartRow("held out", "prueba validación validacion teste validação validacao", "es, pt"),
-    PartRow("held out", "validierung testdaten тест валидация", "de, ru"),
-    PartRow("held out", "测试 測試 测试集 測試集 验证 驗證 验证集 驗證集 テスト 検証", "zh, ja"),
+    PartRow("held out", "validación validacion validação validacao", "es, pt", "validation"),
+    PartRow("held out", "prueba teste", "es, pt", "test"),
+    PartRow("held out", "validierung валидация", "de, ru", "validation"),
+    PartRow("held out", "testdaten тест", "de, ru", "test"),
+    PartRow("held out", "验证 驗證 验证集 驗證集 検証", "zh, ja", "validation"),
+    PartRow("held out", "测试 測試 测试集 測試集 テスト", "zh, ja", "test"),
     PartRow("other", "unlabeled unlabelled unsupervised unsup unannotated", "STL-10"),
     PartRow("other", "extra extras supplementary distractors", "SVHN, Cityscapes"),
     PartRow("other", "submission submissions", "Kaggle's sample_submission"),
@@ -54,6 +63,10 @@ SHORT_WORDS: dict[str, Part] = {
     **dict.fromkeys(("tr",), "training"),
     **dict.fromkeys(("te", "ts", "va", "vd"), "held out"),
 }
+SHORT_USES: dict[str, HeldOutUse] = {
+    **dict.fromkeys(("te", "ts"), "test"),
+    **dict.fromkeys(("va", "vd"), "validation"),
+}
 # Written apart, these are two words.
 PHRASES: dict[tuple[str, str], str] = {
     ("hold", "out"): "holdout",
@@ -61,6 +74,9 @@ PHRASES: dict[tuple[str, str], str] = {
     ("un", "labeled"): "unlabeled",
 }
 
+USES: dict[str, HeldOutUse] = {
+    word: row.use for row in PART_ROWS if row.use for word in row.words.split()
+}
 PART_OF_WORD: dict[str, Part] = {word: row.part for row in PART_ROWS for word in row.words.split()}
 
 
@@ -90,11 +106,18 @@ class Split:
     has_classes: bool
     """Whether the training folders are classes, as trainA and trainB."""
 
+    def find_class(self, name: str) -> str:
+        """Return the training folder that a held-out one belongs to: trainA for testA; else ""."""
+        if not self.has_classes:
+            return ""
+        same = [known for known in self.training if _stem(known) == _stem(name)]
+        return same[0] if same else ""
+
 
 def parse_part(name: str) -> PartName | None:
     """Return which part of a split the name of a folder means; None if it means none."""
     words = join_phrases(split_words(name), PHRASES)
-    parts = [_part_of(word) for word in words]
+    parts = [_find(PART_OF_WORD, word) for word in words]
     stem = tuple(
         sorted(
             word
@@ -153,17 +176,32 @@ def find_look_alikes(names: Iterable[str]) -> list[str]:
     ]
 
 
-def _part_of(word: str) -> Part | None:
-    """Return the part that a word names, also with a filler attached: trainset, imgtest."""
-    if part := PART_OF_WORD.get(word):
-        return part
+def find_use(name: str) -> HeldOutUse | None:
+    """Return what a folder of held-out images is for; None if its images measure no quality."""
+    part = parse_part(name)
+    if part is None or part.part != "held out":
+        return None
+    words = join_phrases(split_words(name), PHRASES)
+    found = [_find(USES, word) for word in words] + [SHORT_USES.get(word) for word in words]
+    return next(filter(None, found), None)
+
+
+def _find(table: Mapping[str, Meaning], word: str) -> Meaning | None:
+    """Return what a word means, also with a filler attached: trainset, imgtest."""
+    if meaning := table.get(word):
+        return meaning
     cuts = range(2, len(word) - 1)
     attached = (
-        PART_OF_WORD.get(word[:i]) if word[i:] in FILLERS else PART_OF_WORD.get(word[i:])
+        table.get(word[:i]) if word[i:] in FILLERS else table.get(word[i:])
         for i in cuts
         if word[i:] in FILLERS or word[:i] in FILLERS
     )
     return next(filter(None, attached), None)
+
+
+def _stem(name: str) -> tuple[str, ...] | None:
+    part = parse_part(name)
+    return part.stem if part else None
 
 
 def _agree(training: Iterable[PartName], held_out: Iterable[PartName]) -> bool:

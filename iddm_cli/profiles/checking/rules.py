@@ -1,0 +1,208 @@
+"""Rules between settings: values that are allowed each, but not together."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+from iddm_cli.profiles.checking.issues import Issue
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
+from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
+from iddm_cli.profiles.evaluation_settings import EvaluationSettings
+from iddm_cli.profiles.model_settings import BackboneSettings
+from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.settings import (
+    LARGEST_SIDE,
+    DataSettings,
+    RuntimeSettings,
+    SamplingSettings,
+    TrainingSettings,
+)
+
+LOSS_HINT = "Set evaluation.loss_every: auto."
+EXAMPLE = "For cat_001.png, write ([a-z]+)_"
+
+
+def check_rules(profile: Profile) -> Iterator[Issue]:
+    """Yield the issues between the settings of a profile."""
+    yield from _check_labels(profile.data)
+    yield from _check_archive_encoding(profile.data)
+    yield from _check_image_size(profile.data, profile.model)
+    yield from _check_value_range(profile.data)
+    yield from profile.model.check()
+    yield from _check_length(profile.training)
+    yield from _check_betas(profile.training)
+    yield from _check_extensions(profile.training)
+    yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
+    yield from _check_sharding(profile.runtime, profile.training)
+    yield from _check_guidance(profile)
+    yield from _check_best(profile.training, profile.evaluation)
+
+
+def _check_guidance(profile: Profile) -> Iterator[Issue]:
+    no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
+    if no_labels and profile.sampling.guidance != 1:
+        yield Issue(
+            ("sampling", "guidance"),
+            "guidance needs training.label_drop above 0: it combines conditional and unconditional "
+            "predictions",
+            "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+        )
+
+
+def _check_best(training: TrainingSettings, evaluation: EvaluationSettings) -> Iterator[Issue]:
+    if evaluation.loss_every == 0 and training.stop_when is not None:
+        yield Issue(
+            ("training", "stop_when"),
+            f"training.stop_when: {training.stop_when} needs the held-out loss, which "
+            "evaluation.loss_every: 0 disables",
+            LOSS_HINT,
+        )
+    name = training.keep_best
+    source = BEST_METRICS[name].source if name else "steps"
+    if source == "held_out" and evaluation.loss_every == 0:
+        yield Issue(
+            ("training", "keep_best"),
+            f"training.keep_best: {name} needs the held-out loss, which evaluation.loss_every: 0 "
+            "disables",
+            LOSS_HINT,
+        )
+    if source == "evaluation" and evaluation.every == 0:
+        yield Issue(
+            ("training", "keep_best"),
+            f"training.keep_best: {name} needs evaluations during training, which "
+            "evaluation.every: 0 disables",
+            "Set evaluation.every to a number of steps, such as 500.",
+        )
+
+
+def _check_labels(data: DataSettings) -> Iterator[Issue]:
+    if data.label_pattern is None:
+        return
+    key = ("data", "label_pattern")
+    try:
+        groups = re.compile(data.label_pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        yield Issue(key, f"{data.label_pattern} is not a regular expression: {error}", EXAMPLE)
+        return
+    if not groups:
+        yield Issue(key, f"{data.label_pattern} has no group in parentheses for the class", EXAMPLE)
+    if data.label_column != DataSettings.model_fields["label_column"].default:
+        yield Issue(
+            key, "data.label_pattern and data.label_column contradict each other", "Give one."
+        )
+
+
+def _check_archive_encoding(data: DataSettings) -> Iterator[Issue]:
+    name = data.archive_encoding
+    if name == "auto":
+        return
+    try:
+        b"a".decode(name)
+    except (LookupError, ValueError):
+        yield Issue(
+            ("data", "archive_encoding"),
+            f"{name} is not an encoding of text",
+            "Set auto, or for example gbk, shift_jis, cp866, big5, euc_kr or cp437.",
+        )
+
+
+def _check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Issue]:
+    divisor = model.size_divisor
+    if all(side % divisor == 0 for side in data.size):
+        return
+    down = [max(1, side // divisor) * divisor for side in data.size]
+    up = [-(-side // divisor) * divisor for side in data.size]
+    sizes = [down, up] if max(up) <= LARGEST_SIDE else [down]
+    height, width = data.size
+    yield Issue(
+        ("data", "image_size"),
+        f"an image size of {height} x {width} must be divisible by {divisor}: "
+        f"{model.size_divisor_reason}",
+        f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
+    )
+
+
+def _check_value_range(data: DataSettings) -> Iterator[Issue]:
+    if data.value_range == "auto":
+        return
+    low, high = data.value_range
+    if not low < high:
+        yield Issue(
+            ("data", "value_range"),
+            f"the first number of data.value_range, {low:g}, must be below the second, {high:g}",
+            "Give [low, high], in the units of the files; or auto.",
+        )
+
+
+def _check_betas(training: TrainingSettings) -> Iterator[Issue]:
+    if not all(0 <= beta < 1 for beta in training.betas):
+        yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_extensions(training: TrainingSettings) -> Iterator[Issue]:
+    entries = training.extensions
+    pairs = all(
+        len(entry) == 2 and isinstance(entry[0], int) and isinstance(entry[1], str)
+        for entry in entries
+    )
+    if not pairs or any(int(b[0]) <= int(a[0]) for a, b in itertools.pairwise(entries)):
+        yield Issue(
+            ("training", "extensions"),
+            "training.extensions must be pairs of a step and keep, rewarm or decay, in the order "
+            "of their steps",
+            "Leave it to iddm resume, which writes it.",
+        )
+
+
+def _check_length(training: TrainingSettings) -> Iterator[Issue]:
+    if training.steps is None and training.epochs is None:
+        yield Issue(("training", "steps"), "a run needs training.steps or training.epochs")
+    if training.steps is not None and training.epochs is not None:
+        yield Issue(
+            ("training", "epochs"),
+            "training.steps and training.epochs contradict each other",
+            "Give one of them.",
+        )
+    if training.steps is not None and training.warmup_steps >= training.steps:
+        yield Issue(
+            ("training", "warmup_steps"),
+            f"{training.warmup_steps} warmup steps leave no step of a run of "
+            f"{training.steps} steps",
+        )
+    if isinstance(training.micro_batch, int) and training.micro_batch > training.batch_size:
+        yield Issue(
+            ("training", "micro_batch"),
+            f"micro_batch {training.micro_batch} is larger than batch_size {training.batch_size}",
+        )
+
+
+def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Iterator[Issue]:
+    if runtime.sharding == "none":
+        return
+    if runtime.precision == "fp16":
+        yield Issue(
+            ("runtime", "precision"),
+            "fp16 needs a common gradient scale, which runtime.sharding: fsdp does not support",
+            "Set runtime.precision: bf16, which needs no gradient scale.",
+        )
+    if training.micro_batch == "auto":
+        yield Issue(
+            ("training", "micro_batch"),
+            "micro_batch: auto cannot probe the memory of one process, as runtime.sharding: fsdp "
+            "shards the network",
+            "Set training.micro_batch to a number.",
+        )
+
+
+def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
+    for key, default in SAMPLER_SPECIFIC.items():
+        owners = [name for name, row in SAMPLERS.items() if key in row.options]
+        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
+            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
+            yield Issue(("sampling", key), problem)
+    if sampling.steps is not None and sampling.steps > timesteps:
+        yield Issue(
+            ("sampling", "steps"),
+            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps of the "
+            "noise schedule",
+        )
