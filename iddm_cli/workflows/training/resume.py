@@ -51,6 +51,8 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     if (trainer.is_worse or trainer.step >= trainer.total_steps) and group.broadcast(finished):
         _report_finished(run, trainer, as_json=job.options.as_json)
         return 0
+    if group.is_main and (changed := attach_dataset.describe_other_held_out(run, pack)):
+        console.print_note(changed)
     if group.is_main:
         attach_dataset.record_dataset(run, pack, profile.data.path)
         save_profile(profile, run.profile_path)
