@@ -42,7 +42,7 @@ def advice_of(found: Inspection) -> str:
     ("counts", "settings"),
     [
         ({"a": 60, "b": 30, "c": 9}, {}),
-        ({"a": 60, "b": 30}, {"conditional": False, "held_out": 0.2}),
+        ({"a": 60, "b": 30}, {"conditional": False, "held_out": 1e-6}),
         ({"": 40}, {}),
         ({"": 5}, {}),
         ({"a": 60}, {"held_out": 0}),
