@@ -4,7 +4,7 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import choose_cache
-from iddm_cli.build.held_out import check_held_out
+from iddm_cli.build.loss_evaluation import check_held_out
 from iddm_cli.build.networks import (
     build_backbone,
     build_denoiser,

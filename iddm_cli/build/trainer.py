@@ -6,7 +6,7 @@ from pathlib import Path
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
-from iddm_cli.build.held_out import build_held_out_loss, check_held_out
+from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder

@@ -57,6 +57,7 @@ def compare(
     context: typer.Context,
     names: RunsArgument = None,
     out: OutOption = None,
+    overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
@@ -64,16 +65,18 @@ def compare(
     from iddm_cli.display import console
     from iddm_cli.display.run_tables import render_comparison
     from iddm_cli.runs.registry import check_runs_dir, resolve_runs_dir
-    from iddm_cli.workflows import comparing
+    from iddm_cli.workflows import comparing, html_pages
 
     if out is not None:
-        comparing.check_page_path(out)
+        html_pages.check_page(out, overwrite=overwrite)
     outer_dir, outer_json = context.obj
     folder = resolve_runs_dir(runs_dir or outer_dir)
     check_runs_dir(folder)
     comparison = comparing.compare_runs(folder, names or [])
     if out is not None:
-        comparing.write_page(out, comparison)
+        from iddm_cli.display.html.comparison_page import render_comparison_page
+
+        html_pages.write_page(out, render_comparison_page(comparison))
     if json or outer_json:
         console.print_json(comparison.to_json())
         return

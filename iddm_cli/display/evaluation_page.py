@@ -103,7 +103,7 @@ def _describe_comparison(evaluation: Evaluation) -> list[str]:
     seeded = "" if seed is None else f" The seed of the generated images is {seed}."
     return [
         f"{pluralize(len(generated), 'generated image')} ({generated.name}) compared with "
-        f"{pluralize(len(real), 'real image')} ({real.name}) that no training has used; "
+        f"{pluralize(len(real), 'real image')} ({real.name}); "
         f"{pluralize(len(training), 'training image')} ({training.name}). "
         f"{width} × {height} pixels, {describe_channels(channels)}{classes}.{seeded}",
         _describe_features(evaluation.features),

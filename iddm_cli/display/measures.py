@@ -41,15 +41,13 @@ OTHER_MEASURES: dict[str, Measure] = {
 }  # fmt: skip
 """Numbers that are not in QUALITY_METRICS, by their key in --json."""
 
-SHARES = ("precision", "recall", "coverage", "agreement")
-
 
 def find_measure(key: str) -> Measure:
     """Return how a number is named and read; an unknown one is named by its key."""
-    from iddm_cli.evaluation.quality import QUALITY_METRICS
+    from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 
     if row := QUALITY_METRICS.get(key):
-        return Measure(row.title, row.better, is_share=key in SHARES, summary=row.summary)
+        return Measure(row.title, row.better, is_share=row.highest == 1, summary=row.summary)
     unknown = Measure(key.replace("_", " "), None, is_share=False, summary="")
     return OTHER_MEASURES.get(key, unknown)
 

@@ -1,16 +1,14 @@
-"""Comparison of runs: open them, read their files, and write the page."""
+"""Comparison of runs: open them, and read their files."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from iddm_cli.runs.run import Run
     from iddm_cli.runs.run_comparison import RunComparison
-
-PAGE_SUFFIXES = (".html", ".htm")
 
 
 def compare_runs(folder: Path, references: Sequence[str]) -> "RunComparison":
@@ -62,32 +60,3 @@ def choose_labels(runs: "Sequence[Run]") -> list[str]:
         str(run.path) if names.count(name) > 1 else name
         for run, name in zip(runs, names, strict=True)
     ]
-
-
-def check_page_path(path: Path) -> None:
-    """Check that a path is that of an HTML page, so that no other file is replaced.
-
-    Raises:
-        UsageError: It has another suffix, or is a folder.
-    """
-    if path.suffix.lower() not in PAGE_SUFFIXES:
-        raise UsageError(f"--out {path} is not an HTML page", "Give a name that ends in .html.")
-    if path.is_dir():
-        raise UsageError(f"--out {path} is a folder", "Give the name of a file.")
-
-
-def write_page(path: Path, comparison: "RunComparison") -> None:
-    """Write the comparison as a self-contained HTML page.
-
-    Raises:
-        IddmError: It cannot be written.
-    """
-    from iddm_cli import durable
-    from iddm_cli.display.html.comparison_page import render_comparison_page
-
-    page = render_comparison_page(comparison)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(path, page.encode())
-    except OSError as error:
-        raise IddmError(f"--out {path}: {error.strerror}", "Choose another --out.") from error

@@ -181,6 +181,12 @@ def test_a_thousand_classes_of_noise_stay_small():
     assert text.count('class="confusion') == 0
 
 
+def test_names_that_are_not_unicode():
+    page = render_evaluation_page([make_evaluation("caf\udce9", settings={})] * 2, title="\udcff")
+    assert page.encode()
+    assert "caf\\udce9" in page
+
+
 def test_a_class_without_generated_images():
     images = make_images("generated", 2)
     page = check_loads_nothing(

@@ -11,8 +11,8 @@ from iddm_cli.display.measures import (
     format_interval,
     format_value,
 )
+from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.evaluation.numbers import Number
-from iddm_cli.evaluation.quality import QUALITY_METRICS
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,6 @@ def test_each_measure_is_explained():
         measure = find_measure(key)
         assert measure.better
         assert measure.summary
-    assert find_measure("agreement").is_share
+    shares = {key for key in QUALITY_METRICS if find_measure(key).is_share}
+    assert shares == {"precision", "recall", "coverage", "agreement"}
     assert find_measure("some_thing").title == "some thing"

@@ -76,6 +76,23 @@ def test_a_folder_of_generated_images_is_compared_with_a_dataset(evaluated):
     assert any("without classes" in text for text in flat["warnings"])
 
 
+def test_evaluations_during_training_change_no_weights(evaluated):
+    data = ("--data", "photos", "--set", "data.held_out=0.3")
+    every = ("--set", "evaluation.every=5", "--set", "evaluation.count=24")
+    evaluated.iddm(*SMOKE, *data, *every, "--name", "watched")
+    runs = evaluated.folder / "runs"
+    plain, watched = (
+        (runs / name / "checkpoints" / "step-00000010" / "model.safetensors").read_bytes()
+        for name in ("pets", "watched")
+    )
+    assert plain == watched
+    lines = (runs / "watched" / "metrics.jsonl").read_text().splitlines()
+    measured = {row["step"]: row["mind"] for row in map(json.loads, lines) if "mind" in row}
+    assert set(measured) == {5, 10}
+    found = evaluated.iddm("evaluate", "watched", "--count", "24", "--json").json()
+    assert found["mind"]["value"] == pytest.approx(measured[10], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "problem"),
     [

@@ -20,6 +20,10 @@ def test_two_runs_are_compared(shell, trained):
     assert page.count("<img") == 2
     assert "<svg" in page
 
+    again = ("runs", "compare", "first", "second", "--out", "new/page.html")
+    assert "exists" in shell.iddm(*again, expect=2).err
+    shell.iddm(*again, "--overwrite")
+
     for words in (
         ("runs", "--json", "compare", "first", "second"),
         ("runs", "compare", "first", "second", "--json"),
@@ -36,5 +40,5 @@ def test_two_runs_are_compared(shell, trained):
     shell.iddm("runs", "compare", "first", "thrid", expect=4)
     (shell.folder / "notes.txt").write_text("mine")
     answer = shell.iddm("runs", "compare", "first", "second", "--out", "notes.txt", expect=2)
-    assert "ends in .html" in answer.err
+    assert "is not the name of a page" in answer.err
     assert (shell.folder / "notes.txt").read_text() == "mine"

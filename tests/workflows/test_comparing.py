@@ -1,11 +1,11 @@
-"""Which runs can be compared, and where the page may be written."""
+"""Which runs can be compared, and what tells them apart."""
 
 import shutil
 
 import pytest
 
-from iddm_cli.errors import IddmError, ProfileError, RunError, UsageError
-from iddm_cli.workflows.comparing import check_page_path, compare_runs, write_page
+from iddm_cli.errors import ProfileError, RunError, UsageError
+from iddm_cli.workflows.comparing import compare_runs
 from tests.runs.records import ROWS, make_run
 
 
@@ -51,22 +51,3 @@ def test_a_damaged_profile_is_named(runs):
     (runs / "a" / "profile.yaml").write_text("training: {lr: fast}\n")
     with pytest.raises(ProfileError, match=r"training\.lr"):
         compare_runs(runs, ["a", "b"])
-
-
-def test_only_pages_are_replaced(tmp_path):
-    for name in ("a.txt", "a", "runs/metrics.jsonl"):
-        with pytest.raises(UsageError, match="not an HTML page"):
-            check_page_path(tmp_path / name)
-    (tmp_path / "x.html").mkdir()
-    with pytest.raises(UsageError, match="is a folder"):
-        check_page_path(tmp_path / "x.html")
-    check_page_path(tmp_path / "new" / "a.HTM")
-
-
-def test_a_page_that_cannot_be_written_is_an_error(runs, tmp_path):
-    (tmp_path / "file").write_text("")
-    comparison = compare_runs(runs, ["a", "b"])
-    with pytest.raises(IddmError, match="--out"):
-        write_page(tmp_path / "file" / "x.html", comparison)
-    write_page(tmp_path / "new" / "x.html", comparison)
-    assert "</html>" in (tmp_path / "new" / "x.html").read_text(encoding="utf-8")

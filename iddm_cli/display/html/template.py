@@ -14,13 +14,14 @@ from iddm_cli import __version__
 
 
 def render_template(name: str, **values: object) -> str:
-    """Return a page.
+    """Return a page; what is not valid Unicode in it, as in names of files, is escaped.
 
     Args:
         name: File name of the template in this folder.
         values: The variables of the template.
     """
-    return _environment().get_template(name).render(version=__version__, **values).lstrip()
+    page = _environment().get_template(name).render(version=__version__, **values)
+    return page.lstrip().encode(errors="backslashreplace").decode()
 
 
 @cache

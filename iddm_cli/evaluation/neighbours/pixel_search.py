@@ -77,7 +77,11 @@ class PixelSearch:
 
     def is_flat(self, images: ImageSet) -> Tensor:
         """Return whether each image shows nothing that could be copied, bool [N]."""
-        return contrast(middle_window(reduce_images(images))) <= self.flat
+        parts = [
+            contrast(middle_window(reduce_images(images.select(index)))) <= self.flat
+            for index in torch.arange(len(images)).split(INDEXING_CHUNK)
+        ]
+        return torch.cat(parts)
 
     def _compare(self, images: Tensor) -> NearestImages:
         """Return the nearest training image of each reduced image."""

@@ -33,20 +33,23 @@ def window_at(images: Tensor, top: int, left: int) -> Tensor:
 
 
 def contrast(windows: Tensor) -> Tensor:
-    """Return the standard deviation of the pixels of each window, [N, C, H, W] to [N]."""
-    vectors = windows.flatten(1)
-    return (vectors - vectors.mean(dim=1, keepdim=True)).square().mean(dim=1).sqrt()
+    """Return the standard deviation of the pixels of a channel, [N, C, H, W] to [N]."""
+    return remove_means(windows).square().mean(dim=(1, 2, 3)).sqrt()
+
+
+def remove_means(images: Tensor) -> Tensor:
+    """Subtract the mean of each channel, [N, C, H, W]: brightness and tint show nothing."""
+    return images - images.mean(dim=(2, 3), keepdim=True)
 
 
 def normalize_windows(windows: Tensor, *, flat: float) -> Tensor:
-    """Remove brightness and contrast: vectors of mean 0 and norm 1, [N, C, H, W] to [N, D].
+    """Remove brightness, tint and contrast: vectors of norm 1, [N, C, H, W] to [N, D].
 
     Args:
         windows: The windows.
         flat: Contrast below which an image is noise, and is not amplified to norm 1.
     """
-    vectors = windows.flatten(1)
-    vectors = vectors - vectors.mean(dim=1, keepdim=True)
+    vectors = remove_means(windows).flatten(1)
     smallest = max(flat * math.sqrt(vectors.shape[1]), torch.finfo(vectors.dtype).tiny)
     return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=smallest)
 
@@ -105,8 +108,8 @@ def shifted_distances(images: Tensor, candidates: Tensor, norms: Tensor, *, flat
 def _place_windows(images: Tensor, *, flat: float) -> Tensor:
     """Return the normalized middle of each image in all places of an empty one, [N, V, C H W].
 
-    Its product with another image is the one with that image's window at this place, whose mean
-    does not matter, as the middle has mean 0. The two mirror images follow each other.
+    Its product with another image is the one with that image's window at this place, whose means
+    do not matter, as those of the middle are 0. The two mirror images follow each other.
     """
     middle = middle_window(images)
     vectors = [normalize_windows(one, flat=flat) for one in (middle, middle.flip(-1))]
@@ -122,13 +125,13 @@ def _place_windows(images: Tensor, *, flat: float) -> Tensor:
 
 def window_norms(images: Tensor, *, flat: float) -> Tensor:
     """Return the norm of each window about its mean, at all shifts, [N, S]; never below flat."""
-    centred = images - images.mean(dim=(1, 2, 3), keepdim=True)
+    centred = remove_means(images)
     height, width = middle_window(images).shape[-2:]
     means = []
     for values in (centred, centred.square()):
         rows = functional.avg_pool2d(values, (height, 1), stride=1)
         blocks = functional.avg_pool2d(rows, (1, width), stride=1)
-        means.append(blocks.mean(dim=1).flatten(1))
-    deviation = (means[1] - means[0].square()).clamp(min=0).sqrt()
+        means.append(blocks)
+    deviation = (means[1] - means[0].square()).mean(dim=1).clamp(min=0).sqrt().flatten(1)
     count = images.shape[1] * height * width
     return deviation.clamp(min=max(flat, 1e-12)) * math.sqrt(count)

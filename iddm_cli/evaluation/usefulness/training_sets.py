@@ -34,14 +34,14 @@ def choose_generated(labels: Tensor, real: Tensor, *, ratio: float, seed: int) -
 
 
 def _choose(labels: Tensor, wanted: Tensor, purpose: str, seed: int) -> Tensor:
-    """Return the first `wanted` images of each class in a random order."""
+    """Return the first `wanted` images of each class in a random order, class by class."""
     order = randomness.permutation(seed, purpose, step=0, count=len(labels))
-    chosen = [
-        order[labels[order] == label][:count]
-        for label, count in enumerate(wanted.tolist())
-        if count
-    ]
-    return torch.cat(chosen) if chosen else torch.empty(0, dtype=torch.int64)
+    order = order[labels[order].argsort(stable=True)]
+    counts = labels.bincount(minlength=len(wanted))
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[labels[order]]
+    limits = torch.zeros_like(counts)
+    limits[: len(wanted)] = wanted
+    return order[rank < limits[labels[order]]]
 
 
 def available_ratio(labels: Tensor, real: Tensor) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
+from iddm_cli.workflows.evaluating.real_images import name_dataset
 
 if TYPE_CHECKING:
     from iddm_cli.data.decoding.images import ImageHandle
@@ -102,7 +103,7 @@ def load_folder_images(
     source = open_dataset(profile.data, require_labels=False)
     pack = build_pack(source, profile.data, values=real.values, progress=progress)
     images = load_image_set(
-        profile, pack, name=folder, most=most or MOST_GENERATED, progress=progress
+        profile, pack, name=name_dataset(folder), most=most or MOST_GENERATED, progress=progress
     )
     if len(images) < 2:
         raise DatasetError(

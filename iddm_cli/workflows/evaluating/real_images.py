@@ -1,6 +1,7 @@
 """The real images of an evaluation: those compared with, and those that were trained on."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.errors import DatasetError
@@ -213,21 +214,29 @@ def _read_parts(
     warnings: list[str],
 ) -> RealImages:
     """Return the images compared with and those trained on, of which `own` are better."""
+    dataset = name_dataset(against)
     if pack.held_out is not None:
-        name = f"{pack.held_out.part} part of {against}"
+        name = f"{pack.held_out.part} part of {dataset}"
         real = _read(profile, pack.held_out, name, "real", progress, warnings)
         rest = own or _read(
-            profile, pack, f"training part of {against}", "training", progress, warnings
+            profile, pack, f"training part of {dataset}", "training", progress, warnings
         )
         return RealImages(real, rest, rest, profile, pack.values)
     if own is not None:
-        real = _read(profile, pack, against, "real", progress, warnings)
+        real = _read(profile, pack, dataset, "real", progress, warnings)
         warnings += warn_of_overlap(real, own)
         return RealImages(real, own, own, profile, pack.values)
-    images = _read(profile, pack, against, "training", progress, warnings)
+    images = _read(profile, pack, dataset, "training", progress, warnings)
     rest, real = _divide(images, min(0.5, ENOUGH_REAL / len(images)))
-    rest = replace(rest, name=f"other images of {against}")
+    rest = replace(rest, name=f"other images of {dataset}")
     return RealImages(real, rest, rest, profile, pack.values)
+
+
+def name_dataset(path: str) -> str:
+    """Return what messages and reports call a dataset or a folder: its name without its place."""
+    from iddm_cli.data.sources.indexing.listing import to_printable
+
+    return to_printable(Path(path).name or path)
 
 
 def _pack(

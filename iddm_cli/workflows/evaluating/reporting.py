@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli import durable
 from iddm_cli.display import console
-from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.errors import UsageError
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
-from iddm_cli.workflows.exporting import check_output_file
+from iddm_cli.workflows.html_pages import check_page, write_page
 from iddm_cli.workflows.inspecting import check_image_size
 
 if TYPE_CHECKING:
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from iddm_cli.evaluation.results import Evaluation
     from iddm_cli.workflows.evaluating.subjects import Subject
-
-PAGE_SUFFIXES = (".html", ".htm")
 
 
 def report_evaluation(
@@ -35,9 +32,7 @@ def report_evaluation(
     """
     check_request(request)
     if out is not None:
-        if out.suffix.lower() not in PAGE_SUFFIXES:
-            raise UsageError(f"--out {out} is not the name of a page", "Name it report.html.")
-        check_output_file(out, overwrite=overwrite)
+        check_page(out, overwrite=overwrite)
 
     from iddm_cli.display.evaluation import evaluations_to_json, print_evaluations
     from iddm_cli.workflows.evaluating.subjects import evaluate, find_subject
@@ -49,7 +44,7 @@ def report_evaluation(
     else:
         print_evaluations(evaluations)
     if out is not None:
-        write_page(out, evaluations, read_metrics(subject))
+        write_page(out, render_page(evaluations, read_metrics(subject)))
         console.print_note(f"report: {out}")
 
 
@@ -71,29 +66,20 @@ def check_request(request: EvaluationRequest) -> None:
         raise UsageError("--inception-weights belongs to --canonical", "Add --canonical.")
 
 
-def write_page(
-    out: Path, evaluations: "Sequence[Evaluation]", metrics: "Sequence[Mapping[str, object]]"
-) -> None:
-    """Write the page of an evaluation.
+def render_page(
+    evaluations: "Sequence[Evaluation]", metrics: "Sequence[Mapping[str, object]]"
+) -> str:
+    """Return the page of an evaluation.
 
     Args:
-        out: The file.
         evaluations: The results.
         metrics: Lines of metrics.jsonl of the run.
-
-    Raises:
-        IddmError: The file cannot be written.
     """
     from iddm_cli.display.evaluation_page import render_evaluation_page
 
     first = evaluations[0]
     subject = first.settings.get("run") or first.title
-    page = render_evaluation_page(evaluations, title=f"Evaluation of {subject}", metrics=metrics)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(out, page.encode(errors="surrogateescape"))
-    except OSError as error:
-        raise IddmError(f"--out {out}: {error.strerror}", "Choose another --out.") from error
+    return render_evaluation_page(evaluations, title=f"Evaluation of {subject}", metrics=metrics)
 
 
 def read_metrics(subject: "Subject") -> "Sequence[Mapping[str, object]]":

@@ -1,7 +1,6 @@
 """Evaluate a run, an exported file or a folder: real images, generated ones, and every number."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.display.progress import show_progress
@@ -14,6 +13,7 @@ from iddm_cli.workflows.evaluating.real_images import (
     load_dataset_images,
     load_other_images,
     load_run_images,
+    name_dataset,
 )
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest, SamplingGrid
 from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
@@ -78,7 +78,7 @@ def _evaluate_folder(
     if note:
         real = replace(real, warnings=(note, *real.warnings))
     measuring = Measuring(real, request, progress)
-    return measuring.evaluate(generated, title=Path(folder).name or folder, settings={})
+    return measuring.evaluate(generated, title=name_dataset(folder), settings={})
 
 
 def _evaluate_model(

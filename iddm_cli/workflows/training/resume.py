@@ -53,6 +53,8 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     if (trainer.is_worse or trainer.step >= trainer.total_steps) and group.broadcast(finished):
         _report_finished(run, trainer, as_json=job.options.as_json)
         return 0
+    if group.is_main and (changed := attach_dataset.describe_other_held_out(run, pack)):
+        console.print_note(changed)
     if group.is_main:
         attach_dataset.record_dataset(run, pack, profile.data.path)
         save_profile(profile, run.profile_path)
@@ -184,9 +186,11 @@ def _report_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
         document = {"run": run.name, "state": "finished", "step": trainer.step}
         console.print_json({**document, "stopped_early": early})
     elif trainer.is_worse:
+        # Otherwise nothing would keep the best checkpoint any more.
+        keep = f" --set training.keep_best={trainer.settings.best_metric}"
         console.print_note(
             f"{describe_early_stop(run, trainer)}; train on with: iddm resume {run.name} "
-            "--set training.stop_when=null"
+            f"--set training.stop_when=null{'' if trainer.settings.keep_best else keep}"
         )
     else:
         command = f"iddm resume {run.name} --steps {2 * trainer.step}"

@@ -80,6 +80,18 @@ def test_flat_images_are_no_copies_though_the_training_set_has_some(training, le
     assert search.is_flat(ImageSet("planted", torch.cat([flat, faint]))).all()
 
 
+def test_a_tint_is_nothing_that_could_be_copied():
+    tint = torch.tensor([0, 200, 90], dtype=torch.uint8)[:, None, None]
+    training = textures(40, channels=3)
+    training[0] = tint
+    tinted = textures(40, channels=3, seed=1) // 8 + tint
+    training[1] = textures(1, channels=3, seed=2)[0] // 8 + tint
+    search = PixelSearch(ImageSet("training images", training))
+    assert search.is_flat(ImageSet("tint", training[:1])).all()
+    assert not search.find_nearest(ImageSet("tint", training[:1])).is_copy.any()
+    assert not search.find_nearest(ImageSet("tinted", tinted)).is_copy.any()
+
+
 @pytest.mark.parametrize(("share", "is_flat"), [(0.95, True), (1.05, False)])
 def test_below_a_share_of_the_typical_contrast_images_are_flat(share, is_flat):
     training = ImageSet("training images", (textures(40).int() * 257).to(torch.uint16))

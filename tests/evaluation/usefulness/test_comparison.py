@@ -30,7 +30,8 @@ def simulate(count: int, *, seeds: float, images: float, rest: float) -> list[Me
 
 
 @pytest.mark.parametrize(
-    ("seeds", "images", "rest"), [(1, 0, 0.1), (0.01, 1, 0.1), (0.3, 2, 1), (0, 0, 1), (0.1, 1, 1)]
+    ("seeds", "images", "rest"),
+    [(1, 0, 0.1), (0.01, 1, 0.1), (0.3, 2, 1), (0, 0, 1), (0.5, 2, 0.1)],
 )
 def test_the_interval_covers_the_mean_whatever_varies(seeds, images, rest):
     found = simulate(400, seeds=seeds, images=images, rest=rest)
@@ -43,6 +44,13 @@ def test_an_interval_of_seeds_alone_is_that_of_student():
     found = mean_interval(torch.arange(1.0, 6)[:, None].expand(5, 7))
     assert found.value == pytest.approx(3)
     assert found.high - found.value == pytest.approx(2.776 * math.sqrt(0.5))
+
+
+def test_variances_of_seeds_and_of_images_add_up():
+    """Without interaction: 2.5 / 5 + (28 / 6) / 7, and 9.96 degrees of freedom: those of 8."""
+    table = torch.arange(1.0, 6)[:, None] + torch.arange(7.0)
+    found = mean_interval(table)
+    assert found.value - found.low == pytest.approx(2.306 * math.sqrt(2.5 / 5 + 28 / 6 / 7))
 
 
 def test_equal_values_have_an_interval_of_no_width():

@@ -21,3 +21,8 @@ def test_classes_that_are_mirror_images_of_each_other_may_not():
     labels = torch.arange(2).repeat_interleave(10)
     assert not allows_mirroring(pixels.to(torch.uint16), labels)
     assert allows_mirroring(pixels.to(torch.uint16), torch.zeros_like(labels))
+
+
+def test_an_image_is_not_its_own_neighbour():
+    images = make_images("stripes", 3, seed=0)
+    assert allows_mirroring(reduce_pixels(images), torch.arange(len(images)))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from iddm_cli.build import held_out
+from iddm_cli.build import loss_evaluation
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.held_out import build_held_out_loss, check_held_out
+from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.errors import DatasetError, UsageError
 from tests.build.profiles import tiny_profile
 from tests.engine.monitoring.losses import make_images
@@ -50,7 +50,7 @@ def test_a_training_that_needs_none_is_not_refused():
 
 def test_it_is_built_on_the_held_out_images_and_the_store_of_the_training(monkeypatch):
     training, opened = make_images(20), make_images(10, seed=6)
-    monkeypatch.setattr(held_out, "build_store", lambda profile, pack, *_: opened.store)
+    monkeypatch.setattr(loss_evaluation, "build_store", lambda profile, pack, *_: opened.store)
     profile = tiny_profile(training={**LONG, "seed": 4})
     compute = ComputeContext(torch.device("cpu"), "fp32")
     loss = build_held_out_loss(profile, pack(20, 10), training, compute)

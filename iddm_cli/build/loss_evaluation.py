@@ -29,7 +29,7 @@ def check_held_out(profile: ResolvedProfile, pack: Pack) -> None:
         setting = f"training.keep_best: {training.keep_best}"
     else:
         return
-    held_out = get_held_out(pack)
+    held_out = pack.held_out
     if held_out is None:
         raise DatasetError(
             f"{setting} needs held-out images, and this training has none",
@@ -65,7 +65,7 @@ def build_held_out_loss(
     Raises:
         DatasetError: data.cache names a memory that has no room for the images.
     """
-    held_out = get_held_out(pack)
+    held_out = pack.held_out
     if held_out is None or profile.evaluation.loss_every == 0:
         return None
     return HeldOutLoss(
@@ -79,8 +79,3 @@ def build_held_out_loss(
         precision=compute.precision,
         group=group,
     )
-
-
-def get_held_out(pack: Pack) -> Pack | None:
-    """Return the images that are never trained on; None if there are none."""
-    return getattr(pack, "held_out", None)
