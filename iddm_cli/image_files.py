@@ -5,7 +5,7 @@ This module needs only Pillow; it receives pixels as Pillow images.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from PIL.PngImagePlugin import PngInfo
 from iddm_cli import durable
 
 BACKGROUND, FOREGROUND, GRID_LINE = (255, 255, 255), (40, 40, 40), (205, 205, 205)
+COLOURS = ((200, 60, 30), (40, 140, 60))
+"""Colours of the curves beside the first one of a plot."""
 GAP = 4
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 MAX_NOTE_LENGTH = 1000
@@ -143,26 +145,50 @@ def running_mean(points: Points, share: float = 0.05) -> list[tuple[float, float
     return means
 
 
-def plot_curve(points: Points, *, title: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
+def plot_curve(
+    points: Points,
+    *,
+    title: str,
+    others: Mapping[str, Points] | None = None,
+    size: tuple[int, int] = (800, 400),
+) -> Image.Image:
     """Return a plot of each value, faintly, and of the running mean, on a logarithmic y axis.
 
     Args:
         points: x and y of each value; x ascending; values y <= 0 are omitted.
         title: Text above the curve.
+        others: Up to len(COLOURS) further curves, by their names in the legend.
         size: Width and height in pixels.
     """
     image = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(image)
     draw.text((60, 8), title, fill=FOREGROUND, font=ImageFont.load_default(14))
-    shown = [(x, math.log10(y)) for x, y in points if y > 0]
-    if shown:
-        _draw_axes_and_curves(draw, shown, size)
+    main = _to_logarithms(points)
+    further = {name: _to_logarithms(curve) for name, curve in (others or {}).items()}
+    if main or any(further.values()):
+        _draw_axes_and_curves(draw, main, list(further.values()), size)
+    _draw_legend(draw, list(further), right=size[0] - 16)
     return image
 
 
-def _draw_axes_and_curves(draw: ImageDraw.ImageDraw, shown: Points, size: tuple[int, int]) -> None:
+def _to_logarithms(points: Points) -> list[tuple[float, float]]:
+    return [(x, math.log10(y)) for x, y in points if y > 0]
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, names: Sequence[str], *, right: int) -> None:
+    """Draw the names of the further curves in their colours, from the right."""
+    font = ImageFont.load_default(12)
+    for name, colour in reversed(list(zip(names, COLOURS, strict=False))):
+        draw.text((right, 10), name, fill=colour, font=font, anchor="rt")
+        right -= math.ceil(font.getlength(name)) + 24
+
+
+def _draw_axes_and_curves(
+    draw: ImageDraw.ImageDraw, shown: Points, others: Sequence[Points], size: tuple[int, int]
+) -> None:
     left, top, right, bottom = 60, 32, size[0] - 16, size[1] - 32
-    xs, ys = [x for x, _ in shown], [y for _, y in shown]
+    every = [point for curve in (shown, *others) for point in curve]
+    xs, ys = [x for x, _ in every], [y for _, y in every]
     x_low, x_high = min(xs), max(max(xs), min(xs) + 1)
     y_low, y_high = min(ys), max(max(ys), min(ys) + 1e-3)
 
@@ -179,3 +205,7 @@ def _draw_axes_and_curves(draw: ImageDraw.ImageDraw, shown: Points, size: tuple[
         draw_label((position(x, y_low)[0], bottom + 6), f"{x:.0f}", anchor="mt")
     draw.line([position(x, y) for x, y in shown], fill=(150, 190, 235))
     draw.line([position(x, y) for x, y in running_mean(shown)], fill=(20, 90, 180), width=2)
+    for curve, colour in zip(others, COLOURS, strict=False):
+        draw.line([position(x, y) for x, y in curve], fill=colour, width=2)
+        for x, y in map(position, *zip(*curve, strict=True)) if curve else ():
+            draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colour)

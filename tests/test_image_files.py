@@ -5,7 +5,15 @@ import io
 import pytest
 from PIL import Image
 
-from iddm_cli.image_files import GAP, encode_image, make_grid, plot_curve, running_mean, save_png
+from iddm_cli.image_files import (
+    COLOURS,
+    GAP,
+    encode_image,
+    make_grid,
+    plot_curve,
+    running_mean,
+    save_png,
+)
 
 
 def flat(level: int, size=(8, 8)) -> Image.Image:
@@ -81,3 +89,26 @@ def test_a_curve_of_hardly_any_points_can_be_plotted(points):
 def test_smoothing_keeps_a_constant_and_the_number_of_points():
     points = [(step, 3.0) for step in range(50)]
     assert running_mean(points) == points
+
+
+def test_further_curves_have_their_colours_and_a_legend_and_share_the_axes():
+    points = [(step, 1.0) for step in range(100)]
+    further = {"held-out": [(10, 0.5), (90, 2.0)], "training": [(50, 1.5)]}
+    plot = plot_curve(points, title="loss", others=further)
+    found = {
+        colour: [(x, y) for x in range(plot.width) for y in range(plot.height)
+                 if plot.getpixel((x, y)) == colour]
+        for colour in COLOURS
+    }  # fmt: skip
+    for pixels in found.values():
+        assert any(y < 25 for _, y in pixels), "its name in the legend"
+        assert any(y > 32 for _, y in pixels), "its curve"
+    curve = [(x, y) for x, y in found[COLOURS[0]] if y > 30]
+    (left, low), (right, high) = min(curve), max(curve)
+    assert left > 60 + 0.08 * (plot.width - 76)
+    assert right < plot.width - 16
+    assert high < low, "the held-out loss rises"
+
+
+def test_a_plot_of_further_curves_alone_is_a_plot():
+    assert plot_curve([], title="loss", others={"held-out": [(1, 1.0)], "none": []}).size

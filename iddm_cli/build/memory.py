@@ -4,6 +4,7 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import choose_cache
+from iddm_cli.build.loss_evaluation import check_held_out
 from iddm_cli.build.networks import (
     build_backbone,
     build_denoiser,
@@ -25,13 +26,15 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
     """Check that a device can train a profile, before anything is computed or written.
 
     Raises:
-        UsageError: The network is too large for it.
-        DatasetError: data.cache names a memory that has no room for the images.
+        UsageError: The network is too large for it, or the training too short for its settings.
+        DatasetError: data.cache names a memory that has no room for the images, or the settings
+            need held-out images.
     """
     check_size(profile, len(pack.classes))
     with torch.device("meta"):
         check_fits_device(build_backbone(profile, len(pack.classes)), device)
     choose_cache(profile.data, pack, device)
+    check_held_out(profile, pack)
 
 
 def largest_micro_batch(

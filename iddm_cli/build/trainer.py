@@ -6,6 +6,7 @@ from pathlib import Path
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
+from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
@@ -39,15 +40,19 @@ def build_trainer(
     """Build the trainer of a run.
 
     Raises:
-        UsageError: The network is too large for the device.
-        DatasetError: data.cache names a memory that has no room for the images.
+        UsageError: The network is too large for the device, or the training too short for its
+            settings.
+        DatasetError: data.cache names a memory that has no room for the images, or the settings
+            need held-out images.
     """
+    check_held_out(profile, pack)
     denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
     check_fits_device(denoiser, compute.device)
     training = _decide_micro_batch(profile, pack, compute, group)
+    batches = build_loader(profile, pack, compute.device, group)
     train_step = TrainStep(
         denoiser,
-        build_loader(profile, pack, compute.device, group),
+        batches,
         training,
         times=profile.diffusion.times,
         precision=compute.precision,
@@ -55,13 +60,15 @@ def build_trainer(
         numerics=devices.numerics(compute.device, compute.precision, group.world_size),
         group=group,
     )
-    retention = Retention(training.keep, training.keep_every, training.keep_best)
+    retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
         checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
         generate_samples=generate_samples if training.sample_count > 0 else None,
         recipe=select_recipe(profile),
+        evaluation=profile.evaluation,
+        held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
     )
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from iddm_cli import durable
 from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint, folder_name, open_checkpoint, step_of
-from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.retention import Retention, find_best
 from iddm_cli.checkpoints.state_file import FORMAT, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
@@ -78,9 +78,20 @@ class CheckpointFolder:
         """
         path = self.path / folder_name(step)
         if not path.is_dir():
-            known = ", ".join(str(step_of(path)) for path in self.paths()) or "none"
+            known = ", ".join(map(str, self.steps())) or "none"
             raise CheckpointError(f"no checkpoint of step {step}", f"Available steps: {known}.")
         return self._open(path, parts)
+
+    def steps(self) -> list[int]:
+        """Return the steps of the checkpoints, oldest first."""
+        return [step_of(path) for path in self.paths()]
+
+    def find_best(self, metric: str) -> int | None:
+        """Return the step of the best checkpoint by a metric; None where none records it.
+
+        Only state.json of each checkpoint is read.
+        """
+        return find_best({step_of(path): _metrics(path) for path in self.paths()}, metric)
 
     def read_latest_settings(self) -> tuple[int, dict[str, object]]:
         """Return step and settings of the newest checkpoint whose state.json is valid.

@@ -40,6 +40,17 @@ class ScalerState(StrictTable):
     growth_tracker: int = Field(ge=0, alias="_growth_tracker")
 
 
+class EvaluationRecord(StrictTable):
+    """What the evaluations so far amount to; see EvaluationHistory."""
+
+    best: dict[str, Annotated[list[int | float], Field(min_length=2, max_length=2)]] = {}
+    not_improved: int = Field(default=0, ge=0, lt=2**63)
+    training_at_best: float = 0.0
+    has_warned: bool = False
+    images: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
 class TrainerRecord(StrictTable):
     """The trainer's state besides tensors; see NonFiniteGuard, MicroBatch and TrainerState."""
 
@@ -48,6 +59,7 @@ class TrainerRecord(StrictTable):
     first: int = Field(default=0, ge=0, lt=2**63)
     rate: float = Field(default=1.0, gt=0, le=1)
     micro_batch: dict[str, int | str | None] = {}
+    evaluations: EvaluationRecord = EvaluationRecord()
 
 
 class CheckpointState(StrictTable):

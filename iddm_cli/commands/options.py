@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -111,18 +111,20 @@ def parse_size(text: str) -> int | list[int]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def parse_checkpoint(text: str) -> int | None:
-    """Parse --checkpoint: a step, or None for the last one.
+def parse_checkpoint(text: str) -> int | Literal["best"] | None:
+    """Parse --checkpoint: a step, best, or None for the last one.
 
     Raises:
-        UsageError: The text is neither.
+        UsageError: The text is none of them.
     """
     if text == "last":
         return None
+    if text == "best":
+        return "best"
     digits = text.removeprefix("step-")
     if not is_index(digits):
         raise UsageError(
-            f"--checkpoint {text} is not a step", "Write a number such as 500, or last."
+            f"--checkpoint {text} is not a step", "Write a number such as 500, or last, or best."
         )
     return int(digits)
 
@@ -212,9 +214,9 @@ GuidanceOption = Annotated[
 CheckpointOption = Annotated[
     str,
     option(
-        help="Step of the checkpoint to load.",
+        help="Step of the checkpoint to load; best is the one of training.keep_best.",
         panel=SAMPLING,
-        metavar="STEP|last",
+        metavar="STEP|last|best",
         show_default=True,
     ),
 ]

@@ -96,6 +96,7 @@ def serve(
     allow_host: AllowHostOption = None,
     max_batch: MaxBatchOption = 32,
     queue: QueueOption = 64,
+    checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     device: options.DeviceOption = None,
     runs_dir: options.RunsDirOption = None,
@@ -114,6 +115,7 @@ def serve(
         serving.AccessOptions(host, port, token, no_auth, allow_host or []),
         max_batch=max_batch,
         max_queue=queue,
+        checkpoint=options.parse_checkpoint(checkpoint),
     )
     if stopped_by:
         raise typer.Exit(128 + stopped_by)

@@ -7,7 +7,9 @@ from iddm_cli.data.decoding.formats.left_out import (
     drop_left_out,
     group_reasons,
 )
-from iddm_cli.data.packs.pack import OFF, SHARE, Pack
+from iddm_cli.data.inspection.advice import pluralize
+from iddm_cli.data.packs.held_out import OFF, SHARE, HeldOutReport
+from iddm_cli.data.packs.pack import Pack
 from iddm_cli.display.tables import format_amount
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import CacheName
@@ -32,12 +34,13 @@ def summarize_pack(
     """Return named lines about the training data; `values` if they are not 0 to 255."""
     skipped = [*pack.unreadable, *pack.skipped_entries]
     values = _describe_values(pack)
+    held_out = describe_held_out(pack.report_held_out())
     return [
         ("images", _describe_counts(pack)),
         (f"classes ({len(pack.classes):,})", join_first_names(pack.classes))
         if pack.classes
         else ("classes", "none"),
-        *(("held out", sentence) for sentence in describe_held_out(pack)),
+        *([("held out", held_out)] if held_out else []),
         *(("layout", note) for note in pack.notes),
         *(("left out", sentence) for sentence in describe_left_out(skipped)),
         ("skipped", _describe_skipped(pack)),
@@ -48,34 +51,33 @@ def summarize_pack(
     ]
 
 
-def describe_held_out(pack: Pack) -> list[str]:
-    """Return sentences on the images that are never trained on; none if that is switched off."""
-    facts, held_out = pack.held_out_facts, pack.held_out
+def describe_held_out(report: HeldOutReport) -> str:
+    """Return a sentence on the images that are never trained on; "" if that is switched off."""
+    facts = report.facts
     if facts.origin == OFF:
-        return []
-    if held_out is None:
-        return [f"none: {'; '.join(facts.notes) or 'data.held_out chose none'}"]
+        return ""
+    if not report.count:
+        return f"none: {'; '.join(facts.notes) or 'no image is below the share'}"
     if facts.origin == SHARE:
-        counts = f"{held_out.count:,} of {held_out.count + pack.count:,} images (data.held_out)"
+        counts = f"{report.count:,} of {report.count + report.training:,} images (data.held_out)"
     else:
-        images = "1 image" if held_out.count == 1 else f"{held_out.count:,} images"
-        counts = f"{images} of {facts.origin}"
+        counts = f"{pluralize(report.count, 'image')} of {facts.origin}"
     notes = list(facts.notes)
     if facts.unknown:
         notes.append(f"{facts.unknown:,} of other classes are left out")
-    if unreadable := len(held_out.unreadable) if held_out.part else 0:
-        notes.append(f"{unreadable:,} cannot be read")
-    return ["; ".join([counts, *notes])]
+    if report.unreadable:
+        notes.append(f"{report.unreadable:,} cannot be read")
+    return "; ".join([counts, *notes])
 
 
-def warn_of_leak(pack: Pack) -> str:
+def describe_leak(report: HeldOutReport) -> str:
     """Return a warning if held-out images are training images as well; else ""."""
-    facts = pack.held_out_facts
+    facts = report.facts
     if not facts.repeated:
         return ""
     return (
-        f"{facts.repeated:,} images of {facts.origin} are equal to training images, so that "
-        "results on it look better than they are; remove them from one of the two"
+        f"{pluralize(facts.repeated, 'image')} of {facts.origin} equal training images, so results "
+        "on it look better than they are; remove them from one of the two"
     )
 
 

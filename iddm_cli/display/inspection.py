@@ -17,7 +17,7 @@ from iddm_cli.data.inspection.report_data import (
     ValueHistogram,
 )
 from iddm_cli.display.console import escape_control
-from iddm_cli.display.dataset import describe_channels
+from iddm_cli.display.dataset import describe_channels, describe_held_out
 from iddm_cli.display.tables import column_table, format_amount, key_value_table
 
 CLASSES_SHOWN = 30
@@ -45,7 +45,8 @@ def render_inspection(inspection: Inspection) -> RenderableType:
 def _sections(inspection: Inspection) -> Iterable[tuple[str, RenderableType]]:
     count, sizes = inspection.count, inspection.sizes
     if inspection.classes:
-        yield "Classes", _render_classes(inspection)
+        split = ": training + held out" if inspection.held_out.count else ""
+        yield f"Classes{split}", _render_classes(inspection)
     if count:
         yield "Shorter side, in pixels", render_histogram(sizes.shorter_sides, total=count)
         yield "Width to height", render_histogram(sizes.aspects, total=count)
@@ -75,6 +76,8 @@ def _dataset_rows(inspection: Inspection) -> Rows:
     rows = [("dataset", f"{inspection.name}{path}")]
     rows += [("layout", note) for note in inspection.notes]
     rows += [("images", f"{inspection.count:,}{stored}")]
+    if held_out := describe_held_out(inspection.held_out):
+        rows.append(("held out", held_out))
     rows += [("left out", sentence) for sentence in inspection.left_out]
     if inspection.unreadable or inspection.skipped:
         rows.append(("skipped", format_skipped(inspection)))
@@ -171,25 +174,35 @@ def _format_aspect(inspection: Inspection) -> str:
 
 def _render_classes(inspection: Inspection) -> RenderableType:
     bars = [HistogramBar(name, count) for name, count in inspection.classes.items()]
-    shown = render_histogram(bars[:CLASSES_SHOWN], total=inspection.count)
+    some = bars[:CLASSES_SHOWN]
+    details: list[str] = []
+    if inspection.held_out.count:
+        splits = (inspection.split_of(bar.label) for bar in some)
+        details = [f"{training:,} + {kept:,}" for training, kept in splits]
+    shown = render_histogram(some, total=inspection.count, details=details)
     if not (rest := [bar.count for bar in bars[CLASSES_SHOWN:]]):
         return shown
     more = f"and {len(rest):,} more, of {min(rest):,} to {max(rest):,}; all: --json"
     return Group(shown, Text(more, style="dim"))
 
 
-def render_histogram(bars: Sequence[HistogramBar], *, total: int) -> Table:
-    """Return a table of the bars: label, count, share of the total, bar."""
+def render_histogram(
+    bars: Sequence[HistogramBar], *, total: int, details: Sequence[str] = ()
+) -> Table:
+    """Return a table of the bars: label, count, share of the total, details, bar."""
     table = Table.grid(padding=(0, 2))
     table.add_column(overflow="fold")
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True, style="dim")
+    if details:
+        table.add_column(justify="right", no_wrap=True)
     table.add_column()
     most = max((bar.count for bar in bars), default=1)
-    for bar in bars:
+    for i, bar in enumerate(bars):
         share = f"{bar.count / max(1, total):.1%}"
         blocks = BlockBar(bar.count / max(1, most))
-        table.add_row(Text(escape_control(bar.label)), f"{bar.count:,}", share, blocks)
+        cells = f"{bar.count:,}", share, *details[i : i + 1]
+        table.add_row(Text(escape_control(bar.label)), *cells, blocks)
     return table
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from rich.progress import (
@@ -20,7 +20,8 @@ from rich.text import Text
 
 from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.display import console
-from iddm_cli.engine.events import Event, Logged, RolledBack, SamplesGenerated, Stepped
+from iddm_cli.engine.events import Evaluated, Event, Logged, RolledBack, SamplesGenerated, Stepped
+from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS, TRAINING_LOSS
 
 PLAIN_INTERVAL = 10.0
 """Seconds between plain lines, if stderr is not a terminal."""
@@ -83,10 +84,25 @@ class MetricsColumn(ProgressColumn):
         return Text(task.fields.get("metrics", ""))
 
 
-def format_metrics(event: Logged) -> str:
-    """Return epoch, loss and speed of a logged step in one line."""
+def describe_values(values: Mapping[str, float]) -> str:
+    """Return the values of an evaluation as text, without the bands of the losses."""
+    return ", ".join(
+        f"{name.replace('_', ' ').replace('held out', 'held-out')} {value:.4g}"
+        for name, value in values.items()
+        if "_band_" not in name
+    )
+
+
+def format_metrics(event: Logged, held_out: float | None = None) -> str:
+    """Return epoch, loss and speed of a logged step in one line.
+
+    Args:
+        event: The metrics of the step.
+        held_out: The newest held-out loss; None: there is none.
+    """
+    beside = "" if held_out is None else f"held-out {held_out:.4f}  "
     return (
-        f"epoch {event.epoch:.1f}  loss {event.loss:.4f}  "
+        f"epoch {event.epoch:.1f}  loss {event.loss:.4f}  {beside}"
         f"{event.images_per_second:.{0 if event.images_per_second >= 10 else 1}f} images/s"
     )
 
@@ -104,6 +120,7 @@ class TrainingProgress:
         self.total = total
         self.batch_size = batch_size
         self.throttle = Throttle()
+        self.held_out: float | None = None
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("step"),
@@ -132,8 +149,11 @@ class TrainingProgress:
             case Stepped() | RolledBack():
                 self.bar.update(self.task, completed=event.step)
             case Logged():
-                self.bar.update(self.task, metrics=format_metrics(event))
+                self.held_out = event.more.get(HELD_OUT_LOSS, self.held_out)
+                self.bar.update(self.task, metrics=format_metrics(event, self.held_out))
                 self._print_plain_line(event)
+            case Evaluated():
+                _print_evaluation(event)
             case SamplesGenerated():
                 console.print_note(f"step {event.step}: saved samples to {event.path}", style="dim")
 
@@ -142,4 +162,13 @@ class TrainingProgress:
             return
         seconds = (self.total - event.step) * self.batch_size / event.images_per_second
         left = timedelta(seconds=round(seconds))
-        console.print_note(f"step {event.step}/{self.total}  {format_metrics(event)}  {left} left")
+        metrics = format_metrics(event, self.held_out)
+        console.print_note(f"step {event.step}/{self.total}  {metrics}  {left} left")
+
+
+def _print_evaluation(event: Evaluated) -> None:
+    """Print the metrics of generated images; the losses are in the progress line."""
+    losses = (HELD_OUT_LOSS, TRAINING_LOSS)
+    values = {name: v for name, v in event.values.items() if not name.startswith(losses)}
+    if values:
+        console.print_note(f"step {event.step}: {describe_values(values)}")

@@ -17,7 +17,8 @@ from iddm_cli import __version__, image_files
 from iddm_cli.data.inspection.advice import pluralize
 from iddm_cli.data.inspection.report_data import Duplicates, HistogramBar, Inspection
 from iddm_cli.data.inspection.thumbnails import Thumbnail, ThumbnailSet
-from iddm_cli.display.dataset import describe_channels
+from iddm_cli.data.packs.held_out import SHARE
+from iddm_cli.display.dataset import describe_channels, describe_held_out
 from iddm_cli.display.inspection import (
     format_skipped,
     image_rows,
@@ -45,6 +46,7 @@ def render_page(inspection: Inspection, thumbnails: ThumbnailSet) -> str:
     rendered = environment.from_string(text).render(
         report=inspection,
         version=__version__,
+        held_out=describe_held_out(inspection.held_out),
         figures=_key_figures(inspection),
         facts=image_rows(inspection) if inspection.count else [],
         preprocessing=preprocessing_rows(inspection),
@@ -75,12 +77,22 @@ def _key_figures(inspection: Inspection) -> list[tuple[str, str, str]]:
     colour = describe_channels(preview.channels)
     return [
         (f"{inspection.count:,}", "images", stored),
+        *_held_out_figure(inspection),
         (f"{len(inspection.classes):,}" if inspection.classes else "no", "classes", each),
         (f"{side.median:,} px", "shorter side", _format_range(side.smallest, side.largest)),
         (f"{preview.width} × {preview.height}", "trained at", colour),
         (f"{inspection.duplicates.count:,}", "repeated", near),
         (f"{skipped:,}", "skipped files", format_skipped(inspection)),
     ]
+
+
+def _held_out_figure(inspection: Inspection) -> list[tuple[str, str, str]]:
+    """Return the figure of the images that are never trained on, if there are any."""
+    report = inspection.held_out
+    if not report.count:
+        return []
+    origin = "by data.held_out" if report.facts.origin == SHARE else f"all of {report.facts.origin}"
+    return [(f"{report.count:,}", "held out", origin)]
 
 
 def _format_range(least: int, most: int) -> str:
@@ -103,6 +115,7 @@ def _class_rows(inspection: Inspection, thumbnails: ThumbnailSet) -> list[dict[s
             "name": name,
             "count": count,
             "share": count / max(1, inspection.count),
+            "split": inspection.split_of(name) if name and inspection.held_out.count else None,
             "width": round(100 * count / most, 2),
             "images": [image_attributes(thumbnail) for thumbnail in row],
         }

@@ -247,7 +247,9 @@ class FSDPGroup(DDPGroup):
             mesh = init_device_mesh(device.type, (self.world_size,))
             units = network.units() if isinstance(network, HasUnits) else []
             for unit in [*units, network]:
-                fully_shard(unit, mesh=mesh)
+                # By default the outermost unit stays whole after a forward pass, until a backward
+                # pass shards it again. The EMA has none, and its next update needs the shards.
+                fully_shard(unit, mesh=mesh, reshard_after_forward=True)
 
     @contextmanager
     def no_sync(self, backbone: nn.Module) -> Iterator[None]:

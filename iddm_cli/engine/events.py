@@ -56,7 +56,8 @@ class Logged:
         images_per_second: Training images per second, without saving and sampling.
         seconds: Training time since this process started.
         skipped: Updates skipped in the whole training, since their numbers were not finite.
-        more: The metrics of further rows of engine.metrics.METRICS, by name.
+        more: The metrics of further rows of engine.monitoring.metrics.METRICS, by name, and what
+            an evaluation after this step found.
     """
 
     step: int
@@ -68,6 +69,50 @@ class Logged:
     seconds: float
     skipped: int = 0
     more: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The training was evaluated after a step; the line of that step has the values as well.
+
+    Attributes:
+        step: Number of updates made.
+        values: The held-out loss, the training loss, their bands, and metrics of generated
+            images, as far as they were due, by name.
+    """
+
+    step: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LossGap:
+    """The held-out loss rose while the training loss fell: the model begins to memorize.
+
+    Attributes:
+        step: Number of updates made.
+        since: The step that had the lowest held-out loss.
+        held_out: The held-out loss then and now.
+        training: The training loss then and now, at the same noise and times.
+    """
+
+    step: int
+    since: int
+    held_out: tuple[float, float]
+    training: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class StoppedEarly:
+    """Training ended before its last step, as the held-out loss does not improve any more.
+
+    Attributes:
+        step: Number of updates made.
+        since: The step that had the lowest held-out loss.
+    """
+
+    step: int
+    since: int
 
 
 @dataclass(frozen=True)
@@ -132,5 +177,8 @@ Event = (
     | MicroBatchReduced
     | RolledBack
     | SamplesGenerated
+    | Evaluated
+    | LossGap
     | Stopped
+    | StoppedEarly
 )

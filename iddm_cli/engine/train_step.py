@@ -10,12 +10,13 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
-from iddm_cli.engine import nonfinite, randomness
+from iddm_cli.engine import randomness
 from iddm_cli.engine.device import autocast
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
-from iddm_cli.engine.metrics import UpdateResult
-from iddm_cli.engine.nonfinite import NonFiniteGuard, SkippedUpdates
+from iddm_cli.engine.monitoring import nonfinite
+from iddm_cli.engine.monitoring.metrics import UpdateResult
+from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard, SkippedUpdates
 from iddm_cli.engine.optimizers import build_optimizer, lr_at, step_unless_skipped
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line

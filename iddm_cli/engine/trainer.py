@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from iddm_cli.checkpoints.checkpoint import Checkpoint
@@ -10,6 +11,7 @@ from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.events import (
+    Evaluated,
     Event,
     Logged,
     MicroBatchReduced,
@@ -18,11 +20,16 @@ from iddm_cli.engine.events import (
     SamplesGenerated,
     Stepped,
     Stopped,
+    StoppedEarly,
 )
-from iddm_cli.engine.metrics import MetricAccumulator
-from iddm_cli.engine.nonfinite import SkippedUpdates
+from iddm_cli.engine.monitoring.evaluations import Evaluate, Evaluations, select_best_metrics
+from iddm_cli.engine.monitoring.held_out_loss import HeldOutLoss
+from iddm_cli.engine.monitoring.metrics import MetricAccumulator
+from iddm_cli.engine.monitoring.nonfinite import SkippedUpdates
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.errors import NonFiniteError
+from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
+from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 
 GenerateSamples = Callable[[Denoiser, int], Path | None]
 """`generate_samples(ema, step)` writes the sample grid; the main process gets its path."""
@@ -40,9 +47,15 @@ class Trainer:
         generate_samples: Writes the sample grid; None: no sample grids.
         recipe: The settings that decide the weights, by their keys; checkpoints record them.
 
+        evaluation: The profile's evaluation section; None: its defaults.
+        held_out_loss: Computes the held-out loss; None where there are no held-out images.
+        evaluate: Evaluates generated images; None: nothing does.
+
     Attributes:
         state: Everything that an update changes, and a checkpoint saves.
         writer: Writes checkpoints while training continues.
+        evaluations: When the training is evaluated, and how.
+        values: What the evaluation after this step found; empty where none was due.
     """
 
     def __init__(
@@ -52,6 +65,9 @@ class Trainer:
         checkpoints: CheckpointFolder,
         generate_samples: GenerateSamples | None = None,
         recipe: Mapping[str, object] | None = None,
+        evaluation: EvaluationSettings | None = None,
+        held_out_loss: HeldOutLoss | None = None,
+        evaluate: Evaluate | None = None,
     ) -> None:
         self.train_step = train_step
         self.state = train_step.state
@@ -63,6 +79,16 @@ class Trainer:
         self.writer = AsyncCheckpointWriter(checkpoints)
         self.trained_seconds = 0.0
         self.metrics = MetricAccumulator.on(train_step.device)
+        self.evaluations = Evaluations(
+            evaluation,
+            held_out_loss=held_out_loss,
+            evaluate=evaluate,
+            total_steps=train_step.total_steps,
+            batch_size=train_step.settings.batch_size,
+            group=train_step.group,
+        )
+        self.evaluations.follow(self.state.history)
+        self.values: dict[str, float] = {}
 
     @property
     def step(self) -> int:
@@ -94,12 +120,12 @@ class Trainer:
         """
         state = self.state
         try:
-            if self.step == self.total_steps:
+            if self.step == self.total_steps or self.is_worse:
                 # The process was killed between its last checkpoint and its last grid.
                 yield from self._generate_samples()
             elif self._must_probe_memory():
                 self.train_step.probe_memory(self.step)
-            while self.step < self.total_steps:
+            while self.step < self.total_steps and not self.is_worse:
                 size = state.micro_batch.size
                 self.metrics.add(self.train_step.update(self.step))
                 state.step += 1
@@ -111,9 +137,11 @@ class Trainer:
                 stopping = request.is_stop and self.step < self.total_steps
                 saving = request is Request.SAVE
                 yield from self._after_step(before_checkpoint, stopping=stopping, saving=saving)
-                if stopping:
+                if stopping and not self.is_worse:
                     yield Stopped(self.step, request)
                     return
+            if self.is_worse:
+                yield StoppedEarly(self.step, state.history.best[HELD_OUT_LOSS].step)
         finally:
             self.writer.close()
 
@@ -131,19 +159,44 @@ class Trainer:
         save = saving or last or stopping
         save |= step % settings.checkpoint_every == 0 and step >= settings.checkpoint_from
         sample = last or (settings.sample_every > 0 and step % settings.sample_every == 0)
-        if save or step % settings.log_every == 0:
-            yield self._collect_metrics()
+        self.values = {}
+        if save or self.evaluations.is_due(step) or step % settings.log_every == 0:
+            logged = self._collect_metrics()
             skipped = self.state.guard.read()
             if skipped.streak >= settings.max_skipped:
+                yield logged
                 yield self._roll_back(skipped)
                 return
-        if save:
+            save |= self._evaluate(stopping=stopping)
+            yield replace(logged, more={**logged.more, **self.values})
+            yield from self._report_evaluation()
+        last |= self.is_worse
+        if save or last:
             before_checkpoint()
             yield from self._save(final=last or stopping)
-        if sample and not stopping:
+        if (sample and not stopping) or last:
             yield from self._generate_samples()
         if self.metrics.steps == 0:
             self.metrics.started = time.perf_counter()
+
+    def _evaluate(self, *, stopping: bool) -> bool:
+        """Evaluate what is due; return whether the weights are the best so far, and are kept."""
+        size = self.state.micro_batch.size
+        ema = self.state.ema.module
+        self.values = self.evaluations.run(ema, self.step, batch_size=size, stopping=stopping)
+        return self.settings.best_metric in self.state.history.add(self.step, self.values)
+
+    def _report_evaluation(self) -> Iterator[Event]:
+        if self.values:
+            yield Evaluated(self.step, self.values)
+        if gap := self.state.history.find_gap(self.step, self.values):
+            yield gap
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether training ends before its last step: the held-out loss stopped improving."""
+        wanted = self.settings.stop_when == "held_out_worse" and self.step < self.total_steps
+        return wanted and self.state.history.not_improved >= self.evaluations.settings.patience
 
     def _generate_samples(self) -> Iterator[Event]:
         if self.generate_samples is None:
@@ -196,7 +249,7 @@ class Trainer:
             In the main process, the outcome of the checkpoint before this one.
         """
         tensors = self.state.snapshot()
-        metrics = self.state.pop_metrics()
+        metrics = self.state.pop_metrics() | select_best_metrics(self.values)
         if tensors is None:
             return []
         record: dict[str, object] = {"bits": self.train_step.numerics}
@@ -213,6 +266,12 @@ class Trainer:
             CheckpointError: It is damaged, or does not fit this network.
         """
         self.state.load(checkpoint)
+        self.evaluations.follow(self.state.history)
+
+    def close(self) -> None:
+        """Release the pixels of all images."""
+        self.train_step.batches.store.close()
+        self.evaluations.close()
 
     def _roll_back(self, skipped: SkippedUpdates) -> RolledBack:
         """Return to the last good checkpoint, once, with a reduced learning rate.

@@ -11,7 +11,8 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch
-from iddm_cli.engine.nonfinite import NonFiniteGuard
+from iddm_cli.engine.monitoring.evaluation_history import EvaluationHistory
+from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard
 
 
 class TrainerState:
@@ -29,6 +30,7 @@ class TrainerState:
     Attributes:
         step: Number of updates made.
         lr_scale: Factor on the profile's learning rate: 1 until training rolled back.
+        history: What the evaluations so far amount to.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TrainerState:
         self.group = group
         self.step = 0
         self.lr_scale = 1.0
+        self.history = EvaluationHistory()
         self._loss_sum = 0.0
         self._loss_count = 0
 
@@ -80,6 +83,7 @@ class TrainerState:
             **self.guard.state_dict(),
             "rate": self.lr_scale,
             "micro_batch": self.micro_batch.state_dict(),
+            "evaluations": self.history.state_dict(),
         }
         return {"scaler": self.scaler.state_dict(), "course": progress}
 
@@ -92,6 +96,7 @@ class TrainerState:
         self.guard.load_state_dict(progress)
         self.lr_scale = float(progress.get("rate", 1.0))
         self.micro_batch.load_state_dict(dict(progress.get("micro_batch", {})))
+        self.history = EvaluationHistory.from_state(dict(progress.get("evaluations", {})))
         self._loss_sum, self._loss_count = 0.0, 0
 
     def load(self, checkpoint: Checkpoint | None) -> None:

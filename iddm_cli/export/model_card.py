@@ -11,7 +11,7 @@ FEW_IMAGES = 1000
 
 KINDS = {1: "grayscale", 3: "color"}
 
-METRICS = {"loss": "final loss", "epoch": "epochs"}
+METRICS = {"loss": "final loss", "held_out_loss": "held-out loss", "epoch": "epochs"}
 """Metrics that the card shows, and what it calls them."""
 
 CONDITIONAL_USAGE = """\

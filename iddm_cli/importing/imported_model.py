@@ -15,9 +15,9 @@ from iddm_cli.checkpoints.tensors import (
 )
 from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.importing.options import ImportOptions
-from iddm_cli.profiles.messages import explain_errors
+from iddm_cli.profiles.checking.messages import explain_errors
+from iddm_cli.profiles.checking.rules import check_rules
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
-from iddm_cli.profiles.rules import check_rules
 from iddm_cli.value_range import ValueRange
 
 DescribeNetwork = Callable[[ResolvedProfile, int], TensorSpecs]

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from iddm_cli.errors import ProfileError, did_you_mean
 from iddm_cli.machine.user_folders import user_config_folder
-from iddm_cli.profiles.issues import Issue
-from iddm_cli.profiles.messages import explain_errors
+from iddm_cli.profiles.checking.issues import Issue
+from iddm_cli.profiles.checking.messages import explain_errors
+from iddm_cli.profiles.checking.rules import check_rules
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
-from iddm_cli.profiles.rules import check_rules
 from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 VALUES_BEFORE: Mapping[str, object] = {

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.settings import Settings
 
 Width = Annotated[int, Field(ge=1, le=4096)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from iddm_cli.errors import ProfileError, UsageError
-from iddm_cli.profiles.messages import suggest_key
+from iddm_cli.profiles.checking.messages import suggest_key
 from iddm_cli.profiles.profile import Profile, list_keys
 from iddm_cli.profiles.strict_yaml import parse_value, shorten
 
@@ -62,7 +62,7 @@ def collect_overrides(
     return overrides
 
 
-RESUMABLE_SECTIONS = ("training", "sampling", "runtime")
+RESUMABLE_SECTIONS = ("training", "evaluation", "sampling", "runtime")
 """Sections that may change when a run resumes."""
 
 RESUMABLE_KEYS = (
@@ -75,14 +75,17 @@ FIXED_BY_IMPORT = ("data.image_size", "data.channels", "data.conditional")
 """Data settings that an imported model fixes before it has a dataset."""
 
 
+SECTIONS_NOT_OF_THE_WEIGHTS = ("evaluation", "sampling", "runtime")
+"""Sections that decide no weights."""
+
 NOT_OF_THE_WEIGHTS = (
     *RESUMABLE_KEYS, "data.channels", "data.held_out", "data.label_column", "data.on_error",
     "training.steps", "training.epochs", "training.micro_batch", "training.lr_extension",
     "training.max_skipped", "training.log_every", "training.checkpoint_every",
     "training.checkpoint_from", "training.keep", "training.keep_every", "training.keep_best",
-    "training.sample_every", "training.sample_count",
+    "training.stop_when", "training.sample_every", "training.sample_count",
 )  # fmt: skip
-"""Keys outside sampling and runtime that decide no weights, or do it through something else.
+"""Keys of other sections that decide no weights, or do it through something else.
 
 The images are checked by their digest, the number of steps is compared as such, and the
 micro-batch is one of the numerics.
@@ -94,7 +97,7 @@ def select_recipe(profile: Profile) -> dict[str, object]:
     return {
         key: value
         for key, value in profile.flatten().items()
-        if key.split(".")[0] not in ("sampling", "runtime") and key not in NOT_OF_THE_WEIGHTS
+        if key.split(".")[0] not in SECTIONS_NOT_OF_THE_WEIGHTS and key not in NOT_OF_THE_WEIGHTS
     }
 
 

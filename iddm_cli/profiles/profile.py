@@ -4,6 +4,7 @@ from functools import cache
 
 from pydantic import Field
 
+from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import (
     ChannelCount,
@@ -30,6 +31,9 @@ class Profile(Settings):
 
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How long and how the network is trained."""
+
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    """How often the training is evaluated."""
 
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     """How images are generated."""

@@ -21,6 +21,7 @@ from iddm_cli.profiles.choices import (
     describe_usual_steps,
     list_choices,
 )
+from iddm_cli.profiles.evaluation_metrics import BestMetricName
 
 # Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
@@ -229,8 +230,11 @@ class TrainingSettings(Settings):
     keep_every: StepCountOrZero = 0
     """Keep the checkpoints at multiples of this step for good; 0 keeps none."""
 
-    keep_best: Literal["loss"] | None = None
-    """Also keep the best checkpoint, by mean loss since the previous one; null disables it."""
+    keep_best: BestMetricName | None = None
+    """Also save and keep the checkpoint that is best by this metric; null disables it."""
+
+    stop_when: Literal["held_out_worse"] | None = None
+    """held_out_worse ends the run when the held-out loss stops improving; null never does."""
 
     max_skipped: StepCount = 20
     """Maximum consecutive non-finite updates to skip, before one rollback with a reduced lr."""
@@ -240,6 +244,12 @@ class TrainingSettings(Settings):
 
     sample_count: int = Field(default=8, ge=0, le=64)
     """Images per class in a sample grid; 0 disables sample grids."""
+
+    @property
+    def best_metric(self) -> BestMetricName | None:
+        """The metric whose best checkpoint is kept; None: none is."""
+        stops = self.stop_when == "held_out_worse"
+        return self.keep_best or ("held_out_loss" if stops else None)
 
 
 class SamplingSettings(Settings):

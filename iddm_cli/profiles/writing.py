@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from iddm_cli import durable
-from iddm_cli.profiles.messages import format_bound
+from iddm_cli.profiles.checking.messages import format_bound
 from iddm_cli.profiles.profile import Profile, get_section_classes
 from iddm_cli.profiles.settings import Settings
 from iddm_cli.profiles.strict_yaml import parse_yaml

@@ -24,7 +24,7 @@ class ExportRequest:
     Attributes:
         format: The format.
         sampling: Sampling options that override the profile, by what they override.
-        checkpoint: Step of the checkpoint; None: the latest valid one.
+        checkpoint: Step of the checkpoint, or best; None: the latest valid one.
         out: Output path; None: the format's default name.
         overwrite: Whether to replace an earlier export.
         variant: What the default name adds to the run's name.
@@ -33,7 +33,7 @@ class ExportRequest:
 
     format: ExportFormat
     sampling: Mapping[str, object]
-    checkpoint: int | None = None
+    checkpoint: models.CheckpointChoice = None
     out: Path | None = None
     overwrite: bool = False
     variant: str = ""
@@ -88,7 +88,7 @@ def resolve_output(run: str, request: ExportRequest) -> Path:
 def load_model(
     source: models.ModelSource,
     sampling: dict[str, object],
-    checkpoint: int | None,
+    checkpoint: models.CheckpointChoice,
 ) -> "TrainedModel":
     """Load a model with some sampling settings changed.
 

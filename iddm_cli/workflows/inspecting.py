@@ -59,7 +59,7 @@ def _advise_length(profile: "Profile", inspection: "Inspection") -> "Iterator[Ad
     from iddm_cli.data.inspection.report_data import Advice
     from iddm_cli.profiles.training_length import advise_length
 
-    length = advise_length(profile.training, inspection.count) if inspection.count else []
+    length = advise_length(profile.training, inspection.training) if inspection.count else []
     found = [
         Advice("warning", f"{item.text[:1].upper()}{item.text[1:]}.")
         for item in length
@@ -96,8 +96,8 @@ def resolve_settings(
     """
     from pydantic import ValidationError
 
+    from iddm_cli.profiles.checking.messages import explain_errors
     from iddm_cli.profiles.loading import load_profile
-    from iddm_cli.profiles.messages import explain_errors
     from iddm_cli.profiles.profile import Profile
 
     given: dict[str, object] = {"PATH data.path": path, "--image-size data.image_size": image_size}

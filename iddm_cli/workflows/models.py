@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.runs.run import Run
     from iddm_cli.value_range import ValueRange
+
+
+CheckpointChoice = int | Literal["best"] | None
+"""The step of a checkpoint, the best one by training.keep_best, or None for the latest."""
 
 
 class ModelSource(Protocol):
@@ -44,8 +48,8 @@ class ModelSource(Protocol):
         """Return its profile with some settings changed."""
         ...
 
-    def open_weights(self, step: int | None, weights: str) -> "WeightsSource":
-        """Return its weights on the disk, average or raw: those of a step, or the latest."""
+    def open_weights(self, step: CheckpointChoice, weights: str) -> "WeightsSource":
+        """Return its weights on the disk, average or raw: of a step, the best or the latest."""
         ...
 
     def default_output_dir(self) -> Path:
@@ -77,8 +81,8 @@ class RunModel:
         path = self.run.profile_path
         return resolve_trained_profile(path, load_profile(str(path), overrides))
 
-    def open_weights(self, step: int | None, weights: str) -> "WeightsSource":
-        """Return the checkpoint of a step, or the latest whose weights are valid.
+    def open_weights(self, step: CheckpointChoice, weights: str) -> "WeightsSource":
+        """Return the checkpoint of a step, the best, or the latest whose weights are valid.
 
         Only the file of these weights is hashed.
 
@@ -91,12 +95,36 @@ class RunModel:
 
         folder = CheckpointFolder(self.run.checkpoints_dir)
         parts = [PART_OF_WEIGHTS[weights]]
+        if step == "best":
+            step = self._find_best_step()
         if step is not None:
             return folder.at(step, parts)
         checkpoint, errors = folder.latest_valid(parts)
         for error in errors:
             console.print_warning(f"{error.problem}; using {checkpoint.path.name}")
         return checkpoint
+
+    def _find_best_step(self) -> int:
+        """Return the step of the checkpoint that is best by training.keep_best.
+
+        Raises:
+            CheckpointError: There is none.
+        """
+        from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
+        from iddm_cli.errors import CheckpointError
+
+        metric = self.load_profile([]).training.best_metric
+        folder = CheckpointFolder(self.run.checkpoints_dir)
+        best = folder.find_best(metric) if metric else None
+        if best is not None:
+            return best
+        known = ", ".join(str(step) for step in folder.steps()) or "none"
+        problem, hint = f"run {self.name} has no best checkpoint", f"Available steps: {known}."
+        if metric is None:
+            setting = "iddm train ... --set training.keep_best=held_out_loss"
+            hint = f"{hint} To keep the best one of a new run: {setting}"
+            raise CheckpointError(f"{problem}: training.keep_best is null", hint)
+        raise CheckpointError(f"{problem}: none records its {metric}", hint)
 
     def default_output_dir(self) -> Path:
         """Return a new folder inside the run."""
@@ -135,7 +163,7 @@ class FileModel:
         profile = build_profile(path, Document(record.profile), [weights, *overrides])
         return resolve_trained_profile(path, profile)
 
-    def open_weights(self, step: int | None, _weights: str) -> "WeightsSource":
+    def open_weights(self, step: CheckpointChoice, _weights: str) -> "WeightsSource":
         """Return the weights in the file.
 
         Raises:

@@ -51,6 +51,7 @@ def serve_models(
     *,
     max_batch: int,
     max_queue: int,
+    checkpoint: models.CheckpointChoice = None,
 ) -> int | None:
     """Serve models until a signal stops the server; return the signal's number.
 
@@ -61,6 +62,7 @@ def serve_models(
         access: Where the server listens and who may use it.
         max_batch: Images per solver step.
         max_queue: Requests that may wait.
+        checkpoint: The checkpoint of each model to load.
 
     Raises:
         UsageError: The options are invalid, or the address is in use.
@@ -74,7 +76,7 @@ def serve_models(
     from iddm_cli.serving.scheduling.limits import Limits
 
     limits = Limits(max_batch=max_batch, max_queue=max_queue)
-    served = [load_model(*pair) for pair in zip(sources, profiles, strict=True)]
+    served = [load_model(*pair, checkpoint) for pair in zip(sources, profiles, strict=True)]
     return answer_requests(served, listener, policy, limits)
 
 
@@ -168,14 +170,18 @@ def open_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def load_model(source: models.ModelSource, profile: "ResolvedProfile") -> "ServedModel":
-    """Load a model's newest valid weights, and warn if its images depend on other requests."""
+def load_model(
+    source: models.ModelSource,
+    profile: "ResolvedProfile",
+    checkpoint: models.CheckpointChoice = None,
+) -> "ServedModel":
+    """Load a model's weights, and warn if its images depend on other requests."""
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.serving import build_served_model
     from iddm_cli.display import console
 
     compute = setup_compute(profile.runtime)
-    weights = source.open_weights(None, profile.sampling.weights)
+    weights = source.open_weights(checkpoint, profile.sampling.weights)
     served = build_served_model(
         source.name,
         profile,

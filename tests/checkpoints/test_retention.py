@@ -11,13 +11,14 @@ from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 
 LOSSES = st.floats(0, 1) | st.sampled_from([0.5, math.nan, math.inf])
-METRICS = st.fixed_dictionaries({}, optional={"loss": LOSSES, "fid": LOSSES})
+METRICS = st.fixed_dictionaries({}, optional={"loss": LOSSES, "fid": LOSSES, "coverage": LOSSES})
+BEST = {None: min, "loss": min, "fid": min, "coverage": max}
 SAVED = st.dictionaries(st.integers(0, 60), METRICS, max_size=12)
 RETENTIONS = st.builds(
     Retention,
     st.integers(1, 6),
     every=st.integers(0, 12),
-    best=st.sampled_from([None, "loss", "fid"]),
+    best=st.sampled_from(list(BEST)),
 )
 
 
@@ -45,8 +46,9 @@ def test_the_multiples_stay(retention, saved):
 @given(RETENTIONS, SAVED)
 def test_the_best_stays_and_of_equals_the_newest(retention, saved):
     figures = known(saved, retention.best)
+    best_of = BEST[retention.best]
     if figures:
-        best = max(step for step, figure in figures.items() if figure == min(figures.values()))
+        best = max(step for step, figure in figures.items() if figure == best_of(figures.values()))
         assert best in kept(retention, saved)
 
 
@@ -61,7 +63,7 @@ def test_nothing_else_stays(retention, saved):
     ]
     figures = known(saved, retention.best)
     assert len(others) <= 1
-    assert all(figures[step] == min(figures.values()) for step in others)
+    assert all(figures[step] == BEST[retention.best](figures.values()) for step in others)
 
 
 @given(RETENTIONS, SAVED)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from iddm_cli.display.dataset import join_first_names, summarize_reasons
+from iddm_cli.data.packs.held_out import SHARE, HeldOutFacts, HeldOutReport
+from iddm_cli.display.dataset import (
+    describe_held_out,
+    describe_leak,
+    join_first_names,
+    summarize_reasons,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,3 +34,24 @@ def test_reasons_are_counted_by_their_first_words(reasons, text):
 )
 def test_the_first_class_names(names, text):
     assert join_first_names(names) == text
+
+
+REPORT = HeldOutReport(HeldOutFacts(SHARE), training=95, count=5, classes={"a": 5})
+
+
+@pytest.mark.parametrize(
+    ("report", "text"),
+    [
+        (HeldOutReport(HeldOutFacts(), 100), ""),
+        (REPORT, "5 of 100 images (data.held_out)"),
+        (HeldOutReport(HeldOutFacts(SHARE, notes=("few",)), 9), "none: few"),
+        (HeldOutReport(HeldOutFacts("val"), 100, 1), "1 image of val"),
+        (
+            HeldOutReport(HeldOutFacts("test", unknown=3, repeated=1), 100, 20, unreadable=2),
+            "20 images of test; 3 of other classes are left out; 2 cannot be read",
+        ),
+    ],
+)
+def test_held_out_images_are_counted_and_named(report, text):
+    assert describe_held_out(report) == text
+    assert describe_leak(report).startswith("1 image of test") == (report.facts.repeated == 1)

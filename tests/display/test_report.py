@@ -21,6 +21,7 @@ from iddm_cli.data.inspection.thumbnails import (
     Thumbnail,
     build_thumbnails,
 )
+from iddm_cli.data.packs.held_out import HeldOutFacts, HeldOutReport
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.display.report import CELL, image_attributes, render_contact_sheet, render_page
 from iddm_cli.profiles.settings import DataSettings
@@ -176,3 +177,14 @@ def test_a_thousand_classes_stay_small(made):
     text = render_page(found, replace(made[1], classes=[[noise] * each] * 1000))
     assert text.count("noise.png") >= 1000
     assert len(text) < 20 * 2**20
+
+
+def test_held_out_images_are_counted_in_all_and_of_each_class(made):
+    found, thumbnails, _ = made
+    first = next(iter(found.classes))
+    facts = HeldOutFacts("<i>val")
+    report = HeldOutReport(facts, found.count, count=7, classes={first: 7})
+    text = Page(render_page(replace(found, held_out=report), thumbnails)).text
+    assert "Held out: 7 images of <i>val." in text
+    assert f"{found.classes[first]} trained on, 7 held out" in text
+    assert "Held out: none: 2 of 2 classes have fewer than 10 images" in Page(made[2]).text

@@ -11,7 +11,9 @@ from iddm_cli.checkpoints.events import Saved
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup, local_tensor
 from iddm_cli.distributed.launch import run_local
-from iddm_cli.engine.events import Logged, Request, Stopped
+from iddm_cli.engine.events import Evaluated, Logged, Request, Stopped, StoppedEarly
+from iddm_cli.profiles.evaluation_settings import EvaluationSettings
+from tests.engine.monitoring.losses import make_loss
 from tests.engine.test_train_step import asked
 from tests.engine.test_trainer import make
 
@@ -52,7 +54,21 @@ def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> 
     folder = Path(str(job["folder"]))
     changes = dict(job["changes"])
     asked_at, spoilt = changes.pop("asked_at", {}), changes.pop("spoilt", {})
-    trainer = make(folder / f"rank-{group.rank}", group=group, **changes)
+    watch = None
+    if job.get("watched"):
+        loss_every = EvaluationSettings(loss_every=2, every=3, patience=2)
+        watch = {
+            "evaluation": loss_every,
+            "held_out_loss": make_loss(group=group),
+            "evaluate": lambda ema, step: {"mind": 1.0} if group.is_main else {},
+        }
+    trainer = make(folder / f"rank-{group.rank}", group=group, watch=watch, **changes)
+    if job.get("watched") == "worse":
+        losses = iter(range(1, 9))
+        compute = trainer.evaluations.held_out_loss.compute
+        trainer.evaluations.held_out_loss.compute = lambda *args, **named: {
+            **compute(*args, **named), "held_out_loss": next(losses),
+        }  # fmt: skip
     if job.get("from"):
         trainer.checkpoints = CheckpointFolder(folder / "rank-0", Retention(9))
         trainer.load(trainer.checkpoints.latest_valid()[0] if group.is_main else None)
@@ -76,6 +92,8 @@ def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> 
         "losses": [event.loss for event in events if isinstance(event, Logged)],
         "norms": [event.grad_norm for event in events if isinstance(event, Logged)],
         "saved": [event.step for event in events if isinstance(event, Saved)],
+        "evaluated": [(e.step, e.values) for e in events if isinstance(e, Evaluated)],
+        "early": [e for e in events if isinstance(e, StoppedEarly)],
         "stopped": [event.step for event in events if isinstance(event, Stopped)],
         "step": trainer.step,
         "skipped": trainer.state.guard.read().total,
@@ -108,11 +126,13 @@ def limit(trainer, most: int) -> None:
     trainer.train_step.losses = limited
 
 
-def trained(folder: Path, size: int, *, sharded: bool = False, **changes: object) -> list[dict]:
+def trained(
+    folder: Path, size: int, *, sharded: bool = False, watched: object = None, **changes: object
+) -> list[dict]:
     folder.mkdir(exist_ok=True)
-    job = {"folder": str(folder), "changes": LONG | changes}
+    job = {"folder": str(folder), "changes": LONG | changes, "watched": watched}
     assert run_local(train, job, [CPU] * size, 60, sharded=sharded) == 0
-    return [torch.load(folder / f"left-{rank}.pt") for rank in range(size)]
+    return [torch.load(folder / f"left-{rank}.pt", weights_only=False) for rank in range(size)]
 
 
 @pytest.mark.parametrize("micro_batch", [None, 1])
@@ -217,3 +237,20 @@ def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path)
     assert left["step"] == 20
     for name, tensor in whole[0]["weights"].items():
         assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5), name
+
+
+def test_every_size_and_shards_have_the_same_held_out_loss_and_stop_early_together(tmp_path: Path):
+    """Of five images one computes three at once, the other two: shards need equal batches."""
+    changes = {"steps": 12, "batch_size": 5, "watched": "worse", "stop_when": "held_out_worse"}
+    (one,) = trained(tmp_path / "1", 1, **changes)
+    assert [step for step, _ in one["evaluated"]] == [2, 3, 4, 6]
+    for name, sharded in (("2", False), ("shards", True)):
+        members = trained(tmp_path / name, 2, sharded=sharded, **changes)
+        assert members[0]["evaluated"] == members[1]["evaluated"], "to the bit"
+        assert members[0]["early"] == members[1]["early"] == one["early"] != []
+        for (step, values), (_, expected) in zip(
+            members[0]["evaluated"], one["evaluated"], strict=True
+        ):
+            assert values == pytest.approx(expected, rel=1e-4), step
+        for part, tensor in one["average"].items():
+            assert torch.allclose(members[0]["average"][part], tensor, rtol=0, atol=1e-5), part

@@ -173,5 +173,5 @@ def test_profiles_are_listed_shown_and_copied(shell):
 
 def test_the_schema_knows_every_section(shell):
     schema = shell.iddm("profiles", "schema").json()
-    sections = {"data", "model", "diffusion", "training", "sampling", "runtime"}
+    sections = {"data", "model", "diffusion", "training", "evaluation", "sampling", "runtime"}
     assert set(schema["properties"]) == sections

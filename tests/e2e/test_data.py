@@ -149,3 +149,30 @@ def test_folders_are_understood_and_reported_by_inspect_and_train(shell):
     refused = shell.iddm("resume", "one", "--steps", "4", expect=3)
     assert "iddm resume one --set data.layout=folders" in refused.err
     shell.iddm("resume", "one", "--steps", "4", *again)
+
+
+def test_held_out_images_are_reported_and_kept_on_resuming(shell):
+    folder = draw_folder(shell.folder / "set", {"cat": 30, "dog": 12, "eel": 5})
+    train = (*SHORT, "--data", folder, "--set", "data.held_out=0.05")
+    plan = shell.iddm(*train, "--dry-run", "--json").json()
+    held_out = plan["held_out"]
+    assert plan["pictures"] + held_out["count"] == 47
+    assert held_out["from"] == "share"
+    assert held_out["classes"] | {"eel": 0} == held_out["classes"]
+    assert min(held_out["classes"]["cat"] - 2, held_out["classes"]["dog"]) >= 1
+    answer = shell.iddm(*train, "--name", "one")
+    assert f"{held_out['count']} of 47 images (data.held_out); 1 of 3 classes have" in answer.err
+    assert dataset(shell, "one")["held_out"] == held_out
+    assert "bit for bit" in shell.iddm("resume", "one", "--steps", "4").err
+    refused = shell.iddm("resume", "one", "--set", "data.held_out=0.4", expect=2)
+    assert "data.held_out cannot change once a run has started" in refused.err
+    report = shell.iddm("inspect-dataset", folder, "--json").json()
+    assert report["held_out"]["count"] == held_out["count"]
+    (folder / "train").mkdir()
+    for name in ("cat", "dog", "eel"):
+        (folder / name).rename(folder / "train" / name)
+    draw_folder(folder, {"val/dog": 2, "val/new": 1})
+    plan = shell.iddm(*train, "--dry-run").out
+    assert re.search(r"^held out +2 images of val; 1 of other classes are left out", plan, re.M)
+    assert "2 images of val equal training images" in shell.iddm(*train, "--name", "two").err
+    assert "47 in 3 classes" in plan

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from iddm_cli.checkpoints.events import Saved
 from iddm_cli.engine.events import Logged, SamplesGenerated, Stepped, Stopped
-from iddm_cli.engine.metrics import UpdateResult
+from iddm_cli.engine.monitoring.metrics import UpdateResult
 from tests.engine.test_trainer import make, saved_at_once, stop_at
 
 

@@ -33,11 +33,13 @@ def make(
     times="stratified",
     draw=None,
     group=SINGLE_PROCESS,
+    watch=None,
     **changes,
 ):
     settings = {
         "steps": 4, "epochs": None, "batch_size": 8, "lr": 1e-2, "log_every": 1,
         "checkpoint_every": 2, "sample_every": 2, "keep": 9,
+        **changes,
     }  # fmt: skip
     randomness.seed_library(0, "weights", step=0)
     network = UNet(
@@ -66,17 +68,19 @@ def make(
     train_step = TrainStep(
         Denoiser(network, cosine_schedule(1000), prediction="v"),
         batches,
-        TrainingSettings(**(settings | changes)),
+        TrainingSettings(**settings),
         times=times,
         precision=precision,
         num_classes=CLASSES,
         numerics={"threads": 1},
         group=group,
     )
+    retention = Retention(settings["keep"], best=train_step.settings.best_metric)
     return Trainer(
         train_step,
-        checkpoints=CheckpointFolder(folder, Retention(changes.get("keep", 9))),
+        checkpoints=CheckpointFolder(folder, retention),
         generate_samples=draw,
+        **(watch or {}),
     )
 
 

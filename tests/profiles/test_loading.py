@@ -8,12 +8,14 @@ import pytest
 
 from iddm_cli.errors import ProfileError
 from iddm_cli.profiles.loading import (
+    VALUES_BEFORE,
     find_profile,
     list_profiles,
     load_profile,
     resolve_trained_profile,
 )
-from iddm_cli.profiles.profile import Profile
+from iddm_cli.profiles.overrides import Override
+from iddm_cli.profiles.profile import Profile, list_keys
 from iddm_cli.profiles.writing import save_profile
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -105,3 +107,28 @@ def test_profiles_load_without_torch():
     words = [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"]
     asked = subprocess.run(words, capture_output=True, text=True, check=True)
     assert asked.stdout.strip() == "False"
+
+
+def test_a_run_of_an_older_version_keeps_the_values_of_that_version(tmp_path):
+    """It lacks the settings that came later, and trained as if they had these values."""
+    older = tmp_path / "run" / "profile.yaml"
+    older.parent.mkdir()
+    older.write_text("data:\n  path: demo\n")
+    default = Profile().data.held_out
+    assert default > 0
+    assert load_profile(str(older), []).data.held_out == default, "it is a user's profile"
+    (older.parent / "run.json").write_text("{}")
+    assert load_profile(str(older), []).data.held_out == 0
+    older.write_text("training:\n  epochs: 3\n")
+    assert load_profile(str(older), []).data.held_out == 0
+    given = [Override("data.held_out", 0.2, "--set")]
+    assert load_profile(str(older), given).data.held_out == 0.2
+    save_profile(Profile(), older)
+    assert load_profile(str(older), []) == Profile(), "a run of this version has the setting"
+
+
+def test_every_value_of_an_older_version_is_one_of_a_setting():
+    for key, value in VALUES_BEFORE.items():
+        assert key in list_keys()
+        section, _, name = key.partition(".")
+        Profile.model_validate({section: {name: value}})

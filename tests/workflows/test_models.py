@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from iddm_cli.errors import RunError, UsageError
+from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
+from iddm_cli.errors import CheckpointError, RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.writing import dump_profile
@@ -82,6 +84,42 @@ def test_a_file_has_the_weights_of_one_step(file):
         UsageError, match=r"--checkpoint 400: .* holds the weights of step 500 only"
     ):
         model.open_weights(400, "average")
+
+
+def test_a_file_has_no_best_checkpoint(file):
+    with pytest.raises(UsageError, match=r"--checkpoint best: .* weights of step 500 only"):
+        find_model(None, str(file)).open_weights("best", "average")
+
+
+def save_with(folder, step: int, **metrics: float) -> None:
+    tensors = {part: {"w": torch.ones(1)} for part in ("model", "average", "optimizer")}
+    folder.save(step, tensors, {"bits": {}, "scaler": {}, "metrics": metrics})
+
+
+def test_the_best_checkpoint_is_that_of_the_metric_that_the_run_keeps(runs):
+    folder = CheckpointFolder(runs / "pets" / "checkpoints")
+    save_with(folder, 10, held_out_loss=0.2, coverage=0.5)
+    save_with(folder, 20, held_out_loss=0.1, coverage=0.7)
+    save_with(folder, 30, held_out_loss=0.3, coverage=0.9)
+    model = find_model(runs, "pets")
+    with pytest.raises(CheckpointError, match=r"training\.keep_best is null") as none:
+        model.open_weights("best", "average")
+    assert none.value.hint.startswith("Available steps: 10, 20, 30.")
+
+    def keep(**training: str) -> None:
+        profile = tiny_profile(training=training, evaluation={"every": 10})
+        model.run.profile_path.write_text(dump_profile(profile))
+
+    for training, expected in (
+        ({"keep_best": "held_out_loss"}, 20),
+        ({"stop_when": "held_out_worse"}, 20),
+        ({"keep_best": "coverage"}, 30),
+    ):
+        keep(**training)
+        assert model.open_weights("best", "average").step == expected
+    keep(keep_best="mind")
+    with pytest.raises(CheckpointError, match="none records its mind"):
+        model.open_weights("best", "average")
 
 
 def test_the_profile_in_a_file_may_be_overridden(file):

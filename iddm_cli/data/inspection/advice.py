@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from iddm_cli.data.decoding.formats.left_out import drop_left_out
 from iddm_cli.data.inspection.report_data import Advice, DuplicateGroup, Inspection
+from iddm_cli.data.packs.held_out import MIN_CLASS, SHARE, list_small_classes
 from iddm_cli.profiles.settings import DataSettings
 
 FEW_IMAGES = 50
@@ -57,6 +58,7 @@ def advise(inspection: Inspection, settings: DataSettings) -> list[Advice]:
             [
                 _check_duplicates,
                 _check_classes,
+                _check_held_out,
                 _check_size,
                 _check_shape,
                 _check_colour,
@@ -176,6 +178,28 @@ def _check_counts(classes: dict[str, int]) -> Iterator[Advice]:
         more = ", ..." if len(few) > MAX_NAMES else ""
         yield _warn(
             f"{len(few):,} classes have fewer than {FEW_IMAGES} images ({shown}{more}): {effect}."
+        )
+
+
+def _check_held_out(inspection: Inspection, settings: DataSettings) -> Iterator[Advice]:
+    report = inspection.held_out
+    if report.facts.repeated:
+        images = pluralize(report.facts.repeated, "image")
+        yield _warn(
+            f"{images} of {report.facts.origin} equal training images: results on it look better "
+            "than they are; remove them from one of the two."
+        )
+    if report.facts.origin != SHARE:
+        return
+    is_conditional = _is_conditional(inspection, settings)
+    counts = inspection.classes if is_conditional else {WHOLE_SET: inspection.count}
+    small = [[*counts][label] for label in list_small_classes([*counts.values()])]
+    if small and not is_conditional:
+        yield _hint(f"No image is held out to measure quality: that takes {MIN_CLASS} images.")
+    elif small:
+        yield _hint(
+            f"No image of {list_names(small)} is held out to measure quality: that takes "
+            f"{MIN_CLASS} images of a class."
         )
 
 

@@ -56,6 +56,7 @@ STATS_DTYPE = np.dtype(
         ("band_mean", np.float64, MAX_CHANNELS),  # of each band of other images, in its own units
         ("band_square", np.float64, MAX_CHANNELS),
         ("digest", np.uint64, 2),  # of the decoded pixels
+        ("content", np.uint64, 2),  # of what it was decoded from, or else of the pixels
         ("hash", np.uint8, 16),
         ("thumb", np.uint8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
     ]
@@ -84,6 +85,7 @@ class ImageStats(NamedTuple):
     band_mean: ndarray
     band_square: ndarray
     digest: ndarray
+    content: ndarray
     hash: ndarray
     thumb: ndarray
 
@@ -107,6 +109,7 @@ def _compute_stats(
 ) -> ImageStats:
     grey = is_grey(flat)
     mean, square = _moments(flat, settings, grey=grey)
+    digest = _digest(flat.size, flat.convert("RGB").tobytes())
     band_mean, band_square = _band_moments(np.atleast_3d(np.asarray(flat, np.float64)))
     spread = _find_spread(flat)
     return ImageStats(
@@ -128,7 +131,8 @@ def _compute_stats(
         square=square,
         band_mean=band_mean,
         band_square=band_square,
-        digest=_digest(flat.size, flat.convert("RGB").tobytes()),
+        digest=digest,
+        content=_read_content(decoded, digest),
         **_compare_by(flat),
     )
 
@@ -151,6 +155,7 @@ def _compute_deep_stats(
     mean, square, irreducible = _reduced_moments(decoded, settings, grey=grey)
     band_mean, band_square = _band_moments(values)
     single = bool(np.all(array == array[:1, :1]))
+    digest = _digest(array.shape, array.dtype.str.encode() + array.tobytes())
     return ImageStats(
         width=decoded.width,
         height=decoded.height,
@@ -170,7 +175,8 @@ def _compute_deep_stats(
         square=square,
         band_mean=band_mean,
         band_square=band_square,
-        digest=_digest(array.shape, array.dtype.str.encode() + array.tobytes()),
+        digest=digest,
+        content=_read_content(decoded, digest),
         **_compare_by(view),
     )
 
@@ -193,6 +199,11 @@ def _digest(size: tuple[int, ...], pixels: bytes) -> ndarray:
     digest = hashlib.blake2b(b"%d %d " % size[:2], digest_size=16)
     digest.update(pixels)
     return np.frombuffer(digest.digest(), np.uint64)
+
+
+def _read_content(decoded: DecodedImage, digest: ndarray) -> ndarray:
+    """Return the digest of what an image was decoded from, or else of its pixels."""
+    return np.frombuffer(bytes.fromhex(decoded.content), np.uint64) if decoded.content else digest
 
 
 def _reduced_moments(

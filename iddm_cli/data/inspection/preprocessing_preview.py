@@ -10,7 +10,13 @@ from iddm_cli.profiles.settings import DataSettings
 
 
 def preview_preprocessing(
-    stats: ndarray, settings: DataSettings, spec: PixelSpec, *, profile: str = "", batch_size: int
+    stats: ndarray,
+    settings: DataSettings,
+    spec: PixelSpec,
+    *,
+    profile: str = "",
+    batch_size: int,
+    training: int,
 ) -> PreprocessingPreview:
     """Return how the settings would preprocess the images.
 
@@ -20,6 +26,7 @@ def preview_preprocessing(
         spec: The pixels that training stores.
         profile: The profile's name.
         batch_size: Images of one training step.
+        training: Number of images that are not held out.
     """
     height, width = settings.size
     some = len(stats) > 0
@@ -42,7 +49,7 @@ def preview_preprocessing(
         channels=spec.channels,
         pack_bytes=len(stats) * spec.image_bytes,
         batch_size=batch_size,
-        steps_per_epoch=len(stats) / batch_size,
+        steps_per_epoch=training / batch_size,
     )
 
 

@@ -7,6 +7,7 @@ names are part of a file format and do not change.
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from iddm_cli.data.packs.held_out import NO_REPORT, SHARE, HeldOutReport
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import AspectName
 
@@ -175,7 +176,19 @@ class Inspection:
     advice: list[Advice]
     value_range: ValueReport | None = None  # None: ordinary images of 8 bits, 0 to 255
     problem: str = ""  # why the values cannot be trained on
+    held_out: HeldOutReport = NO_REPORT
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as numbers, strings, lists and dicts."""
-        return asdict(self)
+        return {**asdict(self), "held_out": self.held_out.to_json()}
+
+    @property
+    def training(self) -> int:
+        """Number of images that are trained on: `count` without a share that is held out."""
+        return self.held_out.training
+
+    def split_of(self, name: str) -> tuple[int, int]:
+        """Return the number of training images of a class, and of held-out ones."""
+        kept = self.held_out.classes.get(name, 0)
+        is_share = self.held_out.facts.origin == SHARE
+        return self.classes[name] - kept * is_share, kept

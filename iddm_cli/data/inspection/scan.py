@@ -16,8 +16,10 @@ from iddm_cli.data.inspection.duplicates import (
     find_near_duplicates,
     group_equal,
 )
+from iddm_cli.data.inspection.held_out_scan import scan_held_out
 from iddm_cli.data.inspection.image_stats import STATS_DTYPE, measure_image
 from iddm_cli.data.inspection.set_values import SetValues, find_rejected, find_values
+from iddm_cli.data.packs.held_out import HeldOutReport
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
@@ -40,6 +42,7 @@ class DatasetScan:
         equal: Groups of rows with equal pixels.
         near: Groups of rows that look nearly the same; of equal images only the first takes part.
         values: What values they have, and how these are trained on.
+        held_out: Which of them, or which others, are never trained on.
     """
 
     source: Source
@@ -51,6 +54,7 @@ class DatasetScan:
     equal: Groups
     near: NearDuplicates
     values: SetValues
+    held_out: HeldOutReport
 
     @property
     def spec(self) -> PixelSpec:
@@ -82,16 +86,21 @@ def scan(
     items = np.array([i for i in items if int(i) not in reasons], np.int64)
     stats = stats[items]
     equal, near = _compare(stats, progress)
+    labels = np.asarray(source.labels, np.int64)[items]
+    held_out = scan_held_out(
+        source, settings, stats, labels, lambda part: _measure_all(part, settings, progress)
+    )
     return DatasetScan(
         source=source,
         settings=settings,
         items=items,
-        labels=np.asarray(source.labels, np.int64)[items],
+        labels=labels,
         stats=stats,
         unreadable=[(source.item_name(i), reason) for i, reason in sorted(reasons.items())],
         equal=equal,
         near=near,
         values=values,
+        held_out=held_out,
     )
 
 

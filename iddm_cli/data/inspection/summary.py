@@ -65,11 +65,17 @@ def summarize(
         duplicates=_duplicates(scan, scan.equal, complete=True),
         near_duplicates=_duplicates(scan, scan.near.groups, complete=not scan.near.capped),
         treatment=preview_preprocessing(
-            stats, scan.settings, scan.spec, profile=profile, batch_size=batch_size
+            stats,
+            scan.settings,
+            scan.spec,
+            profile=profile,
+            batch_size=batch_size,
+            training=scan.held_out.training,
         ),
         advice=[],
         value_range=report_values(scan.values, scan.settings.channels),
         problem=scan.values.problem,
+        held_out=scan.held_out,
     )
     return _add_advice(inspection, scan)
 

@@ -10,6 +10,9 @@ none of a few images, and some of many: a class holds out one more for every MIN
 FEW of them, and no class loses more than half of its images.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy import ndarray
 
@@ -22,11 +25,79 @@ MIN_CLASS = 10
 """A class of fewer images gives none; of more, at most a tenth belong to the few."""
 
 
+SHARE, OFF = "share", "off"
+"""Where held-out images come from, other than a part of the dataset such as val."""
+
+NO_CLASSES = "its images have no classes"
+OTHER_CLASSES = "its classes are other ones"
+NO_IMAGES = "none of its images can be decoded"
+"""Why the dataset's own part is replaced by a share."""
+
+
+@dataclass(frozen=True)
+class HeldOutFacts:
+    """Where the held-out images come from, and what to know of them.
+
+    Attributes:
+        origin: SHARE: they are a share of all images, data.held_out. Else the name of the dataset's
+            own part, such as val; or OFF.
+        unknown: Images of that part that are left out, because their class is not trained.
+        repeated: Images of that part whose pixels are those of a training image.
+        notes: What else to know, as sentences for the user.
+    """
+
+    origin: str = OFF
+    unknown: int = 0
+    repeated: int = 0
+    notes: tuple[str, ...] = ()
+
+
+NOTHING_HELD_OUT = HeldOutFacts()
+
+
+@dataclass(frozen=True)
+class HeldOutReport:
+    """The held-out images, counted.
+
+    Attributes:
+        facts: Where they come from.
+        training: Number of training images.
+        count: Number of held-out images.
+        classes: Number of held-out images of each class.
+        unreadable: Images of the dataset's own part that cannot be decoded.
+        digest: Digest of the held-out images; "" if there are none.
+    """
+
+    facts: HeldOutFacts
+    training: int
+    count: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    unreadable: int = 0
+    digest: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return what dataset.json and --json say of them."""
+        return {
+            "count": self.count,
+            "from": self.facts.origin,
+            "classes": self.classes,
+            "unknown_classes": self.facts.unknown,
+            "equal_to_training": self.facts.repeated,
+            "unreadable": self.unreadable,
+            "notes": list(self.facts.notes),
+            **({"digest": self.digest} if self.digest else {}),
+        }
+
+
+NO_REPORT = HeldOutReport(NOTHING_HELD_OUT, training=0)
+"""The report on an empty dataset."""
+
+
 def choose_held_out(digests: ImageDigests, labels: ndarray, share: float) -> ndarray:
     """Return which images are held out, bool [N].
 
-    Equal files are on one side, and so are images of equal pixels: where these differ as files, all
-    are trained on.
+    Images of equal pixels, and so equal files, are on one side: where their files or their classes
+    differ, all of them are trained on unless each would be held out.
 
     Args:
         digests: The digests of the images.
@@ -40,9 +111,8 @@ def choose_held_out(digests: ImageDigests, labels: ndarray, share: float) -> nda
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         held_out[rows] = _choose_of_class(scores[rows], share)
-    for keys in (scores, _first_bits(digests.pixels)):
-        held_out &= ~np.isin(keys, keys[~held_out])
-    return held_out
+    pixels = _first_bits(digests.pixels)
+    return held_out & ~np.isin(pixels, pixels[~held_out])
 
 
 def find_equal(digests: ndarray, others: ndarray) -> ndarray:
@@ -50,9 +120,38 @@ def find_equal(digests: ndarray, others: ndarray) -> ndarray:
     return np.isin(_first_bits(digests), _first_bits(others))
 
 
-def list_small_classes(counts: list[int]) -> list[int]:
+def list_small_classes(counts: Sequence[int]) -> list[int]:
     """Return the labels of the classes that have images, but too few to hold any out."""
     return [label for label, count in enumerate(counts) if 0 < count < MIN_CLASS]
+
+
+def describe_small_classes(counts: Sequence[int], total: int) -> tuple[str, ...]:
+    """Return the note on the classes that give no held-out image.
+
+    Args:
+        counts: Number of images of each class; empty without classes.
+        total: Number of all images.
+    """
+    small = list_small_classes(counts or [total])
+    if not small:
+        return ()
+    several = f"{len(small):,} of {len(counts):,} classes have fewer than {MIN_CLASS} images and"
+    which = several if len(counts) > 1 else f"fewer than {MIN_CLASS} images"
+    return (f"{which} give none",)
+
+
+def match_labels(labels: ndarray, classes: Sequence[str], trained: Sequence[str]) -> ndarray:
+    """Return the labels of a part's images among the classes trained: -1 for others, int64 [N].
+
+    Args:
+        labels: Class of each image, int64 [N].
+        classes: Names of the part's classes.
+        trained: Names of the classes trained; empty without classes, then every label is 0.
+    """
+    if not trained:
+        return np.zeros_like(labels)
+    numbers = {name: label for label, name in enumerate(trained)}
+    return np.array([numbers.get(name, -1) for name in classes], np.int64)[labels]
 
 
 def _choose_of_class(scores: ndarray, share: float) -> ndarray:

@@ -13,32 +13,12 @@ from iddm_cli.data.decoding.formats.left_out import describe_left_out
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
+from iddm_cli.data.packs.held_out import NOTHING_HELD_OUT, HeldOutFacts, HeldOutReport
 from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.value_range import ValueRange
-
-SHARE, OFF = "share", "off"
-"""Where held-out images come from, other than a part of the dataset such as val."""
-
-
-@dataclass(frozen=True)
-class HeldOutFacts:
-    """Where the held-out images come from, and what to know of them.
-
-    Attributes:
-        origin: SHARE: they are a share of all images, data.held_out. Else the name of the dataset's
-            own part, such as val; or OFF.
-        unknown: Images of that part that are left out, because their class is not trained.
-        repeated: Images of that part whose pixels are those of a training image.
-        notes: What else to know, as sentences for the user.
-    """
-
-    origin: str = OFF
-    unknown: int = 0
-    repeated: int = 0
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +41,7 @@ class Pack:
     rows: ndarray | None = None  # row of each image in the stored pack, int64 [N]; None: all
     part: str = ""  # the dataset's own part that the stored pack holds; "": the training part
     held_out: "Pack | None" = None  # images that are never trained on; None if there are none
-    held_out_facts: HeldOutFacts = HeldOutFacts()
+    held_out_facts: HeldOutFacts = NOTHING_HELD_OUT
 
     @property
     def count(self) -> int:
@@ -113,6 +93,15 @@ class Pack:
     def images_path(self) -> Path:
         """File of the raw pixels of all rows: uint8 or uint16 [N, C, H, W], C-contiguous."""
         return self.folder / store.pixels_file(self.values)
+
+    def report_held_out(self) -> HeldOutReport:
+        """Return the report on the held-out images."""
+        kept, facts = self.held_out, self.held_out_facts
+        if kept is None:
+            return HeldOutReport(facts, self.count)
+        unreadable = len(kept.unreadable) if kept.part else 0
+        classes = dict(zip(kept.classes, kept.class_counts(), strict=True))
+        return HeldOutReport(facts, self.count, kept.count, classes, unreadable, kept.digest)
 
     def select(self, rows: ndarray) -> "Pack":
         """Return the view of some of its rows, int64 [N]."""

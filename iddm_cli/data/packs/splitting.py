@@ -11,19 +11,17 @@ import numpy as np
 
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.held_out import (
-    MIN_CLASS,
-    choose_held_out,
-    find_equal,
-    list_small_classes,
-)
-from iddm_cli.data.packs.pack import (
+    NO_CLASSES,
+    NO_IMAGES,
+    OTHER_CLASSES,
     SHARE,
     HeldOutFacts,
-    NoImageError,
-    Pack,
-    StoredPack,
-    digest_pack,
+    choose_held_out,
+    describe_small_classes,
+    find_equal,
+    match_labels,
 )
+from iddm_cli.data.packs.pack import NoImageError, Pack, StoredPack, digest_pack
 from iddm_cli.data.sources.source import HeldOutPart, Source
 
 FindPart = Callable[[Source], StoredPack]
@@ -60,42 +58,25 @@ def hold_out(pack: Pack, source: Source, share: float, find_part: FindPart) -> P
 def split_by_share(pack: Pack, share: float) -> Pack:
     """Return the pack without a share of its images, which are held out."""
     held_out = choose_held_out(store.read_digests(pack.folder), pack.labels, share)
-    facts = HeldOutFacts(SHARE, notes=_describe_small_classes(pack))
+    facts = HeldOutFacts(SHARE, notes=describe_small_classes(pack.class_counts(), pack.count))
     if not held_out.any():
         return replace(pack, held_out_facts=facts)
     others = pack.select(np.flatnonzero(held_out))
     return replace(pack.select(np.flatnonzero(~held_out)), held_out=others, held_out_facts=facts)
 
 
-def _describe_small_classes(pack: Pack) -> tuple[str, ...]:
-    """Return the note on the classes that give no held-out image."""
-    if not pack.classes:
-        few = pack.count < MIN_CLASS
-        return (f"fewer than {MIN_CLASS} images give none",) if few else ()
-    counts = pack.class_counts()
-    small = list_small_classes(counts)
-    if not small:
-        return ()
-    several = f"{len(small):,} of {len(counts):,} classes have"
-    which = several if len(counts) > 1 else "the class has"
-    return (f"{which} fewer than {MIN_CLASS} images and give none",)
-
-
 def _take_part(pack: Pack, part: HeldOutPart, find_part: FindPart) -> Pack | str:
     """Return the pack with the images of a part as the held-out ones, or why that is impossible."""
     if pack.classes and not part.source.classes:
-        return "its images have no classes"
+        return NO_CLASSES
     try:
         folder, spec, record = find_part(part.source)
-    except NoImageError as error:
-        return error.problem
-    numbers = {name: label for label, name in enumerate(pack.classes)}
-    of_class = np.array([numbers.get(name, -1) for name in record.classes])
-    found = store.read_labels(folder)
-    labels = of_class[found] if pack.classes else np.zeros_like(found)
+    except NoImageError:
+        return NO_IMAGES
+    labels = match_labels(store.read_labels(folder), record.classes, pack.classes)
     rows = np.flatnonzero(labels >= 0)
     if not rows.size:
-        return "its classes are other ones"
+        return OTHER_CLASSES
     digests = store.read_digests(folder)
     equal = find_equal(digests.pixels[rows], store.read_digests(pack.folder).pixels)
     held_out = Pack(

@@ -81,13 +81,37 @@ def describe_difference(dataset: "Mapping[str, object]", pack: "Pack") -> str:
         then, today = (" x ".join(str(size[i]) for size in sizes) for i in (0, 1))
         return f"channels, height and width were {then}, and are {today} now"
     counts = f"there were {dataset.get('count')}, there are {pack.count} now"
+    if origin := describe_other_origin(dataset, pack):
+        counts += f"; {origin}"
     if changes:
         rest = len(changes) - MAX_LISTED_CLASSES
         more = f" and {rest} more classes" if rest > 0 else ""
         return f"{counts}: {', '.join(changes[:MAX_LISTED_CLASSES])}{more}"
-    if dataset.get("count") != pack.count:
+    if origin or dataset.get("count") != pack.count:
         return counts
     return f"there are {pack.count} as before, but some look different or have another name"
+
+
+def describe_other_origin(dataset: "Mapping[str, object]", pack: "Pack") -> str:
+    """Return from where the held-out images came, and come now; "" if that is the same."""
+    held_out = dataset.get("held_out")
+    before = held_out.get("from") if isinstance(held_out, dict) else "off"
+    now = pack.held_out_facts.origin
+    return f"held out: {before} → {now}" if before != now else ""
+
+
+def describe_other_held_out(run: Run, pack: "Pack") -> str:
+    """Return a note if the held-out images are not those of the run any more; else ""."""
+    held_out = run.read_json("dataset.json").get("held_out")
+    if not isinstance(held_out, dict):
+        return ""
+    now = pack.report_held_out()
+    if held_out.get("digest", "") == now.digest:
+        return ""
+    return (
+        f"the held-out images have changed ({held_out.get('count')}, now {now.count}): losses on "
+        "them cannot be compared with those before"
+    )
 
 
 def advise_layout(run: Run, pack: "Pack") -> str:

@@ -56,24 +56,7 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "height": pack.height,
         "width": pack.width,
         "skipped": [list(item) for item in pack.unreadable],
-        "held_out": describe_held_out(pack),
-    }
-
-
-def describe_held_out(pack: "Pack") -> dict[str, object]:
-    """Return the held-out images of a pack as dataset.json and --json report them."""
-    facts, held_out = pack.held_out_facts, pack.held_out
-    report: dict[str, object] = {
-        "count": held_out.count if held_out else 0,
-        "from": facts.origin,
-    }
-    if held_out is None:
-        return report
-    return report | {
-        "digest": held_out.digest,
-        "classes": dict(zip(held_out.classes, held_out.class_counts(), strict=True)),
-        "unknown_classes": facts.unknown,
-        "equal_to_training": facts.repeated,
+        "held_out": pack.report_held_out().to_json(),
     }
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.display.progress import TrainingProgress
-from iddm_cli.engine.events import Event, Request, Stopped
+from iddm_cli.engine.events import Event, Request, Stopped, StoppedEarly
 from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
+from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
 from iddm_cli.profiles.training_length import is_test, is_too_short, suggest_steps
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.run_logger import RunLogger, latest_sample_grid, save_loss_plot
@@ -37,17 +38,17 @@ def run_training(
     Raises:
         IddmError: Training failed; the run records it, and the hint names the last good checkpoint.
     """
-    images = trainer.train_step.batches.store
     if not trainer.group.is_main:
-        with StopRequests(deadline) as requests, contextlib.closing(images):
+        with StopRequests(deadline) as requests, contextlib.closing(trainer):
             last = deque(trainer.fit(requests.poll), maxlen=1)  # keeps one of millions of events
         return _exit_code(last[0] if last else None)
-    logger = RunLogger(run, trainer.state.guard.read().total)
+    skipped, best_metric = trainer.state.guard.read().total, trainer.settings.best_metric
+    logger = RunLogger(run, skipped, best_metric=best_metric)
     run.update_manifest(state="running", step=trainer.step, steps=trainer.total_steps)
     run.log(f"training from step {trainer.step} to {trainer.total_steps}")
     try:
-        with contextlib.closing(images):
-            stopped = _train(trainer, run, logger, deadline)
+        with contextlib.closing(trainer):
+            end = _train(trainer, run, logger, deadline)
     except BaseException as error:
         # On a full disk this cannot be written either; the error itself must come through.
         with contextlib.suppress(OSError, RunError):
@@ -56,16 +57,20 @@ def run_training(
         if isinstance(error, NonFiniteError):
             raise _add_hint(error, trainer, run) from error
         raise
+    stopped, early = isinstance(end, Stopped), isinstance(end, StoppedEarly)
+    state = "interrupted" if stopped else "finished"
     try:
-        run.update_manifest(state="interrupted" if stopped else "finished", step=trainer.step)
+        run.update_manifest(state=state, step=trainer.step, stopped_early=early)
     except OSError as error:
         console.print_warning(
             f"run.json cannot be written: {error.strerror}; "
             f"iddm runs will list {run.name} as killed"
         )
-    logger.log(f"{'stopped' if stopped else 'finished'} at step {trainer.step}")
-    _report(run, trainer, stopped, as_json=as_json)
-    return _exit_code(stopped)
+    logger.log(f"{'stopped' if stopped or early else 'finished'} at step {trainer.step}")
+    if early:
+        logger.log(describe_early_stop(run, trainer))
+    _report(run, trainer, end, as_json=as_json)
+    return _exit_code(end)
 
 
 def _exit_code(last: Event | None) -> int:
@@ -74,7 +79,7 @@ def _exit_code(last: Event | None) -> int:
 
 def _train(
     trainer: "Trainer", run: Run, logger: RunLogger, deadline: float | None
-) -> Stopped | None:
+) -> Stopped | StoppedEarly | None:
     """Return the event by which training stopped, or None where it reached its last step."""
     progress = TrainingProgress(
         step=trainer.step, total=trainer.total_steps, batch_size=trainer.settings.batch_size
@@ -88,7 +93,7 @@ def _train(
         for event in trainer.fit(requests.poll, before_checkpoint):
             logger.record(event)
             progress.show(event)
-            if isinstance(event, Stopped):
+            if isinstance(event, Stopped | StoppedEarly):
                 return event
     return None
 
@@ -107,7 +112,25 @@ def _add_hint(error: NonFiniteError, trainer: "Trainer", run: Run) -> NonFiniteE
     return NonFiniteError(error.problem, hint)
 
 
-def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: bool) -> None:
+def describe_early_stop(run: Run, trainer: "Trainer") -> str:
+    """Return where a training stopped early, why, and which checkpoint is the best."""
+    metric = trainer.settings.best_metric or HELD_OUT_LOSS
+    best = trainer.checkpoints.find_best(metric)
+    since = trainer.state.history.best[HELD_OUT_LOSS].step
+    text = (
+        f"run {run.name} stopped at step {trainer.step}: the held-out loss has not improved since "
+        f"step {since}"
+    )
+    if best is None:
+        return f"{text}; no checkpoint with a {metric} was saved"
+    by = "" if metric == HELD_OUT_LOSS else f" by {metric}"
+    command = f"iddm generate {run.name} --checkpoint best"
+    return f"{text}; the best checkpoint{by} is step {best}: {command}"
+
+
+def _report(
+    run: Run, trainer: "Trainer", end: Stopped | StoppedEarly | None, *, as_json: bool
+) -> None:
     try:
         save_loss_plot(run)
     except OSError as error:
@@ -119,23 +142,39 @@ def _report(run: Run, trainer: "Trainer", stopped: Stopped | None, *, as_json: b
             {
                 "run": run.name,
                 "path": str(run.path),
-                "state": "interrupted" if stopped else "finished",
+                "state": "interrupted" if isinstance(end, Stopped) else "finished",
+                "stopped_early": isinstance(end, StoppedEarly),
                 "step": trainer.step,
                 "steps": trainer.total_steps,
                 "too_short": is_too_short(trainer.settings, trainer.total_steps),
                 "loss": rows[-1]["loss"] if rows else None,
+                "held_out_loss": _find_last(rows, HELD_OUT_LOSS),
+                "best_step": _find_best_step(trainer),
                 "samples": str(grid) if grid else None,
             }
         )
-    elif stopped:
-        reason = "the time is up; " if stopped.request is Request.TIME_UP else ""
+    elif isinstance(end, Stopped):
+        reason = "the time is up; " if end.request is Request.TIME_UP else ""
         console.print_note(
             f"{reason}saved step {trainer.step} of {trainer.total_steps}; "
             f"continue with: iddm resume {run.name}"
         )
+    elif isinstance(end, StoppedEarly):
+        console.print_result(str(grid or run.path))
+        console.print_note(describe_early_stop(run, trainer))
     else:
         console.print_result(str(grid or run.path))
         _report_finished(run, trainer)
+
+
+def _find_last(rows: list[dict[str, float]], name: str) -> float | None:
+    """Return the newest value of a metric that not every line has."""
+    return next((row[name] for row in reversed(rows) if name in row), None)
+
+
+def _find_best_step(trainer: "Trainer") -> int | None:
+    metric = trainer.settings.best_metric
+    return trainer.checkpoints.find_best(metric) if metric else None
 
 
 def _report_finished(run: Run, trainer: "Trainer") -> None:

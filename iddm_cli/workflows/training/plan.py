@@ -20,7 +20,6 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     from iddm_cli.engine.device import choose_devices, describe_device, free_memory
     from iddm_cli.engine.memory import checkpoint_bytes
     from iddm_cli.profiles.training_length import advise_length, count_steps
-    from iddm_cli.workflows.training.data import describe_held_out
 
     runtime = profile.runtime
     check_divisible(profile, len(choose_devices(runtime.device, runtime.devices)))
@@ -32,7 +31,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     plan: dict[str, object] = {
         "data": profile.data.path,
         "pictures": pack.count,
-        "held_out": describe_held_out(pack),
+        "held_out": pack.report_held_out().to_json(),
         "skipped": len(pack.unreadable),
         "passed_over": len(pack.skipped_entries),
         "classes": list(pack.classes),
@@ -57,5 +56,7 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
         rows = dataset.summarize_pack(pack, profile, steps=steps, cache=cache)
         console.out.print(tables.plan_table(plan, rows))
         console.print_advice(advice)
+    if leak := dataset.describe_leak(pack.report_held_out()):
+        console.print_warning(leak)
     if shortage := describe_shortage(profile, pack, compute, memory=memory):
         console.print_warning(shortage)

@@ -9,7 +9,7 @@ from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.training_length import advise_length, count_steps
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training import attach_dataset
-from iddm_cli.workflows.training.loop import run_training
+from iddm_cli.workflows.training.loop import describe_early_stop, run_training
 from iddm_cli.workflows.training.resuming.changes import (
     compare_settings,
     list_changes_without_effect,
@@ -48,9 +48,11 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     exactness, report = load_latest(group, trainer, stored)
     check_not_beyond_end(run, trainer)
     finished = group.is_main and run.read_json("run.json").get("state") == "finished"
-    if trainer.step >= trainer.total_steps and group.broadcast(finished):
+    if (trainer.is_worse or trainer.step >= trainer.total_steps) and group.broadcast(finished):
         _report_finished(run, trainer, as_json=job.options.as_json)
         return 0
+    if group.is_main and (changed := attach_dataset.describe_other_held_out(run, pack)):
+        console.print_note(changed)
     if group.is_main:
         attach_dataset.record_dataset(run, pack, profile.data.path)
         save_profile(profile, run.profile_path)
@@ -178,7 +180,16 @@ def load_latest(
 
 def _report_finished(run: Run, trainer: "Trainer", *, as_json: bool) -> None:
     if as_json and trainer.group.is_main:
-        console.print_json({"run": run.name, "state": "finished", "step": trainer.step})
+        early = trainer.is_worse
+        document = {"run": run.name, "state": "finished", "step": trainer.step}
+        console.print_json({**document, "stopped_early": early})
+    elif trainer.is_worse:
+        # Otherwise nothing would keep the best checkpoint any more.
+        keep = f" --set training.keep_best={trainer.settings.best_metric}"
+        console.print_note(
+            f"{describe_early_stop(run, trainer)}; train on with: iddm resume {run.name} "
+            f"--set training.stop_when=null{'' if trainer.settings.keep_best else keep}"
+        )
     else:
         command = f"iddm resume {run.name} --steps {2 * trainer.step}"
         decays = trainer.settings.lr_schedule != "constant"

@@ -13,14 +13,24 @@ from pathlib import Path
 from iddm_cli import image_files
 from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.display import console
+from iddm_cli.display.progress import describe_values
 from iddm_cli.engine.events import (
+    Evaluated,
     Event,
     Logged,
+    LossGap,
     MicroBatchReduced,
     RolledBack,
     SamplesGenerated,
 )
+from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS, TRAINING_LOSS
 from iddm_cli.runs.run import Run
+
+PLOT_LEGEND = {
+    HELD_OUT_LOSS: "held-out images, fixed noise",
+    TRAINING_LOSS: "training images, same noise",
+}
+"""What loss.png calls its curves beside that of the training steps."""
 
 
 class RunLogger:
@@ -29,10 +39,12 @@ class RunLogger:
     Args:
         run: The run.
         skipped: How many updates were skipped before; those have been reported.
+        best_metric: The metric whose best checkpoint is kept; None: none is.
     """
 
-    def __init__(self, run: Run, skipped: int) -> None:
+    def __init__(self, run: Run, skipped: int, *, best_metric: str | None = None) -> None:
         self.run = run
+        self.best_metric = best_metric
         self._unwritten_lines: list[str] = []
         self._skipped_before = skipped
         self._next_report = skipped + 1
@@ -50,6 +62,10 @@ class RunLogger:
                 self.log(f"step {event.step}: generated {event.path.name}")
                 with contextlib.suppress(OSError):
                     save_loss_plot(self.run)
+            case Evaluated():
+                self.log(f"step {event.step}: {describe_values(event.values)}")
+            case LossGap():
+                self._warn(f"step {event.step}: {describe_gap(event, self.run, self.best_metric)}")
             case SaveFailed():
                 self._warn(f"{event.problem}; training continues")
             case MicroBatchReduced():
@@ -109,12 +125,45 @@ def format_metrics_line(event: Logged) -> str:
     return json.dumps({k: v if math.isfinite(v) else None for k, v in row.items()})
 
 
+def describe_gap(gap: LossGap, run: Run, best_metric: str | None) -> str:
+    """Return what a gap between held-out and training loss means, and what to do about it.
+
+    Args:
+        gap: The gap.
+        run: The run.
+        best_metric: The metric whose best checkpoint is kept; None: none is.
+    """
+    held_out, training = (
+        f"{before:.4g} → {now:.4g}" for before, now in (gap.held_out, gap.training)
+    )
+    if best_metric == HELD_OUT_LOSS:
+        advice = (
+            f"the best checkpoint is step {gap.since}: iddm generate {run.name} --checkpoint best"
+        )
+    else:
+        advice = (
+            "training.keep_best=held_out_loss keeps the best checkpoint, and "
+            "training.stop_when=held_out_worse stops by itself"
+        )
+    return (
+        f"the held-out loss has risen since step {gap.since} ({held_out}) while the training loss "
+        f"fell ({training}): the model begins to memorize its training images; {advice}. More "
+        "images, or data.horizontal_flip and data.random_crop, postpone it"
+    )
+
+
 def save_loss_plot(run: Run) -> None:
     """Plot the losses of metrics.jsonl in loss.png."""
-    points = [
-        (row["step"], row["loss"]) for row in run.read_metrics() if row.get("loss") is not None
-    ]
-    image_files.save_png(image_files.plot_curve(points, title="loss"), run.path / "loss.png")
+    rows = run.read_metrics()
+    curves = {name: _select_points(rows, name) for name in ("loss", HELD_OUT_LOSS, TRAINING_LOSS)}
+    points = curves.pop("loss")
+    named = {PLOT_LEGEND[name]: points for name, points in curves.items() if points}
+    plot = image_files.plot_curve(points, title="loss", others=named)
+    image_files.save_png(plot, run.path / "loss.png")
+
+
+def _select_points(rows: list[dict[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[name]) for row in rows if row.get(name) is not None]
 
 
 def latest_sample_grid(run: Run) -> Path | None:

@@ -84,6 +84,8 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         warn_if_disk_is_small(run, trainer)
+        if leak := dataset.describe_leak(pack.report_held_out()):
+            console.print_warning(leak)
     if shortage:
         console.print_warning(shortage)
     console.print_advice(advise_length(profile.training, pack.count))

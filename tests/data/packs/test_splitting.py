@@ -12,7 +12,8 @@ from PIL import Image
 from iddm_cli.build.data import build_loader, build_store
 from iddm_cli.data.decoding.workers import WorkerPool
 from iddm_cli.data.packs.builder import build_pack
-from iddm_cli.data.packs.pack import OFF, SHARE, Pack
+from iddm_cli.data.packs.held_out import OFF, SHARE
+from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.archive import ArchiveSource
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
@@ -195,7 +196,7 @@ def test_a_part_of_damaged_files_is_replaced_by_a_share(tmp_path):
     (root / "val" / "a" / "1.png").write_bytes(b"damaged")
     pack = packed(root)
     assert pack.held_out_facts.origin == SHARE
-    assert "1.png: " in pack.held_out_facts.notes[0]
+    assert pack.held_out_facts.notes == ("val is not used: none of its images can be decoded",)
     with pytest.raises(DatasetError, match=r"1\.png cannot be decoded"):
         packed(root, on_error="fail")
 

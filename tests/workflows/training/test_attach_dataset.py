@@ -1,13 +1,18 @@
 """An imported run gets its dataset once: with the classes that the model knows."""
 
+from dataclasses import replace
+
 import pytest
 
+from iddm_cli.data.packs.held_out import SHARE, HeldOutFacts
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import Run, encode_json
 from iddm_cli.workflows.training.attach_dataset import (
     align_classes,
+    describe_difference,
+    describe_other_held_out,
     has_dataset,
     record_dataset,
     require_dataset,
@@ -58,3 +63,19 @@ def test_an_imported_run_needs_the_path_of_its_images(imported):
     with pytest.raises(DatasetError, match="run one was imported") as refused:
         require_dataset(imported, [Override("training.steps", 5, "--set")])
     assert "--set data.path=FOLDER" in refused.value.hint
+
+
+def test_it_is_reported_where_the_held_out_images_come_from_and_that_they_changed(imported):
+    kept = make_pack(digest="kept")
+    share = replace(make_pack(), held_out=kept, held_out_facts=HeldOutFacts(SHARE))
+    record_dataset(imported, share, "a")
+    dataset = imported.read_json("dataset.json")
+    assert describe_other_held_out(imported, share) == ""
+    assert "held out" not in describe_difference(dataset, share)
+    part = replace(share, held_out=make_pack(digest="x"), held_out_facts=HeldOutFacts("val"))
+    assert "there are 3 now; held out: share → val" in describe_difference(dataset, part)
+    assert "have changed (3, now 3)" in describe_other_held_out(imported, part)
+    older = {key: value for key, value in dataset.items() if key != "held_out"}
+    assert "held out: off → share" in describe_difference(older, share)
+    imported.write_json("dataset.json", older)
+    assert describe_other_held_out(imported, make_pack()) == ""

@@ -44,11 +44,13 @@ def test_a_run_that_was_trained_without_classes_stays_without(tmp_path, monkeypa
 
 
 def test_the_description_is_what_a_resume_compares():
+    held_out = make_pack().report_held_out().to_json()
+    assert (held_out["count"], held_out["from"]) == (0, "off")
     assert describe_dataset(make_pack(), "pets") == {
         "path": "pets", "digest": "abc", "count": 3, "classes": {"cat": 1, "dog": 2},
         "channels": 1, "values": EIGHT_BIT.to_json(), "height": 8, "width": 8,
         "skipped": [["x.png", "not an image"]],
-        "held_out": {"count": 0, "from": "off"},
+        "held_out": held_out,
     }  # fmt: skip
 
 

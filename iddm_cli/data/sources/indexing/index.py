@@ -120,7 +120,7 @@ def _index_part(listing: Listing, layout: ResolvedLayout, labels: LabelOptions) 
     found = resolve_part(layout, listing.read_head)
     if found is None:
         return None
-    name, part = found
+    name, part = to_printable(found[0]), found[1]
     builder = _IndexBuilder(listing, part)
     builder.paths = sorted(part.folder.iter_images(), key=os.fsencode)
     try:

@@ -8,6 +8,15 @@ import pytest
     [
         ("model:\n  attention_levels: [3]\n", "there is no level 3"),
         (
+            "training:\n  stop_when: held_out_worse\nevaluation:\n  loss_every: 0\n",
+            "held_out_worse needs the held-out loss",
+        ),
+        (
+            "training:\n  keep_best: held_out_loss\nevaluation:\n  loss_every: 0\n",
+            "keep_best: held_out_loss needs the held-out loss",
+        ),
+        ("training:\n  keep_best: mind\n", "mind needs evaluations during training"),
+        (
             "model:\n  network: iddm-unet\n  base_channels: 32\n",
             "model.base_channels belongs to unet, not to iddm-unet",
         ),

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from iddm_cli.distributed.group import SINGLE_PROCESS
-from iddm_cli.engine import metrics
 from iddm_cli.engine.events import Logged
-from iddm_cli.engine.metrics import METRICS, Metric, MetricAccumulator, UpdateResult
+from iddm_cli.engine.monitoring import metrics
+from iddm_cli.engine.monitoring.metrics import METRICS, Metric, MetricAccumulator, UpdateResult
 from tests.engine.test_trainer import make
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.profiles.messages import KEY_ALIASES, VALUE_ALIASES, suggest_key
+from iddm_cli.profiles.checking.messages import KEY_ALIASES, VALUE_ALIASES, suggest_key
 from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.writing import build_profile_schema
 

@@ -4,8 +4,10 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
-from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
+from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import BackboneSettings
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import (
@@ -16,6 +18,7 @@ from iddm_cli.profiles.settings import (
     TrainingSettings,
 )
 
+LOSS_HINT = "Set evaluation.loss_every: auto."
 EXAMPLE = "For cat_001.png, write ([a-z]+)_"
 
 
@@ -32,6 +35,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
+    yield from _check_best(profile.training, profile.evaluation)
 
 
 def _check_guidance(profile: Profile) -> Iterator[Issue]:
@@ -42,6 +46,32 @@ def _check_guidance(profile: Profile) -> Iterator[Issue]:
             "guidance needs training.label_drop above 0: it combines conditional and unconditional "
             "predictions",
             "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+        )
+
+
+def _check_best(training: TrainingSettings, evaluation: EvaluationSettings) -> Iterator[Issue]:
+    if evaluation.loss_every == 0 and training.stop_when is not None:
+        yield Issue(
+            ("training", "stop_when"),
+            f"training.stop_when: {training.stop_when} needs the held-out loss, which "
+            "evaluation.loss_every: 0 disables",
+            LOSS_HINT,
+        )
+    name = training.keep_best
+    source = BEST_METRICS[name].source if name else "steps"
+    if source == "held_out" and evaluation.loss_every == 0:
+        yield Issue(
+            ("training", "keep_best"),
+            f"training.keep_best: {name} needs the held-out loss, which evaluation.loss_every: 0 "
+            "disables",
+            LOSS_HINT,
+        )
+    if source == "evaluation" and evaluation.every == 0:
+        yield Issue(
+            ("training", "keep_best"),
+            f"training.keep_best: {name} needs evaluations during training, which "
+            "evaluation.every: 0 disables",
+            "Set evaluation.every to a number of steps, such as 500.",
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from iddm_cli.errors import did_you_mean
-from iddm_cli.profiles.issues import Issue
+from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.model_settings import list_owners
 from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.settings import DURATION

@@ -1,0 +1,81 @@
+"""The held-out loss of a run: which images it is computed on, and whether there are any."""
+
+import torch
+
+from iddm_cli.build.compute import ComputeContext
+from iddm_cli.build.data import build_store
+from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
+from iddm_cli.engine.monitoring.held_out_loss import EvaluationImages, HeldOutLoss
+from iddm_cli.engine.monitoring.loss_plan import plan_loss
+from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
+from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.profiles.training_length import count_steps
+
+
+def check_held_out(profile: ResolvedProfile, pack: Pack) -> None:
+    """Check that a training that depends on the held-out loss has one.
+
+    Raises:
+        DatasetError: There are no held-out images.
+        UsageError: The training is too short for one evaluation.
+    """
+    training = profile.training
+    if training.stop_when is not None:
+        setting = f"training.stop_when: {training.stop_when}"
+    elif training.keep_best == HELD_OUT_LOSS:
+        setting = f"training.keep_best: {training.keep_best}"
+    else:
+        return
+    held_out = pack.held_out
+    if held_out is None:
+        raise DatasetError(
+            f"{setting} needs held-out images, and this training has none",
+            "Start a run with data.held_out: 0.05, or with a val folder in the dataset; or set "
+            f"{setting.split(':')[0]}=null.",
+        )
+    every, steps = profile.evaluation.loss_every, count_steps(training, pack.count)
+    available = min(held_out.count, pack.count)
+    if every == "auto" and plan_loss(steps, training.batch_size, available) is None:
+        raise UsageError(
+            f"{setting} needs the held-out loss, and in {steps:,} steps of "
+            f"{training.batch_size} images one evaluation takes more than 1 % of the training",
+            "Train longer, or set evaluation.loss_every to a number of steps, whatever it costs.",
+        )
+
+
+def build_held_out_loss(
+    profile: ResolvedProfile,
+    pack: Pack,
+    batches: BatchLoader,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> HeldOutLoss | None:
+    """Build what computes the held-out loss; None where there are no held-out images.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        batches: The loader of the training images, whose pixels are shared.
+        compute: The compute context.
+        group: The processes that train together.
+
+    Raises:
+        DatasetError: data.cache names a memory that has no room for the images.
+    """
+    held_out = pack.held_out
+    if held_out is None or profile.evaluation.loss_every == 0:
+        return None
+    return HeldOutLoss(
+        EvaluationImages(
+            build_store(profile, held_out, compute.device, group),
+            torch.from_numpy(held_out.labels),
+        ),
+        EvaluationImages(batches.store, batches.labels),
+        size=profile.data.size,
+        seed=profile.training.seed,
+        precision=compute.precision,
+        group=group,
+    )

@@ -1,0 +1,1 @@
+"""Monitoring: what a training measures about itself, and what that says about its course."""

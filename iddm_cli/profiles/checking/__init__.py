@@ -1,0 +1,1 @@
+"""Checking a profile: rules between settings, and messages that explain what is wrong."""
