@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+import torch
 
 from iddm_cli.checkpoints.events import Saved
 from iddm_cli.engine.events import Evaluated, Logged, LossGap, Request, Stopped, StoppedEarly
@@ -170,3 +171,15 @@ def test_a_longer_training_keeps_its_images_and_another_seed_forgets_its_losses(
 def test_nothing_is_due_without_images_and_without_an_evaluator():
     nothing = Evaluations(EvaluationSettings(every=1), total_steps=9, batch_size=9)
     assert not any(nothing.is_due(step) for step in range(1, 10))
+
+
+def test_the_loss_is_that_of_the_whole_network_without_dropout(tmp_path):
+    trainer = watched(tmp_path, dropout=0.5)
+    ema = trainer.state.ema.module
+    with torch.no_grad():
+        ema.backbone.conv_out.weight.fill_(0.1)  # it is 0 at first, and hides everything before it
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(trainer.evaluations.run(ema, 2, batch_size=8))
+    assert found[0] == found[1] != {}
