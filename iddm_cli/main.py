@@ -10,6 +10,7 @@ import typer
 from iddm_cli import __version__, exits, notices, signals
 from iddm_cli.commands import (
     cache,
+    evaluate,
     export,
     generate,
     import_,
@@ -35,6 +36,8 @@ EXAMPLES = """\
   iddm resume RUN                                continue after a stop or a crash
 
   iddm generate --class scratches --count 16     generate images with the latest run
+
+  iddm evaluate RUN                              measure how good its images are
 """
 
 app = typer.Typer(
@@ -49,10 +52,11 @@ app = typer.Typer(
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
-app.command("runs")(runs.runs)
+app.add_typer(runs.app, name="runs")
 app.add_typer(export.app, name="export")
 app.add_typer(cache.app, name="cache")
 app.add_typer(profiles.app, name="profiles")

@@ -18,6 +18,8 @@ from .importing.upstream import today, weights
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
+EVALUATING = (README.parent / "docs" / "evaluating.md").read_text(encoding="utf-8")
+EVALUATIONS = re.findall(r"^    (iddm evaluate .*)", EVALUATING, re.MULTILINE)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -37,6 +39,10 @@ def shorten(command: str) -> list[str]:
         return [*words, *SMALL_NETWORK, "--batch-size", "4", "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
+    if words[0] == "evaluate":
+        # Classifiers take minutes; the run of the README takes the place of others.
+        replaced = {"--usefulness": "--overwrite", "careful": "first", "100,last": "2,last"}
+        return [*(replaced.get(word, word) for word in words), "--count", "20", "--overwrite"]
     return words
 
 
@@ -60,11 +66,12 @@ def start_and_stop_server(shell: Shell, command: str) -> None:
 @pytest.mark.timeout(900)  # all commands, one after another
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
-    draw_folder(shell.folder / "photos", {"cat": 4, "dog": 3}, size=(28, 28))
+    draw_folder(shell.folder / "photos", {"cat": 12, "dog": 11}, size=(28, 28))
     state = weights()
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
-    for command in COMMANDS:
+    assert len(EVALUATIONS) > 4
+    for command in [*COMMANDS, *EVALUATIONS]:
         if command.startswith("iddm serve"):
             start_and_stop_server(shell, command)
         else:

@@ -25,7 +25,7 @@ SAME_FILE_NAME_IN_SEVERAL_FOLDERS = {
     "model", "memory", "trainer", "data", "networks", "serving", "importing", "exporting",  # build
     "generation", "models", "profiles", "runs", "train", "resume", "generate", "cache", "serve",
     "inspection", "metadata", "progress", "profile", "launch", "events", "export", "errors",
-    "registry", "options", "files",
+    "registry", "options", "files", "held_out",
 }  # fmt: skip
 
 
@@ -155,6 +155,7 @@ TESTED_THROUGH = {
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/cache": "e2e/test_cache.py",
+    "commands/evaluate": "e2e/test_evaluate.py",
     "commands/export/diffusers": "e2e/test_export.py",
     "commands/export/onnx": "e2e/test_export.py",
     "commands/export/pt2": "e2e/test_export.py",
@@ -165,7 +166,7 @@ TESTED_THROUGH = {
     "commands/options": "e2e/test_command_line.py",
     "commands/profiles": "e2e/test_command_line.py",
     "commands/resume": "e2e/test_resume.py",
-    "commands/runs": "hostile/test_environment.py",
+    "commands/runs": "e2e/test_runs.py",
     "commands/train": "e2e/test_train.py",
     "data/inspection/report_data": "data/inspection/test_summary.py",
     "data/packs/disk_room": "data/packs/test_auto_channels.py",
@@ -175,9 +176,17 @@ TESTED_THROUGH = {
     "data/sources/indexing/layouts/masks": "data/sources/indexing/layouts/test_resolver.py",
     "data/sources/indexing/layouts/words": "data/sources/indexing/layouts/test_splits.py",
     "diffusion/lookup": "profiles/test_choices.py",
+    "display/html/curve_plots": "display/test_evaluation_page.py",
+    "display/html/evaluation_overview": "display/test_evaluation_page.py",
+    "display/html/template": "display/test_evaluation_page.py",
+    "display/html/usefulness_section": "display/test_evaluation_page.py",
     "export/onnx/exporter": "e2e/test_export.py",
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
+    "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
+    "workflows/evaluating/measuring": "e2e/test_evaluate.py",
+    "workflows/evaluating/reporting": "e2e/test_evaluate.py",
+    "workflows/evaluating/subjects": "e2e/test_evaluate.py",
     "workflows/importing": "e2e/test_import.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""

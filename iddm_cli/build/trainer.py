@@ -16,6 +16,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
+from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.profiles.overrides import select_recipe
@@ -36,8 +37,17 @@ def build_trainer(
     run: Run,
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
+    evaluate: Evaluate | None = None,
 ) -> Trainer:
     """Build the trainer of a run.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        run: The run.
+        compute: The compute context.
+        group: The processes that train together.
+        evaluate: Evaluates generated images, see `build.evaluator`; None: nothing does.
 
     Raises:
         UsageError: The network is too large for the device, or the training too short for its
@@ -69,6 +79,7 @@ def build_trainer(
         recipe=select_recipe(profile),
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
+        evaluate=evaluate,
     )
 
 

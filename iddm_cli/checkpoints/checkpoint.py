@@ -123,6 +123,11 @@ class Checkpoint:
             raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
         return tensors
 
+    def digest(self, part: str) -> str:
+        """Return the SHA-256 of the file of a part, as state.json has it."""
+        record: FileRecord = getattr(self.state.files, part)
+        return record.sha256
+
     def _check_digest(self, part: str) -> None:
         """Compare a file with its size and digest in state.json.
 

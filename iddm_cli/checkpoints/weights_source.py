@@ -16,3 +16,7 @@ class WeightsSource(Protocol):
     def read(self, part: str, like: Tensors | None = None) -> Tensors:
         """Read the part `model` or `average`, which must match the tensors in `like`."""
         ...
+
+    def digest(self, part: str) -> str:
+        """Return the SHA-256 of the file of a part, in hexadecimal digits."""
+        ...

@@ -1,4 +1,4 @@
-"""`iddm cache`: list and clear what datasets take on disk."""
+"""`iddm cache`: list and clear what datasets and evaluations take on disk."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from iddm_cli.commands import options
 
 app = typer.Typer(
-    help="List and clear what datasets take on disk.",
+    help="List and clear what datasets and evaluations take on disk.",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -15,7 +15,7 @@ app = typer.Typer(
 
 @app.callback()
 def cache(context: typer.Context, json: options.JsonOption = False) -> None:
-    """List and clear what datasets take on disk."""
+    """List and clear what datasets and evaluations take on disk."""
     context.obj = json
     if context.invoked_subcommand is None:
         _print_cache(as_json=json)
@@ -23,7 +23,7 @@ def cache(context: typer.Context, json: options.JsonOption = False) -> None:
 
 @app.command("list")
 def list_(context: typer.Context, json: options.JsonOption = False) -> None:
-    """List the contents of the cache: decoded datasets, downloads, decompressed archives."""
+    """List the contents of the cache: decoded datasets, downloads, archives, evaluations."""
     _print_cache(as_json=json or context.obj)
 
 
@@ -53,7 +53,7 @@ def clear(
     ] = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Remove decoded datasets; they are decoded again when they are needed."""
+    """Remove decoded datasets and evaluations; they are made again when they are needed."""
     from iddm_cli.data.cache import remove_entries, select_entries
     from iddm_cli.display import console
     from iddm_cli.display.tables import format_amount

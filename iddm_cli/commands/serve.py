@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from iddm_cli.commands import options
-from iddm_cli.commands.extras import require_extra
+from iddm_cli.extras import require_extra
 from iddm_cli.workflows import serving
 
 EXAMPLES = """\

@@ -5,6 +5,7 @@ datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
 digests/     digests of files that were read before, see sources/fingerprint.py
 surveys/     which values the images of a dataset hold, see values/survey.py
+evaluations/ what `iddm evaluate` computed: generated images, feature networks, classifiers
 """
 
 import os
@@ -14,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from iddm_cli import durable
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.machine.user_folders import user_cache_folder
@@ -26,15 +28,27 @@ CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
 )
 DAY_SECONDS = 86_400
+KEY_LENGTH = 12
 ACTIVE_SECONDS = 60
 """A download or archive in progress is written to more often than this."""
 
+ORIGIN = "origin.txt"
+"""What a result of an evaluation is about, in a few words."""
+
+MOST_ORIGIN = 1000
 _READ_BY_LISTING = (
+    ORIGIN,
     "pack.json",
     "labels.i32",
-)  # read by packs.store.read_record, which does not count as a use
+)  # the last two by packs.store.read_record; that does not count as a use
 
-CacheKind = Literal["pack", "partial", "download", "archive"]
+CacheKind = Literal[
+    "pack", "partial", "download", "archive", "generated", "features", "classifiers"
+]
+
+EvaluationRoom = Literal["generated", "features", "classifiers"]
+EVALUATION_ROOMS: tuple[EvaluationRoom, ...] = get_args(EvaluationRoom)
+LOCK_SUFFIX = ".lock"
 
 
 def cache_folder() -> Path:
@@ -55,6 +69,33 @@ def cache_folder() -> Path:
         ) from error
 
 
+def evaluation_folder(room: EvaluationRoom) -> Path:
+    """Return the folder of one kind of results of evaluations.
+
+    Raises:
+        DatasetError: There is no folder for the cache.
+    """
+    return cache_folder() / "evaluations" / room
+
+
+def describe_entry(folder: Path, origin: str) -> None:
+    """Write what a result of an evaluation is about, if the disk has room."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / ORIGIN).exists():
+            content = origin[:MOST_ORIGIN].encode(errors="replace")
+            durable.write_file(folder / ORIGIN, content, flush=False)
+
+
+def read_origin(folder: Path) -> str:
+    """Return what a result of an evaluation is about; "" where that is unknown."""
+    try:
+        with (folder / ORIGIN).open("rb") as file:
+            return file.read(MOST_ORIGIN).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def cache_error(error: OSError, folder: Path) -> DatasetError:
     """Return the DatasetError for a failed write, with a hint on how to move the cache.
 
@@ -68,7 +109,7 @@ def cache_error(error: OSError, folder: Path) -> DatasetError:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One removable item of the cache: a pack, a download or an archive."""
+    """One removable item of the cache: a pack, a download, an archive, part of an evaluation."""
 
     path: Path
     kind: CacheKind
@@ -79,7 +120,7 @@ class CacheEntry:
     def key(self) -> str:
         """Name on the command line: the first letters of a digest, or the name of a download."""
         name = self.path.name.removeprefix(durable.PARTIAL_PREFIX)
-        return name if self.kind == "download" else name[:12]
+        return name if self.kind == "download" else name[:KEY_LENGTH]
 
     def age_days(self) -> float:
         """Return the number of days since the last use."""
@@ -104,6 +145,12 @@ def list_entries() -> list[CacheEntry]:
         *(_build_entry(path, "partial" if _is_partial(path) else "pack") for path in packs),
         *(_build_entry(path, "download") for path in _list_children("datasets")),
         *(_build_entry(p, "partial" if _is_partial(p) else "archive") for p in archives),
+        *(
+            _build_entry(path, "partial" if _is_partial(path) else room)
+            for room in EVALUATION_ROOMS
+            for path in _list_children(f"evaluations/{room}")
+            if path.suffix != LOCK_SUFFIX
+        ),
     ]
     return sorted(filter(None, entries), key=lambda entry: -entry.bytes)
 
@@ -219,8 +266,26 @@ def _delete(path: Path) -> None:
 
 
 def _lock_path(path: Path) -> Path:
-    """Return the lock file of a pack, see packs/builder.py; nothing else has one."""
-    return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}.lock")
+    """Return the lock file that a process holds while it writes an entry, if the entry has one."""
+    return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}{LOCK_SUFFIX}")
+
+
+@contextmanager
+def hold_entry(path: Path, progress: ProgressCallback = no_progress) -> Iterator[None]:
+    """Hold the lock of a result of an evaluation; wait while another process makes it.
+
+    Where the cache cannot be written, nothing is locked, since nothing will be kept.
+    """
+    lock = _lock_path(path)
+    with ExitStack() as stack:
+        with suppress(OSError):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(hold_lock(lock, timeout=0))
+            except LockHeldError:
+                progress("waiting for another process that computes the same", 0, 1)
+                stack.enter_context(hold_lock(lock, timeout=-1))
+        yield
 
 
 @contextmanager
@@ -239,9 +304,10 @@ def _try_lock(path: Path) -> Iterator[bool]:
 
 
 def _remove_orphans() -> None:
-    """Remove locks, digests and surveys that belong to packs which no longer exist."""
-    for path in (cache_folder() / "packs").glob("*.lock"):
-        name = path.name.removesuffix(".lock")
+    """Remove locks, digests and surveys that belong to entries which no longer exist."""
+    rooms = [cache_folder() / "packs", *map(evaluation_folder, EVALUATION_ROOMS)]
+    for path in (lock for room in rooms for lock in room.glob(f"*{LOCK_SUFFIX}")):
+        name = path.name.removesuffix(LOCK_SUFFIX)
         with suppress(OSError), _try_lock(path) as free:
             kept = (
                 path.with_name(f"{prefix}{name}").exists()

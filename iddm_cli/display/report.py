@@ -1,24 +1,18 @@
-"""The inspection report as a self-contained HTML page, and as a contact sheet.
+"""The inspection report as a self-contained HTML page, and as a contact sheet."""
 
-The page embeds its style, its plots (SVG) and its images (data: URLs), runs no script and loads
-nothing. All text is escaped, since file names may contain markup.
-"""
-
-import base64
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
 from PIL import Image
 
-from iddm_cli import __version__, image_files
+from iddm_cli import image_files
 from iddm_cli.data.inspection.advice import pluralize
 from iddm_cli.data.inspection.report_data import Duplicates, HistogramBar, Inspection
 from iddm_cli.data.inspection.thumbnails import Thumbnail, ThumbnailSet
 from iddm_cli.data.packs.held_out import SHARE
 from iddm_cli.display.dataset import describe_channels, describe_held_out
+from iddm_cli.display.html.image_tags import image_attributes
+from iddm_cli.display.html.template import render_template
 from iddm_cli.display.inspection import (
     format_skipped,
     image_rows,
@@ -27,9 +21,6 @@ from iddm_cli.display.inspection import (
 )
 from iddm_cli.display.tables import format_amount
 
-CELL = 72
-"""Side of the square that a thumbnail fills on the page, in CSS pixels."""
-
 FILES_LISTED = 500
 SHEET_ROWS, SHEET_COLUMNS = 200, 8
 BAR_WIDTH = 190
@@ -37,15 +28,9 @@ BAR_WIDTH = 190
 
 def render_page(inspection: Inspection, thumbnails: ThumbnailSet) -> str:
     """Return the HTML page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.lstrip_blocks = True
-    environment.filters["number"] = "{:,}".format
-    environment.filters["percent"] = "{:.1%}".format
-    environment.filters["code"] = _mark_code
-    text = resources.files("iddm_cli.display").joinpath("report.html.j2").read_text("utf-8")
-    rendered = environment.from_string(text).render(
+    return render_template(
+        "inspection.html.j2",
         report=inspection,
-        version=__version__,
         held_out=describe_held_out(inspection.held_out),
         figures=_key_figures(inspection),
         facts=image_rows(inspection) if inspection.count else [],
@@ -63,7 +48,6 @@ def render_page(inspection: Inspection, thumbnails: ThumbnailSet) -> str:
         skipped=[*inspection.unreadable, *inspection.skipped],
         listed=FILES_LISTED,
     )
-    return rendered.lstrip()
 
 
 def _key_figures(inspection: Inspection) -> list[tuple[str, str, str]]:
@@ -97,13 +81,6 @@ def _held_out_figure(inspection: Inspection) -> list[tuple[str, str, str]]:
 
 def _format_range(least: int, most: int) -> str:
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def _mark_code(text: str) -> Markup:
-    """Return escaped HTML with `text in backticks` as code elements."""
-    parts = (escape(part) for part in text.split("`"))
-    marked = (Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(parts))
-    return Markup("").join(marked)
 
 
 def _class_rows(inspection: Inspection, thumbnails: ThumbnailSet) -> list[dict[str, Any]]:
@@ -147,23 +124,6 @@ def _plot_bars(bars: Sequence[HistogramBar]) -> list[dict[str, Any]]:
         {"label": bar.label, "count": bar.count, "width": round(BAR_WIDTH * bar.count / most, 1)}
         for bar in bars
     ]
-
-
-def image_attributes(thumbnail: Thumbnail) -> dict[str, Any]:
-    """Return the attributes of a thumbnail's img element.
-
-    Tiny thumbnails are enlarged by whole factors without interpolation.
-    """
-    side = max(thumbnail.width, thumbnail.height)
-    scale = CELL // side if side <= CELL else CELL / side
-    content = base64.b64encode(thumbnail.content).decode()
-    return {
-        "name": thumbnail.name,
-        "source": f"data:image/{thumbnail.format};base64,{content}",
-        "width": max(1, round(thumbnail.width * scale)),
-        "height": max(1, round(thumbnail.height * scale)),
-        "sharp": scale >= 1,
-    }
 
 
 def render_contact_sheet(inspection: Inspection, thumbnails: ThumbnailSet) -> Image.Image:

@@ -72,7 +72,7 @@ def words(key: Key, *, items: Tensor, step: int | Tensor, count: int) -> Tensor:
     return torch.stack(out, dim=2).flatten(1)[:, :count]
 
 
-def uniform(seed: int, purpose: str, *, items: Tensor, step: int) -> Tensor:
+def uniform(seed: int, purpose: str, *, items: Tensor, step: int | Tensor) -> Tensor:
     """Return one number in [0, 1) per item, [B], float32, a multiple of 2^-24."""
     bits = words(key_of(seed, purpose), items=items, step=step, count=1)[:, 0]
     return (bits >> 8).float() * 2.0**-24

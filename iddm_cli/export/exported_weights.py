@@ -1,5 +1,7 @@
 """The weights of an exported file, with the interface of a checkpoint."""
 
+import hashlib
+
 from safetensors import SafetensorError
 
 from iddm_cli.checkpoints.tensors import (
@@ -56,3 +58,17 @@ class ExportedWeights:
         if name is not None:
             raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
         return tensors
+
+    def digest(self, _part: str) -> str:
+        """Return the SHA-256 of the tensors; of the whole file, where it does not record that.
+
+        Raises:
+            CheckpointError: The file cannot be read.
+        """
+        if self.exported.record.sha256:
+            return self.exported.record.sha256
+        try:
+            with self.exported.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise CheckpointError(f"{self.exported.path}: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from iddm_cli.data.cache import CacheEntry, list_entries
+from iddm_cli.data.cache import CacheEntry, list_entries, read_origin
 from iddm_cli.data.packs.store import read_record
 
 DESCRIPTIONS = {
@@ -10,6 +10,9 @@ DESCRIPTIONS = {
     "partial": "incomplete",
     "download": "download",
     "archive": "tar",
+    "generated": "generated images",
+    "features": "feature network",
+    "classifiers": "classifiers",
 }
 """What the user reads for each kind of cache entry."""
 
@@ -29,7 +32,7 @@ def _describe_entry(entry: CacheEntry) -> dict[str, Any]:
     return {
         "key": entry.key,
         "kind": "damaged" if is_damaged else DESCRIPTIONS[entry.kind],
-        "dataset": (record.place or record.source) if record else "",
+        "dataset": (record.place or record.source) if record else read_origin(entry.path),
         "pictures": record.count if record else None,
         "size": f"{record.width} x {record.height}" if record else None,
         "channels": record.channels if record else None,

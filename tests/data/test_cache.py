@@ -357,3 +357,17 @@ def test_entries_are_selected_by_key_age_and_kind(cache_dir: Path) -> None:
     assert selected(archive, older_than=50) == []
     with pytest.raises(UsageError, match="the cache has no entry nonsense"):
         selected(archive, "nonsense")
+
+
+def test_results_of_evaluations_are_listed_and_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    folders = {room: cache.evaluation_folder(room) / (room * 2) for room in cache.EVALUATION_ROOMS}
+    for folder in folders.values():
+        cache.describe_entry(folder, "the run first")
+    entries = {entry.kind: entry for entry in list_entries()}
+    assert {kind: entry.path for kind, entry in entries.items()} == folders
+    assert cache.read_origin(folders["generated"]) == "the run first"
+    with cache.hold_entry(folders["features"]):  # as a process that trains a feature network
+        removed = remove_entries(entries.values())
+    assert {entry.kind for entry in removed} == {"generated", "classifiers"}
+    assert [path.exists() for path in folders.values()] == [False, True, False]

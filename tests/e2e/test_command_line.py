@@ -56,6 +56,7 @@ def imported(shell, *words) -> set[str]:
         ("train", "--profile", "smoke", "--max-time", "soon"),
         ("profiles",),
         ("runs",),
+        ("runs", "compare", "a", "b"),
     ],
     ids=" ".join,
 )

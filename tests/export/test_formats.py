@@ -55,7 +55,7 @@ def test_the_table_is_read_without_torch():
 
 @pytest.mark.parametrize("missing", EXPORT_FORMATS["onnx"].packages)
 def test_the_hint_for_missing_packages_is_the_extra(missing, monkeypatch):
-    from iddm_cli.commands import extras
+    from iddm_cli import extras
     from iddm_cli.commands.export.shared import run_export
     from iddm_cli.errors import UsageError
     from iddm_cli.workflows.exporting import ExportRequest

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from iddm_cli.commands import options
-from iddm_cli.commands.extras import require_extra
 from iddm_cli.export.formats import EXPORT_FORMATS, ExportFormat
+from iddm_cli.extras import require_extra
 from iddm_cli.workflows.exporting import ExportRequest, ExportResult, export_model
 from iddm_cli.workflows.models import find_model
 

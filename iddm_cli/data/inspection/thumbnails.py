@@ -4,10 +4,11 @@ Worker processes with a time limit decode the images and encode the thumbnails.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy import ndarray
@@ -34,6 +35,8 @@ PER_CLASS = 10
 GROUPS, PER_GROUP = 12, 6
 PAIRS = 8
 CHUNK_SIZE = 4
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def build_thumbnails(
 ) -> ThumbnailSet:
     """Choose images of a scan and make their thumbnails."""
     classes = choose_class_examples(scan)
-    pairs = _choose_evenly(range(len(scan.items)), PAIRS)
+    pairs = choose_evenly(range(len(scan.items)), PAIRS)
     equal, near = (_first_groups(scan, groups) for groups in (scan.equal, scan.near.groups))
     rows = sorted({*pairs, *(row for part in (classes, equal, near) for g in part for row in g)})
     made = dict(zip(rows, _decode_rows(scan, rows, progress), strict=True))
@@ -106,12 +109,12 @@ def choose_class_examples(scan: DatasetScan) -> Groups:
     for row, label in enumerate(scan.labels.tolist()):
         groups[label].append(row)
     return [
-        _choose_evenly(group, each) if label < MAX_CLASS_THUMBNAILS else []
+        choose_evenly(group, each) if label < MAX_CLASS_THUMBNAILS else []
         for label, group in enumerate(groups)
     ]
 
 
-def _choose_evenly(rows: list[int] | range, count: int) -> list[int]:
+def choose_evenly(rows: Sequence[Row], count: int) -> list[Row]:
     """Return up to `count` of the rows, evenly spaced."""
     if not rows:
         return []
@@ -149,7 +152,8 @@ def _make_pair(spec: PixelSpec, named_image: tuple[str, ImageHandle]) -> Thumbna
         pixels = spec.to_pixels(view) if spec.is_ordinary else spec.to_levels(decoded)
     except UnreadableImageError:
         return None
-    return ThumbnailPair(_encode(name, view), _encode(name, _to_image(spec, pixels)))
+    preprocessed = _to_image(spec, pixels)
+    return ThumbnailPair(encode_thumbnail(name, view), encode_thumbnail(name, preprocessed))
 
 
 def _to_image(spec: PixelSpec, pixels: ndarray) -> Image.Image:
@@ -158,7 +162,8 @@ def _to_image(spec: PixelSpec, pixels: ndarray) -> Image.Image:
     return Image.fromarray(levels[..., 0] if pixels.shape[2] < 3 else levels[..., :3])
 
 
-def _encode(name: str, image: Image.Image) -> Thumbnail:
+def encode_thumbnail(name: str, image: Image.Image) -> Thumbnail:
+    """Return an image reduced to SIDE pixels; a small one is kept without loss."""
     image = image.copy()
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -45,11 +45,14 @@ class Job:
         profile: The profile, its channels decided.
         pack: The dataset.
         options: What the command line asks for besides the profile.
+        evaluated: The dataset that generated images are compared with, of the same images without
+            random crops; None where evaluation.every is 0.
     """
 
     profile: "ResolvedProfile"
     pack: "Pack"
     options: JobOptions
+    evaluated: "Pack | None" = None
 
     @property
     def deadline(self) -> float | None:

@@ -13,6 +13,7 @@ from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, mak
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.data import prepare_data
+from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
 from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
@@ -41,7 +42,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     else:
         console.silence()
     resolved, pack = find_data(profile, options)
-    job = Job(resolved, pack, options)
+    job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined

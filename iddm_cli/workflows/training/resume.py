@@ -32,6 +32,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     Raises:
         IddmError: It cannot be resumed, or training failed.
     """
+    from iddm_cli.build.evaluator import build_evaluator
     from iddm_cli.build.memory import describe_shortage
     from iddm_cli.build.trainer import build_trainer
     from iddm_cli.engine.device import describe_device
@@ -44,7 +45,8 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     pack = attach_dataset.align_classes(job.pack, classes, run.name)
     if group.is_main and (shortage := describe_shortage(profile, pack, compute, group)):
         console.print_warning(shortage)
-    trainer = build_trainer(profile, pack, run, compute, group)
+    evaluate = build_evaluator(profile, job.evaluated, group)
+    trainer = build_trainer(profile, pack, run, compute, group, evaluate)
     exactness, report = load_latest(group, trainer, stored)
     check_not_beyond_end(run, trainer)
     finished = group.is_main and run.read_json("run.json").get("state") == "finished"

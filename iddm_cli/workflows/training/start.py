@@ -72,13 +72,15 @@ def initial_files(group: "ProcessGroup", compute: "ComputeContext", job: "Job") 
 def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run: Run) -> int:
     """Train a new run; return the exit code. Collective: every process must call it."""
     from iddm_cli.build.data import choose_cache
+    from iddm_cli.build.evaluator import build_evaluator
     from iddm_cli.build.memory import describe_shortage
     from iddm_cli.build.trainer import build_trainer
     from iddm_cli.display import dataset, tables
 
     profile, pack = job.profile, job.pack
     shortage = describe_shortage(profile, pack, compute, group) if group.is_main else ""
-    trainer = build_trainer(profile, pack, run, compute, group)
+    evaluate = build_evaluator(profile, job.evaluated, group)
+    trainer = build_trainer(profile, pack, run, compute, group, evaluate)
     cache = choose_cache(profile.data, pack, compute.device)
     rows = dataset.summarize_pack(pack, profile, steps=trainer.total_steps, cache=cache)
     if group.is_main:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.commands import extras
+from iddm_cli import extras
 from iddm_cli.errors import UsageError
 
 

@@ -1,4 +1,4 @@
-"""Optional dependencies: the packages of a pip extra, checked before a command needs them."""
+"""Optional dependencies: the packages of a pip extra, checked before they are needed."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -6,12 +6,13 @@ from importlib.util import find_spec
 from iddm_cli.errors import UsageError
 
 
-def require_extra(extra: str, modules: Sequence[str]) -> None:
+def require_extra(extra: str, modules: Sequence[str], *, needed_by: str = "this command") -> None:
     """Check that the packages of an extra are installed.
 
     Args:
         extra: Name of the extra in `pip install 'iddm-cli[EXTRA]'`.
-        modules: Modules that the command imports.
+        modules: Modules that are about to be imported.
+        needed_by: What imports them, the subject of the message.
 
     Raises:
         UsageError: At least one is missing.
@@ -19,6 +20,6 @@ def require_extra(extra: str, modules: Sequence[str]) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"this command needs packages that are not installed: {', '.join(missing)}",
+            f"{needed_by} needs packages that are not installed: {', '.join(missing)}",
             f"Install them with: pip install 'iddm-cli[{extra}]'",
         )

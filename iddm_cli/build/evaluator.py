@@ -1,0 +1,154 @@
+"""The evaluator of a training: generates images with the EMA weights, and measures them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from iddm_cli.build.image_sets import RunImages, load_run_images
+from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry
+from iddm_cli.data.loader.stores import pixel_dtype
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.distributed.group import ProcessGroup
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.evaluation.copies import find_copies
+from iddm_cli.evaluation.features.extractor import FeatureExtractor, load_or_train
+from iddm_cli.evaluation.image_set import ImageSet
+from iddm_cli.evaluation.label_plan import index_within_classes, plan_labels
+from iddm_cli.evaluation.quality import measure_quality
+from iddm_cli.profiles.profile import ResolvedProfile
+
+SEED = 0
+"""Every evaluation starts from the same noise, so that steps and runs can be compared."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What generated images are measured with; the main process alone has it."""
+
+    images: RunImages
+    extractor: FeatureExtractor
+
+
+class Evaluator:
+    """Evaluates a denoiser during its training.
+
+    Args:
+        profile: The profile.
+        pack: The dataset, without random crops.
+        group: The processes that train together.
+        reference: What images are measured with; None in every process but the main one.
+    """
+
+    def __init__(
+        self,
+        profile: ResolvedProfile,
+        pack: Pack,
+        group: ProcessGroup,
+        reference: _Reference | None,
+    ) -> None:
+        self.profile = profile
+        self.pack = pack
+        self.group = group
+        self.reference = reference
+
+    def __call__(self, ema: Denoiser, step: int) -> dict[str, float]:  # noqa: ARG002
+        """Return the numbers by name, see BEST_METRICS; only the main process gets them.
+
+        Collective: every process must call it, and generates its share of the images.
+        """
+        generated = self._generate(ema)
+        if generated is None or self.reference is None:
+            return {}
+        images, extractor = self.reference.images, self.reference.extractor
+        quality = measure_quality(
+            images.real, generated, extractor, intervals=False, per_class=False
+        )
+        nothing = images.real.select(torch.arange(0))  # the rate of real images is not needed
+        copies = find_copies(generated, images.model_training, nothing, extractor)
+        values = {key: number.value for key, number in quality.numbers.items()}
+        return {**values, "copies": copies.in_pixels.value}
+
+    def _generate(self, ema: Denoiser) -> ImageSet | None:
+        """Generate the images, each process its share; the main process returns them."""
+        profile, pack = self.profile, self.pack
+        generator = ImageGenerator(
+            ema,
+            profile.sampling,
+            num_classes=len(pack.classes),
+            shape=profile.data.shape,
+            levels=pack.values.levels,
+        )
+        counts = (pack.held_out or pack).class_counts() if pack.classes else [pack.count]
+        labels = plan_labels(counts, profile.evaluation.count)
+        indices = index_within_classes(labels)
+        specs = [SampleSpec(label, i) for label, i in zip(labels, indices, strict=True)]
+        samples = generator.generate(
+            self.group.shard_items(specs), seed=SEED, batch_size=profile.sampling.batch_size
+        )
+        shares = self.group.gather_object([sample.pixels for sample in samples])
+        if not self.group.is_main:
+            return None
+        size = self.group.world_size
+        pixels = torch.stack([shares[i % size][i // size] for i in range(len(specs))])
+        return ImageSet(
+            name="generated images",
+            pixels=_to_levels(pixels, pixel_dtype(pack.values)),
+            labels=torch.tensor(labels) if pack.classes else None,
+            classes=pack.classes,
+        )
+
+
+def _to_levels(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return samples, [N, H, W, C], as the levels of an image set, [N, C, H, W]."""
+    return pixels.permute(0, 3, 1, 2).contiguous().to(dtype)
+
+
+def build_evaluator(
+    profile: ResolvedProfile, pack: Pack | None, group: ProcessGroup
+) -> Evaluator | None:
+    """Build the evaluator of a training; None where there is nothing to compare with.
+
+    The feature network should be in the cache by then, see `prepare_features`: while the main
+    process trains it, the others wait.
+
+    Args:
+        profile: The profile.
+        pack: The dataset, without random crops; None where evaluation.every is 0.
+        group: The processes that train together.
+
+    Raises:
+        DatasetError: The images cannot be read.
+    """
+    if pack is None:
+        return None
+    data = profile.data.model_copy(update={"random_crop": 1.0})
+    profile = profile.model_copy(update={"data": data})
+    reference = _build_reference(profile, pack) if group.is_main else None
+    return Evaluator(profile, pack, group, reference)
+
+
+def prepare_features(
+    profile: ResolvedProfile, pack: Pack, *, progress: ProgressCallback = no_progress
+) -> None:
+    """Train the feature network of a dataset, before the processes of a training meet.
+
+    Of several processes on a machine one trains it, and the others wait for that.
+
+    Raises:
+        DatasetError: The images cannot be read.
+    """
+    _build_reference(profile, pack, progress)
+
+
+def _build_reference(
+    profile: ResolvedProfile, pack: Pack, progress: ProgressCallback = no_progress
+) -> _Reference:
+    images = load_run_images(profile, pack, run_name="the run", progress=progress)
+    folder = evaluation_folder("features") / images.training.digest
+    describe_entry(folder, images.training.name)
+    with torch.random.fork_rng(devices=[]), hold_entry(folder, progress):
+        extractor = load_or_train(images.training, images.real, folder=folder, progress=progress)
+    return _Reference(images, extractor)

@@ -1,0 +1,240 @@
+"""`iddm evaluate`: measure how good generated images are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iddm_cli.commands import options
+from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, MAX_COUNT
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  iddm evaluate                                  generate, and compare with held-out images
+
+  iddm evaluate first --out report.html          the same, as a page
+
+  iddm evaluate first --steps 5,10,20 --sampler ddim,dpmpp-2m      compare settings
+
+  iddm evaluate new-images --against photos      compare any two folders of images
+
+  iddm evaluate first --usefulness               do the images help a classifier?
+"""
+MEASURING = "Measuring"
+
+SubjectArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN|FOLDER",
+        help="Name or folder of a run, an exported FILE.safetensors, or a folder or archive of "
+        "images; by default the most recently trained run.",
+        show_default=False,
+        autocompletion=options.complete_run,
+    ),
+]
+AgainstOption = Annotated[
+    str | None,
+    options.option(
+        help="Real images to compare with: a folder, an archive or a built-in dataset. (default: "
+        "the held-out images of the run)",
+        panel=options.SELECTION,
+        metavar="DATASET",
+    ),
+]
+CountOption = Annotated[
+    int | None,
+    options.option(
+        help=f"Number of images in all, in the class proportions of the real ones. (default: "
+        f"{DEFAULT_COUNT}, or those of the folder)",
+        panel=options.SELECTION,
+        at_least=2,
+        at_most=MAX_COUNT,
+    ),
+]
+SeedOption = Annotated[
+    int,
+    options.option(
+        help="Random seed of the generated images.",
+        panel=options.SELECTION,
+        at_least=0,
+        at_most=2**63 - 1,
+        show_default=True,
+    ),
+]
+ImageSizeOption = Annotated[
+    str | None,
+    options.option(
+        help="Size at which a folder is compared: 64, or 64x96. (default: that of its images)",
+        panel=options.SELECTION,
+        metavar="N|HxW",
+    ),
+]
+CheckpointsOption = Annotated[
+    str,
+    options.option(
+        "--checkpoint",
+        help="Steps of checkpoints, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="STEP|last|best,...",
+        show_default=True,
+    ),
+]
+SamplersOption = Annotated[
+    str | None,
+    options.option(
+        "--sampler",
+        help="Samplers, separated by commas. (default: the profile's)",
+        panel=options.SAMPLING,
+        metavar="NAME,...",
+    ),
+]
+SolverStepsOption = Annotated[
+    str | None,
+    options.option(
+        "--steps",
+        help="Numbers of sampling steps, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="N,...",
+    ),
+]
+GuidancesOption = Annotated[
+    str | None,
+    options.option(
+        "--guidance",
+        help="Classifier-free guidance scales, separated by commas; 1 disables guidance.",
+        panel=options.SAMPLING,
+        metavar="SCALE,...",
+    ),
+]
+WeightsListOption = Annotated[
+    str | None,
+    options.option(
+        "--weights",
+        help="Weights: the EMA (average), those the optimizer updates (raw), or both.",
+        panel=options.SAMPLING,
+        metavar="average|raw,...",
+    ),
+]
+CopiesOption = Annotated[
+    bool,
+    options.option(
+        "--copies/--no-copies",
+        help="Look for copies of training images.",
+        panel=MEASURING,
+        show_default=True,
+    ),
+]
+UsefulnessOption = Annotated[
+    bool,
+    options.option(
+        "--usefulness",
+        help="Train classifiers with and without the images, and compare them; takes minutes.",
+        panel=MEASURING,
+    ),
+]
+FilterOption = Annotated[
+    bool,
+    options.option(
+        "--filter",
+        help="Leave copies, and images of another class, out of --usefulness.",
+        panel=MEASURING,
+    ),
+]
+RealPerClassOption = Annotated[
+    int | None,
+    options.option(
+        "--real-per-class",
+        help="Real images of each class for --usefulness. (default: all)",
+        panel=MEASURING,
+        at_least=1,
+    ),
+]
+CanonicalOption = Annotated[
+    bool,
+    options.option(
+        "--canonical",
+        help="Also measure FID and KID in the features of Inception, by torch-fidelity.",
+        panel=MEASURING,
+    ),
+]
+InceptionWeightsOption = Annotated[
+    Path | None,
+    options.option(
+        "--inception-weights",
+        help="File of the weights of Inception. (default: downloaded)",
+        panel=MEASURING,
+        metavar="FILE",
+    ),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    options.option(
+        help="Images generated at once; does not change the images.",
+        panel=options.COMPUTING,
+        at_least=1,
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    options.option(
+        help="HTML file for the report, one self-contained page.",
+        panel=options.OUTPUT,
+        metavar="FILE.html",
+    ),
+]
+
+
+def evaluate(
+    subject: SubjectArgument = None,
+    against: AgainstOption = None,
+    count: CountOption = None,
+    seed: SeedOption = 0,
+    image_size: ImageSizeOption = None,
+    checkpoint: CheckpointsOption = "last",
+    sampler: SamplersOption = None,
+    steps: SolverStepsOption = None,
+    guidance: GuidancesOption = None,
+    weights: WeightsListOption = None,
+    copies: CopiesOption = True,
+    usefulness: UsefulnessOption = False,
+    filtered: FilterOption = False,
+    real_per_class: RealPerClassOption = None,
+    canonical: CanonicalOption = False,
+    inception_weights: InceptionWeightsOption = None,
+    device: options.DeviceOption = None,
+    batch_size: BatchSizeOption = None,
+    out: OutOption = None,
+    overwrite: options.OverwriteOption = False,
+    runs_dir: options.RunsDirOption = None,
+    json: options.JsonOption = False,
+) -> None:
+    """Measure how good generated images are."""
+    from iddm_cli.workflows.evaluating.reporting import report_evaluation
+    from iddm_cli.workflows.evaluating.request import EvaluationRequest, build_grid
+
+    size = None if image_size is None else options.parse_size(image_size)
+    request = EvaluationRequest(
+        subject=subject,
+        against=against,
+        grid=build_grid(
+            checkpoints=[options.parse_checkpoint(part.strip()) for part in checkpoint.split(",")],
+            sampler=sampler,
+            steps=steps,
+            guidance=guidance,
+            weights=weights,
+        ),
+        count=count,
+        seed=seed,
+        image_size=size,
+        copies=copies,
+        usefulness=usefulness,
+        filtered=filtered,
+        real_per_class=real_per_class,
+        canonical=canonical,
+        inception_weights=inception_weights,
+        device=device,
+        batch_size=batch_size,
+        runs_dir=runs_dir,
+    )
+    report_evaluation(request, out=out, overwrite=overwrite, as_json=json)

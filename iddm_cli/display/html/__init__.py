@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: their common style, their images and their plots."""

@@ -1,0 +1,84 @@
+"""Measured numbers as text: their titles, values, intervals, and how to read them."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from iddm_cli.evaluation.numbers import Number
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a number of a report is named and read.
+
+    Attributes:
+        title: What tables and plots call it.
+        better: Which values are better; None where neither is.
+        is_share: Whether it is a share between 0 and 1, shown in percent.
+        summary: What it measures, in a sentence.
+    """
+
+    title: str
+    better: Literal["lower", "higher"] | None
+    is_share: bool
+    summary: str
+
+
+OTHER_MEASURES: dict[str, Measure] = {
+    "copies": Measure(
+        "Copies", "lower", is_share=True, summary="share of the generated images that are much "
+        "closer to one training image than to the second-nearest",
+    ),
+    "fid": Measure(
+        "FID", "lower", is_share=False, summary="Fréchet distance in the features of Inception",
+    ),
+    "inception_score": Measure(
+        "Inception Score", "higher", is_share=False,
+        summary="how sure and how varied the classes are that Inception sees",
+    ),
+}  # fmt: skip
+"""Numbers that are not in QUALITY_METRICS, by their key in --json."""
+
+
+def find_measure(key: str) -> Measure:
+    """Return how a number is named and read; an unknown one is named by its key."""
+    from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
+
+    if row := QUALITY_METRICS.get(key):
+        return Measure(row.title, row.better, is_share=row.highest == 1, summary=row.summary)
+    unknown = Measure(key.replace("_", " "), None, is_share=False, summary="")
+    return OTHER_MEASURES.get(key, unknown)
+
+
+def format_value(value: float | None, *, is_share: bool = False) -> str:
+    """Return a value with three significant digits; a share in percent."""
+    if value is None or not math.isfinite(value):
+        return NOT_MEASURED
+    if is_share:
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def format_interval(number: Number, *, is_share: bool = False) -> str:
+    """Return the ends of a number's interval; "" without one."""
+    if number.low is None or number.high is None:
+        return ""
+    low, high = (format_value(end, is_share=is_share) for end in (number.low, number.high))
+    return f"{low} to {high}"
+
+
+def compare_with_floor(number: Number, better: Literal["lower", "higher"] | None) -> str:
+    """Return how far a number is from what real images reach; "" where that has no meaning."""
+    value, floor = number.value, number.floor
+    if floor is None or better is None or not (math.isfinite(value) and math.isfinite(floor)):
+        return ""
+    sign = 1 if better == "lower" else -1
+    best_end = number.low if better == "lower" else number.high
+    reached = value if best_end is None or not math.isfinite(best_end) else best_end
+    if min(sign * value, sign * reached) <= sign * floor:
+        return "like real images"
+    if floor <= 0:
+        return "above the floor" if better == "lower" else ""
+    return f"{value / floor:.1f} times the floor" if sign > 0 else f"{value / floor:.0%} of real"

@@ -1,0 +1,1 @@
+"""Comparison of two sets of feature vectors: distances, rates, intervals and floors."""

@@ -1,0 +1,1 @@
+"""Feature networks: vectors that describe images, trained on the user's own images."""

@@ -1,0 +1,1 @@
+"""Neighbours: the training images nearest to an image, in pixels and in features."""

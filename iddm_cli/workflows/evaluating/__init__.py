@@ -1,0 +1,1 @@
+"""Evaluate generated images: the real ones to compare with, generating, measuring, reporting."""

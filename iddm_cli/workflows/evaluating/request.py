@@ -1,0 +1,149 @@
+"""What `iddm evaluate` is asked for: its options, and the lists of sampling settings."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from iddm_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from iddm_cli.workflows.models import CheckpointChoice
+
+DEFAULT_COUNT = 1000
+MAX_COUNT = 100_000
+MAX_SETTINGS = 100
+LIST_HINT = "Separate several values by commas, as in --steps 5,10,20."
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class SamplingGrid:
+    """Lists of sampling settings, of which every combination is evaluated.
+
+    Attributes:
+        checkpoints: Steps of checkpoints, "best", or None for the last one.
+        samplers: Names of samplers; None: the profile's.
+        steps: Numbers of sampling steps; None: the profile's.
+        guidances: Guidance scales; None: the profile's.
+        weights: "average" and "raw"; None: the profile's.
+    """
+
+    checkpoints: "tuple[CheckpointChoice, ...]" = (None,)
+    samplers: tuple[str | None, ...] = (None,)
+    steps: tuple[int | None, ...] = (None,)
+    guidances: tuple[float | None, ...] = (None,)
+    weights: tuple[str | None, ...] = (None,)
+
+    def combinations(self) -> "Iterator[tuple[CheckpointChoice, dict[str, object]]]":
+        """Yield the checkpoint and the sampling options of every combination."""
+        for checkpoint, weights, sampler, steps, guidance in itertools.product(
+            self.checkpoints, self.weights, self.samplers, self.steps, self.guidances
+        ):
+            yield (
+                checkpoint,
+                {
+                    "--sampler sampling.sampler": sampler,
+                    "--steps sampling.steps": steps,
+                    "--guidance sampling.guidance": guidance,
+                    "--weights sampling.weights": weights,
+                },
+            )
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate, and how.
+
+    Attributes:
+        subject: A run, an exported file, or a folder of images; None: the run last trained.
+        against: A dataset to compare with; None: the held-out images of the run.
+        grid: The sampling settings.
+        count: Number of images to generate, or to read of a folder; None: the default.
+        seed: Random seed of the generated images.
+        image_size: The size at which a folder is compared; None: that of its images.
+        copies: Whether copies of training images are looked for.
+        usefulness: Whether classifiers are trained with and without the generated images.
+        filtered: Whether generated images of another class and copies are left out of that.
+        real_per_class: Number of real images of each class for that; None: all.
+        canonical: Whether the numbers of papers are measured as well.
+        inception_weights: File of the weights of Inception; None downloads them.
+        device: The device to generate on; None: the profile's.
+        batch_size: Images generated at once; None: the profile's.
+        runs_dir: The folder of runs; None: the default.
+    """
+
+    subject: str | None = None
+    against: str | None = None
+    grid: SamplingGrid = SamplingGrid()
+    count: int | None = None
+    seed: int = 0
+    image_size: int | list[int] | None = None
+    copies: bool = True
+    usefulness: bool = False
+    filtered: bool = False
+    real_per_class: int | None = None
+    canonical: bool = False
+    inception_weights: Path | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    runs_dir: Path | None = None
+
+
+def build_grid(
+    *,
+    checkpoints: "Sequence[CheckpointChoice]",
+    sampler: str | None,
+    steps: str | None,
+    guidance: str | None,
+    weights: str | None,
+) -> SamplingGrid:
+    """Parse the lists of sampling settings.
+
+    Raises:
+        UsageError: A value is invalid, or there are too many combinations.
+    """
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    grid = SamplingGrid(
+        checkpoints=tuple(dict.fromkeys(checkpoints)),
+        samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
+        steps=_parse("--steps", steps, int),
+        guidances=_parse("--guidance", guidance, float),
+        weights=_parse("--weights", weights, _choice("--weights", ("average", "raw"))),
+    )
+    count = len(list(grid.combinations()))
+    if count > MAX_SETTINGS:
+        raise UsageError(
+            f"these are {count} combinations of settings", f"Compare at most {MAX_SETTINGS}."
+        )
+    return grid
+
+
+def _parse(
+    option: str, text: str | None, convert: Callable[[str], Value]
+) -> tuple[Value | None, ...]:
+    return (None,) if text is None else tuple(_split(option, text, convert))
+
+
+def _split(option: str, text: str, convert: Callable[[str], Value]) -> list[Value]:
+    """Return the values between the commas, each once."""
+    try:
+        values = [convert(part.strip()) for part in text.split(",")]
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option} {text} is not a list of numbers", LIST_HINT) from None
+    return list(dict.fromkeys(values))
+
+
+def _choice(option: str, names: tuple[str, ...]) -> Callable[[str], str]:
+    from iddm_cli.errors import did_you_mean
+
+    def check(name: str) -> str:
+        if name not in names:
+            hint = f"{did_you_mean(name, names)} There are: {', '.join(names)}."
+            raise UsageError(f"{option} {name or repr(name)}: there is no such value", hint.strip())
+        return name
+
+    return check

@@ -1,0 +1,115 @@
+"""Evaluate a run, an exported file or a folder: real images, generated ones, and every number."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from iddm_cli.display.progress import show_progress
+from iddm_cli.errors import RunError, UsageError
+from iddm_cli.workflows import models
+from iddm_cli.workflows.evaluating.generated_images import load_generated_images
+from iddm_cli.workflows.evaluating.image_folders import find_image_size, load_folder_images
+from iddm_cli.workflows.evaluating.measuring import Measuring
+from iddm_cli.workflows.evaluating.real_images import (
+    load_dataset_images,
+    load_other_images,
+    load_run_images,
+    name_dataset,
+)
+from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest, SamplingGrid
+from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
+
+if TYPE_CHECKING:
+    from iddm_cli.data.progress import ProgressCallback
+    from iddm_cli.evaluation.results import Evaluation
+
+
+Subject = models.RunModel | models.FileModel | str
+"""What is evaluated: a model, or the path of a folder of images."""
+
+
+def evaluate(subject: Subject, request: EvaluationRequest) -> "list[Evaluation]":
+    """Return the evaluation of each way of generating with a model, or of a folder.
+
+    Raises:
+        IddmError: Something is invalid, or cannot be used.
+    """
+    with show_progress() as progress:
+        if isinstance(subject, str):
+            return [_evaluate_folder(subject, request, progress)]
+        return _evaluate_model(subject, request, progress)
+
+
+def find_subject(request: EvaluationRequest) -> Subject:
+    """Return the model that is evaluated, or the path of a folder of images.
+
+    Raises:
+        RunError: There is no such run.
+        UsageError: It is a folder, and no dataset to compare with is given.
+    """
+    from iddm_cli.data.sources.source import find_existing
+
+    try:
+        return models.find_model(request.runs_dir, request.subject)
+    except RunError:
+        path = find_existing(request.subject or "")
+        if request.subject is None or path is None or (path / "run.json").exists():
+            raise
+    if request.against is None:
+        raise UsageError(
+            f"{request.subject} is not a run, and a folder of images needs real ones to compare "
+            "with",
+            f"Name them: iddm evaluate {request.subject} --against DATASET",
+        )
+    if request.grid != SamplingGrid():
+        raise UsageError(
+            f"{request.subject} is a folder of images, so there is nothing to sample",
+            "Leave out --sampler, --steps, --guidance, --checkpoint and --weights.",
+        )
+    return request.subject
+
+
+def _evaluate_folder(
+    folder: str, request: EvaluationRequest, progress: "ProgressCallback"
+) -> "Evaluation":
+    assert request.against is not None, "find_subject has checked it"
+    size, note = (request.image_size, "") if request.image_size else find_image_size(folder)
+    real = load_dataset_images(request.against, size or 32, progress)
+    generated, real = load_folder_images(folder, real, most=request.count, progress=progress)
+    if note:
+        real = replace(real, warnings=(note, *real.warnings))
+    measuring = Measuring(real, request, progress)
+    return measuring.evaluate(generated, title=name_dataset(folder), settings={})
+
+
+def _evaluate_model(
+    model: "models.RunModel | models.FileModel",
+    request: EvaluationRequest,
+    progress: "ProgressCallback",
+) -> "list[Evaluation]":
+    if request.image_size is not None:
+        raise UsageError(
+            "--image-size: a run has a size of its own", "Leave it out, or evaluate a folder."
+        )
+    choices = list_choices(model, request)
+    if request.against is None:
+        real = load_run_images(model, progress)
+    else:
+        real = load_other_images(model, request.against, progress)
+    measuring = Measuring(real, request, progress)
+    counts = real.class_counts() if model.classes else [len(real.real)]
+    if model.classes and real.real.labels is None:
+        counts = [1] * len(model.classes)
+    evaluations = []
+    for choice, title in zip(choices, name_choices(choices), strict=True):
+        generated = load_generated_images(
+            model,
+            choice,
+            counts,
+            request.count or DEFAULT_COUNT,
+            seed=request.seed,
+            name=f"generated images of {model.name}",
+            progress=progress,
+        )
+        settings = {"run": model.name, **choice.describe(), "seed": request.seed}
+        evaluations.append(measuring.evaluate(generated, title=title, settings=settings))
+    return evaluations

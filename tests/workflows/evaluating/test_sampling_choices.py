@@ -1,0 +1,39 @@
+"""Ways of generating: every combination once, and a title that tells them apart."""
+
+import pytest
+
+from iddm_cli.errors import UsageError
+from iddm_cli.workflows.evaluating.request import EvaluationRequest, SamplingGrid
+from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
+
+
+def choose(model, **lists: tuple):
+    return list_choices(model, EvaluationRequest(grid=SamplingGrid(**lists)))
+
+
+def test_every_combination_has_its_own_settings(model):
+    choices = choose(model, samplers=("ddim", "ddpm"), steps=(3, 4))
+    found = [(c.profile.sampling.sampler, c.profile.sampling.steps) for c in choices]
+    assert found == [("ddim", 3), ("ddim", 4), ("ddpm", 3), ("ddpm", 4)]
+    assert name_choices(choices)[2] == "ddpm, 3 steps"
+
+
+def test_the_same_settings_are_evaluated_once(model):
+    assert len(choose(model, checkpoints=(None, 500), guidances=(None, 2.0), steps=(5,))) == 1
+
+
+def test_the_title_of_one_choice_says_everything(model):
+    (title,) = name_choices(choose(model))
+    assert title == "step 500, ddim, 5 steps, guidance 2"
+
+
+def test_options_hold_for_all(model):
+    request = EvaluationRequest(batch_size=3, device="cpu", grid=SamplingGrid(steps=(2, 3)))
+    for choice in list_choices(model, request):
+        assert choice.profile.sampling.batch_size == 3
+        assert choice.profile.runtime.device == "cpu"
+
+
+def test_an_invalid_setting_names_its_option(model):
+    with pytest.raises(UsageError, match="--steps"):
+        choose(model, steps=(0,))
