@@ -1,7 +1,6 @@
 """The recipes of CONTRIBUTING.md, followed literally: a sampler and a schedule that work."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -9,11 +8,13 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.e2e.conftest import Shell
 from tests.test_house import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -47,9 +48,15 @@ def follow(package: Path, file: str, table: str | None, code: str) -> None:
     path.write_text(content)
 
 
+class ExtendedShell(Shell):
+    """A shell whose commands are those of the copy of the package."""
+
+    server = None
+
+
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory) -> dict:
-    """Return the environment of a copy of the package that the recipes were followed in."""
+def extended(tmp_path_factory) -> Iterator[ExtendedShell]:
+    """Yield a shell with a copy of the package that the recipes were followed in."""
     folder = tmp_path_factory.mktemp("extended")
     shutil.copytree(ROOT / "iddm_cli", folder / "iddm_cli")
     shutil.copytree(ROOT / "configs", folder / "configs")
@@ -59,69 +66,59 @@ def extended(tmp_path_factory) -> dict:
     ]  # fmt: skip
     for recipe in recipes:
         follow(folder, *recipe)
-    return {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "COLUMNS": "100",
-            "IDDM_RUNS_DIR": str(folder / "runs"), "IDDM_CACHE_DIR": str(folder / "cache"),
-            "HERE": str(folder)}  # fmt: skip
-
-
-def run(env: dict, *words: str, expect: int = 0) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "iddm_cli", *words]
-    done = subprocess.run(
-        command, env=env, cwd=env["HERE"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == expect, done.stderr
-    return done
+    shell = ExtendedShell(folder, folder / "cache")
+    shell.env["PYTHONPATH"] = str(folder)
+    yield shell
+    if ExtendedShell.server is not None:
+        ExtendedShell.server.close()
 
 
 @pytest.fixture(scope="module")
-def trained(extended) -> dict:
-    run(extended, "train", "--profile", "smoke", "--name", "new", "--steps", "4",
-        "--set", "diffusion.schedule=straight", "--set", "sampling.sampler=ab2",
-        "--set", "training.sample_every=4")  # fmt: skip
+def trained(extended) -> ExtendedShell:
+    extended.iddm("train", "--profile", "smoke", "--name", "new", "--steps", "4",
+                  "--set", "diffusion.schedule=straight", "--set", "sampling.sampler=ab2",
+                  "--set", "training.sample_every=4")  # fmt: skip
     return extended
 
 
 def test_the_new_choices_are_in_the_help_and_the_schema(extended):
-    assert "ab2" in run(extended, "generate", "--help").stdout
-    schema = json.loads(run(extended, "profiles", "schema").stdout)
-    assert "straight" in json.dumps(schema)
+    assert "ab2" in extended.iddm("generate", "--help").out
+    assert "straight" in json.dumps(extended.iddm("profiles", "schema").json())
 
 
 def test_training_with_them_ends_in_a_sample_grid(trained):
-    folder = Path(trained["HERE"], "runs", "new")
+    folder = trained.folder / "runs" / "new"
     assert (folder / "samples" / "step-00000004.png").is_file()
     assert "schedule: straight" in (folder / "profile.yaml").read_text()
 
 
 def test_generating_with_them(trained):
-    out = Path(trained["HERE"], "images")
-    answer = run(trained, "generate", "new", "--count", "1", "--out", str(out), "--json")
-    document = json.loads(answer.stdout)
+    out, other = trained.folder / "images", trained.folder / "other"
+    document = trained.iddm("generate", "new", "--count", "1", "--out", out, "--json").json()
     assert (document["sampler"], document["steps"], len(document["images"])) == ("ab2", 5, 6)
-    other = Path(trained["HERE"], "other")
-    run(trained, "generate", "new", "--count", "1", "--out", str(other), "--sampler", "ddim")
+    trained.iddm("generate", "new", "--count", "1", "--out", other, "--sampler", "ddim")
     images = [Image.open(folder / document["images"][0]).tobytes() for folder in (out, other)]
     assert images[0] != images[1], "the new sampler is not silently another one"
 
 
 def test_exporting_them_to_onnx_gives_the_same_images(trained):
-    file = Path(trained["HERE"], "new.onnx")
-    done = run(trained, "export", "onnx", "new", "--out", str(file))
-    assert file.is_file(), done.stderr
+    file = trained.folder / "new.onnx"
+    answer = trained.iddm("export", "onnx", "new", "--out", file)
+    assert file.is_file(), answer.err
 
 
 def test_diffusers_which_has_neither_refuses(trained):
-    done = run(trained, "export", "diffusers", "new", "--out", "folder", expect=2)
-    assert "ab2" in done.stderr or "straight" in done.stderr
-    assert not Path(trained["HERE"], "folder").exists()
+    answer = trained.iddm("export", "diffusers", "new", "--out", "folder", expect=2)
+    assert "ab2" in answer.err or "straight" in answer.err
+    assert not (trained.folder / "folder").exists()
 
 
 def test_serving_them(trained):
     command = [sys.executable, "-m", "iddm_cli", "serve", "new", "--port", "0", "--no-auth"]
     server = subprocess.Popen(
         command,
-        env=trained,
-        cwd=trained["HERE"],
+        env=trained.env,
+        cwd=trained.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -17,9 +17,11 @@ from tests.engine.monitoring.losses import make_loss
 from tests.engine.test_train_step import asked
 from tests.engine.test_trainer import make
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 CPU = torch.device("cpu")
 BATCH = 8
-LONG = {"steps": 50, "checkpoint_every": 20, "sample_every": 0, "log_every": 1, "lr": 1e-3}
+LONG = {"steps": 20, "checkpoint_every": 8, "sample_every": 0, "log_every": 1, "lr": 1e-3}
 
 
 @pytest.mark.parametrize("batch_size", [4, 7, 8])
@@ -47,7 +49,7 @@ def everything(group: ProcessGroup, module: torch.nn.Module) -> dict[str, torch.
 
 
 def train(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> int:
-    """Train 50 steps and leave behind what came of it."""
+    """Train and leave behind what came of it."""
     torch.set_num_threads(1)
     folder = Path(str(job["folder"]))
     changes = dict(job["changes"])
@@ -148,7 +150,7 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
         assert torch.allclose(losses[0], losses[1], rtol=1e-5)
         norms = torch.tensor([one["norms"], members[0]["norms"]])
         assert torch.allclose(norms[0], norms[1], rtol=1e-4)
-        assert members[0]["saved"] == [20, 40, 50]
+        assert members[0]["saved"] == [8, 16, 20]
         assert all(member["saved"] == [] for member in members[1:]), "only the leader writes"
 
 
@@ -170,14 +172,14 @@ def test_a_stop_asked_of_any_member_ends_all_after_the_same_step(tmp_path: Path)
 def test_a_group_of_another_size_gets_what_the_main_process_loads(tmp_path: Path) -> None:
     """Of the same size, bit for bit; of another, to rounding."""
     whole = trained(tmp_path / "whole", 2)
-    trained(tmp_path / "part", 2, asked_at={0: 30})
+    trained(tmp_path / "part", 2, asked_at={0: 12})
     for size in (1, 2, 4):
         folder = Path(shutil.copytree(tmp_path / "part", tmp_path / str(size)))
         job = {"folder": str(folder), "from": True, "changes": LONG}
         assert run_local(train, job, [CPU] * size, 60) == 0
         for rank in range(size):
             left = torch.load(folder / f"left-{rank}.pt")
-            assert left["step"] == 50
+            assert left["step"] == 20
             for name, tensor in whole[0]["weights"].items():
                 if size == 2:
                     assert torch.equal(left["weights"][name], tensor)
@@ -223,8 +225,8 @@ def test_shards_are_trained_like_the_whole(tmp_path: Path, micro_batch: int | No
 def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path) -> None:
     """One process, shards, one process: a checkpoint has the same form from all of them."""
     whole = trained(tmp_path / "whole", 1)
-    trained(tmp_path / "part", 1, asked_at={0: 20})
-    for stop, size in ((35, 2), (None, 1)):
+    trained(tmp_path / "part", 1, asked_at={0: 8})
+    for stop, size in ((14, 2), (None, 1)):
         job = {
             "folder": str(tmp_path / "part"),
             "from": True,
@@ -232,7 +234,7 @@ def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path)
         }
         assert run_local(train, job, [CPU] * size, 60, sharded=size > 1) == 0
     left = torch.load(tmp_path / "part" / "left-0.pt")
-    assert left["step"] == 50
+    assert left["step"] == 20
     for name, tensor in whole[0]["weights"].items():
         assert torch.allclose(left["weights"][name], tensor, rtol=0, atol=1e-5), name
 

@@ -64,12 +64,13 @@ class Shell:
         )
 
     def iddm(self, *words: str, expect: int | None = 0) -> Answer:
-        if Shell.server is None:
-            Shell.server = Forks(self.folder, self.env)
+        shell = type(self)
+        if shell.server is None:
+            shell.server = Forks(self.folder, self.env)
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             place = {"folder": str(self.folder), "env": self.env, "err": str(err)}
-            code = Shell.server.wait(Shell.server.start(*words, out=str(out), **place))
+            code = shell.server.wait(shell.server.start(*words, out=str(out), **place))
             answer = Answer(code, out.read_text(), err.read_text())
         err = answer.err
         assert "Traceback" not in err, err
