@@ -10,9 +10,10 @@ _skips_destructors = False
 def skip_destructors() -> None:
     """Let this process end without calling destructors.
 
-    The threads of torch's communication backends outlive the interpreter. They may abort the
-    process at its end, or wait there for peers that are gone, also where all has succeeded
-    (torch 2.11 to 2.14).
+    A thread of torch's backend that releases the last collective while the interpreter finalizes
+    asks for its lock, and is ended in a destructor that lets nothing through: the process aborts,
+    also where all has succeeded (gloo, torch 2.14). Others wait in destructors for peers that are
+    gone.
     """
     global _skips_destructors
     _skips_destructors = True

@@ -8,9 +8,11 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,34 @@ class Answer:
 
     def json(self) -> dict:
         return json.loads(self.out)
+
+
+class ForkedCommand:
+    """A running command that was forked, with the methods of subprocess.Popen."""
+
+    def __init__(self, server: Forks, folder: Path, env: dict[str, str], *words: str) -> None:
+        self.server = server
+        self.folder = tempfile.TemporaryDirectory()
+        self.printed = [Path(self.folder.name, name) for name in ("out", "err")]
+        out, err = map(str, self.printed)
+        place = {"folder": str(folder), "env": env, "out": out, "err": err}
+        self.pid = server.start(*words, **place, alone=True)
+        self.returncode: int | None = None
+
+    def communicate(self, timeout: float) -> list[str]:
+        """Wait for its end, and return what it printed to stdout and stderr."""
+        until = time.monotonic() + timeout
+        while (code := self.server.poll(self.pid)) is None:
+            assert time.monotonic() < until, f"still running: {self.printed[1].read_text()}"
+            time.sleep(0.02)
+        self.returncode = code
+        return [path.read_text() for path in self.printed]
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
 
 class Shell:
@@ -63,14 +93,23 @@ class Shell:
             stderr=subprocess.PIPE,
         )
 
-    def iddm(self, *words: str, expect: int | None = 0) -> Answer:
+    def fork(self, *words: str) -> ForkedCommand:
+        """Start a command as `iddm` does, and return while it runs."""
+        return ForkedCommand(self.get_server(), self.folder, self.env, *words)
+
+    def get_server(self) -> Forks:
+        """Return the process that the commands of all shells of this class are forked from."""
         shell = type(self)
         if shell.server is None:
             shell.server = Forks(self.folder, self.env)
+        return shell.server
+
+    def iddm(self, *words: str, expect: int | None = 0) -> Answer:
+        server = self.get_server()
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             place = {"folder": str(self.folder), "env": self.env, "err": str(err)}
-            code = shell.server.wait(shell.server.start(*words, out=str(out), **place))
+            code = server.wait(server.start(*words, out=str(out), **place))
             answer = Answer(code, out.read_text(), err.read_text())
         err = answer.err
         assert "Traceback" not in err, err

@@ -2,7 +2,7 @@
 
 Imports all that a training imports once, then forks for each command. It reads one JSON document
 a line and answers with one: {"argv", "folder", ...} starts a command and gives its pid;
-{"wait": pid} waits for its end and gives its status.
+{"wait": pid} waits for its end and gives its status; with "once" it gives null if it still runs.
 """
 
 import atexit
@@ -21,19 +21,24 @@ def serve() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if "wait" in asked:
-            answer = {"status": os.waitstatus_to_exitcode(os.waitpid(asked["wait"], 0)[1])}
+            ended, status = os.waitpid(asked["wait"], os.WNOHANG if asked.get("once") else 0)
+            answer = {"status": os.waitstatus_to_exitcode(status) if ended else None}
         else:
             answer = {"pid": start(**asked)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-def start(argv: list[str], folder: str, env: dict[str, str], out: str, err: str) -> int:
-    """Fork a process that is the command."""
+def start(
+    argv: list[str], folder: str, env: dict[str, str], out: str, err: str, *, alone: bool = False
+) -> int:
+    """Fork a process that is the command; one that is alone leads a process group of its own."""
     pid = os.fork()
     if pid:
         return pid
     try:
+        if alone:
+            os.setsid()
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(env)
@@ -113,6 +118,10 @@ class Forks:
     def wait(self, pid: int) -> int:
         """Wait for its end, and return its exit code, or the signal that ended it, negative."""
         return self.ask(wait=pid)["status"]
+
+    def poll(self, pid: int) -> int | None:
+        """Return how it ended, as `wait` does; None while it runs."""
+        return self.ask(wait=pid, once=True)["status"]
 
     def iddm(self, *argv: str) -> str:
         """Run a command that must succeed; return what it printed."""

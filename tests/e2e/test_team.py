@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import IDDM, SMOKE, Shell
+from .conftest import SMOKE, ForkedCommand, Shell
 
 KILLS = int(os.environ.get("IDDM_TEST_KILLS", "3"))
 STEPS = 60
@@ -50,14 +50,14 @@ def wait_for_step(run: Path, step: int) -> None:
     raise AssertionError(f"never came to step {step}")
 
 
-def members(process: subprocess.Popen) -> list[psutil.Process]:
+def members(process: ForkedCommand) -> list[psutil.Process]:
     """The processes of a group, by rank: its children that were spawned, the oldest first."""
     children = psutil.Process(process.pid).children(recursive=True)
     group = [one for one in children if "--multiprocessing-fork" in one.cmdline()]
     return sorted(group, key=lambda one: (one.create_time(), one.pid))
 
 
-def wait_for_members(process: subprocess.Popen) -> None:
+def wait_for_members(process: ForkedCommand) -> None:
     until = time.monotonic() + 60
     while len(members(process)) < 2:
         assert time.monotonic() < until, "they never came"
@@ -112,7 +112,7 @@ def test_after_kills_of_any_rank_the_bits_are_those_of_a_run_without(whole, shel
     run = shell.folder / "runs" / "pair"
     command = (*TRAIN, *PAIR, "--name", "pair")
     for kill in range(KILLS):
-        process = shell.start(*command)
+        process = shell.fork(*command)
         done = len(rows(run)) if run.exists() else 0
         if done < STEPS - 10:
             wait_for_step(run, done + dice.randrange(1, 8))
@@ -137,7 +137,7 @@ def test_after_kills_of_any_rank_the_bits_are_those_of_a_run_without(whole, shel
 
 def test_resumed_with_another_number_of_processes(whole, shell):
     run = shell.folder / "runs" / "pair"
-    process = shell.start(*TRAIN, *PAIR, "--name", "pair")
+    process = shell.fork(*TRAIN, *PAIR, "--name", "pair")
     wait_for_step(run, 10)
     members(process)[1].kill()
     process.communicate(timeout=60)
@@ -151,12 +151,7 @@ def test_resumed_with_another_number_of_processes(whole, shell):
 @pytest.mark.parametrize("whom", ["parent", "member", "group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
-    assert IDDM
-    process = subprocess.Popen(
-        [IDDM, *TRAIN, "--steps", "5000", *PAIR, "--name", "pair"],
-        cwd=shell.folder, env=shell.env, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = shell.fork(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair")
     run = shell.folder / "runs" / "pair"
     wait_for_step(run, 5)
     workers = members(process)
@@ -178,8 +173,8 @@ def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
 
 
 def test_a_team_is_asked_for_a_checkpoint_or_left_by_its_terminal(shell):
-    process = shell.start(*TRAIN, "--steps", "5000", "--set", "training.checkpoint_every=5000",
-                          *PAIR, "--name", "pair")  # fmt: skip
+    process = shell.fork(*TRAIN, "--steps", "5000", "--set", "training.checkpoint_every=5000",
+                         *PAIR, "--name", "pair")  # fmt: skip
     run = shell.folder / "runs" / "pair"
     wait_for_step(run, 3)
     process.send_signal(signal.SIGUSR1)
@@ -230,7 +225,7 @@ def test_processes_with_other_settings_do_not_train_together(shell):
     both = []
     for rank, lr in ((0, "0.1"), (1, "0.2")):
         shell.env["RANK"] = str(rank)
-        both.append(shell.start(*TRAIN, "--name", "pair", "--set", f"training.lr={lr}"))
+        both.append(shell.fork(*TRAIN, "--name", "pair", "--set", f"training.lr={lr}"))
     errors = [process.communicate(timeout=100)[1] for process in both]
     assert [process.returncode for process in both] == [2, 2], errors
     problem = "process 1 has other settings than process 0: training.lr 0.2, not 0.1"

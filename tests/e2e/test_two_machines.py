@@ -30,8 +30,9 @@ def ip(*words: str) -> None:
 def can_make_machines() -> bool:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
-    probe = subprocess.run(["ip", "netns", "add", "iddm-probe"], check=False, capture_output=True)
-    subprocess.run(["ip", "netns", "del", "iddm-probe"], check=False, capture_output=True)
+    name = f"iddm-probe-{os.getpid()}"
+    probe = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
+    subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
     return probe.returncode == 0
 
 
@@ -77,10 +78,8 @@ class Machine:
 
 @pytest.fixture
 def machines() -> Iterator[list[Machine]]:
-    both = [
-        Machine("iddm-a", "10.77.0.1", "iddm-cable-a"),
-        Machine("iddm-b", "10.77.0.2", "iddm-cable-b"),
-    ]
+    names = [f"iddm-{end}{os.getpid()}" for end in "ab"]  # tests run in several processes
+    both = [Machine(name, f"10.77.0.{i}", name) for i, name in enumerate(names, 1)]
     for machine in both:
         with contextlib.suppress(subprocess.CalledProcessError):
             ip("netns", "del", machine.name)

@@ -1,5 +1,6 @@
 """Verification: a file that is invalid or generates other images is refused."""
 
+import onnx
 import pytest
 
 from iddm_cli.engine import randomness
@@ -9,10 +10,16 @@ from iddm_cli.export.onnx.model_proto import build_onnx_model
 from iddm_cli.export.onnx.options import OnnxOptions
 from tests.export.conftest import trained
 
+OPTIONS = OnnxOptions()
 
-def test_a_graph_that_generates_other_images_is_refused():
-    model, options = trained(), OnnxOptions()
-    made = build_onnx_model(model, options)
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return build_onnx_model(trained(), OPTIONS).SerializeToString()
+
+
+def test_a_graph_that_generates_other_images_is_refused(content):
+    model, made, options = trained(), onnx.load_from_string(content), OPTIONS
     assert check.check_onnx_model(model, made, options).within_one == 1
     for parameter in model.denoiser.parameters():
         parameter.mul_(1.05)
@@ -20,9 +27,8 @@ def test_a_graph_that_generates_other_images_is_refused():
         check.check_onnx_model(model, made, options)
 
 
-def test_an_invalid_graph_is_refused():
-    model, options = trained(), OnnxOptions()
-    made = build_onnx_model(model, options)
+def test_an_invalid_graph_is_refused(content):
+    model, made, options = trained(), onnx.load_from_string(content), OPTIONS
     made.graph.node[0].op_type = "NoSuch"
     with pytest.raises(IddmError, match="not valid ONNX"):
         check.check_onnx_model(model, made, options)
