@@ -28,6 +28,7 @@ REASONED = {
     "storage/space.py": {"open"},  # a file that is removed at once
     "workflows/class_folders.py": {"touch"},  # the same
     "display/streams.py": {"open", "os.open"},  # the null device
+    "evaluation/inception_weights.py": {"torch.save"},  # into memory
     "distributed/launch.py": {"write_text"},  # what a process tells the one that began it
 }
 """The files that write by themselves, and how."""
