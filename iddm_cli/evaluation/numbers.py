@@ -10,8 +10,8 @@ class Number:
 
     Attributes:
         value: The value; a rate is a share in [0, 1].
-        floor: The same number for two halves of the real images: no model can be expected to be
-            better; None where that has no meaning.
+        floor: The same number for two parts of the real images, for as many images: no model can
+            be expected to be better; None where that has no meaning.
         low: Lower end of its 95 % interval; None without one.
         high: Upper end.
         count: Number of images that it was measured on; of two sets, of the smaller one.

@@ -85,16 +85,16 @@ def describe_classes(evaluation: Evaluation, pages: int) -> dict[str, Any]:
     }
 
 
-def _describe_cell(measure: Measure, number: Number | None) -> dict[str, str]:
+def _describe_cell(measure: Measure, number: Number | None) -> dict[str, Any]:
     if number is None:
-        return {"value": "–", "more": "too few images"}
+        return {"value": "–", "notes": ["too few images"]}
     notes = [
         format_interval(number, is_share=measure.is_share),
         "" if number.floor is None else "floor "
         + format_value(number.floor, is_share=measure.is_share),
     ]  # fmt: skip
     value = format_value(number.value, is_share=measure.is_share)
-    return {"value": value, "more": ", ".join(note for note in notes if note)}
+    return {"value": value, "notes": [note for note in notes if note]}
 
 
 def describe_confusion(
