@@ -88,14 +88,12 @@ class Evaluator:
         samples = generator.generate(
             self.group.shard_items(specs), seed=SEED, batch_size=profile.sampling.batch_size
         )
-        shares = self.group.gather_object([sample.pixels for sample in samples])
+        pixels = self.group.gather_items([sample.pixels for sample in samples], len(specs))
         if not self.group.is_main:
             return None
-        size = self.group.world_size
-        pixels = torch.stack([shares[i % size][i // size] for i in range(len(specs))])
         return ImageSet(
             name="generated images",
-            pixels=_to_levels(pixels, pixel_dtype(pack.values)),
+            pixels=_to_levels(torch.stack(pixels), pixel_dtype(pack.values)),
             labels=torch.tensor(labels) if pack.classes else None,
             classes=pack.classes,
         )

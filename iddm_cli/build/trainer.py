@@ -112,11 +112,10 @@ def _generate_sample_grid(
     samples = generator.generate(
         group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )
-    shares = group.gather_object([sample.pixels for sample in samples])
+    pixels = group.gather_items([sample.pixels for sample in samples], len(specs))
     if not group.is_main:
         return None
-    size = group.world_size
-    images = [to_image(shares[i % size][i // size]) for i in range(len(specs))]
+    images = [to_image(one) for one in pixels]
     names = [classes[label] if classes else "" for label in labels]
     rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
     path = run.samples_dir / f"step-{step:08d}.png"

@@ -108,6 +108,20 @@ class ProcessGroup:
         """
         return [value]
 
+    def gather_items(self, share: Sequence[T], count: int) -> list[T]:
+        """Return the items of all processes to the main process, an empty list elsewhere.
+
+        Collective: every process must call it.
+
+        Args:
+            share: What became of this process's share, see `shard_items`; in its order.
+            count: Number of items before they were shared out.
+        """
+        shares = self.gather_object(list(share))
+        if not self.is_main:
+            return []
+        return [shares[i % self.world_size][i // self.world_size] for i in range(count)]
+
     def full_tensor(self, tensor: Tensor) -> Tensor:
         """Return a whole tensor, assembled from its shards.
 

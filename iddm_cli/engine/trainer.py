@@ -46,7 +46,6 @@ class Trainer:
         checkpoints: Where checkpoints go.
         generate_samples: Writes the sample grid; None: no sample grids.
         recipe: The settings that decide the weights, by their keys; checkpoints record them.
-
         evaluation: The profile's evaluation section; None: its defaults.
         held_out_loss: Computes the held-out loss; None where there are no held-out images.
         evaluate: Evaluates generated images; None: nothing does.

@@ -7,10 +7,7 @@ whatever it is given; so the file is read here, as tensors alone, and handed on 
 import hashlib
 import io
 import pickle
-import socket
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -20,6 +17,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.errors import IddmError, first_line
+from iddm_cli.machine.network import limit_silence
 
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds without an answer after which a download is given up."""
@@ -100,7 +98,7 @@ def _download(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _network_timeout(DOWNLOAD_TIMEOUT):
+        with limit_silence(DOWNLOAD_TIMEOUT):
             torch.hub.download_url_to_file(
                 weights_url(), str(path), hash_prefix=_hash_prefix(), progress=False
             )
@@ -111,17 +109,6 @@ def _download(path: Path) -> None:
             f"Download that file with another program, and place it at {path}, or name it with "
             "--inception-weights.",
         ) from error
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    """Limit how long a connection of this process may be silent."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _parse(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """The evaluator of a training: the same numbers in every process group, and no other training."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from iddm_cli.build.networks import build_denoiser
 from iddm_cli.data.cache import evaluation_folder
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.sources.registry import open_dataset
-from iddm_cli.distributed.group import SINGLE_PROCESS
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from tests.build.profiles import tiny_profile
 from tests.e2e.conftest import draw_folder
 
@@ -33,22 +35,16 @@ def denoiser(profile):
     return build_denoiser(profile, 2).eval()
 
 
-class TwoProcesses:
+@dataclass(frozen=True)
+class TwoProcesses(ProcessGroup):
     """A process group of two whose processes are called one after the other."""
 
-    world_size = 2
+    world_size: int = 2
+    gathered: list = field(default_factory=list)
 
-    def __init__(self, rank: int, gathered: list) -> None:
-        self.rank = rank
-        self.is_main = rank == 0
-        self.gathered = gathered
-
-    def shard_items(self, items):
-        return items[self.rank :: 2]
-
-    def gather_object(self, item):
-        self.gathered[self.rank] = item
-        return self.gathered
+    def gather_object(self, value):
+        self.gathered[self.rank] = value
+        return self.gathered if self.is_main else []
 
 
 def test_without_a_dataset_there_is_no_evaluator(profile):
@@ -61,7 +57,7 @@ def test_numbers_are_the_same_for_one_process_and_for_two(profile, pack, denoise
     assert all(isinstance(value, float) for value in alone.values())
     gathered: list = [None, None]
     for rank in (1, 0):  # the main process last, when all shares are there
-        group = TwoProcesses(rank, gathered)
+        group = TwoProcesses(rank, gathered=gathered)
         values = build_evaluator(profile, pack, group)(denoiser, 5)
         if rank == 1:
             assert values == {}

@@ -6,11 +6,9 @@ torchvision, which imports torch, is imported only when a dataset is opened.
 import hashlib
 import http.client
 import pickle
-import socket
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from iddm_cli.data.decoding.images import DecodedImage, digest_bytes
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.source import HeldOutPart, SourceOptions
 from iddm_cli.errors import DatasetError
+from iddm_cli.machine.network import limit_silence
 
 TIMEOUT_SECONDS = 30.0
 
@@ -192,7 +191,7 @@ def _load_dataset(name: str, folder: Path, options: Mapping[str, Any] | None = N
         from torchvision import datasets  # type: ignore[import-untyped]
 
         dataset_class = getattr(datasets, entry.class_name)
-        with _socket_timeout(TIMEOUT_SECONDS):
+        with limit_silence(TIMEOUT_SECONDS):
             return dataset_class(folder, download=True, **(options or entry.options))
     except ImportError as error:
         raise DatasetError(
@@ -214,14 +213,3 @@ def _load_failed(
         f"Without a network, put {', '.join(entry.files)} into {destination}, or set data.path "
         "to a folder of images or to demo. Remove files of an earlier attempt from there.",
     )
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Limit how long a connection may stall; torchvision itself waits for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
