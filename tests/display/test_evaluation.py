@@ -126,7 +126,7 @@ def test_of_very_many_classes_the_worst_are_shown():
 def make_usefulness(verdict: str) -> Usefulness:
     arm = ArmSummary("real only", 10, 0, Number(0.5, low=0.4, high=0.6), (0.5, 0.5))
     return Usefulness((arm,), "real only", "both", Number(0.02, low=-0.01, high=0.05), verdict,
-                      {"disagrees": 3}, tested_on=60, seeds=5)  # fmt: skip
+                      {"disagrees": 3}, 400, 400, tested_on=60, seeds=5)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,14 @@ def test_the_verdict_is_a_sentence(verdict, sentence):
     assert "+2.0 percentage points" in text
     assert "-1.0 to +5.0" in text
     assert "left out: 3 (disagrees)" in text
+    assert "chosen on other seeds and test images than they are compared on" in text
+    assert "--real-per-class" not in text
+
+
+def test_a_result_for_few_real_images_says_so():
+    limited = replace(make_usefulness("helps"), real_per_class=20, real_available=400)
+    text = shown.describe_usefulness(limited)
+    assert "for 20 real images of each class (of up to 400)" in text
 
 
 def test_results_go_to_stdout_and_what_to_know_to_stderr(capsys):
