@@ -5,13 +5,11 @@ from dataclasses import replace
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.evaluation.comparison.agreement import Answers, measure_agreement
 from iddm_cli.evaluation.comparison.pair_measurement import measure_pair
-from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS, QualityMetric
+from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.evaluation.comparison.samples import COMPARED, FeatureSample, build_pair, build_sample
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.results import ClassQuality, Quality
-
-__all__ = ["QUALITY_METRICS", "QualityMetric", "measure_quality"]
 
 
 def measure_quality(
