@@ -74,12 +74,15 @@ def describe_comparison(evaluation: "Evaluation") -> str:
     """Return what was compared with what, and by which feature network."""
     features, generated, real = evaluation.features, evaluation.generated, evaluation.real
     height, width = real.pixels.shape[2:]
+    tested = (
+        f"; accuracy {features.accuracy:.1%} on {features.tested_on:,} others (guessing: "
+        f"{features.chance:.1%})"
+    )
     return (
         f"{len(generated):,} images ({generated.name}) compared with {len(real):,} real ones "
         f"({real.name}), {height} x {width} pixels\n"
         f"feature network: trained on {features.trained_on:,} images to tell {features.task} "
-        f"apart; accuracy {features.accuracy:.1%} on {features.tested_on:,} others (guessing: "
-        f"{features.chance:.1%})"
+        f"apart{tested if features.tested_on else ', and not tested'}"
     )
 
 

@@ -65,6 +65,12 @@ def test_one_evaluation_is_one_object_of_json():
     assert document["settings"]["steps"] == 20
 
 
+def test_a_network_that_was_not_tested_has_no_accuracy():
+    features = FeatureSummary("classes", float("nan"), 1.0, 90, 0)
+    text = shown.describe_comparison(make_evaluation(features=features))
+    assert text.endswith("tell classes apart, and not tested")
+
+
 def test_several_are_a_list():
     document = EvaluationSeries((make_evaluation("a"), make_evaluation("b"))).to_json()
     assert [one["title"] for one in document["evaluations"]] == ["a", "b"]

@@ -31,7 +31,7 @@ class Measuring:
         if request.usefulness:
             _check_usable(real, real.real)
         self.extractor: FeatureExtractor = load_extractor(
-            real.training, real.real, progress=progress
+            real.training, real.network_test, progress=progress
         )
 
     def evaluate(
