@@ -3,18 +3,21 @@
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, check_fits_device
+from iddm_cli.build.networks import build_denoiser, build_meta_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
+from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
@@ -67,8 +70,11 @@ def build_trainer(
         times=profile.diffusion.times,
         precision=compute.precision,
         num_classes=len(pack.classes),
-        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
+        numerics=devices.numerics(
+            compute.device, compute.precision, group.world_size, profile.runtime.tf32
+        ),
         group=group,
+        compiling=profile.runtime.compile,
     )
     retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
@@ -80,6 +86,21 @@ def build_trainer(
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
+        utilization=_build_utilization(profile, len(pack.classes), compute, group),
+    )
+
+
+def _build_utilization(
+    profile: ResolvedProfile, num_classes: int, compute: ComputeContext, group: ProcessGroup
+) -> Utilization:
+    """Build what measures how much of the devices training uses."""
+    peak = None
+    if compute.device.type == "cuda":
+        name = torch.cuda.get_device_name(compute.device)
+        peak = find_peak(name, compute.precision, profile.runtime.tf32)
+    return Utilization(
+        lambda: count_training_flops(build_meta_denoiser(profile, num_classes), profile.data.shape),
+        peak and peak * group.world_size,
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.acceleration.recompute import KeptTensors
 from iddm_cli.engine.device import autocast
 
 FLOAT_BYTES = 4
@@ -81,6 +82,7 @@ def estimate_memory(
     precision: str,
     data: int,
     on_cpu: bool,
+    recompute: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a training from what one image's loss keeps for its backward pass.
 
@@ -91,9 +93,10 @@ def estimate_memory(
         precision: fp32, bf16 or fp16.
         data: Bytes of images held on the device.
         on_cpu: Whether training runs on the CPU.
+        recompute: Whether blocks compute their activations again in the backward pass.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
-    kept = _kept_for_backward(denoiser, shape, precision)
+    kept = _kept_for_backward(denoiser, shape, precision, recompute=recompute)
     return MemoryEstimate(
         parameters=parameters,
         state=training_bytes(parameters),
@@ -105,25 +108,18 @@ def estimate_memory(
     )
 
 
-def _kept_for_backward(denoiser: Denoiser, shape: tuple[int, int, int], precision: str) -> int:
-    weights = {p.untyped_storage().data_ptr() for p in denoiser.parameters()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
+def _kept_for_backward(
+    denoiser: Denoiser, shape: tuple[int, int, int], precision: str, *, recompute: bool
+) -> int:
     x = torch.zeros(1, *shape)
     one = torch.zeros(1, dtype=torch.int64)
     with (
-        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        KeptTensors(denoiser.backbone, recompute=recompute) as kept,
         autocast(x.device, precision),
     ):
         loss = denoiser.loss(x, one, torch.zeros_like(x), one)
     del loss
-    return sum(kept.values())
+    return kept.bytes
 
 
 class MicroBatch:
