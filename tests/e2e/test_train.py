@@ -38,6 +38,9 @@ def test_a_run_leaves_what_the_documentation_says(trained):
     manifest = json.loads((run / "run.json").read_text())
     assert (manifest["state"], manifest["step"], manifest["steps"]) == ("finished", 10, 10)
     assert metrics(run)[-1]["step"] == 10
+    for line in metrics(run):
+        assert line["tflops"] > 0
+        assert "mfu" not in line, "the peak of a CPU is not known"
     assert len(json.loads((run / "dataset.json").read_text())["classes"]) == 6
 
 

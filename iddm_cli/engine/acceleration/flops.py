@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from iddm_cli.diffusion.denoiser import Denoiser
-
-TRAINING_PASSES = 3
-"""The backward pass makes each product of the forward pass twice: once for its input, once for its
-weights."""
+from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,8 @@ def count_training_flops(denoiser: Denoiser, shape: tuple[int, int, int]) -> int
         denoiser: The denoiser, on the meta device: nothing is computed.
         shape: Channels, height and width of an image.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # 0.1 s, which start-up need not take
+
     x = torch.zeros(1, *shape, device="meta")
     one = torch.zeros(1, dtype=torch.int64, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

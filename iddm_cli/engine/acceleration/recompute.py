@@ -4,6 +4,7 @@ Chen et al. 2016, arXiv:1604.06174. Of each block only the inputs are kept for t
 which repeats its forward pass with the same dropout. Gradients stay the same to the last bit.
 """
 
+from contextlib import ExitStack
 from functools import partial
 
 from torch import Tensor, nn
@@ -28,62 +29,67 @@ def recompute_blocks(backbone: nn.Module) -> None:
 
 
 class KeptTensors:
-    """Counts the bytes that a forward pass keeps for the backward pass.
+    """Counts the bytes that a forward pass inside it keeps for the backward pass.
 
     Args:
         network: What is counted; its parameters are not.
-        recompute: Whether its blocks are as after `recompute_blocks`: each keeps its inputs alone,
+        recompute: Whether to count as if its blocks were recomputed: each keeps its inputs alone,
             and one block at a time has its activations again.
+
+    Attributes:
+        largest_block: Bytes of the block that keeps the most, if `recompute`.
     """
 
     def __init__(self, network: nn.Module, *, recompute: bool) -> None:
+        self.network = network
+        self.largest_block = 0
+        self._blocks = list_blocks(network) if recompute else []
         self._parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
         self._kept: dict[int, int] = {}
         self._in_block: dict[int, int] = {}
-        self._largest_block = 0
-        self._hooks = [saved_tensors_hooks(self._note_kept, lambda tensor: tensor)]
-        self._handles = []
-        blocks = list_blocks(network) if recompute else []
-        for block in blocks:
-            self._handles.append(block.register_forward_pre_hook(self._enter_block))
-            self._handles.append(block.register_forward_hook(self._leave_block))
+        self._stack = ExitStack()
+        self._block_stack = ExitStack()
 
     def __enter__(self) -> "KeptTensors":
-        self._hooks[0].__enter__()
+        self._stack.enter_context(saved_tensors_hooks(self._note_kept, lambda tensor: tensor))
+        for block in self._blocks:
+            for register, hook in (
+                (block.register_forward_pre_hook, self._enter_block),
+                (block.register_forward_hook, self._leave_block),
+            ):
+                self._stack.callback(register(hook).remove)
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._hooks[0].__exit__(*problem)
-        for handle in self._handles:
-            handle.remove()
+        self._block_stack.close()
+        self._stack.close()
 
     @property
     def bytes(self) -> int:
         """Bytes that are kept, with the activations of the largest block that is recomputed."""
-        return sum(self._kept.values()) + self._largest_block
+        return sum(self._kept.values()) + self.largest_block
 
     def _note_kept(self, tensor: Tensor) -> Tensor:
-        self._note(tensor, self._kept)
-        return tensor
+        return self._note(tensor, self._kept)
 
     def _note_in_block(self, tensor: Tensor) -> Tensor:
-        self._note(tensor, self._in_block)
-        return tensor
+        return self._note(tensor, self._in_block)
 
-    def _note(self, tensor: Tensor, kept: dict[int, int]) -> None:
+    def _note(self, tensor: Tensor, kept: dict[int, int]) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in self._parameters:
             kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
 
     def _enter_block(self, _block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         for tensor in inputs:
             self._note(tensor, self._kept)
         self._in_block = {}
-        self._hooks.append(saved_tensors_hooks(self._note_in_block, lambda tensor: tensor))
-        self._hooks[-1].__enter__()
+        hooks = saved_tensors_hooks(self._note_in_block, lambda tensor: tensor)
+        self._block_stack.enter_context(hooks)
 
     def _leave_block(self, *_: object) -> None:
-        self._hooks.pop().__exit__()
+        self._block_stack.close()
         own = self._in_block.keys() - self._kept.keys()
         size = sum(self._in_block[pointer] for pointer in own)
-        self._largest_block = max(self._largest_block, size)
+        self.largest_block = max(self.largest_block, size)
