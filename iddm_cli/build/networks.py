@@ -37,14 +37,6 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
     )
 
 
-def build_meta_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
-    """Build a denoiser without memory, on the meta device: its calls compute shapes alone."""
-    with torch.device("meta"):
-        backbone = build_backbone(profile, num_classes)
-    schedule = build_schedule(profile.diffusion.schedule, profile.diffusion.timesteps).to("meta")
-    return Denoiser(backbone, schedule, prediction=profile.diffusion.prediction)
-
-
 def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
     """Build the network that a profile describes."""
     settings = profile.model.model_dump(exclude={"network"})

@@ -10,7 +10,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, build_meta_denoiser, check_fits_device
+from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
@@ -61,6 +61,7 @@ def build_trainer(
     check_held_out(profile, pack)
     denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
     check_fits_device(denoiser, compute.device)
+    utilization = _build_utilization(profile, denoiser, compute, group)
     training = _decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
     train_step = TrainStep(
@@ -86,22 +87,20 @@ def build_trainer(
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
-        utilization=_build_utilization(profile, len(pack.classes), compute, group),
+        utilization=utilization,
     )
 
 
 def _build_utilization(
-    profile: ResolvedProfile, num_classes: int, compute: ComputeContext, group: ProcessGroup
+    profile: ResolvedProfile, denoiser: Denoiser, compute: ComputeContext, group: ProcessGroup
 ) -> Utilization:
     """Build what measures how much of the devices training uses."""
     peak = None
     if compute.device.type == "cuda":
         name = torch.cuda.get_device_name(compute.device)
         peak = find_peak(name, compute.precision, profile.runtime.tf32)
-    return Utilization(
-        lambda: count_training_flops(build_meta_denoiser(profile, num_classes), profile.data.shape),
-        peak and peak * group.world_size,
-    )
+    flops = count_training_flops(denoiser, profile.data.shape)
+    return Utilization(flops, peak and peak * group.world_size)
 
 
 def _decide_micro_batch(

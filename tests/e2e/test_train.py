@@ -44,9 +44,10 @@ def test_a_run_leaves_what_the_documentation_says(trained):
     assert len(json.loads((run / "dataset.json").read_text())["classes"]) == 6
 
 
-def test_the_profile_of_a_run_repeats_it(trained, shell):
+def test_the_profile_of_a_run_repeats_it_also_with_less_memory(trained, shell):
     first = trained.folder / "runs" / "first"
-    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again")
+    recompute = ("--set", "training.recompute=blocks")
+    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again", *recompute)
     weights = "checkpoints/step-00000010/average.safetensors"
     assert (shell.folder / "runs" / "again" / weights).read_bytes() == (
         first / weights

@@ -8,9 +8,11 @@ optimizer and the data are not counted as needed.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
@@ -72,40 +74,81 @@ def find_peak(device_name: str, precision: str, tf32: str) -> float | None:
     return 1e12 * peak
 
 
+class FlopCounter(TorchFunctionMode):
+    """Counts the operations of the products that are computed inside it.
+
+    torch.utils.flop_counter does so as well, but does not know the CPU's attention, and imports
+    torch's compiler, which takes as long as importing torch.
+
+    Attributes:
+        flops: Floating-point operations, two for each pair of numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        """Return what a function of torch returns; count its operations if it is a product."""
+        out = func(*args, **(kwargs or {}))
+        if func in PAIRS:
+            self.flops += 2 * PAIRS[func](out, *args)
+        return out
+
+
+def _pairs_of_attention(out: Tensor, query: Tensor, key: Tensor, *_: object) -> int:
+    return key.shape[-2] * (query.numel() + out.numel())
+
+
+def _pairs_of_matmul(out: Tensor, left: Tensor, *_: object) -> int:
+    return out.numel() * left.shape[-1]
+
+
+PAIRS: dict[Callable[..., Tensor], Callable[..., int]] = {
+    functional.conv2d: lambda out, _, weight, *__: out.numel() * weight[0].numel(),
+    functional.linear: _pairs_of_matmul,
+    functional.scaled_dot_product_attention: _pairs_of_attention,
+    torch.matmul: _pairs_of_matmul,
+    torch.mm: _pairs_of_matmul,
+    torch.bmm: _pairs_of_matmul,
+    Tensor.matmul: _pairs_of_matmul,
+    Tensor.__matmul__: _pairs_of_matmul,
+}
+"""How many pairs of numbers a product multiplies, from its result and its arguments."""
+
+
+@torch.no_grad()
 def count_training_flops(denoiser: Denoiser, shape: tuple[int, int, int]) -> int:
     """Return the floating-point operations of training on one image.
 
-    Products of matrices and convolutions are counted, two operations for each pair of numbers.
+    Products of matrices and convolutions are counted, as one image is denoised.
 
     Args:
-        denoiser: The denoiser, on the meta device: nothing is computed.
+        denoiser: The denoiser, as it was built: neither sharded nor compiled.
         shape: Channels, height and width of an image.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # 0.1 s, which start-up need not take
-
-    x = torch.zeros(1, *shape, device="meta")
-    one = torch.zeros(1, dtype=torch.int64, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        denoiser.loss(x, one, x, one)
-    return TRAINING_PASSES * counter.get_total_flops()
+    device = denoiser.schedule.alpha.device
+    x = torch.zeros(1, *shape, device=device)
+    one = torch.zeros(1, dtype=torch.int64, device=device)
+    was_training = denoiser.training
+    denoiser.eval()  # dropout would take random numbers
+    with FlopCounter() as counter:
+        denoiser(x, one, one)
+    denoiser.train(was_training)
+    return TRAINING_PASSES * counter.flops
 
 
 class Utilization:
     """Turns images a second into operations a second, and into a share of the peak.
 
     Args:
-        count_flops: Returns the operations of training on one image; called once, when needed.
+        flops_per_image: Floating-point operations of training on one image.
         peak: FLOP/s that all devices could make together; None where that is not known.
     """
 
-    def __init__(self, count_flops: Callable[[], int], peak: float | None = None) -> None:
-        self._count_flops = count_flops
+    def __init__(self, flops_per_image: int, peak: float | None = None) -> None:
+        self.flops_per_image = flops_per_image
         self.peak = peak
-
-    @cached_property
-    def flops_per_image(self) -> int:
-        """Floating-point operations of training on one image."""
-        return self._count_flops()
 
     def measure(self, images_per_second: float) -> dict[str, float]:
         """Return `tflops`, and `mfu` where the peak is known, as metrics.jsonl has them."""

@@ -53,11 +53,8 @@ class KeptTensors:
     def __enter__(self) -> "KeptTensors":
         self._stack.enter_context(saved_tensors_hooks(self._note_kept, lambda tensor: tensor))
         for block in self._blocks:
-            for register, hook in (
-                (block.register_forward_pre_hook, self._enter_block),
-                (block.register_forward_hook, self._leave_block),
-            ):
-                self._stack.callback(register(hook).remove)
+            self._stack.callback(block.register_forward_pre_hook(self._enter_block).remove)
+            self._stack.callback(block.register_forward_hook(self._leave_block).remove)
         return self
 
     def __exit__(self, *problem: object) -> None:
