@@ -11,6 +11,7 @@ from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -56,19 +57,10 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
-    denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
-    check_fits_device(denoiser, compute.device)
-    training = _decide_micro_batch(profile, pack, compute, group)
+    training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
-    train_step = TrainStep(
-        denoiser,
-        batches,
-        training,
-        times=profile.diffusion.times,
-        precision=compute.precision,
-        num_classes=len(pack.classes),
-        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
-        group=group,
+    train_step = build_train_step(
+        profile, len(pack.classes), batches, compute, group, training=training
     )
     retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
@@ -83,7 +75,43 @@ def build_trainer(
     )
 
 
-def _decide_micro_batch(
+def build_train_step(
+    profile: ResolvedProfile,
+    num_classes: int,
+    batches: BatchLoader,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    training: TrainingSettings | None = None,
+) -> TrainStep:
+    """Build what makes the updates of an untrained network.
+
+    Args:
+        profile: The profile.
+        num_classes: Number of classes.
+        batches: The images of each step.
+        compute: The compute context.
+        group: The processes that train together.
+        training: The training section; None: the profile's.
+
+    Raises:
+        UsageError: The network is too large for the device.
+    """
+    denoiser = build_denoiser(profile, num_classes).to(compute.device)
+    check_fits_device(denoiser, compute.device)
+    return TrainStep(
+        denoiser,
+        batches,
+        training or profile.training,
+        times=profile.diffusion.times,
+        precision=compute.precision,
+        num_classes=num_classes,
+        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
+        group=group,
+    )
+
+
+def decide_micro_batch(
     profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
 ) -> TrainingSettings:
     """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
