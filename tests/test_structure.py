@@ -184,9 +184,6 @@ TESTED_THROUGH = {
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
-    "workflows/evaluating/measuring": "e2e/test_evaluate.py",
-    "workflows/evaluating/reporting": "e2e/test_evaluate.py",
-    "workflows/evaluating/subjects": "e2e/test_evaluate.py",
     "workflows/importing": "e2e/test_import.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""

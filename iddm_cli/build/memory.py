@@ -16,6 +16,7 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.machine.memory import free_memory, used_memory
+from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.profile import ResolvedProfile
 
 MEMORY_SHARE = 0.8
@@ -31,7 +32,7 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
             need held-out images.
     """
     check_size(profile, len(pack.classes))
-    with torch.device("meta"):
+    with shapes_only():
         check_fits_device(build_backbone(profile, len(pack.classes)), device)
     choose_cache(profile.data, pack, device)
     check_held_out(profile, pack)
