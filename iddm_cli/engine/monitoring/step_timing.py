@@ -66,7 +66,8 @@ def time_steps(
         start = max(0.0, first - known[0][1])
         while (images := known[-1][0]) < len(slots):
             images = min(GROWTH * images, len(slots))
-            if clock() + 2 * extrapolate(known, images) > end:
+            # The second number of images is worth its time: a line takes two points.
+            if clock() + min(2, len(known)) * extrapolate(known, images) > end:
                 break
             known.append((images, time_update(images)))
         seconds = _repeat(lambda: time_update(known[-1][0]), end, clock, known[-1][1])
