@@ -13,6 +13,7 @@ from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -59,22 +60,15 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
-    denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
-    check_fits_device(denoiser, compute.device)
-    utilization = _build_utilization(profile, denoiser, compute, group)
-    training = _decide_micro_batch(profile, pack, compute, group)
+    training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
-    train_step = TrainStep(
-        denoiser,
+    train_step = build_train_step(
+        profile,
+        len(pack.classes),
         batches,
-        training,
-        times=profile.diffusion.times,
-        precision=compute.precision,
-        num_classes=len(pack.classes),
-        numerics=devices.numerics(
-            compute.device, compute.precision, group.world_size, profile.runtime.tf32
-        ),
-        group=group,
+        compute,
+        group,
+        training=training,
         compiling=profile.runtime.compile,
     )
     retention = Retention(training.keep, training.keep_every, training.best_metric)
@@ -87,23 +81,68 @@ def build_trainer(
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
-        utilization=utilization,
+        utilization=_build_utilization(profile, train_step, compute),
+    )
+
+
+def build_train_step(
+    profile: ResolvedProfile,
+    num_classes: int,
+    batches: BatchLoader,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    training: TrainingSettings | None = None,
+    compiling: str = "none",
+) -> TrainStep:
+    """Build what makes the updates of an untrained network.
+
+    Args:
+        profile: The profile.
+        num_classes: Number of classes.
+        batches: The images of each step.
+        compute: The compute context.
+        group: The processes that train together.
+        training: The training section; None: the profile's.
+        compiling: Whether the network's blocks are compiled: auto, none or blocks.
+
+    Raises:
+        UsageError: The network is too large for the device.
+    """
+    denoiser = build_denoiser(profile, num_classes).to(compute.device)
+    check_fits_device(denoiser, compute.device)
+    return TrainStep(
+        denoiser,
+        batches,
+        training or profile.training,
+        times=profile.diffusion.times,
+        precision=compute.precision,
+        num_classes=num_classes,
+        numerics=devices.numerics(
+            compute.device, compute.precision, group.world_size, profile.runtime.tf32
+        ),
+        group=group,
+        compiling=compiling,
     )
 
 
 def _build_utilization(
-    profile: ResolvedProfile, denoiser: Denoiser, compute: ComputeContext, group: ProcessGroup
+    profile: ResolvedProfile, train_step: TrainStep, compute: ComputeContext
 ) -> Utilization:
-    """Build what measures how much of the devices training uses."""
+    """Build what measures how much of the devices training uses.
+
+    Collective: every process must call it, as the network may be sharded.
+    """
     peak = None
     if compute.device.type == "cuda":
         name = torch.cuda.get_device_name(compute.device)
         peak = find_peak(name, compute.precision, profile.runtime.tf32)
-    flops = count_training_flops(denoiser, profile.data.shape)
-    return Utilization(flops, peak and peak * group.world_size)
+    # The EMA is neither compiled nor recomputed.
+    flops = count_training_flops(train_step.state.ema.module, profile.data.shape)
+    return Utilization(flops, peak and peak * train_step.group.world_size)
 
 
-def _decide_micro_batch(
+def decide_micro_batch(
     profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
 ) -> TrainingSettings:
     """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""

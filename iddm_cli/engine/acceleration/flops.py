@@ -124,7 +124,7 @@ def count_training_flops(denoiser: Denoiser, shape: tuple[int, int, int]) -> int
     Products of matrices and convolutions are counted, as one image is denoised.
 
     Args:
-        denoiser: The denoiser, as it was built: neither sharded nor compiled.
+        denoiser: The denoiser, not compiled; if it is sharded, every process must call this.
         shape: Channels, height and width of an image.
     """
     device = denoiser.schedule.alpha.device

@@ -32,19 +32,17 @@ class KeptTensors:
     """Counts the bytes that a forward pass inside it keeps for the backward pass.
 
     Args:
-        network: What is counted; its parameters are not.
-        recompute: Whether to count as if its blocks were recomputed: each keeps its inputs alone,
-            and one block at a time has its activations again.
+        network: Whose blocks are counted apart.
+        recompute: Whether to count as if its blocks were recomputed: each keeps its inputs alone.
 
     Attributes:
-        largest_block: Bytes of the block that keeps the most, if `recompute`.
+        blocks: If `recompute`, bytes of the activations of each block, in the order of the calls:
+            the backward pass has them again, one block at a time.
     """
 
     def __init__(self, network: nn.Module, *, recompute: bool) -> None:
-        self.network = network
-        self.largest_block = 0
-        self._blocks = list_blocks(network) if recompute else []
-        self._parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
+        self.blocks: list[int] = []
+        self._counted_apart = list_blocks(network) if recompute else []
         self._kept: dict[int, int] = {}
         self._in_block: dict[int, int] = {}
         self._stack = ExitStack()
@@ -52,7 +50,7 @@ class KeptTensors:
 
     def __enter__(self) -> "KeptTensors":
         self._stack.enter_context(saved_tensors_hooks(self._note_kept, lambda tensor: tensor))
-        for block in self._blocks:
+        for block in self._counted_apart:
             self._stack.callback(block.register_forward_pre_hook(self._enter_block).remove)
             self._stack.callback(block.register_forward_hook(self._leave_block).remove)
         return self
@@ -63,24 +61,18 @@ class KeptTensors:
 
     @property
     def bytes(self) -> int:
-        """Bytes that are kept, with the activations of the largest block that is recomputed."""
-        return sum(self._kept.values()) + self.largest_block
+        """Bytes that are kept until the backward pass, without those of `blocks`."""
+        return sum(self._kept.values())
 
     def _note_kept(self, tensor: Tensor) -> Tensor:
-        return self._note(tensor, self._kept)
+        return _note(tensor, self._kept)
 
     def _note_in_block(self, tensor: Tensor) -> Tensor:
-        return self._note(tensor, self._in_block)
-
-    def _note(self, tensor: Tensor, kept: dict[int, int]) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._parameters:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return _note(tensor, self._in_block)
 
     def _enter_block(self, _block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         for tensor in inputs:
-            self._note(tensor, self._kept)
+            _note(tensor, self._kept)
         self._in_block = {}
         hooks = saved_tensors_hooks(self._note_in_block, lambda tensor: tensor)
         self._block_stack.enter_context(hooks)
@@ -88,5 +80,11 @@ class KeptTensors:
     def _leave_block(self, *_: object) -> None:
         self._block_stack.close()
         own = self._in_block.keys() - self._kept.keys()
-        size = sum(self._in_block[pointer] for pointer in own)
-        self.largest_block = max(self.largest_block, size)
+        self.blocks.append(sum(self._in_block[storage] for storage in own))
+
+
+def _note(tensor: Tensor, kept: dict[int, int]) -> Tensor:
+    """Note the storage of a tensor, once for all that share it; return the tensor."""
+    storage = tensor.untyped_storage()
+    kept[storage._cdata] = storage.nbytes()
+    return tensor

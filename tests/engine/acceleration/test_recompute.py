@@ -92,19 +92,20 @@ def test_a_copy_computes_its_own_gradients():
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_counted_is_what_autograd_keeps(name):
     """Of a network that recomputes, autograd itself shows what stays kept between the blocks."""
-    whole, planned = (KeptTensors(build(name), recompute=again) for again in (False, True))
-    for counter in (whole, planned):
-        with counter:
-            loss = forward(counter.network)
-    recomputing = build(name)
+    network, recomputing = build(name), build(name)
     recompute_blocks(recomputing)
+    with KeptTensors(network, recompute=False) as whole:
+        losses = [forward(network)]
+    with KeptTensors(network, recompute=True) as planned:
+        losses.append(forward(network))
     with KeptTensors(recomputing, recompute=False) as between:
-        loss = forward(recomputing)
-    assert loss.isfinite()
-    assert planned.bytes == between.bytes + planned.largest_block
-    assert planned.largest_block < whole.bytes / 3
-    assert planned.bytes < 0.7 * whole.bytes
-    assert all(not block._forward_hooks for block in list_blocks(planned.network))
+        losses.append(forward(recomputing))
+    assert planned.bytes == between.bytes
+    # What one block keeps of its result, and the next one as its input, is counted for both.
+    assert whole.bytes <= planned.bytes + sum(planned.blocks) < 1.1 * whole.bytes
+    assert len(planned.blocks) == len(list_blocks(network))
+    assert planned.bytes < whole.bytes / 2
+    assert all(not block._forward_hooks for block in list_blocks(network))
 
 
 def test_the_estimate_of_memory_follows():
@@ -115,10 +116,10 @@ def test_the_estimate_of_memory_follows():
     denoiser = Denoiser(network, cosine_schedule(10), prediction="v")
     kept, again = (
         estimate_memory(
-            denoiser, shape=(1, 16, 16), micro_batch=4, precision="fp32", data=0, on_cpu=True,
+            denoiser, shape=(1, 16, 16), micro_batch=4, precision="fp32", data=0, on_cpu=False,
             recompute=recompute,
         )
         for recompute in (False, True)
     )  # fmt: skip
-    assert again.activations < 0.6 * kept.activations
+    assert again.activations < 0.7 * kept.activations
     assert again.total - again.activations == kept.total - kept.activations
