@@ -188,7 +188,8 @@ def describe_usefulness(usefulness: "Usefulness") -> str:
         "does not help": "the generated images do not help",
         "cannot tell": "this cannot tell whether the generated images help",
     }
-    left_out = "".join(f"; left out: {n:,} ({why})" for why, n in usefulness.left_out.items())
+    reasons = ", ".join(f"{count:,} ({why})" for why, count in usefulness.left_out.items())
+    left_out = f"; left out by --filter: {reasons}" if reasons else ""
     lines = (
         f"{verdicts[usefulness.verdict]}: {describe_gain(usefulness)}; {usefulness.seeds} seeds, "
         f"{usefulness.tested_on:,} test images{left_out}",

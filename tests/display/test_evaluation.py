@@ -144,7 +144,7 @@ def test_the_verdict_is_a_sentence(verdict, sentence):
     assert sentence in text
     assert "+2.0 percentage points" in text
     assert "-1.0 to +5.0" in text
-    assert "left out: 3 (disagrees)" in text
+    assert "left out by --filter: 3 (disagrees)" in text
     assert "chosen on other seeds and test images than they are compared on" in text
     assert "--real-per-class" not in text
 
