@@ -167,6 +167,7 @@ TESTED_THROUGH = {
     "commands/profiles": "e2e/test_command_line.py",
     "commands/resume": "e2e/test_resume.py",
     "commands/runs": "e2e/test_runs.py",
+    "build/speed/training_probe": "e2e/test_train.py",
     "commands/train": "e2e/test_train.py",
     "data/inspection/report_data": "data/inspection/test_summary.py",
     "data/packs/disk_room": "data/packs/test_auto_channels.py",
