@@ -8,7 +8,7 @@ from iddm_cli.errors import UsageError
 if TYPE_CHECKING:
     from iddm_cli.engine.memory import MemoryEstimate
     from iddm_cli.profiles.profile import ResolvedProfile
-    from iddm_cli.workflows.planning.plan import PlannedRun
+    from iddm_cli.workflows.planning.planned_run import PlannedRun
 
 SYSTEM_SHARE = 0.95
 """Share of a machine's memory that a training can have: the system needs some."""

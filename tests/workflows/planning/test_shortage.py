@@ -8,7 +8,7 @@ from iddm_cli.build.memory import estimate_run_memory
 from iddm_cli.engine import device
 from iddm_cli.engine import memory as engine_memory
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.planning.plan import PlannedRun
+from iddm_cli.workflows.planning.planned_run import PlannedRun
 from iddm_cli.workflows.planning.shortage import SYSTEM_SHARE, check_fits_machine, list_smaller
 from tests.build.profiles import tiny_profile
 from tests.workflows.packs import make_pack
