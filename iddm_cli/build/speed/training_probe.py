@@ -50,7 +50,12 @@ def probe_training(profile: ResolvedProfile, pack: Pack, compute: ComputeContext
     batches = build_loader(profile, pack, compute.device)
     try:
         train_step = build_train_step(
-            profile, len(pack.classes), batches, compute, training=training
+            profile,
+            len(pack.classes),
+            batches,
+            compute,
+            training=training,
+            compiling=profile.runtime.compile,
         )
         if compute.device.type == "cuda" and training.micro_batch == "auto":
             train_step.probe_memory(0)
