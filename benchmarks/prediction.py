@@ -4,16 +4,17 @@
 
 For each case, a dry run predicts how long a training takes and how much memory; then the training
 is run, and both are measured: time between the first and the last line of its log, and peak
-resident memory of its process. Steps are chosen so that each training takes about --seconds. Run it
+resident memory of its process (on Linux). Steps are chosen so that each training takes about --seconds. Run it
 on an otherwise idle machine; it takes about six minutes on two cores.
 """
 
 import argparse
+import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def plan(case: tuple[str, ...], steps: int) -> dict:
 
 def choose_steps(case: tuple[str, ...], seconds: float) -> int:
     """Return about how many steps a training makes in so many seconds."""
-    time = plan(case, 1000)["time"]
-    between = time["total_seconds"] - time["parts"]["steps"]
-    steps = (seconds - between) / time["step_seconds"]
+    times = plan(case, 1000)["time"]
+    between = times["total_seconds"] - times["parts"]["steps"]
+    steps = (seconds - between) / times["step_seconds"]
     return max(FEWEST, min(MOST, round(steps)))
 
 
@@ -61,16 +62,33 @@ def train(case: tuple[str, ...], steps: int) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
         words = ["train", *case, *COMMON, "--steps", str(steps), "--name", "run"]
         command = [sys.executable, "-m", "iddm_cli", *words, "--runs-dir", folder]
-        with Path(folder, "printed").open("w") as printed:
-            process = subprocess.Popen(command, stdout=printed, stderr=printed)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+        printed, log = Path(folder, "printed"), Path(folder, "run", "log.txt")
+        with printed.open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+            peak = watch_memory(process, log)
         if process.returncode:
-            raise SystemExit(Path(folder, "printed").read_text())
-        lines = Path(folder, "run", "log.txt").read_text().splitlines()
+            raise SystemExit(printed.read_text())
+        lines = log.read_text().splitlines()
     started, ended = (datetime.fromisoformat(line.split()[0]) for line in (lines[0], lines[-1]))
-    scale = 1 if sys.platform == "darwin" else 1024
-    return (ended - started).total_seconds(), usage.ru_maxrss * scale
+    return (ended - started).total_seconds(), peak
+
+
+def watch_memory(process: subprocess.Popen, log: Path) -> int:
+    """Wait for a training, and return the most memory that it held until it was finished.
+
+    When the process ends, destructors of PyTorch read 100 MB of its library, which count as
+    resident, but could be dropped at any time.
+    """
+    peak = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            finished = log.exists() and "finished at step" in log.read_text()
+            for line in status.splitlines():
+                if line.startswith("VmHWM:") and not finished:
+                    peak = max(peak, 1024 * int(line.split()[1]))
+        time.sleep(0.05)
+    return peak
 
 
 def measure(case: tuple[str, ...], seconds: float) -> dict[str, float]:
