@@ -4,8 +4,8 @@
 
 For each case, a dry run predicts how long a training takes and how much memory; then the training
 is run, and both are measured: time between the first and the last line of its log, and peak
-resident memory of its process (on Linux). Steps are chosen so that each training takes about --seconds. Run it
-on an otherwise idle machine; it takes about six minutes on two cores.
+resident memory of its process (on Linux). Steps are chosen so that each training takes about
+--seconds. Run it on an otherwise idle machine; it takes about six minutes on two cores.
 """
 
 import argparse
