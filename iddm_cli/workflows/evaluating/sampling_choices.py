@@ -72,7 +72,10 @@ def list_choices(model: models.ModelSource, request: EvaluationRequest) -> list[
 def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
-    differing = [key for key in NAMES if len({repr(one.get(key)) for one in described}) > 1]
+    # A sampler without eta does not differ from others in it.
+    differing = [
+        key for key in NAMES if len({repr(one[key]) for one in described if key in one}) > 1
+    ]
     keys = differing or [key for key in NAMES if key not in ("weights", "eta")]
     return [
         ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) for one in described
