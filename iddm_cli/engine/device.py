@@ -9,7 +9,7 @@ import sys
 import torch
 
 from iddm_cli.errors import UsageError
-from iddm_cli.machine import cpus, memory, system_limits
+from iddm_cli.machine import cpus, garbage, memory, system_limits
 from iddm_cli.notices import notify_once
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -173,6 +173,7 @@ def setup_process(threads: int, local_world_size: int = 1) -> None:
     if min(count, startable) != torch.get_num_threads():
         torch.set_num_threads(min(count, startable))
     keep_large_blocks()
+    garbage.resume_collection()  # what it computes with is imported
 
 
 def choose_threads(local_world_size: int) -> int:
