@@ -94,6 +94,7 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
     put(cache_dir / "archives" / f"{'a' * 64}.tar", 80_000)
     put(cache_dir / "archives" / f".partial-77-{'b' * 64}.tar", 70_000)
     put(cache_dir / "packs" / f".partial-{'c' * 64}" / "images.u8", 60_000)
+    put(cache_dir / "compiled" / "torch-2.14.1+cu130" / "fxgraph" / "ab" / "kernels", 50_000)
     put(cache_dir / "packs" / "stray-file", 9)
     found = list_entries()
     assert [(entry.key, entry.kind) for entry in found] == [
@@ -101,6 +102,7 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
         ("a" * 12, "archive"),
         ("77-bbbbbbbbb", "partial"),
         ("c" * 12, "partial"),
+        ("torch-2.14.1", "compiled"),
         ("MNIST", "download"),
         (packed.folder.name[:12], "pack"),
     ]
@@ -361,9 +363,10 @@ def test_entries_are_selected_by_key_age_and_kind(cache_dir: Path) -> None:
 
 def test_results_of_evaluations_are_listed_and_cleared(tmp_path, monkeypatch):
     monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
-    folders = {room: cache.evaluation_folder(room) / (room * 2) for room in cache.EVALUATION_ROOMS}
-    for folder in folders.values():
-        cache.describe_entry(folder, "the run first")
+    folders = {
+        room: cache.describe_entry(room, room * 2, "the run first")
+        for room in cache.EVALUATION_ROOMS
+    }
     entries = {entry.kind: entry for entry in list_entries()}
     assert {kind: entry.path for kind, entry in entries.items()} == folders
     assert cache.read_origin(folders["generated"]) == "the run first"

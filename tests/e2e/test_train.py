@@ -38,12 +38,16 @@ def test_a_run_leaves_what_the_documentation_says(trained):
     manifest = json.loads((run / "run.json").read_text())
     assert (manifest["state"], manifest["step"], manifest["steps"]) == ("finished", 10, 10)
     assert metrics(run)[-1]["step"] == 10
+    for line in metrics(run):
+        assert line["tflops"] > 0
+        assert "mfu" not in line, "the peak of a CPU is not known"
     assert len(json.loads((run / "dataset.json").read_text())["classes"]) == 6
 
 
-def test_the_profile_of_a_run_repeats_it(trained, shell):
+def test_the_profile_of_a_run_repeats_it_also_with_less_memory(trained, shell):
     first = trained.folder / "runs" / "first"
-    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again")
+    recompute = ("--set", "training.recompute=blocks")
+    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again", *recompute)
     weights = "checkpoints/step-00000010/average.safetensors"
     assert (shell.folder / "runs" / "again" / weights).read_bytes() == (
         first / weights
@@ -56,8 +60,17 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
     assert plan["pictures"] == 3000
     assert plan["parameters"] > 1000
     assert plan["memory_bytes"] > plan["parameters"] * 20
+    assert plan["time"]["timed_steps"] >= 1
+    assert plan["time"]["total_seconds"] > 9 * plan["time"]["step_seconds"] > 0
     assert "parameters" in shell.iddm(*SMOKE, "--dry-run").out
     assert not (shell.folder / "runs").exists()
+
+
+def test_a_dry_run_that_cannot_fit_the_machine_says_what_to_set(shell):
+    refused = shell.iddm(*SMOKE, "--batch-size", "1000000", "--dry-run", expect=2)
+    assert "GB of memory, and" in refused.err
+    assert "--set training.micro_batch=" in refused.err
+    assert refused.out == ""
 
 
 @pytest.mark.parametrize("data", ["~nobody-of-that-name/photos", "a" * 3000])
