@@ -8,7 +8,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, check_fits_device
+from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.packs.pack import Pack
@@ -19,6 +19,7 @@ from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
+from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
@@ -56,8 +57,14 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
+    settings = profile.training
     denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
     check_fits_device(denoiser, compute.device)
+    checkpoints = CheckpointFolder(
+        run.checkpoints_dir, Retention(settings.keep, settings.keep_every, settings.best_metric)
+    )
+    kernels = _decide_kernels_together(profile, denoiser, compute, checkpoints, group)
+    use_kernels(denoiser.backbone, KERNELS[kernels])
     training = _decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
     train_step = TrainStep(
@@ -67,20 +74,35 @@ def build_trainer(
         times=profile.diffusion.times,
         precision=compute.precision,
         num_classes=len(pack.classes),
-        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
+        numerics=devices.numerics(
+            compute.device, compute.precision, world_size=group.world_size, kernels=kernels
+        ),
         group=group,
     )
-    retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
-        checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
+        checkpoints=checkpoints,
         generate_samples=generate_samples if training.sample_count > 0 else None,
         recipe=select_recipe(profile),
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
     )
+
+
+def _decide_kernels_together(
+    profile: ResolvedProfile,
+    denoiser: Denoiser,
+    compute: ComputeContext,
+    checkpoints: CheckpointFolder,
+    group: ProcessGroup,
+) -> str:
+    """Return what the main process decides. Collective: every process must call it."""
+    name = ""
+    if group.is_main:
+        name = decide_kernels(profile, denoiser, compute, checkpoints.read_latest_numerics())
+    return group.broadcast(name)
 
 
 def _decide_micro_batch(

@@ -212,12 +212,15 @@ def describe_device(device: torch.device) -> str:
     return str(device)
 
 
-def numerics(device: torch.device, precision: str, world_size: int = 1) -> dict[str, object]:
+def numerics(
+    device: torch.device, precision: str, world_size: int = 1, kernels: str = "reference"
+) -> dict[str, object]:
     """Return what decides the last bits of a result, besides profile and data."""
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "kernels": kernels,
         "world_size": world_size,
     }

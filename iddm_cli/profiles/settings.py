@@ -15,6 +15,7 @@ from iddm_cli.profiles.choices import (
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    KernelsName,
     PredictionName,
     SamplerName,
     ScheduleName,
@@ -297,6 +298,9 @@ class RuntimeSettings(Settings):
 
     precision: PrecisionName = "auto"
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
+
+    kernels: KernelsName | Literal["auto"] = "auto"
+    """How the network computes, equal up to rounding; auto measures which is fastest on a CPU."""
 
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""
