@@ -10,6 +10,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
 from iddm_cli.engine.kernel_choice import choose_kernels
@@ -53,27 +54,31 @@ def decide_kernels(
     denoiser: Denoiser,
     compute: ComputeContext,
     numerics: Mapping[str, object],
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> str:
-    """Return the name of the kernels to train with.
+    """Return the name of the kernels to train with. Collective: every process must call it.
 
     Those of the profile; else those of the run's checkpoint, where it was computed in the same way,
     so that a resume gives the same bits; else on a CPU the fastest, and on a GPU the reference.
 
     Args:
         profile: The profile.
-        denoiser: The denoiser, on the CPU.
+        denoiser: The denoiser, on its device.
         compute: The compute context.
         numerics: The numerics of the newest checkpoint; empty without one.
+        group: The processes that train together.
     """
     if profile.runtime.kernels != "auto":
         return profile.runtime.kernels
     now = devices.numerics(compute.device, compute.precision)
-    known = str(numerics.get("kernels"))
-    if known in KERNELS and all(numerics.get(key) == now[key] for key in ("device", "precision")):
-        return known
-    if compute.device.type != "cpu":
-        return "reference"
-    return choose_kernels(denoiser, profile.data.shape, compute.precision)
+    name = str(numerics.get("kernels"))
+    if not all(numerics.get(key) == now[key] for key in ("device", "precision")):
+        name = ""
+    if name not in KERNELS:
+        name = "reference"
+        if compute.device.type == "cpu" and group.is_main:
+            name = choose_kernels(denoiser, profile.data.shape, compute.precision)
+    return group.broadcast(name)
 
 
 def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:

@@ -1,5 +1,6 @@
 """The trainer of a run, and its sample grids."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -57,27 +59,18 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
-    settings = profile.training
-    denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
-    check_fits_device(denoiser, compute.device)
-    checkpoints = CheckpointFolder(
-        run.checkpoints_dir, Retention(settings.keep, settings.keep_every, settings.best_metric)
-    )
-    kernels = _decide_kernels_together(profile, denoiser, compute, checkpoints, group)
-    use_kernels(denoiser.backbone, KERNELS[kernels])
-    training = _decide_micro_batch(profile, pack, compute, group)
+    training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
-    train_step = TrainStep(
-        denoiser,
+    retention = Retention(training.keep, training.keep_every, training.best_metric)
+    checkpoints = CheckpointFolder(run.checkpoints_dir, retention)
+    train_step = build_train_step(
+        profile,
+        len(pack.classes),
         batches,
-        training,
-        times=profile.diffusion.times,
-        precision=compute.precision,
-        num_classes=len(pack.classes),
-        numerics=devices.numerics(
-            compute.device, compute.precision, world_size=group.world_size, kernels=kernels
-        ),
-        group=group,
+        compute,
+        group,
+        training=training,
+        numerics=checkpoints.read_latest_numerics(),
     )
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
@@ -91,21 +84,49 @@ def build_trainer(
     )
 
 
-def _decide_kernels_together(
+def build_train_step(
     profile: ResolvedProfile,
-    denoiser: Denoiser,
+    num_classes: int,
+    batches: BatchLoader,
     compute: ComputeContext,
-    checkpoints: CheckpointFolder,
-    group: ProcessGroup,
-) -> str:
-    """Return what the main process decides. Collective: every process must call it."""
-    name = ""
-    if group.is_main:
-        name = decide_kernels(profile, denoiser, compute, checkpoints.read_latest_numerics())
-    return group.broadcast(name)
+    group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    training: TrainingSettings | None = None,
+    numerics: Mapping[str, object] | None = None,
+) -> TrainStep:
+    """Build what makes the updates of an untrained network.
+
+    Args:
+        profile: The profile.
+        num_classes: Number of classes.
+        batches: The images of each step.
+        compute: The compute context.
+        group: The processes that train together.
+        training: The training section; None: the profile's.
+        numerics: The numerics of the checkpoint that a resumed run starts from.
+
+    Raises:
+        UsageError: The network is too large for the device.
+    """
+    denoiser = build_denoiser(profile, num_classes).to(compute.device)
+    check_fits_device(denoiser, compute.device)
+    kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
+    use_kernels(denoiser.backbone, KERNELS[kernels])
+    return TrainStep(
+        denoiser,
+        batches,
+        training or profile.training,
+        times=profile.diffusion.times,
+        precision=compute.precision,
+        num_classes=num_classes,
+        numerics=devices.numerics(
+            compute.device, compute.precision, world_size=group.world_size, kernels=kernels
+        ),
+        group=group,
+    )
 
 
-def _decide_micro_batch(
+def decide_micro_batch(
     profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
 ) -> TrainingSettings:
     """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
