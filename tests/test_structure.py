@@ -129,7 +129,7 @@ def test_a_file_name_says_one_thing():
 
 MIRRORED = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if path.parent.name]
 
-ACROSS_MODULES = {"e2e", "faults", "hostile", "golden", "laws"}
+ACROSS_MODULES = {"e2e", "faults", "gpu", "hostile", "golden", "laws"}
 """Folders of tests that drive the whole program, and mirror no module."""
 
 OF_THE_PROJECT = {"test_structure", "test_prose", "test_house", "test_readme", "test_golden",

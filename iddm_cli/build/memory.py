@@ -131,4 +131,5 @@ def estimate_run_memory(
         precision=compute.precision,
         data=pack.pixels_bytes if on_device else 0,
         on_cpu=on_cpu,
+        recompute=training.recompute == "blocks",
     )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
@@ -17,6 +19,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
+from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
@@ -70,6 +73,7 @@ def build_trainer(
         compute,
         group,
         training=training,
+        compiling=profile.runtime.compile,
         numerics=checkpoints.read_latest_numerics(),
     )
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
@@ -81,6 +85,7 @@ def build_trainer(
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
+        utilization=_build_utilization(profile, train_step, compute),
     )
 
 
@@ -93,6 +98,7 @@ def build_train_step(
     *,
     training: TrainingSettings | None = None,
     numerics: Mapping[str, object] | None = None,
+    compiling: str = "none",
 ) -> TrainStep:
     """Build what makes the updates of an untrained network.
 
@@ -104,6 +110,7 @@ def build_train_step(
         group: The processes that train together.
         training: The training section; None: the profile's.
         numerics: The numerics of the checkpoint that a resumed run starts from.
+        compiling: Whether the network's blocks are compiled: auto, none or blocks.
 
     Raises:
         UsageError: The network is too large for the device.
@@ -120,10 +127,31 @@ def build_train_step(
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(
-            compute.device, compute.precision, world_size=group.world_size, kernels=kernels
+            compute.device,
+            compute.precision,
+            group.world_size,
+            profile.runtime.tf32,
+            kernels,
         ),
         group=group,
+        compiling=compiling,
     )
+
+
+def _build_utilization(
+    profile: ResolvedProfile, train_step: TrainStep, compute: ComputeContext
+) -> Utilization:
+    """Build what measures how much of the devices training uses.
+
+    Collective: every process must call it, as the network may be sharded.
+    """
+    peak = None
+    if compute.device.type == "cuda":
+        name = torch.cuda.get_device_name(compute.device)
+        peak = find_peak(name, compute.precision, profile.runtime.tf32)
+    # The EMA is neither compiled nor recomputed.
+    flops = count_training_flops(train_step.state.ema.module, profile.data.shape)
+    return Utilization(flops, peak and peak * train_step.group.world_size)
 
 
 def decide_micro_batch(

@@ -20,6 +20,7 @@ from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine import randomness
+from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
@@ -102,6 +103,7 @@ class ImageGenerator:
         self.shape = shape
         self.levels = levels
         self.solver_table = build_solver_table(settings, denoiser.schedule)
+        self._network = graph_calls(denoiser)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
@@ -130,7 +132,7 @@ class ImageGenerator:
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
     def _denoise(self, label: Tensor) -> Denoise:
-        denoise: Denoise = self.denoiser
+        denoise = self._network
         if bool((label < self.num_classes).any()):
             denoise = guide(denoise, self.settings.guidance, no_label=self.num_classes)
         return clip_estimates(denoise) if self.settings.clip else denoise

@@ -7,11 +7,13 @@ parts.
 
 import gc
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.acceleration.recompute import KeptTensors
 from iddm_cli.engine.device import DTYPES, autocast
 from iddm_cli.machine.memory import used_memory
 
@@ -97,6 +99,7 @@ def estimate_memory(
     precision: str,
     data: int,
     on_cpu: bool,
+    recompute: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a training from what the loss keeps for its backward pass.
 
@@ -107,9 +110,10 @@ def estimate_memory(
         precision: fp32, bf16 or fp16.
         data: Bytes of images held on the device.
         on_cpu: Whether training runs on the CPU.
+        recompute: Whether blocks compute their activations again in the backward pass.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
-    per_image = measure_kept(denoiser, shape, precision)
+    per_image = measure_kept(denoiser, shape, precision, recompute=recompute)
     return MemoryEstimate(
         parameters=parameters,
         state=training_bytes(parameters),
@@ -122,44 +126,46 @@ def estimate_memory(
     )
 
 
-def measure_kept(denoiser: Denoiser, shape: tuple[int, int, int], precision: str) -> int:
+def measure_kept(
+    denoiser: Denoiser, shape: tuple[int, int, int], precision: str, *, recompute: bool = False
+) -> int:
     """Return the bytes that the loss of one image keeps for its backward pass.
 
     It is what one more image adds, since copies of weights are kept once for all images. The loss
     is computed; for large networks and images it is imitated by tensors without content.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
+    keep = partial(_kept_for_backward, denoiser, shape, precision, recompute=recompute)
     if parameters * shape[1] * shape[2] < LARGE:
-        one, two = (_kept_for_backward(denoiser, shape, precision, images=n) for n in (1, 2))
-        return two - one
-    from torch._subclasses.fake_tensor import FakeTensorMode
+        fewer, more = (keep(images=n) for n in (1, 2))
+    else:
+        from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        # A single image is computed by other operators in part.
-        two, three = (_kept_for_backward(denoiser, shape, precision, images=n) for n in (2, 3))
-    return three - two
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            # A single image is computed by other operators in part.
+            fewer, more = (keep(images=n) for n in (2, 3))
+    blocks = (b - a for a, b in zip(fewer.blocks, more.blocks, strict=True))
+    return more.bytes - fewer.bytes + max(blocks, default=0)
 
 
 def _kept_for_backward(
-    denoiser: Denoiser, shape: tuple[int, int, int], precision: str, *, images: int
-) -> int:
-    """Return the bytes that the loss of some images keeps for its backward pass."""
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage.nbytes()
-        return tensor
-
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    precision: str,
+    *,
+    images: int,
+    recompute: bool,
+) -> KeptTensors:
+    """Return the tensors that the loss of some images keeps for its backward pass."""
     x = torch.zeros(images, *shape)
     some = torch.zeros(images, dtype=torch.int64)
     with (
-        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        KeptTensors(denoiser.backbone, recompute=recompute) as kept,
         autocast(x.device, precision),
     ):
         loss = denoiser.loss(x, some, torch.zeros_like(x), some)
     del loss
-    return sum(kept.values())
+    return kept
 
 
 class MicroBatch:

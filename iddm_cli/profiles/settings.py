@@ -47,6 +47,9 @@ AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
 CacheName = Literal["auto", "device", "memory", "disk", "off"]
 ShardingName = Literal["none", "fsdp"]
+RecomputeName = Literal["none", "blocks"]
+CompileName = Literal["auto", "none", "blocks"]
+Tf32Name = Literal["none", "convolutions", "all"]
 
 
 DURATION = r"^(\d{1,6}[dhms]){1,4}$"
@@ -180,6 +183,9 @@ class TrainingSettings(Settings):
     micro_batch: ImageCount | Literal["auto"] | None = None
     """Images per forward pass, to save memory; null: the whole batch; auto: as many as fit."""
 
+    recompute: RecomputeName = "none"
+    """blocks computes activations again in the backward pass: less memory, about a third slower."""
+
     optimizer: OptimizerName = "adamw"
     """Optimizer."""
 
@@ -301,6 +307,11 @@ class RuntimeSettings(Settings):
 
     kernels: KernelsName | Literal["auto"] = "auto"
     """How the network computes, equal up to rounding; auto measures which is fastest on a CPU."""
+    tf32: Tf32Name = "all"
+    """Which fp32 products on an NVIDIA GPU are rounded to TF32: none, convolutions or all."""
+
+    compile: CompileName = "auto"
+    """blocks compiles the network's blocks for training; auto does so for long runs on a GPU."""
 
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""
