@@ -13,7 +13,7 @@ from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
-from iddm_cli.engine.kernel_choice import choose_kernels
+from iddm_cli.engine.kernel_choice import USUAL, choose_kernels
 from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.machine.memory import MACHINE, total_memory
@@ -79,6 +79,13 @@ def decide_kernels(
         if compute.device.type == "cpu" and group.is_main:
             name = choose_kernels(denoiser, profile.data.shape, compute.precision)
     return group.broadcast(name)
+
+
+def presume_kernels(profile: ResolvedProfile, compute: ComputeContext) -> str:
+    """Return the name of the kernels that training most probably uses, without measuring any."""
+    if profile.runtime.kernels != "auto":
+        return profile.runtime.kernels
+    return USUAL if compute.device.type == "cpu" else "reference"
 
 
 def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:
