@@ -251,7 +251,11 @@ def describe_tf32(setting: str, device: torch.device, precision: str) -> str | N
 
 
 def numerics(
-    device: torch.device, precision: str, world_size: int = 1, tf32: str = "convolutions"
+    device: torch.device,
+    precision: str,
+    world_size: int = 1,
+    tf32: str = "convolutions",
+    kernels: str = "reference",
 ) -> dict[str, object]:
     """Return what decides the last bits of a result, besides profile and data."""
     return {
@@ -259,6 +263,7 @@ def numerics(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "kernels": kernels,
         "tf32": describe_tf32(tf32, device, precision),
         "world_size": world_size,
     }

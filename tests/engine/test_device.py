@@ -69,7 +69,7 @@ def test_what_decides_the_bits_is_written_down():
     bits = device.numerics(torch.device("cpu"), "bf16")
     assert bits == {
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
-        "precision": "bf16", "tf32": None, "world_size": 1,
+        "precision": "bf16", "kernels": "reference", "tf32": None, "world_size": 1,
     }  # fmt: skip
 
 
