@@ -183,6 +183,7 @@ TESTED_THROUGH = {
     "display/html/evaluation_overview": "display/test_evaluation_page.py",
     "display/html/template": "display/test_evaluation_page.py",
     "display/html/usefulness_section": "display/test_evaluation_page.py",
+    "evaluation/features/shared_extractor": "build/test_evaluator.py",
     "export/onnx/exporter": "e2e/test_export.py",
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
