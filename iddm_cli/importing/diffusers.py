@@ -114,6 +114,10 @@ def _build_profile(
         )
     elif isinstance(folder.index.get("guidance_scale"), int | float):
         tables["sampling"]["guidance"] = float(folder.index["guidance_scale"])
+    interval = folder.index.get("guidance_interval")
+    if isinstance(interval, list) and all(isinstance(end, int | float) for end in interval):
+        if len(interval) == 2 and 0 <= interval[0] <= interval[1] <= 1:
+            tables["sampling"]["guidance_interval"] = [float(end) for end in interval]
     steps = folder.index.get("num_inference_steps")
     if type(steps) is int and steps > 0:
         tables["sampling"]["steps"] = min(steps, tables["diffusion"]["timesteps"])

@@ -1,12 +1,12 @@
 """A denoiser whose estimate for an image does not depend on the rest of the batch, bit for bit.
 
 The order in which a kernel sums depends on the batch shape and on the number of threads. The same
-image sampled alone and in a batch therefore differs in its last bits, and occasionally a pixel is
-rounded differently. Here the network only sees blocks of one size; the last block is padded with
-zeros, each block is computed by one thread, and several blocks are computed in parallel. Blocks of
-other sizes are used only if a trial at load time shows that they give the same bits: smaller blocks
-save padding for a single image, larger blocks are faster for many. The reference size is fixed and
-alone determines the bits.
+image sampled alone and in a batch therefore differs in its last bits: in float32 a pixel is
+occasionally rounded differently, in bf16 images differ by several levels. Here the network only
+sees blocks of one size; the last block is padded with zeros, each block is computed by one thread,
+and several blocks are computed in parallel. Blocks of other sizes are used only if a trial at load
+time shows that they give the same bits: smaller blocks save padding for a single image, larger
+blocks are faster for many. The reference size is fixed and alone determines the bits.
 """
 
 import math
@@ -55,6 +55,26 @@ def split_into_blocks(count: int, sizes: Sequence[int], num_threads: int) -> lis
     blocks = [size] * (count // size)
     rest = count % size
     return blocks + ([next(size for size in sizes if size >= rest)] if rest else [])
+
+
+def make_batch_invariant(
+    denoiser: Denoiser, shape: tuple[int, int, int]
+) -> "BatchInvariantDenoiser":
+    """Return a denoiser such that an image does not depend on the rest of its batch.
+
+    On the CPU as many blocks are computed in parallel as this process has threads.
+
+    Args:
+        denoiser: A denoiser in evaluation mode.
+        shape: Channels, height and width of an image.
+    """
+    on_cpu = denoiser.schedule.alpha.device.type == "cpu"
+    return BatchInvariantDenoiser(
+        denoiser,
+        shape,
+        blocks=CPU_BLOCKS if on_cpu else GPU_BLOCKS,
+        num_threads=torch.get_num_threads() if on_cpu else 1,
+    )
 
 
 class BatchInvariantDenoiser:
