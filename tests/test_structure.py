@@ -129,7 +129,7 @@ def test_a_file_name_says_one_thing():
 
 MIRRORED = [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if path.parent.name]
 
-ACROSS_MODULES = {"e2e", "faults", "hostile", "golden", "laws"}
+ACROSS_MODULES = {"e2e", "faults", "gpu", "hostile", "golden", "laws"}
 """Folders of tests that drive the whole program, and mirror no module."""
 
 OF_THE_PROJECT = {"test_structure", "test_prose", "test_house", "test_readme", "test_golden",
@@ -184,9 +184,6 @@ TESTED_THROUGH = {
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
-    "workflows/evaluating/measuring": "e2e/test_evaluate.py",
-    "workflows/evaluating/reporting": "e2e/test_evaluate.py",
-    "workflows/evaluating/subjects": "e2e/test_evaluate.py",
     "workflows/importing": "e2e/test_import.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""

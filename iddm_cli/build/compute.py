@@ -44,6 +44,7 @@ def setup_compute(
     device = device or devices.choose_device(runtime.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        devices.setup_tf32(runtime.tf32)
     return ComputeContext(device, devices.choose_precision(runtime.precision, device))
 
 

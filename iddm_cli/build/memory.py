@@ -1,5 +1,7 @@
 """What a training takes on its device: memory, and the largest micro-batch that fits."""
 
+import math
+
 import torch
 
 from iddm_cli.build.compute import ComputeContext
@@ -16,6 +18,7 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.machine.memory import free_memory, used_memory
+from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.profile import ResolvedProfile
 
 MEMORY_SHARE = 0.8
@@ -31,7 +34,7 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
             need held-out images.
     """
     check_size(profile, len(pack.classes))
-    with torch.device("meta"):
+    with shapes_only():
         check_fits_device(build_backbone(profile, len(pack.classes)), device)
     choose_cache(profile.data, pack, device)
     check_held_out(profile, pack)
@@ -48,12 +51,21 @@ def largest_micro_batch(
     room = MEMORY_SHARE * devices.free_memory(compute.device) / group.local_world_size
     if compute.device.type == "cpu":
         room += min(memory.program, used_memory())  # this part of the estimate is in use already
-    per_image = memory.activations / memory.micro_batch
-    most = int((room - memory.total + memory.activations) / per_image)
+    most = count_fitting(memory, room)
     size = len(group.slots(profile.training.batch_size))
     while size > max(1, most):
         size = (size + 1) // 2
     return size
+
+
+def count_fitting(memory: MemoryEstimate, room: float) -> int:
+    """Return how many images at once fit so many bytes, by an estimate; 0 if not even one does."""
+    return max(0, int((room - memory.total + memory.activations) / memory.per_image))
+
+
+def divide_evenly(share: int, most: int) -> int:
+    """Return the size of the fewest micro-batches of at most `most` images, as even as possible."""
+    return math.ceil(share / math.ceil(share / most))
 
 
 def describe_shortage(
@@ -80,13 +92,18 @@ def describe_shortage(
         return ""
     memory = memory or estimate_run_memory(profile, pack, compute, group)
     bound = free_memory()
-    needed = group.local_world_size * (memory.total - min(memory.program, used_memory()))
+    count, loaded = group.local_world_size, min(memory.program, used_memory())
+    needed = count * (memory.total - loaded)
     if needed <= bound.free:
         return ""
+    most = count_fitting(memory, bound.free / count + loaded)
+    advice = "not even one image at once fits"
+    if most:
+        size = divide_evenly(memory.micro_batch, min(most, memory.micro_batch))
+        advice = f"set training.micro_batch to auto, or training.micro_batch={size}"
     return (
         f"training takes about {needed / 1e9:.2f} GB more memory, and {bound.free / 1e9:.2f} GB "
-        f"are free in {bound.source}: the system may kill it; set training.micro_batch to auto, "
-        f"or to less than {memory.micro_batch}"
+        f"are free in {bound.source}: the system may kill it; {advice}"
     )
 
 
@@ -114,4 +131,5 @@ def estimate_run_memory(
         precision=compute.precision,
         data=pack.pixels_bytes if on_device else 0,
         on_cpu=on_cpu,
+        recompute=training.recompute == "blocks",
     )

@@ -14,6 +14,7 @@ from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.machine.memory import MACHINE, total_memory
 from iddm_cli.networks import NETWORKS
+from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.profile import ResolvedProfile
 
 
@@ -53,7 +54,7 @@ def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:
         UsageError: The machine has not enough memory.
     """
     try:
-        with torch.device("meta"):
+        with shapes_only():
             network = build_backbone(profile, num_classes)
         needed = float(FLOAT_BYTES * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count

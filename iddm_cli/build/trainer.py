@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
@@ -12,10 +14,12 @@ from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
+from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
 from iddm_cli.engine.image_generator import SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
@@ -57,19 +61,16 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
-    denoiser = build_denoiser(profile, len(pack.classes)).to(compute.device)
-    check_fits_device(denoiser, compute.device)
-    training = _decide_micro_batch(profile, pack, compute, group)
+    training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
-    train_step = TrainStep(
-        denoiser,
+    train_step = build_train_step(
+        profile,
+        len(pack.classes),
         batches,
-        training,
-        times=profile.diffusion.times,
-        precision=compute.precision,
-        num_classes=len(pack.classes),
-        numerics=devices.numerics(compute.device, compute.precision, group.world_size),
-        group=group,
+        compute,
+        group,
+        training=training,
+        compiling=profile.runtime.compile,
     )
     retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
@@ -81,10 +82,68 @@ def build_trainer(
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
+        utilization=_build_utilization(profile, train_step, compute),
     )
 
 
-def _decide_micro_batch(
+def build_train_step(
+    profile: ResolvedProfile,
+    num_classes: int,
+    batches: BatchLoader,
+    compute: ComputeContext,
+    group: ProcessGroup = SINGLE_PROCESS,
+    *,
+    training: TrainingSettings | None = None,
+    compiling: str = "none",
+) -> TrainStep:
+    """Build what makes the updates of an untrained network.
+
+    Args:
+        profile: The profile.
+        num_classes: Number of classes.
+        batches: The images of each step.
+        compute: The compute context.
+        group: The processes that train together.
+        training: The training section; None: the profile's.
+        compiling: Whether the network's blocks are compiled: auto, none or blocks.
+
+    Raises:
+        UsageError: The network is too large for the device.
+    """
+    denoiser = build_denoiser(profile, num_classes).to(compute.device)
+    check_fits_device(denoiser, compute.device)
+    return TrainStep(
+        denoiser,
+        batches,
+        training or profile.training,
+        times=profile.diffusion.times,
+        precision=compute.precision,
+        num_classes=num_classes,
+        numerics=devices.numerics(
+            compute.device, compute.precision, group.world_size, profile.runtime.tf32
+        ),
+        group=group,
+        compiling=compiling,
+    )
+
+
+def _build_utilization(
+    profile: ResolvedProfile, train_step: TrainStep, compute: ComputeContext
+) -> Utilization:
+    """Build what measures how much of the devices training uses.
+
+    Collective: every process must call it, as the network may be sharded.
+    """
+    peak = None
+    if compute.device.type == "cuda":
+        name = torch.cuda.get_device_name(compute.device)
+        peak = find_peak(name, compute.precision, profile.runtime.tf32)
+    # The EMA is neither compiled nor recomputed.
+    flops = count_training_flops(train_step.state.ema.module, profile.data.shape)
+    return Utilization(flops, peak and peak * train_step.group.world_size)
+
+
+def decide_micro_batch(
     profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
 ) -> TrainingSettings:
     """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""

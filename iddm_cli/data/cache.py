@@ -6,6 +6,7 @@ archives/    decompressed copies of compressed tars, see sources/untar.py
 digests/     digests of files that were read before, see sources/fingerprint.py
 surveys/     which values the images of a dataset hold, see values/survey.py
 evaluations/ what `iddm evaluate` computed: generated images, feature networks, classifiers
+compiled/    kernels of compiled networks, one folder for each version of PyTorch
 """
 
 import os
@@ -43,7 +44,7 @@ _READ_BY_LISTING = (
 )  # the last two by packs.store.read_record; that does not count as a use
 
 CacheKind = Literal[
-    "pack", "partial", "download", "archive", "generated", "features", "classifiers"
+    "pack", "partial", "download", "archive", "generated", "features", "classifiers", "compiled"
 ]
 
 EvaluationRoom = Literal["generated", "features", "classifiers"]
@@ -76,6 +77,15 @@ def evaluation_folder(room: EvaluationRoom) -> Path:
         DatasetError: There is no folder for the cache.
     """
     return cache_folder() / "evaluations" / room
+
+
+def compiled_folder(version: str) -> Path:
+    """Return the folder of the kernels that a version of PyTorch compiles.
+
+    Raises:
+        DatasetError: There is no folder for the cache.
+    """
+    return cache_folder() / "compiled" / f"torch-{version}"
 
 
 def describe_entry(folder: Path, origin: str) -> None:
@@ -145,6 +155,7 @@ def list_entries() -> list[CacheEntry]:
         *(_build_entry(path, "partial" if _is_partial(path) else "pack") for path in packs),
         *(_build_entry(path, "download") for path in _list_children("datasets")),
         *(_build_entry(p, "partial" if _is_partial(p) else "archive") for p in archives),
+        *(_build_entry(path, "compiled") for path in _list_children("compiled")),
         *(
             _build_entry(path, "partial" if _is_partial(path) else room)
             for room in EVALUATION_ROOMS

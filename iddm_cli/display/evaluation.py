@@ -1,4 +1,4 @@
-"""Evaluations as tables on the terminal, and as one JSON document."""
+"""Evaluations as tables on the terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,13 +14,15 @@ from iddm_cli.display.tables import column_table
 
 if TYPE_CHECKING:
     from iddm_cli.evaluation.numbers import Number
-    from iddm_cli.evaluation.results import Evaluation, Usefulness
+    from iddm_cli.evaluation.results import Evaluation, EvaluationSeries, Usefulness
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
 MOST_TITLE = 40
 """Characters of a column of a table that are never broken."""
 
 WIDEST = 1000
+NOT_MEASURED = "…"
+"""Stands for the numbers of settings that Ctrl-C prevented."""
 
 MOST_CLASSES = 100
 """Rows of the table of classes; --out and --json have all of them."""
@@ -31,22 +33,14 @@ OVERVIEW_NUMBERS = (
 )  # fmt: skip
 
 
-def evaluations_to_json(evaluations: "Sequence[Evaluation]") -> dict[str, object]:
-    """Return the document of --json: one evaluation, or a list of several."""
-    if len(evaluations) == 1:
-        return evaluations[0].to_json()
-    return {"evaluations": [evaluation.to_json() for evaluation in evaluations]}
-
-
-def print_evaluations(evaluations: "Sequence[Evaluation]") -> None:
+def print_evaluations(series: "EvaluationSeries") -> None:
     """Print tables of the results on stdout, and what to know of them on stderr."""
-    first = evaluations[0]
-    console.print_note(describe_comparison(first))
-    if len(evaluations) > 1:
-        print_table(overview_table(evaluations))
-    for evaluation in evaluations:
-        _print_details(evaluation, several=len(evaluations) > 1)
-    shown = dict.fromkeys(text for one in evaluations for text in one.warnings)
+    console.print_note(describe_comparison(series.finished[0]))
+    if series.has_several:
+        print_table(overview_table(series))
+    for evaluation in series.finished:
+        _print_details(evaluation, several=series.has_several)
+    shown = dict.fromkeys(text for one in series.finished for text in one.warnings)
     for warning in shown:
         console.print_warning(warning)
 
@@ -114,14 +108,15 @@ def _cells(key: str, number: "Number") -> tuple[str, str, str]:
     return format_value(number.value, is_share=is_share), floor, interval
 
 
-def overview_table(evaluations: "Sequence[Evaluation]") -> Table:
-    """Return one row for each evaluation."""
-    known = [dict(_all_numbers(evaluation)) for evaluation in evaluations]
+def overview_table(series: "EvaluationSeries") -> Table:
+    """Return one row for each evaluation; those that are missing have no numbers."""
+    known = [dict(_all_numbers(evaluation)) for evaluation in series.finished]
     keys = [key for key in OVERVIEW_NUMBERS if any(key in numbers for numbers in known)]
     rows = [
         (one.title, *(_cells(key, numbers[key])[0] if key in numbers else "" for key in keys))
-        for one, numbers in zip(evaluations, known, strict=True)
+        for one, numbers in zip(series.finished, known, strict=True)
     ]
+    rows += [(title, *(NOT_MEASURED for _ in keys)) for title in series.missing]
     return _right_aligned(("settings", *map(title_of, keys)), rows)
 
 

@@ -94,16 +94,17 @@ def describe_values(values: Mapping[str, float]) -> str:
 
 
 def format_metrics(event: Logged, held_out: float | None = None) -> str:
-    """Return epoch, loss and speed of a logged step in one line.
+    """Return epoch, loss, speed and utilization of a logged step in one line.
 
     Args:
         event: The metrics of the step.
         held_out: The newest held-out loss; None: there is none.
     """
     beside = "" if held_out is None else f"held-out {held_out:.4f}  "
+    used = f"  {event.more['mfu']:.0%} of peak" if "mfu" in event.more else ""
     return (
         f"epoch {event.epoch:.1f}  loss {event.loss:.4f}  {beside}"
-        f"{event.images_per_second:.{0 if event.images_per_second >= 10 else 1}f} images/s"
+        f"{event.images_per_second:.{0 if event.images_per_second >= 10 else 1}f} images/s{used}"
     )
 
 

@@ -222,12 +222,42 @@ def describe_device(device: torch.device) -> str:
     return str(device)
 
 
-def numerics(device: torch.device, precision: str, world_size: int = 1) -> dict[str, object]:
+def setup_tf32(setting: str) -> None:
+    """Set up which fp32 products of a GPU are rounded to TF32, with 10 bits instead of 23.
+
+    cuDNN does not try out algorithms (`cudnn.benchmark`): which one wins is a matter of timing, and
+    each rounds differently.
+
+    Args:
+        setting: runtime.tf32: none, convolutions or all.
+    """
+    # The newer names of these switches, fp32_precision, raise in torch.compile if they are mixed.
+    torch.backends.cudnn.allow_tf32 = setting != "none"
+    torch.backends.cuda.matmul.allow_tf32 = setting == "all"
+    torch.backends.cudnn.benchmark = False
+
+
+def describe_tf32(setting: str, device: torch.device, precision: str) -> str | None:
+    """Return which products differ from PyTorch's default, as far as it matters; None if none do.
+
+    Args:
+        setting: runtime.tf32.
+        device: Where it computes; only GPUs have TF32.
+        precision: Only fp32 has TF32.
+    """
+    matters = device.type == "cuda" and precision == "fp32" and setting != "convolutions"
+    return setting if matters else None
+
+
+def numerics(
+    device: torch.device, precision: str, world_size: int = 1, tf32: str = "convolutions"
+) -> dict[str, object]:
     """Return what decides the last bits of a result, besides profile and data."""
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "tf32": describe_tf32(tf32, device, precision),
         "world_size": world_size,
     }

@@ -56,8 +56,8 @@ class Logged:
         images_per_second: Training images per second, without saving and sampling.
         seconds: Training time since this process started.
         skipped: Updates skipped in the whole training, since their numbers were not finite.
-        more: The metrics of further rows of engine.monitoring.metrics.METRICS, by name, and what
-            an evaluation after this step found.
+        more: The metrics of further rows of engine.monitoring.metrics.METRICS, by name, how much of
+            the device training used (tflops, mfu), and what an evaluation after this step found.
     """
 
     step: int

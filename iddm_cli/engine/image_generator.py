@@ -23,6 +23,7 @@ from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine import randomness
+from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
@@ -133,10 +134,13 @@ class ImageGenerator:
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        return self.precision == "fp32" or self._batch_invariant.is_invariant
+        network = self._network
+        return network.is_invariant if isinstance(network, BatchInvariantDenoiser) else True
 
     @cached_property
-    def _batch_invariant(self) -> BatchInvariantDenoiser:
+    def _network(self) -> Denoise:
+        if self.precision == "fp32":
+            return graph_calls(self.denoiser)
         self.denoiser.eval()
         return make_batch_invariant(lower_precision(self.denoiser, self.precision), self.shape)
 
@@ -169,7 +173,7 @@ class ImageGenerator:
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
         """Return the denoiser of a step; only labelled images are guided."""
-        denoise: Denoise = self.denoiser if self.precision == "fp32" else self._batch_invariant
+        denoise = self._network
         if is_guided:
             scale = torch.where(label < self.num_classes, self.settings.guidance, 1.0)
             denoise = guide(denoise, scale, no_label=self.num_classes)

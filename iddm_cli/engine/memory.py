@@ -7,12 +7,15 @@ parts.
 
 import gc
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.engine.device import autocast
+from iddm_cli.engine.acceleration.recompute import KeptTensors
+from iddm_cli.engine.device import DTYPES, autocast
+from iddm_cli.machine.memory import used_memory
 
 FLOAT_BYTES = 4
 
@@ -26,12 +29,19 @@ TEMPORARIES = 1.3
 """Peak memory of a step, relative to what it keeps for its backward pass; measured as the growth of
 a CPU run's resident memory with its batch (1.28 for the demo profile, batch 64 to 256, fp32)."""
 
-SAVING_COPIES = 8
+SAVING_COPIES = 6
 """Numbers held per parameter while a checkpoint is written: copies of the weight, the EMA and two
-moments; the moments once more, reordered, and as the bytes of their file."""
+moments; and the bytes of one file after the other."""
 
-PROGRAM = 930 * 2**20
-"""Bytes that Python and PyTorch hold: measured on a CPU run of batch size 1, less its network."""
+PROGRAM = 770 * 10**6
+"""Bytes that Python and PyTorch hold, where the system does not say how many they are."""
+
+LOADED_LATER = 45 * 10**6
+"""Bytes that PyTorch adds with the first steps: its threads, and code that it loads then."""
+
+LARGE = 2**36
+"""Parameters times pixels from which a forward pass is imitated, for it may take minutes or not fit
+the memory: a network of 36 million parameters at 44 x 44."""
 
 
 def training_bytes(parameters: int) -> int:
@@ -52,6 +62,7 @@ class MemoryEstimate:
         parameters: Number of trained parameters.
         state: Weights, gradients, EMA and the optimizer's two moments.
         activations: What the backward pass of one micro-batch needs.
+        copies: Weights in the lower precision that the network computes in.
         saving: Copies of what a checkpoint holds, while it is written, where they share the
             device's memory.
         data: The images, where they are kept on the device.
@@ -62,6 +73,7 @@ class MemoryEstimate:
     parameters: int
     state: int
     activations: int
+    copies: int
     saving: int
     data: int
     program: int
@@ -70,7 +82,13 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """The sum of all parts."""
-        return self.state + self.activations + self.saving + self.data + self.program
+        parts = (self.state, self.activations, self.copies, self.saving, self.data, self.program)
+        return sum(parts)
+
+    @property
+    def per_image(self) -> float:
+        """Bytes that one more image in a micro-batch takes."""
+        return self.activations / self.micro_batch
 
 
 def estimate_memory(
@@ -81,8 +99,9 @@ def estimate_memory(
     precision: str,
     data: int,
     on_cpu: bool,
+    recompute: bool = False,
 ) -> MemoryEstimate:
-    """Estimate the memory of a training from what one image's loss keeps for its backward pass.
+    """Estimate the memory of a training from what the loss keeps for its backward pass.
 
     Args:
         denoiser: The denoiser, on the CPU.
@@ -91,39 +110,62 @@ def estimate_memory(
         precision: fp32, bf16 or fp16.
         data: Bytes of images held on the device.
         on_cpu: Whether training runs on the CPU.
+        recompute: Whether blocks compute their activations again in the backward pass.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
-    kept = _kept_for_backward(denoiser, shape, precision)
+    per_image = measure_kept(denoiser, shape, precision, recompute=recompute)
     return MemoryEstimate(
         parameters=parameters,
         state=training_bytes(parameters),
-        activations=micro_batch * round(TEMPORARIES * kept),
+        activations=micro_batch * round(TEMPORARIES * per_image),
+        copies=0 if precision == "fp32" else parameters * DTYPES[precision].itemsize,
         saving=parameters * FLOAT_BYTES * SAVING_COPIES if on_cpu else 0,
         data=data,
-        program=PROGRAM if on_cpu else 0,
+        program=(used_memory() or PROGRAM) + LOADED_LATER if on_cpu else 0,
         micro_batch=micro_batch,
     )
 
 
-def _kept_for_backward(denoiser: Denoiser, shape: tuple[int, int, int], precision: str) -> int:
-    weights = {p.untyped_storage().data_ptr() for p in denoiser.parameters()}
-    kept: dict[int, int] = {}
+def measure_kept(
+    denoiser: Denoiser, shape: tuple[int, int, int], precision: str, *, recompute: bool = False
+) -> int:
+    """Return the bytes that the loss of one image keeps for its backward pass.
 
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    It is what one more image adds, since copies of weights are kept once for all images. The loss
+    is computed; for large networks and images it is imitated by tensors without content.
+    """
+    parameters = sum(p.numel() for p in denoiser.parameters())
+    keep = partial(_kept_for_backward, denoiser, shape, precision, recompute=recompute)
+    if parameters * shape[1] * shape[2] < LARGE:
+        fewer, more = (keep(images=n) for n in (1, 2))
+    else:
+        from torch._subclasses.fake_tensor import FakeTensorMode
 
-    x = torch.zeros(1, *shape)
-    one = torch.zeros(1, dtype=torch.int64)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            # A single image is computed by other operators in part.
+            fewer, more = (keep(images=n) for n in (2, 3))
+    blocks = (b - a for a, b in zip(fewer.blocks, more.blocks, strict=True))
+    return more.bytes - fewer.bytes + max(blocks, default=0)
+
+
+def _kept_for_backward(
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    precision: str,
+    *,
+    images: int,
+    recompute: bool,
+) -> KeptTensors:
+    """Return the tensors that the loss of some images keeps for its backward pass."""
+    x = torch.zeros(images, *shape)
+    some = torch.zeros(images, dtype=torch.int64)
     with (
-        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        KeptTensors(denoiser.backbone, recompute=recompute) as kept,
         autocast(x.device, precision),
     ):
-        loss = denoiser.loss(x, one, torch.zeros_like(x), one)
+        loss = denoiser.loss(x, some, torch.zeros_like(x), some)
     del loss
-    return sum(kept.values())
+    return kept
 
 
 class MicroBatch:

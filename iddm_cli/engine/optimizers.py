@@ -1,8 +1,10 @@
 """Optimizers and the learning rate of each step."""
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,43 @@ from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.profiles.training_length import count_warmup_steps
 
-OPTIMIZERS: dict[str, type[torch.optim.AdamW] | type[torch.optim.Adam]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
-}
+
+class _NeverCompiled(torch.optim.Optimizer):
+    """An optimizer of torch that does not import torch's compiler.
+
+    torch.optim wraps these methods for the case that torch.compile meets them, and the wrappers
+    import torch._dynamo, which takes about as long as importing torch itself. iddm compiles no
+    optimizer, so it calls what is inside the wrappers: functools.wraps notes it, and inspect.unwrap
+    finds it. A method that a version of torch does not wrap is called as it is.
+    """
+
+    def _call_unwrapped(self, name: str, *args: object) -> Any:
+        method = getattr(super(_NeverCompiled, type(self)), name)
+        return inspect.unwrap(method)(self, *args)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters, see torch.optim."""
+        self._call_unwrapped("add_param_group", param_group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Discard all gradients, see torch.optim."""
+        self._call_unwrapped("zero_grad", set_to_none)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update the parameters, see torch.optim."""
+        self._call_unwrapped("step", closure)
+
+
+class AdamW(_NeverCompiled, torch.optim.AdamW):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+
+
+class Adam(_NeverCompiled, torch.optim.Adam):
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is added to the gradient."""
+
+
+OPTIMIZERS: dict[str, type[AdamW] | type[Adam]] = {"adamw": AdamW, "adam": Adam}
 
 
 def _constant(_progress: float) -> float:

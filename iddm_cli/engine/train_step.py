@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import randomness
+from iddm_cli.engine.acceleration.compiling import CompiledBlocks, is_compile_error, should_compile
+from iddm_cli.engine.acceleration.recompute import recompute_blocks
 from iddm_cli.engine.device import autocast
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
@@ -36,10 +39,12 @@ class TrainStep:
         num_classes: Number of classes; also the label that means "no label".
         numerics: What decides the last bits besides the size of the micro-batches.
         group: The processes that train together.
+        compiling: Whether the network's blocks are compiled: auto, none or blocks.
 
     Attributes:
-        state: Everything that an update changes.
         total_steps: Number of updates of the whole training.
+        compiled: The network's compiled blocks; None where nothing is compiled.
+        state: Everything that an update changes.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class TrainStep:
         num_classes: int,
         numerics: dict[str, object],
         group: ProcessGroup = SINGLE_PROCESS,
+        compiling: str = "none",
     ) -> None:
         self.denoiser = denoiser
         self.batches = batches
@@ -65,11 +71,16 @@ class TrainStep:
         self.slots = group.slots(settings.batch_size)
         self.total_steps = count_steps(settings, len(batches))
         self._numerics = numerics
-        self.state = self._build_state()
+        self.compiled: CompiledBlocks | None = None
+        self.state = self._build_state(compiling)
 
-    def _build_state(self) -> TrainerState:
+    def _build_state(self, compiling: str) -> TrainerState:
         denoiser, settings, group = self.denoiser, self.settings, self.group
-        ema = EMA(denoiser, settings.ema_decay)
+        ema = EMA(denoiser, settings.ema_decay)  # before: what is copied is neither
+        if should_compile(compiling, self.device, self.total_steps):
+            self.compiled = CompiledBlocks(denoiser.backbone, self.device)
+        if settings.recompute == "blocks":
+            recompute_blocks(denoiser.backbone)
         group.shard(denoiser.backbone, ema.module.backbone)
         return TrainerState(
             denoiser,
@@ -94,7 +105,11 @@ class TrainStep:
     def numerics(self) -> dict[str, object]:
         """What decides the last bits of the weights, besides profile and data."""
         size = self.state.micro_batch.size
-        return {**self._numerics, "micro_batch": None if size == len(self.slots) else size}
+        return {
+            **self._numerics,
+            "compile": "blocks" if self.compiled and self.compiled.active else None,
+            "micro_batch": None if size == len(self.slots) else size,
+        }
 
     def update(self, step: int) -> UpdateResult:
         """Make update number `step`, and return what it measured.
@@ -135,6 +150,8 @@ class TrainStep:
             slots = self.state.micro_batch.split(self.slots)[0]
             self.losses(step, slots, self.denoiser).sum().backward()
         except RuntimeError as error:
+            if self._stop_compiling(error):
+                return self._overflows_memory(step)
             if not is_out_of_memory(error):
                 raise
             return True
@@ -152,17 +169,35 @@ class TrainStep:
             try:
                 return self._accumulate_micro_batches(step)
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                stopped = self._stop_compiling(error)
+                if not (stopped or is_out_of_memory(error)):
                     raise
                 problem = first_line(error)
             # Outside the handler, which would keep the tensors of the failed update alive.
             if self.group.world_size > 1:
                 raise IddmError(
-                    f"process {self.group.rank}: {problem}",
-                    "Continue with: iddm resume. Or set training.micro_batch to less than "
-                    f"{self.state.micro_batch.size}.",
+                    f"process {self.group.rank}: {problem}", self._advise(compiling=stopped)
                 )
-            self._halve_micro_batch(problem)
+            if stopped:
+                self.state.optimizer.zero_grad(set_to_none=True)
+            else:
+                self._halve_micro_batch(problem)
+
+    def _stop_compiling(self, error: RuntimeError) -> bool:
+        """Compute without compiled blocks if the error is about compiling; return whether it is."""
+        if self.compiled is None or not self.compiled.active or not is_compile_error(error):
+            return False
+        self.compiled.stop(first_line(error))
+        return True
+
+    def _advise(self, *, compiling: bool) -> str:
+        """Return how several processes, which cannot repeat an update alone, continue."""
+        if compiling:
+            return "Continue with: iddm resume --set runtime.compile=none"
+        return (
+            "Continue with: iddm resume. Or set training.micro_batch to less than "
+            f"{self.state.micro_batch.size}."
+        )
 
     def _halve_micro_batch(self, problem: str) -> None:
         self.state.optimizer.zero_grad(set_to_none=True)
@@ -199,7 +234,7 @@ class TrainStep:
             denoiser: Whose loss; None: that of the trained one.
         """
         x, label = self.batches.load_batch(step, slots)
-        x, label, slots = (tensor.to(self.device) for tensor in (x, label, slots))
+        x, label, slots = (copy_to(self.device, tensor) for tensor in (x, label, slots))
         noise = self._normal("noise", slots, step, tuple(x.shape[1:]))
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)

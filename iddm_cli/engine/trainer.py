@@ -10,6 +10,7 @@ from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.acceleration.flops import Utilization
 from iddm_cli.engine.events import (
     Evaluated,
     Event,
@@ -49,6 +50,7 @@ class Trainer:
         evaluation: The profile's evaluation section; None: its defaults.
         held_out_loss: Computes the held-out loss; None where there are no held-out images.
         evaluate: Evaluates generated images; None: nothing does.
+        utilization: Measures how much of the device training uses; None: nothing does.
 
     Attributes:
         state: Everything that an update changes, and a checkpoint saves.
@@ -67,6 +69,7 @@ class Trainer:
         evaluation: EvaluationSettings | None = None,
         held_out_loss: HeldOutLoss | None = None,
         evaluate: Evaluate | None = None,
+        utilization: Utilization | None = None,
     ) -> None:
         self.train_step = train_step
         self.state = train_step.state
@@ -74,6 +77,7 @@ class Trainer:
         self.group = train_step.group
         self.checkpoints = checkpoints
         self.generate_samples = generate_samples
+        self.utilization = utilization
         self.recipe = {**(recipe or {}), "training.steps": train_step.total_steps}
         self.writer = AsyncCheckpointWriter(checkpoints)
         self.trained_seconds = 0.0
@@ -217,18 +221,19 @@ class Trainer:
         # Reading them waited for the device, so the clock now covers every step.
         seconds = time.perf_counter() - metrics.started
         self.trained_seconds += seconds
-        images = metrics.steps * self.settings.batch_size
+        speed = metrics.steps * self.settings.batch_size / seconds
         self.state.add_loss(loss_sum, finite)
+        used = self.utilization.measure(speed) if self.utilization and self.group.is_main else {}
         return Logged(
             step=self.step,
             epoch=self.step * self.settings.batch_size / len(self.train_step.batches),
             loss=values.pop("loss"),
             lr=self.state.optimizer.param_groups[0]["lr"],
             grad_norm=values.pop("grad_norm"),
-            images_per_second=images / seconds,
+            images_per_second=speed,
             seconds=self.trained_seconds,
             skipped=self.state.guard.read().total,
-            more=values,
+            more=values | used,
         )
 
     def _save(self, *, final: bool) -> Iterator[Event]:

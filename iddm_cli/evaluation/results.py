@@ -240,6 +240,33 @@ class Evaluation:
         return content
 
 
+@dataclass(frozen=True)
+class EvaluationSeries:
+    """The evaluations of one call.
+
+    Attributes:
+        finished: The results, at least one.
+        missing: Titles of those that Ctrl-C prevented.
+    """
+
+    finished: tuple[Evaluation, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def has_several(self) -> bool:
+        """Whether several were asked for."""
+        return len(self.finished) + len(self.missing) > 1
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document of --json: one evaluation, or a list of several."""
+        if not self.has_several:
+            return self.finished[0].to_json()
+        content: dict[str, object] = {"evaluations": [one.to_json() for one in self.finished]}
+        if self.missing:
+            content |= {"interrupted": True, "missing": list(self.missing)}
+        return content
+
+
 def _usefulness_to_json(usefulness: Usefulness) -> dict[str, object]:
     return {
         "verdict": usefulness.verdict,

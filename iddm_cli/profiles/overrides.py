@@ -96,10 +96,11 @@ SECTIONS_NOT_OF_THE_WEIGHTS = ("evaluation", "sampling", "runtime")
 
 NOT_OF_THE_WEIGHTS = (
     *RESUMABLE_KEYS, "data.channels", "data.held_out", "data.label_column", "data.on_error",
-    "training.steps", "training.epochs", "training.micro_batch", "training.lr_extension",
-    "training.max_skipped", "training.log_every", "training.checkpoint_every",
-    "training.checkpoint_from", "training.keep", "training.keep_every", "training.keep_best",
-    "training.stop_when", "training.sample_every", "training.sample_count",
+    "training.steps", "training.epochs", "training.micro_batch", "training.recompute",
+    "training.lr_extension", "training.max_skipped", "training.log_every",
+    "training.checkpoint_every", "training.checkpoint_from", "training.keep",
+    "training.keep_every", "training.keep_best", "training.stop_when", "training.sample_every",
+    "training.sample_count",
 )  # fmt: skip
 """Keys of other sections that decide no weights, or do it through something else.
 

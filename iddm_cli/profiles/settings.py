@@ -48,6 +48,9 @@ AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
 CacheName = Literal["auto", "device", "memory", "disk", "off"]
 ShardingName = Literal["none", "fsdp"]
+RecomputeName = Literal["none", "blocks"]
+CompileName = Literal["auto", "none", "blocks"]
+Tf32Name = Literal["none", "convolutions", "all"]
 
 
 DURATION = r"^(\d{1,6}[dhms]){1,4}$"
@@ -181,6 +184,9 @@ class TrainingSettings(Settings):
     micro_batch: ImageCount | Literal["auto"] | None = None
     """Images per forward pass, to save memory; null: the whole batch; auto: as many as fit."""
 
+    recompute: RecomputeName = "none"
+    """blocks computes activations again in the backward pass: less memory, about a third slower."""
+
     optimizer: OptimizerName = "adamw"
     """Optimizer."""
 
@@ -305,6 +311,12 @@ class RuntimeSettings(Settings):
 
     precision: PrecisionName = "auto"
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
+
+    tf32: Tf32Name = "all"
+    """Which fp32 products on an NVIDIA GPU are rounded to TF32: none, convolutions or all."""
+
+    compile: CompileName = "auto"
+    """blocks compiles the network's blocks for training; auto does so for long runs on a GPU."""
 
     threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads for computing; 0 uses all allowed cores. Other counts change rounding."""

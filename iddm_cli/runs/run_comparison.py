@@ -13,7 +13,7 @@ from iddm_cli.runs.run import Run
 FINAL_SHARE = 0.05
 """The final loss is the mean of this share of all logged losses."""
 
-ABOUT_TRAINING = ("lr", "grad_norm", "images_per_second")
+ABOUT_TRAINING = ("lr", "grad_norm", "images_per_second", "tflops", "mfu")
 """Curves that say nothing about the result."""
 
 LOSS_KEYS = (

@@ -13,6 +13,7 @@ DESCRIPTIONS = {
     "generated": "generated images",
     "features": "feature network",
     "classifiers": "classifiers",
+    "compiled": "compiled kernels",
 }
 """What the user reads for each kind of cache entry."""
 

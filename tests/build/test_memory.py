@@ -9,6 +9,7 @@ from iddm_cli.build import memory
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
 from iddm_cli.engine import device
+from iddm_cli.engine import memory as engine_memory
 from iddm_cli.machine.memory import MemoryBound
 from tests.build.profiles import tiny_profile
 
@@ -20,6 +21,7 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
         classes=("a",), pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3
     )
     place = ComputeContext(torch.device("cpu"), "fp32")
+    monkeypatch.setattr(engine_memory, "used_memory", lambda: 0)  # which grows while it is tested
     found = estimate_run_memory(chosen, pack, place)
     one = found.activations / batch_size
     rest = found.total - found.activations
@@ -39,14 +41,33 @@ def test_a_shortage_of_main_memory_is_reported_before_training(monkeypatch) -> N
     cpu = ComputeContext(torch.device("cpu"), "fp32")
     profile = tiny_profile(training={"batch_size": 48})
     monkeypatch.setattr(memory, "used_memory", lambda: 2**40)
+    monkeypatch.setattr(engine_memory, "used_memory", lambda: 0)
     found = estimate_run_memory(profile, pack, cpu)
     needed = found.total - found.program
     for free in (needed, needed - 1):
         bound = MemoryBound(2**40, free, "the container or job (cgroup)")
         monkeypatch.setattr(memory, "free_memory", lambda bound=bound: bound)
         told = memory.describe_shortage(profile, pack, cpu)
-        assert ("the container" in told and "less than 48" in told) == (free < needed)
+        assert ("the container" in told and "micro_batch=24" in told) == (free < needed)
+    bound = MemoryBound(2**40, 1, "this machine")
+    monkeypatch.setattr(memory, "free_memory", lambda: bound)
+    assert "not even one image" in memory.describe_shortage(profile, pack, cpu)
     auto = tiny_profile(training={"micro_batch": "auto"})
     assert memory.describe_shortage(auto, pack, cpu) == ""
     gpu = ComputeContext(torch.device("cuda", 0), "fp32")
     assert memory.describe_shortage(profile, pack, gpu) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "most", "size"), [(48, 48, 48), (48, 47, 24), (48, 20, 16), (5, 2, 2), (7, 1, 1)]
+)
+def test_micro_batches_are_as_even_as_they_can_be(share, most, size) -> None:
+    assert memory.divide_evenly(share, most) == size
+
+
+def test_the_images_that_fit_are_those_of_the_estimate() -> None:
+    parts = {"parameters": 1, "state": 100, "copies": 0, "saving": 20, "data": 0, "program": 30}
+    found = engine_memory.MemoryEstimate(**parts, activations=80, micro_batch=8)
+    assert [memory.count_fitting(found, room) for room in (230, 199, 160, 159, 100)] == [
+        8, 4, 1, 0, 0
+    ]  # fmt: skip

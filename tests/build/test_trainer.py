@@ -30,11 +30,11 @@ def test_micro_batch_auto_is_an_estimate_on_the_cpu_and_measured_elsewhere(monke
     def decide(device: str) -> object:
         compute = ComputeContext(torch.device(device), "fp32")
         pack = SimpleNamespace()
-        return trainer._decide_micro_batch(profile, pack, compute, SINGLE_PROCESS).micro_batch
+        return trainer.decide_micro_batch(profile, pack, compute, SINGLE_PROCESS).micro_batch
 
     assert decide("cpu") == 3
     assert decide("cuda") == "auto"
     fixed = tiny_profile(training={"micro_batch": 5})
     compute = ComputeContext(torch.device("cpu"), "fp32")
-    kept = trainer._decide_micro_batch(fixed, SimpleNamespace(), compute, SINGLE_PROCESS)
+    kept = trainer.decide_micro_batch(fixed, SimpleNamespace(), compute, SINGLE_PROCESS)
     assert kept.micro_batch == 5

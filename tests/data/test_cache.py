@@ -94,6 +94,7 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
     put(cache_dir / "archives" / f"{'a' * 64}.tar", 80_000)
     put(cache_dir / "archives" / f".partial-77-{'b' * 64}.tar", 70_000)
     put(cache_dir / "packs" / f".partial-{'c' * 64}" / "images.u8", 60_000)
+    put(cache_dir / "compiled" / "torch-2.14.1+cu130" / "fxgraph" / "ab" / "kernels", 50_000)
     put(cache_dir / "packs" / "stray-file", 9)
     found = list_entries()
     assert [(entry.key, entry.kind) for entry in found] == [
@@ -101,6 +102,7 @@ def test_each_kind_is_listed_the_largest_first(tmp_path: Path, cache_dir: Path) 
         ("a" * 12, "archive"),
         ("77-bbbbbbbbb", "partial"),
         ("c" * 12, "partial"),
+        ("torch-2.14.1", "compiled"),
         ("MNIST", "download"),
         (packed.folder.name[:12], "pack"),
     ]

@@ -17,6 +17,7 @@ from iddm_cli.evaluation.results import (
     ClassQuality,
     Copies,
     Evaluation,
+    EvaluationSeries,
     FeatureSummary,
     Quality,
     Usefulness,
@@ -57,7 +58,7 @@ def render(table, width: int = 200) -> str:
 
 
 def test_one_evaluation_is_one_object_of_json():
-    document = json.loads(json.dumps(shown.evaluations_to_json([make_evaluation()])))
+    document = json.loads(json.dumps(EvaluationSeries((make_evaluation(),)).to_json()))
     for key in (*KEYS, "copies"):
         assert set(document[key]) >= {"value", "floor", "count"}
     assert document["copies"] == {"value": 0.05, "floor": 0.01, "count": 40}
@@ -65,8 +66,23 @@ def test_one_evaluation_is_one_object_of_json():
 
 
 def test_several_are_a_list():
-    document = shown.evaluations_to_json([make_evaluation("a"), make_evaluation("b")])
+    document = EvaluationSeries((make_evaluation("a"), make_evaluation("b"))).to_json()
     assert [one["title"] for one in document["evaluations"]] == ["a", "b"]
+    assert set(document) == {"evaluations"}
+
+
+def test_what_was_finished_before_an_interruption_is_a_list_with_a_mark():
+    document = EvaluationSeries((make_evaluation("a"),), ("b", "c")).to_json()
+    assert [one["title"] for one in document.pop("evaluations")] == ["a"]
+    assert document == {"interrupted": True, "missing": ["b", "c"]}
+
+
+def test_settings_that_are_missing_have_rows_without_numbers():
+    series = EvaluationSeries((make_evaluation("ddim, 5 steps"),), ("ddim, 10 steps",))
+    finished, missing = render(shown.overview_table(series)).splitlines()[-2:]
+    assert finished.startswith("ddim, 5 steps")
+    assert missing.split()[:3] == ["ddim,", "10", "steps"]
+    assert set(missing.split()[3:]) == {shown.NOT_MEASURED}
 
 
 def test_the_table_has_value_floor_interval_and_count():
@@ -81,8 +97,8 @@ def test_the_table_has_value_floor_interval_and_count():
 @pytest.mark.parametrize("width", [200, 80, 40])
 def test_settings_are_compared_row_by_row(width, capsys, monkeypatch):
     monkeypatch.setattr(shown.console.out, "_width", width)
-    several = [make_evaluation("ddim, 5 steps"), make_evaluation("ddim, 10 steps")]
-    shown.print_table(shown.overview_table(several))
+    several = (make_evaluation("ddim, 5 steps"), make_evaluation("ddim, 10 steps"))
+    shown.print_table(shown.overview_table(EvaluationSeries(several)))
     lines = capsys.readouterr().out.splitlines()
     assert all(word in " ".join(lines[:-2]).split() for word in ("Precision", "agreement", "MIND"))
     for line, name in zip(lines[-2:], ("5", "10"), strict=True):
@@ -127,9 +143,8 @@ def test_the_verdict_is_a_sentence(verdict, sentence):
 
 def test_results_go_to_stdout_and_what_to_know_to_stderr(capsys):
     canonical = CanonicalNumbers({"fid": Number(12.5)}, "resized to 299 x 299")
-    shown.print_evaluations(
-        [make_evaluation(canonical=canonical, usefulness=make_usefulness("helps"))]
-    )
+    evaluation = make_evaluation(canonical=canonical, usefulness=make_usefulness("helps"))
+    shown.print_evaluations(EvaluationSeries((evaluation,)))
     captured = capsys.readouterr()
     assert "FID" in captured.out
     assert "12.5" in captured.out

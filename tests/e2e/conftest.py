@@ -116,6 +116,23 @@ class Shell:
         assert expect is None or answer.code == expect, f"{answer.code}: {err}\n{answer.out}"
         return answer
 
+    def imported(self, *words: str) -> set[str]:
+        """Return the modules that a command imports, in a process of its own."""
+        code = (
+            "import sys, iddm_cli.main as m; sys.argv[0] = 'iddm'\n"
+            "try: m.main()\n"
+            "finally: print('\\nIMPORTED', *sorted(sys.modules), file=sys.stderr)"
+        )
+        asked = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return set(asked.stderr.rsplit("IMPORTED", 1)[1].split())
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_server_is_left():

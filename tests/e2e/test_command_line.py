@@ -11,24 +11,6 @@ from .conftest import IDDM, draw_folder
 HEAVY = ("torch", "torchvision", "numpy", "diffusers")
 
 
-def imported(shell, *words) -> set[str]:
-    """Return the packages that a command imports."""
-    code = (
-        "import sys, iddm_cli.main as m; sys.argv[0] = 'iddm'\n"
-        "try: m.main()\n"
-        "finally: print('\\nIMPORTED', *sorted(sys.modules), file=sys.stderr)"
-    )
-    asked = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        cwd=shell.folder,
-        env=shell.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return set(asked.stderr.rsplit("IMPORTED", 1)[1].split())
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -61,11 +43,11 @@ def imported(shell, *words) -> set[str]:
     ids=" ".join,
 )
 def test_help_and_mistakes_are_answered_without_torch(shell, words):
-    assert not {"torch", "torchvision"} & imported(shell, *words)
+    assert not {"torch", "torchvision"} & shell.imported(*words)
 
 
 def test_help_imports_nothing_heavy(shell):
-    assert not set(HEAVY) & imported(shell, "--help")
+    assert not set(HEAVY) & shell.imported("--help")
 
 
 def test_version(shell):

@@ -38,12 +38,16 @@ def test_a_run_leaves_what_the_documentation_says(trained):
     manifest = json.loads((run / "run.json").read_text())
     assert (manifest["state"], manifest["step"], manifest["steps"]) == ("finished", 10, 10)
     assert metrics(run)[-1]["step"] == 10
+    for line in metrics(run):
+        assert line["tflops"] > 0
+        assert "mfu" not in line, "the peak of a CPU is not known"
     assert len(json.loads((run / "dataset.json").read_text())["classes"]) == 6
 
 
-def test_the_profile_of_a_run_repeats_it(trained, shell):
+def test_the_profile_of_a_run_repeats_it_also_with_less_memory(trained, shell):
     first = trained.folder / "runs" / "first"
-    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again")
+    recompute = ("--set", "training.recompute=blocks")
+    shell.iddm("train", "--profile", first / "profile.yaml", "--name", "again", *recompute)
     weights = "checkpoints/step-00000010/average.safetensors"
     assert (shell.folder / "runs" / "again" / weights).read_bytes() == (
         first / weights

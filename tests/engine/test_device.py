@@ -57,7 +57,7 @@ def test_what_decides_the_bits_is_written_down():
     bits = device.numerics(torch.device("cpu"), "bf16")
     assert bits == {
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
-        "precision": "bf16", "world_size": 1,
+        "precision": "bf16", "tf32": None, "world_size": 1,
     }  # fmt: skip
 
 
@@ -115,3 +115,28 @@ def test_threads_that_cannot_be_started_are_done_without_or_refused(threads, mon
     monkeypatch.setattr(device.system_limits, "count_startable_threads", lambda _: 0)
     device.setup_process(1)
     assert threads[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "convolutions", "products"),
+    [("none", False, False), ("all", True, True), ("convolutions", True, False)],
+)
+def test_tf32_is_set_up_for_convolutions_or_all_products(setting, convolutions, products):
+    try:
+        device.setup_tf32(setting)
+        assert torch.backends.cudnn.allow_tf32 == convolutions
+        assert torch.backends.cuda.matmul.allow_tf32 == products
+        assert not torch.backends.cudnn.benchmark
+    finally:
+        device.setup_tf32("convolutions")  # PyTorch's default
+
+
+def test_tf32_decides_the_bits_of_fp32_on_gpus_alone():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    assert device.describe_tf32("all", gpu, "fp32") == "all"
+    assert device.describe_tf32("none", gpu, "fp32") == "none"
+    # What every run did before the setting existed: it must resume bit for bit.
+    assert device.describe_tf32("convolutions", gpu, "fp32") is None
+    assert device.describe_tf32("all", gpu, "bf16") is None
+    assert device.describe_tf32("all", cpu, "fp32") is None
+    assert device.numerics(cpu, "fp32", tf32="all")["tf32"] is None

@@ -5,8 +5,9 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import cosine_schedule
+from iddm_cli.engine import memory
 from iddm_cli.engine.events import MicroBatchReduced
-from iddm_cli.engine.memory import estimate_memory
+from iddm_cli.engine.memory import estimate_memory, measure_kept
 from iddm_cli.errors import IddmError
 from iddm_cli.networks.unet import UNet
 from tests.engine.test_trainer import bits, make, run
@@ -119,7 +120,7 @@ def test_memory_grows_with_the_micro_batch_and_the_area_and_halves_with_bf16():
             precision=precision, data=7, on_cpu=False,
         )  # fmt: skip
         assert estimate.state == 20 * estimate.parameters
-        assert estimate.total == estimate.state + estimate.activations + 7
+        assert estimate.total == estimate.state + estimate.activations + estimate.copies + 7
         return estimate.activations
 
     assert activations(16, 8) == 8 * activations(16, 1)
@@ -155,7 +156,54 @@ def test_the_estimate_adds_up_and_is_linear_in_the_micro_batch():
     on_cpu = estimate(1, on_cpu=True)
     assert on_cpu.total - one == on_cpu.program + on_cpu.saving
     assert on_cpu.program > 2**29
-    assert on_cpu.saving == 4 * 8 * parameters
+    assert on_cpu.saving == 4 * 6 * parameters
+    assert estimate(1, precision="bf16").copies == 2 * parameters
+    assert one == estimate(1).state + estimate(1).activations
+
+
+def test_what_is_kept_does_not_grow_with_the_weights_in_a_lower_precision():
+    """Autocast keeps a copy of each weight, once for all images: it must not count per image."""
+    kept = [measure_kept(build_denoiser(), (1, 8, 8), name) for name in ("fp32", "bf16")]
+    assert kept[1] < 0.8 * kept[0]
+
+
+class KeepsWhatItIsTold(torch.autograd.Function):
+    """Keeps 1,000 numbers of each image."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x.new_zeros(len(x), 1000))
+        return x * 1
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class Recomputing(torch.nn.Module):
+    """A network of one weight and one such function."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x_t, t, label):
+        return KeepsWhatItIsTold.apply(self.weight * x_t)
+
+
+@pytest.mark.parametrize("large", [2**60, 0], ids=["computed", "imitated"])
+def test_what_custom_functions_keep_is_counted(monkeypatch, large):
+    monkeypatch.setattr(memory, "LARGE", large)
+    denoiser = Denoiser(Recomputing(), cosine_schedule(10), prediction="v")
+    kept = measure_kept(denoiser, (1, 2, 2), "fp32")
+    assert 4 * 1000 <= kept < 4 * 1100
+
+
+def test_an_imitated_pass_keeps_what_a_computed_one_keeps(monkeypatch):
+    shape = (1, 16, 16)
+    computed = measure_kept(build_denoiser(), shape, "fp32")
+    monkeypatch.setattr(memory, "LARGE", 0)
+    assert measure_kept(build_denoiser(), shape, "fp32") == pytest.approx(computed, rel=0.15)
 
 
 def test_weights_do_not_count_as_activations():

@@ -120,3 +120,31 @@ def test_optimizers_take_their_settings(name):
     optimizer = build_optimizer(torch.nn.Linear(2, 2), settings)
     group = optimizer.param_groups[0]
     assert (group["weight_decay"], tuple(group["betas"]), group["fused"]) == (0.1, (0.8, 0.9), True)
+
+
+THEIRS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_update_as_those_of_torch_do(name, fused):
+    ends = []
+    for cls in (OPTIMIZERS[name], THEIRS[name]):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(5, 3)
+        optimizer = cls(layer.parameters(), lr=0.1, weight_decay=0.2, fused=fused)
+        for _ in range(3):
+            (layer(torch.ones(2, 5)) ** 2).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            assert all(parameter.grad is None for parameter in layer.parameters())
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        ends.append(torch.cat([p.detach().flatten() for p in [*layer.parameters(), *states]]))
+    assert torch.equal(*ends)
+
+
+def test_an_update_is_not_recorded_for_gradients():
+    layer = torch.nn.Linear(1, 1)
+    layer(torch.ones(1, 1)).backward()
+    build_optimizer(layer, TrainingSettings()).step()
+    assert all(parameter.is_leaf and parameter.requires_grad for parameter in layer.parameters())

@@ -34,6 +34,7 @@ def make(
     draw=None,
     group=SINGLE_PROCESS,
     watch=None,
+    compiling="none",
     **changes,
 ):
     settings = {
@@ -74,6 +75,7 @@ def make(
         num_classes=CLASSES,
         numerics={"threads": 1},
         group=group,
+        compiling=compiling,
     )
     retention = Retention(settings["keep"], best=train_step.settings.best_metric)
     return Trainer(

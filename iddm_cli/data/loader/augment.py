@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.profiles.settings import DataSettings
 
 UniformFn = Callable[[str, int, Tensor], Tensor]
@@ -66,4 +67,4 @@ class Augmentation:
         return torch.stack(theta, 1).view(-1, 2, 3)
 
     def _uniform(self, purpose: str, step: int, slots: Tensor, x: Tensor) -> Tensor:
-        return self._random(purpose, step, slots).to(x.device)
+        return copy_to(x.device, self._random(purpose, step, slots))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.data.loader.stores import PixelStore
+from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.value_range import DEEP_LEVELS
 
 EpochOrder = Callable[[int], Tensor]
@@ -77,7 +78,7 @@ class BatchLoader:
         self.store.prefetch(index)
         for ahead in range(1, self.store.prefetch_steps + 1):
             self.store.prefetch(self.indices(step + ahead, slots))
-        x = normalize(self.store.read(index).to(self.device, non_blocking=True))
+        x = normalize(copy_to(self.device, self.store.read(index)))
         if self.augment is not None:
             x = self.augment(x, step, slots)
-        return x, self.labels[index].to(self.device)
+        return x, copy_to(self.device, self.labels[index])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, prepare_image
 from iddm_cli.data.decoding.workers import PendingResults, WorkerFailure, WorkerPool
+from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
 from iddm_cli.value_range import ValueRange
@@ -66,9 +67,10 @@ class MemoryStore:
 
     def read(self, index: Tensor) -> Tensor:
         """Return images, uint8 or uint16 [B, C, H, W], on the device of the store."""
+        index = copy_to(self.pixels.device, index)
         if self.pixels.dtype == torch.uint16:  # which few devices can index
-            return self.pixels.view(torch.int16)[index.to(self.pixels.device)].view(torch.uint16)
-        return self.pixels[index.to(self.pixels.device)]
+            return self.pixels.view(torch.int16)[index].view(torch.uint16)
+        return self.pixels[index]
 
     def prefetch(self, index: Tensor) -> None:
         """Do nothing: all images are in memory."""

@@ -20,10 +20,12 @@ LATE = {
     "grad_norm": "gradient norm",
     "lr": "learning rate",
     "images_per_second": "images per second",
+    "tflops": "TFLOP/s",
+    "mfu": "model FLOP utilization",
 }
 """Curves about the training itself, shown last, and their titles."""
 
-NOISY = ("loss", "grad_norm", "images_per_second")
+NOISY = ("loss", "grad_norm", "images_per_second", "tflops", "mfu")
 """Curves that are measured on single batches: of many points, the running mean is shown."""
 
 MANY_POINTS = 40

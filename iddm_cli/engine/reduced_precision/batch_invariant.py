@@ -19,6 +19,7 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
+from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class BatchInvariantDenoiser:
         blocks: BlockSizes,
         num_threads: int,
     ) -> None:
-        self.denoiser = denoiser
+        self._denoise = graph_calls(denoiser)
         self.num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "denoise", torch.set_num_threads, (1,))
         self.sizes: tuple[int, ...] = (blocks.reference,)
@@ -129,7 +130,7 @@ class BatchInvariantDenoiser:
 
     @torch.inference_mode()  # the mode belongs to a thread, and this runs in the pool's
     def _denoise_block(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        return self.denoiser(x_t, t, label)
+        return self._denoise(x_t, t, label)
 
     def _check_invariance(self, x_t: Tensor, t: Tensor, label: Tensor) -> bool:
         """Return whether a row's result is independent of its position and of the other rows."""

@@ -15,6 +15,7 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.engine import randomness
 from iddm_cli.evaluation.features.feature_network import FeatureNetwork
 from iddm_cli.evaluation.image_set import ImageSet
+from iddm_cli.networks.skeleton import shapes_only
 
 BATCH_SIZE = 64
 EPOCHS = 16
@@ -43,7 +44,7 @@ def build_network(channels: int, outputs: int, *, seed: int = 0) -> FeatureNetwo
     torch's own generators are not touched, so that an evaluation during a training leaves
     its random numbers as they are.
     """
-    with torch.device("meta"):
+    with shapes_only():
         network = FeatureNetwork(channels, outputs)
     network.to_empty(device="cpu")
     for index, module in enumerate(network.modules()):

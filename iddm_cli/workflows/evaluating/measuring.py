@@ -1,11 +1,12 @@
 """Measure sets of generated images: every number that was asked for, with one feature network."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry, mark_used
-from iddm_cli.errors import IddmError
+from iddm_cli.errors import DatasetError, IddmError
 from iddm_cli.workflows.evaluating.doubts import list_doubts
 from iddm_cli.workflows.evaluating.real_images import RealImages
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
@@ -52,7 +53,9 @@ class Measuring:
         doubts = list_doubts(real.real, generated, self.extractor.summary)
         warnings = [*real.warnings, *quality.warnings, *doubts]
         canonical = self._measure_canonical(generated, warnings) if request.canonical else None
-        usefulness = self._measure_usefulness(generated, copies) if request.usefulness else None
+        usefulness = None
+        if request.usefulness:
+            usefulness = self._measure_usefulness(generated, copies, warnings)
         return Evaluation(
             title=title,
             settings=settings,
@@ -100,7 +103,10 @@ class Measuring:
             warnings.append(f"no canonical numbers: {error.problem}. {error.hint}".strip())
             return None
 
-    def _measure_usefulness(self, generated: "ImageSet", copies: "Copies | None") -> "Usefulness":
+    def _measure_usefulness(
+        self, generated: "ImageSet", copies: "Copies | None", warnings: list[str]
+    ) -> "Usefulness | None":
+        """Return whether the images help; where the filter leaves none, that is a warning."""
         from iddm_cli.evaluation.usefulness import filter_generated, measure_usefulness
 
         left_out: dict[str, int] = {}
@@ -108,6 +114,11 @@ class Measuring:
             is_copy = copies.is_copy if copies else None
             kept, left_out = filter_generated(generated, self.extractor, is_copy)
             generated = generated.select(kept)
+            try:
+                _check_usable(self.real, generated)
+            except DatasetError:
+                warnings.append(_describe_empty(left_out))
+                return None
         return measure_usefulness(
             self.real.training,
             self.real.real,
@@ -126,6 +137,15 @@ def _own_folder(room: Literal["features", "classifiers"], real: RealImages) -> P
     return folder
 
 
+def _describe_empty(left_out: Mapping[str, int]) -> str:
+    """Return that the filter leaves no image to train on, and why."""
+    reasons = "; ".join(f"{count:,}: {reason}" for reason, count in left_out.items())
+    return (
+        f"usefulness was not measured, since --filter leaves no image to train on ({reasons}): "
+        "leave out --filter to train on all of them"
+    )
+
+
 def _check_usable(real: RealImages, generated: "ImageSet") -> None:
     """Check that classifiers can be trained, before anything long begins.
 
@@ -134,7 +154,7 @@ def _check_usable(real: RealImages, generated: "ImageSet") -> None:
         generated: The generated images; real ones while there are none.
 
     Raises:
-        DatasetError: The images have no classes.
+        DatasetError: The images have no classes, or there are none of a class to train on.
     """
     from iddm_cli.evaluation.usefulness.checks import check_images
 

@@ -12,7 +12,7 @@ from iddm_cli.workflows.inspecting import check_image_size
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iddm_cli.evaluation.results import Evaluation
+    from iddm_cli.evaluation.results import Evaluation, EvaluationSeries
     from iddm_cli.workflows.evaluating.subjects import Subject
 
 
@@ -29,23 +29,37 @@ def report_evaluation(
 
     Raises:
         IddmError: An option is invalid, something cannot be used, or the page cannot be written.
+        KeyboardInterrupt: Ctrl-C; of several settings, those that were finished have been printed.
     """
     check_request(request)
     if out is not None:
         check_page(out, overwrite=overwrite)
 
-    from iddm_cli.display.evaluation import evaluations_to_json, print_evaluations
+    from iddm_cli.display.evaluation import print_evaluations
     from iddm_cli.workflows.evaluating.subjects import evaluate, find_subject
 
     subject = find_subject(request)
-    evaluations = evaluate(subject, request)
+    series = evaluate(subject, request)
     if as_json:
-        console.print_json(evaluations_to_json(evaluations))
+        console.print_json(series.to_json())
     else:
-        print_evaluations(evaluations)
+        print_evaluations(series)
+    if series.missing:
+        _report_interruption(series, out)
+        raise KeyboardInterrupt
     if out is not None:
-        write_page(out, render_page(evaluations, read_metrics(subject)))
+        write_page(out, render_page(series.finished, read_metrics(subject)))
         console.print_note(f"report: {out}")
+
+
+def _report_interruption(series: "EvaluationSeries", out: Path | None) -> None:
+    """Say what is missing, and that what has been computed is not lost."""
+    missing, count = "; ".join(series.missing), len(series.finished) + len(series.missing)
+    page = "" if out is None else f", and {out} was not written"
+    console.print_warning(
+        f"{len(series.finished)} of {count} settings were evaluated{page}; missing: {missing}"
+    )
+    console.print_note("To continue, repeat the command: what is finished is kept in the cache.")
 
 
 def check_request(request: EvaluationRequest) -> None:

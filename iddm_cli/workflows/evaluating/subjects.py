@@ -1,5 +1,6 @@
 """Evaluate a run, an exported file or a folder: real images, generated ones, and every number."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,26 +17,33 @@ from iddm_cli.workflows.evaluating.real_images import (
     name_dataset,
 )
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest, SamplingGrid
-from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
+from iddm_cli.workflows.evaluating.sampling_choices import (
+    SamplingChoice,
+    list_choices,
+    name_choices,
+)
 
 if TYPE_CHECKING:
     from iddm_cli.data.progress import ProgressCallback
-    from iddm_cli.evaluation.results import Evaluation
+    from iddm_cli.evaluation.results import Evaluation, EvaluationSeries
 
 
 Subject = models.RunModel | models.FileModel | str
 """What is evaluated: a model, or the path of a folder of images."""
 
 
-def evaluate(subject: Subject, request: EvaluationRequest) -> "list[Evaluation]":
+def evaluate(subject: Subject, request: EvaluationRequest) -> "EvaluationSeries":
     """Return the evaluation of each way of generating with a model, or of a folder.
 
     Raises:
         IddmError: Something is invalid, or cannot be used.
+        KeyboardInterrupt: Nothing was finished by then.
     """
+    from iddm_cli.evaluation.results import EvaluationSeries
+
     with show_progress() as progress:
         if isinstance(subject, str):
-            return [_evaluate_folder(subject, request, progress)]
+            return EvaluationSeries((_evaluate_folder(subject, request, progress),))
         return _evaluate_model(subject, request, progress)
 
 
@@ -85,7 +93,7 @@ def _evaluate_model(
     model: "models.RunModel | models.FileModel",
     request: EvaluationRequest,
     progress: "ProgressCallback",
-) -> "list[Evaluation]":
+) -> "EvaluationSeries":
     if request.image_size is not None:
         raise UsageError(
             "--image-size: a run has a size of its own", "Leave it out, or evaluate a folder."
@@ -96,20 +104,54 @@ def _evaluate_model(
     else:
         real = load_other_images(model, request.against, progress)
     measuring = Measuring(real, request, progress)
+    return evaluate_choices(
+        choices, lambda choice, title: _evaluate_choice(model, choice, title, measuring)
+    )
+
+
+def evaluate_choices(
+    choices: Sequence[SamplingChoice], measure: "Callable[[SamplingChoice, str], Evaluation]"
+) -> "EvaluationSeries":
+    """Evaluate one choice after another; after Ctrl-C, return those that are finished.
+
+    Args:
+        choices: The choices.
+        measure: Evaluates one of them under a title.
+
+    Raises:
+        KeyboardInterrupt: Not even the first one was finished.
+    """
+    from iddm_cli.evaluation.results import EvaluationSeries
+
+    titles = name_choices(choices)
+    finished: list[Evaluation] = []
+    try:
+        for choice, title in zip(choices, titles, strict=True):
+            finished.append(measure(choice, title))
+    except KeyboardInterrupt:
+        if not finished:
+            raise
+    return EvaluationSeries(tuple(finished), tuple(titles[len(finished) :]))
+
+
+def _evaluate_choice(
+    model: "models.RunModel | models.FileModel",
+    choice: SamplingChoice,
+    title: str,
+    measuring: Measuring,
+) -> "Evaluation":
+    real, request = measuring.real, measuring.request
     counts = real.class_counts() if model.classes else [len(real.real)]
     if model.classes and real.real.labels is None:
         counts = [1] * len(model.classes)
-    evaluations = []
-    for choice, title in zip(choices, name_choices(choices), strict=True):
-        generated = load_generated_images(
-            model,
-            choice,
-            counts,
-            request.count or DEFAULT_COUNT,
-            seed=request.seed,
-            name=f"generated images of {model.name}",
-            progress=progress,
-        )
-        settings = {"run": model.name, **choice.describe(), "seed": request.seed}
-        evaluations.append(measuring.evaluate(generated, title=title, settings=settings))
-    return evaluations
+    generated = load_generated_images(
+        model,
+        choice,
+        counts,
+        request.count or DEFAULT_COUNT,
+        seed=request.seed,
+        name=f"generated images of {model.name}",
+        progress=measuring.progress,
+    )
+    settings = {"run": model.name, **choice.describe(), "seed": request.seed}
+    return measuring.evaluate(generated, title=title, settings=settings)

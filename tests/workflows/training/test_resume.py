@@ -39,6 +39,17 @@ def test_the_latest_checkpoint_is_loaded_bit_for_bit(trained, tmp_path):
     assert (again.step, bits(again)) == (4, bits(trained))
 
 
+def test_recomputing_blocks_is_no_change(trained, tmp_path):
+    assert load_latest(SINGLE_PROCESS, make(tmp_path, recompute="blocks"))[0] == "bit for bit"
+
+
+def test_compiling_blocks_changes_the_last_bits(trained, tmp_path):
+    again = make(tmp_path)
+    again.train_step.compiled = SimpleNamespace(active=True)
+    said, _ = load_latest(SINGLE_PROCESS, again)
+    assert said == "not bit for bit: compile None → blocks"
+
+
 def test_what_changes_the_last_bits_is_named(trained, tmp_path):
     again = make(tmp_path, micro_batch=2)
     said, _ = load_latest(SINGLE_PROCESS, again)
