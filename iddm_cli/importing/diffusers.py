@@ -114,10 +114,9 @@ def _build_profile(
         )
     elif isinstance(folder.index.get("guidance_scale"), int | float):
         tables["sampling"]["guidance"] = float(folder.index["guidance_scale"])
-    interval = folder.index.get("guidance_interval")
-    if isinstance(interval, list) and all(isinstance(end, int | float) for end in interval):
-        if len(interval) == 2 and 0 <= interval[0] <= interval[1] <= 1:
-            tables["sampling"]["guidance_interval"] = [float(end) for end in interval]
+    match folder.index.get("guidance_interval"):
+        case [int() | float() as low, int() | float() as high] if 0 <= low <= high <= 1:
+            tables["sampling"]["guidance_interval"] = [float(low), float(high)]
     steps = folder.index.get("num_inference_steps")
     if type(steps) is int and steps > 0:
         tables["sampling"]["steps"] = min(steps, tables["diffusion"]["timesteps"])

@@ -36,7 +36,7 @@ def loop(denoise, about, noise, label, guidance):
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler):
-    interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.9]
+    interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.97]
     sampling = {"sampler": sampler, "guidance": 2.5, "guidance_interval": interval}
     model = trained(classes, sampling=sampling)
     made, off = pt2.build_pt2(model, aot=False)
