@@ -2,7 +2,7 @@
 
     python benchmarks/sampling.py [--threads 2] [--rounds 5] [--images 16] [--json FILE]
 
-Four subjects generate 32 x 32 RGB images with DDIM and a network of about eleven million parameters:
+Four subjects generate 32 x 32 RGB images with DDIM and a network of eleven million parameters:
 
     iddm             in the precision that `sampling.precision: auto` takes if images stay close
     iddm-fp32        in fp32

@@ -10,7 +10,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
-from iddm_cli.engine.reduced_precision.comparison import compare_with_fp32
+from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.engine.image_generator import ImageGenerator
-    from iddm_cli.engine.reduced_precision.comparison import PrecisionComparison
+    from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.workflows.models import ModelSource
 
@@ -123,7 +123,7 @@ def resolve_precision(
     if comparison is None:
         if images < FEWEST_IMAGES:
             return "fp32"
-        from iddm_cli.engine.reduced_precision.comparison import compare_with_fp32
+        from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 
         progress(f"comparing {candidate} with fp32", 0, 1)
         comparison = compare_with_fp32(build(), candidate)
@@ -146,7 +146,7 @@ def find_record(facts: list[object], device: "torch.device", precision: str) -> 
 
 def read_record(path: Path | None) -> "PrecisionComparison | None":
     """Return the comparison in a record; None where there is none, or it is damaged."""
-    from iddm_cli.engine.reduced_precision.comparison import PrecisionComparison
+    from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
 
     try:
         if path is None:
@@ -175,7 +175,7 @@ def write_record(path: Path | None, comparison: "PrecisionComparison") -> None:
 def count_served_images(profile: "ResolvedProfile") -> int:
     """Return for how many images a server chooses its precision.
 
-    Nobody knows how many requests follow, so it compares wherever that is quick: its start waits.
+    How many requests follow is unknown, so it compares wherever that is quick: its start waits.
     """
     return FEWEST_IMAGES if count_steps(profile) <= MOST_SERVED_STEPS else 0
 

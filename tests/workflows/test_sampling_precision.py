@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from iddm_cli.engine import device as devices
-from iddm_cli.engine.reduced_precision import comparison as comparing
-from iddm_cli.engine.reduced_precision.comparison import PrecisionComparison
+from iddm_cli.engine.reduced_precision import precision_comparison as comparing
+from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.workflows import sampling_precision
 from iddm_cli.workflows.sampling_precision import (

@@ -7,7 +7,7 @@ import torch
 
 from iddm_cli.engine import image_generator
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
-from iddm_cli.engine.reduced_precision.comparison import (
+from iddm_cli.engine.reduced_precision.precision_comparison import (
     IMAGES,
     PrecisionComparison,
     compare_with_fp32,
