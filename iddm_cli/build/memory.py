@@ -98,6 +98,8 @@ def describe_shortage(
         return ""
     most = count_fitting(memory, bound.free / count + loaded)
     advice = "not even one image at once fits"
+    if profile.training.recompute == "none":
+        advice += ", but training.recompute=blocks takes less"
     if most:
         size = divide_evenly(memory.micro_batch, min(most, memory.micro_batch))
         advice = f"set training.micro_batch to auto, or training.micro_batch={size}"

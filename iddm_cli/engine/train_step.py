@@ -203,9 +203,11 @@ class TrainStep:
         self.state.optimizer.zero_grad(set_to_none=True)
         release_memory(self.device)
         if not self.state.micro_batch.halve():
+            first = "Set training.recompute=blocks. " if self.settings.recompute == "none" else ""
             raise IddmError(
                 f"not even one image at a time fits the memory: {problem}",
-                "Choose a smaller network (model.base_channels) or a smaller data.image_size.",
+                f"{first}Choose a smaller network (model.base_channels) or a smaller "
+                "data.image_size.",
             )
 
     def _accumulate_micro_batches(self, step: int) -> Tensor:

@@ -51,7 +51,10 @@ def test_a_shortage_of_main_memory_is_reported_before_training(monkeypatch) -> N
         assert ("the container" in told and "micro_batch=24" in told) == (free < needed)
     bound = MemoryBound(2**40, 1, "this machine")
     monkeypatch.setattr(memory, "free_memory", lambda: bound)
-    assert "not even one image" in memory.describe_shortage(profile, pack, cpu)
+    advised = "not even one image at once fits, but training.recompute=blocks takes less"
+    assert advised in memory.describe_shortage(profile, pack, cpu)
+    recomputing = tiny_profile(training={"batch_size": 48, "recompute": "blocks"})
+    assert "recompute" not in memory.describe_shortage(recomputing, pack, cpu)
     auto = tiny_profile(training={"micro_batch": "auto"})
     assert memory.describe_shortage(auto, pack, cpu) == ""
     gpu = ComputeContext(torch.device("cuda", 0), "fp32")

@@ -12,7 +12,6 @@ from iddm_cli.data.sources.registry import open_source
 from iddm_cli.profiles.settings import DataSettings
 
 from .conftest import Shell, draw_folder
-from .test_command_line import imported
 
 DAY = 86_400
 
@@ -192,7 +191,7 @@ def test_a_cache_that_is_not_a_folder(shell: Shell, cache: Path) -> None:
 
 @pytest.mark.parametrize("words", [("cache",), ("cache", "clear"), ("cache", "clear", "x")])
 def test_no_torch_is_needed(shell: Shell, filled: Path, words: tuple[str, ...]) -> None:
-    assert not {"torch", "torchvision"} & imported(shell, *words)
+    assert not {"torch", "torchvision"} & shell.imported(*words)
 
 
 def test_help(shell: Shell) -> None:

@@ -75,6 +75,7 @@ def test_where_not_even_one_fits_that_is_the_error(tmp_path):
     with pytest.raises(IddmError, match="not even one image") as refused:
         list(trainer.fit())
     assert "base_channels" in refused.value.hint
+    assert "training.recompute=blocks" in refused.value.hint
     with pytest.raises(IddmError, match="not even one image"):
         trainer.train_step.probe_memory(0)
 

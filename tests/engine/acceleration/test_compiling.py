@@ -113,7 +113,7 @@ def test_without_a_compiler_nothing_is_changed(monkeypatch, texts):
 
 
 @pytest.mark.parametrize(
-    ("changes", "fails_at"), [({"recompute": "blocks"}, 0), ({"micro_batch": 3}, 5)], ids=str
+    ("changes", "fails_at"), [({"recompute": "blocks"}, 0), ({"micro_batch": 3}, 20)], ids=str
 )
 def test_an_update_that_cannot_be_compiled_is_made_again(
     tmp_path, monkeypatch, texts, changes, fails_at
