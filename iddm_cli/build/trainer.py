@@ -1,5 +1,6 @@
 """The trainer of a run, and its sample grids."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.models import build_training_generator
-from iddm_cli.build.networks import build_denoiser, check_fits_device
+from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
@@ -24,6 +25,7 @@ from iddm_cli.engine.image_generator import SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
+from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
@@ -63,6 +65,8 @@ def build_trainer(
     check_held_out(profile, pack)
     training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
+    retention = Retention(training.keep, training.keep_every, training.best_metric)
+    checkpoints = CheckpointFolder(run.checkpoints_dir, retention)
     train_step = build_train_step(
         profile,
         len(pack.classes),
@@ -71,12 +75,12 @@ def build_trainer(
         group,
         training=training,
         compiling=profile.runtime.compile,
+        numerics=checkpoints.read_latest_numerics(),
     )
-    retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
-        checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
+        checkpoints=checkpoints,
         generate_samples=generate_samples if training.sample_count > 0 else None,
         recipe=select_recipe(profile),
         evaluation=profile.evaluation,
@@ -94,6 +98,7 @@ def build_train_step(
     group: ProcessGroup = SINGLE_PROCESS,
     *,
     training: TrainingSettings | None = None,
+    numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
 ) -> TrainStep:
     """Build what makes the updates of an untrained network.
@@ -105,6 +110,7 @@ def build_train_step(
         compute: The compute context.
         group: The processes that train together.
         training: The training section; None: the profile's.
+        numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
 
     Raises:
@@ -112,6 +118,8 @@ def build_train_step(
     """
     denoiser = build_denoiser(profile, num_classes).to(compute.device)
     check_fits_device(denoiser, compute.device)
+    kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
+    use_kernels(denoiser.backbone, KERNELS[kernels])
     return TrainStep(
         denoiser,
         batches,
@@ -120,7 +128,11 @@ def build_train_step(
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(
-            compute.device, compute.precision, group.world_size, profile.runtime.tf32
+            compute.device,
+            compute.precision,
+            group.world_size,
+            profile.runtime.tf32,
+            kernels,
         ),
         group=group,
         compiling=compiling,
@@ -179,6 +191,11 @@ def _generate_sample_grid(
     path = run.samples_dir / f"step-{step:08d}.png"
     image_files.save_png(image_files.make_grid(rows), path)
     return path
+
+
+def count_grid_images(profile: ResolvedProfile, num_classes: int) -> int:
+    """Return the number of images in a sample grid."""
+    return min(max(1, num_classes), MAX_CLASSES_IN_GRID) * profile.training.sample_count
 
 
 def choose_evenly(count: int, most: int) -> list[int]:

@@ -9,7 +9,7 @@ import sys
 import torch
 
 from iddm_cli.errors import UsageError
-from iddm_cli.machine import cpus, memory, system_limits
+from iddm_cli.machine import cpus, garbage, memory, system_limits
 from iddm_cli.notices import notify_once
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -162,6 +162,16 @@ def all_memory(device: torch.device) -> int:
     return memory.total_memory().total
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes that this process held; None where the system does not say.
+
+    On a GPU, those of PyTorch's tensors there.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return memory.peak_memory() or None
+
+
 def setup_process(threads: int, local_world_size: int = 1) -> None:
     """Set up the threads and the allocator of this process.
 
@@ -183,6 +193,7 @@ def setup_process(threads: int, local_world_size: int = 1) -> None:
     if min(count, startable) != torch.get_num_threads():
         torch.set_num_threads(min(count, startable))
     keep_large_blocks()
+    garbage.resume_collection()  # what it computes with is imported
 
 
 def choose_threads(local_world_size: int) -> int:
@@ -250,7 +261,11 @@ def describe_tf32(setting: str, device: torch.device, precision: str) -> str | N
 
 
 def numerics(
-    device: torch.device, precision: str, world_size: int = 1, tf32: str = "convolutions"
+    device: torch.device,
+    precision: str,
+    world_size: int = 1,
+    tf32: str = "convolutions",
+    kernels: str = "reference",
 ) -> dict[str, object]:
     """Return what decides the last bits of a result, besides profile and data."""
     return {
@@ -258,6 +273,7 @@ def numerics(
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "kernels": kernels,
         "tf32": describe_tf32(tf32, device, precision),
         "world_size": world_size,
     }

@@ -15,6 +15,7 @@ from iddm_cli.profiles.choices import (
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    KernelsName,
     PredictionName,
     SamplerName,
     ScheduleName,
@@ -312,6 +313,8 @@ class RuntimeSettings(Settings):
     precision: PrecisionName = "auto"
     """Precision of the network during training; auto uses bf16 if the device supports it well."""
 
+    kernels: KernelsName | Literal["auto"] = "auto"
+    """How the network computes, equal up to rounding; auto measures which is fastest on a CPU."""
     tf32: Tf32Name = "all"
     """Which fp32 products on an NVIDIA GPU are rounded to TF32: none, convolutions or all."""
 
