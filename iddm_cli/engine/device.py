@@ -131,6 +131,16 @@ def _cpu_computes_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def describe_arithmetic(device: torch.device) -> str:
+    """Return what decides how a device rounds: its name, or the instructions of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
+    amx = " AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}{amx}"
+
+
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     """Return the context in which a network computes in that precision."""
     if precision == "fp32":
