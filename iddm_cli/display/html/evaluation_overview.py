@@ -110,7 +110,9 @@ def _group_lines(
     others = [
         key
         for key in dict.fromkeys(key for one in settings for key in one)
-        if key != axis and len({str(one[key]) for one in settings if key in one}) > 1
+        if key != axis
+        # A sampler without eta does not differ from others in it.
+        and len({str(one.get(key)) for one in settings if key in one or key != "eta"}) > 1
     ]
     groups: dict[str, list[tuple[float, float]]] = {}
     for (_, number), one in zip(measured, settings, strict=True):
