@@ -137,12 +137,37 @@ def _fit(image: Image.Image, width: int, height: int) -> Image.Image:
 
 def running_mean(points: Points, share: float = 0.05) -> list[tuple[float, float]]:
     """Return the running mean over a share of all points, at least three of them."""
-    reach = max(3, round(len(points) * share)) // 2
-    means = []
-    for i, (x, _) in enumerate(points):
-        window = [y for _, y in points[max(0, i - reach) : i + reach + 1]]
-        means.append((x, sum(window) / len(window)))
-    return means
+    count = len(points)
+    reach = max(3, round(count * share)) // 2
+    sums = _sum_windows([y for _, y in points], reach)
+    return [
+        (x, total / (min(count, i + reach + 1) - max(0, i - reach)))
+        for i, ((x, _), total) in enumerate(zip(points, sums, strict=True))
+    ]
+
+
+def _sum_windows(values: Sequence[float], reach: int) -> list[float]:
+    """Return the sum of each value and of up to `reach` others on either side, in linear time.
+
+    A window is the end of one block of its width and the beginning of the next (van Herk 1992), so
+    that nothing is subtracted: a huge value spoils no sum that it does not belong to.
+    """
+    width = 2 * reach + 1
+    zeros = [0.0] * reach
+    padded = [*zeros, *values, *zeros, *[0.0] * (-(len(values) + 2 * reach) % width)]
+    from_start = _sum_blocks(padded, width)
+    to_end = _sum_blocks(padded[::-1], width)[::-1]
+    return [
+        to_end[i] + (from_start[i + width - 1] if i % width else 0.0) for i in range(len(values))
+    ]
+
+
+def _sum_blocks(values: Sequence[float], width: int) -> list[float]:
+    """Return cumulative sums that start anew in every block of this width."""
+    sums: list[float] = []
+    for i, value in enumerate(values):
+        sums.append(sums[-1] + value if i % width else value)
+    return sums
 
 
 def plot_curve(

@@ -21,6 +21,7 @@ from iddm_cli.commands import (
     serve,
     train,
 )
+from iddm_cli.commands.machine import bench, doctor
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.machine import system_limits, user_folders
@@ -56,6 +57,8 @@ app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)
 app.command("import", epilog=import_.EXAMPLES)(import_.import_)
+app.command("bench", epilog=bench.EXAMPLES)(bench.bench)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(export.app, name="export")
 app.add_typer(cache.app, name="cache")

@@ -1,6 +1,7 @@
 """Image files: a grid shows every image in its cell, a file contains its sampling metadata."""
 
 import io
+import math
 
 import pytest
 from PIL import Image
@@ -89,6 +90,32 @@ def test_a_curve_of_hardly_any_points_can_be_plotted(points):
 def test_smoothing_keeps_a_constant_and_the_number_of_points():
     points = [(step, 3.0) for step in range(50)]
     assert running_mean(points) == points
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 60, 61, 120, 137])
+@pytest.mark.parametrize("share", [0.05, 0.3, 2.0])
+def test_a_running_mean_is_the_mean_of_the_window_and_no_spike_spoils_others(count, share):
+    values = [math.sin(i * i) + 1e20 * (i == 40) for i in range(count)]
+    reach = max(3, round(count * share)) // 2
+    windows = [values[max(0, i - reach) : i + reach + 1] for i in range(count)]
+    means = running_mean([(i, value) for i, value in enumerate(values)], share)
+    assert [x for x, _ in means] == list(range(count))
+    expected = [math.fsum(window) / len(window) for window in windows]
+    assert [y for _, y in means] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_a_running_mean_takes_a_few_additions_a_point():
+    additions = []
+
+    class Counted(float):
+        def __add__(self, other):
+            additions.append(other)
+            return Counted(float(self) + float(other))
+
+        __radd__ = __add__
+
+    running_mean([(i, Counted(1)) for i in range(400)], share=0.5)
+    assert len(additions) < 6 * 400
 
 
 def test_further_curves_have_their_colours_and_a_legend_and_share_the_axes():

@@ -81,7 +81,8 @@ def test_plain_english_is_not(text):
 COMMANDS = [
     (), ("train",), ("resume",), ("generate",), ("serve",), ("inspect-dataset",), ("import",),
     ("runs",), ("export",), ("export", "onnx"), ("export", "pt2"), ("export", "diffusers"),
-    ("export", "safetensors"), ("cache",), ("profiles",), ("evaluate",),
+    ("export", "safetensors"), ("cache",), ("profiles",), ("evaluate",), ("bench",),
+    ("doctor",),
 ]  # fmt: skip
 
 

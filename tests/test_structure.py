@@ -164,9 +164,12 @@ TESTED_THROUGH = {
     "commands/generate": "e2e/test_generate.py",
     "commands/inspect_dataset": "e2e/test_inspect.py",
     "commands/options": "e2e/test_command_line.py",
+    "commands/machine/bench": "e2e/test_machine.py",
+    "commands/machine/doctor": "e2e/test_machine.py",
     "commands/profiles": "e2e/test_command_line.py",
     "commands/resume": "e2e/test_resume.py",
     "commands/runs": "e2e/test_runs.py",
+    "build/speed/training_probe": "e2e/test_train.py",
     "commands/train": "e2e/test_train.py",
     "data/inspection/report_data": "data/inspection/test_summary.py",
     "data/packs/disk_room": "data/packs/test_auto_channels.py",
@@ -180,11 +183,13 @@ TESTED_THROUGH = {
     "display/html/evaluation_overview": "display/test_evaluation_page.py",
     "display/html/template": "display/test_evaluation_page.py",
     "display/html/usefulness_section": "display/test_evaluation_page.py",
+    "evaluation/features/shared_extractor": "build/test_evaluator.py",
     "export/onnx/exporter": "e2e/test_export.py",
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
     "workflows/importing": "e2e/test_import.py",
+    "workflows/planning/planned_run": "workflows/planning/test_plan.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from iddm_cli.build.image_sets import RunImages, load_run_images
-from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry
 from iddm_cli.data.loader.stores import pixel_dtype
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.progress import ProgressCallback, no_progress
@@ -14,7 +13,8 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.evaluation.copies import find_copies
-from iddm_cli.evaluation.features.extractor import FeatureExtractor, load_or_train
+from iddm_cli.evaluation.features.extractor import FeatureExtractor
+from iddm_cli.evaluation.features.shared_extractor import load_extractor
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.label_plan import index_within_classes, plan_labels
 from iddm_cli.evaluation.quality import measure_quality
@@ -145,8 +145,6 @@ def _build_reference(
     profile: ResolvedProfile, pack: Pack, progress: ProgressCallback = no_progress
 ) -> _Reference:
     images = load_run_images(profile, pack, run_name="the run", progress=progress)
-    folder = evaluation_folder("features") / images.training.digest
-    describe_entry(folder, images.training.name)
-    with torch.random.fork_rng(devices=[]), hold_entry(folder, progress):
-        extractor = load_or_train(images.training, images.real, folder=folder, progress=progress)
+    with torch.random.fork_rng(devices=[]):
+        extractor = load_extractor(images.training, images.real, progress=progress)
     return _Reference(images, extractor)

@@ -8,7 +8,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine.monitoring.held_out_loss import EvaluationImages, HeldOutLoss
-from iddm_cli.engine.monitoring.loss_plan import plan_loss
+from iddm_cli.engine.monitoring.loss_plan import LossPlan, plan_loss
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
 from iddm_cli.profiles.profile import ResolvedProfile
@@ -29,21 +29,32 @@ def check_held_out(profile: ResolvedProfile, pack: Pack) -> None:
         setting = f"training.keep_best: {training.keep_best}"
     else:
         return
-    held_out = pack.held_out
-    if held_out is None:
+    if pack.held_out is None:
         raise DatasetError(
             f"{setting} needs held-out images, and this training has none",
             "Start a run with data.held_out: 0.05, or with a val folder in the dataset; or set "
             f"{setting.split(':')[0]}=null.",
         )
-    every, steps = profile.evaluation.loss_every, count_steps(training, pack.count)
-    available = min(held_out.count, pack.count)
-    if every == "auto" and plan_loss(steps, training.batch_size, available) is None:
+    steps = count_steps(training, pack.count)
+    if profile.evaluation.loss_every == "auto" and plan_held_out_loss(profile, pack) is None:
         raise UsageError(
             f"{setting} needs the held-out loss, and in {steps:,} steps of "
             f"{training.batch_size} images one evaluation takes more than 1 % of the training",
             "Train longer, or set evaluation.loss_every to a number of steps, whatever it costs.",
         )
+
+
+def plan_held_out_loss(profile: ResolvedProfile, pack: Pack) -> LossPlan | None:
+    """Return when a new training computes the held-out loss; None: never."""
+    every = profile.evaluation.loss_every
+    if pack.held_out is None or every == 0:
+        return None
+    return plan_loss(
+        count_steps(profile.training, pack.count),
+        profile.training.batch_size,
+        min(pack.held_out.count, pack.count),
+        every=None if every == "auto" else every,
+    )
 
 
 def build_held_out_loss(

@@ -182,6 +182,11 @@ def _generate_sample_grid(
     return path
 
 
+def count_grid_images(profile: ResolvedProfile, num_classes: int) -> int:
+    """Return the number of images in a sample grid."""
+    return min(max(1, num_classes), MAX_CLASSES_IN_GRID) * profile.training.sample_count
+
+
 def choose_evenly(count: int, most: int) -> list[int]:
     """Return up to `most` of the numbers 0 to count - 1, evenly spaced."""
     return [i * count // min(count, most) for i in range(min(count, most))]

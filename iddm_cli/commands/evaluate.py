@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from iddm_cli.commands import options
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, MAX_COUNT
 
@@ -25,12 +23,10 @@ MEASURING = "Measuring"
 
 SubjectArgument = Annotated[
     str | None,
-    typer.Argument(
+    options.run_argument(
+        "Name or folder of a run, an exported FILE.safetensors, or a folder or archive of images; "
+        "by default the most recently trained run.",
         metavar="RUN|FOLDER",
-        help="Name or folder of a run, an exported FILE.safetensors, or a folder or archive of "
-        "images; by default the most recently trained run.",
-        show_default=False,
-        autocompletion=options.complete_run,
     ),
 ]
 AgainstOption = Annotated[
@@ -50,16 +46,6 @@ CountOption = Annotated[
         panel=options.SELECTION,
         at_least=2,
         at_most=MAX_COUNT,
-    ),
-]
-SeedOption = Annotated[
-    int,
-    options.option(
-        help="Random seed of the generated images.",
-        panel=options.SELECTION,
-        at_least=0,
-        at_most=2**63 - 1,
-        show_default=True,
     ),
 ]
 ImageSizeOption = Annotated[
@@ -167,14 +153,6 @@ InceptionWeightsOption = Annotated[
         metavar="FILE",
     ),
 ]
-BatchSizeOption = Annotated[
-    int | None,
-    options.option(
-        help="Images generated at once; does not change the images.",
-        panel=options.COMPUTING,
-        at_least=1,
-    ),
-]
 OutOption = Annotated[
     Path | None,
     options.option(
@@ -189,7 +167,7 @@ def evaluate(
     subject: SubjectArgument = None,
     against: AgainstOption = None,
     count: CountOption = None,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     image_size: ImageSizeOption = None,
     checkpoint: CheckpointsOption = "last",
     sampler: SamplersOption = None,
@@ -203,7 +181,7 @@ def evaluate(
     canonical: CanonicalOption = False,
     inception_weights: InceptionWeightsOption = None,
     device: options.DeviceOption = None,
-    batch_size: BatchSizeOption = None,
+    batch_size: options.BatchSizeOption = None,
     out: OutOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,

@@ -33,24 +33,6 @@ CountOption = Annotated[
         help="Number of images per class.", panel=options.SELECTION, at_least=1, show_default=True
     ),
 ]
-SeedOption = Annotated[
-    int,
-    options.option(
-        help="Random seed.",
-        panel=options.SELECTION,
-        at_least=0,
-        at_most=2**63 - 1,
-        show_default=True,
-    ),
-]
-BatchSizeOption = Annotated[
-    int | None,
-    options.option(
-        help="Images generated at once; does not change the images.",
-        panel=options.COMPUTING,
-        at_least=1,
-    ),
-]
 OutOption = Annotated[
     Path | None,
     options.option(
@@ -82,13 +64,13 @@ def generate(
     run: options.ModelArgument = None,
     class_: ClassOption = None,
     count: CountOption = 16,
-    seed: SeedOption = 0,
+    seed: options.SeedOption = 0,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
-    batch_size: BatchSizeOption = None,
+    batch_size: options.BatchSizeOption = None,
     device: options.DeviceOption = None,
     out: OutOption = None,
     form: FormatOption = None,

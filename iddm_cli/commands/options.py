@@ -49,6 +49,18 @@ def option(
     )
 
 
+def run_argument(help: str, *, metavar: str = "RUN") -> Any:
+    """Define an argument that names runs.
+
+    Args:
+        help: One sentence.
+        metavar: Placeholder of the value.
+    """
+    return typer.Argument(
+        metavar=metavar, help=help, show_default=False, autocompletion=complete_run
+    )
+
+
 def complete_run(incomplete: str) -> list[str]:
     """Complete the name of a run in the shell."""
     from iddm_cli.runs.registry import list_runs, resolve_runs_dir
@@ -143,21 +155,13 @@ def collect_sampling_options(
 
 RunArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="RUN",
-        help="Name or folder of a run; by default the most recently trained one.",
-        show_default=False,
-        autocompletion=complete_run,
-    ),
+    run_argument("Name or folder of a run; by default the most recently trained one."),
 ]
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="RUN",
-        help="Name or folder of a run, or an exported FILE.safetensors; by default the most "
-        "recently trained run.",
-        show_default=False,
-        autocompletion=complete_run,
+    run_argument(
+        "Name or folder of a run, or an exported FILE.safetensors; by default the most recently "
+        "trained run."
     ),
 ]
 
@@ -229,6 +233,24 @@ WeightsOption = Annotated[
     ),
 ]
 
+SeedOption = Annotated[
+    int,
+    option(
+        help="Random seed of the images.",
+        panel=SELECTION,
+        at_least=0,
+        at_most=2**63 - 1,
+        show_default=True,
+    ),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    option(
+        help="Images generated at once; does not change the images.",
+        panel=COMPUTING,
+        at_least=1,
+    ),
+]
 DeviceOption = Annotated[
     str | None,
     option(help="Device: auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE"),

@@ -23,12 +23,7 @@ app = typer.Typer(
 
 RunsArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="RUN",
-        help="Names or folders of two or more runs.",
-        show_default=False,
-        autocompletion=options.complete_run,
-    ),
+    options.run_argument("Names or folders of two or more runs."),
 ]
 OutOption = Annotated[
     Path | None,

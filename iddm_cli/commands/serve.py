@@ -22,11 +22,9 @@ ACCESS, LIMITS = "Access", "Limits"
 
 RunsArgument = Annotated[
     list[str] | None,
-    typer.Argument(
+    options.run_argument(
+        "Runs, by name or folder, or exported files. (default: the latest run)",
         metavar="[RUN]...",
-        help="Runs, by name or folder, or exported files. (default: the latest run)",
-        show_default=False,
-        autocompletion=options.complete_run,
     ),
 ]
 HostOption = Annotated[

@@ -58,7 +58,7 @@ DryRunOption = Annotated[
     bool,
     options.option(
         "--dry-run",
-        help="Check everything and print model size, steps and memory, without training.",
+        help="Check everything, time a few steps, and print steps, time and memory; train nothing.",
         panel=options.LENGTH,
     ),
 ]
@@ -87,10 +87,10 @@ def train(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
+    from iddm_cli.workflows.planning.plan import show_plan
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
-    from iddm_cli.workflows.training.plan import show_plan
 
     profile = choose_profile(profile, data)
     options.check_length(steps, epochs)

@@ -23,7 +23,7 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.machine.user_folders import user_cache_folder
-from iddm_cli.storage.file_locks import LockHeldError, hold_lock
+from iddm_cli.storage.file_locks import LockHeldError, hold_lock, hold_or_wait
 
 CACHE_HINT = (
     "Set IDDM_CACHE_DIR to a folder on a disk with free space, or free some: iddm cache clear."
@@ -50,6 +50,7 @@ CacheKind = Literal[
 EvaluationRoom = Literal["generated", "features", "classifiers"]
 EVALUATION_ROOMS: tuple[EvaluationRoom, ...] = get_args(EvaluationRoom)
 LOCK_SUFFIX = ".lock"
+WAITING = "waiting for another process that computes the same"
 
 
 def cache_folder() -> Path:
@@ -88,13 +89,24 @@ def compiled_folder(version: str) -> Path:
     return cache_folder() / "compiled" / f"torch-{version}"
 
 
-def describe_entry(folder: Path, origin: str) -> None:
-    """Write what a result of an evaluation is about, if the disk has room."""
+def describe_entry(room: EvaluationRoom, key: str, origin: str) -> Path:
+    """Return the folder of a result of an evaluation, in which stands what the result is about.
+
+    Args:
+        room: Its kind.
+        key: A digest of all that it depends on.
+        origin: What it is about, in a few words; not written where the disk has no room.
+
+    Raises:
+        DatasetError: There is no folder for the cache.
+    """
+    folder = evaluation_folder(room) / key
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / ORIGIN).exists():
             content = origin[:MOST_ORIGIN].encode(errors="replace")
             durable.write_file(folder / ORIGIN, content, flush=False)
+    return folder
 
 
 def read_origin(folder: Path) -> str:
@@ -257,7 +269,7 @@ def _remove(entry: CacheEntry) -> bool:
     if entry.kind == "partial" and is_active:
         return False
     try:
-        with _try_lock(_lock_path(entry.path)) as free:
+        with _try_lock(lock_path(entry.path)) as free:
             if free:
                 _delete(entry.path)
     except FileNotFoundError:
@@ -276,27 +288,26 @@ def _delete(path: Path) -> None:
         durable.disk.remove(doomed)
 
 
-def _lock_path(path: Path) -> Path:
+def lock_path(path: Path) -> Path:
     """Return the lock file that a process holds while it writes an entry, if the entry has one."""
     return path.with_name(f"{path.name.removeprefix(durable.PARTIAL_PREFIX)}{LOCK_SUFFIX}")
 
 
 @contextmanager
 def hold_entry(path: Path, progress: ProgressCallback = no_progress) -> Iterator[None]:
-    """Hold the lock of a result of an evaluation; wait while another process makes it.
+    """Hold the lock of a result of an evaluation, and record its use afterwards.
+
+    While another process makes it, wait for that.
 
     Where the cache cannot be written, nothing is locked, since nothing will be kept.
     """
-    lock = _lock_path(path)
+    lock = lock_path(path)
     with ExitStack() as stack:
         with suppress(OSError):
             lock.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(hold_lock(lock, timeout=0))
-            except LockHeldError:
-                progress("waiting for another process that computes the same", 0, 1)
-                stack.enter_context(hold_lock(lock, timeout=-1))
+            stack.enter_context(hold_or_wait(lock, lambda: progress(WAITING, 0, 1)))
         yield
+        mark_used(path)
 
 
 @contextmanager

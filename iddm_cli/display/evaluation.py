@@ -9,7 +9,14 @@ from rich.text import Text
 
 from iddm_cli.display import console
 from iddm_cli.display.console import escape_control
-from iddm_cli.display.measures import find_measure, format_interval, format_value
+from iddm_cli.display.measures import (
+    describe_gain,
+    describe_limit,
+    explain_choice,
+    find_measure,
+    format_interval,
+    format_value,
+)
 from iddm_cli.display.tables import column_table
 
 if TYPE_CHECKING:
@@ -67,12 +74,15 @@ def describe_comparison(evaluation: "Evaluation") -> str:
     """Return what was compared with what, and by which feature network."""
     features, generated, real = evaluation.features, evaluation.generated, evaluation.real
     height, width = real.pixels.shape[2:]
+    tested = (
+        f"; accuracy {features.accuracy:.1%} on {features.tested_on:,} others (guessing: "
+        f"{features.chance:.1%})"
+    )
     return (
         f"{len(generated):,} images ({generated.name}) compared with {len(real):,} real ones "
         f"({real.name}), {height} x {width} pixels\n"
         f"feature network: trained on {features.trained_on:,} images to tell {features.task} "
-        f"apart; accuracy {features.accuracy:.1%} on {features.tested_on:,} others (guessing: "
-        f"{features.chance:.1%})"
+        f"apart{tested if features.tested_on else ', and not tested'}"
     )
 
 
@@ -172,22 +182,21 @@ def arm_table(usefulness: "Usefulness") -> Table:
 
 
 def describe_usefulness(usefulness: "Usefulness") -> str:
-    """Return the verdict in a sentence."""
-    gain = usefulness.gain
-    interval = ""
-    if gain.low is not None and gain.high is not None:
-        interval = f", 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    """Return the verdict in a few sentences."""
     verdicts = {
         "helps": "the generated images help",
         "does not help": "the generated images do not help",
         "cannot tell": "this cannot tell whether the generated images help",
     }
-    left_out = "".join(f"; left out: {n:,} ({why})" for why, n in usefulness.left_out.items())
-    return (
-        f"{verdicts[usefulness.verdict]}: {100 * gain.value:+.1f} percentage points of accuracy"
-        f"{interval} ({usefulness.best_with}, compared with {usefulness.best_without}; "
-        f"{usefulness.seeds} seeds, {usefulness.tested_on:,} test images){left_out}"
+    reasons = ", ".join(f"{count:,} ({why})" for why, count in usefulness.left_out.items())
+    left_out = f"; left out by --filter: {reasons}" if reasons else ""
+    lines = (
+        f"{verdicts[usefulness.verdict]}: {describe_gain(usefulness)}; {usefulness.seeds} seeds, "
+        f"{usefulness.tested_on:,} test images{left_out}",
+        explain_choice(usefulness),
+        describe_limit(usefulness),
     )
+    return "\n".join(filter(None, lines))
 
 
 def _right_aligned(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

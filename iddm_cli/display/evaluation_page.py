@@ -116,11 +116,14 @@ def _describe_features(features: FeatureSummary) -> str:
         if features.task == "classes"
         else "tells by how much an image is rotated, since there are no classes"
     )
+    trained = pluralize(features.trained_on, "image")
+    if not features.tested_on:
+        return f"Feature network: it {task}, trained on {trained}, and was not tested."
     accuracy = format_value(features.accuracy, is_share=True)
     tested = f"on {pluralize(features.tested_on, 'image')} that it was not trained on"
     chance = f"guessing reaches {format_value(features.chance, is_share=True)}"
     return (
-        f"Feature network: it {task}, trained on {pluralize(features.trained_on, 'image')}. "
+        f"Feature network: it {task}, trained on {trained}. "
         f"Accuracy: {accuracy} {tested}; {chance}."
     )
 

@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.evaluation.numbers import Number
+
+if TYPE_CHECKING:
+    from iddm_cli.evaluation.results import Usefulness
 
 NOT_MEASURED = "not measured"
 
@@ -82,3 +85,36 @@ def compare_with_floor(number: Number, better: Literal["lower", "higher"] | None
     if floor <= 0:
         return "above the floor" if better == "lower" else ""
     return f"{value / floor:.1f} times the floor" if sign > 0 else f"{value / floor:.0%} of real"
+
+
+def describe_gain(usefulness: "Usefulness") -> str:
+    """Return the gain in accuracy with its interval, and between which arms it is."""
+    gain = usefulness.gain
+    interval = ""
+    if gain.low is not None and gain.high is not None:
+        interval = f" (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return (
+        f"{100 * gain.value:+.1f} percentage points of accuracy{interval}, from the best arm "
+        "without generated images to the best arm with them"
+    )
+
+
+def explain_choice(usefulness: "Usefulness") -> str:
+    """Return how the two arms are chosen, and which are the best ones of the table."""
+    return (
+        "Both arms are chosen on other seeds and test images than they are compared on. Over all "
+        f"of them, the best arm without is '{usefulness.best_without}', and the best with "
+        f"'{usefulness.best_with}'; their difference says less, since they were chosen by it."
+    )
+
+
+def describe_limit(usefulness: "Usefulness") -> str:
+    """Return for how many real images the result holds; "" where none were left out."""
+    if not usefulness.is_limited:
+        return ""
+    return (
+        f"This result is for {usefulness.real_per_class:,} real images of each class (of up to "
+        f"{usefulness.real_available:,}): a model that was trained on all of them also brings what "
+        "those left out would have brought. Whether it adds something to all of them shows without "
+        "--real-per-class."
+    )

@@ -1,4 +1,4 @@
-"""Tables: names and values, rows under titles, the cache, and the plan of a training."""
+"""Tables: names and values, rows under titles, and the cache."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -62,26 +62,3 @@ def _format_age(days: int) -> str:
     if days < 1:
         return "today"
     return "a day ago" if days == 1 else f"{days} days ago"
-
-
-def plan_table(plan: dict[str, Any], dataset_rows: Iterable[tuple[str, str]]) -> Table:
-    """Return the plan of a training (`iddm train --dry-run`).
-
-    Args:
-        plan: The plan, as --json prints it.
-        dataset_rows: Names and values about the dataset.
-    """
-    rows = [
-        ("data", plan["data"]),
-        *dataset_rows,
-        ("parameters", format_amount(plan["parameters"], ("", "k", "M", "G"))),
-        ("steps", f"{plan['steps']} ({plan['epochs']:.1f} epochs)"),
-        ("device", f"{plan['device']}, {plan['precision']}"),
-        (
-            "memory",
-            f"about {format_amount(plan['memory_bytes'])} while training, "
-            f"{format_amount(plan['free_memory_bytes'])} free now",
-        ),
-        ("disk", f"{format_amount(plan['checkpoint_bytes'])} for each checkpoint"),
-    ]
-    return key_value_table(rows)

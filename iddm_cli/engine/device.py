@@ -152,6 +152,16 @@ def all_memory(device: torch.device) -> int:
     return memory.total_memory().total
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes that this process held; None where the system does not say.
+
+    On a GPU, those of PyTorch's tensors there.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return memory.peak_memory() or None
+
+
 def setup_process(threads: int, local_world_size: int = 1) -> None:
     """Set up the threads and the allocator of this process.
 

@@ -1,17 +1,24 @@
 """Quality: every number that says how close generated images are to real ones."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+
+from torch import Tensor
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.evaluation.comparison.agreement import Answers, measure_agreement
 from iddm_cli.evaluation.comparison.pair_measurement import measure_pair
-from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS, QualityMetric
+from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.evaluation.comparison.samples import COMPARED, FeatureSample, build_pair, build_sample
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.results import ClassQuality, Quality
 
-__all__ = ["QUALITY_METRICS", "QualityMetric", "measure_quality"]
+SCARCE = 10
+"""Fewer real images of a class vary much."""
+
+HEAVY = 3
+"""Times that a real image counts to match the proportions of classes, above which that matters."""
 
 
 def measure_quality(
@@ -120,9 +127,28 @@ def _describe_problems(real: ImageSet, generated: ImageSet, *, named: bool) -> t
             f"{int(counts[1][unknown].sum()):,} generated images belong to classes without a real"
             " image to compare with; only class agreement counts them"
         )
-    if float((counts[0] / counts[0].sum() - counts[1] / counts[1].sum()).abs().sum()) > 0.1:
-        problems.append(
+    return (*problems, *_describe_proportions(real.classes, *counts))
+
+
+def _describe_proportions(names: tuple[str, ...], real: Tensor, generated: Tensor) -> Iterator[str]:
+    """Yield where real images are weighted, and where few of them count much.
+
+    Args:
+        names: Names of the classes.
+        real: Number of real images of each class, float64 [K].
+        generated: Number of generated images of each class, float64 [K].
+    """
+    shares = [counts / counts.sum() for counts in (real, generated)]
+    if float((shares[0] - shares[1]).abs().sum()) > 0.1:
+        yield (
             "the classes have other proportions than in the real images, which are weighted to"
             " match"
         )
-    return tuple(problems)
+    is_heavy = (real > 0) & (real < SCARCE) & (shares[1] > HEAVY * shares[0])
+    heavy = [name for name, one in zip(names, is_heavy.tolist(), strict=True) if one]
+    if heavy:
+        others = f" and {len(heavy) - 1:,} more" if len(heavy) > 1 else ""
+        yield (
+            f"the numbers depend on very few real images: the {int(real[is_heavy].sum())} of"
+            f" {heavy[0]}{others} count as much as {float(shares[1][is_heavy].sum()):.0%} of all"
+        )

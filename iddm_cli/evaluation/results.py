@@ -142,14 +142,16 @@ class Usefulness:
 
     Attributes:
         arms: All arms, in order.
-        best_without: Name of the best arm without generated images.
-        best_with: Name of the best arm with generated images.
+        best_without: Name of the arm without generated images that is best over all seeds and test
+            images.
+        best_with: Name of the arm with generated images that is best over all of them.
         gain: Gain in accuracy by generated images, with a 95 % interval over seeds and test images.
             The best arm of several is too good by chance, so this is not the difference of the two
             accuracies: both arms are chosen by other seeds and images than they are compared on.
         verdict: What follows.
         left_out: Number of generated images left out, by reason (--filter).
-        real_per_class: Number of real images of each class that are trained on.
+        real_per_class: Number of real images of each class that are trained on, at most.
+        real_available: Number of real images of the largest class.
         tested_on: Number of held-out images.
         seeds: Number of seeds.
     """
@@ -161,8 +163,14 @@ class Usefulness:
     verdict: Verdict
     left_out: Mapping[str, int] = field(default_factory=dict)
     real_per_class: int = 0
+    real_available: int = 0
     tested_on: int = 0
     seeds: int = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether real images were left out (--real-per-class)."""
+        return self.real_per_class < self.real_available
 
 
 @dataclass(frozen=True)
@@ -274,6 +282,7 @@ def _usefulness_to_json(usefulness: Usefulness) -> dict[str, object]:
         "best_with": usefulness.best_with,
         "best_without": usefulness.best_without,
         "real_per_class": usefulness.real_per_class,
+        "real_available": usefulness.real_available,
         "tested_on": usefulness.tested_on,
         "seeds": usefulness.seeds,
         "left_out": dict(usefulness.left_out),

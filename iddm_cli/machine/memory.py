@@ -3,6 +3,7 @@
 Swap is not counted: a training that lives in it makes no progress.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,16 @@ def count_oom_kills(root: Path = ROOT) -> int:
 def used_memory() -> int:
     """Return the bytes of memory that this process has in use; 0 if that is unknown."""
     return _measure_process("rss")
+
+
+def peak_memory(root: Path = ROOT) -> int:
+    """Return the most bytes of memory that this process had in use; 0 if that is unknown."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = (root / "proc/self/status").read_text(encoding="ascii", errors="replace")
+        for line in lines.splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return _measure_process("peak_wset")  # Windows
 
 
 def _iter_bounds(root: Path) -> Iterator[MemoryBound]:

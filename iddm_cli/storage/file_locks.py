@@ -1,7 +1,7 @@
 """Locks between processes, on every file system."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,26 @@ def hold_lock(path: Path, *, timeout: float, steal: bool = False) -> Iterator[No
             except ClaimTakenError:
                 raise LockHeldError(path) from None
             features.missing.report("lock", path.parent)
+        yield
+
+
+@contextlib.contextmanager
+def hold_or_wait(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; wait while another process holds it, however long.
+
+    Args:
+        path: The lock's file.
+        on_wait: Called once before waiting.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(path, timeout=0))
+        except LockHeldError:
+            on_wait()
+            stack.enter_context(hold_lock(path, timeout=-1))
         yield
 
 

@@ -363,9 +363,10 @@ def test_entries_are_selected_by_key_age_and_kind(cache_dir: Path) -> None:
 
 def test_results_of_evaluations_are_listed_and_cleared(tmp_path, monkeypatch):
     monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
-    folders = {room: cache.evaluation_folder(room) / (room * 2) for room in cache.EVALUATION_ROOMS}
-    for folder in folders.values():
-        cache.describe_entry(folder, "the run first")
+    folders = {
+        room: cache.describe_entry(room, room * 2, "the run first")
+        for room in cache.EVALUATION_ROOMS
+    }
     entries = {entry.kind: entry for entry in list_entries()}
     assert {kind: entry.path for kind, entry in entries.items()} == folders
     assert cache.read_origin(folders["generated"]) == "the run first"

@@ -76,7 +76,7 @@ def make_usefulness(verdict: str = "helps") -> Usefulness:
     )
     gain = Number(0.031, None, 0.01, 0.052, 50)
     return Usefulness(
-        arms, arms[0].name, arms[1].name, gain, verdict, {"near copies": 31}, 20, 50, 2
+        arms, arms[0].name, arms[1].name, gain, verdict, {"near copies": 31}, 20, 150, 50, 2
     )
 
 

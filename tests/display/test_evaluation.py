@@ -65,6 +65,12 @@ def test_one_evaluation_is_one_object_of_json():
     assert document["settings"]["steps"] == 20
 
 
+def test_a_network_that_was_not_tested_has_no_accuracy():
+    features = FeatureSummary("classes", float("nan"), 1.0, 90, 0)
+    text = shown.describe_comparison(make_evaluation(features=features))
+    assert text.endswith("tell classes apart, and not tested")
+
+
 def test_several_are_a_list():
     document = EvaluationSeries((make_evaluation("a"), make_evaluation("b"))).to_json()
     assert [one["title"] for one in document["evaluations"]] == ["a", "b"]
@@ -126,7 +132,7 @@ def test_of_very_many_classes_the_worst_are_shown():
 def make_usefulness(verdict: str) -> Usefulness:
     arm = ArmSummary("real only", 10, 0, Number(0.5, low=0.4, high=0.6), (0.5, 0.5))
     return Usefulness((arm,), "real only", "both", Number(0.02, low=-0.01, high=0.05), verdict,
-                      {"disagrees": 3}, tested_on=60, seeds=5)  # fmt: skip
+                      {"disagrees": 3}, 400, 400, tested_on=60, seeds=5)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,15 @@ def test_the_verdict_is_a_sentence(verdict, sentence):
     assert sentence in text
     assert "+2.0 percentage points" in text
     assert "-1.0 to +5.0" in text
-    assert "left out: 3 (disagrees)" in text
+    assert "left out by --filter: 3 (disagrees)" in text
+    assert "chosen on other seeds and test images than they are compared on" in text
+    assert "--real-per-class" not in text
+
+
+def test_a_result_for_few_real_images_says_so():
+    limited = replace(make_usefulness("helps"), real_per_class=20, real_available=400)
+    text = shown.describe_usefulness(limited)
+    assert "for 20 real images of each class (of up to 400)" in text
 
 
 def test_results_go_to_stdout_and_what_to_know_to_stderr(capsys):

@@ -89,6 +89,7 @@ def test_usefulness_has_its_verdict_arms_and_gain(page):
     for words in (
         "helps", "Generated images help a classifier.", "+3.1 percentage points", "+1.0 to +5.2",
         "74.5%", "72.0% to 77.0%", "77.1%, 78.1%", "31 near copies", "20 real images of each class",
+        "This result is for 20 real images of each class (of up to 150)", "chosen on other seeds",
     ):  # fmt: skip
         assert words in page.text, words
     plots = [text for text in page.texts("aria-label") if text.startswith("Accuracy")]

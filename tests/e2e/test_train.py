@@ -60,8 +60,17 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
     assert plan["pictures"] == 3000
     assert plan["parameters"] > 1000
     assert plan["memory_bytes"] > plan["parameters"] * 20
+    assert plan["time"]["timed_steps"] >= 1
+    assert plan["time"]["total_seconds"] > 9 * plan["time"]["step_seconds"] > 0
     assert "parameters" in shell.iddm(*SMOKE, "--dry-run").out
     assert not (shell.folder / "runs").exists()
+
+
+def test_a_dry_run_that_cannot_fit_the_machine_says_what_to_set(shell):
+    refused = shell.iddm(*SMOKE, "--batch-size", "1000000", "--dry-run", expect=2)
+    assert "GB of memory, and" in refused.err
+    assert "--set training.micro_batch=" in refused.err
+    assert refused.out == ""
 
 
 @pytest.mark.parametrize("data", ["~nobody-of-that-name/photos", "a" * 3000])

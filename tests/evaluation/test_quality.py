@@ -164,6 +164,15 @@ def test_more_images_of_a_class_than_are_real_are_no_fault(extractor):
         assert quality.numbers[key].value < 1.7 * quality.numbers[key].floor, key
 
 
+def test_very_few_real_images_that_count_much_are_a_warning(extractor):
+    scarce = REAL.select((REAL.labels != 1) | (torch.arange(160) < 8))
+    quality = measure(extractor, scarce, OTHER)
+    (warning,) = [text for text in quality.warnings if "very few" in text]
+    assert "the 2 of square count as much as 25% of all" in warning
+    alike = measure(extractor, scarce, OTHER.select((OTHER.labels != 1) | (torch.arange(160) < 8)))
+    assert not any("very few" in text for text in alike.warnings)
+
+
 def test_what_cannot_be_compared_is_said(extractor):
     missing = measure(extractor, REAL, OTHER.select(OTHER.labels > 1))
     assert any(w.startswith("2 of 4 classes have no generated image") for w in missing.warnings)

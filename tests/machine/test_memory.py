@@ -142,3 +142,13 @@ def test_too_little_memory_for_pytorch_is_reported_before_it_is_loaded(system, m
         memory.warn_if_small(system.root)
         assert len(told) == count
     assert "0.25 GB of memory are free in the container" in told[0]
+
+
+def test_the_peak_of_this_process_is_what_the_kernel_counts(system):
+    status = system.root / "proc" / "self" / "status"
+    status.parent.mkdir(parents=True, exist_ok=True)
+    status.write_text("VmPeak:\t 9 kB\nVmHWM:\t  2048 kB\n")
+    assert memory.peak_memory(system.root) == 2 * 2**20
+    status.write_text("nothing")
+    assert memory.peak_memory(system.root) == 0
+    assert memory.peak_memory() >= memory.used_memory() // 2 > 0

@@ -69,6 +69,11 @@ class DecodedImage:
         channels = self.image.shape[2]
         return self.image.dtype.name if channels == 1 else f"{self.image.dtype.name} x {channels}"
 
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type of its values; uint8 for images of Pillow."""
+        return "uint8" if isinstance(self.image, Image.Image) else self.image.dtype.name
+
 
 def decode_image_file(path: Path, min_side: int = 0) -> DecodedImage:
     """Decode an image file; see `decode_image`.

@@ -7,12 +7,12 @@ on, stay the same.
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from iddm_cli.data.cache import cache_error, cache_folder, mark_used
+from iddm_cli.data.cache import cache_error, cache_folder, lock_path, mark_used
 from iddm_cli.data.decoding.images import ImageHandle
 from iddm_cli.data.decoding.preprocess import (
     DeepValuesError,
@@ -34,7 +34,7 @@ from iddm_cli.data.values.survey import find_survey, survey_values
 from iddm_cli.data.values.value_plan import ValuePlan, ordinary_range, plan_values
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-from iddm_cli.storage.file_locks import LockHeldError, hold_lock
+from iddm_cli.storage.file_locks import hold_or_wait
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FORMAT = 6
@@ -198,17 +198,12 @@ class _PackBuilder:
         except OSError as error:
             raise cache_error(error, self.packs) from error
 
-    @contextmanager
-    def _locked(self, folder: Path) -> Iterator[None]:
+    def _hold(self, folder: Path) -> AbstractContextManager[None]:
         """Hold the lock of a pack; wait if another process is building it."""
-        path = folder.with_name(f"{folder.name}.lock")
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(hold_lock(path, timeout=0))
-            except LockHeldError:
-                self.progress("waiting for another process that reads the same images", 0, 1)
-                stack.enter_context(hold_lock(path, timeout=-1))
-            yield
+        return hold_or_wait(
+            lock_path(folder),
+            lambda: self.progress("waiting for another process that reads the same images", 0, 1),
+        )
 
     def _find_or_build(self, spec: PixelSpec) -> StoredPack:
         """Return the pack with these pixels."""
@@ -219,7 +214,7 @@ class _PackBuilder:
             begun /= store.pixels_file(spec.values)
             stored = self.room.should_store(spec, begun)
             folder = self._folder(spec, stored=stored)
-            with self._locked(folder):
+            with self._hold(folder):
                 # The process that held the lock before may have built it.
                 return self._find(spec, (stored,)) or self._build(spec, folder, stored=stored)
 
@@ -244,7 +239,7 @@ class _PackBuilder:
         begun = store.partial_folder(self._folder(colour, stored=True, auto=True))
         stored = self.room.should_store(grey, begun / GREY / store.PIXELS)
         folder = self._folder(colour, stored=stored, auto=True)
-        with self._locked(folder):
+        with self._hold(folder):
             # The process that held the lock before may have decided.
             decided = self._decide_from_cache((*self.usable, stored))
             if decided is not None:
@@ -274,7 +269,7 @@ class _PackBuilder:
                     raise self.room.error(writer.spec, writer.writer.folder / store.PIXELS)
                 self.progress("reading images", len(writer.results), len(self.source))
         spec, folder = writer.spec, self._folder(writer.spec, stored=writer.stored)
-        with self._locked(folder):
+        with self._hold(folder):
             # Another process may have built this pack with data.channels 1 or 3.
             pack = self._find(spec, (writer.stored,))
             pack = pack or self._publish(writer.writer, spec, folder)

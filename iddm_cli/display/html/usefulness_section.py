@@ -3,7 +3,13 @@
 from typing import Any
 
 from iddm_cli.display.html.plots import IntervalRow, plot_intervals
-from iddm_cli.display.measures import format_interval, format_value
+from iddm_cli.display.measures import (
+    describe_gain,
+    describe_limit,
+    explain_choice,
+    format_interval,
+    format_value,
+)
 from iddm_cli.evaluation.results import ArmSummary, Usefulness
 
 OPENINGS = {
@@ -22,7 +28,10 @@ def describe_usefulness(usefulness: Usefulness) -> dict[str, Any]:
     rule = None if best is None else (f"best without: {best.name}", best.accuracy.value)
     return {
         "verdict": usefulness.verdict,
-        "sentence": f"{OPENINGS[usefulness.verdict]} {explain_gain(usefulness)}",
+        "sentence": f"{OPENINGS[usefulness.verdict]} The gain is "
+        f"{describe_gain(usefulness)}.",
+        "choice": explain_choice(usefulness),
+        "limit": describe_limit(usefulness),
         "setting": _describe_setting(usefulness),
         "left_out": list(usefulness.left_out.items()),
         "plot": plot_intervals(
@@ -33,24 +42,12 @@ def describe_usefulness(usefulness: Usefulness) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def explain_gain(usefulness: Usefulness) -> str:
-    """Return the sentence on the difference between the best arms."""
-    gain = usefulness.gain
-    low, high = gain.low, gain.high
-    interval = "" if low is None or high is None else (
-        f" (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
-    )  # fmt: skip
-    return (
-        f"The best arm with them, {usefulness.best_with}, differs from the best without, "
-        f"{usefulness.best_without}, by {100 * gain.value:+.1f} percentage points{interval}."
-    )
-
-
 def _describe_setting(usefulness: Usefulness) -> str:
+    count = f"{usefulness.real_per_class:,} real images of each class"
+    images = count if usefulness.is_limited else f"all real images (up to {count})"
     return (
-        f"Classifiers were trained on {usefulness.real_per_class:,} real images of each class, "
-        f"{usefulness.seeds:,} times with different seeds, and tested on "
-        f"{usefulness.tested_on:,} held-out real images."
+        f"Classifiers were trained on {images}, {usefulness.seeds:,} times with different seeds, "
+        f"and tested on {usefulness.tested_on:,} held-out real images."
     )
 
 

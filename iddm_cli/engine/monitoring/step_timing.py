@@ -48,9 +48,11 @@ def time_steps(
     """Time the updates of a train step, which change its weights.
 
     The number of images grows by GROWTH up to the whole batch, as long as two more steps are
-    expected to fit the limit.
+    expected to fit the limit. Compiled blocks would be compiled again for each number of images, so
+    these get the whole batch at once.
     """
     slots, end = train_step.slots, clock() + limit
+    fewest = len(slots) if train_step.compiled else 1
     counter = iter(range(10**9))
 
     def time_update(images: int) -> float:
@@ -61,8 +63,8 @@ def time_steps(
         return clock() - started
 
     try:
-        first = time_update(1)
-        known = [(1, first if clock() > end else time_update(1))]
+        first = time_update(fewest)
+        known = [(fewest, first if clock() > end else time_update(fewest))]
         start = max(0.0, first - known[0][1])
         while (images := known[-1][0]) < len(slots):
             images = min(GROWTH * images, len(slots))

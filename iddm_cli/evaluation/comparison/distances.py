@@ -42,7 +42,9 @@ def measure_mind(x: FeatureSample, y: FeatureSample, keep_x: Tensor, keep_y: Ten
 
     It is the squared sliced 2-Wasserstein distance: the mean, over random directions, of the
     squared one-dimensional Wasserstein distance, which sorting solves; times 3 d, to be of the size
-    of FID.
+    of FID. torch-fidelity (`metric_mind.py`, after release 0.4.0) computes the same, for equal
+    numbers of vectors on the same directions to rounding. Of the larger set it takes as many random
+    vectors as the smaller one has; here quantiles are compared, so that every vector counts.
 
     Args:
         x: A sample.

@@ -130,6 +130,7 @@ def _summarize(
         verdict=decide(gain, float(accuracy[without])),
         left_out=left_out,
         real_per_class=study.real_per_class,
+        real_available=int(study.real.bincount().max()),
         tested_on=right.shape[2],
         seeds=right.shape[1],
     )

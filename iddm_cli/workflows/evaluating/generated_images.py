@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from iddm_cli import __version__
-from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry, mark_used
+from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
 
@@ -63,12 +63,11 @@ def load_generated_images(
     _check_memory(count, shape[0] * shape[1] * shape[2] * model.values.level_dtype.itemsize)
     labels = plan_labels(class_counts, count)
     key = digest_choice(model, choice, class_counts, seed)
-    folder = evaluation_folder("generated") / key
+    origin = f"{model.name}, step {choice.source.step}"
+    folder = describe_entry("generated", key, origin)
     store = GeneratedStore(folder, labels, shape, pixel_dtype(model.values))
     with hold_entry(folder, progress):
-        describe_entry(folder, f"{model.name}, step {choice.source.step}")
         pixels = _fill(store, model, choice, seed, progress)
-    mark_used(folder)
     known = bool(model.classes)
     return ImageSet(
         name=name,

@@ -5,49 +5,28 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
+from iddm_cli.workflows.evaluating.image_probes import LARGEST_SIDE, ImageProbe
 from iddm_cli.workflows.evaluating.real_images import name_dataset
 
 if TYPE_CHECKING:
-    from iddm_cli.data.decoding.images import ImageHandle
     from iddm_cli.data.progress import ProgressCallback
-    from iddm_cli.data.sources.source import Source
     from iddm_cli.evaluation.image_set import ImageSet
     from iddm_cli.workflows.evaluating.real_images import RealImages
 
 MOST_GENERATED = 50_000
-SIZES_READ = 25
-LARGEST_SIDE = 256
-"""Images are compared at this many pixels on the longer side at most, unless a size is given."""
-
 MAX_MANIFEST_BYTES = 2**28
 
 
-def find_image_size(folder: str) -> tuple[list[int], str]:
-    """Return the median size of the images of a folder, and a note where it is reduced.
+def choose_size(probe: ImageProbe) -> tuple[list[int], str]:
+    """Return the size at which images are compared, and a note where it is reduced.
 
-    Raises:
-        DatasetError: The folder cannot be read, or contains no image that can be decoded.
+    It has LARGEST_SIDE pixels on the longer side at most.
     """
-    from iddm_cli.data.decoding.workers import WorkerPool
-    from iddm_cli.profiles.settings import DataSettings
-
-    source = _open(folder, [LARGEST_SIDE, LARGEST_SIDE])
-    step = max(1, len(source) // SIZES_READ)
-    images = [source.image(i) for i in range(0, len(source), step)]
-    with WorkerPool(0, timeout=DataSettings().timeout) as workers:
-        results = [one for some in workers.map_ordered(_read_size, images, chunk=1) for one in some]
-    sizes = [size for size in results if isinstance(size, tuple)]
-    if not sizes:
-        raise DatasetError(
-            f"none of the images of {folder} that were tried can be decoded",
-            f"See: iddm inspect-dataset {folder}",
-        )
-    height, width = (round(median(sides)) for sides in zip(*sizes, strict=True))
+    height, width = probe.height, probe.width
     scale = min(1.0, LARGEST_SIDE / max(height, width))
     size = [max(1, round(side * scale)) for side in (height, width)]
     if scale == 1:
@@ -56,25 +35,6 @@ def find_image_size(folder: str) -> tuple[list[int], str]:
         f"images of {height} x {width} pixels are compared at {size[0]} x {size[1]} "
         "(--image-size sets another size)"
     )
-
-
-def _read_size(image: "ImageHandle") -> tuple[int, int] | None:
-    """Return height and width of an image; None if it cannot be decoded."""
-    from iddm_cli.data.decoding.images import UnreadableImageError
-
-    try:
-        decoded = image.open(LARGEST_SIDE)
-    except UnreadableImageError:
-        return None
-    return decoded.height, decoded.width
-
-
-def _open(folder: str, size: list[int]) -> "Source":
-    from iddm_cli.data.sources.registry import open_dataset
-    from iddm_cli.profiles.settings import DataSettings
-
-    data = DataSettings(path=folder, image_size=size, held_out=0.0)
-    return open_dataset(data, require_labels=False)
 
 
 def load_folder_images(
@@ -123,6 +83,9 @@ def _name_classes(
 
     classes = real.real.classes
     if not classes or real.real.labels is None:
+        if images.classes:
+            text = f"{real.real.name} has no classes: all images are compared without classes"
+            real = replace(real, warnings=(*real.warnings, text))
         return replace(images, labels=None, classes=()), real
     names = [folders.get(unicodedata.normalize("NFC", name), name) for name in images.classes]
     numbers = match_classes(names, classes)
@@ -135,7 +98,7 @@ def _name_classes(
     labelled = replace(images, labels=table[images.labels], classes=classes)
     absent = [name for i, name in enumerate(classes) if i not in numbers]
     if absent:
-        text = f"{images.name} has no images of {len(absent)} classes: {list_names(absent)}"
+        text = f"{images.name} has no images of these classes: {list_names(absent)}"
         real = replace(real, warnings=(*real.warnings, text))
     return labelled, real
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.evaluation.image_set import ImageSet
     from iddm_cli.profiles.profile import Profile
+    from iddm_cli.value_range import ValueRange
+    from iddm_cli.workflows.evaluating.image_probes import ImageProbe
     from iddm_cli.workflows.models import ModelSource
 
 
@@ -43,6 +45,23 @@ def warn_of_augmentation(profile: "Profile") -> Sequence[str]:
     if not made:
         return ()
     return (f"the run was trained on {' and '.join(made)}, which the real images do not show",)
+
+
+def warn_of_values(probe: "ImageProbe", values: "ValueRange", name: str) -> Sequence[str]:
+    """Return a warning where images hold values of another type than the range is of.
+
+    Args:
+        probe: What the images are.
+        values: The range of values that they are compared in.
+        name: What messages call the images.
+    """
+    both_float = probe.dtype.startswith("float") and values.dtype.startswith("float")
+    if probe.dtype == values.dtype or both_float:
+        return ()
+    return (
+        f"the values of {name} are {probe.dtype}, those that they are compared with "
+        f"{values.dtype}: what is white in one may be nearly black in the other",
+    )
 
 
 def warn_of_overlap(real: "ImageSet", training: "ImageSet") -> Sequence[str]:

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from iddm_cli.data.cache import describe_entry, evaluation_folder, hold_entry, mark_used
+from iddm_cli.data.cache import describe_entry
 from iddm_cli.errors import DatasetError, IddmError
 from iddm_cli.workflows.evaluating.doubts import list_doubts
 from iddm_cli.workflows.evaluating.real_images import RealImages
@@ -24,19 +23,16 @@ class Measuring:
     def __init__(
         self, real: RealImages, request: EvaluationRequest, progress: "ProgressCallback"
     ) -> None:
-        from iddm_cli.evaluation.features.extractor import load_or_train
+        from iddm_cli.evaluation.features.shared_extractor import load_extractor
 
         self.real = real
         self.request = request
         self.progress = progress
         if request.usefulness:
             _check_usable(real, real.real)
-        folder = _own_folder("features", real)
-        with hold_entry(folder, progress):
-            self.extractor: FeatureExtractor = load_or_train(
-                real.training, real.real, folder=folder, progress=progress
-            )
-        mark_used(folder)
+        self.extractor: FeatureExtractor = load_extractor(
+            real.training, real.network_test, progress=progress
+        )
 
     def evaluate(
         self, generated: "ImageSet", *, title: str, settings: dict[str, object]
@@ -119,22 +115,16 @@ class Measuring:
             except DatasetError:
                 warnings.append(_describe_empty(left_out))
                 return None
+        training = self.real.training
         return measure_usefulness(
-            self.real.training,
+            training,
             self.real.real,
             generated,
             real_per_class=self.request.real_per_class,
-            folder=_own_folder("classifiers", self.real),
+            folder=describe_entry("classifiers", training.digest, training.name),
             left_out=left_out,
             progress=self.progress,
         )
-
-
-def _own_folder(room: Literal["features", "classifiers"], real: RealImages) -> Path:
-    """Return the folder of the cache for results of these training images."""
-    folder = evaluation_folder(room) / real.training.digest
-    describe_entry(folder, real.training.name)
-    return folder
 
 
 def _describe_empty(left_out: Mapping[str, int]) -> str:

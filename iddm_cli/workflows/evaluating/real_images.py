@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from iddm_cli.errors import DatasetError
 from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
+from iddm_cli.workflows.evaluating.image_probes import probe_images
 from iddm_cli.workflows.evaluating.image_warnings import (
     warn_of_augmentation,
     warn_of_changes,
     warn_of_overlap,
     warn_of_part,
+    warn_of_values,
 )
 from iddm_cli.workflows.training.attach_dataset import align_classes, has_dataset
 
@@ -39,6 +41,7 @@ class RealImages:
         values: The range of values that their levels stand for.
         unseen: Whether the model was not trained on `real`.
         warnings: What to know of them, as sentences.
+        labelled: The images of `real` with their classes, where they are compared without.
     """
 
     real: "ImageSet"
@@ -48,6 +51,14 @@ class RealImages:
     values: "ValueRange"
     unseen: bool = True
     warnings: tuple[str, ...] = field(default=())
+    labelled: "ImageSet | None" = None
+
+    @property
+    def network_test(self) -> "ImageSet":
+        """The images that the feature network is tested on, with their classes if it knows them."""
+        labelled = self.labelled
+        is_known = labelled is not None and labelled.classes == self.training.classes
+        return labelled if labelled is not None and is_known else self.real
 
     def class_counts(self) -> list[int]:
         """Return the number of real images of each class; of all images where there are none."""
@@ -61,7 +72,8 @@ class RealImages:
     def without_classes(self, warning: str) -> "RealImages":
         """Return the images to be compared without classes, with the reason as a warning."""
         real = replace(self.real, labels=None, classes=())
-        return replace(self, real=real, warnings=(*self.warnings, warning))
+        warnings = (*self.warnings, warning)
+        return replace(self, real=real, labelled=self.real, warnings=warnings)
 
 
 def load_run_images(model: "ModelSource", progress: "ProgressCallback") -> RealImages:
@@ -87,15 +99,9 @@ def load_run_images(model: "ModelSource", progress: "ProgressCallback") -> RealI
             f"run {model.name} has no held-out images: its training images are compared with, "
             "which hides that a model only repeats them (--against DATASET compares with others)"
         )
-    found = RealImages(
-        images.real,
-        images.training,
-        images.model_training,
-        profile,
-        pack.values,
-        unseen=images.unseen,
-        warnings=tuple(warnings),
-    )
+    sets = (images.real, images.training, images.model_training)
+    warned = tuple(warnings)
+    found = RealImages(*sets, profile, pack.values, unseen=images.unseen, warnings=warned)
     _check_enough(found)
     return found
 
@@ -117,7 +123,9 @@ def open_run_dataset(
         raise DatasetError(
             f"run {model.name} was imported, so its training images are unknown", hint
         )
-    profile = _without_crops(model.load_profile([]))
+    profile = model.load_profile([])
+    data = profile.data.model_copy(update={"random_crop": 1.0})
+    profile = profile.model_copy(update={"data": data})
     try:
         resolved, pack = _pack(profile, model.classes, model.values, progress)
         return resolved, align_classes(pack, model.classes, model.name)
@@ -142,7 +150,10 @@ def load_other_images(
     """
     profile = _with_dataset(model.load_profile([]), against)
     resolved, packs = _open_parts(profile, model.classes, model.values, progress)
-    warnings: list[str] = [*warn_of_augmentation(model.load_profile([]))]
+    warnings = [
+        *warn_of_augmentation(model.load_profile([])),
+        *warn_of_values(probe_images(against), model.values, name_dataset(against)),
+    ]
     try:
         own = _read_own(model, progress, warnings)
     except DatasetError:
@@ -214,6 +225,8 @@ def _read_parts(
     warnings: list[str],
 ) -> RealImages:
     """Return the images compared with and those trained on, of which `own` are better."""
+    from iddm_cli.build.image_sets import split_images
+
     dataset = name_dataset(against)
     if pack.held_out is not None:
         name = f"{pack.held_out.part} part of {dataset}"
@@ -227,7 +240,7 @@ def _read_parts(
         warnings += warn_of_overlap(real, own)
         return RealImages(real, own, own, profile, pack.values)
     images = _read(profile, pack, dataset, "training", progress, warnings)
-    rest, real = _divide(images, min(0.5, ENOUGH_REAL / len(images)))
+    rest, real = split_images(images, min(0.5, ENOUGH_REAL / len(images)))
     rest = replace(rest, name=f"other images of {dataset}")
     return RealImages(real, rest, rest, profile, pack.values)
 
@@ -256,11 +269,6 @@ def _pack(
     return profile.resolve(pack.channels), pack
 
 
-def _without_crops(profile: "Profile") -> "Profile":
-    data = profile.data.model_copy(update={"random_crop": 1.0})
-    return profile.model_copy(update={"data": data})
-
-
 def _with_dataset(profile: "Profile", path: str) -> "Profile":
     """Return a profile whose dataset is another one, understood as any new dataset."""
     from iddm_cli.profiles.settings import DataSettings
@@ -286,12 +294,6 @@ def _read(
     images = image_sets.load_image_set(profile, pack, name=name, most=most, progress=progress)
     warnings += warn_of_part(images, pack.count)
     return images
-
-
-def _divide(images: "ImageSet", share: float) -> "tuple[ImageSet, ImageSet]":
-    from iddm_cli.build.image_sets import split_images
-
-    return split_images(images, share)
 
 
 def _check_enough(found: RealImages) -> None:

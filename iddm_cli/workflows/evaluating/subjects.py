@@ -8,7 +8,9 @@ from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.generated_images import load_generated_images
-from iddm_cli.workflows.evaluating.image_folders import find_image_size, load_folder_images
+from iddm_cli.workflows.evaluating.image_folders import choose_size, load_folder_images
+from iddm_cli.workflows.evaluating.image_probes import probe_images
+from iddm_cli.workflows.evaluating.image_warnings import warn_of_values
 from iddm_cli.workflows.evaluating.measuring import Measuring
 from iddm_cli.workflows.evaluating.real_images import (
     load_dataset_images,
@@ -80,13 +82,13 @@ def _evaluate_folder(
     folder: str, request: EvaluationRequest, progress: "ProgressCallback"
 ) -> "Evaluation":
     assert request.against is not None, "find_subject has checked it"
-    size, note = (request.image_size, "") if request.image_size else find_image_size(folder)
-    real = load_dataset_images(request.against, size or 32, progress)
+    probe, title = probe_images(folder), name_dataset(folder)
+    size, note = (request.image_size, "") if request.image_size else choose_size(probe)
+    real = load_dataset_images(request.against, size, progress)
     generated, real = load_folder_images(folder, real, most=request.count, progress=progress)
-    if note:
-        real = replace(real, warnings=(note, *real.warnings))
-    measuring = Measuring(real, request, progress)
-    return measuring.evaluate(generated, title=name_dataset(folder), settings={})
+    notes = [note] * bool(note) + [*warn_of_values(probe, real.values, title)]
+    real = replace(real, warnings=(*notes, *real.warnings))
+    return Measuring(real, request, progress).evaluate(generated, title=title, settings={})
 
 
 def _evaluate_model(

@@ -12,6 +12,7 @@ class SlowStep:
     """A train step that takes 0.1 s and `seconds` for each image, by a clock of its own."""
 
     device = torch.device("cpu")
+    compiled = None
 
     def __init__(self, seconds: float, batch: int, start: float = 0.0) -> None:
         self.seconds = seconds
@@ -55,6 +56,15 @@ def test_one_image_that_takes_too_long_ends_the_timing():
     timing = step.time()
     assert step.steps == [1]
     assert timing.seconds == pytest.approx(8 * 60.1)
+
+
+def test_compiled_blocks_see_the_whole_batch_alone():
+    step = SlowStep(0.01, 64, start=60.0)
+    step.compiled = object()
+    timing = step.time(limit=100)
+    assert set(step.steps) == {64}
+    assert timing.start == pytest.approx(60)
+    assert timing.seconds == pytest.approx(0.74)
 
 
 def test_extrapolation_is_a_line_through_the_last_two():

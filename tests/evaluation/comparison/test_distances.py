@@ -56,6 +56,16 @@ def test_mind_of_a_shifted_set_is_three_times_the_squared_shift():
     assert mind(x, x + shift) == pytest.approx(3 * 25, rel=0.1), "directions are uniform"
 
 
+def test_mind_of_sets_of_equal_size_is_that_of_the_paper():
+    """As torch-fidelity computes it: 3 d / (n M) times the sum over n images and M directions."""
+    x, y = normal(40, 12), (1.5 * normal(40, 12, seed=1) + 0.5).relu()
+    directions = random_directions(1000, 12)
+    assert torch.allclose(directions.norm(dim=1), torch.ones(1000, dtype=torch.float64))
+    ranked = [(features @ directions.T).sort(dim=0).values for features in (x, y)]
+    total = float((ranked[0] - ranked[1]).square().sum())
+    assert mind(x, y) == pytest.approx(3 * 12 / (40 * 1000) * total, rel=1e-12)
+
+
 def test_wasserstein_matches_equal_quantiles_of_sets_of_different_size():
     x, y = normal(3, 6).sort(1).values, normal(3, 4, seed=1).sort(1).values
     expected = (x.repeat_interleave(2, 1) - y.repeat_interleave(3, 1)).square().mean(1)

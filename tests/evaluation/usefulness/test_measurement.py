@@ -65,6 +65,8 @@ def test_the_result_says_what_was_measured(quick):
         (9, 0), (9, 0), (27, 0), (9, 9), (9, 18), (0, 18)
     ]  # fmt: skip
     assert (found.real_per_class, found.tested_on, found.seeds) == (3, len(HELD_OUT), 2)
+    assert found.real_available == 16
+    assert found.is_limited
     assert found.left_out == {"near copy": 3}
     assert all(len(arm.by_seed) == 2 for arm in found.arms)
     means = {arm.name: arm.accuracy.value for arm in found.arms}
@@ -117,6 +119,7 @@ def test_few_images_and_missing_classes_have_a_result(quick):
         ratios=(0.25, 0.5, 1, 2),
     )
     assert found.tested_on == 2
-    assert found.real_per_class == 16
+    assert found.real_per_class == found.real_available == 16
+    assert not found.is_limited
     assert [arm.generated for arm in found.arms] == [0, 0, 0, 3, 3]
     assert found.verdict in ("does not help", "cannot tell")

@@ -9,31 +9,23 @@ import torch
 from iddm_cli.data.progress import no_progress
 from iddm_cli.errors import DatasetError
 from iddm_cli.workflows.evaluating.image_folders import (
-    find_image_size,
+    choose_size,
     load_folder_images,
     read_class_names,
 )
+from iddm_cli.workflows.evaluating.image_probes import ImageProbe
 from iddm_cli.workflows.evaluating.real_images import load_dataset_images
 from tests.e2e.conftest import draw_folder
 
 
-def test_the_size_is_the_median_of_the_images(tmp_path):
-    folder = draw_folder(tmp_path / "a", {"x": 3}, size=(20, 24))
-    draw_folder(folder, {"y": 1}, size=(90, 90))
-    assert find_image_size(str(folder)) == ([24, 20], "")
+def test_images_are_compared_at_their_own_size():
+    assert choose_size(ImageProbe(24, 20, "uint8")) == ([24, 20], "")
 
 
-def test_large_images_are_compared_at_a_smaller_size(tmp_path):
-    folder = draw_folder(tmp_path / "a", {"x": 1}, size=(512, 256))
-    size, note = find_image_size(str(folder))
+def test_large_images_are_compared_at_a_smaller_size():
+    size, note = choose_size(ImageProbe(256, 512, "uint8"))
     assert size == [128, 256]
     assert "256 x 512" in note
-
-
-def test_a_folder_of_files_that_are_not_images_is_refused(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"not an image")
-    with pytest.raises(DatasetError):
-        find_image_size(str(tmp_path))
 
 
 @pytest.fixture
@@ -59,7 +51,7 @@ def test_classes_are_matched_by_name(tmp_path, real):
 def test_absent_classes_are_named(tmp_path, real):
     images, found = load(draw_folder(tmp_path / "made", {"dog": 4}, size=(8, 8)), real)
     assert images.labels.tolist() == [1] * 4
-    assert found.warnings[-1].endswith("has no images of 1 classes: cat")
+    assert found.warnings[-1].endswith("has no images of these classes: cat")
 
 
 @pytest.mark.parametrize("names", [{"": 5}, {"cow": 2, "dog": 3}])
@@ -69,6 +61,17 @@ def test_unknown_classes_are_compared_without(tmp_path, real, names):
     assert not found.real.has_classes
     assert found.training.has_classes  # the feature network still has classes
     assert "without classes" in found.warnings[-1]
+    assert found.network_test.classes == found.training.classes  # and is tested on classes
+    assert len(found.network_test) == len(found.real)
+
+
+def test_classes_that_the_real_images_lack_are_not_compared(tmp_path):
+    folder = draw_folder(tmp_path / "flat", {"": 15}, size=(8, 8))
+    real = load_dataset_images(str(folder), [8, 8], no_progress)
+    images, found = load(draw_folder(tmp_path / "made", {"dog": 4}, size=(8, 8)), real)
+    assert not images.has_classes
+    (warning,) = found.warnings
+    assert warning == "flat has no classes: all images are compared without classes"
 
 
 def test_one_image_is_too_few(tmp_path, real):

@@ -1,0 +1,1 @@
+"""How fast this machine computes a profile: probes of a training, and of many variants."""

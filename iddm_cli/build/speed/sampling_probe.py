@@ -1,0 +1,71 @@
+"""A probe of sampling: how long an image takes, from a few sampling steps of a small batch."""
+
+import time
+
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.engine.monitoring.step_timing import synchronize
+from iddm_cli.profiles.choices import usual_steps
+from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.profiles.settings import SamplingSettings
+
+PROBED_STEPS = 4
+"""Sampling steps that are timed; as many of them are guided as of all."""
+
+
+def count_sampling_steps(settings: SamplingSettings, timesteps: int) -> int:
+    """Return the number of sampling steps of the settings."""
+    return settings.steps or usual_steps(settings.sampler, timesteps)
+
+
+def build_short_generator(
+    denoiser: Denoiser, profile: ResolvedProfile, num_classes: int
+) -> tuple[ImageGenerator, float]:
+    """Build an image generator of few sampling steps.
+
+    Returns:
+        The generator, and how many times as many steps the profile has.
+    """
+    steps = count_sampling_steps(profile.sampling, len(denoiser.schedule))
+    few = min(steps, PROBED_STEPS)
+    settings = profile.sampling.model_copy(update={"steps": few})
+    generator = ImageGenerator(
+        denoiser, settings, num_classes=num_classes, shape=profile.data.shape
+    )
+    return generator, steps / few
+
+
+def choose_specs(count: int, num_classes: int) -> list[SampleSpec]:
+    """Return so many images to generate, of all classes in turn."""
+    return [SampleSpec(i % max(1, num_classes), i) for i in range(count)]
+
+
+def time_image(
+    denoiser: Denoiser,
+    profile: ResolvedProfile,
+    num_classes: int,
+    *,
+    forward: float,
+    limit: float,
+) -> float:
+    """Return the seconds to generate one image, in a batch as large as the time allows.
+
+    Args:
+        denoiser: The denoiser.
+        profile: The profile.
+        num_classes: Number of classes.
+        forward: About how many seconds a forward pass of one image takes.
+        limit: About how many seconds this may take.
+    """
+    generator, factor = build_short_generator(denoiser, profile, num_classes)
+    denoiser.eval()
+    passes = 2 * PROBED_STEPS  # with guidance
+    affordable = int(limit / 2 / (passes * max(forward, 1e-9)))
+    specs = choose_specs(max(1, min(profile.sampling.batch_size, affordable)), num_classes)
+    generator.generate_batch(specs, seed=0)
+    device = denoiser.schedule.alpha.device
+    synchronize(device)
+    started = time.perf_counter()
+    generator.generate_batch(specs, seed=0)
+    synchronize(device)
+    return (time.perf_counter() - started) / len(specs) * factor

@@ -1,0 +1,1 @@
+"""Benchmark: how many images a second this machine trains and generates."""

@@ -1,0 +1,1 @@
+"""Diagnosis: what this machine can do, what is missing, and what to install."""
