@@ -27,6 +27,8 @@ SHARES = (0.1, 0.3, 1.0)
 SAMPLING = ("--sampler", "dpmpp-2m", "--steps", "12")
 CLASSES, PER_CLASS = 3, 30
 LONG = 3000
+LOSS_EVERY = 50
+LOOKS = (100, 250, 500, 1000, 2000, 3000)
 KEYS = ("mind", "frechet", "agreement", "copies")
 
 
@@ -99,17 +101,19 @@ def measure_memorisation(data: Path, folder: Path) -> list[dict]:
     copy_few(data, folder / "few")
     train = (
         "train", "--profile", "fashion-mnist", "--data", "few", "--steps", LONG,
-        "--set", "training.lr_schedule=constant", "--set", "training.checkpoint_every=100",
-        "--set", "training.sample_every=0", "--set", "evaluation.loss_every=100",
+        "--set", "model.base_channels=48", "--set", "model.norm_groups=16",
+        "--set", "model.head_channels=48",
+        "--set", "training.batch_size=32", "--set", "training.lr_schedule=constant",
+        "--set", "training.sample_every=0", "--set", "training.checkpoint_every=50",
+        "--set", f"evaluation.loss_every={LOSS_EVERY}",
     )  # fmt: skip
     stop = ("--set", "training.stop_when=held_out_worse", "--set", "evaluation.patience=4")
     stopped = json.loads(run_iddm(*train, *stop, "--name", "stopped", "--json", folder=folder))
-    run_iddm(*train, "--set", "training.keep_every=250", "--name", "long", folder=folder)
+    run_iddm(*train, "--set", "training.keep_every=50", "--name", "long", folder=folder)
     losses = held_out_losses(folder, "long")
-    steps = list(range(250, LONG + 1, 250))
     best = min(losses, key=lambda step: losses[step][0])
     rows = []
-    for step, found in zip(steps, evaluate(folder, "long", steps, 300), strict=True):
+    for step, found in zip(LOOKS, evaluate(folder, "long", LOOKS, 300), strict=True):
         held_out, training = nearest(losses, step)
         rows.append({"step": step, "held_out_loss": held_out, "training_loss": training,
                      "best_step": best, "stopped_at": stopped["step"],

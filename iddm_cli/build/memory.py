@@ -12,12 +12,14 @@ from iddm_cli.build.networks import (
     build_denoiser,
     check_fits_device,
     check_size,
+    presume_kernels,
 )
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
 from iddm_cli.machine.memory import free_memory, used_memory
+from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.profile import ResolvedProfile
 
@@ -126,8 +128,10 @@ def estimate_run_memory(
     cache = choose_cache(profile.data, pack, compute.device)
     on_cpu = compute.device.type == "cpu"
     on_device = cache == "device" or (cache == "memory" and on_cpu)
+    denoiser = build_denoiser(profile, len(pack.classes))
+    use_kernels(denoiser.backbone, KERNELS[presume_kernels(profile, compute)])
     return estimate_memory(
-        build_denoiser(profile, len(pack.classes)),
+        denoiser,
         shape=profile.data.shape,
         micro_batch=size,
         precision=compute.precision,

@@ -1,19 +1,24 @@
 """Networks and denoisers as a profile describes them, no larger than the machine."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
+from iddm_cli.build.compute import ComputeContext
 from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
+from iddm_cli.engine.kernel_choice import USUAL, choose_kernels
 from iddm_cli.engine.memory import FLOAT_BYTES, training_bytes
 from iddm_cli.errors import UsageError
 from iddm_cli.machine.memory import MACHINE, total_memory
 from iddm_cli.networks import NETWORKS
+from iddm_cli.networks.kernels import KERNELS
 from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.profile import ResolvedProfile
 
@@ -42,6 +47,45 @@ def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
     settings = profile.model.model_dump(exclude={"network"})
     channels = profile.data.channels
     return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
+
+
+def decide_kernels(
+    profile: ResolvedProfile,
+    denoiser: Denoiser,
+    compute: ComputeContext,
+    numerics: Mapping[str, object],
+    group: ProcessGroup = SINGLE_PROCESS,
+) -> str:
+    """Return the name of the kernels to train with. Collective: every process must call it.
+
+    Those of the profile; else those of the run's checkpoint, where it was computed in the same way,
+    so that a resume gives the same bits; else on a CPU the fastest, and on a GPU the reference.
+
+    Args:
+        profile: The profile.
+        denoiser: The denoiser, on its device.
+        compute: The compute context.
+        numerics: The numerics of the newest checkpoint; empty without one.
+        group: The processes that train together.
+    """
+    if profile.runtime.kernels != "auto":
+        return profile.runtime.kernels
+    now = devices.numerics(compute.device, compute.precision)
+    name = str(numerics.get("kernels"))
+    if not all(numerics.get(key) == now[key] for key in ("device", "precision")):
+        name = ""
+    if name not in KERNELS:
+        name = "reference"
+        if compute.device.type == "cpu" and group.is_main:
+            name = choose_kernels(denoiser, profile.data.shape, compute.precision)
+    return group.broadcast(name)
+
+
+def presume_kernels(profile: ResolvedProfile, compute: ComputeContext) -> str:
+    """Return the name of the kernels that training most probably uses, without measuring any."""
+    if profile.runtime.kernels != "auto":
+        return profile.runtime.kernels
+    return USUAL if compute.device.type == "cpu" else "reference"
 
 
 def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:

@@ -1,5 +1,6 @@
 """The trainer of a run, and its sample grids."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.networks import build_denoiser, check_fits_device
+from iddm_cli.build.models import build_training_generator
+from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
@@ -19,10 +21,11 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
+from iddm_cli.engine.image_generator import SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
+from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
@@ -62,6 +65,8 @@ def build_trainer(
     check_held_out(profile, pack)
     training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
+    retention = Retention(training.keep, training.keep_every, training.best_metric)
+    checkpoints = CheckpointFolder(run.checkpoints_dir, retention)
     train_step = build_train_step(
         profile,
         len(pack.classes),
@@ -70,12 +75,12 @@ def build_trainer(
         group,
         training=training,
         compiling=profile.runtime.compile,
+        numerics=checkpoints.read_latest_numerics(),
     )
-    retention = Retention(training.keep, training.keep_every, training.best_metric)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
-        checkpoints=CheckpointFolder(run.checkpoints_dir, retention),
+        checkpoints=checkpoints,
         generate_samples=generate_samples if training.sample_count > 0 else None,
         recipe=select_recipe(profile),
         evaluation=profile.evaluation,
@@ -93,6 +98,7 @@ def build_train_step(
     group: ProcessGroup = SINGLE_PROCESS,
     *,
     training: TrainingSettings | None = None,
+    numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
 ) -> TrainStep:
     """Build what makes the updates of an untrained network.
@@ -104,6 +110,7 @@ def build_train_step(
         compute: The compute context.
         group: The processes that train together.
         training: The training section; None: the profile's.
+        numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
 
     Raises:
@@ -111,6 +118,8 @@ def build_train_step(
     """
     denoiser = build_denoiser(profile, num_classes).to(compute.device)
     check_fits_device(denoiser, compute.device)
+    kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
+    use_kernels(denoiser.backbone, KERNELS[kernels])
     return TrainStep(
         denoiser,
         batches,
@@ -119,7 +128,11 @@ def build_train_step(
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(
-            compute.device, compute.precision, group.world_size, profile.runtime.tf32
+            compute.device,
+            compute.precision,
+            group.world_size,
+            profile.runtime.tf32,
+            kernels,
         ),
         group=group,
         compiling=compiling,
@@ -162,12 +175,10 @@ def _generate_sample_grid(
     step: int,
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file."""
-    generator = ImageGenerator(
-        ema, profile.sampling, num_classes=len(classes), shape=profile.data.shape
-    )
     count = profile.training.sample_count
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
     specs = [SampleSpec(label, index) for label in labels for index in range(count)]
+    generator = build_training_generator(ema, profile, len(classes), images=len(specs), group=group)
     samples = generator.generate(
         group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )

@@ -48,6 +48,10 @@ PART_OF_WEIGHTS = {"average": "average", "raw": "model"}
 MAX_STATE_BYTES = 2**20
 
 
+NUMERICS_BEFORE = {"kernels": "reference"}
+"""What decided the last bits in earlier versions, which did not record it."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on the disk whose state.json is valid.
@@ -70,7 +74,7 @@ class Checkpoint:
     @property
     def numerics(self) -> dict[str, Any]:
         """What decided the last bits when it was saved, besides profile and data."""
-        return self.state.bits
+        return {**NUMERICS_BEFORE, **self.state.bits} if self.state.bits else {}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -98,11 +98,22 @@ class CheckpointFolder:
 
         Its tensors are not read; without a checkpoint, the step is 0.
         """
+        latest = self._peek_latest()
+        return (latest.step, latest.settings) if latest else (0, {})
+
+    def read_latest_numerics(self) -> dict[str, object]:
+        """Return the numerics of the newest checkpoint whose state.json is valid, or {}.
+
+        Its tensors are not read.
+        """
+        latest = self._peek_latest()
+        return latest.numerics if latest else {}
+
+    def _peek_latest(self) -> Checkpoint | None:
         for path in reversed(self.paths()):
             with contextlib.suppress(CheckpointError):
-                checkpoint = open_checkpoint(path)
-                return checkpoint.step, checkpoint.settings
-        return 0, {}
+                return open_checkpoint(path)
+        return None
 
     @staticmethod
     def _open(path: Path, parts: Sequence[str]) -> Checkpoint:

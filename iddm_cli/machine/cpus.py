@@ -4,8 +4,10 @@ The affinity includes the cpuset of a control group. A quota, which containers h
 the files of the group: all cores are visible, but the group may use each for a part of the time.
 """
 
+import contextlib
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +33,16 @@ def count_visible_cores() -> int:
         except OSError:
             pass
     return os.cpu_count() or 1
+
+
+def read_cpu_model(path: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what identifies the kind of processor: its model and its instructions."""
+    keys = ("model name", "flags", "Features", "CPU part")
+    with contextlib.suppress(OSError):
+        lines = path.read_text(errors="replace").partition("\n\n")[0].splitlines()
+        if found := [line for line in lines if line.startswith(keys)]:
+            return "\n".join(found)
+    return f"{platform.machine()} {platform.processor()}"
 
 
 def read_quota(root: Path = ROOT) -> float | None:

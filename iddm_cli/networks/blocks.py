@@ -10,6 +10,8 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
+from iddm_cli.networks.kernels import KernelModule, attend, normalize
+
 EPS = 1e-5
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -28,7 +30,7 @@ def zero_init(layer: nn.Conv2d | nn.Linear) -> None:
         nn.init.zeros_(layer.bias)
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(KernelModule):
     """Two convolutions around a conditioning.
 
     By scale and shift after the second normalisation (ADM, arXiv:2105.05233, section 3), or by a
@@ -75,15 +77,16 @@ class ResidualBlock(nn.Module):
         branch = self.conv1(self.activation(self.norm1(h)))
         if self.scales:
             scale, shift = condition.chunk(2, dim=1)
-            branch = self.norm2(branch) * (1 + scale) + shift
+            fused = self.kernels.normalization == "fused"
+            branch = normalize(branch, self.norm2, scale, shift, fused=fused)
         else:
             branch = self.norm2(branch + condition)
         branch = self.conv2(self.dropout(self.activation(branch)))
         return self.shortcut(h) + branch
 
 
-class SelfAttention(nn.Module):
-    """Self-attention over all positions; the attention matrix is never stored.
+class SelfAttention(KernelModule):
+    """Self-attention over all positions.
 
     Args:
         channels: Channels in and out.
@@ -111,7 +114,7 @@ class SelfAttention(nn.Module):
             project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
-        seen = functional.scaled_dot_product_attention(query, key, value)
+        seen = attend(query, key, value, self.kernels)
         branch = self.out(seen.transpose(1, 2).flatten(2))
         return h + branch.transpose(1, 2).reshape(h.shape)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.networks.embeddings import sinusoid
+from iddm_cli.networks.kernels import KernelModule, attend
 
 CONDITION = 256
 """Dimensions of the time embedding and of the class embedding."""
@@ -63,7 +64,7 @@ class ResidualDoubleConv(DoubleConv):
         return self.after(h + self.double_conv(h))
 
 
-class HeadedAttention(nn.Module):
+class HeadedAttention(KernelModule):
     """Attention of several heads, its tensors named as those of nn.MultiheadAttention."""
 
     def __init__(self, channels: int) -> None:
@@ -75,12 +76,12 @@ class HeadedAttention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return [B, N, C] for tokens [B, N, C]; the attention matrix is never stored."""
+        """Return [B, N, C] for tokens [B, N, C]."""
         projected = functional.linear(tokens, self.in_proj_weight, self.in_proj_bias)
         query, key, value = (
             part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2)
         )
-        seen = functional.scaled_dot_product_attention(query, key, value)
+        seen = attend(query, key, value, self.kernels)
         return self.out_proj(seen.transpose(1, 2).flatten(2))
 
 

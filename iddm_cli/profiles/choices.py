@@ -15,6 +15,10 @@ from typing import Any, Literal
 SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
+KernelsName = Literal[
+    "reference", "contiguous", "contiguous-matmul", "channels-last", "channels-last-matmul"
+]
+"""The rows of `networks.kernels.KERNELS`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tests.checkpoints.conftest import STATE, parts, save
 def test_what_is_saved_is_read(folder):
     save(folder, 5)
     saved, damaged = folder.latest_valid()
-    assert (saved.step, saved.numerics, damaged) == (5, {"threads": 1}, [])
+    assert (saved.step, saved.numerics, damaged) == (5, {"kernels": "reference", "threads": 1}, [])
     for part, tensors in parts(5).items():
         read = saved.read(part)
         assert read.keys() == tensors.keys()

@@ -1,10 +1,13 @@
 """Devices: which are available, which precision each computes natively, what decides the bits."""
 
+import gc
+
 import pytest
 import torch
 
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
+from iddm_cli.machine import garbage
 
 
 def test_a_device_that_is_not_there_is_a_usage_error(monkeypatch):
@@ -35,6 +38,15 @@ def test_large_blocks_are_kept_without_harm():
     assert torch.ones(10**6).sum() == 10**6
 
 
+def test_garbage_is_collected_as_usual_once_a_process_computes():
+    usual = gc.get_threshold()
+    garbage.defer_collection()
+    assert gc.get_threshold() != usual
+    device.setup_process(1)
+    assert gc.get_threshold() == usual
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
 def test_what_the_machine_lacks_is_a_usage_error_that_says_what_to_do(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -57,7 +69,7 @@ def test_what_decides_the_bits_is_written_down():
     bits = device.numerics(torch.device("cpu"), "bf16")
     assert bits == {
         "torch": torch.__version__, "device": "cpu", "threads": torch.get_num_threads(),
-        "precision": "bf16", "tf32": None, "world_size": 1,
+        "precision": "bf16", "kernels": "reference", "tf32": None, "world_size": 1,
     }  # fmt: skip
 
 

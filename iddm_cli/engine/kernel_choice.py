@@ -1,0 +1,122 @@
+"""The choice of kernels: which of them train a network fastest on this machine.
+
+It is measured once for a machine, network and precision, and kept in the cache, since the kernels
+decide the last bits of the weights. A run that is resumed keeps those of its checkpoint.
+"""
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iddm_cli import durable
+from iddm_cli.data.cache import cache_folder
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine import randomness
+from iddm_cli.engine.device import autocast
+from iddm_cli.errors import DatasetError
+from iddm_cli.machine.cpus import read_cpu_model
+from iddm_cli.networks.kernels import KERNELS, use_kernels
+
+MEASURED_FROM = 1_000_000
+"""Networks of fewer parameters use `USUAL` without a measurement."""
+
+USUAL = "contiguous-matmul"
+"""Fastest on CPUs with bf16 instructions, and never far from it elsewhere."""
+
+MARGIN = 0.97
+"""Other kernels than `USUAL` must take less than this share of its time: noise must not decide."""
+
+IMAGES = 8
+ROUNDS = 3
+
+
+def choose_kernels(denoiser: Denoiser, shape: tuple[int, int, int], precision: str) -> str:
+    """Return the name of the kernels that train a network fastest on the CPU.
+
+    Args:
+        denoiser: The denoiser, on the CPU; it stays as it is.
+        shape: Channels, height and width of an image.
+        precision: fp32, bf16 or fp16.
+    """
+    parameters = {name: tuple(p.shape) for name, p in denoiser.named_parameters()}
+    if sum(p.numel() for p in denoiser.parameters()) < MEASURED_FROM:
+        return USUAL
+    machine = (read_cpu_model(), torch.get_num_threads(), torch.__version__)
+    key = json.dumps([*machine, precision, shape, parameters])
+    known = _read_choice(key)
+    if known is None:
+        known = select_fastest(measure_kernels(denoiser, shape, precision))
+        _write_choice(key, known)
+    return known
+
+
+def select_fastest(seconds: dict[str, float]) -> str:
+    """Return the name of the fastest kernels; `USUAL` where they are hardly faster.
+
+    Args:
+        seconds: The time of each kernels, by their name.
+    """
+    fastest = min(seconds, key=lambda name: seconds[name])
+    return fastest if seconds[fastest] < MARGIN * seconds[USUAL] else USUAL
+
+
+def measure_kernels(
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    precision: str,
+    names: Sequence[str] = tuple(KERNELS),
+) -> dict[str, float]:
+    """Return the shortest time of a forward and backward pass with each kernels, in seconds.
+
+    They take turns, so that whatever else the machine does affects all of them.
+
+    Args:
+        denoiser: The denoiser, on the CPU; it stays as it is.
+        shape: Channels, height and width of an image.
+        precision: fp32, bf16 or fp16.
+        names: The kernels to measure.
+    """
+    images = torch.arange(IMAGES)
+    x = randomness.normal(0, "trial", items=images, step=0, shape=shape)
+    trials = {name: copy.deepcopy(denoiser) for name in names}
+    seconds = dict.fromkeys(names, float("inf"))
+    for name, trial in trials.items():
+        use_kernels(trial.backbone, KERNELS[name])
+        _compute_gradients(trial, x, precision)
+    for name in [*names] * ROUNDS:
+        start = time.perf_counter()
+        _compute_gradients(trials[name], x, precision)
+        seconds[name] = min(seconds[name], time.perf_counter() - start)
+    return seconds
+
+
+def _compute_gradients(denoiser: Denoiser, x: Tensor, precision: str) -> None:
+    label = torch.zeros(len(x), dtype=torch.int64)
+    with torch.random.fork_rng([]), autocast(x.device, precision):
+        denoiser.loss(x, label, x, label).mean().backward()
+    denoiser.zero_grad(set_to_none=True)
+
+
+def _choice_file(key: str) -> Path:
+    return cache_folder() / "kernels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.txt"
+
+
+def _read_choice(key: str) -> str | None:
+    with suppress(OSError, ValueError, DatasetError):
+        name = _choice_file(key).read_text(encoding="ascii").strip()
+        return name if name in KERNELS else None
+    return None
+
+
+def _write_choice(key: str, name: str) -> None:
+    with suppress(OSError, DatasetError):
+        file = _choice_file(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(file, f"{name}\n".encode(), flush=False)

@@ -1,0 +1,79 @@
+"""The choice of kernels: measured once, then kept."""
+
+import pytest
+import torch
+
+from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.engine import kernel_choice
+from iddm_cli.engine.kernel_choice import USUAL, choose_kernels, measure_kernels, select_fastest
+from iddm_cli.networks.kernels import KERNELS
+from iddm_cli.networks.unet import UNet
+
+SHAPE = (1, 8, 8)
+
+
+@pytest.fixture
+def denoiser() -> Denoiser:
+    torch.manual_seed(0)
+    network = UNet(
+        channels=1, num_classes=0, base_channels=4, channel_multipliers=[1], blocks_per_level=1,
+        attention_levels=[], head_channels=None, norm_groups=1, dropout=0.5,
+    )  # fmt: skip
+    return Denoiser(network, build_schedule("linear", 10), prediction="epsilon")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path))
+
+
+def test_a_measurement_leaves_denoiser_and_random_numbers_as_they_are(denoiser: Denoiser):
+    before = {name: tensor.clone() for name, tensor in denoiser.state_dict().items()}
+    state = torch.random.get_rng_state()
+    seconds = measure_kernels(denoiser, SHAPE, "fp32")
+    assert set(seconds) == set(KERNELS) and all(0 < value < 60 for value in seconds.values())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(before[key], value) for key, value in denoiser.state_dict().items())
+    assert all(parameter.grad is None for parameter in denoiser.parameters())
+
+
+def test_small_networks_are_not_measured(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernel_choice, "measure_kernels", None)
+    assert choose_kernels(denoiser, SHAPE, "fp32") == USUAL
+
+
+def test_others_are_measured_once_for_a_machine_network_and_precision(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+
+    def measure(_denoiser: Denoiser, _shape: object, precision: str) -> dict[str, float]:
+        calls.append(precision)
+        return dict.fromkeys(KERNELS, 2.0) | {"channels-last": 1.0}
+
+    monkeypatch.setattr(kernel_choice, "MEASURED_FROM", 1)
+    monkeypatch.setattr(kernel_choice, "measure_kernels", measure)
+    for precision in ("fp32", "fp32", "bf16", "fp32"):
+        assert choose_kernels(denoiser, SHAPE, precision) == "channels-last"
+    assert calls == ["fp32", "bf16"]
+    monkeypatch.setattr(kernel_choice, "read_cpu_model", lambda: "another")
+    choose_kernels(denoiser, SHAPE, "fp32")
+    assert calls == ["fp32", "bf16", "fp32"]
+
+
+@pytest.mark.parametrize("content", [b"", b"unknown\n", b"\xff\n"])
+def test_a_damaged_record_is_measured_again(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch, tmp_path, content: bytes
+):
+    monkeypatch.setattr(kernel_choice, "MEASURED_FROM", 1)
+    choose_kernels(denoiser, SHAPE, "fp32")
+    (file,) = (tmp_path / "kernels").iterdir()
+    file.write_bytes(content)
+    assert choose_kernels(denoiser, SHAPE, "fp32") in KERNELS
+    assert file.read_text().strip() in KERNELS
+
+
+def test_noise_does_not_decide():
+    assert select_fastest(dict.fromkeys(KERNELS, 1.0) | {"reference": 0.98}) == USUAL
+    assert select_fastest(dict.fromkeys(KERNELS, 1.0) | {"reference": 0.9}) == "reference"
