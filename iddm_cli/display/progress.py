@@ -132,6 +132,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=console.err,
+            refresh_per_second=4,  # each takes a millisecond from training
             speed_estimate_period=60,
             disable=not console.err.is_terminal,
         )

@@ -32,6 +32,9 @@ class EMA(Generic[Module]):
         self.module = copy.deepcopy(module)
         self.module.requires_grad_(False).eval()
         self.decay = decay
+        self._averages: list[Tensor] = []
+        self._originals: list[Tensor] = []
+        self._followed: nn.Module | None = None
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int, weight: Tensor) -> None:
@@ -43,8 +46,12 @@ class EMA(Generic[Module]):
             weight: 1, or 0 where the update was skipped and nothing moves: a scalar, float32.
         """
         weight = weight * (1 - warmed_decay(self.decay, step))
-        averages = [local_tensor(parameter) for parameter in self.module.parameters()]
-        originals = [local_tensor(parameter) for parameter in module.parameters()]
+        if module is not self._followed:  # to list them takes as long as to average them
+            self._averages = list(self.module.parameters())
+            self._originals = list(module.parameters())
+            self._followed = module
+        averages = [local_tensor(parameter) for parameter in self._averages]
+        originals = [local_tensor(parameter) for parameter in self._originals]
         torch._foreach_lerp_(averages, originals, [weight] * len(averages))
         for average, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
             average.copy_(buffer)

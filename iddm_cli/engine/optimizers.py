@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,24 @@ def build_optimizer(module: nn.Module, settings: TrainingSettings) -> torch.opti
         weight_decay=settings.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+
+
+def clip_gradients(parameters: Sequence[Tensor], limit: float) -> Tensor:
+    """Scale gradients down to a norm of `limit`; return their norm before, a scalar.
+
+    As torch.nn.utils.clip_grad_norm_ does; on a CPU, where the norm can be read without waiting,
+    gradients that are short enough are not multiplied by 1.
+
+    Args:
+        parameters: The parameters.
+        limit: The largest norm; infinity: any.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    is_readable = norm.device.type == "cpu" and not hasattr(norm, "to_local")
+    if not (is_readable and bool(limit / (norm + 1e-6) >= 1)):
+        torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
 
 
 def initial_optimizer_state(weights: Tensors, settings: TrainingSettings) -> Tensors:

@@ -20,7 +20,7 @@ from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
 from iddm_cli.engine.monitoring import nonfinite
 from iddm_cli.engine.monitoring.metrics import UpdateResult
 from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard, SkippedUpdates
-from iddm_cli.engine.optimizers import build_optimizer, lr_at, step_unless_skipped
+from iddm_cli.engine.optimizers import build_optimizer, clip_gradients, lr_at, step_unless_skipped
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.profiles.settings import TrainingSettings
@@ -117,15 +117,15 @@ class TrainStep:
         Where loss or gradient are not finite, nothing changes, and the loss is nan.
         """
         state, settings = self.state, self.settings
-        self.denoiser.train()
+        if not self.denoiser.training:
+            self.denoiser.train()
         loss = self._accumulate_gradients(step)
         state.scaler.unscale_(state.optimizer)
-        limit = settings.gradient_clip or math.inf
-        grad_norm = torch.nn.utils.clip_grad_norm_(list(self.denoiser.parameters()), limit)
+        (param_group,) = state.optimizer.param_groups
+        grad_norm = clip_gradients(param_group["params"], settings.gradient_clip or math.inf)
         grad_norm = self.group.full_tensor(grad_norm.detach())
         skip = state.guard.check(step, loss, grad_norm)
-        for param_group in state.optimizer.param_groups:
-            param_group["lr"] = state.lr_scale * lr_at(settings, step, self.total_steps)
+        param_group["lr"] = state.lr_scale * lr_at(settings, step, self.total_steps)
         step_unless_skipped(skip, state.optimizer, state.scaler)
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(self.denoiser, step + 1, 1 - skip)
@@ -236,8 +236,8 @@ class TrainStep:
             denoiser: Whose loss; None: that of the trained one.
         """
         x, label = self.batches.load_batch(step, slots)
-        x, label, slots = (copy_to(self.device, tensor) for tensor in (x, label, slots))
-        noise = self._normal("noise", slots, step, tuple(x.shape[1:]))
+        x, label = copy_to(self.device, x), copy_to(self.device, label)
+        noise = self._normal("noise", copy_to(self.device, slots), step, tuple(x.shape[1:]))
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
@@ -252,12 +252,14 @@ class TrainStep:
         """
         fraction = self._uniform("time", slots, step)
         if self.times == "stratified":
-            fraction = (slots + fraction) / self.settings.batch_size
+            fraction = (copy_to(self.device, slots) + fraction) / self.settings.batch_size
         timesteps = len(self.denoiser.schedule)
         return (fraction * timesteps).long().clamp(max=timesteps - 1)
 
     def _uniform(self, purpose: str, slots: Tensor, step: int) -> Tensor:
-        return randomness.uniform(self.settings.seed, purpose, items=slots, step=step)
+        """Return one number in [0, 1) for each slot, [B]; computed on the CPU, from few numbers."""
+        numbers = randomness.uniform(self.settings.seed, purpose, items=slots, step=step)
+        return copy_to(self.device, numbers)
 
     def _normal(self, purpose: str, slots: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
         return randomness.normal(self.settings.seed, purpose, items=slots, step=step, shape=shape)

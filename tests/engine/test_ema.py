@@ -33,3 +33,14 @@ def test_buffers_are_copied_not_averaged():
     module.running_mean.fill_(7.0)
     average.update(module, 1, torch.ones(()))
     assert average.module.running_mean == 7
+
+
+def test_another_original_is_followed_from_its_first_update_on():
+    first, second = (torch.nn.Linear(1, 1, bias=False) for _ in range(2))
+    average = EMA(first, decay=0.5)
+    for module, value in ((first, 1.0), (second, 9.0)):
+        module.weight.data.fill_(value)
+    average.module.weight.data.fill_(1.0)
+    for module in (first, second):
+        average.update(module, 100, torch.ones(()))
+    assert float(average.module.weight) == 5.0

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from iddm_cli.engine.optimizers import OPTIMIZERS, build_optimizer, list_lr_phases, lr_at
+from iddm_cli.engine.optimizers import (
+    OPTIMIZERS,
+    build_optimizer,
+    clip_gradients,
+    list_lr_phases,
+    lr_at,
+)
 from iddm_cli.profiles.settings import TrainingSettings
 
 
@@ -148,3 +154,19 @@ def test_an_update_is_not_recorded_for_gradients():
     layer(torch.ones(1, 1)).backward()
     build_optimizer(layer, TrainingSettings()).step()
     assert all(parameter.is_leaf and parameter.requires_grad for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("limit", [1e-7, 0.5, 4.999, 5.0, 5.001, 100.0, float("inf")])
+@pytest.mark.parametrize("first", [3.0, 3e-7, 0.0, float("inf"), float("nan")])
+def test_gradients_are_clipped_as_torch_clips_them(first, limit):
+    ends = []
+    for clip in (clip_gradients, torch.nn.utils.clip_grad_norm_):
+        parameters = [torch.zeros(1, requires_grad=True) for _ in range(3)]
+        parameters[0].grad, parameters[1].grad = (
+            torch.tensor([first]),
+            torch.tensor([4 * first / 3]),
+        )
+        norm = clip(parameters, limit)
+        assert parameters[2].grad is None
+        ends.append(torch.cat([norm.view(1), parameters[0].grad, parameters[1].grad]))
+    assert torch.equal(ends[0].view(torch.int32), ends[1].view(torch.int32)), "the same bits"

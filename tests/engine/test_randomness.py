@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.randomness import (
+    FEW,
     key_of,
     normal,
     permutation,
@@ -165,3 +166,23 @@ def test_seeding_the_library_uses_both_words_of_the_key():
         seed_library(0, "dropout", step=step)
         states.add(torch.initial_seed() >> 33)
     assert len(states) == 64, "the upper half differs too"
+
+
+@pytest.mark.parametrize("step", [7, torch.arange(20)[:, None]], ids=["step", "steps"])
+def test_few_uniform_numbers_are_those_of_many(step):
+    items = torch.arange(20) * 123_456_789 % 2**32
+    few = uniform(3, "time", items=items, step=step)
+    times = FEW // len(items) + 1
+    steps = step.repeat(times, 1) if isinstance(step, torch.Tensor) else step
+    many = uniform(3, "time", items=items.repeat(times), step=steps)
+    assert len(many) > FEW
+    assert few.dtype == many.dtype == torch.float32
+    assert torch.equal(few, many[: len(few)])
+
+
+def test_seeding_is_that_of_torch():
+    seed_library(1, "dropout", step=2)
+    ours = torch.rand(5)
+    k0, k1 = key_of(1, "dropout/2")
+    torch.manual_seed(k0 << 31 ^ k1)
+    assert torch.equal(torch.rand(5), ours)
