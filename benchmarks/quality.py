@@ -1,7 +1,7 @@
 """Quality: what `iddm evaluate` says of a run as it trains, and of a run that trains for too long.
 
-    python benchmarks/quality.py progress --data FOLDER --json docs/results/quality-progress.json
-    python benchmarks/quality.py memorisation --data FOLDER --json docs/results/memorisation.json
+    python benchmarks/quality.py progress --data FOLDER --json FILE
+    python benchmarks/quality.py memorisation --data FOLDER --json FILE
 
 The folder has train/ and test/ with one folder per class. `progress` trains three seeds and
 evaluates each at 10, 30 and 100 % of its steps against the test images. `memorisation` trains a few
@@ -69,12 +69,13 @@ def measure_progress(data: Path, folder: Path) -> list[dict]:
     for seed in SEEDS:
         name = f"seed-{seed}"
         every = math.gcd(*steps)
-        run_iddm(
-            "train", "--profile", "fashion-mnist", "--data", data, "--name", name, "--seed", seed,
-            "--steps", STEPS, "--set", f"training.checkpoint_every={every}",
-            "--set", f"training.keep_every={every}", "--set", "evaluation.loss_every=60",
-            folder=folder,
-        )  # fmt: skip
+        if not (folder / "runs" / name).exists():  # in a folder of --work it may
+            run_iddm(
+                "train", "--profile", "fashion-mnist", "--data", data, "--name", name,
+                "--seed", seed, "--steps", STEPS, "--set", f"training.checkpoint_every={every}",
+                "--set", f"training.keep_every={every}", "--set", "evaluation.loss_every=60",
+                folder=folder,
+            )  # fmt: skip
         losses = held_out_losses(folder, name)
         for step, found in zip(steps, evaluate(folder, name, steps, 1000), strict=True):
             held_out, training = nearest(losses, step)
