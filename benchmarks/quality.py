@@ -151,6 +151,14 @@ def tabulate_memorisation(rows: Sequence[dict]) -> str:
         f"{row['copies']['value']:.1%} | {row['mind']['value']:.2f} |"
         for row in rows
     ]
+    first = rows[0]
+    lines += [
+        "",
+        f"The held-out loss is lowest at step {first['best_step']}; with "
+        "`training.stop_when: held_out_worse` and `evaluation.patience: 4` the run ended at step "
+        f"{first['stopped_at']}. Of held-out images, {first['copies']['floor']:.1%} are called "
+        "copies.",
+    ]
     return "\n".join(lines)
 
 
