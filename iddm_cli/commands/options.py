@@ -137,7 +137,8 @@ def parse_checkpoint(text: str) -> int | Literal["best"] | None:
     digits = text.removeprefix("step-")
     if not is_index(digits):
         raise UsageError(
-            f"--checkpoint {text} is not a step", "Write a number such as 500, or last, or best."
+            f"--checkpoint {text or repr(text)} is not a step",
+            "Write a number such as 500, or last, or best.",
         )
     return int(digits)
 

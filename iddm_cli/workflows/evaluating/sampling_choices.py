@@ -1,6 +1,6 @@
 """The ways of generating that are evaluated: checkpoint, weights and sampling settings of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,9 @@ NAMES = {
     "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
+
+ALL_LEVELS = "guidance at all noise levels"
+"""The title of what differs from others in having no guidance interval."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,15 @@ def _resolve_precision(
 def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
-    differing = [key for key in NAMES if len({repr(one.get(key)) for one in described}) > 1]
+    differing = [key for key in NAMES if _differs(key, described)]
     keys = differing or [key for key in NAMES if key not in ("weights", "eta", "precision")]
     return [
-        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) for one in described
+        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or ALL_LEVELS
+        for one in described
     ]
+
+
+def _differs(key: str, described: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether a setting differs; a sampler without eta does not differ from others in it."""
+    asked = [one for one in described if key in one or key != "eta"]
+    return len({repr(one.get(key)) for one in asked}) > 1

@@ -23,7 +23,13 @@ def test_every_combination_has_its_own_settings(model):
     choices = choose(model, samplers=("ddim", "ddpm"), steps=(3, 4))
     found = [(c.profile.sampling.sampler, c.profile.sampling.steps) for c in choices]
     assert found == [("ddim", 3), ("ddim", 4), ("ddpm", 3), ("ddpm", 4)]
-    assert name_choices(choices)[2] == "ddpm, 3 steps"
+    assert name_choices(choices) == ["ddim, 3 steps", "ddim, 4 steps", "ddpm, 3 steps",
+                                     "ddpm, 4 steps"]  # fmt: skip
+
+
+def test_guidance_at_all_noise_levels_has_a_title(model):
+    choices = choose(model, intervals=((0.0, 1.0), (0.2, 0.8)))
+    assert name_choices(choices) == ["guidance at all noise levels", "guidance in 0.2:0.8"]
 
 
 def test_the_same_settings_are_evaluated_once(model):
