@@ -48,11 +48,11 @@ def serve_iddm(name: str, report_port: Callable[[int], None]) -> None:
     """Run the server of `iddm serve`."""
     import torch
 
+    from iddm_cli.engine.reduced_precision.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
     from iddm_cli.serving.http.security import AccessPolicy
     from iddm_cli.serving.http.server import ImageServer, run_server
     from iddm_cli.serving.http.service import GenerationService
     from iddm_cli.serving.http.sockets import open_listener
-    from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
     from iddm_cli.serving.scheduling.limits import Limits
     from iddm_cli.serving.scheduling.served_model import ServedModel
 

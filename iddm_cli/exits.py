@@ -1,5 +1,6 @@
 """How this process ends: with the destructors of the libraries that it has loaded, or without."""
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -22,6 +23,7 @@ def skip_destructors() -> None:
 def leave(code: int) -> NoReturn:
     """End this process with an exit code; all must be reported and written."""
     if not _skips_destructors:
+        gc.freeze()  # the interpreter would search all modules for garbage, which ends with it
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()

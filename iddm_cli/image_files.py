@@ -41,6 +41,8 @@ class SamplingMetadata:
     steps: int
     eta: float
     guidance: float
+    guidance_interval: Sequence[float]
+    precision: str
 
     def text_notes(self, index: int, name: str) -> dict[str, str]:
         """Return the text chunks of an image's file.
@@ -49,9 +51,15 @@ class SamplingMetadata:
             index: The image's index.
             name: The name of its class; "" without classes.
         """
-        notes = {f"iddm:{key}": str(value) for key, value in asdict(self).items()}
+        facts = asdict(self) | {"guidance_interval": format_interval(self.guidance_interval)}
+        notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
         notes["iddm:index"] = str(index)
         return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
+
+
+def format_interval(interval: Sequence[float]) -> str:
+    """Return an interval as options take it: 0.2:0.8."""
+    return ":".join(str(end).removesuffix(".0") for end in interval)
 
 
 def encode_image(image: Image.Image, form: str, notes: dict[str, str] | None = None) -> bytes:

@@ -24,7 +24,7 @@ from iddm_cli.commands import (
 from iddm_cli.commands.machine import bench, doctor
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
-from iddm_cli.machine import system_limits, user_folders
+from iddm_cli.machine import garbage, system_limits, user_folders
 from iddm_cli.storage import features
 
 EXAMPLES = """\
@@ -88,6 +88,7 @@ def iddm(
 
 def main() -> None:
     """Run the command line; report every error as one message and an exit code."""
+    garbage.defer_collection()
     streams.guard_streams()
     features.missing.listen(_print_warning)
     notices.listen(_print_warning)

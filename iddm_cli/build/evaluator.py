@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from iddm_cli.build.image_sets import RunImages, load_run_images
+from iddm_cli.build.models import build_training_generator
 from iddm_cli.data.loader.stores import pixel_dtype
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.engine.image_generator import SampleSpec
 from iddm_cli.evaluation.copies import find_copies
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.features.shared_extractor import load_extractor
@@ -74,17 +75,18 @@ class Evaluator:
     def _generate(self, ema: Denoiser) -> ImageSet | None:
         """Generate the images, each process its share; the main process returns them."""
         profile, pack = self.profile, self.pack
-        generator = ImageGenerator(
-            ema,
-            profile.sampling,
-            num_classes=len(pack.classes),
-            shape=profile.data.shape,
-            levels=pack.values.levels,
-        )
         counts = (pack.held_out or pack).class_counts() if pack.classes else [pack.count]
         labels = plan_labels(counts, profile.evaluation.count)
         indices = index_within_classes(labels)
         specs = [SampleSpec(label, i) for label, i in zip(labels, indices, strict=True)]
+        generator = build_training_generator(
+            ema,
+            profile,
+            len(pack.classes),
+            images=len(specs),
+            group=self.group,
+            levels=pack.values.levels,
+        )
         samples = generator.generate(
             self.group.shard_items(specs), seed=SEED, batch_size=profile.sampling.batch_size
         )

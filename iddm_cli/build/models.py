@@ -1,4 +1,4 @@
-"""Trained models: a denoiser or an image generator with the weights of a checkpoint."""
+"""Trained models: a denoiser or an image generator with the weights of a checkpoint or an EMA."""
 
 import torch
 
@@ -7,9 +7,16 @@ from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.distributed.group import ProcessGroup
+from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
+from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
+
+FEWEST_DURING_TRAINING = 128
+"""Images from which on auto compares precisions during training. Weights change from one set of
+images to the next, so each set has a comparison of its own, and must be worth it."""
 
 
 def load_denoiser(
@@ -66,3 +73,47 @@ def build_image_generator(
         shape=profile.data.shape,
         levels=values.levels,
     )
+
+
+def build_training_generator(
+    ema: Denoiser,
+    profile: ResolvedProfile,
+    num_classes: int,
+    *,
+    images: int,
+    group: ProcessGroup,
+    levels: int = EIGHT_BIT.levels,
+) -> ImageGenerator:
+    """Build the image generator of a sample grid or an evaluation during training.
+
+    Collective: every process must call it.
+
+    Args:
+        ema: The denoiser with the EMA weights.
+        profile: The profile.
+        num_classes: Number of classes.
+        images: Number of images that all processes will generate with it.
+        group: The processes that train together.
+        levels: The highest level of a pixel.
+    """
+    generator = ImageGenerator(
+        ema, profile.sampling, num_classes=num_classes, shape=profile.data.shape, levels=levels
+    )
+    return generator.with_precision(_choose_training_precision(generator, images, group))
+
+
+def _choose_training_precision(generator: ImageGenerator, images: int, group: ProcessGroup) -> str:
+    """Return the precision of images during training, the same in all processes.
+
+    It is a function of weights and settings, so that a resumed run generates the same images.
+    """
+    if group.is_sharded:  # its processes compute together, and so not several blocks at once
+        return "fp32"
+    wanted = generator.settings.precision
+    precision = choose_precision(wanted, generator.denoiser.schedule.alpha.device)
+    if wanted != "auto":
+        return precision
+    if images < FEWEST_DURING_TRAINING:
+        return "fp32"
+    is_close = precision != "fp32" and compare_with_fp32(generator, precision).is_close
+    return "fp32" if group.all_reduce_max(int(not is_close)) else precision

@@ -11,6 +11,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
+from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
@@ -20,7 +21,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image
+from iddm_cli.engine.image_generator import SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
@@ -174,12 +175,10 @@ def _generate_sample_grid(
     step: int,
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file."""
-    generator = ImageGenerator(
-        ema, profile.sampling, num_classes=len(classes), shape=profile.data.shape
-    )
     count = profile.training.sample_count
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
     specs = [SampleSpec(label, index) for label in labels for index in range(count)]
+    generator = build_training_generator(ema, profile, len(classes), images=len(specs), group=group)
     samples = generator.generate(
         group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
     )

@@ -93,6 +93,25 @@ GuidancesOption = Annotated[
         metavar="SCALE,...",
     ),
 ]
+IntervalsOption = Annotated[
+    str | None,
+    options.option(
+        "--guidance-interval",
+        help="Noise levels with guidance, from 0 (clean) to 1 (noise); several separated by "
+        "commas: 0:1,0.2:0.8.",
+        panel=options.SAMPLING,
+        metavar="LOW:HIGH,...",
+    ),
+]
+PrecisionsOption = Annotated[
+    str | None,
+    options.option(
+        "--precision",
+        help="Precisions of the network, separated by commas.",
+        panel=options.COMPUTING,
+        metavar="auto|fp32|bf16|fp16,...",
+    ),
+]
 WeightsListOption = Annotated[
     str | None,
     options.option(
@@ -173,6 +192,7 @@ def evaluate(
     sampler: SamplersOption = None,
     steps: SolverStepsOption = None,
     guidance: GuidancesOption = None,
+    guidance_interval: IntervalsOption = None,
     weights: WeightsListOption = None,
     copies: CopiesOption = True,
     usefulness: UsefulnessOption = False,
@@ -182,6 +202,7 @@ def evaluate(
     inception_weights: InceptionWeightsOption = None,
     device: options.DeviceOption = None,
     batch_size: options.BatchSizeOption = None,
+    precision: PrecisionsOption = None,
     out: OutOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
@@ -200,7 +221,9 @@ def evaluate(
             sampler=sampler,
             steps=steps,
             guidance=guidance,
+            guidance_interval=guidance_interval,
             weights=weights,
+            precision=precision,
         ),
         count=count,
         seed=seed,

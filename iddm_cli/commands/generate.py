@@ -68,10 +68,12 @@ def generate(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
     device: options.DeviceOption = None,
+    precision: options.PrecisionOption = None,
     out: OutOption = None,
     form: FormatOption = None,
     grid: GridOption = True,
@@ -84,9 +86,10 @@ def generate(
 
     model = models.find_model(runs_dir, run)
     given = {
-        **options.collect_sampling_options(sampler, steps, guidance, weights),
+        **options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
+        "--precision sampling.precision": precision,
     }
     profile = models.load_sampling_profile(model, given)
     labels = choose_classes(class_ or ["all"], model.classes)
@@ -103,4 +106,4 @@ def generate(
     layout.check_count()
     layout.check_empty(overwrite=overwrite)
     source = model.open_weights(step, profile.sampling.weights)
-    generation.generate_images(layout, model.name, profile, source, seed=seed, as_json=json)
+    generation.generate_images(layout, model, profile, source, seed=seed, as_json=json)

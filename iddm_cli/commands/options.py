@@ -9,6 +9,7 @@ import typer
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.choices import SAMPLERS, list_choices
+from iddm_cli.profiles.overrides import parse_interval
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 SELECTION, SAMPLING = "Selection", "Sampling"
@@ -136,19 +137,27 @@ def parse_checkpoint(text: str) -> int | Literal["best"] | None:
     digits = text.removeprefix("step-")
     if not is_index(digits):
         raise UsageError(
-            f"--checkpoint {text} is not a step", "Write a number such as 500, or last, or best."
+            f"--checkpoint {text or repr(text)} is not a step",
+            "Write a number such as 500, or last, or best.",
         )
     return int(digits)
 
 
 def collect_sampling_options(
-    sampler: str | None, steps: int | None, guidance: float | None, weights: str | None
+    sampler: str | None,
+    steps: int | None,
+    guidance: float | None,
+    guidance_interval: str | None,
+    weights: str | None,
 ) -> dict[str, object]:
     """Return the options of sampling by their spelling and key, see `collect_overrides`."""
     return {
         "--sampler sampling.sampler": sampler,
         "--steps sampling.steps": steps,
         "--guidance sampling.guidance": guidance,
+        "--guidance-interval sampling.guidance_interval": (
+            None if guidance_interval is None else parse_interval(guidance_interval)
+        ),
         "--weights sampling.weights": weights,
     }
 
@@ -214,6 +223,25 @@ SolverStepsOption = Annotated[
 GuidanceOption = Annotated[
     float | None,
     option(help="Classifier-free guidance scale; 1 disables guidance.", panel=SAMPLING, at_least=0),
+]
+GuidanceIntervalOption = Annotated[
+    str | None,
+    option(
+        "--guidance-interval",
+        help="Noise levels with guidance, from 0 (clean) to 1 (noise): 0.2:0.8. Others cost half.",
+        panel=SAMPLING,
+        metavar="LOW:HIGH",
+    ),
+]
+PrecisionOption = Annotated[
+    str | None,
+    option(
+        "--precision",
+        help="Precision of the network; auto uses bf16 where that is fast and changes images "
+        "little.",
+        panel=COMPUTING,
+        metavar="auto|fp32|bf16|fp16",
+    ),
 ]
 CheckpointOption = Annotated[
     str,

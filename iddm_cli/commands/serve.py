@@ -97,14 +97,16 @@ def serve(
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     device: options.DeviceOption = None,
+    precision: options.PrecisionOption = None,
     runs_dir: options.RunsDirOption = None,
 ) -> None:
     """Generate images on request over HTTP, and serve a web page for it."""
     require_extra("serve", ("fastapi", "uvicorn"))
     token = os.environ.get("IDDM_TOKEN") if token is None else token
     given = {
-        **options.collect_sampling_options(None, None, None, weights),
+        **options.collect_sampling_options(None, None, None, None, weights),
         "--device runtime.device": device,
+        "--precision sampling.precision": precision,
     }
     stopped_by = serving.serve_models(
         run or [None],

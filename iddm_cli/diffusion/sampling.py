@@ -1,7 +1,7 @@
 """Sampling: from pure noise to an image, over the denoiser's contract alone."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,12 +27,17 @@ def sampling_times(timesteps: int, steps: int) -> list[int]:
 
 
 def sample(
-    denoise: Denoise, table: SolverTable, *, noise: Tensor, label: Tensor, noise_at: NoiseAt
+    denoise: Denoise | Sequence[Denoise],
+    table: SolverTable,
+    *,
+    noise: Tensor,
+    label: Tensor,
+    noise_at: NoiseAt,
 ) -> Tensor:
     """Generate a batch: start at `noise` and take all steps.
 
     Args:
-        denoise: The denoiser.
+        denoise: The denoiser, or that of each step.
         table: A sampler's steps.
         noise: Standard normal noise, [B, C, H, W].
         label: Class of each image, [B].
@@ -42,10 +47,11 @@ def sample(
         The last estimate of x, [B, C, H, W], values about [-1, 1]; no noise is left in it.
     """
     coefficients = table.coefficients.to(noise.device)
+    denoisers = [denoise] * len(table) if callable(denoise) else denoise
     x_t = noise
     previous: deque[Tensor] = deque(maxlen=table.history)
     for k, t in enumerate(table.times):
-        denoised = denoise(x_t, torch.full_like(label, t), label)
+        denoised = denoisers[k](x_t, torch.full_like(label, t), label)
         x_t = advance(coefficients[k], x_t, denoised, previous)
         if k in table.noisy_steps:
             x_t = x_t + coefficients[k, -1] * noise_at(k)

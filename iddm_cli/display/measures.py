@@ -92,7 +92,7 @@ def describe_gain(usefulness: "Usefulness") -> str:
     gain = usefulness.gain
     interval = ""
     if gain.low is not None and gain.high is not None:
-        interval = f" (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+        interval = f" (95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
     return (
         f"{100 * gain.value:+.1f} percentage points of accuracy{interval}, from the best arm "
         "without generated images to the best arm with them"

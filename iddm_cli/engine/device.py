@@ -9,7 +9,7 @@ import sys
 import torch
 
 from iddm_cli.errors import UsageError
-from iddm_cli.machine import cpus, memory, system_limits
+from iddm_cli.machine import cpus, garbage, memory, system_limits
 from iddm_cli.notices import notify_once
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -131,6 +131,16 @@ def _cpu_computes_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def describe_arithmetic(device: torch.device) -> str:
+    """Return what decides how a device rounds: its name, or the instructions of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
+    amx = " AMX" if torch.cpu._is_amx_tile_supported() else ""
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}{amx}"
+
+
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     """Return the context in which a network computes in that precision."""
     if precision == "fp32":
@@ -183,6 +193,7 @@ def setup_process(threads: int, local_world_size: int = 1) -> None:
     if min(count, startable) != torch.get_num_threads():
         torch.set_num_threads(min(count, startable))
     keep_large_blocks()
+    garbage.resume_collection()  # what it computes with is imported
 
 
 def choose_threads(local_world_size: int) -> int:

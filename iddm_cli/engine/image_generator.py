@@ -1,12 +1,15 @@
 """The image generator: samples images from a trained denoiser.
 
-An image is a function of (weights, seed, index, class, sampler settings) alone: its noise is
-derived from its index, so the batch that it is generated in does not change it.
+An image is a function of (weights, seed, index, class, sampler settings, precision) alone: its
+noise is derived from its index, so the batch that it is generated in does not change it. In fp32
+that holds up to rounding, which now and then changes a pixel by one level. In bf16 and fp16
+rounding would change whole images, so there the network computes blocks of one size, see
+`reduced_precision.batch_invariant`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -14,13 +17,18 @@ from PIL import Image
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.guidance import find_guided_steps, guide
 from iddm_cli.diffusion.lookup import find_solver
 from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
+from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
+from iddm_cli.engine.reduced_precision.batch_invariant import (
+    BatchInvariantDenoiser,
+    make_batch_invariant,
+)
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
@@ -78,7 +86,9 @@ def build_solver_table(settings: SamplingSettings, schedule: NoiseSchedule) -> S
 
 
 class ImageGenerator:
-    """Generates images on the denoiser's device, in float32.
+    """Generates images on the denoiser's device.
+
+    The network computes in `precision`; solver, guidance and clipping always in float32.
 
     Args:
         denoiser: A trained denoiser.
@@ -86,6 +96,7 @@ class ImageGenerator:
         num_classes: Number of classes that it was trained on, K; 0 for none.
         shape: Channels, height and width of an image.
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
+        precision: fp32, bf16 or fp16.
     """
 
     def __init__(
@@ -96,14 +107,42 @@ class ImageGenerator:
         num_classes: int,
         shape: tuple[int, int, int],
         levels: int = 255,
+        precision: str = "fp32",
     ) -> None:
         self.denoiser = denoiser
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
         self.levels = levels
+        self.precision = precision
         self.solver_table = build_solver_table(settings, denoiser.schedule)
-        self._network = graph_calls(denoiser)
+        self.guided_steps = find_guided_steps(
+            denoiser.schedule, self.solver_table.times, settings.guidance_interval
+        )
+
+    def with_precision(self, precision: str) -> "ImageGenerator":
+        """Return a generator of the same images, but for its precision."""
+        return ImageGenerator(
+            self.denoiser,
+            self.settings,
+            num_classes=self.num_classes,
+            shape=self.shape,
+            levels=self.levels,
+            precision=precision,
+        )
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether an image depends on nothing else in its batch, but for rounding in float32."""
+        network = self._network
+        return network.is_invariant if isinstance(network, BatchInvariantDenoiser) else True
+
+    @cached_property
+    def _network(self) -> Denoise:
+        if self.precision == "fp32":
+            return graph_calls(self.denoiser)
+        self.denoiser.eval()
+        return make_batch_invariant(lower_precision(self.denoiser, self.precision), self.shape)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
@@ -111,9 +150,10 @@ class ImageGenerator:
         device = self.denoiser.schedule.alpha.device
         indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
+        plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
         noise_of = partial(randomness.normal, seed, items=indices, shape=self.shape)
         x = sample(
-            self._denoise(label),
+            [guided if is_guided else plain for is_guided in self.guided_steps],
             self.solver_table,
             noise=noise_of("sample", step=0),
             label=label,
@@ -131,8 +171,10 @@ class ImageGenerator:
             pixels = self.generate_batch(batch, seed).cpu()
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
-    def _denoise(self, label: Tensor) -> Denoise:
+    def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
+        """Return the denoiser of a step; only labelled images are guided."""
         denoise = self._network
-        if bool((label < self.num_classes).any()):
-            denoise = guide(denoise, self.settings.guidance, no_label=self.num_classes)
+        if is_guided:
+            scale = torch.where(label < self.num_classes, self.settings.guidance, 1.0)
+            denoise = guide(denoise, scale, no_label=self.num_classes)
         return clip_estimates(denoise) if self.settings.clip else denoise

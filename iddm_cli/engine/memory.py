@@ -113,11 +113,16 @@ def estimate_memory(
         recompute: Whether blocks compute their activations again in the backward pass.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
-    per_image = measure_kept(denoiser, shape, precision, recompute=recompute)
+    kept = measure_kept(denoiser, shape, precision)
+    per_image = TEMPORARIES * kept
+    if recompute:
+        # Temporaries belong to what is computed, whether or not it is kept.
+        saved = kept - measure_kept(denoiser, shape, precision, recompute=True)
+        per_image -= saved
     return MemoryEstimate(
         parameters=parameters,
         state=training_bytes(parameters),
-        activations=micro_batch * round(TEMPORARIES * per_image),
+        activations=micro_batch * round(per_image),
         copies=0 if precision == "fp32" else parameters * DTYPES[precision].itemsize,
         saving=parameters * FLOAT_BYTES * SAVING_COPIES if on_cpu else 0,
         data=data,

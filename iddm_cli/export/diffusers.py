@@ -108,7 +108,12 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         "README.md": render_model_card(model, "diffusers").encode(),
     }
     if classes:
-        index |= {"class_names": classes, "guidance_scale": model.profile.sampling.guidance}
+        sampling = model.profile.sampling
+        index |= {
+            "class_names": classes,
+            "guidance_scale": sampling.guidance,
+            "guidance_interval": sampling.guidance_interval,
+        }
         table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
         index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"

@@ -3,12 +3,17 @@
 The program includes guidance and clipping, so sampling is a loop over the table:
 
     previous = [torch.zeros_like(x_t)] * (len(metadata["columns"]) - 3)
-    for t, (c_x, c_denoised, *c_prev, c_noise) in zip(metadata["times"], metadata["steps"]):
-        denoised = denoise(x_t, torch.full_like(label, t), label, guidance)
+    steps = zip(metadata["times"], metadata["guided"], metadata["steps"])
+    for t, guided, (c_x, c_denoised, *c_prev, c_noise) in steps:
+        scale = guidance if guided else torch.ones_like(guidance)
+        denoised = denoise(x_t, torch.full_like(label, t), label, scale)
         noise = torch.randn_like(x_t)
         x_t = c_x * x_t + c_denoised * denoised + c_noise * noise
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
         previous = [denoised, *previous[:-1]]
+
+The program evaluates the network with and without labels at every step, also where guidance does
+not apply: torch.export would store the weights of a program that branches once per branch.
 
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
@@ -24,7 +29,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.guidance import find_guided_steps, guide
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
@@ -137,6 +142,7 @@ def build_metadata(model: TrainedModel) -> str:
     table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
     # Every file has a column for one earlier estimate; tables that use more have more.
     columns, coefficients = table.compact(max(1, table.history))
+    interval = model.profile.sampling.guidance_interval
     document = {
         "run": model.run,
         "step": model.step,
@@ -147,6 +153,8 @@ def build_metadata(model: TrainedModel) -> str:
         "inputs": ["x_t", "t", "label", "guidance"] if model.classes else ["x_t", "t"],
         "sampler": model.profile.sampling.sampler,
         "guidance": model.profile.sampling.guidance,
+        "guidance_interval": interval,
+        "guided": find_guided_steps(model.denoiser.schedule, table.times, interval),
         "times": table.times,
         "columns": list(columns),
         "steps": coefficients.tolist(),

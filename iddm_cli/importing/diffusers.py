@@ -114,6 +114,9 @@ def _build_profile(
         )
     elif isinstance(folder.index.get("guidance_scale"), int | float):
         tables["sampling"]["guidance"] = float(folder.index["guidance_scale"])
+    match folder.index.get("guidance_interval"):
+        case [int() | float() as low, int() | float() as high] if 0 <= low <= high <= 1:
+            tables["sampling"]["guidance_interval"] = [float(low), float(high)]
     steps = folder.index.get("num_inference_steps")
     if type(steps) is int and steps > 0:
         tables["sampling"]["steps"] = min(steps, tables["diffusion"]["timesteps"])

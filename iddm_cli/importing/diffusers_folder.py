@@ -21,8 +21,8 @@ FULL_AND_HALF = ("", "fp16", "bf16")
 """Variants of a set of weights; the first one found is read."""
 
 EMA_FOLDERS = ("unet_ema", "ema_unet", "ema")
-SUPPORTED_KEYS = ("unet", "scheduler", "class_names", "guidance_scale", "num_inference_steps",
-                  *EMA_FOLDERS)  # fmt: skip
+SUPPORTED_KEYS = ("unet", "scheduler", "class_names", "guidance_scale", "guidance_interval",
+                  "num_inference_steps", *EMA_FOLDERS)  # fmt: skip
 """Keys of model_index.json that iddm understands; another key with a component is an error."""
 
 ONE_SET = "the folder holds one set of weights; iddm uses them as raw and average"

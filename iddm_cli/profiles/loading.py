@@ -20,6 +20,7 @@ from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 VALUES_BEFORE: Mapping[str, object] = {
     "data.held_out": 0.0,  # every image was trained on
+    "sampling.precision": "fp32",  # so that an older run generates the same images
     "runtime.kernels": "reference",
     "runtime.tf32": "convolutions",  # PyTorch's default
     "runtime.compile": "none",
@@ -137,20 +138,25 @@ def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
     return build_profile(path, read_yaml(path), overrides)
 
 
-def build_profile(path: Path, document: Document, overrides: Sequence[Override]) -> Profile:
+def build_profile(
+    path: Path, document: Document, overrides: Sequence[Override], *, exported: bool = False
+) -> Profile:
     """Apply overrides to a parsed profile in their order, and validate the result.
 
     Args:
         path: The file of the document, for messages.
         document: The parsed file.
         overrides: Settings that replace those of the document.
+        exported: Whether it is the profile in an exported file, which lists every setting of its
+            version like a run's.
 
     Raises:
         ProfileError: The profile is invalid; the message lists every issue.
     """
     if not isinstance(document.data, dict | None):
         raise ProfileError(f"{path}: a profile consists of sections such as training:")
-    merged = _MergedProfile(path, document, overrides)
+    of_run = exported or _exists(path.with_name(RUN_MANIFEST))
+    merged = _MergedProfile(path, document, overrides, of_run=of_run)
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
@@ -181,12 +187,14 @@ def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:
 class _MergedProfile:
     """The values of a file with overrides applied, and the origin of each value."""
 
-    def __init__(self, path: Path, document: Document, overrides: Sequence[Override]) -> None:
+    def __init__(
+        self, path: Path, document: Document, overrides: Sequence[Override], *, of_run: bool
+    ) -> None:
         self.path = path
         self.document = document
         self.values: dict[str, Any] = json.loads(json.dumps(document.data or {}))
         self.origins: dict[str, str] = {}
-        if _exists(path.with_name(RUN_MANIFEST)):
+        if of_run:
             self._add_values_of_older_versions()
         self._drop_default_epochs(self._section("training"))
         for override in overrides:

@@ -62,6 +62,22 @@ def collect_overrides(
     return overrides
 
 
+def parse_interval(text: str) -> list[float]:
+    """Parse --guidance-interval: LOW:HIGH, noise levels in [0, 1].
+
+    Raises:
+        UsageError: The text is not that.
+    """
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise UsageError(
+            f"--guidance-interval {text} is not LOW:HIGH",
+            "Write two noise levels from 0 (clean) to 1 (noise), such as 0.2:0.8.",
+        ) from None
+    return [low, high]
+
+
 RESUMABLE_SECTIONS = ("training", "evaluation", "sampling", "runtime")
 """Sections that may change when a run resumes."""
 

@@ -35,6 +35,8 @@ DeviceCount = Annotated[int, Field(ge=1, le=4096)]
 DeviceIndex = Annotated[int, Field(ge=0, lt=4096)]
 DeviceIndices = Annotated[list[DeviceIndex], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam"]
@@ -271,6 +273,9 @@ class SamplingSettings(Settings):
     guidance: float = Field(default=3.0, ge=0, le=1000)
     """Classifier-free guidance scale; 1 disables guidance."""
 
+    guidance_interval: Interval = [0.0, 1.0]
+    """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise); others cost half."""
+
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise scale of ddim; 0 is deterministic, 1 equals ddpm."""
 
@@ -282,6 +287,9 @@ class SamplingSettings(Settings):
 
     batch_size: ImageCount = 64
     """Images generated at once; does not change the images."""
+
+    precision: PrecisionName = "auto"
+    """Precision of the network; auto uses bf16 where that is fast and changes images little."""
 
 
 class RuntimeSettings(Settings):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.engine.image_generator import ImageGenerator, Sample
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.workflows.models import ModelSource
 
 GRID_COLUMNS = 10
 GRID_IMAGES = 100
@@ -205,7 +206,7 @@ def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
 
 def generate_images(
     layout: OutputLayout,
-    run_name: str,
+    model: "ModelSource",
     profile: "ResolvedProfile",
     source: "WeightsSource",
     *,
@@ -216,23 +217,24 @@ def generate_images(
 
     Args:
         layout: The files to write.
-        run_name: Name of the run, for the metadata.
-        profile: The profile, with the sampling section to use.
-        source: The weights.
+        model: The model.
+        profile: Its profile, with the sampling section to use.
+        source: Its weights.
         seed: Random seed.
         as_json: Whether the result is printed as JSON.
 
     Raises:
         IddmError: The weights are damaged, or the folder cannot be written to.
     """
-    from iddm_cli.build.compute import setup_compute
-    from iddm_cli.build.models import build_image_generator
     from iddm_cli.engine.image_generator import SampleSpec
+    from iddm_cli.workflows.sampling_precision import build_sampling_generator
 
-    compute = setup_compute(profile.runtime)
-    generator = build_image_generator(profile, layout.classes, source, compute, layout.values)
-    metadata = describe_sampling(run_name, profile, source, generator, seed)
     specs = [SampleSpec(label, index) for label in layout.labels for index in range(layout.count)]
+    with show_progress() as progress:
+        generator = build_sampling_generator(
+            model, profile, source, images=len(specs), progress=progress
+        )
+    metadata = describe_sampling(model.name, profile, source, generator, seed)
     layout.create_folders()
     in_grid: dict[int, list[Sample]] = {label: [] for label in layout.labels_in_grid}
     with show_progress() as progress:
@@ -252,7 +254,14 @@ def generate_images(
     else:
         console.print_result(str(grid or layout.folder))
         content = _describe_files(layout, profile)
-        console.print_note(f"{len(specs)} images in {layout.folder}{content}")
+        console.print_note(
+            f"{len(specs)} images in {layout.folder}, computed in {generator.precision}{content}"
+        )
+    if not generator.is_invariant:
+        console.print_warning(
+            f"on this machine an image in {generator.precision} depends on its batch; for images "
+            "that do not: --precision fp32"
+        )
 
 
 def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
@@ -283,6 +292,8 @@ def describe_sampling(
         steps=len(generator.solver_table),
         eta=sampling.eta,
         guidance=sampling.guidance,
+        guidance_interval=sampling.guidance_interval,
+        precision=generator.precision,
     )
 
 

@@ -160,7 +160,8 @@ class FileModel:
         record = self.exported.record
         weights = Override("sampling.weights", record.weights, str(self.exported.path))
         path = self.exported.path
-        profile = build_profile(path, Document(record.profile), [weights, *overrides])
+        document = Document(record.profile)
+        profile = build_profile(path, document, [weights, *overrides], exported=True)
         return resolve_trained_profile(path, profile)
 
     def open_weights(self, step: CheckpointChoice, _weights: str) -> "WeightsSource":

@@ -176,21 +176,27 @@ def load_model(
     checkpoint: models.CheckpointChoice = None,
 ) -> "ServedModel":
     """Load a model's weights, and warn if its images depend on other requests."""
-    from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.serving import build_served_model
     from iddm_cli.display import console
-
-    compute = setup_compute(profile.runtime)
-    weights = source.open_weights(checkpoint, profile.sampling.weights)
-    served = build_served_model(
-        source.name,
-        profile,
-        source.classes,
-        weights,
-        compute,
-        reference=source.reference,
-        values=source.values,
+    from iddm_cli.display.progress import show_progress
+    from iddm_cli.workflows.sampling_precision import (
+        build_sampling_generator,
+        count_served_images,
     )
+
+    weights = source.open_weights(checkpoint, profile.sampling.weights)
+    with show_progress() as progress:
+        generator = build_sampling_generator(
+            source, profile, weights, images=count_served_images(profile), progress=progress
+        )
+        served = build_served_model(
+            source.name,
+            generator,
+            source.classes,
+            trained_steps=weights.step,
+            reference=source.reference,
+            values=source.values,
+        )
     if not served.batch_denoiser.is_invariant:
         console.print_warning(
             f"{served.name}: on this machine the last bits of an image depend on other requests"
@@ -211,7 +217,7 @@ def answer_requests(
 
     def print_address() -> None:
         console.print_result(format_address(listener, policy.token))
-        names = ", ".join(model.name for model in served)
+        names = ", ".join(f"{model.name} ({model.precision})" for model in served)
         console.print_note(f"serving {names}; press Ctrl-C to stop")
 
     by_name = {model.name: model for model in served}

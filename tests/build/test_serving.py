@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from iddm_cli.build.compute import setup_compute
+from iddm_cli.build.models import build_image_generator
 from iddm_cli.build.serving import build_served_model
+from iddm_cli.engine.reduced_precision.batch_invariant import CPU_BLOCKS
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS
 from tests.build.weights import FakeWeights
 
 
@@ -19,9 +20,11 @@ def test_a_served_model_has_the_weights_of_its_profile(weights, value):
         "sampling": {"weights": weights},
         "runtime": {"device": "cpu"},
     })  # fmt: skip
-    place = setup_compute(profile.runtime)
+    compute = setup_compute(profile.runtime)
+    classes, source = ("cat", "dog"), FakeWeights()
+    generator = build_image_generator(profile, classes, source, compute)
     served = build_served_model(
-        "pets", profile, ("cat", "dog"), FakeWeights(), place, reference="pets.safetensors"
+        "pets", generator, classes, trained_steps=source.step, reference="pets.safetensors"
     )
     assert all((parameter == value).all() for parameter in served.denoiser.backbone.parameters())
     assert not served.denoiser.training

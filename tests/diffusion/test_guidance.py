@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.guidance import guide, guide_each
+from iddm_cli.diffusion.guidance import find_guided_steps, guide
 from iddm_cli.diffusion.lookup import build_schedule
-from iddm_cli.profiles.choices import PREDICTIONS
+from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import SHAPE
 
 
@@ -46,7 +47,7 @@ def test_each_image_may_have_its_own_guidance_and_asks_twice_only_if_it_has(weig
 
     x_t, t = torch.ones(SHAPE), torch.zeros(2, dtype=torch.int64)
     label = torch.tensor([0, 2])
-    own = guide_each(network, torch.tensor([5.0, weight]), no_label=4)(x_t, t, label)
+    own = guide(network, torch.tensor([5.0, weight]), no_label=4)(x_t, t, label)
     assert asked == [[0, 2, 4, *([4] if weight != 1 else [])]]
     for i, each in enumerate((5.0, weight)):
         alone = guide(network, each, no_label=4)(x_t, t, label)
@@ -73,3 +74,32 @@ def test_guiding_estimates_is_guiding_what_the_backbone_says(prediction):
     outside = guide(Denoiser(ByLabel(), schedule, prediction=prediction), 2.5, no_label=4)
     inside = Denoiser(Guided(), schedule, prediction=prediction)
     torch.testing.assert_close(outside(x_t, t, label), inside(x_t, t, label), atol=1e-4, rtol=1e-4)
+
+
+def test_a_batch_without_guided_images_costs_nothing_more():
+    plain = Counting()
+    assert guide(plain, torch.ones(3), no_label=10) is plain
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_whole_interval_guides_every_step_and_an_empty_one_none(name):
+    schedule = build_schedule(name, 1000)
+    times = list(range(999, -1, -1))
+    assert all(find_guided_steps(schedule, times, [0, 1]))
+    assert not any(find_guided_steps(schedule, times, [0, 0]))
+    levels = schedule.levels_at(times)
+    inside = (levels.sigma >= 0.3) & (levels.sigma <= 0.7)  # alpha^2 + sigma^2 is 1
+    assert find_guided_steps(schedule, times, [0.3, 0.7]) == inside.tolist()
+    assert 0 < inside.sum() < 1000
+
+
+def test_the_noise_level_is_the_share_of_the_noise_in_schedules_that_keep_no_variance():
+    # EDM's sigmas, divided by sqrt(1 + sigma^2) as the schedule asks: shares 0.1 to 0.99.
+    sigma = torch.tensor([0.1, 0.5, 1.0, 2.0, 7.0], dtype=torch.float64)
+    scale = (1 + sigma**2).sqrt()
+    edm = NoiseSchedule(1 / scale, sigma / scale)
+    straight = NoiseSchedule(1 / (1 + sigma), sigma / (1 + sigma))  # the same signal-to-noise ratio
+    interval = [0.5 / 1.25**0.5 - 1e-9, 2.0 / 5**0.5 + 1e-9]  # the paper's sigma from 0.5 to 2
+    for schedule in (edm, straight):
+        found = find_guided_steps(schedule, [0, 1, 2, 3, 4], interval)
+        assert found == [False, True, True, True, False]

@@ -74,7 +74,7 @@ def _end_helpers() -> None:
 
 
 def load_all() -> None:
-    """Import every module of iddm, and what torch loads at the first step of an optimizer."""
+    """Import every module of iddm, and what torch loads when it exports."""
     import torch._dynamo
 
     import iddm_cli

@@ -109,6 +109,7 @@ def test_evaluations_during_training_change_no_weights(evaluated):
         (("pets", "--sampler", "dpm"), 2, "there is no such value"),
         (("pets", "--checkpoint", "5,7"), 4, "no checkpoint of step 7"),
         (("pets", "--checkpoint", "first"), 2, "--checkpoint first"),
+        (("pets", "--checkpoint", "5,"), 2, "--checkpoint '' is not a step"),
         (("pets", "--image-size", "16"), 2, "--image-size"),
         (("pets", "--filter"), 2, "--filter belongs to --usefulness"),
         (("pets", "--inception-weights", "w"), 2, "--inception-weights belongs to --canonical"),

@@ -29,12 +29,24 @@ def draw(trained, shell):
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
 def test_a_picture_does_not_depend_on_its_neighbours(draw, sampler):
-    some = ("--sampler", sampler, "--steps", "10")
+    some = ("--sampler", sampler, "--steps", "10", "--precision", "fp32")
     alone = draw("a", "--batch-size", "1", "--count", "4", "--class", "2", *some)
     among = draw("b", "--batch-size", "8", "--count", "16", "--class", "all", *some)
     assert len(alone) == 4
     assert len(among) == 16 * len(DEMO)
     assert max(np.abs(alone[name] - among[name]).max() for name in alone) <= 1
+
+
+def test_in_bf16_a_picture_has_the_same_bits_alone_and_in_a_batch(draw, shell):
+    some = ("--precision", "bf16", "--guidance-interval", "0.2:0.8", "--steps", "5")
+    alone = draw("a", "--batch-size", "1", "--count", "2", "--class", "2", *some)
+    among = draw("b", "--count", "3", "--class", "1", "--class", "2", *some)
+    assert all((alone[name] == among[name]).all() for name in alone)
+    manifest = json.loads((shell.folder / "a" / "manifest.json").read_text())
+    assert (manifest["precision"], manifest["guidance_interval"]) == ("bf16", [0.2, 0.8])
+    with Image.open(shell.folder / "a" / manifest["images"][0]) as image:
+        assert image.text["iddm:precision"] == "bf16"
+        assert image.text["iddm:guidance_interval"] == "0.2:0.8"
 
 
 def test_the_seed_decides(draw):

@@ -1,10 +1,13 @@
 """Devices: which are available, which precision each computes natively, what decides the bits."""
 
+import gc
+
 import pytest
 import torch
 
 from iddm_cli.engine import device
 from iddm_cli.errors import UsageError
+from iddm_cli.machine import garbage
 
 
 def test_a_device_that_is_not_there_is_a_usage_error(monkeypatch):
@@ -33,6 +36,15 @@ def test_bf16_is_taken_only_where_it_is_computed_natively(monkeypatch, native):
 def test_large_blocks_are_kept_without_harm():
     device.keep_large_blocks()
     assert torch.ones(10**6).sum() == 10**6
+
+
+def test_garbage_is_collected_as_usual_once_a_process_computes():
+    usual = gc.get_threshold()
+    garbage.defer_collection()
+    assert gc.get_threshold() != usual
+    device.setup_process(1)
+    assert gc.get_threshold() == usual
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])

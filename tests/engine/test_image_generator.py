@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.sampling import sampling_times
+from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image, to_pixels
@@ -207,3 +207,88 @@ def test_an_image_to_look_at_shows_up_to_three_bands(channels, mode):
     eight = torch.randint(0, 256, (4, 5, channels), dtype=torch.uint8)
     shown = np.atleast_3d(np.asarray(to_image(eight)))
     assert (shown == eight.numpy()[..., : shown.shape[2]]).all()
+
+
+def count_rows(generator: ImageGenerator, specs: list[SampleSpec]) -> list[int]:
+    """Return how many images the network sees at each step."""
+    rows = []
+    hook = generator.denoiser.backbone.register_forward_pre_hook(
+        lambda _, inputs: rows.append(len(inputs[0]))
+    )
+    generator.generate_batch(specs, seed=0)
+    hook.remove()
+    return rows
+
+
+def test_guidance_in_every_step_is_the_plain_formula_bit_for_bit():
+    generator = build_image_generator(guidance=2.5, guidance_interval=[0.0, 1.0])
+    items, label = torch.arange(2), torch.tensor([0, 2])
+    none = torch.full_like(label, CLASSES)
+
+    def plain(x_t, t, label):
+        both = generator.denoiser(x_t.repeat(2, 1, 1, 1), t.repeat(2), torch.cat([label, none]))
+        cond, uncond = both.chunk(2)
+        return (uncond + 2.5 * (cond - uncond)).clamp(-1, 1)
+
+    noise = randomness.normal(0, "sample", items=items, step=0, shape=(3, 8, 8))
+    with torch.inference_mode():
+        x = sample(plain, generator.solver_table, noise=noise, label=label, noise_at=None)
+    found = generator.generate_batch([SampleSpec(0, 0), SampleSpec(2, 1)], seed=0)
+    assert torch.equal(found, to_pixels(x).permute(0, 2, 3, 1))
+
+
+def test_an_empty_interval_is_no_guidance_bit_for_bit():
+    nowhere = generate(build_image_generator(guidance_interval=[0.0, 0.0]), ONE)
+    assert torch.equal(nowhere[ONE[0]], generate(build_image_generator(guidance=1.0), ONE)[ONE[0]])
+
+
+def test_only_labelled_images_inside_the_interval_are_evaluated_twice():
+    specs = [SampleSpec(0, 0), SampleSpec(CLASSES, 1), SampleSpec(2, 2)]
+    generator = build_image_generator(guidance_interval=[0.3, 0.9])
+    sigma = generator.denoiser.schedule.levels_at(generator.solver_table.times).sigma
+    inside = [0.3 <= level <= 0.9 for level in sigma.tolist()]
+    assert {True, False} == set(inside)
+    assert count_rows(generator, specs) == [5 if guided else 3 for guided in inside]
+    assert count_rows(build_image_generator(guidance=1.0), specs) == [3] * 6
+    unlabelled = [SampleSpec(CLASSES, 0)]
+    assert count_rows(build_image_generator(), unlabelled) == [1] * 6
+
+
+def test_one_step_inside_the_interval_is_guided_and_one_outside_is_not():
+    label = torch.tensor([1])
+    for interval, scale in (([0.9, 1.0], 2.0), ([0.0, 0.5], 1.0)):
+        generator = build_image_generator(steps=1, guidance_interval=interval, clip=False)
+        noise = randomness.normal(0, "sample", items=torch.tensor([3]), step=0, shape=(3, 8, 8))
+        t = torch.tensor(generator.solver_table.times)
+        with torch.no_grad():
+            cond, uncond = (generator.denoiser(noise, t, each) for each in (label, 0 * t + CLASSES))
+        # One step of ddim ends at its estimate of x.
+        wanted = to_pixels(uncond + scale * (cond - uncond)).permute(0, 2, 3, 1)[0].int()
+        assert (generate(generator, ONE)[ONE[0]] - wanted).abs().max() <= 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_in_bf16_an_image_has_the_same_bits_in_any_batch_and_with_any_number_of_threads(threads):
+    generator = build_image_generator(steps=3).with_precision("bf16")
+    specs = [SampleSpec(label, index) for index in range(3) for label in (2, CLASSES, 1)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        assert generator.is_invariant
+        together = generate(generator, specs)
+    finally:
+        torch.set_num_threads(before)
+    for size in (1, 4):
+        apart = generate(build_image_generator(steps=3).with_precision("bf16"), specs[:5],
+                         batch_size=size)  # fmt: skip
+        assert all(torch.equal(image, together[spec]) for spec, image in apart.items())
+
+
+def test_precision_changes_images_a_little():
+    generator = build_image_generator()
+    fp32, bf16 = (
+        generate(generator.with_precision(name), ONE)[ONE[0]] for name in ("fp32", "bf16")
+    )
+    assert not torch.equal(fp32, bf16)
+    assert (fp32 - bf16).float().abs().mean() < 8
+    assert torch.equal(generate(generator, ONE)[ONE[0]], fp32)

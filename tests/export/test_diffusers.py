@@ -92,7 +92,8 @@ def test_with_classes_it_takes_as_many_steps_as_we_do(sampler, steps):
 def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
     tmp_path, guidance, steps, prediction
 ):
-    sampling = {"guidance": guidance, "steps": steps}
+    interval = [0.2, 0.97] if prediction == "v" else [0.0, 1.0]
+    sampling = {"guidance": guidance, "steps": steps, "guidance_interval": interval}
     model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = ImageGenerator(

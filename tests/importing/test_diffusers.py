@@ -89,7 +89,8 @@ def test_a_network_computes_the_same_and_is_exported_unchanged(tmp_path, config,
 
 
 def test_our_own_export_comes_back_whole(tmp_path):
-    model = trained(sampling={"guidance": 2.5, "steps": 7}, diffusion={"schedule": "cosine"})
+    sampling = {"guidance": 2.5, "steps": 7, "guidance_interval": [0.1, 0.9]}
+    model = trained(sampling=sampling, diffusion={"schedule": "cosine"})
     durable.write_folder(
         tmp_path / "first", build_diffusers_folder(model).items(), ("unet", "scheduler")
     )
@@ -99,7 +100,7 @@ def test_our_own_export_comes_back_whole(tmp_path):
     found = back.profile.model_dump()
     for section in ("model", "diffusion"):
         assert found[section] == wanted[section], section
-    assert (found["sampling"]["guidance"], found["sampling"]["steps"]) == (2.5, 7)
+    assert {key: found["sampling"][key] for key in sampling} == sampling
     state = model.denoiser.backbone.state_dict()
     assert all(torch.equal(back.raw[name], state[name]) for name in state)
     again = exported(back)

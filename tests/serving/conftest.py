@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
+from iddm_cli.engine.reduced_precision.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
 from iddm_cli.serving.http.server import ImageServer
 from iddm_cli.serving.http.service import GenerationService
 from iddm_cli.serving.http.sockets import open_listener
-from iddm_cli.serving.scheduling.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
 from tests.threads import one_thread  # noqa: F401

@@ -23,8 +23,9 @@ from iddm_cli.workflows.generation import (
 )
 
 METADATA = SamplingMetadata(
-    run="pets", step=7, weights="average", seed=3, sampler="ddim", steps=5, eta=0.0, guidance=2.0
-)
+    run="pets", step=7, weights="average", seed=3, sampler="ddim", steps=5, eta=0.0, guidance=2.0,
+    guidance_interval=[0.2, 0.8], precision="bf16",
+)  # fmt: skip
 
 
 def layout_of(folder: Path, classes=("cat", "dog"), labels=(0, 1), count=2, form="png", grid=True):

@@ -135,3 +135,19 @@ def test_a_range_for_other_channels_is_damage(runs):
     dataset.write_bytes(encode_json({"classes": {}, "values": values}))
     with pytest.raises(RunError, match="has 3 channels, and the range of values of 2"):
         load_sampling_profile(find_model(runs, "pets"), given())
+
+
+def test_what_an_older_version_trained_or_exported_keeps_its_precision(runs, tmp_path):
+    run = find_model(runs, "pets")
+    text = run.run.profile_path.read_text()
+    assert run.load_profile([]).sampling.precision == "auto"
+    run.run.profile_path.write_text(text.replace("  precision: auto\n", "", 1))
+    assert run.load_profile([]).sampling.precision == "fp32"
+    path = tmp_path / "older.safetensors"
+    path.write_bytes(build_safetensors(trained()))
+    exported = find_model(runs, str(path))
+    assert exported.load_profile([]).sampling.precision == "auto"
+    del exported.exported.record.profile["sampling"]["precision"]
+    assert exported.load_profile([]).sampling.precision == "fp32"
+    chosen = [Override("sampling.precision", "auto", "--precision")]
+    assert exported.load_profile(chosen).sampling.precision == "auto"

@@ -49,8 +49,12 @@ class Measurements:
         self.precision = precision
 
     def select(self, kind: Kind, precision: str) -> list[Variant]:
-        """Return the variants of one kind and precision, by ascending numbers of images."""
+        """Return the variants of one kind and precision, by ascending numbers of images.
+
+        Those that ran only once are left out: the first run also loads code.
+        """
         found = [v for v in self.variants if (v.kind, v.precision) == (kind, precision)]
+        found = [variant for variant in found if variant.seconds]
         return sorted(found, key=lambda variant: variant.images)
 
     def step_seconds(self, variant: Variant) -> float:
@@ -111,7 +115,7 @@ class Measurements:
         return best if gain >= LEAST_GAIN else sizes[-1]
 
     def _recommend_sampling(self) -> list[Recommendation]:
-        sizes = [v for v in self.variants if v.kind == "sampling"]
+        sizes = [v for v in self.variants if v.kind == "sampling" and v.seconds]
         if not sizes:
             return []
         precision = max(sizes, key=lambda v: v.images_per_second).precision

@@ -24,6 +24,7 @@ def diffusers(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     out: OutOption = None,
@@ -37,7 +38,7 @@ def diffusers(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["diffusers"],
-            options.collect_sampling_options(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

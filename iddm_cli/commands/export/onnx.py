@@ -62,6 +62,7 @@ def onnx(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     out: OutOption = None,
@@ -75,7 +76,7 @@ def onnx(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["onnx"],
-            options.collect_sampling_options(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

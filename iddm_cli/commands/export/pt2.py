@@ -33,6 +33,7 @@ def pt2(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     out: OutOption = None,
@@ -46,7 +47,7 @@ def pt2(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["pt2"],
-            options.collect_sampling_options(sampler, steps, guidance, weights),
+            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

@@ -110,11 +110,13 @@ def _group_lines(
     others = [
         key
         for key in dict.fromkeys(key for one in settings for key in one)
-        if key != axis and len({str(one.get(key)) for one in settings}) > 1
+        if key != axis
+        # A sampler without eta does not differ from others in it.
+        and len({str(one.get(key)) for one in settings if key in one or key != "eta"}) > 1
     ]
     groups: dict[str, list[tuple[float, float]]] = {}
     for (_, number), one in zip(measured, settings, strict=True):
-        name = ", ".join(f"{_name_setting(key)}{one.get(key)}" for key in others)
+        name = ", ".join(f"{_name_setting(key)}{one[key]}" for key in others if key in one)
         groups.setdefault(name, []).append((float(str(one[axis])), number.value * factor))
     return [
         PlotLine(name or "generated images", sorted(points), colour, has_marks=True)

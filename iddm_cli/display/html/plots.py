@@ -20,7 +20,9 @@ LOG_RATIO = 20
 """Positive values that differ by more are plotted on a logarithmic axis."""
 
 ROW = 30
-NAME_LETTERS = 22
+NAME_LETTERS = 28
+LETTER = 6.7
+"""Width of a letter of a name, on average."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -175,14 +177,16 @@ def plot_intervals(
         return Markup("")
     ends = [v * factor for r in shown for v in (r.value, r.low, r.high) if v is not None]
     ends += [] if rule is None else [rule[1] * factor]
-    x = build_scale([v for v in ends if math.isfinite(v)], 158, WIDTH - RIGHT)
+    letters = min(NAME_LETTERS, max(len(row.name) for row in shown))
+    names = round(max(LEFT, LETTER * letters))
+    x = build_scale([v for v in ends if math.isfinite(v)], names + 10, WIDTH - RIGHT)
     bottom = TOP + ROW * len(shown)
     parts = [_build_value_axis(x, bottom, "%" if is_share else "")]
     if rule is not None:
         at = x.position(rule[1] * factor)
         parts.append(build_element("path", class_="line floor", d=f"M{at:.1f} {TOP}V{bottom}"))
     middles = [TOP + ROW * (i + 0.5) for i in range(len(shown))]
-    parts += [_build_row(r, x, m, factor) for r, m in zip(shown, middles, strict=True)]
+    parts += [_build_row(r, names, x, m, factor) for r, m in zip(shown, middles, strict=True)]
     words = f"{title}. " + " ".join(_describe_row(row, factor, is_share) for row in shown)
     legend = () if rule is None else [(rule[0], "floor")]
     return _build_figure(title, words, bottom + 22, parts, legend)
@@ -200,10 +204,10 @@ def _build_value_axis(x: Scale, bottom: float, unit: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _build_row(row: IntervalRow, x: Scale, middle: float, factor: float) -> Markup:
+def _build_row(row: IntervalRow, names: int, x: Scale, middle: float, factor: float) -> Markup:
     style = PlotLine("", (), row.colour).style
     short = row.name if len(row.name) <= NAME_LETTERS else f"{row.name[: NAME_LETTERS - 1]}…"
-    parts = [build_element("text", short, x=148, y=middle + 4, text_anchor="end")]
+    parts = [build_element("text", short, x=names, y=middle + 4, text_anchor="end")]
     if row.low is not None and row.high is not None:
         low, high = (x.position(end * factor) for end in (row.low, row.high))
         path = f"M{low:.1f} {middle}H{high:.1f}"

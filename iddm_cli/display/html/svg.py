@@ -70,7 +70,9 @@ def build_scale(
     low, high = min(values), max(values)
     if is_log:
         return Scale(low / 1.05, high * 1.05, start, end, is_log=True)
-    margin = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+    if low == high == 0:
+        return Scale(-0.04, 1.0, start, end)
+    margin = (high - low) * 0.04 or abs(high) * 0.1
     return Scale(low - margin, high + margin, start, end)
 
 

@@ -55,7 +55,7 @@ def _print_recommended(result: dict[str, Any]) -> None:
     if not result["rows"]:
         return
     if not result["recommended"]:
-        console.print_note("the profile's own settings are the fastest here")
+        console.print_note("no setting was clearly faster than the profile's own")
         return
     console.print_result(result["options"])
     for one in result["recommended"]:

@@ -9,6 +9,9 @@ from iddm_cli.profiles.settings import TrainingSettings
 CHECKPOINT_BYTES_PER_SECOND = 400e6
 """How fast a checkpoint is copied, digested and written beside the training on two CPU cores."""
 
+CHECKPOINT_SECONDS = 0.03
+"""What the smallest checkpoint takes: files that are created, flushed and renamed."""
+
 
 @dataclass(frozen=True)
 class UnitCosts:
@@ -131,4 +134,4 @@ class TimePlan:
 
 def checkpoint_seconds(size: int) -> float:
     """Return how long a checkpoint of so many bytes keeps the machine busy."""
-    return size / CHECKPOINT_BYTES_PER_SECOND
+    return CHECKPOINT_SECONDS + size / CHECKPOINT_BYTES_PER_SECOND

@@ -6,6 +6,7 @@ import onnx
 from onnx import helper
 
 from iddm_cli import __version__
+from iddm_cli.diffusion.guidance import find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.memory import FLOAT_BYTES
 from iddm_cli.errors import UsageError
@@ -28,9 +29,12 @@ graph."""
 def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     """Return the pipeline that a model's profile describes."""
     sampling = model.profile.sampling
+    schedule = model.denoiser.schedule
+    table = build_solver_table(sampling, schedule)
     return PipelineSpec(
-        table=build_solver_table(sampling, model.denoiser.schedule),
+        table=table,
         guidance=sampling.guidance,
+        guided_steps=find_guided_steps(schedule, table.times, sampling.guidance_interval),
         clip=sampling.clip,
         num_classes=len(model.classes),
         shape=model.shape,
@@ -90,6 +94,7 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
             "sampler": sampling.sampler,
             "steps": len(pipeline_spec(model).table),
             "guidance": sampling.guidance,
+            "guidance_interval": sampling.guidance_interval,
             "eta": sampling.eta,
             "clip": sampling.clip,
         }

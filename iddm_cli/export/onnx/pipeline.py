@@ -4,7 +4,7 @@ Each step is `diffusion.solver_table.advance` with a guided, clipped denoiser, w
 text format around the denoiser's graph. The file contains the weights once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,14 @@ SPLIT_BATCH = """
 """The labels, followed by "no class" for each image; by nothing (extra = 0) if guidance is 1."""
 
 REPEAT_IMAGES = """
-    repeated = Slice(x, zero, extra)
+    is_guided = Gather(guided_steps, k)
+    extra_now = Mul(extra, is_guided)
+    repeated = Slice(x, zero, extra_now)
     x_t = Concat<axis = 0>(x, repeated)
+    all_rows = Add(batch, extra_now)
+    labels_now = Slice(labels, zero, all_rows)
 """
-"""The images, followed by the same images for the unconditional estimate, if there is one."""
+"""The images, followed by the same images for the unconditional estimate, if the step has one."""
 
 LOOK_UP_STEP = """
     time = Gather(times, k)
@@ -46,7 +50,7 @@ APPLY_GUIDANCE = """
     scaled = Mul(guidance, difference)
     guided = Add(unconditional, scaled)
 """
-"""unconditional + guidance * (conditional - unconditional); both are the same if guidance is 1."""
+"""unconditional + guidance * (conditional - unconditional); both are the same at steps without."""
 
 TO_PIXELS = """
     clipped = Clip(x, minus_one, one)
@@ -77,6 +81,7 @@ class PipelineSpec:
     Attributes:
         table: The sampler's solver table.
         guidance: Default guidance scale.
+        guided_steps: Whether guidance applies at each step.
         clip: Whether each estimate is clipped to [-1, 1].
         num_classes: Number of classes, K; 0 for an unconditional model.
         shape: Channels, height and width of an image.
@@ -85,6 +90,7 @@ class PipelineSpec:
 
     table: SolverTable
     guidance: float
+    guided_steps: Sequence[bool]
     clip: bool
     num_classes: int
     shape: tuple[int, int, int]
@@ -162,6 +168,7 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
     if spec.num_classes:
         constants |= {
             "guidance": np.array(spec.guidance, np.float32),
+            "guided_steps": np.array(spec.guided_steps, np.int64),
             "no_label": np.array([spec.num_classes]),
             "zero": np.array([0]),
             "one_int": np.array([1]),
@@ -178,7 +185,7 @@ def _build_body(
     image: list[int | str] = ["N", *spec.shape]
     conditional = bool(spec.num_classes)
     output = "estimates" if conditional else "guided"
-    names = {"x_t": "x_t", "t": "t", "label": "labels", "estimate": output}
+    names = {"x_t": "x_t", "t": "t", "label": "labels_now", "estimate": output}
     previous = _list_previous(spec.table)
     before = [REPEAT_IMAGES if conditional else "x_t = Identity(x)", LOOK_UP_STEP]
     after = [APPLY_GUIDANCE if conditional else "", _clipping(spec), _advancing(spec.table)]

@@ -26,6 +26,8 @@ class ClassConditionalPipeline(DiffusionPipeline):
         class_names: Class names by label.
         guidance_scale: Default guidance scale; 1 disables guidance.
         num_inference_steps: Default number of steps.
+        guidance_interval: Noise levels with guidance (arXiv:2404.07724), low and high, from 0
+            (clean) to 1 (noise); elsewhere the network is evaluated once.
     """
 
     model_cpu_offload_seq = "unet"
@@ -37,6 +39,7 @@ class ClassConditionalPipeline(DiffusionPipeline):
         class_names: list[str] | None = None,
         guidance_scale: float = 1.0,
         num_inference_steps: int = 20,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
@@ -44,6 +47,7 @@ class ClassConditionalPipeline(DiffusionPipeline):
             class_names=class_names,
             guidance_scale=guidance_scale,
             num_inference_steps=num_inference_steps,
+            guidance_interval=guidance_interval,
         )
 
     def labels(self, classes: int | str | list[int | str]) -> torch.Tensor:
@@ -118,8 +122,10 @@ class ClassConditionalPipeline(DiffusionPipeline):
         return Fraction(self.scheduler.config.num_train_timesteps, length)
 
     def predict(self, x: torch.Tensor, t: torch.Tensor, label: torch.Tensor, scale: float):
-        """Evaluate the network with classifier-free guidance."""
-        if scale == 1:
+        """Evaluate the network, with classifier-free guidance inside the guidance interval."""
+        low, high = self.config.guidance_interval
+        level = (1 - float(self.scheduler.alphas_cumprod[int(t)])) ** 0.5
+        if scale == 1 or not low <= level <= high:
             return self.unet(x, t, class_labels=label).sample
         no_class = torch.full_like(label, self.unet.config.num_class_embeds - 1)
         outputs = self.unet(torch.cat([x, x]), t, class_labels=torch.cat([label, no_class])).sample

@@ -195,6 +195,14 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
 
 
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
+    low, high = sampling.guidance_interval
+    if low > high:
+        yield Issue(
+            ("sampling", "guidance_interval"),
+            f"the first number of sampling.guidance_interval, {low:g}, must not exceed the second, "
+            f"{high:g}",
+            "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
+        )
     for key, default in SAMPLER_SPECIFIC.items():
         owners = [name for name, row in SAMPLERS.items() if key in row.options]
         if owners and sampling.sampler not in owners and getattr(sampling, key) != default:

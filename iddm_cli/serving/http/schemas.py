@@ -17,6 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 StepCount = Annotated[int, Field(ge=1, le=1_000_000)]
 GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
+Interval = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -51,6 +52,9 @@ class SamplingRequest(Schema):
 
     guidance: GuidanceScale | None = None
     """Classifier-free guidance scale; 1 disables guidance."""
+
+    guidance_interval: Interval | None = None
+    """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise)."""
 
 
 class ImageRequest(SamplingRequest):
@@ -188,6 +192,9 @@ class ModelInfo(Schema):
 
     defaults: dict[str, Any]
     """Default sampler, steps and guidance, and each sampler's default number of steps."""
+
+    precision: str
+    """Precision of the network: fp32, bf16 or fp16; it applies to all requests."""
 
     limits: dict[str, float]
     """Limits on requests."""

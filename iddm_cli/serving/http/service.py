@@ -111,9 +111,13 @@ class GenerationService:
         if query.steps is not None and query.steps > limit:
             message = f"steps: this model takes at most {limit}."
             raise RequestError(422, "too_many_steps", message)
+        interval = query.guidance_interval
+        if interval is not None and interval[0] > interval[1]:
+            message = "guidance_interval: the first number must not exceed the second."
+            raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
         steps = query.steps or min(limit, count_steps(defaults, model))
-        return model.resolve_sampling(query.sampler, steps, query.guidance)
+        return model.resolve_sampling(query.sampler, steps, query.guidance, interval)
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
@@ -182,6 +186,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "sampler": defaults.sampler,
             "steps": min(limit, count_steps(defaults, model)),
             "guidance": defaults.guidance,
+            "guidance_interval": defaults.guidance_interval,
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
@@ -192,6 +197,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "max_batch": limits.max_batch,
             "queue": limits.max_queue,
         },
+        precision=model.precision,
         exact=model.batch_denoiser.is_invariant,
     )
 
@@ -204,8 +210,10 @@ def format_command(job: GenerationJob) -> str:
     words += ["--count", str(job.count), "--seed", str(metadata.seed)]
     words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
     guidance = str(metadata.guidance).removesuffix(".0")
-    words += ["--guidance", guidance, "--checkpoint", str(metadata.step)]
-    return shlex.join([*words, "--weights", metadata.weights])
+    words += ["--guidance", guidance]
+    words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
+    words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
+    return shlex.join([*words, "--precision", metadata.precision])
 
 
 def _class_argument(job: GenerationJob) -> str:

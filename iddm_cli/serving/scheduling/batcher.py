@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, clip_estimates
-from iddm_cli.diffusion.guidance import guide_each
+from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
 
@@ -30,12 +30,14 @@ class SamplePlan:
         label: The class label, or the "no label" index.
         seed: The random seed; together with a sample's index it determines the noise.
         guidance: Classifier-free guidance scale; 1 disables guidance.
+        guided_steps: Whether guidance applies at each solver step.
     """
 
     table: SolverTable
     label: int
     seed: int
     guidance: float
+    guided_steps: Sequence[bool]
 
 
 class InFlightSample:
@@ -123,8 +125,8 @@ def take_step(
     x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
     t = torch.tensor([sample.time for sample in samples], device=device)
     label = torch.tensor([sample.plan.label for sample in samples], device=device)
-    guidance = torch.tensor([_guidance_scale(s.plan, no_label) for s in samples], device=device)
-    guided = guide_each(denoise, guidance, no_label=no_label)
+    guidance = torch.tensor([_guidance_scale(s, no_label) for s in samples], device=device)
+    guided = guide(denoise, guidance, no_label=no_label)
     denoised = (clip_estimates(guided) if clip else guided)(x_t, t, label)
     coefficients = torch.stack([s.plan.table.coefficients[s.steps_done] for s in samples])
     x_next = advance(coefficients.to(device), x_t, denoised, _stack_previous(samples, x_t))
@@ -146,9 +148,10 @@ def _stack_previous(samples: Sequence[InFlightSample], like: Tensor) -> list[Ten
     ]
 
 
-def _guidance_scale(plan: SamplePlan, no_label: int) -> float:
-    """Return a plan's guidance scale; 1 without a label, which saves the unconditional half."""
-    return plan.guidance if plan.label < no_label else 1.0
+def _guidance_scale(sample: InFlightSample, no_label: int) -> float:
+    """Return the guidance scale of a sample's next step; 1 saves the unconditional half."""
+    plan = sample.plan
+    return plan.guidance if plan.label < no_label and plan.guided_steps[sample.steps_done] else 1.0
 
 
 def round_robin(queues: Sequence[Iterable[Item]], limit: int) -> list[Item]:

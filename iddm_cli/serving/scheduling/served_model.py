@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.guidance import find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.serving.scheduling.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -27,6 +28,7 @@ class ServedModel:
         denoiser: The denoiser on its device, in evaluation mode.
         batch_denoiser: The same denoiser, for batches that mix several requests.
         values: The range of values that it was trained on.
+        precision: Precision of the network: fp32, bf16 or fp16.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ServedModel:
     denoiser: Denoiser
     batch_denoiser: BatchInvariantDenoiser
     values: ValueRange = EIGHT_BIT
+    precision: str = "fp32"
 
     def advance(self, samples: Sequence[InFlightSample]) -> None:
         """Take the next solver step of each sample, all in one batch."""
@@ -51,7 +54,11 @@ class ServedModel:
         )
 
     def resolve_sampling(
-        self, sampler: str | None, steps: int | None, guidance: float | None
+        self,
+        sampler: str | None,
+        steps: int | None,
+        guidance: float | None,
+        guidance_interval: list[float] | None = None,
     ) -> SamplingSettings:
         """Return the sampling settings of a request; None stands for the run's profile.
 
@@ -60,14 +67,20 @@ class ServedModel:
         defaults = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
             defaults |= SAMPLER_SPECIFIC
-        options = {"sampler": sampler, "steps": steps, "guidance": guidance}
+        options = {
+            "sampler": sampler,
+            "steps": steps,
+            "guidance": guidance,
+            "guidance_interval": guidance_interval,
+        }
         given = {key: value for key, value in options.items() if value is not None}
         return SamplingSettings.model_validate(defaults | given)
 
     def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
         """Return how to sample a request's images; the label is 0 for a model without classes."""
         table = build_solver_table(settings, self.denoiser.schedule)
-        return SamplePlan(table, label, seed, settings.guidance)
+        guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
+        return SamplePlan(table, label, seed, settings.guidance, guided)
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return the metadata that a request's image files carry."""
@@ -80,4 +93,6 @@ class ServedModel:
             steps=len(plan.table),
             eta=settings.eta,
             guidance=settings.guidance,
+            guidance_interval=settings.guidance_interval,
+            precision=self.precision,
         )

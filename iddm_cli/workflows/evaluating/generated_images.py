@@ -89,20 +89,13 @@ def digest_choice(
     model: "ModelSource", choice: "SamplingChoice", class_counts: Sequence[int], seed: int
 ) -> str:
     """Return the key of the images in the cache: a digest of all that they depend on."""
-    from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
+    from iddm_cli.workflows.sampling_precision import list_facts
 
-    profile = choice.profile
-    sampling = profile.sampling.model_dump(exclude={"batch_size", "weights"})
     facts = [
         FORMAT,
         __version__,
-        choice.source.digest(PART_OF_WEIGHTS[profile.sampling.weights]),
-        {**sampling, "steps": choice.describe()["steps"]},
-        profile.model.model_dump(),
-        profile.diffusion.model_dump(),
-        profile.data.shape,
-        model.values.levels,
-        len(model.classes),
+        *list_facts(model, choice.profile, choice.source),
+        choice.precision,
         list(class_counts),
         seed,
     ]
@@ -191,9 +184,10 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(choice.profile.runtime)
-    return build_image_generator(
+    generator = build_image_generator(
         choice.profile, model.classes, choice.source, compute, model.values
     )
+    return generator.with_precision(choice.precision)
 
 
 def _generate(

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from iddm_cli.errors import UsageError
 
@@ -28,6 +28,8 @@ class SamplingGrid:
         samplers: Names of samplers; None: the profile's.
         steps: Numbers of sampling steps; None: the profile's.
         guidances: Guidance scales; None: the profile's.
+        intervals: Noise levels with guidance, [low, high]; None: the profile's.
+        precisions: Precisions of the network; None: the profile's.
         weights: "average" and "raw"; None: the profile's.
     """
 
@@ -35,22 +37,25 @@ class SamplingGrid:
     samplers: tuple[str | None, ...] = (None,)
     steps: tuple[int | None, ...] = (None,)
     guidances: tuple[float | None, ...] = (None,)
+    intervals: tuple[tuple[float, ...] | None, ...] = (None,)
+    precisions: tuple[str | None, ...] = (None,)
     weights: tuple[str | None, ...] = (None,)
 
     def combinations(self) -> "Iterator[tuple[CheckpointChoice, dict[str, object]]]":
         """Yield the checkpoint and the sampling options of every combination."""
-        for checkpoint, weights, sampler, steps, guidance in itertools.product(
-            self.checkpoints, self.weights, self.samplers, self.steps, self.guidances
-        ):
-            yield (
-                checkpoint,
-                {
-                    "--sampler sampling.sampler": sampler,
-                    "--steps sampling.steps": steps,
-                    "--guidance sampling.guidance": guidance,
-                    "--weights sampling.weights": weights,
-                },
-            )
+        options: dict[str, tuple[object, ...]] = {
+            "--weights sampling.weights": self.weights,
+            "--sampler sampling.sampler": self.samplers,
+            "--steps sampling.steps": self.steps,
+            "--guidance sampling.guidance": self.guidances,
+            "--guidance-interval sampling.guidance_interval": tuple(
+                interval and list(interval) for interval in self.intervals
+            ),
+            "--precision sampling.precision": self.precisions,
+        }
+        for checkpoint in self.checkpoints:
+            for values in itertools.product(*options.values()):
+                yield checkpoint, dict(zip(options, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,9 @@ def build_grid(
     sampler: str | None,
     steps: str | None,
     guidance: str | None,
+    guidance_interval: str | None = None,
     weights: str | None,
+    precision: str | None = None,
 ) -> SamplingGrid:
     """Parse the lists of sampling settings.
 
@@ -106,12 +113,17 @@ def build_grid(
         UsageError: A value is invalid, or there are too many combinations.
     """
     from iddm_cli.profiles.choices import SAMPLERS
+    from iddm_cli.profiles.settings import PrecisionName
 
     grid = SamplingGrid(
         checkpoints=tuple(dict.fromkeys(checkpoints)),
         samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
         steps=_parse("--steps", steps, int),
         guidances=_parse("--guidance", guidance, float),
+        intervals=_parse("--guidance-interval", guidance_interval, _interval),
+        precisions=_parse(
+            "--precision", precision, _choice("--precision", get_args(PrecisionName))
+        ),
         weights=_parse("--weights", weights, _choice("--weights", ("average", "raw"))),
     )
     count = len(list(grid.combinations()))
@@ -135,6 +147,12 @@ def _split(option: str, text: str, convert: Callable[[str], Value]) -> list[Valu
     except (ValueError, OverflowError):
         raise UsageError(f"{option} {text} is not a list of numbers", LIST_HINT) from None
     return list(dict.fromkeys(values))
+
+
+def _interval(text: str) -> tuple[float, ...]:
+    from iddm_cli.profiles.overrides import parse_interval
+
+    return tuple(parse_interval(text))
 
 
 def _choice(option: str, names: tuple[str, ...]) -> Callable[[str], str]:

@@ -1,11 +1,14 @@
 """The ways of generating that are evaluated: checkpoint, weights and sampling settings of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
-from iddm_cli.workflows.evaluating.request import EvaluationRequest
+from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -13,9 +16,13 @@ if TYPE_CHECKING:
 
 NAMES = {
     "step": "step {}", "weights": "{} weights", "sampler": "{}", "steps": "{} steps",
-    "guidance": "guidance {:g}", "eta": "eta {:g}",
+    "guidance": "guidance {:g}", "guidance_interval": "guidance in {}", "eta": "eta {:g}",
+    "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
+
+ALL_LEVELS = "guidance at all noise levels"
+"""The title of what differs from others in having no guidance interval."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,12 @@ class SamplingChoice:
     Attributes:
         profile: The profile, with the sampling section to use.
         source: The weights.
+        precision: Precision of the network: fp32, bf16 or fp16.
     """
 
     profile: "ResolvedProfile"
     source: "WeightsSource"
+    precision: str
 
     def describe(self) -> dict[str, object]:
         """Return what tells it from others, by the keys of NAMES."""
@@ -45,10 +54,16 @@ class SamplingChoice:
         }
         if "eta" in SAMPLERS[sampling.sampler].options:
             settings["eta"] = sampling.eta
-        return settings
+        if sampling.guidance_interval != [0, 1]:
+            settings["guidance_interval"] = format_interval(sampling.guidance_interval)
+        return {**settings, "precision": self.precision}
 
 
-def list_choices(model: models.ModelSource, request: EvaluationRequest) -> list[SamplingChoice]:
+def list_choices(
+    model: models.ModelSource,
+    request: EvaluationRequest,
+    progress: ProgressCallback = no_progress,
+) -> list[SamplingChoice]:
     """Return every combination of the settings asked for, each once.
 
     Raises:
@@ -63,17 +78,48 @@ def list_choices(model: models.ModelSource, request: EvaluationRequest) -> list[
         }
         profile = models.load_sampling_profile(model, given)
         source = model.open_weights(checkpoint, profile.sampling.weights)
-        choice = SamplingChoice(profile, source)
+        precision = _resolve_precision(model, profile, source, request, progress)
+        choice = SamplingChoice(profile, source, precision)
         if all(choice.describe() != other.describe() for other in choices):
             choices.append(choice)
     return choices
 
 
+def _resolve_precision(
+    model: models.ModelSource,
+    profile: "ResolvedProfile",
+    source: "WeightsSource",
+    request: EvaluationRequest,
+    progress: ProgressCallback,
+) -> str:
+    """Return the precision of a choice; the weights are loaded only for a comparison."""
+    from iddm_cli.build.compute import setup_compute
+    from iddm_cli.build.models import build_image_generator
+    from iddm_cli.workflows.sampling_precision import list_facts, resolve_precision
+
+    compute = setup_compute(profile.runtime)
+    return resolve_precision(
+        profile,
+        compute.device,
+        list_facts(model, profile, source),
+        partial(build_image_generator, profile, model.classes, source, compute, model.values),
+        images=request.count or DEFAULT_COUNT,
+        progress=progress,
+    )
+
+
 def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
-    differing = [key for key in NAMES if len({repr(one.get(key)) for one in described}) > 1]
-    keys = differing or [key for key in NAMES if key not in ("weights", "eta")]
+    differing = [key for key in NAMES if _differs(key, described)]
+    keys = differing or [key for key in NAMES if key not in ("weights", "eta", "precision")]
     return [
-        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) for one in described
+        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or ALL_LEVELS
+        for one in described
     ]
+
+
+def _differs(key: str, described: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether a setting differs; a sampler without eta does not differ from others in it."""
+    asked = [one for one in described if key in one or key != "eta"]
+    return len({repr(one.get(key)) for one in asked}) > 1

@@ -73,7 +73,7 @@ def find_subject(request: EvaluationRequest) -> Subject:
     if request.grid != SamplingGrid():
         raise UsageError(
             f"{request.subject} is a folder of images, so there is nothing to sample",
-            "Leave out --sampler, --steps, --guidance, --checkpoint and --weights.",
+            "Leave out --sampler, --steps, --guidance, --checkpoint, --weights and --precision.",
         )
     return request.subject
 
@@ -100,7 +100,7 @@ def _evaluate_model(
         raise UsageError(
             "--image-size: a run has a size of its own", "Leave it out, or evaluate a folder."
         )
-    choices = list_choices(model, request)
+    choices = list_choices(model, request, progress)
     if request.against is None:
         real = load_run_images(model, progress)
     else:

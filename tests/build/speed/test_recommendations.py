@@ -23,6 +23,14 @@ def test_where_nothing_is_faster_nothing_is_recommended():
     assert measure().recommend() == []
 
 
+def test_what_ran_only_once_is_not_compared():
+    faster = Variant("training", "bf16", 64, lambda: None, first=0.1)
+    variants = [*(variant(*row) for row in TRAINING), faster]
+    measured = Measurements(variants, batch_size=64, sampling_batch=64, precision="fp32")
+    assert measured.variants == variants, "it is shown all the same"
+    assert measured.recommend() == []
+
+
 def test_a_faster_precision_is_recommended_with_what_it_changes():
     faster = ("training", "bf16", 64, 4.0)
     (found,) = measure(*TRAINING, faster).recommend()

@@ -70,7 +70,7 @@ def test_many_points_become_few_with_the_same_mean():
 
 
 def test_intervals_cover_their_value():
-    rows = [IntervalRow("a", 0.5, 0.4, 0.7), IntervalRow("a name of many letters, cut", 0.9)]
+    rows = [IntervalRow("a", 0.5, 0.4, 0.7), IntervalRow("a name of many letters that is cut", 0.9)]
     figure = plot_intervals("t", rows, is_share=True, rule=("best", 0.6))
     low, high = map(
         float, re.search(r'interval c0 d0" d="M([\d.]+) \S+?H([\d.]+)"', figure).groups()
@@ -79,5 +79,5 @@ def test_intervals_cover_their_value():
     rule = float(re.search(r'class="line floor" d="M([\d.]+)', figure).group(1))
     assert low < first < rule < high < second
     page = Page(figure)
-    assert "a name of many letter…" in page.text
+    assert "a name of many letters that…" in page.text
     assert "a: 50 percent, interval 40 to 70." in page.texts("aria-label")[0]

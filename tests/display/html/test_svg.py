@@ -46,9 +46,12 @@ def test_a_logarithmic_scale_gives_equal_ratios_equal_lengths():
 
 
 def test_a_single_value_has_a_scale():
-    for value in (0.0, 5.0, -2.0):
+    for value in (5.0, -2.0):
         scale = build_scale([value], 0, 100)
         assert scale.position(value) == pytest.approx(50)
+    zero = build_scale([0.0, 0.0], 0, 100)
+    assert 0 < zero.position(0.0) < 10, "rates of 0 have no negative values below them"
+    assert min(zero.ticks(5)) >= 0
     assert math.isfinite(build_scale([3.0, 3.0], 0, 1, is_log=True).position(3.0))
 
 

@@ -12,7 +12,7 @@ SAMPLERS = {
     "ddim": {"sampler": "ddim"},
     "eta": {"sampler": "ddim", "eta": 0.6, "clip": False},
     "ddpm": {"sampler": "ddpm", "steps": 12},
-    "dpmpp-2m": {"sampler": "dpmpp-2m", "steps": 6},
+    "dpmpp-2m": {"sampler": "dpmpp-2m", "steps": 6, "guidance_interval": [0.2, 0.97]},
 }
 
 

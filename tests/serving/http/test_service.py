@@ -10,6 +10,19 @@ from tests.serving.conftest import make_model, serving
 from .calls import generate, image_files
 
 
+def test_a_request_may_have_its_own_guidance_interval(client):
+    answer = generate(client, guidance_interval=[0.25, 0.75]).json()
+    assert answer["settings"]["guidance_interval"] == [0.25, 0.75]
+    assert "--guidance-interval 0.25:0.75" in answer["command"]
+    assert generate(client).json()["settings"]["guidance_interval"] == [0, 1]
+    for interval in ([0.8, 0.2], [0, 2], [0.5], "0:1"):
+        refused = generate(client, guidance_interval=interval)
+        assert refused.status_code == 422
+        assert "guidance_interval" in refused.json()["error"]["message"]
+    (info, _) = client.get("/v1/models").json()["data"]
+    assert (info["precision"], info["defaults"]["guidance_interval"]) == ("fp32", [0, 1])
+
+
 @pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
 def test_the_command_line_has_the_exact_guidance(client, guidance):
     words = generate(client, guidance=guidance).json()["command"].split()

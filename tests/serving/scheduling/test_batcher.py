@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from iddm_cli.build.serving import build_served_model
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
 from tests.serving.conftest import make_model
@@ -14,6 +15,7 @@ from .conftest import DEFAULTS, make_sample
 KINDS = [
     {},
     {"guidance": 1.0},
+    {"guidance_interval": [0.3, 0.97]},
     {"sampler": "ddpm", "steps": 9},
     {"sampler": "dpmpp-2m", "steps": 6},
     {"seed": 7, "index": 3, "label": 2},
@@ -81,6 +83,22 @@ def test_only_samples_with_guidance_have_an_unconditional_half(model):
     plain = make_model("plain", classes=())
     spy_on(plain).advance([make_sample(plain, guidance=2.0)])
     assert batch_sizes == [5, 1]
+    early = [{"guidance_interval": [0.0, 0.5]}, {"guidance_interval": [0.5, 1.0]}]
+    spy_on(model).advance([make_sample(model, **kind) for kind in early])
+    assert batch_sizes == [5, 1, 3], "the first step is noisier than the first interval"
+
+
+def test_in_bf16_the_image_is_that_of_iddm_generate_bit_for_bit(model):
+    generator = ImageGenerator(
+        model.denoiser, model.sampling, num_classes=3, shape=model.shape, precision="bf16"
+    )
+    served = build_served_model("pets", generator, model.classes, trained_steps=5, reference="pets")
+    assert (served.precision, served.batch_denoiser.is_invariant) == ("bf16", True)
+    one = make_sample(served, label=1, index=2)
+    served.advance([make_sample(served, seed=9), one])
+    finish(served, one)
+    (expected,) = generator.generate_batch([SampleSpec(1, 2)], seed=0)
+    assert torch.equal(to_pixels(one.x_t).permute(1, 2, 0), expected)
 
 
 def test_round_robin_takes_from_each_queue_in_turn():

@@ -32,7 +32,7 @@ def generated(monkeypatch) -> list[int]:
 
 
 def choose(model, **grid):
-    grid = SamplingGrid(**{"steps": (2,), **grid})
+    grid = SamplingGrid(**{"steps": (2,), "precisions": ("fp32",), **grid})
     return list_choices(model, EvaluationRequest(grid=grid, batch_size=16, device="cpu"))
 
 
@@ -117,7 +117,8 @@ def test_everything_that_decides_the_images_decides_their_key(model, tmp_path, m
     key = digest_choice(model, choice, COUNTS, 0)
     assert key == digest_choice(model, choose(model)[0], COUNTS, 0)
     others = choose(model, steps=(3,)) + choose(model, guidances=(1.5,))
-    others += choose(model, samplers=("ddpm",))
+    others += choose(model, samplers=("ddpm",)) + choose(model, precisions=("bf16",))
+    others += choose(model, intervals=((0.2, 0.8),))
     keys = {digest_choice(model, other, COUNTS, 0) for other in others}
     keys |= {digest_choice(model, choice, (30, 11), 0), digest_choice(model, choice, COUNTS, 1)}
 
@@ -128,7 +129,7 @@ def test_everything_that_decides_the_images_decides_their_key(model, tmp_path, m
             return "another"
 
     keys.add(digest_choice(model, replace(choice, source=OtherWeights()), COUNTS, 0))
-    assert len(keys) == 6
+    assert len(keys) == 8
     assert key not in keys
 
 

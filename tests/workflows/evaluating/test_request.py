@@ -17,6 +17,15 @@ def test_every_combination_is_there_once():
     assert found == [("ddim", 5), ("ddim", 10), ("dpmpp-2m", 5), ("dpmpp-2m", 10)]
 
 
+def test_intervals_and_precisions_are_lists_too():
+    given = {"guidance_interval": "0:1, 0.2:0.8", "precision": "fp32,bf16"}
+    found = [options for _, options in build_grid(**NOTHING, **given).combinations()]
+    keys = ("--guidance-interval sampling.guidance_interval", "--precision sampling.precision")
+    assert [tuple(options[key] for key in keys) for options in found] == [
+        ([0, 1], "fp32"), ([0, 1], "bf16"), ([0.2, 0.8], "fp32"), ([0.2, 0.8], "bf16")
+    ]  # fmt: skip
+
+
 def test_what_is_not_given_is_the_profiles():
     assert build_grid(**NOTHING) == SamplingGrid()
     ((checkpoint, options),) = SamplingGrid().combinations()
@@ -34,6 +43,9 @@ def test_what_is_not_given_is_the_profiles():
         ("guidance", "1,two", "--guidance 1,two is not a list of numbers"),
         ("sampler", "ddim,dpm", "--sampler dpm: there is no such value"),
         ("sampler", "ddim,", "--sampler '': there is no such value"),
+        ("guidance_interval", "0.2", "--guidance-interval 0.2 is not LOW:HIGH"),
+        ("guidance_interval", "0.2-0.8", "is not LOW:HIGH"),
+        ("precision", "fp64", "--precision fp64: there is no such value"),
         ("weights", "ema", "--weights ema: there is no such value"),
     ],
 )

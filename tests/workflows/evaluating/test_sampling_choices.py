@@ -8,14 +8,28 @@ from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_ch
 
 
 def choose(model, **lists: tuple):
-    return list_choices(model, EvaluationRequest(grid=SamplingGrid(**lists)))
+    grid = SamplingGrid(**{"precisions": ("fp32",), **lists})
+    return list_choices(model, EvaluationRequest(grid=grid))
+
+
+def test_intervals_and_precisions_are_told_apart(model):
+    choices = choose(model, intervals=((0.0, 1.0), (0.2, 0.8)), precisions=("fp32", "bf16"))
+    assert [choice.precision for choice in choices] == ["fp32", "bf16"] * 2
+    titles = ["fp32", "bf16", "guidance in 0.2:0.8, fp32", "guidance in 0.2:0.8, bf16"]
+    assert name_choices(choices) == titles
 
 
 def test_every_combination_has_its_own_settings(model):
     choices = choose(model, samplers=("ddim", "ddpm"), steps=(3, 4))
     found = [(c.profile.sampling.sampler, c.profile.sampling.steps) for c in choices]
     assert found == [("ddim", 3), ("ddim", 4), ("ddpm", 3), ("ddpm", 4)]
-    assert name_choices(choices)[2] == "ddpm, 3 steps"
+    assert name_choices(choices) == ["ddim, 3 steps", "ddim, 4 steps", "ddpm, 3 steps",
+                                     "ddpm, 4 steps"]  # fmt: skip
+
+
+def test_guidance_at_all_noise_levels_has_a_title(model):
+    choices = choose(model, intervals=((0.0, 1.0), (0.2, 0.8)))
+    assert name_choices(choices) == ["guidance at all noise levels", "guidance in 0.2:0.8"]
 
 
 def test_the_same_settings_are_evaluated_once(model):
@@ -28,7 +42,9 @@ def test_the_title_of_one_choice_says_everything(model):
 
 
 def test_options_hold_for_all(model):
-    request = EvaluationRequest(batch_size=3, device="cpu", grid=SamplingGrid(steps=(2, 3)))
+    request = EvaluationRequest(
+        batch_size=3, device="cpu", grid=SamplingGrid(steps=(2, 3), precisions=("fp32",))
+    )
     for choice in list_choices(model, request):
         assert choice.profile.sampling.batch_size == 3
         assert choice.profile.runtime.device == "cpu"

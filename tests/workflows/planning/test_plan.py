@@ -44,7 +44,7 @@ def test_the_time_is_that_of_the_probed_steps(capsys):
     time = show(capsys, profile, make_pack())["time"]
     grid = 0.5 * 2 * 4  # of two classes
     saved = time["parts"]["checkpoints"] / 3
-    assert 0 < saved < 0.01
+    assert 0 < saved < 0.1
     assert time["step_seconds"] == 2
     assert time["parts"]["steps"] == 1 + 6 * 2
     assert time["parts"]["sample_grids"] == 2 * grid

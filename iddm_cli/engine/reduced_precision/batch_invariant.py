@@ -1,12 +1,12 @@
 """A denoiser whose estimate for an image does not depend on the rest of the batch, bit for bit.
 
 The order in which a kernel sums depends on the batch shape and on the number of threads. The same
-image sampled alone and in a batch therefore differs in its last bits, and occasionally a pixel is
-rounded differently. Here the network only sees blocks of one size; the last block is padded with
-zeros, each block is computed by one thread, and several blocks are computed in parallel. Blocks of
-other sizes are used only if a trial at load time shows that they give the same bits: smaller blocks
-save padding for a single image, larger blocks are faster for many. The reference size is fixed and
-alone determines the bits.
+image sampled alone and in a batch therefore differs in its last bits: in float32 a pixel is
+occasionally rounded differently, in bf16 images differ by several levels. Here the network only
+sees blocks of one size; the last block is padded with zeros, each block is computed by one thread,
+and several blocks are computed in parallel. Blocks of other sizes are used only if a trial at load
+time shows that they give the same bits: smaller blocks save padding for a single image, larger
+blocks are faster for many. The reference size is fixed and alone determines the bits.
 """
 
 import math
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
+from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,26 @@ def split_into_blocks(count: int, sizes: Sequence[int], num_threads: int) -> lis
     return blocks + ([next(size for size in sizes if size >= rest)] if rest else [])
 
 
+def make_batch_invariant(
+    denoiser: Denoiser, shape: tuple[int, int, int]
+) -> "BatchInvariantDenoiser":
+    """Return a denoiser such that an image does not depend on the rest of its batch.
+
+    On the CPU as many blocks are computed in parallel as this process has threads.
+
+    Args:
+        denoiser: A denoiser in evaluation mode.
+        shape: Channels, height and width of an image.
+    """
+    on_cpu = denoiser.schedule.alpha.device.type == "cpu"
+    return BatchInvariantDenoiser(
+        denoiser,
+        shape,
+        blocks=CPU_BLOCKS if on_cpu else GPU_BLOCKS,
+        num_threads=torch.get_num_threads() if on_cpu else 1,
+    )
+
+
 class BatchInvariantDenoiser:
     """A wrapper that splits batches of any size into blocks, see the module's docstring.
 
@@ -79,7 +100,7 @@ class BatchInvariantDenoiser:
         blocks: BlockSizes,
         num_threads: int,
     ) -> None:
-        self.denoiser = denoiser
+        self._denoise = graph_calls(denoiser)
         self.num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "denoise", torch.set_num_threads, (1,))
         self.sizes: tuple[int, ...] = (blocks.reference,)
@@ -109,7 +130,7 @@ class BatchInvariantDenoiser:
 
     @torch.inference_mode()  # the mode belongs to a thread, and this runs in the pool's
     def _denoise_block(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        return self.denoiser(x_t, t, label)
+        return self._denoise(x_t, t, label)
 
     def _check_invariance(self, x_t: Tensor, t: Tensor, label: Tensor) -> bool:
         """Return whether a row's result is independent of its position and of the other rows."""

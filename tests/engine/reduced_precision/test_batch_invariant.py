@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iddm_cli.serving.scheduling.batch_invariant import (
+from iddm_cli.engine.reduced_precision.batch_invariant import (
     CPU_BLOCKS,
     BatchInvariantDenoiser,
     split_into_blocks,
@@ -11,15 +11,16 @@ from iddm_cli.serving.scheduling.batch_invariant import (
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9, 17, 31])
-def test_the_network_sees_blocks_of_few_sizes(model, count):
+def test_the_network_sees_blocks_of_few_sizes(generator, count):
+    denoiser = generator.denoiser.eval()
+    batched = BatchInvariantDenoiser(denoiser, generator.shape, blocks=CPU_BLOCKS, num_threads=2)
     seen = []
-    hook = model.denoiser.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
-    x_t = torch.randn(count, *model.shape)
+    denoiser.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    x_t = torch.randn(count, *generator.shape)
     labels = torch.zeros(count, dtype=torch.int64)
-    denoised = model.batch_denoiser(x_t, torch.arange(count), labels)
-    hook.remove()
+    denoised = batched(x_t, torch.arange(count), labels)
     assert denoised.shape == x_t.shape
-    assert set(seen) <= set(model.batch_denoiser.sizes)
+    assert set(seen) <= set(batched.sizes)
     assert sum(seen) >= count
 
 
@@ -36,22 +37,22 @@ def test_splitting_uses_every_thread_and_wastes_less_than_a_block():
 class BatchDependentDenoiser(torch.nn.Module):
     """A denoiser whose estimates depend on the other images of the batch, or on its size."""
 
-    def __init__(self, model, by_size: bool) -> None:
+    def __init__(self, generator, by_size: bool) -> None:
         super().__init__()
-        self.schedule = model.denoiser.schedule
+        self.schedule = generator.denoiser.schedule
         self.by_size = by_size
 
     def forward(self, x_t, t, label):
         return x_t * (1.0 + 1e-6 * len(x_t)) if self.by_size else x_t + 1e-6 * x_t.mean()
 
 
-def test_the_trial_finds_a_dependence_on_other_images(model):
-    dependent = BatchDependentDenoiser(model, by_size=False)
-    wrapped = BatchInvariantDenoiser(dependent, model.shape, blocks=CPU_BLOCKS, num_threads=1)
+def test_the_trial_finds_a_dependence_on_other_images(generator):
+    dependent = BatchDependentDenoiser(generator, by_size=False)
+    wrapped = BatchInvariantDenoiser(dependent, generator.shape, blocks=CPU_BLOCKS, num_threads=1)
     assert not wrapped.is_invariant
 
 
-def test_the_trial_finds_block_sizes_that_give_other_bits(model):
-    dependent = BatchDependentDenoiser(model, by_size=True)
-    wrapped = BatchInvariantDenoiser(dependent, model.shape, blocks=CPU_BLOCKS, num_threads=1)
+def test_the_trial_finds_block_sizes_that_give_other_bits(generator):
+    dependent = BatchDependentDenoiser(generator, by_size=True)
+    wrapped = BatchInvariantDenoiser(dependent, generator.shape, blocks=CPU_BLOCKS, num_threads=1)
     assert (wrapped.sizes, wrapped.is_invariant) == ((8,), True)
