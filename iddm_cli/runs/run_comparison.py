@@ -22,6 +22,12 @@ LOSS_KEYS = (
 )  # fmt: skip
 """Settings that decide what a loss measures."""
 
+PIXEL_KEYS = (
+    "data.image_size", "data.random_crop", "data.aspect", "data.background", "data.channels",
+    "data.value_range",
+)  # fmt: skip
+"""Settings that decide which pixels the same files give, and so the digest of the dataset."""
+
 GRID_NAME = re.compile(r"step-(\d{1,18})\.png")
 
 
@@ -265,13 +271,20 @@ def _list_notes(
             f"The losses measure different things, since these settings differ: "
             f"{', '.join(reasons)}. Compare images and evaluation numbers instead."
         )
-    digests = {record.dataset.get("digest") for record in records} - {None}
-    if len(digests) > 1:
+    if _have_other_images(records, settings):
         notes.append("The runs were trained on different images.")
     lacking = [record.label for record in records if not record.curves]
     if lacking:
         notes.append(f"Without metrics: {', '.join(lacking)}.")
     return notes
+
+
+def _have_other_images(records: Sequence[RunRecord], settings: Mapping[str, object]) -> bool:
+    """Return whether runs were trained on different images, not merely prepared otherwise."""
+    is_alike = not any(key in settings for key in PIXEL_KEYS)
+    facts = ("digest",) if is_alike else ("count", "classes")
+    known = [[record.dataset.get(key) for key in facts] for record in records]
+    return len({repr(one) for one in known if None not in one}) > 1
 
 
 def _record_to_json(record: RunRecord) -> dict[str, object]:

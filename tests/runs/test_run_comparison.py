@@ -1,6 +1,7 @@
 """Comparison of runs: what differs, where losses went, which grids, and what to know first."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,16 @@ def test_notes_say_what_cannot_be_compared(tmp_path):
         "Without metrics: c",
     ):
         assert words in notes
+
+
+def test_the_same_images_prepared_otherwise_are_not_called_different(tmp_path):
+    a, b = (make_record(tmp_path, name, rows=ROWS, digest=name) for name in "ab")
+    (note,) = compare_records([a, b]).notes
+    assert "different images" in note
+    cropped = replace(b, settings={**b.settings, "data.random_crop": 0.8})
+    assert compare_records([a, cropped]).notes == ()
+    fewer = replace(cropped, dataset={**b.dataset, "count": 3})
+    assert "different images" in " ".join(compare_records([a, fewer]).notes)
 
 
 def test_json_has_a_value_for_each_run(tmp_path):

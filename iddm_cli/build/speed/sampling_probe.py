@@ -2,7 +2,11 @@
 
 import time
 
+import torch
+
+from iddm_cli.build.models import FEWEST_DURING_TRAINING
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.engine.monitoring.step_timing import synchronize
 from iddm_cli.profiles.choices import usual_steps
@@ -35,6 +39,16 @@ def build_short_generator(
     return generator, steps / few
 
 
+def guess_precision(settings: SamplingSettings, device: torch.device, images: int) -> str:
+    """Return the precision that so many images of a sample grid are probably generated in.
+
+    With auto, training compares images of both precisions; here they are taken to be close.
+    """
+    if settings.precision == "auto" and images < FEWEST_DURING_TRAINING:
+        return "fp32"
+    return choose_precision(settings.precision, device)
+
+
 def choose_specs(count: int, num_classes: int) -> list[SampleSpec]:
     """Return so many images to generate, of all classes in turn."""
     return [SampleSpec(i % max(1, num_classes), i) for i in range(count)]
@@ -45,6 +59,7 @@ def time_image(
     profile: ResolvedProfile,
     num_classes: int,
     *,
+    images: int,
     forward: float,
     limit: float,
 ) -> float:
@@ -54,16 +69,18 @@ def time_image(
         denoiser: The denoiser.
         profile: The profile.
         num_classes: Number of classes.
+        images: How many are generated at a time, for the choice of the precision.
         forward: About how many seconds a forward pass of one image takes.
         limit: About how many seconds this may take.
     """
     generator, factor = build_short_generator(denoiser, profile, num_classes)
+    device = denoiser.schedule.alpha.device
+    generator = generator.with_precision(guess_precision(profile.sampling, device, images))
     denoiser.eval()
     passes = 2 * PROBED_STEPS  # with guidance
     affordable = int(limit / 2 / (passes * max(forward, 1e-9)))
     specs = choose_specs(max(1, min(profile.sampling.batch_size, affordable)), num_classes)
     generator.generate_batch(specs, seed=0)
-    device = denoiser.schedule.alpha.device
     synchronize(device)
     started = time.perf_counter()
     generator.generate_batch(specs, seed=0)

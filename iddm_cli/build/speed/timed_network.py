@@ -27,9 +27,6 @@ SEED = 0
 FREE_SHARE = 0.8
 """Share of the free memory that a variant may take."""
 
-SAMPLING_PRECISION = "fp32"
-"""The precision that images are generated in."""
-
 
 @dataclass(frozen=True)
 class Workload:
@@ -90,9 +87,10 @@ class TimedNetwork:
             profile, workload.num_classes, workload.build_loader(), self.compute, training=training
         )
         denoiser = self.train_step.state.ema.module.eval()
-        self.generator, self.sampling_factor = build_short_generator(
+        generator, self.sampling_factor = build_short_generator(
             denoiser, profile, workload.num_classes
         )
+        self.generator = generator.with_precision(precision)
 
     def estimate_memory(self, images: int) -> MemoryEstimate:
         """Return an estimate of the memory of training with so many images at once."""
@@ -158,8 +156,6 @@ class TimedNetwork:
         variants = [Variant(kind, self.precision, images, run) for kind, run in kinds]
         for variant in variants:
             variant.memory = memory.total - memory.saving
-        if self.precision == SAMPLING_PRECISION:
-            sampling = Variant("sampling", self.precision, images, self.sample(images))
-            sampling.factor = self.sampling_factor
-            variants.append(sampling)
-        return variants
+        sampling = Variant("sampling", self.precision, images, self.sample(images))
+        sampling.factor = self.sampling_factor
+        return [*variants, sampling]

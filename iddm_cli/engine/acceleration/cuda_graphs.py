@@ -17,8 +17,8 @@ from iddm_cli.notices import notify_once
 WARM_CALLS = 2
 """Calls before the recording, in which libraries allocate what they keep and choose kernels."""
 
-MOST_GRAPHS = 2
-"""Each keeps the activations of a call: with and without guidance, or full and last batches."""
+MOST_GRAPHS = 3
+"""Each keeps the activations of a call: of batches with and without guidance, or of block sizes."""
 
 Inputs = tuple[Tensor, ...]
 Replay = Callable[..., Tensor]
@@ -66,8 +66,12 @@ class GraphedDenoiser:
         return self._graphs.get(shape, self._denoise)(x_t, t, label)
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
 def capture_graph(denoise: Denoise, inputs: Inputs) -> Replay:
     """Record a call as a CUDA graph; return a function that replays it with new inputs.
+
+    Tensors made in inference mode could not be overwritten outside of it, so none is.
 
     Raises:
         RuntimeError: Something in the call cannot be recorded.

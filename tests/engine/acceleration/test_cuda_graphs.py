@@ -44,11 +44,13 @@ def call(denoise, count: int) -> None:
 def test_the_first_shapes_are_recorded_and_replayed():
     recorder = Recorder()
     graphed = GraphedDenoiser(recorder.denoise, recorder.capture)
-    for count in [8] * 10 + [3] * 10 + [5] * 10:
-        call(graphed, count)
-    assert recorder.captured == [8, 3][:MOST_GRAPHS]
-    assert recorder.replayed == [8] * (10 - WARM_CALLS) + [3] * (10 - WARM_CALLS)
-    assert recorder.eager == [8] * WARM_CALLS + [3] * WARM_CALLS + [5] * 10
+    shapes = list(range(8, 8 - MOST_GRAPHS, -1))
+    for count in [*shapes, 1]:
+        for _ in range(10):
+            call(graphed, count)
+    assert recorder.captured == shapes
+    assert recorder.replayed == [n for n in shapes for _ in range(10 - WARM_CALLS)]
+    assert recorder.eager == [n for n in shapes for _ in range(WARM_CALLS)] + [1] * 10
 
 
 def test_where_a_call_cannot_be_recorded_it_is_computed(monkeypatch):
