@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -152,14 +153,13 @@ def tabulate_memorisation(rows: Sequence[dict]) -> str:
         for row in rows
     ]
     first = rows[0]
-    lines += [
-        "",
-        f"The held-out loss is lowest at step {first['best_step']}; with "
+    note = (
+        f"The held-out loss is lowest at step {first['best_step']}. With "
         "`training.stop_when: held_out_worse` and `evaluation.patience: 4` the run ended at step "
         f"{first['stopped_at']}. Of held-out images, {first['copies']['floor']:.1%} are called "
-        "copies.",
-    ]
-    return "\n".join(lines)
+        "copies."
+    )
+    return "\n".join([*lines, "", textwrap.fill(note, 100, break_on_hyphens=False)])
 
 
 def format_spread(values: Sequence[float], form: str) -> str:
