@@ -130,7 +130,11 @@ def main() -> None:
     parser.add_argument("--case", choices=list(CASES), action="append")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--table", type=Path, help="print the table of these results instead")
     options = parser.parse_args()
+    if options.table:
+        print_table(json.loads(options.table.read_text()))
+        return
     results = {}
     for name in options.case or CASES:
         results[name] = measure(CASES[name], options.seconds)

@@ -1,7 +1,7 @@
 """Quality: what `iddm evaluate` says of a run as it trains, and of a run that trains for too long.
 
-    python benchmarks/quality.py progress --data FOLDER --json docs/results/quality-progress.json
-    python benchmarks/quality.py memorisation --data FOLDER --json docs/results/memorisation.json
+    python benchmarks/quality.py progress --data FOLDER --json FILE
+    python benchmarks/quality.py memorisation --data FOLDER --json FILE
 
 The folder has train/ and test/ with one folder per class. `progress` trains three seeds and
 evaluates each at 10, 30 and 100 % of its steps against the test images. `memorisation` trains a few
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,12 +70,13 @@ def measure_progress(data: Path, folder: Path) -> list[dict]:
     for seed in SEEDS:
         name = f"seed-{seed}"
         every = math.gcd(*steps)
-        run_iddm(
-            "train", "--profile", "fashion-mnist", "--data", data, "--name", name, "--seed", seed,
-            "--steps", STEPS, "--set", f"training.checkpoint_every={every}",
-            "--set", f"training.keep_every={every}", "--set", "evaluation.loss_every=60",
-            folder=folder,
-        )  # fmt: skip
+        if not (folder / "runs" / name).exists():  # in a folder of --work it may
+            run_iddm(
+                "train", "--profile", "fashion-mnist", "--data", data, "--name", name,
+                "--seed", seed, "--steps", STEPS, "--set", f"training.checkpoint_every={every}",
+                "--set", f"training.keep_every={every}", "--set", "evaluation.loss_every=60",
+                folder=folder,
+            )  # fmt: skip
         losses = held_out_losses(folder, name)
         for step, found in zip(steps, evaluate(folder, name, steps, 1000), strict=True):
             held_out, training = nearest(losses, step)
@@ -150,7 +152,14 @@ def tabulate_memorisation(rows: Sequence[dict]) -> str:
         f"{row['copies']['value']:.1%} | {row['mind']['value']:.2f} |"
         for row in rows
     ]
-    return "\n".join(lines)
+    first = rows[0]
+    note = (
+        f"The held-out loss is lowest at step {first['best_step']}. With "
+        "`training.stop_when: held_out_worse` and `evaluation.patience: 4` the run ended at step "
+        f"{first['stopped_at']}. Of held-out images, {first['copies']['floor']:.1%} are called "
+        "copies."
+    )
+    return "\n".join([*lines, "", textwrap.fill(note, 100, break_on_hyphens=False)])
 
 
 def format_spread(values: Sequence[float], form: str) -> str:

@@ -1,4 +1,4 @@
-"""The held-out loss of a run: which images it is computed on, and whether there are any."""
+"""What a run is evaluated by: its held-out loss, on which images, and whether there are any."""
 
 import torch
 
@@ -10,6 +10,7 @@ from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine.monitoring.held_out_loss import EvaluationImages, HeldOutLoss
 from iddm_cli.engine.monitoring.loss_plan import LossPlan, plan_loss
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.training_length import count_steps
@@ -55,6 +56,31 @@ def plan_held_out_loss(profile: ResolvedProfile, pack: Pack) -> LossPlan | None:
         min(pack.held_out.count, pack.count),
         every=None if every == "auto" else every,
     )
+
+
+def check_best_metric(profile: ResolvedProfile, pack: Pack) -> None:
+    """Check that evaluations during training measure the metric of training.keep_best.
+
+    Raises:
+        DatasetError: It needs classes, and there are none.
+        UsageError: It needs more images.
+    """
+    name = profile.training.keep_best
+    row = QUALITY_METRICS.get(name) if name is not None else None
+    if row is None:
+        return
+    if row.measure is None and len(pack.classes) < 2:
+        raise DatasetError(
+            f"training.keep_best: {name} needs images of at least two classes",
+            "Choose another metric, such as mind.",
+        )
+    generated, real = profile.evaluation.count, (pack.held_out or pack).count
+    if min(generated, real) < row.smallest:
+        raise UsageError(
+            f"training.keep_best: {name} needs {row.smallest} images of each kind, and there are "
+            f"{generated:,} generated and {real:,} real ones",
+            "Raise evaluation.count or data.held_out, or choose another metric, such as mind.",
+        )
 
 
 def build_held_out_loss(

@@ -6,7 +6,7 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import choose_cache
-from iddm_cli.build.loss_evaluation import check_held_out
+from iddm_cli.build.loss_evaluation import check_best_metric, check_held_out
 from iddm_cli.build.networks import (
     build_backbone,
     build_denoiser,
@@ -40,6 +40,7 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
         check_fits_device(build_backbone(profile, len(pack.classes)), device)
     choose_cache(profile.data, pack, device)
     check_held_out(profile, pack)
+    check_best_metric(profile, pack)
 
 
 def largest_micro_batch(

@@ -9,7 +9,7 @@ import torch
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
-from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
+from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
@@ -63,6 +63,7 @@ def build_trainer(
             need held-out images.
     """
     check_held_out(profile, pack)
+    check_best_metric(profile, pack)
     training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
     retention = Retention(training.keep, training.keep_every, training.best_metric)

@@ -8,7 +8,7 @@ import torch
 
 from iddm_cli.build import loss_evaluation
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.loss_evaluation import build_held_out_loss, check_held_out
+from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.errors import DatasetError, UsageError
 from tests.build.profiles import tiny_profile
 from tests.engine.monitoring.losses import make_images
@@ -46,6 +46,29 @@ def test_a_training_without_a_single_evaluation_is_refused_unless_the_user_chose
 def test_a_training_that_needs_none_is_not_refused():
     for training in (LONG, SHORT, {**LONG, "keep_best": "loss"}):
         check_held_out(tiny_profile(training=training), pack(100, None))
+
+
+def keep_best(metric: str, count: int = 500):
+    evaluation = {"every": 5, "count": count}
+    return tiny_profile(training={**LONG, "keep_best": metric}, evaluation=evaluation)
+
+
+def with_classes(found: SimpleNamespace, *classes: str) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(found), "classes": classes})
+
+
+def test_a_best_metric_that_would_never_be_measured_is_refused():
+    flat, sorted_ = (with_classes(pack(100, 60), *classes) for classes in ("", "ab"))
+    with pytest.raises(DatasetError, match="agreement needs images of at least two classes"):
+        check_best_metric(keep_best("agreement"), flat)
+    check_best_metric(keep_best("agreement"), sorted_)
+    with pytest.raises(UsageError, match="there are 40 generated and 60 real ones"):
+        check_best_metric(keep_best("frechet", 40), sorted_)
+    with pytest.raises(UsageError, match="there are 500 generated and 8 real ones"):
+        check_best_metric(keep_best("mind"), with_classes(pack(100, 8), "a"))
+    check_best_metric(keep_best("mind", 40), flat)
+    for metric in ("copies", "loss", "held_out_loss"):
+        check_best_metric(keep_best(metric, 1), flat)
 
 
 def test_it_is_built_on_the_held_out_images_and_the_store_of_the_training(monkeypatch):

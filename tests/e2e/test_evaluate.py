@@ -29,7 +29,10 @@ def test_a_run_is_measured_and_the_second_call_is_read_from_the_cache(evaluated)
     assert set(found) >= set(KEYS)
     assert all(isinstance(found[key]["value"], float) for key in KEYS)
     assert found["copies"]["floor"] is not None
+    precision = found["settings"]["precision"]
+    assert precision in ("fp32", "bf16")
     assert found["settings"] == {
+        "precision": precision,
         "run": "pets", "step": 10, "weights": "average", "sampler": "ddim", "steps": 3,
         "guidance": 2.0, "eta": 0.0, "seed": 0,
     }  # fmt: skip

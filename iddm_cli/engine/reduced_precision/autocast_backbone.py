@@ -1,9 +1,13 @@
 """A denoiser whose network computes in bf16 or fp16; everything around it stays float32."""
 
+import copy
+
 from torch import Tensor, nn
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.device import autocast
+from iddm_cli.engine.kernel_choice import USUAL
+from iddm_cli.networks.kernels import KERNELS, use_kernels
 
 
 class AutocastBackbone(nn.Module):
@@ -26,7 +30,15 @@ class AutocastBackbone(nn.Module):
 
 
 def lower_precision(denoiser: Denoiser, precision: str) -> Denoiser:
-    """Return the denoiser with its network in a precision: fp32, bf16 or fp16."""
+    """Return the denoiser with its network in a precision: fp32, bf16 or fp16.
+
+    On the CPU it has a copy of the network, with the kernels that are usually the fastest there in
+    a lower precision. They are not measured: the same images need the same kernels.
+    """
     if precision == "fp32":
         return denoiser
-    return denoiser.around(AutocastBackbone(denoiser.backbone, precision))
+    backbone = denoiser.backbone
+    if denoiser.schedule.alpha.device.type == "cpu":
+        backbone = copy.deepcopy(backbone)
+        use_kernels(backbone, KERNELS[USUAL])
+    return denoiser.around(AutocastBackbone(backbone, precision))

@@ -57,7 +57,8 @@ def test_the_optimizer_counts_once_for_a_batch():
 
 
 def test_more_than_the_batch_is_not_recommended_for_training():
-    assert measure(*TRAINING, ("training", "fp32", 128, 1.0)).recommend() == []
+    for precision in ("fp32", "bf16"):
+        assert measure(*TRAINING, ("training", precision, 128, 1.0)).recommend() == []
 
 
 def test_the_fastest_number_of_images_is_recommended_for_sampling():
