@@ -21,7 +21,7 @@ IDDM = [sys.executable, "-m", "iddm_cli"]
 COMMANDS: dict[str, list[str]] = {
     "import torch": [sys.executable, "-c", "import torch"],
     "iddm --help": [*IDDM, "--help"],
-    "iddm runs list": [*IDDM, "runs", "list"],
+    "iddm runs": [*IDDM, "runs"],
     "iddm generate, 16 images in one step": [
         *IDDM, "generate", "first", "--count", "16", "--steps", "1", "--out", "images",
         "--overwrite",
