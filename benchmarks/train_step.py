@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-BATCH, SIZE, WARMUP, STEPS = 32, 32, 2, 8
+BATCH, SIZE, WARMUP, STEPS = 32, 32, 1, 4
 PRECISIONS = ("fp32", "bf16")
 PROFILES = ("demo", "fashion-mnist")
 PEERS = {"diffusers": "diffusers", "denoising-diffusion-pytorch": "denoising_diffusion_pytorch"}
