@@ -138,7 +138,7 @@ def tabulate_progress(rows: Sequence[dict]) -> str:
         format(first[key]["floor"], form) if first[key].get("floor") is not None else ""
         for key, form in zip(KEYS, (".2f", ".2f", ".1%", ".1%"), strict=True)
     )
-    return "\n".join([*lines, f"| floor |  | {floors} |"])
+    return "\n".join([*lines, f"| real images |  | {floors} |"])
 
 
 def tabulate_memorisation(rows: Sequence[dict]) -> str:
