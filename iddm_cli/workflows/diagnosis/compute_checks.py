@@ -19,7 +19,7 @@ CUDA_ADVICE = (
     "the driver."
 )
 
-HELLO_SECONDS = 30.0
+HELLO_SECONDS = 100.0
 """How long two processes may look for each other."""
 
 

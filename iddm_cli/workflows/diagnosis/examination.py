@@ -9,7 +9,7 @@ from iddm_cli.display.progress import show_progress
 from iddm_cli.workflows.diagnosis import compute_checks, machine_checks
 from iddm_cli.workflows.diagnosis.findings import CheckResult, Finding, run_check
 
-QUICK_SECONDS = 10.0
+QUICK_SECONDS = 30.0
 COMPUTING_SECONDS = 120.0
 """Time limits of a check; loading PyTorch from a slow drive can take a minute."""
 
