@@ -5,8 +5,6 @@ decide the last bits of the weights. A run that is resumed keeps those of its ch
 """
 
 import copy
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,8 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from iddm_cli import durable
-from iddm_cli.data.cache import cache_folder
+from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
 from iddm_cli.engine.device import autocast
@@ -28,7 +25,7 @@ MEASURED_FROM = 1_000_000
 """Networks of fewer parameters use `USUAL` without a measurement."""
 
 USUAL = "contiguous-matmul"
-"""Fastest on CPUs with bf16 instructions, and never far from it elsewhere."""
+"""Fastest in bf16 on the processor that the benchmarks ran on (AVX-512 with bf16)."""
 
 MARGIN = 0.97
 """Other kernels than `USUAL` must take less than this share of its time: noise must not decide."""
@@ -49,12 +46,15 @@ def choose_kernels(denoiser: Denoiser, shape: tuple[int, int, int], precision: s
     if sum(p.numel() for p in denoiser.parameters()) < MEASURED_FROM:
         return USUAL
     machine = (read_cpu_model(), torch.get_num_threads(), torch.__version__)
-    key = json.dumps([*machine, precision, shape, parameters])
-    known = _read_choice(key)
-    if known is None:
-        known = select_fastest(measure_kernels(denoiser, shape, precision))
-        _write_choice(key, known)
-    return known
+    try:
+        record = locate_record("kernels", [*machine, precision, shape, parameters], suffix=".txt")
+    except DatasetError:  # there is no folder for the cache
+        return select_fastest(measure_kernels(denoiser, shape, precision))
+    name = _read_choice(record)
+    if name is None:
+        name = select_fastest(measure_kernels(denoiser, shape, precision))
+        save_record(record, f"{name}\n".encode())
+    return name
 
 
 def select_fastest(seconds: dict[str, float]) -> str:
@@ -104,19 +104,8 @@ def _compute_gradients(denoiser: Denoiser, x: Tensor, precision: str) -> None:
     denoiser.zero_grad(set_to_none=True)
 
 
-def _choice_file(key: str) -> Path:
-    return cache_folder() / "kernels" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.txt"
-
-
-def _read_choice(key: str) -> str | None:
-    with suppress(OSError, ValueError, DatasetError):
-        name = _choice_file(key).read_text(encoding="ascii").strip()
+def _read_choice(record: Path) -> str | None:
+    with suppress(OSError, ValueError):
+        name = record.read_text(encoding="ascii").strip()
         return name if name in KERNELS else None
     return None
-
-
-def _write_choice(key: str, name: str) -> None:
-    with suppress(OSError, DatasetError):
-        file = _choice_file(key)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(file, f"{name}\n".encode(), flush=False)

@@ -6,15 +6,13 @@ run may be read-only and its files may move to other machines, so the run holds 
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli import durable
-from iddm_cli.data.cache import cache_folder
+from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
 
@@ -138,9 +136,8 @@ def find_record(facts: list[object], device: "torch.device", precision: str) -> 
     from iddm_cli.engine.device import describe_arithmetic
 
     arithmetic = [describe_arithmetic(device), torch.__version__, precision]
-    content = json.dumps([FORMAT, *facts, *arithmetic], sort_keys=True)
     with contextlib.suppress(DatasetError):
-        return cache_folder() / "precision" / f"{hashlib.sha256(content.encode()).hexdigest()}.json"
+        return locate_record("precision", [FORMAT, *facts, *arithmetic])
     return None
 
 
@@ -165,11 +162,8 @@ def read_record(path: Path | None) -> "PrecisionComparison | None":
 
 def write_record(path: Path | None, comparison: "PrecisionComparison") -> None:
     """Write the record of a comparison; without a writable cache it is measured again next time."""
-    if path is None:
-        return
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(path, json.dumps(asdict(comparison)).encode())
+    if path is not None:
+        save_record(path, json.dumps(asdict(comparison)).encode())
 
 
 def count_served_images(profile: "ResolvedProfile") -> int:

@@ -5,18 +5,15 @@ kept in the cache under the fingerprint of the dataset, so that the pass is made
 the images alone: not on settings, nor on the number of worker processes.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli import durable
-from iddm_cli.data.cache import cache_folder
+from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.data.sources.source import Source
@@ -91,15 +88,12 @@ def survey_values(
     if found := find_survey(fingerprint):
         return found
     survey = group_values(_sample_all(source, settings, progress))
-    with suppress(OSError):  # it is made again next time
-        _path(fingerprint).parent.mkdir(parents=True, exist_ok=True)
-        durable.write_file(_path(fingerprint), survey.model_dump_json().encode())
+    save_record(_path(fingerprint), survey.model_dump_json().encode())
     return survey
 
 
 def _path(fingerprint: str) -> Path:
-    facts = json.dumps([FORMAT, fingerprint]).encode()
-    return cache_folder() / "surveys" / f"{hashlib.sha256(facts).hexdigest()}.json"
+    return locate_record("surveys", [FORMAT, fingerprint])
 
 
 def _sample_all(
