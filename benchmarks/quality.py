@@ -21,6 +21,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from reporting import add_options, print_earlier_table, report_rows
+
 IDDM = (sys.executable, "-m", "iddm_cli")
 SEEDS = (0, 1, 2)
 STEPS = 600
@@ -179,13 +181,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("measure", choices=MEASURES)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/")
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--table", type=Path, help="print the table of these rows instead")
+    add_options(parser)
     parser.add_argument("--work", type=Path, help="folder to work in, which is kept")
     options = parser.parse_args()
     measure, tabulate = MEASURES[options.measure]
-    if options.table:
-        print(tabulate(json.loads(options.table.read_text())))
+    if print_earlier_table(options, tabulate):
         return
     if options.data is None:
         parser.error("--data is needed")
@@ -193,10 +193,7 @@ def main() -> None:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         rows = measure(options.data.resolve(), work)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    print(tabulate(rows))
+    report_rows(rows, options, tabulate)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Each round runs every command once, in a process of its own; a run of two steps 
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from reporting import add_options, print_earlier_table, report_rows
 
 IDDM = [sys.executable, "-m", "iddm_cli"]
 COMMANDS: dict[str, list[str]] = {
@@ -82,17 +83,12 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--table", type=Path, help="print the table of these rows instead")
+    add_options(parser)
     options = parser.parse_args()
-    if options.table:
-        print(tabulate(json.loads(options.table.read_text())))
+    if print_earlier_table(options, tabulate):
         return
     rows = measure(options.rounds)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    print(tabulate(rows))
+    report_rows(rows, options, tabulate)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from reporting import add_options, print_earlier_table, report_rows
+
 BATCH, SIZE, WARMUP, STEPS = 32, 32, 1, 4
 PRECISIONS = ("fp32", "bf16")
 PROFILES = ("demo", "fashion-mnist")
@@ -263,21 +265,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", default=["unet", *PROFILES])
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    parser.add_argument("--table", type=Path, help="print the tables of these rows instead")
+    add_options(parser)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(*options.one, options.threads)))
         return
-    if options.table:
-        print(tabulate(json.loads(options.table.read_text())))
+    if print_earlier_table(options, tabulate):
         return
     rows = measure_all(options.cases, options.threads, options.rounds)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    print(tabulate(rows))
+    report_rows(rows, options, tabulate)
 
 
 if __name__ == "__main__":
