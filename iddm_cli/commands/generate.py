@@ -67,6 +67,7 @@ def generate(
     seed: options.SeedOption = 0,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
+    time_grid: options.TimeGridOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -86,7 +87,9 @@ def generate(
 
     model = models.find_model(runs_dir, run)
     given = {
-        **options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+        **options.collect_sampling_options(
+            sampler, steps, time_grid, guidance, guidance_interval, weights
+        ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         "--precision sampling.precision": precision,

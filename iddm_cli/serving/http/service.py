@@ -117,16 +117,18 @@ class GenerationService:
             raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
         steps = query.steps or min(limit, count_steps(defaults, model))
-        return model.resolve_sampling(query.sampler, steps, query.guidance, interval)
+        return model.resolve_sampling(
+            query.sampler, steps, query.guidance, interval, query.time_grid
+        )
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
-    """Return the largest number of solver steps that a request may ask for."""
+    """Return the largest number of network calls that a request may ask for."""
     return min(limits.max_steps, len(model.denoiser.schedule))
 
 
 def count_steps(settings: SamplingSettings, model: ServedModel) -> int:
-    """Return the number of solver steps that settings stand for."""
+    """Return the number of network calls that settings stand for."""
     return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
 
@@ -185,6 +187,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         defaults={
             "sampler": defaults.sampler,
             "steps": min(limit, count_steps(defaults, model)),
+            "time_grid": defaults.grid,
             "guidance": defaults.guidance,
             "guidance_interval": defaults.guidance_interval,
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
@@ -209,6 +212,7 @@ def format_command(job: GenerationJob) -> str:
     words += ["--class", _class_argument(job)] if job.class_name else []
     words += ["--count", str(job.count), "--seed", str(metadata.seed)]
     words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
+    words += ["--time-grid", metadata.time_grid]
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]

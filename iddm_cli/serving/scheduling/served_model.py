@@ -59,6 +59,7 @@ class ServedModel:
         steps: int | None,
         guidance: float | None,
         guidance_interval: list[float] | None = None,
+        time_grid: str | None = None,
     ) -> SamplingSettings:
         """Return the sampling settings of a request; None stands for the run's profile.
 
@@ -72,6 +73,7 @@ class ServedModel:
             "steps": steps,
             "guidance": guidance,
             "guidance_interval": guidance_interval,
+            "grid": time_grid,
         }
         given = {key: value for key, value in options.items() if value is not None}
         return SamplingSettings.model_validate(defaults | given)
@@ -91,6 +93,7 @@ class ServedModel:
             seed=plan.seed,
             sampler=settings.sampler,
             steps=len(plan.table),
+            time_grid=settings.grid,
             eta=settings.eta,
             guidance=settings.guidance,
             guidance_interval=settings.guidance_interval,
