@@ -6,9 +6,10 @@ This module needs only Pillow; it receives pixels as Pillow images.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -30,7 +31,12 @@ Points = Sequence[tuple[float, float]]
 class SamplingMetadata:
     """How an image was sampled, apart from its class and index.
 
-    The names of the fields are keys of the text chunks in the PNG.
+    The names of the fields are keys of the text chunks in the PNG. A field with a default appears
+    only where it has another value: in that case it changed the image.
+
+    Attributes:
+        noise: "own" where each class has its own noise, see `engine.sampling.sample_noise`; "same"
+            where image i starts from the same noise in every class.
     """
 
     run: str
@@ -43,18 +49,30 @@ class SamplingMetadata:
     guidance: float
     guidance_interval: Sequence[float]
     precision: str
+    noise: str = "same"
 
-    def text_notes(self, index: int, name: str) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields for a manifest or a response, without those at their default."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {key: value for key, value in asdict(self).items() if value != defaults[key]}
+
+    def text_notes(
+        self, index: int, name: str, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Return the text chunks of an image's file.
 
         Args:
             index: The image's index.
             name: The name of its class; "" without classes.
+            more: What else changed this image alone, by key.
         """
-        facts = asdict(self) | {"guidance_interval": format_interval(self.guidance_interval)}
+        facts = self.to_json() | {"guidance_interval": format_interval(self.guidance_interval)}
         notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
         notes["iddm:index"] = str(index)
-        return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
+        if name:
+            notes["iddm:class"] = name[:MAX_NOTE_LENGTH]
+        further = {f"iddm:{key}": text[:MAX_NOTE_LENGTH] for key, text in (more or {}).items()}
+        return notes | further
 
 
 def format_interval(interval: Sequence[float]) -> str:

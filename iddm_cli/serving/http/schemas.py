@@ -19,6 +19,7 @@ StepCount = Annotated[int, Field(ge=1, le=1_000_000)]
 GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
 Interval = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+NoiseName = Literal["same", "own"]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -55,6 +56,10 @@ class SamplingRequest(Schema):
 
     guidance_interval: Interval | None = None
     """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise)."""
+
+    noise: NoiseName = "same"
+    """same: image i starts from the same noise in every class; own: each class has its own noise,
+    as with `iddm generate`."""
 
 
 class ImageRequest(SamplingRequest):
@@ -106,7 +111,7 @@ class ImageItem(Schema):
     """Name of its class; empty for a model without classes."""
 
     seed: int
-    """Random seed; seed and index together determine the noise."""
+    """Random seed; seed and index together determine the noise, with `noise` own also the class."""
 
     index: int
     """Index of the image within the request."""

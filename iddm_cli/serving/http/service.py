@@ -8,7 +8,7 @@ import shlex
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -97,7 +97,8 @@ class GenerationService:
             message = f"count: at most {max_count} in one request."
             raise RequestError(422, "too_many_images", message)
         seed = secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
-        plan = model.plan_samples(settings, label=label, seed=seed)
+        own_noise = query.noise == "own"
+        plan = model.plan_samples(settings, label=label, seed=seed, own_noise=own_noise)
         return GenerationJob(
             model,
             plan,
@@ -213,7 +214,9 @@ def format_command(job: GenerationJob) -> str:
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
     words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
-    return shlex.join([*words, "--precision", metadata.precision])
+    words += ["--precision", metadata.precision]
+    words += ["--same-noise"] if job.class_name and metadata.noise == "same" else []
+    return shlex.join(words)
 
 
 def _class_argument(job: GenerationJob) -> str:
@@ -223,7 +226,7 @@ def _class_argument(job: GenerationJob) -> str:
 
 def collect_settings(job: GenerationJob) -> dict[str, Any]:
     """Return a job's sampling settings, by the names that requests use."""
-    return asdict(job.metadata) | {"class": job.class_name}
+    return job.metadata.to_json() | {"class": job.class_name}
 
 
 async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:

@@ -17,6 +17,7 @@ from iddm_cli.diffusion.denoiser import Denoise, clip_estimates
 from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
+from iddm_cli.engine.sampling.sample_noise import own_noise_index
 
 Item = TypeVar("Item")
 
@@ -29,6 +30,7 @@ class SamplePlan:
         table: The sampler's solver table.
         label: The class label, or the "no label" index.
         seed: The random seed; together with a sample's index it determines the noise.
+        own_noise: Whether each class has its own noise, so that the label matters as well.
         guidance: Classifier-free guidance scale; 1 disables guidance.
         guided_steps: Whether guidance applies at each solver step.
     """
@@ -38,6 +40,7 @@ class SamplePlan:
     seed: int
     guidance: float
     guided_steps: Sequence[bool]
+    own_noise: bool = False
 
 
 class InFlightSample:
@@ -96,8 +99,10 @@ class InFlightSample:
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
         """Return this sample's noise, generated on its own so that no other sample affects it."""
-        item = torch.tensor([self.index], device=device)
-        return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
+        plan = self.plan
+        index = own_noise_index(plan.label, self.index) if plan.own_noise else self.index
+        item = torch.tensor([index], device=device)
+        return randomness.normal(plan.seed, purpose, items=item, step=step, shape=shape)[0]
 
 
 @torch.inference_mode()

@@ -76,11 +76,21 @@ class ServedModel:
         given = {key: value for key, value in options.items() if value is not None}
         return SamplingSettings.model_validate(defaults | given)
 
-    def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
-        """Return how to sample a request's images; the label is 0 for a model without classes."""
+    def plan_samples(
+        self, settings: SamplingSettings, *, label: int, seed: int, own_noise: bool = False
+    ) -> SamplePlan:
+        """Return how to sample a request's images.
+
+        Args:
+            settings: The sampling settings.
+            label: The class; 0 for a model without classes.
+            seed: The random seed.
+            own_noise: Whether each class has its own noise.
+        """
         table = build_solver_table(settings, self.denoiser.schedule)
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
-        return SamplePlan(table, label, seed, settings.guidance, guided)
+        own = own_noise and bool(self.classes)
+        return SamplePlan(table, label, seed, settings.guidance, guided, own)
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return the metadata that a request's image files carry."""
@@ -95,4 +105,5 @@ class ServedModel:
             guidance=settings.guidance,
             guidance_interval=settings.guidance_interval,
             precision=self.precision,
+            noise="own" if plan.own_noise else "same",
         )
