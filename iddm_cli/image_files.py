@@ -6,10 +6,9 @@ This module needs only Pillow; it receives pixels as Pillow images.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -31,10 +30,13 @@ Points = Sequence[tuple[float, float]]
 class SamplingMetadata:
     """How an image was sampled, apart from its class and index.
 
-    The names of the fields are keys of the text chunks in the PNG. A field with a default appears
-    only where it has another value: in that case it changed the image.
+    The names of the fields are keys of the text chunks in the PNG. Fields with a default are only
+    written where they differ from it.
 
     Attributes:
+        guidance_rescale: Share of rescaled guidance.
+        threshold: Share of dynamic thresholding; 0: none.
+        guide_with: The weaker model of autoguidance, as RUN@STEP; "": guidance is classifier-free.
         noise: "own" where each class has its own noise, see `engine.sampling.sample_noise`; "same"
             where image i starts from the same noise in every class.
     """
@@ -49,12 +51,18 @@ class SamplingMetadata:
     guidance: float
     guidance_interval: Sequence[float]
     precision: str
+    guidance_rescale: float = 0.0
+    threshold: float = 0.0
+    guide_with: str = ""
     noise: str = "same"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields for a manifest or a response, without those at their default."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {key: value for key, value in asdict(self).items() if value != defaults[key]}
+    def to_json(self) -> dict[str, object]:
+        """Return the fields by name, without those that have their default."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
 
     def text_notes(
         self, index: int, name: str, more: Mapping[str, str] | None = None

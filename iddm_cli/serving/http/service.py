@@ -117,8 +117,14 @@ class GenerationService:
             message = "guidance_interval: the first number must not exceed the second."
             raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
-        steps = query.steps or min(limit, count_steps(defaults, model))
-        return model.resolve_sampling(query.sampler, steps, query.guidance, interval)
+        return model.resolve_sampling(
+            query.sampler,
+            query.steps or min(limit, count_steps(defaults, model)),
+            query.guidance,
+            interval,
+            guidance_rescale=query.guidance_rescale,
+            threshold=query.threshold,
+        )
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
@@ -188,6 +194,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "steps": min(limit, count_steps(defaults, model)),
             "guidance": defaults.guidance,
             "guidance_interval": defaults.guidance_interval,
+            "guidance_rescale": defaults.guidance_rescale,
+            "threshold": defaults.threshold,
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
@@ -199,7 +207,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "queue": limits.max_queue,
         },
         precision=model.precision,
-        exact=model.batch_denoiser.is_invariant,
+        exact=model.is_invariant,
+        guide_with=model.guide_with,
     )
 
 
@@ -213,6 +222,10 @@ def format_command(job: GenerationJob) -> str:
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
+    rescale, threshold = metadata.guidance_rescale, metadata.threshold
+    words += ["--guidance-rescale", str(rescale)] if rescale else []
+    words += ["--threshold", str(threshold)] if threshold else []
+    words += ["--guide-with", metadata.guide_with] if metadata.guide_with else []
     words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
     words += ["--precision", metadata.precision]
     words += ["--same-noise"] if job.class_name and metadata.noise == "same" else []

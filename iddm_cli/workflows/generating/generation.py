@@ -167,5 +167,7 @@ def describe_sampling(
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,
         precision=generator.precision,
+        guidance_rescale=sampling.guidance_rescale,
+        threshold=sampling.threshold,
         noise="own" if own_noise else "same",
     )
