@@ -20,7 +20,13 @@ from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
 from iddm_cli.engine.monitoring import nonfinite
 from iddm_cli.engine.monitoring.metrics import UpdateResult
 from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard, SkippedUpdates
-from iddm_cli.engine.optimizers import build_optimizer, clip_gradients, lr_at, step_unless_skipped
+from iddm_cli.engine.optimization.learning_rate import lr_at
+from iddm_cli.engine.optimization.optimizers import (
+    build_optimizer,
+    clip_gradients,
+    set_lr,
+    step_unless_skipped,
+)
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.profiles.settings import TrainingSettings
@@ -85,7 +91,7 @@ class TrainStep:
         return TrainerState(
             denoiser,
             ema,
-            build_optimizer(denoiser, settings),
+            build_optimizer(denoiser.backbone, settings, precision=self.precision),
             torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
             NonFiniteGuard(self.device, settings.max_skipped, group),
             MicroBatch(settings.micro_batch, len(self.slots)),
@@ -100,6 +106,12 @@ class TrainStep:
         return self.denoiser.around(
             self.group.wrap_ddp(self.denoiser.backbone, static_graph=not splits)
         )
+
+    @cached_property
+    def _parameters(self) -> list[Tensor]:
+        """All trained parameters, in the order of their groups."""
+        groups = self.state.optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
 
     @property
     def numerics(self) -> dict[str, object]:
@@ -121,11 +133,10 @@ class TrainStep:
             self.denoiser.train()
         loss = self._accumulate_gradients(step)
         state.scaler.unscale_(state.optimizer)
-        (param_group,) = state.optimizer.param_groups
-        grad_norm = clip_gradients(param_group["params"], settings.gradient_clip or math.inf)
+        grad_norm = clip_gradients(self._parameters, settings.gradient_clip or math.inf)
         grad_norm = self.group.full_tensor(grad_norm.detach())
         skip = state.guard.check(step, loss, grad_norm)
-        param_group["lr"] = state.lr_scale * lr_at(settings, step, self.total_steps)
+        set_lr(state.optimizer, state.lr_scale * lr_at(settings, step, self.total_steps))
         step_unless_skipped(skip, state.optimizer, state.scaler)
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(self.denoiser, step + 1, 1 - skip)

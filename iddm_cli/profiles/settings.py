@@ -39,7 +39,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
-OptimizerName = Literal["adamw", "adam"]
+OptimizerName = Literal["adamw", "adam", "muon"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
 LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
 LrPhaseName = Literal["keep", "rewarm", "decay"]
@@ -189,10 +189,13 @@ class TrainingSettings(Settings):
     """blocks computes activations again in the backward pass: less memory, about a third slower."""
 
     optimizer: OptimizerName = "adamw"
-    """Optimizer."""
+    """Optimizer; muon (Jordan et al. 2024) updates hidden weights, and adamw the rest."""
 
     lr: float = Field(default=3e-4, gt=0, le=1000)
     """Peak learning rate."""
+
+    muon_lr: float = Field(default=0.02, gt=0, le=1000)
+    """Peak learning rate of muon's hidden weights; it decays as lr does."""
 
     lr_schedule: LrScheduleName = "cosine"
     """Learning-rate schedule after warmup: constant, or linear or cosine decay to lr_final."""

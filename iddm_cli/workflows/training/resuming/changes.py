@@ -163,7 +163,7 @@ def describe_rates(before: TrainingSettings, trainer: "Trainer") -> str:
         before: What the checkpoint was trained with; `steps` is what its run was to make.
         trainer: The trainer, at the checkpoint's step.
     """
-    from iddm_cli.engine.optimizers import lr_at
+    from iddm_cli.engine.optimization.learning_rate import lr_at
 
     settings, step, total = trainer.settings, trainer.step, trainer.total_steps
     planned = before.steps or total
@@ -192,7 +192,7 @@ def _sample_steps(start: int, stop: int) -> list[int]:
 
 
 def _describe_rule(trainer: "Trainer", planned: int) -> str:
-    from iddm_cli.engine.optimizers import list_lr_phases
+    from iddm_cli.engine.optimization.learning_rate import list_lr_phases
 
     settings, total = trainer.settings, trainer.total_steps
     phase = list_lr_phases(settings, total)[-1]
@@ -218,7 +218,7 @@ def _describe_rule(trainer: "Trainer", planned: int) -> str:
 
 def had_same_rates(before: TrainingSettings, trainer: "Trainer") -> bool:
     """Return whether the learning rate of the steps made is what the settings say now."""
-    from iddm_cli.engine.optimizers import lr_at
+    from iddm_cli.engine.optimization.learning_rate import lr_at
 
     planned = before.steps or trainer.total_steps
     return all(
