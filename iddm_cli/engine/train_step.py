@@ -10,6 +10,8 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.lookup import build_time_distribution
+from iddm_cli.diffusion.time_distributions import SampleTimes
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.compiling import CompiledBlocks, is_compile_error, should_compile
@@ -40,7 +42,8 @@ class TrainStep:
         denoiser: The denoiser, on the device that it is trained on.
         batches: The images of each step.
         settings: The profile's training section.
-        times: How diffusion times are sampled, stratified or uniform.
+        times: How numbers in [0, 1) are sampled for the times, stratified or uniform.
+        time_distribution: From such numbers to diffusion times; None: all equally often.
         precision: fp32, bf16 or fp16.
         num_classes: Number of classes; also the label that means "no label".
         numerics: What decides the last bits besides the size of the micro-batches.
@@ -60,6 +63,7 @@ class TrainStep:
         settings: TrainingSettings,
         *,
         times: str,
+        time_distribution: SampleTimes | None = None,
         precision: str,
         num_classes: int,
         numerics: dict[str, object],
@@ -70,6 +74,9 @@ class TrainStep:
         self.batches = batches
         self.settings = settings
         self.times = times
+        self.time_distribution = time_distribution or build_time_distribution(
+            "uniform", denoiser.schedule
+        )
         self.precision = precision
         self.num_classes = num_classes
         self.group = group
@@ -258,14 +265,14 @@ class TrainStep:
     def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.
 
-        Stratified: slot s samples from the s-th of batch_size equal parts of [0, 1), which lowers
-        the variance of the loss (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
+        Stratified: slot s samples from the s-th of batch_size equal parts of [0, 1), which become
+        quantiles of the time distribution. That lowers the variance of the loss (Kingma et al.
+        2021, arXiv:2107.00630, appendix I.1).
         """
         fraction = self._uniform("time", slots, step)
         if self.times == "stratified":
             fraction = (copy_to(self.device, slots) + fraction) / self.settings.batch_size
-        timesteps = len(self.denoiser.schedule)
-        return (fraction * timesteps).long().clamp(max=timesteps - 1)
+        return self.time_distribution(fraction)
 
     def _uniform(self, purpose: str, slots: Tensor, step: int) -> Tensor:
         """Return one number in [0, 1) for each slot, [B]; computed on the CPU, from few numbers."""

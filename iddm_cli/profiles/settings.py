@@ -15,10 +15,12 @@ from iddm_cli.profiles.choices import (
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    TIME_DISTRIBUTIONS,
     KernelsName,
     PredictionName,
     SamplerName,
     ScheduleName,
+    TimeDistributionName,
     describe_usual_steps,
     list_choices,
 )
@@ -165,6 +167,17 @@ class DiffusionSettings(Settings):
 
     times: TimesName = "stratified"
     """How times are sampled: one per equal interval of the batch, or independently."""
+
+    time_distribution: TimeDistributionName = Field(
+        default="uniform",
+        description=f"Which times are trained how often: {list_choices(TIME_DISTRIBUTIONS)}.",
+    )
+
+    time_mean: Annotated[float, Field(ge=-20, le=20)] | None = None
+    """Mean of the logit, or log noise level; null: 0 for logit-normal, -1.2 for log-normal."""
+
+    time_deviation: Annotated[float, Field(gt=0, le=20)] | None = None
+    """Standard deviation of the same; null: 1 for logit-normal, 1.2 for log-normal."""
 
 
 class TrainingSettings(Settings):

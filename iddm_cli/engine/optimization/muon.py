@@ -125,8 +125,9 @@ def _shard(tensor: Tensor, like: Tensor) -> Tensor:
     """Return a tensor, sharded as another one is."""
     if not hasattr(like, "device_mesh"):
         return tensor
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    assert isinstance(like, DTensor)
     # Every process has computed the same, so nobody has to send anything.
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
 
@@ -139,7 +140,8 @@ def split_hidden(backbone: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """
     others = [*backbone.edge_layers(), *_list_embeddings(backbone)]  # type: ignore[operator]
     excluded = {id(parameter) for layer in others for parameter in layer.parameters()}
-    hidden, rest = [], []
+    hidden: list[Tensor] = []
+    rest: list[Tensor] = []
     for parameter in backbone.parameters():
         is_hidden = parameter.dim() >= 2 and id(parameter) not in excluded
         (hidden if is_hidden else rest).append(parameter)

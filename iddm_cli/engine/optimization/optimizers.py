@@ -135,7 +135,7 @@ def step_unless_skipped(
     for part in optimizer.parts if isinstance(optimizer, JointOptimizer) else (optimizer,):
         if isinstance(part, Muon) or (part.defaults["fused"] and not _is_sharded(part)):
             # As GradScaler does: the part reads the flag, the host does not wait for the device.
-            part.grad_scale, part.found_inf = None, skip  # type: ignore[union-attr]
+            part.grad_scale, part.found_inf = None, skip  # type: ignore[attr-defined]
             part.step()
         elif not bool(skip):
             part.step()

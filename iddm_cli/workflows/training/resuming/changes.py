@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from iddm_cli.errors import UsageError
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.settings import TrainingSettings
 
@@ -104,6 +105,25 @@ def select_exact(changes: Iterable[Change], *, same_rates: bool) -> list[Change]
     if same_rates:
         return [change for change in others if change.key != LENGTH]
     return others or changes
+
+
+def check_same_moments(recipe: Mapping[str, object], training: TrainingSettings) -> None:
+    """Check that the optimizer of a checkpoint keeps what the present one needs.
+
+    Args:
+        recipe: The settings that the checkpoint was trained with; empty: unknown.
+        training: The settings to continue with.
+
+    Raises:
+        UsageError: One of them is muon, and the other is not.
+    """
+    before, now = recipe.get("training.optimizer", training.optimizer), training.optimizer
+    if before != now and "muon" in (before, now):
+        raise UsageError(
+            f"training.optimizer cannot change from {before} to {now} in a run: the checkpoint has "
+            f"no state of {now} for the hidden weights",
+            f"Continue with --set training.optimizer={before}, or start a new run.",
+        )
 
 
 def settings_of(recipe: Mapping[str, object], like: TrainingSettings) -> TrainingSettings:
