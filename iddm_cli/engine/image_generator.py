@@ -1,10 +1,10 @@
 """The image generator: samples images from a trained denoiser.
 
 An image is a function of (weights, seed, index, class, sampler settings, precision) alone: its
-noise is derived from its index, so the batch that it is generated in does not change it. In fp32
-that holds up to rounding, which now and then changes a pixel by one level. In bf16 and fp16
-rounding would change whole images, so there the network computes blocks of one size, see
-`reduced_precision.batch_invariant`.
+noise is derived from its index, or from index and class, so the batch that it is generated in does
+not change it. In fp32 that holds up to rounding, which now and then changes a pixel by one level.
+In bf16 and fp16 rounding would change whole images, so there the network computes blocks of one
+size, see `reduced_precision.batch_invariant`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import find_guided_steps, guide
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser
+from iddm_cli.diffusion.guidance import (
+    SamplingNetworks,
+    build_step_denoiser,
+    find_guided_steps,
+)
 from iddm_cli.diffusion.lookup import find_solver
 from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
-from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
+from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
@@ -36,10 +40,28 @@ from iddm_cli.value_range import DEEP_LEVELS
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """One image to generate: its class (num_classes for none) and its index."""
+    """One image to generate.
+
+    Attributes:
+        label: Its class; num_classes for none.
+        index: Its index.
+        noise: Where its noise comes from, see `sample_noise`; None: from its index, so that it
+            starts from the same noise in every class.
+    """
 
     label: int
     index: int
+    noise: int | NoisePath | None = None
+
+    @property
+    def noise_item(self) -> int | NoisePath:
+        """Where its noise comes from."""
+        return self.index if self.noise is None else self.noise
+
+
+def specify_with_own_noise(label: int, index: int) -> SampleSpec:
+    """Return an image that shares its noise with no other class."""
+    return SampleSpec(label, index, own_noise_index(label, index))
 
 
 @dataclass(frozen=True)
@@ -97,6 +119,7 @@ class ImageGenerator:
         shape: Channels, height and width of an image.
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
         precision: fp32, bf16 or fp16.
+        weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
     """
 
     def __init__(
@@ -108,8 +131,10 @@ class ImageGenerator:
         shape: tuple[int, int, int],
         levels: int = 255,
         precision: str = "fp32",
+        weaker: Denoiser | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.weaker = weaker
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
@@ -129,29 +154,35 @@ class ImageGenerator:
             shape=self.shape,
             levels=self.levels,
             precision=precision,
+            weaker=self.weaker,
         )
 
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        network = self._network
-        return network.is_invariant if isinstance(network, BatchInvariantDenoiser) else True
+        networks = (self._networks.main, self._networks.weaker)
+        return all(n.is_invariant for n in networks if isinstance(n, BatchInvariantDenoiser))
 
     @cached_property
-    def _network(self) -> Denoise:
+    def _networks(self) -> SamplingNetworks:
+        weaker = None if self.weaker is None else self._prepare(self.weaker)
+        return SamplingNetworks(self._prepare(self.denoiser), self.num_classes, weaker)
+
+    def _prepare(self, denoiser: Denoiser) -> Denoise:
+        """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
         if self.precision == "fp32":
-            return graph_calls(self.denoiser)
-        self.denoiser.eval()
-        return make_batch_invariant(lower_precision(self.denoiser, self.precision), self.shape)
+            return graph_calls(denoiser)
+        denoiser.eval()
+        return make_batch_invariant(lower_precision(denoiser, self.precision), self.shape)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
         """Return one batch of images, [B, H, W, C], see `to_pixels`."""
         device = self.denoiser.schedule.alpha.device
-        indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
         plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
-        noise_of = partial(randomness.normal, seed, items=indices, shape=self.shape)
+        items = [spec.noise_item for spec in specs]
+        noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
         x = sample(
             [guided if is_guided else plain for is_guided in self.guided_steps],
             self.solver_table,
@@ -172,9 +203,12 @@ class ImageGenerator:
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
-        """Return the denoiser of a step; only labelled images are guided."""
-        denoise = self._network
-        if is_guided:
-            scale = torch.where(label < self.num_classes, self.settings.guidance, 1.0)
-            denoise = guide(denoise, scale, no_label=self.num_classes)
-        return clip_estimates(denoise) if self.settings.clip else denoise
+        """Return the denoiser of a step."""
+        settings, networks = self.settings, self._networks
+        return build_step_denoiser(
+            networks,
+            scale=networks.limit_scale(settings.guidance, label) if is_guided else 1.0,
+            rescale=settings.guidance_rescale,
+            threshold=settings.threshold,
+            clip=settings.clip,
+        )
