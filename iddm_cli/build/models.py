@@ -12,6 +12,7 @@ from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FEWEST_DURING_TRAINING = 128
@@ -51,6 +52,8 @@ def build_image_generator(
     source: WeightsSource,
     compute: ComputeContext,
     values: ValueRange = EIGHT_BIT,
+    *,
+    tables: TunedTables = NO_TABLES,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
 
@@ -60,6 +63,7 @@ def build_image_generator(
         source: The weights.
         compute: The compute context.
         values: The range of values that it was trained on.
+        tables: The tables that were tuned for the network.
 
     Raises:
         CheckpointError: The source is damaged, or belongs to another network.
@@ -72,6 +76,7 @@ def build_image_generator(
         num_classes=len(classes),
         shape=profile.data.shape,
         levels=values.levels,
+        tables=tables,
     )
 
 

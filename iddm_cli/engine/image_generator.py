@@ -35,6 +35,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
 from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
 
 
@@ -100,7 +101,11 @@ def to_image(pixels: Tensor) -> Image.Image:
 
 
 def build_solver_table(
-    settings: SamplingSettings, schedule: NoiseSchedule, highest: int | None = None
+    settings: SamplingSettings,
+    schedule: NoiseSchedule,
+    highest: int | None = None,
+    *,
+    tables: TunedTables = NO_TABLES,
 ) -> SolverTable:
     """Return the table of the sampler that the settings name, with its time grid and options.
 
@@ -109,10 +114,17 @@ def build_solver_table(
         schedule: The noise schedule.
         highest: The time that the first step starts from; None: the last entry of the schedule. A
             table has at most one row for each time below.
+        tables: The tables that were tuned for the network.
+
+    Raises:
+        UsageError: A tuned sampler has no table of so many calls.
     """
     grid = build_time_grid(settings.grid, schedule, highest)
     calls = settings.steps or usual_steps(settings.sampler, len(schedule))
-    options = {key: getattr(settings, key) for key in SAMPLERS[settings.sampler].options}
+    row = SAMPLERS[settings.sampler]
+    options: dict[str, object] = {key: getattr(settings, key) for key in row.options}
+    if row.needs_tables:
+        calls, options["tables"] = tables.resolve_calls(settings.steps), tables
     return find_solver(settings.sampler)(schedule, grid, min(calls, grid.highest + 1), **options)
 
 
@@ -129,6 +141,7 @@ class ImageGenerator:
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
         precision: fp32, bf16 or fp16.
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
+        tables: The tables that were tuned for the network.
     """
 
     def __init__(
@@ -141,6 +154,7 @@ class ImageGenerator:
         levels: int = 255,
         precision: str = "fp32",
         weaker: Denoiser | None = None,
+        tables: TunedTables = NO_TABLES,
     ) -> None:
         self.denoiser = denoiser
         self.weaker = weaker
@@ -149,7 +163,8 @@ class ImageGenerator:
         self.shape = shape
         self.levels = levels
         self.precision = precision
-        self.solver_table = build_solver_table(settings, denoiser.schedule)
+        self.tables = tables
+        self.solver_table = build_solver_table(settings, denoiser.schedule, tables=tables)
         self.guided_steps = find_guided_steps(
             denoiser.schedule, self.solver_table.times, settings.guidance_interval
         )
@@ -164,6 +179,7 @@ class ImageGenerator:
             levels=self.levels,
             precision=precision,
             weaker=self.weaker,
+            tables=self.tables,
         )
 
     @property
@@ -210,6 +226,18 @@ class ImageGenerator:
             batch = specs[start : start + batch_size]
             pixels = self.generate_batch(batch, seed).cpu()
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
+
+    def denoise(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """Return the estimate of x as a step from there computes it, [B, C, H, W].
+
+        Args:
+            x_t: Noisy images, [B, C, H, W].
+            t: Their time, the same for all, [B].
+            label: Class of each, [B].
+        """
+        time, interval = [int(t[0])], self.settings.guidance_interval
+        (is_guided,) = find_guided_steps(self.denoiser.schedule, time, interval)
+        return self._denoise(label, is_guided=is_guided)(x_t, t, label)
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
         """Return the denoiser of a step."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
@@ -38,6 +39,7 @@ class TrainedModel:
         denoiser: The denoiser, on the CPU and in evaluation mode.
         provenance: How it was trained.
         values: The range of values that it was trained on.
+        tables: The tables that were tuned for the network.
     """
 
     run: str
@@ -48,6 +50,7 @@ class TrainedModel:
     denoiser: Denoiser
     provenance: Provenance = Provenance()
     values: ValueRange = EIGHT_BIT
+    tables: TunedTables = NO_TABLES
 
     @property
     def shape(self) -> tuple[int, int, int]:

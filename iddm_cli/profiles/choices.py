@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
+SamplerName = Literal["ddim", "ddpm", "dpmpp-2m", "tuned"]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
@@ -62,6 +62,8 @@ class SamplerRow:
         diffusers: Its scheduler in diffusers; None where it has none.
         options: The sampling settings that it alone takes, with their defaults. They are passed
             to the solver by name.
+        needs_tables: Whether its tables belong to a trained model: the solver takes the model's
+            `TunedTables` as `tables`, and a network without them cannot sample with it.
     """
 
     solver: str
@@ -69,6 +71,7 @@ class SamplerRow:
     usual_steps: int | None
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
+    needs_tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,13 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         usual_steps=20,
         diffusers=DDIM_SCHEDULER,
     ),
+    "tuned": SamplerRow(
+        solver="tuned.tuned",
+        summary="fitted to the network by iddm tune-sampler",
+        usual_steps=10,
+        diffusers=DDIM_SCHEDULER,
+        needs_tables=True,
+    ),
 }
 
 GRIDS: dict[GridName, GridRow] = {
@@ -196,6 +206,9 @@ SAMPLER_SPECIFIC: dict[str, float | None] = {
 }
 """Sampling settings that belong to one sampler, and what they are reset to with another one."""
 
+GENERAL_SAMPLERS = tuple(name for name, row in SAMPLERS.items() if not row.needs_tables)
+"""The samplers of every network, trained or not."""
+
 
 def usual_steps(sampler: SamplerName, timesteps: int) -> int:
     """Return how often a sampler calls the network where the user gives no number."""
@@ -215,6 +228,8 @@ def list_choices(rows: Mapping[Any, Row]) -> str:
 
 def describe_usual_steps() -> str:
     """Return the usual numbers of calls as text: 20 for ddim, all timesteps for ddpm."""
-    return ", ".join(
-        f"{row.usual_steps or 'all timesteps'} for {name}" for name, row in SAMPLERS.items()
-    )
+    return ", ".join(f"{_describe_usual(row)} for {name}" for name, row in SAMPLERS.items())
+
+
+def _describe_usual(row: SamplerRow) -> str:
+    return "the most there are" if row.needs_tables else str(row.usual_steps or "all timesteps")

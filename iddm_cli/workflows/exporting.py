@@ -101,8 +101,15 @@ def load_model(
     from iddm_cli.build.exporting import load_trained_model
 
     provenance = source.load_provenance(saved.step)
+    models.select_tables(source, profile, saved)  # warns
     return load_trained_model(
-        source.name, profile, source.classes, saved, provenance, source.values
+        source.name,
+        profile,
+        source.classes,
+        saved,
+        provenance,
+        source.values,
+        tables=source.read_tuned_tables(),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.runs.run import Run
+    from iddm_cli.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 
@@ -58,6 +59,10 @@ class ModelSource(Protocol):
 
     def load_provenance(self, step: int, /) -> "Provenance":
         """Return what is known of its training."""
+        ...
+
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network."""
         ...
 
 
@@ -136,6 +141,14 @@ class RunModel:
 
         return collect_provenance(self.run, step)
 
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network.
+
+        Raises:
+            RunError: Their file is damaged.
+        """
+        return self.run.read_tuned_tables()
+
 
 class FileModel:
     """An exported file, which holds one set of weights.
@@ -191,6 +204,14 @@ class FileModel:
         record = self.exported.record
         return Provenance(dataset=record.dataset, versions=record.versions)
 
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network before the export.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        return self.exported.read_tuned_tables()
+
 
 def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
     """Find a trained model by name or path; without one, the run last trained.
@@ -227,7 +248,56 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     if sampler is not None and sampler != profile.sampling.sampler:
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
-    return model.load_profile(overrides)
+    return resolve_tuned_calls(model, model.load_profile(overrides))
+
+
+def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "ResolvedProfile":
+    """Return a profile in which a tuned sampler has the number of calls of one of its tables.
+
+    Raises:
+        UsageError: There is no such table.
+        IddmError: The tables are damaged.
+    """
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    sampling = profile.sampling
+    if not SAMPLERS[sampling.sampler].needs_tables:
+        return profile
+    steps = model.read_tuned_tables().resolve_calls(sampling.steps)
+    sampling = sampling.model_copy(update={"steps": steps})
+    return profile.model_copy(update={"sampling": sampling})
+
+
+def select_tables(
+    model: ModelSource, profile: "ResolvedProfile", source: "WeightsSource | None" = None
+) -> "TunedTables":
+    """Return the tuned tables of a model if its profile samples with one, else none.
+
+    Args:
+        model: The model.
+        profile: Its profile, with the sampling section to use.
+        source: Its weights. A warning says what the table was tuned for instead of them, and of
+            the guidance of the profile; None: there is no warning.
+
+    Raises:
+        IddmError: There is no such table, or the tables are damaged.
+    """
+    from iddm_cli.display import console
+    from iddm_cli.profiles.choices import SAMPLERS
+    from iddm_cli.tuned_tables import NO_TABLES, list_facts
+
+    if not SAMPLERS[profile.sampling.sampler].needs_tables:
+        return NO_TABLES
+    tables = model.read_tuned_tables()
+    table = tables.find(profile.sampling.steps)
+    if source is not None:
+        facts = list_facts(profile.sampling, source.step)
+        if differences := table.list_differences(facts):
+            again = f"; to tune it again: {tables.command}" * bool(tables.command)
+            console.print_warning(
+                f"the sampler of {table.calls} calls was tuned with {', '.join(differences)}{again}"
+            )
+    return tables
 
 
 def _check_ranges(model: ModelSource, channels: int) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
+from iddm_cli.workflows.models import select_tables
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +61,10 @@ def build_sampling_generator(
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(profile.runtime)
-    generator = build_image_generator(profile, model.classes, source, compute, model.values)
+    tables = select_tables(model, profile, source)
+    generator = build_image_generator(
+        profile, model.classes, source, compute, model.values, tables=tables
+    )
     facts = list_facts(model, profile, source)
     precision = resolve_precision(
         profile, compute.device, facts, lambda: generator, images=images, progress=progress
@@ -84,7 +88,16 @@ def list_facts(
         profile.data.shape,
         model.values.levels,
         len(model.classes),
+        *_list_tables(model, profile),
     ]
+
+
+def _list_tables(model: "ModelSource", profile: "ResolvedProfile") -> list[object]:
+    """Return the table of a tuned sampler, which may be tuned again; nothing for others."""
+    if not (tables := select_tables(model, profile)):
+        return []
+    table = tables.find(profile.sampling.steps)
+    return [[table.times, table.columns, table.coefficients]]
 
 
 def resolve_precision(

@@ -196,6 +196,7 @@ def load_model(
             trained_steps=weights.step,
             reference=source.reference,
             values=source.values,
+            tables=source.read_tuned_tables(),
         )
     if not served.is_invariant:
         console.print_warning(

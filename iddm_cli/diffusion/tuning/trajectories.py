@@ -57,7 +57,7 @@ def record_trajectories(
 def sample_end(denoise: Denoise, table: SolverTable, noise: Tensor, label: Tensor) -> Tensor:
     """Return the images of a deterministic sampler, [N, C, H, W]."""
     assert not table.noisy_steps, "a stochastic sampler has no trajectory"
-    return sample(denoise, table, noise=noise, label=label, noise_at=torch.zeros_like)
+    return sample(denoise, table, noise=noise, label=label, noise_at=lambda _: noise)
 
 
 def build_teacher(schedule: NoiseSchedule, calls: int) -> SolverTable:

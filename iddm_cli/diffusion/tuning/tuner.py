@@ -29,6 +29,10 @@ MOST_FITTED = 64
 of values, and a step six coefficients."""
 
 
+HELD_OUT = 8
+"""One of so many noises is held out."""
+
+
 @dataclass(frozen=True, eq=False)
 class TunedSampler:
     """A sampler that is tuned to a network.
@@ -51,13 +55,13 @@ class TunedSampler:
 class SamplerTuner:
     """Tunes samplers of few calls to the trajectories of a fine one.
 
-    A quarter of the noises is held out: neither times nor coefficients are tuned to them.
+    An eighth of the noises is held out: neither times nor coefficients are tuned to them.
 
     Args:
         denoise: The denoiser as it samples, with guidance and clipping; all images of a call have
             the same time.
         schedule: Its noise schedule.
-        noise: Noises, [N, C, H, W], at least 4.
+        noise: Noises, [N, C, H, W], at least 8.
         label: Class of each image, [N].
         teacher_calls: Network calls of the fine sampler.
     """
@@ -71,12 +75,12 @@ class SamplerTuner:
         *,
         teacher_calls: int,
     ) -> None:
-        assert len(noise) >= 4, "some are held out"
+        assert len(noise) >= HELD_OUT, "some are held out"
         self._denoise = denoise
         self._schedule = schedule
         self._noise = noise
         self._label = label
-        self._seen = len(noise) - len(noise) // 4
+        self._seen = len(noise) - len(noise) // HELD_OUT
         self._fitted = min(self._seen, MOST_FITTED)
         self.teacher_table = build_teacher(schedule, teacher_calls)
         self._teacher: Trajectories | None = None
@@ -86,6 +90,10 @@ class SamplerTuner:
     def most_calls(self) -> int:
         """The largest number of calls that can be tuned: half of the teacher's."""
         return len(self.teacher_table) // 2
+
+    def count_images(self, calls: int) -> int:
+        """Return how many estimates tuning so many calls takes, where the fit is kept."""
+        return calls * (self._fitted + 2 * (len(self._noise) - self._seen))
 
     def follow_teacher(self) -> None:
         """Record the teacher's trajectories and the costs of all jumps along them."""

@@ -11,6 +11,7 @@ from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
+from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
@@ -32,6 +33,7 @@ class ServedModel:
         batch_weaker: The weaker denoiser of autoguidance, also for such batches; None: guidance is
             classifier-free.
         guide_with: What the weaker denoiser is: RUN@STEP, as --guide-with takes it.
+        tables: The tables that were tuned for the network.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ServedModel:
     precision: str = "fp32"
     batch_weaker: BatchInvariantDenoiser | None = None
     guide_with: str = ""
+    tables: TunedTables = NO_TABLES
 
     @property
     def is_invariant(self) -> bool:
@@ -103,7 +106,7 @@ class ServedModel:
             seed: The random seed.
             own_noise: Whether each class has its own noise.
         """
-        table = build_solver_table(settings, self.denoiser.schedule)
+        table = build_solver_table(settings, self.denoiser.schedule, tables=self.tables)
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
         return SamplePlan(
             table,

@@ -9,6 +9,7 @@ from iddm_cli import __version__
 from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.models import select_tables
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -197,7 +198,12 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
 
     compute = setup_compute(choice.profile.runtime)
     generator = build_image_generator(
-        choice.profile, model.classes, choice.source, compute, model.values
+        choice.profile,
+        model.classes,
+        choice.source,
+        compute,
+        model.values,
+        tables=select_tables(model, choice.profile),
     )
     return generator.with_precision(choice.precision)
 

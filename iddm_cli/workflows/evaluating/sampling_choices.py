@@ -107,7 +107,15 @@ def _resolve_precision(
         profile,
         compute.device,
         list_facts(model, profile, source),
-        partial(build_image_generator, profile, model.classes, source, compute, model.values),
+        partial(
+            build_image_generator,
+            profile,
+            model.classes,
+            source,
+            compute,
+            model.values,
+            tables=models.select_tables(model, profile, source),
+        ),
         images=request.count or DEFAULT_COUNT,
         progress=progress,
     )

@@ -50,7 +50,7 @@ def test_noises_that_are_held_out_change_neither_times_nor_coefficients():
     tables = []
     for seed in (1, 2):
         noise = noises(COUNT)
-        noise[48:] = noises(16, seed=seed)
+        noise[56:] = noises(8, seed=seed)
         tuner = SamplerTuner(mixture(schedule), schedule, noise, labels(COUNT), teacher_calls=20)
         tuner.follow_teacher()
         tables.append(tuner.tune(4))
