@@ -19,7 +19,6 @@ from iddm_cli.errors import UsageError
 FORMAT = 1
 FEWEST_CALLS = 2
 MOST_CALLS = 1000
-OPTION = "--sampler tuned"
 FILE_NAME = "tuned_samplers.json"
 """The file of a run that holds its tables."""
 
@@ -158,16 +157,16 @@ class TunedTables:
         if not self.tables:
             hint = "Use another sampler, or tune one"
             raise UsageError(
-                f"{OPTION}: this model has no tuned sampler",
+                "this model has no tuned sampler",
                 f"{hint}: {self.command}" if self.command else f"{hint} before the export.",
             )
         for table in reversed(self.tables):
             if calls in (None, table.calls):
                 return table
         known = ", ".join(map(str, self.calls))
-        hint = f"Use one of these as --steps{', or tune it' * bool(self.command)}"
+        hint = "Give one of these as the steps" + ", or tune it" * bool(self.command)
         raise UsageError(
-            f"{OPTION}: no sampler was tuned for {calls} calls; there are {known}",
+            f"no sampler was tuned for {calls} calls, only for {known}",
             f"{hint}: {self.command} --calls {calls}" if self.command else f"{hint}.",
         )
 

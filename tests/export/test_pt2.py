@@ -15,6 +15,7 @@ from iddm_cli.errors import IddmError
 from iddm_cli.export import pt2
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
+from tests.tuned import make_tables
 
 
 def loop(denoise, about, noise, label, guidance):
@@ -33,12 +34,12 @@ def loop(denoise, about, noise, label, guidance):
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m", "tuned"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler):
     interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.97]
     sampling = {"sampler": sampler, "guidance": 2.5, "guidance_interval": interval}
-    model = trained(classes, sampling=sampling)
+    model = replace(trained(classes, sampling=sampling), tables=make_tables(5))
     made, off = pt2.build_pt2(model, aot=False)
     assert off < 1e-5
     extra = {pt2.METADATA_NAME: ""}
@@ -57,7 +58,7 @@ def check_loop(model, program, about, count: int) -> None:
     label = torch.tensor([spec.label for spec in specs])
     with torch.no_grad():
         found = loop(program.module(), about, noise, label, 2.5)
-    kinds = {"num_classes": len(classes), "shape": model.shape}
+    kinds = {"num_classes": len(classes), "shape": model.shape, "tables": model.tables}
     wanted = ImageGenerator(model.denoiser, model.profile.sampling, **kinds).generate_batch(
         specs, 9
     )

@@ -8,7 +8,7 @@ from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
 from iddm_cli.tuned_tables import NO_TABLES, TunedTables
@@ -79,6 +79,9 @@ class ServedModel:
         """Return the sampling settings of a request; None stands for the run's profile.
 
         A sampler other than the profile's uses its own default number of steps.
+
+        Raises:
+            UsageError: A tuned sampler has no table of so many calls.
         """
         defaults = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
@@ -93,7 +96,21 @@ class ServedModel:
             "threshold": threshold,
         }
         given = {key: value for key, value in options.items() if value is not None}
-        return SamplingSettings.model_validate(defaults | given)
+        settings = SamplingSettings.model_validate(defaults | given)
+        if not SAMPLERS[settings.sampler].needs_tables:
+            return settings
+        return settings.model_copy(update={"steps": self.tables.resolve_calls(settings.steps)})
+
+    @property
+    def samplers(self) -> list[SamplerName]:
+        """The samplers that requests may name: a tuned one only where it has tables."""
+        return [name for name, row in SAMPLERS.items() if self.tables or not row.needs_tables]
+
+    def usual_steps(self, sampler: SamplerName) -> int:
+        """Return how often a sampler calls the network where a request gives no number."""
+        row = SAMPLERS[sampler]
+        timesteps = len(self.denoiser.schedule)
+        return self.tables.calls[-1] if row.needs_tables else usual_steps(sampler, timesteps)
 
     def plan_samples(
         self, settings: SamplingSettings, *, label: int, seed: int, own_noise: bool = False

@@ -8,7 +8,7 @@ from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solvers.ddim import ddim, ddpm
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
-from iddm_cli.profiles.choices import SAMPLERS, SCHEDULES
+from iddm_cli.profiles.choices import GENERAL_SAMPLERS, SCHEDULES
 from tests.diffusion.reference import (
     MEAN,
     SPREAD,
@@ -53,7 +53,7 @@ def test_the_multistep_solver_is_nearer_the_exact_flow_at_ten_steps():
     assert distance(dpmpp_2m) < 0.5 * distance(ddim)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", GENERAL_SAMPLERS)
 def test_one_step_is_the_first_estimate(name):
     schedule = build_schedule("cosine", 1000)
     x, noise = sample_gaussian(find_solver(name), 1, schedule)
