@@ -38,6 +38,8 @@ class TrainedModel:
         denoiser: The denoiser, on the CPU and in evaluation mode.
         provenance: How it was trained.
         values: The range of values that it was trained on.
+        weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
+        guide_with: What the weaker denoiser is: RUN@STEP.
     """
 
     run: str
@@ -48,6 +50,8 @@ class TrainedModel:
     denoiser: Denoiser
     provenance: Provenance = Provenance()
     values: ValueRange = EIGHT_BIT
+    weaker: Denoiser | None = None
+    guide_with: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,5 +60,6 @@ class TrainedModel:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters of the network."""
-        return sum(p.numel() for p in self.denoiser.backbone.parameters())
+        """Number of parameters of its network, and of the weaker one."""
+        denoisers = [each for each in (self.denoiser, self.weaker) if each is not None]
+        return sum(p.numel() for each in denoisers for p in each.backbone.parameters())
