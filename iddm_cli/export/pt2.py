@@ -34,7 +34,7 @@ from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.formats import ExportArtifact, Progress
-from iddm_cli.export.trained_model import TrainedModel
+from iddm_cli.export.trained_model import TrainedModel, describe_weaker, list_guide
 
 METADATA_NAME = "iddm.json"
 """Name of the extra file, or of the metadata entry, with the table and the class names."""
@@ -127,8 +127,9 @@ def export_pt2(model: TrainedModel, *, aot: bool, progress: Progress) -> ExportA
         content, difference = build_pt2(model, aot=aot)
     return ExportArtifact(
         content,
-        summary=f"its estimates of x are within {difference:.2g} of the model's",
-        details={"aot": aot, "difference": difference},
+        summary=f"its estimates of x are within {difference:.2g} of the model's"
+        f"{describe_weaker(model)}",
+        details={"aot": aot, "difference": difference, **list_guide(model)},
     )
 
 

@@ -61,5 +61,23 @@ class TrainedModel:
     @property
     def parameters(self) -> int:
         """Number of parameters of its network, and of the weaker one."""
-        denoisers = [each for each in (self.denoiser, self.weaker) if each is not None]
-        return sum(p.numel() for each in denoisers for p in each.backbone.parameters())
+        weaker = 0 if self.weaker is None else count_parameters(self.weaker)
+        return count_parameters(self.denoiser) + weaker
+
+
+def describe_weaker(model: TrainedModel) -> str:
+    """Return a clause that says that a file holds two networks, or "" where it holds one."""
+    if model.weaker is None:
+        return ""
+    share = model.parameters / count_parameters(model.denoiser)
+    return f"; with the network of {model.guide_with} inside it is {share:.2g} times as large"
+
+
+def list_guide(model: TrainedModel) -> dict[str, object]:
+    """Return what guides a model, for --json; nothing where that is the model itself."""
+    return {"guide_with": model.guide_with} if model.guide_with else {}
+
+
+def count_parameters(denoiser: Denoiser) -> int:
+    """Return the number of parameters of a network."""
+    return sum(p.numel() for p in denoiser.backbone.parameters())
