@@ -1,16 +1,19 @@
 """From a name to the mathematics: the objects that the rows of `profiles/choices.py` give."""
 
-from iddm_cli.diffusion import predictions, schedules, solvers
+from iddm_cli.diffusion import predictions, schedules, solvers, time_distributions
 from iddm_cli.diffusion.predictions import Prediction
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solvers import Solver
+from iddm_cli.diffusion.time_distributions import SampleTimes
 from iddm_cli.profiles.choices import (
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    TIME_DISTRIBUTIONS,
     PredictionName,
     SamplerName,
     ScheduleName,
+    TimeDistributionName,
 )
 
 
@@ -30,3 +33,27 @@ def find_solver(name: SamplerName) -> Solver:
     """Return the function that writes a sampler's table of coefficients."""
     solver: Solver = getattr(solvers, SAMPLERS[name].solver)
     return solver
+
+
+def build_time_distribution(
+    name: TimeDistributionName,
+    schedule: NoiseSchedule,
+    *,
+    mean: float | None = None,
+    deviation: float | None = None,
+) -> SampleTimes:
+    """Return a distribution of the times of a schedule.
+
+    Args:
+        name: Which.
+        schedule: The noise schedule.
+        mean: Its mean; None: its usual one.
+        deviation: Its standard deviation; None: its usual one.
+    """
+    row = TIME_DISTRIBUTIONS[name]
+    sample: SampleTimes = getattr(time_distributions, row.build)(
+        schedule,
+        mean=row.mean if mean is None else mean,
+        deviation=row.deviation if deviation is None else deviation,
+    )
+    return sample

@@ -15,6 +15,7 @@ from typing import Any, Literal
 SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
+TimeDistributionName = Literal["uniform", "logit-normal", "log-normal"]
 KernelsName = Literal[
     "reference", "contiguous", "contiguous-matmul", "channels-last", "channels-last-matmul"
 ]
@@ -98,7 +99,27 @@ class PredictionRow:
     diffusers: str | None
 
 
-Row = SamplerRow | ScheduleRow | PredictionRow
+@dataclass(frozen=True)
+class TimeDistributionRow:
+    """A distribution of the times that training looks at.
+
+    Attributes:
+        build: The function in `diffusion.time_distributions` that builds it for a noise schedule.
+        summary: What it is, for help texts.
+        mean: Its mean where none is given; None: it has none.
+        deviation: Its standard deviation where none is given.
+    """
+
+    build: str
+    summary: str
+    mean: float | None = None
+    deviation: float | None = None
+
+
+RowOfDiffusers = SamplerRow | ScheduleRow | PredictionRow
+"""Rows whose choice diffusers may have as well."""
+
+Row = RowOfDiffusers | TimeDistributionRow
 
 SAMPLERS: dict[SamplerName, SamplerRow] = {
     "ddim": SamplerRow(
@@ -133,6 +154,16 @@ PREDICTIONS: dict[PredictionName, PredictionRow] = {
     "epsilon": PredictionRow("EPSILON", "the noise", "epsilon"),
     "v": PredictionRow("V", "the velocity of Salimans & Ho 2022", "v_prediction"),
     "x": PredictionRow("X", "the clean image", "sample"),
+}
+
+TIME_DISTRIBUTIONS: dict[TimeDistributionName, TimeDistributionRow] = {
+    "uniform": TimeDistributionRow("uniform_times", "all equally often"),
+    "logit-normal": TimeDistributionRow(
+        "logit_normal_times", "the middle more often, as in Stable Diffusion 3", 0.0, 1.0
+    ),
+    "log-normal": TimeDistributionRow(
+        "log_normal_times", "noise levels as in EDM", mean=-1.2, deviation=1.2
+    ),
 }
 
 SAMPLER_SPECIFIC: dict[str, float | None] = {

@@ -46,6 +46,8 @@ import pytest
         ("training:\n  lr: .nan\n", "line 2: .nan is not a finite number"),
         ("training:\n  seed: true\n", "training.seed must be a whole number, not true"),
         ("training:\n  keep: 1\n", "training.keep must be at least 2, not 1"),
+        ("training:\n  muon_lr: 0.1\n", "training.muon_lr has no effect with training.optimizer"),
+        ("diffusion:\n  time_mean: 1\n", "diffusion.time_mean has no effect with"),
         ("training:\n  betas: [0.9, 1.0]\n", "each of training.betas must be at least 0"),
         ("model:\n  attention_levels: [1, 1]\n", "names a level twice"),
         ("model:\n  channel_multipliers: []\n", "a list with 1 or more entries, not []"),
