@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 NAMES = {
     "step": "step {}", "weights": "{} weights", "sampler": "{}", "steps": "{} steps",
-    "guidance": "guidance {:g}", "guidance_interval": "guidance in {}",
+    "time_grid": "{} grid", "guidance": "guidance {:g}", "guidance_interval": "guidance in {}",
     "guidance_rescale": "rescaled by {:g}", "guide_with": "guided by {}",
     "threshold": "threshold {:g}", "eta": "eta {:g}", "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
+
+UNTITLED = ("weights", "time_grid", "eta", "precision")
+"""What the title of a single way leaves out."""
 
 WITHOUT = {
     "guidance_interval": "guidance at all noise levels",
@@ -59,6 +62,7 @@ class SamplingChoice:
             "weights": sampling.weights,
             "sampler": sampling.sampler,
             "steps": sampling.steps or usual_steps(sampling.sampler, timesteps),
+            "time_grid": sampling.grid,
             "guidance": sampling.guidance,
         }
         if "eta" in SAMPLERS[sampling.sampler].options:
@@ -136,7 +140,7 @@ def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
     differing = [key for key in NAMES if _differs(key, described)]
-    keys = differing or [key for key in NAMES if key not in ("weights", "eta", "precision")]
+    keys = differing or [key for key in NAMES if key not in UNTITLED]
     return [
         ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or WITHOUT[keys[0]]
         for one in described
