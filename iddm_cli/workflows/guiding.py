@@ -103,7 +103,7 @@ def find_guiding_model(
     name = f"{guide.reference}@{weights.step}"
     if same:
         raise UsageError(
-            f"--guide-with {text}: {name} is what generates, and guides itself nowhere",
+            f"--guide-with {text}: {name} is the model that generates, and cannot guide itself",
             f"Name an earlier checkpoint, or another run. {describe_steps(guide)}".strip(),
         )
     if differences := list(list_differences(model, profile, guide, guide_profile)):

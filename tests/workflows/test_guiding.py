@@ -101,7 +101,7 @@ def test_a_checkpoint_that_was_deleted_is_refused_with_those_there_are(runs):
 
 def test_what_generates_cannot_guide_itself(runs):
     for text in ("first", "first@30", "@30"):
-        with pytest.raises(UsageError, match="first@30 is what generates") as error:
+        with pytest.raises(UsageError, match="first@30 is the model that generates") as error:
             find(runs, text)
         assert "Available steps: 10, 20, 30." in error.value.hint
 
