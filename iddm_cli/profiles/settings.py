@@ -158,6 +158,12 @@ class DiffusionSettings(Settings):
         default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
     )
 
+    noise_shift: float = Field(default=1.0, gt=0, le=100)
+    """Factor on the noise of every time; for larger images, their side divided by 32 or 64."""
+
+    zero_terminal_snr: bool = False
+    """Whether the schedule ends in pure noise, so that no brightness leaks (Lin et al. 2024)."""
+
     prediction: PredictionName = Field(
         default="epsilon", description=f"Prediction target: {list_choices(PREDICTIONS)}."
     )
