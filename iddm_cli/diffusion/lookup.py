@@ -1,15 +1,20 @@
 """From a name to the mathematics: the objects that the rows of `profiles/choices.py` give."""
 
-from iddm_cli.diffusion import predictions, schedules, solvers, time_distributions
+from importlib import import_module
+
+from iddm_cli.diffusion import predictions, schedules, time_distributions, time_grids
 from iddm_cli.diffusion.predictions import Prediction
 from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.diffusion.solvers import Solver
+from iddm_cli.diffusion.solvers.solver import Solver
 from iddm_cli.diffusion.time_distributions import SampleTimes
+from iddm_cli.diffusion.time_grids import TimeGrid
 from iddm_cli.profiles.choices import (
+    GRIDS,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
     TIME_DISTRIBUTIONS,
+    GridName,
     PredictionName,
     SamplerName,
     ScheduleName,
@@ -52,8 +57,16 @@ def find_prediction(name: PredictionName) -> Prediction:
 
 def find_solver(name: SamplerName) -> Solver:
     """Return the function that writes a sampler's table of coefficients."""
-    solver: Solver = getattr(solvers, SAMPLERS[name].solver)
+    module, _, function = SAMPLERS[name].solver.partition(".")
+    solver: Solver = getattr(import_module(f"iddm_cli.diffusion.solvers.{module}"), function)
     return solver
+
+
+def build_time_grid(
+    name: GridName, schedule: NoiseSchedule, highest: int | None = None
+) -> TimeGrid:
+    """Return a time grid over a schedule, from a time down; None: from its last entry."""
+    return TimeGrid(getattr(time_grids, GRIDS[name].spread), schedule, highest)
 
 
 def build_time_distribution(

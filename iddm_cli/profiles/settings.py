@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from iddm_cli.profiles.choices import (
+    GRIDS,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
     TIME_DISTRIBUTIONS,
+    GridName,
     KernelsName,
     PredictionName,
     SamplerName,
@@ -289,7 +291,11 @@ class SamplingSettings(Settings):
     sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
     steps: StepCount | None = Field(
-        default=None, description=f"Number of sampling steps; null: {describe_usual_steps()}."
+        default=None, description=f"Number of network calls; null: {describe_usual_steps()}."
+    )
+
+    grid: GridName = Field(
+        default="trailing", description=f"Time grid of the steps: {list_choices(GRIDS)}."
     )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)

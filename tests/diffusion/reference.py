@@ -1,12 +1,30 @@
 """A network seen through our contract and through that of diffusers' schedulers."""
 
+from collections.abc import Callable
+
 import torch
 
 from iddm_cli.diffusion.lookup import find_prediction
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 
+SHARED_SCHEDULES = [name for name, row in SCHEDULES.items() if row.diffusers is not None]
+SHARED_PREDICTIONS = [name for name, row in PREDICTIONS.items() if row.diffusers is not None]
+"""Those that diffusers has as well."""
+
 SHAPE = (2, 3, 4, 4)
+
+
+def fixed_grid(times: list[int]) -> Callable[[int], list[int]]:
+    """Return a time grid that has these times alone."""
+
+    def grid(count: int) -> list[int]:
+        assert count == len(times)
+        return times
+
+    return grid
+
+
 LABEL = torch.zeros(SHAPE[0], dtype=torch.int64)
 
 

@@ -11,8 +11,8 @@ from iddm_cli.diffusion.guidance import (
     guide,
     rescale_estimates,
 )
-from iddm_cli.diffusion.lookup import build_schedule, find_solver
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.lookup import build_schedule, build_time_grid, find_solver
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import SHAPE
@@ -95,7 +95,8 @@ def test_the_whole_interval_guides_every_step_and_an_empty_one_none(name):
     assert all(find_guided_steps(schedule, times, [0, 1]))
     assert not any(find_guided_steps(schedule, times, [0, 0]))
     levels = schedule.levels_at(times)
-    inside = (levels.sigma >= 0.3) & (levels.sigma <= 0.7)  # alpha^2 + sigma^2 is 1
+    share = (levels.sigma**2 / (levels.alpha**2 + levels.sigma**2)).sqrt()
+    inside = (share >= 0.3) & (share <= 0.7)
     assert find_guided_steps(schedule, times, [0.3, 0.7]) == inside.tolist()
     assert 0 < inside.sum() < 1000
 
@@ -146,7 +147,7 @@ def test_autoguided_images_move_away_from_those_of_the_weaker_network():
         SamplingNetworks(exact(schedule, 0.2, 0.1), 0, exact(schedule, -0.1, 0.1)), scale=2.0
     )
     noise = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(4))
-    table = find_solver("ddim")(schedule, sampling_times(1000, 100))
+    table = find_solver("ddim")(schedule, build_time_grid("trailing", schedule), 100)
     label = torch.zeros(64, dtype=torch.int64)
     x = sample(denoise, table, noise=noise, label=label, noise_at=lambda k: noise)
     assert x.mean() == pytest.approx(-0.1 + 2 * 0.3, abs=0.01)

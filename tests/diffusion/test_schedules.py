@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 from iddm_cli.profiles.choices import SCHEDULES
-from tests.diffusion.reference import edm, flow_matching, their_settings
+from tests.diffusion.reference import SHARED_SCHEDULES, edm, flow_matching, their_settings
 
 
 @pytest.fixture(params=[(name, T) for name in SCHEDULES for T in (2, 10, 100, 1000)], ids=str)
@@ -24,13 +24,14 @@ def test_snr_falls_with_t(schedule):
     assert (snr.diff() < 0).all()
 
 
-def test_variance_is_preserved(schedule):
+def test_variance_is_preserved_where_there_are_betas(schedule):
     total = schedule.alpha**2 + schedule.sigma**2
-    torch.testing.assert_close(total, torch.ones(len(schedule)))
+    is_one = bool(torch.isclose(total, torch.ones(len(schedule))).all())
+    assert is_one == (schedule.betas is not None)
 
 
 def test_the_end_is_almost_noise_and_the_clean_end_is_clean(schedule):
-    assert schedule.alpha[-1] < 0.2
+    assert schedule.alpha[-1] < 0.3
     alpha, sigma = schedule.at(torch.tensor([-1, 0]))
     assert (alpha[0], sigma[0]) == (1, 0)
     assert (alpha[1], sigma[1]) == (schedule.alpha[0], schedule.sigma[0])
@@ -53,7 +54,7 @@ def test_tables_follow_the_network_and_their_double_precision_stays_on_the_cpu(s
     assert not schedule.state_dict(), "a checkpoint holds weights alone"
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 def test_the_tables_are_those_of_diffusers(name):
     theirs = DDPMScheduler(**their_settings(name, "epsilon", True)).alphas_cumprod
     schedule = build_schedule(name, 1000)
@@ -68,6 +69,8 @@ def without_betas(schedule: NoiseSchedule) -> NoiseSchedule:
 
 
 def test_the_general_formula_for_added_variance_is_that_of_preserved_variance(schedule):
+    if schedule.betas is None:
+        return
     times = list(range(len(schedule) - 1, -1, -1))
     start, end = schedule.levels_at(times), schedule.levels_at([*times[1:], CLEAN])
     special = schedule.added_variance(start, end)
@@ -97,6 +100,8 @@ def test_any_schedule_is_scaled_to_unit_variance():
 
 
 def test_where_variance_is_preserved_nothing_is_scaled(schedule):
+    if schedule.betas is None:
+        return
     t = torch.arange(len(schedule))
     x_t = torch.ones(len(schedule), 1, 1, 1)
     scaled, *levels = schedule.at_unit_variance(x_t, t)
@@ -105,7 +110,8 @@ def test_where_variance_is_preserved_nothing_is_scaled(schedule):
 
 
 def test_edms_levels_are_those_of_diffusers():
-    theirs = EDMEulerScheduler(num_train_timesteps=40)
+    theirs = EDMEulerScheduler()
+    theirs.set_timesteps(40)
     alpha, sigma, _ = build_schedule("edm", 40).levels
     # Theirs fall, and end in zero.
     wanted = theirs.sigmas[:-1].flip(0).double()

@@ -253,6 +253,6 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),
-            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps of the "
+            f"{sampling.steps} network calls are more than the {timesteps} timesteps of the "
             "noise schedule",
         )

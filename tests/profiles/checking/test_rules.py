@@ -34,7 +34,7 @@ import pytest
         ("training:\n  epochs: null\n", "a run needs training.steps or training.epochs"),
         ("training:\n  label_drop: 0\n", "guidance needs training.label_drop above 0"),
         ("sampling:\n  sampler: ddpm\n  eta: 0.5\n", "eta belongs to ddim, not to ddpm"),
-        ("sampling:\n  steps: 1001\n", "more than the 1000 timesteps"),
+        ("sampling:\n  steps: 1001\n", "1001 network calls are more than the 1000 timesteps"),
         ('data:\n  label_pattern: "(["\n', "line 2: ([ is not a regular expression: "),
         ('data:\n  label_pattern: "[a-z]+_"\n', "line 2: [a-z]+_ has no group in parentheses"),
         ("data:\n  label_pattern: (x)\n  label_column: y\n", "line 2: data.label_pattern and data"),
