@@ -109,6 +109,9 @@ class DataSettings(Settings):
     held_out: float = Field(default=0.05, ge=0, le=0.5)
     """Share of images kept out of training to measure quality; 0: none, not even a val folder."""
 
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """How often rare classes are trained on: 0 by their size, 1 as often as others, 0.5 between."""
+
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""
 
