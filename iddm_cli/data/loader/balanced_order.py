@@ -39,7 +39,7 @@ def class_quotas(counts: Tensor, balance: float) -> Tensor:
 class BalancedOrder:
     """The order of each epoch, in which every class has a fixed number of places.
 
-    A class's images follow each other in shuffled rounds that go on from one epoch to the next, so
+    A class's images follow each other in shuffled rounds that continue from one epoch to the next, so
     all images of a class are taken equally often.
 
     Args:
