@@ -169,10 +169,10 @@ def list_differences(
         yield "its image size is {}, not {}".format(*sizes)
     if ours.channels != theirs.channels:
         yield f"it has {theirs.channels} channels, not {ours.channels}"
-    for key in ("schedule", "timesteps"):
+    for key in ("schedule", "timesteps", "noise_shift", "zero_terminal_snr"):
         own, other = getattr(profile.diffusion, key), getattr(guide_profile.diffusion, key)
         if own != other:
-            yield f"its diffusion.{key} is {other}, not {own}"
+            yield f"its diffusion.{key} is {format_value(other)}, not {format_value(own)}"
     if len(model.classes) != len(guide.classes):
         yield f"it has {len(guide.classes) or 'no'} classes, not {len(model.classes) or 'none'}"
     elif model.classes != guide.classes:
@@ -181,6 +181,11 @@ def list_differences(
         yield f"its class {label} is {other}, not {own}"
     if model.values != guide.values:
         yield f"its values are {guide.values.describe()}, not {model.values.describe()}"
+
+
+def format_value(value: object) -> str:
+    """Return a setting as it stands in a profile."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _same_weights(profile: "ResolvedProfile") -> "list[Override]":
