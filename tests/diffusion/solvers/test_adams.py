@@ -7,8 +7,8 @@ from diffusers import IPNDMScheduler, PNDMScheduler
 from iddm_cli.diffusion.lookup import build_schedule, build_time_grid
 from iddm_cli.diffusion.solvers.adams import ipndm, plms
 from iddm_cli.diffusion.solvers.ddim import ddim
-from iddm_cli.profiles.choices import SCHEDULES
 from tests.diffusion.reference import (
+    SHARED_SCHEDULES,
     Network,
     assert_same_trajectory,
     double_precision,
@@ -51,7 +51,7 @@ class TheirImprovedPNDM(IPNDMScheduler):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("calls", [1, 2, 10, 20])
 def test_ipndm_takes_their_steps(calls, name, order, noises):
     schedule = build_schedule(name, 1000)

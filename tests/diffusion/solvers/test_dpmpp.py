@@ -7,8 +7,9 @@ from diffusers import DPMSolverMultistepScheduler
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m, dpmpp_2m_sde, dpmpp_3m
-from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import (
+    SHARED_PREDICTIONS,
+    SHARED_SCHEDULES,
     Network,
     assert_same_trajectory,
     fixed_grid,
@@ -18,8 +19,8 @@ from tests.diffusion.reference import (
 )
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("steps", [5, 10, 20])
 def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
     schedule = build_schedule(name, 1000)
@@ -49,8 +50,8 @@ def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
     torch.testing.assert_close(found, x_t, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("solver", [dpmpp_3m, dpmpp_2m_sde])
 @pytest.mark.parametrize("calls", [1, 2, 3, 4, 10, 20])
 def test_other_methods_take_their_steps(calls, solver, name, prediction, noises):

@@ -5,8 +5,9 @@ from diffusers import UniPCMultistepScheduler
 
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.solvers.unipc import unipc
-from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import (
+    SHARED_PREDICTIONS,
+    SHARED_SCHEDULES,
     Network,
     assert_same_trajectory,
     fixed_grid,
@@ -16,8 +17,8 @@ from tests.diffusion.reference import (
 )
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("order", [2, 3])
 @pytest.mark.parametrize("calls", [1, 2, 3, 4, 10, 20])
 def test_it_takes_their_steps(calls, order, name, prediction, noises):
