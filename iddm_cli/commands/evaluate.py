@@ -84,6 +84,15 @@ SolverStepsOption = Annotated[
         metavar="N,...",
     ),
 ]
+OrdersOption = Annotated[
+    str | None,
+    options.option(
+        "--order",
+        help="Orders of ipndm or unipc, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="N,...",
+    ),
+]
 TimeGridsOption = Annotated[
     str | None,
     options.option(
@@ -229,6 +238,7 @@ def evaluate(
     sampler: SamplersOption = None,
     steps: SolverStepsOption = None,
     time_grid: TimeGridsOption = None,
+    order: OrdersOption = None,
     guidance: GuidancesOption = None,
     guidance_interval: IntervalsOption = None,
     guidance_rescale: RescalesOption = None,
@@ -262,6 +272,7 @@ def evaluate(
             sampler=sampler,
             steps=steps,
             time_grid=time_grid,
+            order=order,
             guidance=guidance,
             guidance_interval=guidance_interval,
             guidance_rescale=guidance_rescale,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.classes import is_index
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.workflows import models
+from iddm_cli.workflows.training.resuming.changes import format_value
 
 if TYPE_CHECKING:
     import torch
@@ -181,11 +182,6 @@ def list_differences(
         yield f"its class {label} is {other}, not {own}"
     if model.values != guide.values:
         yield f"its values are {guide.values.describe()}, not {model.values.describe()}"
-
-
-def format_value(value: object) -> str:
-    """Return a setting as it stands in a profile."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _same_weights(profile: "ResolvedProfile") -> "list[Override]":

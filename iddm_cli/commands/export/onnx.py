@@ -63,6 +63,7 @@ def onnx(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: guidance_options.GuidanceOption = None,
     guidance_interval: guidance_options.GuidanceIntervalOption = None,
     guidance_rescale: guidance_options.GuidanceRescaleOption = None,
@@ -82,7 +83,7 @@ def onnx(
         ExportRequest(
             EXPORT_FORMATS["onnx"],
             {
-                **options.collect_sampling_options(sampler, steps, time_grid, weights),
+                **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
                 **guidance_options.collect_guidance_options(
                     guidance, guidance_interval, guidance_rescale, threshold
                 ),

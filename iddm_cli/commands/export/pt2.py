@@ -34,6 +34,7 @@ def pt2(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: guidance_options.GuidanceOption = None,
     guidance_interval: guidance_options.GuidanceIntervalOption = None,
     guidance_rescale: guidance_options.GuidanceRescaleOption = None,
@@ -53,7 +54,7 @@ def pt2(
         ExportRequest(
             EXPORT_FORMATS["pt2"],
             {
-                **options.collect_sampling_options(sampler, steps, time_grid, weights),
+                **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
                 **guidance_options.collect_guidance_options(
                     guidance, guidance_interval, guidance_rescale, threshold
                 ),

@@ -146,6 +146,7 @@ def collect_sampling_options(
     sampler: str | None,
     steps: int | None,
     time_grid: str | None,
+    order: int | None,
     weights: str | None,
 ) -> dict[str, object]:
     """Return the options of sampling by their spelling and key, see `collect_overrides`."""
@@ -153,6 +154,7 @@ def collect_sampling_options(
         "--sampler sampling.sampler": sampler,
         "--steps sampling.steps": steps,
         "--time-grid sampling.grid": time_grid,
+        "--order sampling.order": order,
         "--weights sampling.weights": weights,
     }
 
@@ -227,6 +229,12 @@ TimeGridOption = Annotated[
         help=f"Times of the steps: {list_choices(GRIDS)}. (default: the profile's)",
         panel=SAMPLING,
         metavar="NAME",
+    ),
+]
+OrderOption = Annotated[
+    int | None,
+    option(
+        help="Order of ipndm (1 to 4) or unipc (2 or 3).", panel=SAMPLING, at_least=1, at_most=4
     ),
 ]
 PrecisionOption = Annotated[
