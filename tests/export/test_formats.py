@@ -10,7 +10,7 @@ from iddm_cli.commands.export import app
 from iddm_cli.export.formats import EXPORT_FORMATS
 
 SHARED = {
-    "run", "sampler", "steps", "time_grid", "guidance", "guidance_interval", "guidance_rescale",
+    "run", "sampler", "steps", "time_grid", "order", "guidance", "guidance_interval", "guidance_rescale",
     "threshold", "checkpoint", "weights", "out", "overwrite", "runs_dir", "json",
 }  # fmt: skip
 ROWS = pytest.mark.parametrize("row", EXPORT_FORMATS.values(), ids=EXPORT_FORMATS)
