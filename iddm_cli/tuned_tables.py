@@ -52,6 +52,9 @@ class TunedTable(BaseModel):
     guidance_rescale: Number = 0.0
     clip: bool = True
     threshold: Number = 0.0
+    guide_with: str = ""
+    """The weaker model of autoguidance, RUN@STEP; "" where guidance is classifier-free."""
+
     precision: str = "fp32"
     noises: int = 0
     """Number of noises, of which an eighth was held out."""
@@ -101,7 +104,7 @@ class TunedTable(BaseModel):
 
 
 def _describe(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "nothing"
 
 
 FACTS = (
@@ -110,14 +113,16 @@ FACTS = (
 """The sampling settings that a sampler is tuned with."""
 
 
-def list_facts(sampling: object, step: int) -> dict[str, object]:
+def list_facts(sampling: object, step: int, guide_with: str = "") -> dict[str, object]:
     """Return what a sampler is tuned with, by the names of fields of a table.
 
     Args:
         sampling: Sampling settings, whose names are the same.
         step: Training step of the network.
+        guide_with: The weaker model of autoguidance; "" where there is none.
     """
-    return {"step": step, **{key: getattr(sampling, key) for key in FACTS}}
+    settings = {key: getattr(sampling, key) for key in FACTS}
+    return {"step": step, **settings, "guide_with": guide_with}
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def build_image_generator(
     source: WeightsSource,
     compute: ComputeContext,
     values: ValueRange = EIGHT_BIT,
+    weaker: Denoiser | None = None,
     *,
     tables: TunedTables = NO_TABLES,
 ) -> ImageGenerator:
@@ -63,6 +64,7 @@ def build_image_generator(
         source: The weights.
         compute: The compute context.
         values: The range of values that it was trained on.
+        weaker: The weaker denoiser of autoguidance, on the same device.
         tables: The tables that were tuned for the network.
 
     Raises:
@@ -76,6 +78,7 @@ def build_image_generator(
         num_classes=len(classes),
         shape=profile.data.shape,
         levels=values.levels,
+        weaker=weaker,
         tables=tables,
     )
 

@@ -121,11 +121,11 @@ def build_solver_table(
     """
     grid = build_time_grid(settings.grid, schedule, highest)
     calls = settings.steps or usual_steps(settings.sampler, len(schedule))
-    row = SAMPLERS[settings.sampler]
-    options: dict[str, object] = {key: getattr(settings, key) for key in row.options}
-    if row.needs_tables:
+    calls = min(calls, grid.highest + 1)
+    options: dict[str, object] = dict(settings.sampler_options)
+    if SAMPLERS[settings.sampler].needs_tables:
         calls, options["tables"] = tables.resolve_calls(settings.steps), tables
-    return find_solver(settings.sampler)(schedule, grid, min(calls, grid.highest + 1), **options)
+    return find_solver(settings.sampler)(schedule, grid, calls, **options)
 
 
 class ImageGenerator:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from iddm_cli.value_range import ValueRange
 
 
+GUIDANCE = "sampling.guidance"
+
 CheckpointChoice = int | Literal["best"] | None
 """The step of a checkpoint, the best one by training.keep_best, or None for the latest."""
 
@@ -226,7 +228,9 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
     return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 
-def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "ResolvedProfile":
+def load_sampling_profile(
+    model: ModelSource, given: dict[str, object], *, autoguided: bool = False
+) -> "ResolvedProfile":
     """Return a model's profile with the options of the command line.
 
     Where only another sampler is given, its own default number of steps applies.
@@ -234,6 +238,8 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     Args:
         model: The model.
         given: Values of options, by "--option setting.key"; None where not given.
+        autoguided: Whether a weaker model guides, so that --guidance needs no training without
+            labels.
 
     Raises:
         IddmError: An option is invalid, or the model is damaged.
@@ -248,7 +254,36 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     if sampler is not None and sampler != profile.sampling.sampler:
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
-    return resolve_tuned_calls(model, model.load_profile(overrides))
+    if not autoguided:
+        return resolve_tuned_calls(model, model.load_profile(overrides))
+    guidance = [each for each in overrides if each.key == GUIDANCE]
+    profile = model.load_profile([each for each in overrides if each.key != GUIDANCE])
+    return resolve_tuned_calls(model, _override_guidance(profile, guidance))
+
+
+def _override_guidance(
+    profile: "ResolvedProfile", overrides: "list[Override]"
+) -> "ResolvedProfile":
+    """Return a profile with another guidance scale, without the rules of classifier-free guidance.
+
+    Raises:
+        ProfileError: The scale is out of range.
+    """
+    from pydantic import ValidationError
+
+    from iddm_cli.errors import ProfileError
+    from iddm_cli.profiles.checking.messages import explain_errors
+    from iddm_cli.profiles.profile import ResolvedProfile
+
+    sections = profile.model_dump()
+    for override in overrides:
+        sections["sampling"]["guidance"] = override.value
+        try:
+            return ResolvedProfile.model_validate(sections)
+        except ValidationError as error:
+            issue = explain_errors(error)[0]
+            raise ProfileError(f"{override.origin}: {issue.problem}", issue.hint) from None
+    return profile
 
 
 def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "ResolvedProfile":
@@ -266,38 +301,6 @@ def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "Reso
     steps = model.read_tuned_tables().resolve_calls(sampling.steps)
     sampling = sampling.model_copy(update={"steps": steps})
     return profile.model_copy(update={"sampling": sampling})
-
-
-def select_tables(
-    model: ModelSource, profile: "ResolvedProfile", source: "WeightsSource | None" = None
-) -> "TunedTables":
-    """Return the tuned tables of a model if its profile samples with one, else none.
-
-    Args:
-        model: The model.
-        profile: Its profile, with the sampling section to use.
-        source: Its weights. A warning says what the table was tuned for instead of them, and of
-            the guidance of the profile; None: there is no warning.
-
-    Raises:
-        IddmError: There is no such table, or the tables are damaged.
-    """
-    from iddm_cli.display import console
-    from iddm_cli.profiles.choices import SAMPLERS
-    from iddm_cli.tuned_tables import NO_TABLES, list_facts
-
-    if not SAMPLERS[profile.sampling.sampler].needs_tables:
-        return NO_TABLES
-    tables = model.read_tuned_tables()
-    table = tables.find(profile.sampling.steps)
-    if source is not None:
-        facts = list_facts(profile.sampling, source.step)
-        if differences := table.list_differences(facts):
-            again = f"; to tune it again: {tables.command}" * bool(tables.command)
-            console.print_warning(
-                f"the sampler of {table.calls} calls was tuned with {', '.join(differences)}{again}"
-            )
-    return tables
 
 
 def _check_ranges(model: ModelSource, channels: int) -> None:

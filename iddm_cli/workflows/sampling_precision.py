@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
-from iddm_cli.workflows.models import select_tables
+from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.workflows.guiding import GuidingModel
     from iddm_cli.workflows.models import ModelSource
 
 FORMAT = 1
@@ -44,6 +45,7 @@ def build_sampling_generator(
     *,
     images: int,
     progress: ProgressCallback = no_progress,
+    guide: "GuidingModel | None" = None,
 ) -> "ImageGenerator":
     """Build the image generator of a model, with the precision that its settings stand for.
 
@@ -53,6 +55,7 @@ def build_sampling_generator(
         source: Its weights.
         images: Number of images to generate, see `resolve_precision`.
         progress: Called while precisions are compared.
+        guide: The weaker model of autoguidance; None: guidance is classifier-free.
 
     Raises:
         IddmError: The weights are damaged, or this machine lacks the device.
@@ -61,11 +64,17 @@ def build_sampling_generator(
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(profile.runtime)
-    tables = select_tables(model, profile, source)
+    tables = select_tables(model, profile, source, guide.name if guide else "")
     generator = build_image_generator(
-        profile, model.classes, source, compute, model.values, tables=tables
+        profile,
+        model.classes,
+        source,
+        compute,
+        model.values,
+        weaker=guide.load_denoiser(compute.device) if guide else None,
+        tables=tables,
     )
-    facts = list_facts(model, profile, source)
+    facts = list_facts(model, profile, source, guide)
     precision = resolve_precision(
         profile, compute.device, facts, lambda: generator, images=images, progress=progress
     )
@@ -73,7 +82,10 @@ def build_sampling_generator(
 
 
 def list_facts(
-    model: "ModelSource", profile: "ResolvedProfile", source: "WeightsSource"
+    model: "ModelSource",
+    profile: "ResolvedProfile",
+    source: "WeightsSource",
+    guide: "GuidingModel | None" = None,
 ) -> list[object]:
     """Return what images depend on besides seed, index, class and precision, as JSON."""
     from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
@@ -88,16 +100,9 @@ def list_facts(
         profile.data.shape,
         model.values.levels,
         len(model.classes),
-        *_list_tables(model, profile),
+        *([] if guide is None else guide.list_facts()),
+        *list_table_facts(model, profile),
     ]
-
-
-def _list_tables(model: "ModelSource", profile: "ResolvedProfile") -> list[object]:
-    """Return the table of a tuned sampler, which may be tuned again; nothing for others."""
-    if not (tables := select_tables(model, profile)):
-        return []
-    table = tables.find(profile.sampling.steps)
-    return [[table.times, table.columns, table.coefficients]]
 
 
 def resolve_precision(

@@ -1,7 +1,6 @@
 """Trained models as users name them: a run, or an exported file of one."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +19,6 @@ from iddm_cli.workflows.models import (
     RunModel,
     find_model,
     load_sampling_profile,
-    select_tables,
 )
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
@@ -192,26 +190,3 @@ def test_damaged_tables_are_trouble_only_where_they_are_used(tuned_run):
     with pytest.raises(RunError, match=r"is damaged: tables\.0") as error:
         load_sampling_profile(tuned_run, given("tuned"))
     assert "iddm tune-sampler pets" in error.value.hint
-
-
-@pytest.mark.parametrize(
-    ("step", "guidance", "warning"),
-    [(500, 2.0, ""), (900, 2.0, "step 500, not 900"), (500, 3.0, "guidance 2, not 3")],
-)
-def test_other_weights_or_guidance_than_it_was_tuned_with_warn_once(
-    tuned_run, capsys, step, guidance, warning
-):
-    options = given("tuned", 5) | {"--guidance sampling.guidance": guidance}
-    profile = load_sampling_profile(tuned_run, options)
-    tables = select_tables(tuned_run, profile, SimpleNamespace(step=step))
-    assert tables.calls == [5, 8]
-    printed = capsys.readouterr().err
-    assert printed.count("warning:") == bool(warning)
-    assert warning in printed
-    select_tables(tuned_run, profile)
-    assert not capsys.readouterr().err
-
-
-def test_other_samplers_have_no_tables(tuned_run):
-    profile = load_sampling_profile(tuned_run, given("ddpm"))
-    assert not select_tables(tuned_run, profile, SimpleNamespace(step=1))

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from iddm_cli.commands import options
+from iddm_cli.commands.options import guidance_options
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -40,8 +41,11 @@ def tune_sampler(
     run: options.RunArgument = None,
     calls: CallsOption = "5,6,8,10",
     seed: NoiseSeedOption = 0,
-    guidance: options.GuidanceOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
+    guidance: guidance_options.GuidanceOption = None,
+    guidance_interval: guidance_options.GuidanceIntervalOption = None,
+    guidance_rescale: guidance_options.GuidanceRescaleOption = None,
+    threshold: guidance_options.ThresholdOption = None,
+    guide_with: guidance_options.GuideWithOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
@@ -58,7 +62,10 @@ def tune_sampler(
     from iddm_cli.workflows.tuning.tune import TuneRequest, parse_calls, tune_run
 
     given = {
-        **options.collect_sampling_options(None, None, None, guidance, guidance_interval, weights),
+        **options.collect_sampling_options(None, None, None, None, weights),
+        **guidance_options.collect_guidance_options(
+            guidance, guidance_interval, guidance_rescale, threshold
+        ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         # Whatever the run's precision is: tables hardly depend on it, and the fast one is enough.
@@ -70,6 +77,7 @@ def tune_sampler(
         given,
         seed=seed,
         checkpoint=options.parse_checkpoint(checkpoint),
+        guide_with=guide_with,
         runs_dir=runs_dir,
         steal_lock=steal_lock,
     )

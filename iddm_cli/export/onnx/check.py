@@ -113,6 +113,7 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         num_classes=len(model.classes),
         shape=model.shape,
         levels=model.values.levels,
+        weaker=model.weaker,
         tables=model.tables,
     ).generate_batch(specs, SEED)
     wanted = model.values.to_values(expected.numpy())

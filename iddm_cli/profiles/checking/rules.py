@@ -33,6 +33,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_length(profile.training)
     yield from _check_optimizer(profile.training)
     yield from _check_times(profile.diffusion)
+    yield from _check_zero_terminal_snr(profile.diffusion)
     yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
@@ -161,6 +162,25 @@ def _check_optimizer(training: TrainingSettings) -> Iterator[Issue]:
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
 
 
+def _check_zero_terminal_snr(diffusion: DiffusionSettings) -> Iterator[Issue]:
+    key = ("diffusion", "zero_terminal_snr")
+    if not diffusion.zero_terminal_snr:
+        return
+    if diffusion.schedule == "flow":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr has no effect with diffusion.schedule: flow",
+            "Leave it out: this schedule ends in noise by itself.",
+        )
+    if diffusion.prediction == "epsilon":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr does not work with diffusion.prediction: epsilon: from "
+            "pure noise, the noise says nothing about the image",
+            "Set diffusion.prediction: v.",
+        )
+
+
 def _check_times(diffusion: DiffusionSettings) -> Iterator[Issue]:
     name = diffusion.time_distribution
     if TIME_DISTRIBUTIONS[name].mean is not None:
@@ -229,6 +249,19 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
         )
 
 
+def check_sampler_options(sampling: SamplingSettings) -> Iterator[Issue]:
+    """Yield the issues of settings that only some samplers take, or in other ranges than others."""
+    for key, default in SAMPLER_SPECIFIC.items():
+        owners = [name for name, row in SAMPLERS.items() if key in row.options]
+        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
+            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
+            yield Issue(("sampling", key), problem)
+    for key, (lowest, highest) in SAMPLERS[sampling.sampler].ranges.items():
+        if not lowest <= (value := sampling.sampler_options[key]) <= highest:
+            problem = f"{key} {value} of {sampling.sampler} must be {lowest} to {highest}"
+            yield Issue(("sampling", key), problem, f"Leave out sampling.{key} for the default.")
+
+
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
     low, high = sampling.guidance_interval
     if low > high:
@@ -238,11 +271,7 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
             f"{high:g}",
             "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
         )
-    for key, default in SAMPLER_SPECIFIC.items():
-        owners = [name for name, row in SAMPLERS.items() if key in row.options]
-        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
-            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
-            yield Issue(("sampling", key), problem)
+    yield from check_sampler_options(sampling)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),

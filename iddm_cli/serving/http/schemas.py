@@ -55,6 +55,9 @@ class SamplingRequest(Schema):
     time_grid: GridName | None = None
     """Time grid of the steps."""
 
+    order: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Order of ipndm (1 to 4) or unipc (2 or 3)."""
+
     guidance: GuidanceScale | None = None
     """Guidance scale; 1 disables guidance."""
 
@@ -205,8 +208,11 @@ class ModelInfo(Schema):
     samplers: list[str]
     """Available samplers."""
 
+    time_grids: list[str]
+    """Available time grids."""
+
     defaults: dict[str, Any]
-    """Default sampler, steps and guidance, and each sampler's default number of steps."""
+    """Default sampler, steps, guidance and so on, and each sampler's default number of steps."""
 
     precision: str
     """Precision of the network: fp32, bf16 or fp16; it applies to all requests."""

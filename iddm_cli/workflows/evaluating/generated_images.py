@@ -9,7 +9,7 @@ from iddm_cli import __version__
 from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.models import select_tables
+from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,7 +103,7 @@ def digest_choice(
     facts = [
         FORMAT,
         __version__,
-        *list_facts(model, choice.profile, choice.source),
+        *list_facts(model, choice.profile, choice.source, choice.guide),
         choice.precision,
         list(class_counts),
         seed,
@@ -197,12 +197,14 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(choice.profile.runtime)
+    weaker = choice.guide.load_denoiser(compute.device) if choice.guide else None
     generator = build_image_generator(
         choice.profile,
         model.classes,
         choice.source,
         compute,
         model.values,
+        weaker=weaker,
         tables=select_tables(model, choice.profile),
     )
     return generator.with_precision(choice.precision)

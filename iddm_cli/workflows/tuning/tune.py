@@ -40,6 +40,7 @@ class TuneRequest:
         given: Options that override its profile, by what they override.
         seed: Random seed of the noises.
         checkpoint: Step of the checkpoint, or best; None: the latest valid one.
+        guide_with: The weaker model of autoguidance; None: guidance is classifier-free.
         runs_dir: The folder of runs; None: the default.
         steal_lock: Whether the run is taken over from a process on another machine.
     """
@@ -49,6 +50,7 @@ class TuneRequest:
     given: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
     checkpoint: models.CheckpointChoice = None
+    guide_with: str | None = None
     runs_dir: Path | None = None
     steal_lock: bool = False
 
@@ -85,7 +87,8 @@ def tune_run(request: TuneRequest, *, as_json: bool) -> None:
     model = find_run(request)
     # Whatever the profile's own sampler is: it may be a tuned one.
     given = {**request.given, "--sampler sampling.sampler": "dpmpp-2m"}
-    profile = models.load_sampling_profile(model, given)
+    autoguided = request.guide_with is not None
+    profile = models.load_sampling_profile(model, given, autoguided=autoguided)
     check_calls(request.calls, profile.diffusion.timesteps)
     with model.run.lock.hold(steal=request.steal_lock):
         tables = fit_tables(model, profile, request)
@@ -137,22 +140,31 @@ def fit_tables(
     import torch
 
     from iddm_cli.display.progress import show_progress
+    from iddm_cli.tuned_tables import list_facts
+    from iddm_cli.workflows.guiding import find_guiding_model
     from iddm_cli.workflows.sampling_precision import FEWEST_IMAGES, build_sampling_generator
 
     source = model.open_weights(request.checkpoint, profile.sampling.weights)
+    guide = find_guiding_model(request.guide_with, model, profile, source, request.runs_dir)
     with show_progress() as progress, torch.inference_mode():
         generator = build_sampling_generator(
-            model, profile, source, images=FEWEST_IMAGES, progress=progress
+            model, profile, source, images=FEWEST_IMAGES, progress=progress, guide=guide
         )
         noise, label = sample_noises(generator, request.seed)
         denoiser = _BatchedDenoiser(generator, profile.sampling.batch_size, progress)
         tuner = build_tuner(denoiser, generator, noise, label)
         denoiser.begin("following a fine sampler", len(noise) * len(tuner.teacher_table))
         tuner.follow_teacher()
+        facts = {
+            **list_facts(profile.sampling, source.step, guide.name if guide else ""),
+            "precision": generator.precision,
+            "noises": len(noise),
+            "seed": request.seed,
+        }
         tables = []
         for calls in request.calls:
             denoiser.begin(f"tuning {calls} calls", tuner.count_images(calls))
-            tables.append(_describe(tuner, calls, generator, source.step, request.seed, len(noise)))
+            tables.append(tune_table(tuner, calls, facts))
     return tables
 
 
@@ -221,28 +233,23 @@ class _BatchedDenoiser:
         return torch.cat(parts)
 
 
-def _describe(
-    tuner: "SamplerTuner",
-    calls: int,
-    generator: "ImageGenerator",
-    step: int,
-    seed: int,
-    noises: int,
-) -> TunedTable:
-    """Return the sampler that is tuned for so many calls, and how it was."""
+def tune_table(tuner: "SamplerTuner", calls: int, facts: Mapping[str, object]) -> TunedTable:
+    """Return the sampler that is tuned for so many calls, and what it was tuned with.
+
+    Args:
+        tuner: The tuner, which has followed its teacher.
+        calls: Network calls.
+        facts: What all tables have in common, by the names of their fields.
+    """
     from iddm_cli.diffusion.solvers.tuned import list_columns
     from iddm_cli.diffusion.tuning.tuner import KNOWN_SAMPLER
-    from iddm_cli.tuned_tables import list_facts
 
     tuned = tuner.tune(calls)
     return TunedTable.model_validate(
         {
             "calls": calls,
             **list_columns(tuned.table),
-            **list_facts(generator.settings, step),
-            "precision": generator.precision,
-            "noises": noises,
-            "seed": seed,
+            **facts,
             "teacher_calls": len(tuner.teacher_table),
             "error": tuned.error,
             "untuned": KNOWN_SAMPLER,

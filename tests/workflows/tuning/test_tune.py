@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_the_old_tables(runs, run, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tune, "_describe", interrupt)
+    monkeypatch.setattr(tune, "tune_table", interrupt)
     with pytest.raises(KeyboardInterrupt):
         tune.tune_run(TuneRequest("pets", [3], runs_dir=runs), as_json=False)
     assert (run.run.path / FILE_NAME).read_bytes() == before
