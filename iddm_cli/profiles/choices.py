@@ -224,7 +224,7 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         ranges={"order": (2, 3)},
     ),
     "tuned": SamplerRow(
-        solver="tuned.tuned",
+        solver="tuned.find_tuned",
         summary="fitted to the network by iddm tune-sampler",
         usual_steps=10,
         diffusers=DDIM_SCHEDULER,

@@ -9,7 +9,7 @@ from iddm_cli.errors import UsageError
 from iddm_cli.tuned_tables import NO_TABLES, TunedTable, TunedTables
 
 
-def tuned(
+def find_tuned(
     schedule: NoiseSchedule, grid: TimeGrid, calls: int, *, tables: TunedTables = NO_TABLES
 ) -> SolverTable:
     """Return the table that was tuned for so many calls; its time grid is its own.

@@ -82,8 +82,6 @@ def tune_run(request: TuneRequest, *, as_json: bool) -> None:
         IddmError: An option is invalid, the run has no valid weights, is being trained, or cannot
             be written to.
     """
-    from iddm_cli.display.tuning import print_tuning
-
     model = find_run(request)
     # Whatever the profile's own sampler is: it may be a tuned one.
     given = {**request.given, "--sampler sampling.sampler": "dpmpp-2m"}
@@ -93,7 +91,7 @@ def tune_run(request: TuneRequest, *, as_json: bool) -> None:
     with model.run.lock.hold(steal=request.steal_lock):
         tables = fit_tables(model, profile, request)
         write_tables(model, tables)
-    print_tuning(model.name, model.run.path / FILE_NAME, tables, as_json=as_json)
+    report_tuning(model, tables, as_json=as_json)
 
 
 def find_run(request: TuneRequest) -> models.RunModel:
@@ -280,3 +278,23 @@ def write_tables(model: models.RunModel, tables: Sequence[TunedTable]) -> TunedT
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
     return merged
+
+
+def report_tuning(model: models.RunModel, tables: Sequence[TunedTable], *, as_json: bool) -> None:
+    """Print the samplers that were tuned, with their errors before and after."""
+    from iddm_cli.display import console
+    from iddm_cli.display.run_tables import tuning_table
+
+    path = str(model.run.path / FILE_NAME)
+    if as_json:
+        rows = [table.model_dump() for table in tables]
+        console.print_json({"run": model.name, "path": path, "tables": rows})
+        return
+    console.out.print(tuning_table(tables))
+    console.print_result(path)
+    console.print_note(
+        f"errors: distance from the images of {tables[0].teacher_calls} calls, for noises that "
+        "nothing was tuned to; black to white is 2"
+    )
+    command = f"iddm generate {model.name} --sampler tuned --steps {tables[0].calls}"
+    console.print_note(f"to use one: {command}")

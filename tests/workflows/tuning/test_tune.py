@@ -22,9 +22,9 @@ from tests.export.conftest import trained
 from tests.tuned import make_tables, make_tuned
 
 PROFILE = tiny_profile(
-    data={"channels": 1, "image_size": 4}, sampling={"guidance": 2.0, "precision": "fp32"}
+    data={"channels": 1, "image_size": 4},
+    sampling={"guidance": 2.0, "guidance_interval": [0.2, 0.9]},
 )
-GIVEN = {"--sampler sampling.sampler": None}
 
 
 @pytest.fixture
@@ -92,8 +92,7 @@ def build_generator() -> ImageGenerator:
     random = torch.Generator().manual_seed(0)
     for parameter in denoiser.parameters():
         parameter.normal_(std=0.12, generator=random)
-    sampling = PROFILE.sampling.model_copy(update={"guidance_interval": [0.2, 0.9]})
-    return ImageGenerator(denoiser, sampling, num_classes=2, shape=PROFILE.data.shape)
+    return ImageGenerator(denoiser, PROFILE.sampling, num_classes=2, shape=PROFILE.data.shape)
 
 
 def test_classes_are_spread_evenly_and_noises_are_no_images_own():
