@@ -20,6 +20,8 @@ TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
 EVALUATING = (README.parent / "docs" / "evaluating.md").read_text(encoding="utf-8")
 EVALUATIONS = re.findall(r"^    (iddm evaluate .*)", EVALUATING, re.MULTILINE)
+SAMPLING = (README.parent / "docs" / "sampling.md").read_text(encoding="utf-8").partition("## Gui")[0]
+GENERATIONS = re.findall(r"^    (iddm (?:generate|evaluate) .*)", SAMPLING, re.MULTILINE)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -73,7 +75,8 @@ def test_every_command_runs(tmp_path_factory):
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
-    for command in [*COMMANDS, *EVALUATIONS]:
+    assert len(GENERATIONS) > 2
+    for command in [*COMMANDS, *EVALUATIONS, *GENERATIONS]:
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

@@ -152,6 +152,9 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
             return (
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
             )
+    if sampling.grid != "trailing":
+        missing = f"sampling.grid {sampling.grid}"
+        return f"the folder samples on the trailing time grid: it cannot express {missing}"
     return ""
 
 
@@ -251,11 +254,10 @@ def build_scheduler_config(
         "beta_end": 0.02 * scale,
         "trained_betas": None if by_name else betas.tolist(),
         "prediction_type": prediction,
-        "clip_sample": sampling.clip,
-        "clip_sample_range": 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
         **scheduler.config,
+        **(scheduler.clipping if sampling.clip else {}),
     }
 
 
