@@ -64,3 +64,14 @@ def dpmpp_2m(schedule: NoiseSchedule, times: list[int]) -> SolverTable:
         c_denoised=first_order * (1 + extrapolation),
         c_prev=[-first_order * extrapolation],
     )
+
+
+def consistency(schedule: NoiseSchedule, times: list[int]) -> SolverTable:
+    """Multistep consistency sampling (Song et al. 2023, arXiv:2303.01469, algorithm 1).
+
+    Each call estimates the image, and all but the last add new noise to it.
+    """
+    _, end = _ends(schedule, times)
+    return SolverTable.from_columns(
+        times, c_x=torch.zeros_like(end.alpha), c_denoised=end.alpha, c_noise=end.sigma
+    )

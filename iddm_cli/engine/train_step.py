@@ -10,6 +10,7 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.objectives.objective import DenoisingObjective, Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.compiling import CompiledBlocks, is_compile_error, should_compile
@@ -40,6 +41,7 @@ class TrainStep:
         numerics: What decides the last bits besides the size of the micro-batches.
         group: The processes that train together.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
+        objective: What updates minimize; None: the denoising loss.
 
     Attributes:
         total_steps: Number of updates of the whole training.
@@ -59,8 +61,10 @@ class TrainStep:
         numerics: dict[str, object],
         group: ProcessGroup = SINGLE_PROCESS,
         compiling: str = "none",
+        objective: Objective | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.objective = objective or DenoisingObjective()
         self.batches = batches
         self.settings = settings
         self.times = times
@@ -242,7 +246,15 @@ class TrainStep:
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
         with autocast(self.device, self.precision):
-            return (denoiser or self.ddp_denoiser).loss(x, t, noise, label)
+            return self.objective.losses(
+                denoiser or self.ddp_denoiser,
+                x,
+                t,
+                noise,
+                label,
+                target=self.denoiser,
+                step=step,
+            )
 
     def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.
@@ -253,8 +265,7 @@ class TrainStep:
         fraction = self._uniform("time", slots, step)
         if self.times == "stratified":
             fraction = (copy_to(self.device, slots) + fraction) / self.settings.batch_size
-        timesteps = len(self.denoiser.schedule)
-        return (fraction * timesteps).long().clamp(max=timesteps - 1)
+        return self.objective.choose_times(self.denoiser.schedule, fraction)
 
     def _uniform(self, purpose: str, slots: Tensor, step: int) -> Tensor:
         """Return one number in [0, 1) for each slot, [B]; computed on the CPU, from few numbers."""

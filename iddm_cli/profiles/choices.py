@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
+SamplerName = Literal["ddim", "ddpm", "dpmpp-2m", "consistency"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
 KernelsName = Literal[
@@ -116,6 +116,9 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         summary="second-order multistep",
         usual_steps=20,
         diffusers=DDIM_SCHEDULER,
+    ),
+    "consistency": SamplerRow(
+        solver="consistency", summary="for distilled runs", usual_steps=2, diffusers=None
     ),
 }
 
