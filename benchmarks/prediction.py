@@ -18,6 +18,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from reporting import add_options, print_earlier_table, report_rows
+
 COMMON = ("--set", "training.sample_count=1", "--set", "training.sample_every=0",
           "--set", "training.warmup_steps=0", "--set", "sampling.steps=10")  # fmt: skip
 
@@ -109,19 +111,19 @@ def measure(case: tuple[str, ...], seconds: float) -> dict[str, float]:
     }
 
 
-def print_table(results: dict[str, dict[str, float]]) -> None:
-    """Print a Markdown table."""
+def tabulate(rows: list[dict]) -> str:
+    """Return a Markdown table."""
     titles = ["case", "steps", "time: predicted", "measured", "ratio"]
     titles += ["memory: predicted", "measured", "ratio"]
-    print(f"| {' | '.join(titles)} |")
-    print("|---" * len(titles) + "|")
-    for name, row in results.items():
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in rows:
         times = f"{row['predicted_seconds']:.0f} s | {row['measured_seconds']:.0f} s"
         sizes = f"{row['predicted_bytes'] / 1e9:.2f} GB | {row['measured_bytes'] / 1e9:.2f} GB"
-        print(
-            f"| {name} | {row['steps']} | {times} | {row['time_ratio']:.2f} "
+        lines.append(
+            f"| {row['case']} | {row['steps']} | {times} | {row['time_ratio']:.2f} "
             f"| {sizes} | {row['memory_ratio']:.2f} |"
         )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -129,19 +131,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--case", choices=list(CASES), action="append")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--table", type=Path, help="print the table of these results instead")
+    add_options(parser)
     options = parser.parse_args()
-    if options.table:
-        print_table(json.loads(options.table.read_text()))
+    if print_earlier_table(options, tabulate):
         return
-    results = {}
+    rows = []
     for name in options.case or CASES:
-        results[name] = measure(CASES[name], options.seconds)
-        print(f"{name}: {results[name]}", file=sys.stderr)
-    print_table(results)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        rows.append({"case": name, **measure(CASES[name], options.seconds)})
+        print(rows[-1], file=sys.stderr)
+    report_rows(rows, options, tabulate)
 
 
 if __name__ == "__main__":

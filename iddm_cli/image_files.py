@@ -6,7 +6,7 @@ This module needs only Pillow; it receives pixels as Pillow images.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,13 @@ Points = Sequence[tuple[float, float]]
 class SamplingMetadata:
     """How an image was sampled, apart from its class and index.
 
-    The names of the fields are keys of the text chunks in the PNG.
+    The names of the fields are keys of the text chunks in the PNG. Fields with a default are only
+    written where they differ from it.
+
+    Attributes:
+        guidance_rescale: Share of rescaled guidance.
+        threshold: Share of dynamic thresholding; 0: none.
+        guide_with: The weaker model of autoguidance, as RUN@STEP; "": guidance is classifier-free.
     """
 
     run: str
@@ -43,6 +49,17 @@ class SamplingMetadata:
     guidance: float
     guidance_interval: Sequence[float]
     precision: str
+    guidance_rescale: float = 0.0
+    threshold: float = 0.0
+    guide_with: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields by name, without those that have their default."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
 
     def text_notes(self, index: int, name: str) -> dict[str, str]:
         """Return the text chunks of an image's file.
@@ -51,7 +68,7 @@ class SamplingMetadata:
             index: The image's index.
             name: The name of its class; "" without classes.
         """
-        facts = asdict(self) | {"guidance_interval": format_interval(self.guidance_interval)}
+        facts = self.to_json() | {"guidance_interval": format_interval(self.guidance_interval)}
         notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
         notes["iddm:index"] = str(index)
         return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})

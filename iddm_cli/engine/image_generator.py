@@ -16,8 +16,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import find_guided_steps, guide
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser
+from iddm_cli.diffusion.guidance import (
+    SamplingNetworks,
+    build_step_denoiser,
+    find_guided_steps,
+)
 from iddm_cli.diffusion.lookup import find_solver
 from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
@@ -97,6 +101,7 @@ class ImageGenerator:
         shape: Channels, height and width of an image.
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
         precision: fp32, bf16 or fp16.
+        weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
     """
 
     def __init__(
@@ -108,8 +113,10 @@ class ImageGenerator:
         shape: tuple[int, int, int],
         levels: int = 255,
         precision: str = "fp32",
+        weaker: Denoiser | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.weaker = weaker
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
@@ -129,20 +136,26 @@ class ImageGenerator:
             shape=self.shape,
             levels=self.levels,
             precision=precision,
+            weaker=self.weaker,
         )
 
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        network = self._network
-        return network.is_invariant if isinstance(network, BatchInvariantDenoiser) else True
+        networks = (self._networks.main, self._networks.weaker)
+        return all(n.is_invariant for n in networks if isinstance(n, BatchInvariantDenoiser))
 
     @cached_property
-    def _network(self) -> Denoise:
+    def _networks(self) -> SamplingNetworks:
+        weaker = None if self.weaker is None else self._prepare(self.weaker)
+        return SamplingNetworks(self._prepare(self.denoiser), self.num_classes, weaker)
+
+    def _prepare(self, denoiser: Denoiser) -> Denoise:
+        """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
         if self.precision == "fp32":
-            return graph_calls(self.denoiser)
-        self.denoiser.eval()
-        return make_batch_invariant(lower_precision(self.denoiser, self.precision), self.shape)
+            return graph_calls(denoiser)
+        denoiser.eval()
+        return make_batch_invariant(lower_precision(denoiser, self.precision), self.shape)
 
     @torch.inference_mode()
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
@@ -172,9 +185,12 @@ class ImageGenerator:
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
-        """Return the denoiser of a step; only labelled images are guided."""
-        denoise = self._network
-        if is_guided:
-            scale = torch.where(label < self.num_classes, self.settings.guidance, 1.0)
-            denoise = guide(denoise, scale, no_label=self.num_classes)
-        return clip_estimates(denoise) if self.settings.clip else denoise
+        """Return the denoiser of a step."""
+        settings, networks = self.settings, self._networks
+        return build_step_denoiser(
+            networks,
+            scale=networks.limit_scale(settings.guidance, label) if is_guided else 1.0,
+            rescale=settings.guidance_rescale,
+            threshold=settings.threshold,
+            clip=settings.clip,
+        )

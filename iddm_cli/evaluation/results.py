@@ -254,11 +254,13 @@ class EvaluationSeries:
 
     Attributes:
         finished: The results, at least one.
-        missing: Titles of those that Ctrl-C prevented.
+        missing: Titles of those that Ctrl-C or an error prevented.
+        stopped_by: What prevented them: KeyboardInterrupt, or the error.
     """
 
     finished: tuple[Evaluation, ...]
     missing: tuple[str, ...] = ()
+    stopped_by: BaseException | None = None
 
     @property
     def has_several(self) -> bool:

@@ -271,16 +271,22 @@ class SamplingSettings(Settings):
     )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)
-    """Classifier-free guidance scale; 1 disables guidance."""
+    """Guidance scale, classifier-free or by a weaker model; 1 disables guidance."""
 
     guidance_interval: Interval = [0.0, 1.0]
     """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise); others cost half."""
+
+    guidance_rescale: Share = 0.0
+    """How far the contrast of guided estimates is set back to that without guidance; 1: fully."""
 
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise scale of ddim; 0 is deterministic, 1 equals ddpm."""
 
     clip: bool = True
     """Whether to clip each estimate of the clean image to the pixel range."""
+
+    threshold: Share = 0.0
+    """Dynamic thresholding instead of clip, at this share of values such as 0.995; 0 disables."""
 
     weights: WeightsName = "average"
     """Weights to sample from: the EMA (average), or those the optimizer updates (raw)."""

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -294,6 +293,8 @@ def describe_sampling(
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,
         precision=generator.precision,
+        guidance_rescale=sampling.guidance_rescale,
+        threshold=sampling.threshold,
     )
 
 
@@ -332,7 +333,7 @@ def write_manifest(
 ) -> dict[str, object]:
     """Write manifest.json, and return its content."""
     manifest: dict[str, object] = {
-        **asdict(metadata),
+        **metadata.to_json(),
         "classes": [layout.classes[label] for label in layout.labels if layout.classes],
         "count": layout.count,
         "images": [path.relative_to(layout.folder).as_posix() for path in paths],

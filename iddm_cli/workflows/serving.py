@@ -197,7 +197,7 @@ def load_model(
             reference=source.reference,
             values=source.values,
         )
-    if not served.batch_denoiser.is_invariant:
+    if not served.is_invariant:
         console.print_warning(
             f"{served.name}: on this machine the last bits of an image depend on other requests"
         )

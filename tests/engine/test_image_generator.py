@@ -277,7 +277,7 @@ def test_in_bf16_an_image_has_the_same_bits_in_any_batch_and_with_any_number_of_
         torch.set_num_threads(threads)
         assert generator.is_invariant
         # Tiny networks hide a dependence on the batch that larger ones have.
-        assert isinstance(generator._network, BatchInvariantDenoiser)
+        assert isinstance(generator._networks.main, BatchInvariantDenoiser)
         together = generate(generator, specs)
     finally:
         torch.set_num_threads(before)

@@ -32,10 +32,34 @@ def test_a_measurement_leaves_denoiser_and_random_numbers_as_they_are(denoiser: 
     before = {name: tensor.clone() for name, tensor in denoiser.state_dict().items()}
     state = torch.random.get_rng_state()
     seconds = measure_kernels(denoiser, SHAPE, "fp32")
-    assert set(seconds) == set(KERNELS) and all(0 < value < 60 for value in seconds.values())
+    assert USUAL in seconds and set(seconds) <= set(KERNELS)
+    assert all(0 < value < 60 for value in seconds.values())
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(before[key], value) for key, value in denoiser.state_dict().items())
     assert all(parameter.grad is None for parameter in denoiser.parameters())
+
+
+def test_kernels_must_be_faster_with_many_images_too(
+    denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
+):
+    few = dict.fromkeys(KERNELS, 0.04) | {"channels-last": 0.02, "channels-last-matmul": 0.03}
+    scale, calls = 1.0, []
+
+    def time_them(_denoiser: object, _shape: object, _precision: str, names, *, images: int):
+        calls.append((images, {*names}))
+        return {name: few[name] * scale for name in names}
+
+    monkeypatch.setattr(kernel_choice, "time_kernels", time_them)
+    compared = {USUAL, "channels-last", "channels-last-matmul"}
+    assert set(measure_kernels(denoiser, SHAPE, "fp32")) == compared
+    assert calls == [(kernel_choice.FEW, {*KERNELS}), (kernel_choice.MANY, compared)]
+    calls.clear()
+    scale = 100.0
+    assert set(measure_kernels(denoiser, SHAPE, "fp32")) == {*KERNELS}
+    assert len(calls) == 1, "a slow network is not measured with many images"
+    scale, few = 1.0, dict.fromkeys(KERNELS, 0.04)
+    measure_kernels(denoiser, SHAPE, "fp32")
+    assert len(calls) == 2, "nothing is faster than the usual kernels"
 
 
 def test_small_networks_are_not_measured(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch):

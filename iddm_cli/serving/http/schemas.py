@@ -17,7 +17,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 StepCount = Annotated[int, Field(ge=1, le=1_000_000)]
 GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
-Interval = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -51,10 +52,16 @@ class SamplingRequest(Schema):
     """Number of solver steps."""
 
     guidance: GuidanceScale | None = None
-    """Classifier-free guidance scale; 1 disables guidance."""
+    """Guidance scale; 1 disables guidance."""
 
     guidance_interval: Interval | None = None
     """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise)."""
+
+    guidance_rescale: Share | None = None
+    """How far the contrast of guided estimates is set back to that without guidance; 1: fully."""
+
+    threshold: Share | None = None
+    """Dynamic thresholding at this share of the values, such as 0.995; 0 disables it."""
 
 
 class ImageRequest(SamplingRequest):
@@ -195,6 +202,9 @@ class ModelInfo(Schema):
 
     precision: str
     """Precision of the network: fp32, bf16 or fp16; it applies to all requests."""
+
+    guide_with: str = ""
+    """The weaker model that guides, RUN@STEP; empty where guidance is classifier-free."""
 
     limits: dict[str, float]
     """Limits on requests."""

@@ -8,7 +8,7 @@ import shlex
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -116,8 +116,14 @@ class GenerationService:
             message = "guidance_interval: the first number must not exceed the second."
             raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
-        steps = query.steps or min(limit, count_steps(defaults, model))
-        return model.resolve_sampling(query.sampler, steps, query.guidance, interval)
+        return model.resolve_sampling(
+            query.sampler,
+            query.steps or min(limit, count_steps(defaults, model)),
+            query.guidance,
+            interval,
+            guidance_rescale=query.guidance_rescale,
+            threshold=query.threshold,
+        )
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
@@ -187,6 +193,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "steps": min(limit, count_steps(defaults, model)),
             "guidance": defaults.guidance,
             "guidance_interval": defaults.guidance_interval,
+            "guidance_rescale": defaults.guidance_rescale,
+            "threshold": defaults.threshold,
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
@@ -198,7 +206,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "queue": limits.max_queue,
         },
         precision=model.precision,
-        exact=model.batch_denoiser.is_invariant,
+        exact=model.is_invariant,
+        guide_with=model.guide_with,
     )
 
 
@@ -212,6 +221,10 @@ def format_command(job: GenerationJob) -> str:
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
+    rescale, threshold = metadata.guidance_rescale, metadata.threshold
+    words += ["--guidance-rescale", str(rescale)] if rescale else []
+    words += ["--threshold", str(threshold)] if threshold else []
+    words += ["--guide-with", metadata.guide_with] if metadata.guide_with else []
     words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
     return shlex.join([*words, "--precision", metadata.precision])
 
@@ -223,7 +236,7 @@ def _class_argument(job: GenerationJob) -> str:
 
 def collect_settings(job: GenerationJob) -> dict[str, Any]:
     """Return a job's sampling settings, by the names that requests use."""
-    return asdict(job.metadata) | {"class": job.class_name}
+    return job.metadata.to_json() | {"class": job.class_name}
 
 
 async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:

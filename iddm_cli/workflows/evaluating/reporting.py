@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
-from iddm_cli.errors import UsageError
+from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.html_pages import check_page, write_page
 from iddm_cli.workflows.inspecting import check_image_size
@@ -28,7 +28,8 @@ def report_evaluation(
         as_json: Whether the result is printed as JSON.
 
     Raises:
-        IddmError: An option is invalid, something cannot be used, or the page cannot be written.
+        IddmError: An option is invalid, something cannot be used, or the page cannot be written; of
+            several settings, those that were finished have been printed, unless as JSON.
         KeyboardInterrupt: Ctrl-C; of several settings, those that were finished have been printed.
     """
     check_request(request)
@@ -40,13 +41,15 @@ def report_evaluation(
 
     subject = find_subject(request)
     series = evaluate(subject, request)
+    if as_json and isinstance(series.stopped_by, IddmError):
+        raise series.stopped_by  # its own document is the only one
     if as_json:
         console.print_json(series.to_json())
     else:
         print_evaluations(series)
-    if series.missing:
+    if series.stopped_by is not None:
         _report_interruption(series, out)
-        raise KeyboardInterrupt
+        raise series.stopped_by
     if out is not None:
         write_page(out, render_page(series.finished, read_metrics(subject)))
         console.print_note(f"report: {out}")

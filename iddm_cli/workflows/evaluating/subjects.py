@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.display.progress import show_progress
-from iddm_cli.errors import RunError, UsageError
+from iddm_cli.errors import IddmError, RunError, UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.generated_images import load_generated_images
 from iddm_cli.workflows.evaluating.image_folders import choose_size, load_folder_images
@@ -114,26 +114,29 @@ def _evaluate_model(
 def evaluate_choices(
     choices: Sequence[SamplingChoice], measure: "Callable[[SamplingChoice, str], Evaluation]"
 ) -> "EvaluationSeries":
-    """Evaluate one choice after another; after Ctrl-C, return those that are finished.
+    """Evaluate one choice after another; after Ctrl-C or an error, return what is finished.
 
     Args:
         choices: The choices.
         measure: Evaluates one of them under a title.
 
     Raises:
+        IddmError: The first one failed.
         KeyboardInterrupt: Not even the first one was finished.
     """
     from iddm_cli.evaluation.results import EvaluationSeries
 
     titles = name_choices(choices)
     finished: list[Evaluation] = []
+    stopped_by: BaseException | None = None
     try:
         for choice, title in zip(choices, titles, strict=True):
             finished.append(measure(choice, title))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, IddmError) as error:
         if not finished:
             raise
-    return EvaluationSeries(tuple(finished), tuple(titles[len(finished) :]))
+        stopped_by = error
+    return EvaluationSeries(tuple(finished), tuple(titles[len(finished) :]), stopped_by)
 
 
 def _evaluate_choice(
