@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import Override, collect_overrides
+from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.workflows import models
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 
@@ -29,6 +30,9 @@ and a guided teacher two.
 
 STAGES = 4
 """Stages of a distillation, each of which halves the gap between the two noise levels."""
+
+KEPT_SAMPLING = ("weights", "batch_size", "precision", "clip")
+"""Settings of the sampling section that a distilled run takes from its teacher."""
 
 ORIGIN = "iddm distill"
 
@@ -73,7 +77,7 @@ def build_student_profile(
     within = teacher.path == (runs_dir / teacher.name).resolve()
     changes: dict[str, object] = {
         **describe_training(steps),
-        "sampling.steps": request.calls,
+        **describe_sampling(request.calls),
         "distillation.teacher": teacher.name if within else str(teacher.path),
         "distillation.teacher_step": teacher.step,
         "distillation.guidance": guidance,
@@ -101,11 +105,18 @@ def describe_training(steps: int) -> dict[str, object]:
         "training.keep_best": None,
         "training.stop_when": None,
         "evaluation.loss_every": 0,  # the denoising loss rises as the network becomes consistent
-        "sampling.sampler": "consistency",
-        "sampling.guidance": 1.0,
-        "sampling.guidance_interval": [0.0, 1.0],
-        "sampling.eta": 0.0,
     }
+
+
+def describe_sampling(calls: int) -> dict[str, object]:
+    """Return the sampling settings of a distilled run, by their keys: no sampler's but its own."""
+    defaults = {
+        f"sampling.{key}": field.get_default()
+        for key, field in SamplingSettings.model_fields.items()
+        if key not in KEPT_SAMPLING
+    }
+    ours = {"sampling.sampler": "consistency", "sampling.steps": calls, "sampling.guidance": 1.0}
+    return {**defaults, **ours}
 
 
 def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> float:
