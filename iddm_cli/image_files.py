@@ -37,6 +37,8 @@ class SamplingMetadata:
         guidance_rescale: Share of rescaled guidance.
         threshold: Share of dynamic thresholding; 0: none.
         guide_with: The weaker model of autoguidance, as RUN@STEP; "": guidance is classifier-free.
+        noise: "own" where each class has its own noise, see `engine.sampling.sample_noise`; "same"
+            where image i starts from the same noise in every class.
     """
 
     run: str
@@ -52,6 +54,7 @@ class SamplingMetadata:
     guidance_rescale: float = 0.0
     threshold: float = 0.0
     guide_with: str = ""
+    noise: str = "same"
 
     def to_json(self) -> dict[str, object]:
         """Return the fields by name, without those that have their default."""
@@ -61,17 +64,23 @@ class SamplingMetadata:
             if getattr(self, field.name) != field.default
         }
 
-    def text_notes(self, index: int, name: str) -> dict[str, str]:
+    def text_notes(
+        self, index: int, name: str, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Return the text chunks of an image's file.
 
         Args:
             index: The image's index.
             name: The name of its class; "" without classes.
+            more: What else changed this image alone, by key.
         """
         facts = self.to_json() | {"guidance_interval": format_interval(self.guidance_interval)}
         notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
         notes["iddm:index"] = str(index)
-        return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
+        if name:
+            notes["iddm:class"] = name[:MAX_NOTE_LENGTH]
+        further = {f"iddm:{key}": text[:MAX_NOTE_LENGTH] for key, text in (more or {}).items()}
+        return notes | further
 
 
 def format_interval(interval: Sequence[float]) -> str:

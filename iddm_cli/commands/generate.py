@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from iddm_cli.classes import choose_classes
 from iddm_cli.commands import options
-from iddm_cli.workflows import models
+from iddm_cli.workflows.generating.generate_options import DEFAULT_COUNT, GenerateOptions
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -15,6 +14,8 @@ EXAMPLES = """\
   iddm generate first --class 3 --sampler ddim --steps 50 --guidance 2
 
   iddm generate first --class all --count 1000 --out new-images --no-grid
+
+  iddm generate first --class 3 --index 7,12     only these two of them
 
   iddm generate steel.safetensors                use an exported file
 """
@@ -28,9 +29,19 @@ ClassOption = Annotated[
     ),
 ]
 CountOption = Annotated[
-    int,
+    int | None,
     options.option(
-        help="Number of images per class.", panel=options.SELECTION, at_least=1, show_default=True
+        help=f"Number of images per class. (default: {DEFAULT_COUNT})",
+        panel=options.SELECTION,
+        at_least=1,
+    ),
+]
+IndexOption = Annotated[
+    str | None,
+    options.option(
+        help="Indices of the images to generate, instead of --count: 7,12,20-30.",
+        panel=options.SELECTION,
+        metavar="N,N-N,...",
     ),
 ]
 OutOption = Annotated[
@@ -63,8 +74,10 @@ GridOption = Annotated[
 def generate(
     run: options.ModelArgument = None,
     class_: ClassOption = None,
-    count: CountOption = 16,
+    count: CountOption = None,
+    index: IndexOption = None,
     seed: options.SeedOption = 0,
+    same_noise: options.SameNoiseOption = False,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     guidance: options.GuidanceOption = None,
@@ -82,28 +95,29 @@ def generate(
     json: options.JsonOption = False,
 ) -> None:
     """Generate images with a trained run."""
-    from iddm_cli.workflows import generation
+    from iddm_cli.workflows.generating import generation
 
-    model = models.find_model(runs_dir, run)
-    given = {
+    sampling = {
         **options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         "--precision sampling.precision": precision,
     }
-    profile = models.load_sampling_profile(model, given)
-    labels = choose_classes(class_ or ["all"], model.classes)
-    step = options.parse_checkpoint(checkpoint)
-    layout = generation.OutputLayout(
-        out or model.default_output_dir(),
-        model.classes,
-        labels,
-        count,
-        generation.resolve_form(form, model.values, profile.data.channels),
-        grid=grid,
-        values=model.values,
+    generation.generate(
+        GenerateOptions(
+            model=run,
+            runs_dir=runs_dir,
+            classes=None if class_ is None else tuple(class_),
+            count=count,
+            index=index,
+            seed=seed,
+            same_noise=same_noise,
+            sampling=sampling,
+            checkpoint=options.parse_checkpoint(checkpoint),
+            out=out,
+            form=form,
+            grid=grid,
+            overwrite=overwrite,
+            as_json=json,
+        )
     )
-    layout.check_count()
-    layout.check_empty(overwrite=overwrite)
-    source = model.open_weights(step, profile.sampling.weights)
-    generation.generate_images(layout, model, profile, source, seed=seed, as_json=json)

@@ -271,6 +271,14 @@ SeedOption = Annotated[
         show_default=True,
     ),
 ]
+SameNoiseOption = Annotated[
+    bool,
+    option(
+        "--same-noise",
+        help="Start image i from the same noise in every class, to compare classes.",
+        panel=SELECTION,
+    ),
+]
 BatchSizeOption = Annotated[
     int | None,
     option(

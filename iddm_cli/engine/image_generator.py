@@ -1,10 +1,10 @@
 """The image generator: samples images from a trained denoiser.
 
 An image is a function of (weights, seed, index, class, sampler settings, precision) alone: its
-noise is derived from its index, so the batch that it is generated in does not change it. In fp32
-that holds up to rounding, which now and then changes a pixel by one level. In bf16 and fp16
-rounding would change whole images, so there the network computes blocks of one size, see
-`reduced_precision.batch_invariant`.
+noise is derived from its index, or from index and class, so the batch that it is generated in does
+not change it. In fp32 that holds up to rounding, which now and then changes a pixel by one level.
+In bf16 and fp16 rounding would change whole images, so there the network computes blocks of one
+size, see `reduced_precision.batch_invariant`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from iddm_cli.diffusion.lookup import find_solver
 from iddm_cli.diffusion.sampling import sample, sampling_times
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
-from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
+from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
@@ -40,10 +40,28 @@ from iddm_cli.value_range import DEEP_LEVELS
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """One image to generate: its class (num_classes for none) and its index."""
+    """One image to generate.
+
+    Attributes:
+        label: Its class; num_classes for none.
+        index: Its index.
+        noise: Where its noise comes from, see `sample_noise`; None: from its index, so that it
+            starts from the same noise in every class.
+    """
 
     label: int
     index: int
+    noise: int | NoisePath | None = None
+
+    @property
+    def noise_item(self) -> int | NoisePath:
+        """Where its noise comes from."""
+        return self.index if self.noise is None else self.noise
+
+
+def specify_with_own_noise(label: int, index: int) -> SampleSpec:
+    """Return an image that shares its noise with no other class."""
+    return SampleSpec(label, index, own_noise_index(label, index))
 
 
 @dataclass(frozen=True)
@@ -161,10 +179,10 @@ class ImageGenerator:
     def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
         """Return one batch of images, [B, H, W, C], see `to_pixels`."""
         device = self.denoiser.schedule.alpha.device
-        indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
         plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
-        noise_of = partial(randomness.normal, seed, items=indices, shape=self.shape)
+        items = [spec.noise_item for spec in specs]
+        noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
         x = sample(
             [guided if is_guided else plain for is_guided in self.guided_steps],
             self.solver_table,

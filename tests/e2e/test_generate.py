@@ -113,6 +113,31 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
     assert (last[name] != earlier[name]).any()
 
 
+def test_each_class_has_its_own_noise_unless_asked_otherwise(draw, shell):
+    """With guidance 0 the class is ignored, so that only the noise can differ."""
+    some = ("--count", "1", "--guidance", "0", "--precision", "fp32", "--steps", "2")
+    own, same = draw("own", *some), draw("same", *some, "--same-noise")
+    first = own["crazing/crazing-000000.png"]
+    assert all(np.abs(first - other).max() <= 1 for other in same.values())
+    others = [image for name, image in own.items() if not name.startswith("crazing")]
+    assert all(np.abs(first - other).max() > 1 for other in others)
+    manifests = [
+        json.loads((shell.folder / d / "manifest.json").read_text()) for d in ("own", "same")
+    ]
+    assert [manifest.get("noise") for manifest in manifests] == ["own", None]
+    with Image.open(shell.folder / "own" / manifests[0]["images"][3]) as image:
+        assert image.text["iddm:noise"] == "own"
+
+
+def test_an_index_gives_the_image_of_the_whole_run(draw, shell):
+    some = ("--class", "2", "--class", "4", "--precision", "bf16", "--steps", "2")
+    whole = draw("a", *some, "--count", "4")
+    liked = draw("b", *some, "--index", "3,1")
+    assert list(liked) == [name for name in whole if name[-5] in "13"]
+    files = [(shell.folder / "a" / name, shell.folder / "b" / name) for name in liked]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in files)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -121,6 +146,8 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
         (("--checkpoint", "7"), 4, "Available steps: 5, 10."),
         (("--sampler", "dimm"), 2, "ddim"),
         (("--steps", "1001"), 2, "timesteps"),
+        (("--index", "3-"), 2, "Write 7, or 7,12"),
+        (("--index", "3", "--count", "2"), 2, "contradict each other"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -20,6 +20,7 @@ GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+NoiseName = Literal["same", "own"]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -62,6 +63,10 @@ class SamplingRequest(Schema):
 
     threshold: Share | None = None
     """Dynamic thresholding at this share of the values, such as 0.995; 0 disables it."""
+
+    noise: NoiseName = "same"
+    """same: image i starts from the same noise in every class; own: each class has its own noise,
+    as with `iddm generate`."""
 
 
 class ImageRequest(SamplingRequest):
@@ -113,7 +118,7 @@ class ImageItem(Schema):
     """Name of its class; empty for a model without classes."""
 
     seed: int
-    """Random seed; seed and index together determine the noise."""
+    """Random seed; seed and index together determine the noise, with `noise` own also the class."""
 
     index: int
     """Index of the image within the request."""

@@ -97,7 +97,8 @@ class GenerationService:
             message = f"count: at most {max_count} in one request."
             raise RequestError(422, "too_many_images", message)
         seed = secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
-        plan = model.plan_samples(settings, label=label, seed=seed)
+        own_noise = query.noise == "own"
+        plan = model.plan_samples(settings, label=label, seed=seed, own_noise=own_noise)
         return GenerationJob(
             model,
             plan,
@@ -226,7 +227,9 @@ def format_command(job: GenerationJob) -> str:
     words += ["--threshold", str(threshold)] if threshold else []
     words += ["--guide-with", metadata.guide_with] if metadata.guide_with else []
     words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
-    return shlex.join([*words, "--precision", metadata.precision])
+    words += ["--precision", metadata.precision]
+    words += ["--same-noise"] if job.class_name and metadata.noise == "same" else []
+    return shlex.join(words)
 
 
 def _class_argument(job: GenerationJob) -> str:

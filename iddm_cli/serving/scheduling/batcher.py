@@ -16,6 +16,7 @@ from torch import Tensor
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
+from iddm_cli.engine.sampling.sample_noise import own_noise_index
 
 Item = TypeVar("Item")
 
@@ -32,6 +33,7 @@ class SamplePlan:
         guided_steps: Whether guidance applies at each solver step.
         rescale: Share of rescaled guidance.
         threshold: Share of dynamic thresholding; 0: none.
+        own_noise: Whether each class has its own noise, so that the label matters as well.
     """
 
     table: SolverTable
@@ -41,6 +43,7 @@ class SamplePlan:
     guided_steps: Sequence[bool]
     rescale: float = 0.0
     threshold: float = 0.0
+    own_noise: bool = False
 
     def scale_at(self, step: int) -> float:
         """Return the guidance scale of a solver step; 1 outside the guidance interval."""
@@ -103,8 +106,10 @@ class InFlightSample:
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
         """Return this sample's noise, generated on its own so that no other sample affects it."""
-        item = torch.tensor([self.index], device=device)
-        return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
+        plan = self.plan
+        index = own_noise_index(plan.label, self.index) if plan.own_noise else self.index
+        item = torch.tensor([index], device=device)
+        return randomness.normal(plan.seed, purpose, items=item, step=step, shape=shape)[0]
 
 
 @torch.inference_mode()

@@ -90,8 +90,17 @@ class ServedModel:
         given = {key: value for key, value in options.items() if value is not None}
         return SamplingSettings.model_validate(defaults | given)
 
-    def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
-        """Return how to sample a request's images; the label is 0 for a model without classes."""
+    def plan_samples(
+        self, settings: SamplingSettings, *, label: int, seed: int, own_noise: bool = False
+    ) -> SamplePlan:
+        """Return how to sample a request's images.
+
+        Args:
+            settings: The sampling settings.
+            label: The class; 0 for a model without classes.
+            seed: The random seed.
+            own_noise: Whether each class has its own noise.
+        """
         table = build_solver_table(settings, self.denoiser.schedule)
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
         return SamplePlan(
@@ -102,6 +111,7 @@ class ServedModel:
             guided,
             rescale=settings.guidance_rescale,
             threshold=settings.threshold,
+            own_noise=own_noise and bool(self.classes),
         )
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
@@ -120,4 +130,5 @@ class ServedModel:
             guidance_rescale=settings.guidance_rescale,
             threshold=settings.threshold,
             guide_with=self.guide_with,
+            noise="own" if plan.own_noise else "same",
         )

@@ -68,6 +68,7 @@ class EvaluationRequest:
         grid: The sampling settings.
         count: Number of images to generate, or to read of a folder; None: the default.
         seed: Random seed of the generated images.
+        same_noise: Whether image i of every class starts from the same noise.
         image_size: The size at which a folder is compared; None: that of its images.
         copies: Whether copies of training images are looked for.
         usefulness: Whether classifiers are trained with and without the generated images.
@@ -85,6 +86,7 @@ class EvaluationRequest:
     grid: SamplingGrid = SamplingGrid()
     count: int | None = None
     seed: int = 0
+    same_noise: bool = False
     image_size: int | list[int] | None = None
     copies: bool = True
     usefulness: bool = False

@@ -31,7 +31,7 @@ def test_images_carry_their_sampling_metadata(client):
     assert response["command"] == (
         "iddm generate pets --class cat --count 2 --seed 3 --sampler dpmpp-2m --steps 4 "
         "--guidance 1.5 --guidance-interval 0:1 --checkpoint 500 --weights average "
-        "--precision fp32"
+        "--precision fp32 --same-noise"
     )
 
 

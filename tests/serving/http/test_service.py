@@ -29,6 +29,20 @@ def test_the_command_line_has_the_exact_guidance(client, guidance):
     assert float(words[words.index("--guidance") + 1]) == guidance
 
 
+def test_a_request_may_ask_for_own_noise_and_old_requests_get_the_same_as_before(client):
+    old, own = (generate(client, **{"class": 2}, **more) for more in ({}, {"noise": "own"}))
+    assert "noise" not in old.json()["settings"]
+    assert "--same-noise" in old.json()["command"]
+    assert own.json()["settings"]["noise"] == "own"
+    assert "--same-noise" not in own.json()["command"]
+    assert image_files(old) != image_files(own)
+    assert generate(client, noise="other").status_code == 422
+    (_, plain) = client.get("/v1/models").json()["data"]
+    answer = client.post("/v1/images", json={"model": plain["id"], "seed": 1, "noise": "own"})
+    assert "noise" not in answer.json()["settings"], "without classes there is one rule"
+    assert "--same-noise" not in answer.json()["command"]
+
+
 def test_the_command_line_selects_a_class_named_all_by_its_index():
     with serving(make_model(classes=("cat", "all"))) as own, own.client() as client:
         command = client.post("/v1/images", json={"class": "all"}).json()["command"]

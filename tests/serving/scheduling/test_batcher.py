@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from iddm_cli.build.serving import build_served_model
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.image_generator import (
+    ImageGenerator,
+    SampleSpec,
+    specify_with_own_noise,
+    to_pixels,
+)
 from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
 from tests.serving.conftest import CLASSES, make_model
 
@@ -58,6 +63,17 @@ def test_the_image_is_that_of_iddm_generate(model, kind):
     served = make_sample(model, label=label, seed=seed, index=index, **kind)
     finish(model, served)
     assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_own_noise_gives_the_image_of_iddm_generate(model):
+    settings = model.resolve_sampling("ddpm", 4, None)
+    generator = ImageGenerator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.generate_batch([specify_with_own_noise(2, 5)], 1)[0].int()
+    served = make_sample(model, label=2, seed=1, index=5, own_noise=True, sampler="ddpm", steps=4)
+    finish(model, served)
+    assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+    same = generator.generate_batch([SampleSpec(2, 5)], 1)[0].int()
+    assert (same - expected).abs().max() > 1
 
 
 def test_a_model_without_classes_generates_the_same_image():

@@ -1,0 +1,48 @@
+"""Numbers of images, as users write them: 7,12,20-30."""
+
+from iddm_cli.classes import is_index
+from iddm_cli.errors import UsageError
+
+MAX_IMAGES = 1_000_000
+"""Images of one call at most, and the bound of their indices."""
+
+
+def parse_indices(text: str) -> list[int]:
+    """Parse --index: indices and ranges of them, without duplicates, ascending.
+
+    Raises:
+        UsageError: The text is something else, or an index is too large.
+    """
+    indices: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = [first, last if dash else first]
+        if not all(is_index(end) for end in ends) or int(ends[0]) > int(ends[1]):
+            raise UsageError(
+                f"--index {text or repr(text)} is not a list of indices",
+                "Write 7, or 7,12, or 7,12,20-30.",
+            )
+        if int(ends[1]) >= MAX_IMAGES:
+            raise UsageError(
+                f"--index {ends[1]} is too large",
+                f"Indices go up to {MAX_IMAGES - 1:,}; another --seed gives other images.",
+            )
+        indices.update(range(int(ends[0]), int(ends[1]) + 1))
+    return sorted(indices)
+
+
+def check_total(total: int, option: str) -> None:
+    """Check the number of images.
+
+    Args:
+        total: Number of images.
+        option: What asks for so many, as on the command line.
+
+    Raises:
+        UsageError: There would be so many that their list alone would fill the memory.
+    """
+    if total > MAX_IMAGES:
+        raise UsageError(
+            f"{option} would be {total:,} images",
+            f"Generate at most {MAX_IMAGES:,} at a time; another --seed gives other images.",
+        )
