@@ -59,6 +59,7 @@ class SamplerRow:
         diffusers: Its scheduler in diffusers; None where it has none.
         options: The sampling settings that it alone takes, with their defaults. They are passed
             to the solver by name.
+        for_distilled: Whether it is meant for networks that were distilled, and no other is.
     """
 
     solver: str
@@ -66,6 +67,7 @@ class SamplerRow:
     usual_steps: int | None
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
+    for_distilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,11 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         diffusers=DDIM_SCHEDULER,
     ),
     "consistency": SamplerRow(
-        solver="consistency", summary="for distilled runs", usual_steps=2, diffusers=None
+        solver="consistency",
+        summary="for distilled runs",
+        usual_steps=2,
+        diffusers=None,
+        for_distilled=True,
     ),
 }
 
