@@ -1,15 +1,19 @@
 """Distilling: a run like any other comes of it, also when its teacher is gone."""
 
+import base64
+import io
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from .test_resume import tensors
+from .test_serve import ServeProcess
 
-STEPS = 6
+STEPS = 4
 FEW = ("--steps", str(STEPS), "--set", "training.checkpoint_every=2")
 
 
@@ -29,11 +33,10 @@ def test_it_is_complete_and_resumes_to_the_same_bits_without_its_teacher(distill
     assert len(list((runs / "fast" / "samples").glob("*.png"))) >= 1
     shutil.rmtree(runs / "taught")
     shutil.copytree(runs / "fast", runs / "half")
-    for step in (4, 6):
-        shutil.rmtree(runs / "half" / "checkpoints" / f"step-{step:08d}")
+    shutil.rmtree(runs / "half" / "checkpoints" / f"step-{STEPS:08d}")
     state = json.loads((runs / "half" / "run.json").read_text())
     (runs / "half" / "run.json").write_text(json.dumps({**state, "state": "running"}))
-    assert "resumed at step 2 of 6" in distilled.iddm("resume", "half").err
+    assert "resumed at step 2 of 4" in distilled.iddm("resume", "half").err
     assert tensors(runs / "half", STEPS) == wanted
     shutil.rmtree(runs / "half" / "checkpoints")
     assert "training starts at step 0" in distilled.iddm("resume", "half").err
@@ -45,21 +48,44 @@ def test_it_is_complete_and_resumes_to_the_same_bits_without_its_teacher(distill
 
 
 def test_it_generates_and_exports_the_same_images(distilled):
-    images = ("--class", "crazing", "--count", "3", "--precision", "fp32")
-    distilled.iddm("generate", "fast", *images, "--out", "fast-images")
-    manifest = json.loads((distilled.folder / "fast-images" / "manifest.json").read_text())
+    import onnxruntime
+    import torch
+
+    from iddm_cli.engine import randomness
+    from iddm_cli.export.onnx.check import encode_seed
+
+    images = ("--class", "crazing", "--count", "3", "--precision", "fp32", "--same-noise")
+    distilled.iddm("generate", "fast", *images, "--no-grid", "--out", "images")
+    manifest = json.loads((distilled.folder / "images" / "manifest.json").read_text())
     assert (manifest["sampler"], manifest["steps"], manifest["guidance"]) == ("consistency", 2, 1.0)
     distilled.iddm("export", "onnx", "fast", "--out", "fast.onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(distilled.folder / "fast.onnx")
-    feed = {"label": np.zeros(3, np.int64), "index": np.arange(3), "seed": np.array(0),
-            "guidance": np.array(1, np.float32)}  # fmt: skip
-    wanted = {i.name for i in session.get_inputs()}
-    (found, *_) = session.run(None, {k: v for k, v in feed.items() if k in wanted})
-    paths = sorted((distilled.folder / "fast-images" / "crazing").glob("*.png"))
-    for image, path in zip(found, paths, strict=True):
-        levels = np.asarray(Image.open(path), np.float32)
-        assert np.abs(np.rint((image.squeeze().clip(-1, 1) + 1) * 127.5) - levels).max() <= 1
+    index = torch.arange(3)
+    noise = randomness.normal(0, "sample", items=index, step=0, shape=(3, 16, 16))
+    inputs = {"noise": noise.numpy(), "label": np.zeros(3, np.int64), "index": index.numpy(),
+              "guidance": np.array(1, np.float32), "seed": encode_seed(0)}  # fmt: skip
+    values = (*session.get_inputs(), *session.get_overridable_initializers())
+    (found,) = session.run(None, {value.name: inputs[value.name] for value in values})
+    paths = sorted((distilled.folder / "images" / "crazing").glob("*.png"))
+    wanted = np.stack([np.asarray(Image.open(path)) for path in paths]).astype(int)
+    assert (np.abs(found.astype(int) - wanted) <= 1).mean() >= 0.999
+
+
+def test_it_serves_what_it_generates(distilled):
+    served = ServeProcess(distilled, "fast")
+    try:
+        query = {"class": "crazing", "seed": 3, "count": 2}
+        response = served.client.post("/v1/images", json=query).json()
+    finally:
+        served.stop(signal.SIGTERM)
+    distilled.iddm(*response["command"].split()[1:], "--no-grid", "--out", "served")
+    for image in response["images"]:
+        name = f"served/crazing/crazing-{image['index']:06d}.png"
+        content = io.BytesIO(base64.b64decode(image["image"]))
+        with Image.open(content) as ours, Image.open(distilled.folder / name) as one:
+            assert ours.text == one.text
+            difference = np.asarray(ours).astype(int) - np.asarray(one).astype(int)
+        assert np.abs(difference).max() <= 1
 
 
 def test_mistakes_are_reported(distilled):
