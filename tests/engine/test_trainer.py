@@ -120,6 +120,8 @@ def run(trainer: Trainer) -> list:
     [
         {},
         {"optimizer": "adam", "weight_decay": 0.1},
+        {"optimizer": "muon", "weight_decay": 0.1},
+        {"optimizer": "muon", "precision": "fp16"},
         {"dropout": 0.3},
         {"distilled": True},
         {"micro_batch": 3},

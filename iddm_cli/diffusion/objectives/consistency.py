@@ -17,7 +17,6 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
 from iddm_cli.diffusion.guidance import guide
-from iddm_cli.diffusion.objectives.objective import spread_times
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 
 LARGEST_LEVEL = 80.0
@@ -78,10 +77,6 @@ class ConsistencyObjective:
     def extra_passes(self) -> int:
         """Forward passes of each image besides the one that is trained: target, and teacher."""
         return 1 if self.teacher is None else 3
-
-    def choose_times(self, schedule: NoiseSchedule, fraction: Tensor) -> Tensor:
-        """Return the times of numbers that are uniform in [0, 1)."""
-        return spread_times(schedule, fraction)
 
     def losses(
         self,

@@ -5,7 +5,6 @@ from typing import Protocol
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.schedules import NoiseSchedule
 
 
 class Objective(Protocol):
@@ -14,10 +13,6 @@ class Objective(Protocol):
     @property
     def extra_passes(self) -> int:
         """Forward passes of each image besides the one that is trained."""
-        ...
-
-    def choose_times(self, schedule: NoiseSchedule, fraction: Tensor) -> Tensor:
-        """Return the times, [B], int64, of numbers that are uniform in [0, 1), [B]."""
         ...
 
     def losses(
@@ -47,13 +42,9 @@ class Objective(Protocol):
 
 
 class DenoisingObjective:
-    """The denoising loss at times that are all equally likely (DDPM, arXiv:2006.11239, eq. 14)."""
+    """The denoising loss (DDPM, arXiv:2006.11239, eq. 14)."""
 
     extra_passes = 0
-
-    def choose_times(self, schedule: NoiseSchedule, fraction: Tensor) -> Tensor:
-        """Return the times of numbers that are uniform in [0, 1)."""
-        return spread_times(schedule, fraction)
 
     def losses(
         self,
@@ -68,9 +59,3 @@ class DenoisingObjective:
     ) -> Tensor:
         """Return the loss of each image, [B]."""
         return denoiser.loss(x, t, noise, label)
-
-
-def spread_times(schedule: NoiseSchedule, fraction: Tensor) -> Tensor:
-    """Return the times at these fractions of a schedule, in [0, 1): all are equally likely."""
-    timesteps = len(schedule)
-    return (fraction * timesteps).long().clamp(max=timesteps - 1)

@@ -163,6 +163,7 @@ def describe_sampling(
         seed=seed,
         sampler=sampling.sampler,
         steps=len(generator.solver_table),
+        time_grid=sampling.grid,
         eta=sampling.eta,
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,

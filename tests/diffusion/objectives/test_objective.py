@@ -1,4 +1,4 @@
-"""The usual objective: the denoising loss at times that are all equally likely."""
+"""The usual objective: the denoising loss."""
 
 import torch
 from torch import nn
@@ -13,12 +13,6 @@ class Zero(nn.Module):
 
     def forward(self, x_t, t, label):
         return torch.zeros_like(x_t)
-
-
-def test_fractions_are_spread_over_all_times():
-    fraction = torch.tensor([0.0, 0.249, 0.25, 0.5, 0.999, 1.0])
-    t = DenoisingObjective().choose_times(cosine_schedule(4), fraction)
-    assert t.tolist() == [0, 0, 1, 2, 3, 3]
 
 
 def test_the_loss_is_that_of_the_denoiser():

@@ -46,7 +46,12 @@ def test_its_copy_holds_its_averaged_weights_and_profile(tmp_path):
     ((name, content),) = export_teacher(new, find_teacher(tmp_path, "pets", None))
     (new.path / name).write_bytes(content)
     copy = open_exported_file(new.teacher_path).record
-    assert (copy.run, copy.step, copy.weights, copy.classes) == ("pets", 5, "average", ["cat", "dog"])
+    assert (copy.run, copy.step, copy.weights, copy.classes) == (
+        "pets",
+        5,
+        "average",
+        ["cat", "dog"],
+    )
     found = find_teacher(None, str(new.teacher_path), None).open_weights().read("average")
     assert all((tensor == 0.5).all() for tensor in found.values())
 
