@@ -21,7 +21,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_time_distribution
-from iddm_cli.diffusion.objectives.consistency import ConsistencyObjective, GuidedTeacher
+from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
 from iddm_cli.diffusion.objectives.objective import Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
@@ -183,8 +183,9 @@ def load_teacher(denoiser: Denoiser, teacher: WeightsSource | None, group: Proce
         return
     targets = denoiser.backbone.state_dict()
     names = sorted(targets)
-    read = teacher and teacher.read("average", targets)
-    group.broadcast_into([targets[name] for name in names], read and [read[name] for name in names])
+    read = teacher.read("average", targets) if teacher else None
+    sources = [read[name] for name in names] if read else None
+    group.broadcast_into([targets[name] for name in names], sources)
 
 
 def build_consistency_objective(
@@ -216,8 +217,9 @@ def _build_utilization(
         name = torch.cuda.get_device_name(compute.device)
         peak = find_peak(name, compute.precision, profile.runtime.tf32)
     # The EMA is neither compiled nor recomputed.
-    flops = count_training_flops(train_step.state.ema.module, profile.data.shape)
-    flops *= 1 + train_step.objective.extra_passes / TRAINING_PASSES
+    network = train_step.state.ema.module
+    passes = 1 + train_step.objective.extra_passes / TRAINING_PASSES
+    flops = round(passes * count_training_flops(network, profile.data.shape))
     return Utilization(flops, peak and peak * train_step.group.world_size)
 
 

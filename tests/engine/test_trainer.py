@@ -13,7 +13,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.objectives.consistency import ConsistencyObjective, GuidedTeacher
+from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness

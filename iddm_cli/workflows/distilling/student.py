@@ -93,6 +93,8 @@ def describe_training(steps: int) -> dict[str, object]:
     """Return the settings that a distilled run does not take from its teacher, by their keys."""
     return {
         "training.steps": steps,
+        "training.optimizer": "adamw",
+        "training.weight_decay": 0.0,
         "training.lr": 5e-4,
         "training.lr_schedule": "cosine",
         "training.lr_final": 0.0,

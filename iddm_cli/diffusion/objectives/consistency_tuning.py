@@ -20,7 +20,7 @@ from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 
 LARGEST_LEVEL = 80.0
-"""Largest sigma / alpha that times are told apart by, that of EDM (arXiv:2206.00364, table 1).
+"""Largest sigma / alpha at which times differ for training, that of EDM (arXiv:2206.00364, table 1).
 
 Beyond it an image has nothing left to say, and steps there would only lengthen the path."""
 

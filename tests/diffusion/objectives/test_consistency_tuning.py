@@ -1,12 +1,14 @@
 """Consistency tuning, where the exact answer is known: images of independent normal pixels."""
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.objectives import consistency
-from iddm_cli.diffusion.objectives.consistency import (
+from iddm_cli.diffusion.objectives import consistency_tuning
+from iddm_cli.diffusion.objectives.consistency_tuning import (
     ConsistencyObjective,
     GuidedTeacher,
     pair_times,
@@ -81,7 +83,7 @@ def test_the_exact_consistency_function_has_no_loss():
     with torch.no_grad():
         losses = [float(compute(objective, student, stage - 1)) for stage in range(1, 12)]
         other = float(compute(objective, make_denoiser(denoise_exactly), 10))
-    assert all(later <= earlier for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(losses))
     assert losses[-1] < 1e-5, "what is left is the error of the teacher's steps"
     assert other > 20 * losses[-1], "of a denoiser, which is not one"
 
@@ -180,7 +182,7 @@ def test_autocast_keeps_the_gradient():
 def test_the_earlier_time_follows_the_papers_rule(schedule: NoiseSchedule, stage: int):
     r = pair_times(schedule, stage)
     t = torch.arange(len(schedule))
-    level = (schedule.levels.sigma / schedule.levels.alpha).clamp(max=consistency.LARGEST_LEVEL)
+    level = (schedule.levels.sigma / schedule.levels.alpha).clamp(max=consistency_tuning.LARGEST_LEVEL)
     n = 1 + 8 / (1 + level.exp())
     wanted = level * (1 - n / 2**stage)
     own = torch.where(r == CLEAN, 0.0, level[r])
@@ -194,7 +196,7 @@ def test_the_earlier_time_follows_the_papers_rule(schedule: NoiseSchedule, stage
 def test_stages_end_with_neighbouring_times():
     t = torch.arange(len(SCHEDULE))
     levels = SCHEDULE.levels.sigma / SCHEDULE.levels.alpha
-    told_apart = levels < consistency.LARGEST_LEVEL
+    told_apart = levels < consistency_tuning.LARGEST_LEVEL
     assert torch.equal(pair_times(SCHEDULE, 20)[told_apart], t[told_apart] - 1)
     assert len(pair_times(SCHEDULE, 20)[~told_apart].unique()) == 1, "almost pure noise"
     counts = [(pair_times(SCHEDULE, stage) == CLEAN).sum() for stage in (1, 2, 3, 4)]
@@ -212,6 +214,6 @@ def test_a_stage_lasts_its_steps():
 def test_pseudo_huber_is_the_square_for_small_errors_and_the_norm_for_large_ones():
     small, large = torch.full((1, 1, 8, 8), 1e-6), torch.full((1, 1, 8, 8), 2.0)
     assert float(pseudo_huber(small.double())) == pytest.approx(
-        1e-12 / (2 * consistency.HUBER), rel=1e-4
+        1e-12 / (2 * consistency_tuning.HUBER), rel=1e-4
     )
-    assert float(pseudo_huber(large)) == pytest.approx(2 - consistency.HUBER)
+    assert float(pseudo_huber(large)) == pytest.approx(2 - consistency_tuning.HUBER)
