@@ -20,9 +20,9 @@ from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 
 LARGEST_LEVEL = 80.0
-"""Largest sigma / alpha at which times differ for training, that of EDM (arXiv:2206.00364, table 1).
+"""Largest sigma / alpha, that of EDM (arXiv:2206.00364, table 1); times beyond it count as equal.
 
-Beyond it an image has nothing left to say, and steps there would only lengthen the path."""
+Nothing of the image is left there, and steps between such times would only lengthen the path."""
 
 GAP, GAP_AT_LOW_NOISE = 2.0, 8.0
 """q and k of the paper: each stage divides the gap by q; at low noise it is up to 1 + k / 2 times

@@ -182,7 +182,9 @@ def test_autocast_keeps_the_gradient():
 def test_the_earlier_time_follows_the_papers_rule(schedule: NoiseSchedule, stage: int):
     r = pair_times(schedule, stage)
     t = torch.arange(len(schedule))
-    level = (schedule.levels.sigma / schedule.levels.alpha).clamp(max=consistency_tuning.LARGEST_LEVEL)
+    level = (schedule.levels.sigma / schedule.levels.alpha).clamp(
+        max=consistency_tuning.LARGEST_LEVEL
+    )
     n = 1 + 8 / (1 + level.exp())
     wanted = level * (1 - n / 2**stage)
     own = torch.where(r == CLEAN, 0.0, level[r])

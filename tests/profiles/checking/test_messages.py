@@ -77,8 +77,8 @@ from iddm_cli.profiles.writing import build_profile_schema
         ),
         (
             "sampling:\n  sampler: dpm++\n",
-            "mine.yaml, line 2: sampling.sampler must be one of ddim, ddpm or dpmpp-2m, "
-            "not 'dpm++'",
+            "mine.yaml, line 2: sampling.sampler must be one of ddim, ddpm, dpmpp-2m or "
+            "consistency, not 'dpm++'",
             "Did you mean dpmpp-2m?",
         ),
         (
