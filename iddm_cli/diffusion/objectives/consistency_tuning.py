@@ -17,6 +17,7 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
 from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.lookup import find_prediction
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 
 LARGEST_LEVEL = 80.0
@@ -99,7 +100,7 @@ class ConsistencyObjective:
             r = self._earlier_times(schedule, 1 + step // self.stage_steps)[t]
             x_r = self._move(schedule, x, noise, x_t, t, r, label)
             wanted = self._estimate_end(target, x_r, r, label)
-        return pseudo_huber(estimate - wanted)
+        return weigh_output(denoiser, t) * pseudo_huber(estimate - wanted)
 
     def _earlier_times(self, schedule: NoiseSchedule, stage: int) -> Tensor:
         """Return the earlier time that belongs to each time, [T], on the schedule's device."""
@@ -156,6 +157,16 @@ def pair_times(schedule: NoiseSchedule, stage: int) -> Tensor:
     gap = (1 + GAP_AT_LOW_NOISE * torch.sigmoid(-level)) / GAP**stage
     earlier = torch.searchsorted(level, level * (1 - gap), right=True) - 1
     return torch.minimum(earlier, torch.arange(len(level)) - 1)
+
+
+def weigh_output(denoiser: Denoiser, t: Tensor) -> Tensor:
+    """Return the weight of each image's loss, [B]: 1, or less where the output is amplified.
+
+    A prediction of the noise is multiplied by sigma / alpha to become an estimate of x. Without a
+    weight, the few times of almost pure noise would make almost all of the gradient.
+    """
+    error_scale = find_prediction(denoiser.prediction).error_scale(denoiser.schedule.snr(t))
+    return error_scale.sqrt().clamp(max=1).flatten()
 
 
 def pseudo_huber(error: Tensor) -> Tensor:

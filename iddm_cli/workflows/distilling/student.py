@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iddm_cli.display import console
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import Override, collect_overrides
 from iddm_cli.profiles.settings import SamplingSettings
@@ -70,6 +71,7 @@ def build_student_profile(
         IddmError: An option is invalid or missing, or the teacher is damaged.
     """
     profile = teacher.load_profile()
+    warn_of_predicted_noise(teacher, profile.diffusion.prediction)
     wanted = collect_overrides(request.options, request.sets)
     check_has_images(teacher, wanted)
     guidance = choose_guidance(teacher, request.guidance, profile.sampling.guidance)
@@ -119,6 +121,19 @@ def describe_sampling(calls: int) -> dict[str, object]:
     }
     ours = {"sampling.sampler": "consistency", "sampling.steps": calls, "sampling.guidance": 1.0}
     return {**defaults, **ours}
+
+
+def warn_of_predicted_noise(teacher: "Teacher", prediction: str) -> None:
+    """Warn where one call cannot be good: what predicts noise says little about almost pure noise.
+
+    Its estimate of x divides by alpha, the share of the image, which is almost 0 there.
+    """
+    if prediction == "epsilon":
+        console.print_warning(
+            f"{teacher.name} predicts the noise (diffusion.prediction: epsilon), so its first "
+            "call, from almost pure noise, is inexact; a run with diffusion.prediction: v distils "
+            "better"
+        )
 
 
 def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> float:

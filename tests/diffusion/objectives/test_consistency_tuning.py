@@ -13,8 +13,11 @@ from iddm_cli.diffusion.objectives.consistency_tuning import (
     GuidedTeacher,
     pair_times,
     pseudo_huber,
+    weigh_output,
 )
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule, cosine_schedule, linear_schedule
+from iddm_cli.profiles.choices import PREDICTIONS
+from tests.diffusion.reference import ConstantBackbone
 
 SPREAD = 0.4
 MEANS = torch.tensor([0.3, -0.5, 0.0])
@@ -211,6 +214,19 @@ def test_a_stage_lasts_its_steps():
         losses = [float(compute(objective, student, step)) for step in (*range(7), 0)]
     assert losses[0] == losses[1] == losses[2] != losses[3] == losses[5] != losses[6]
     assert losses[-1] == losses[0], "a function of the step alone"
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_no_prediction_amplifies_the_gradient_of_its_output(prediction):
+    """Of the estimate of x by the output, times the weight: at most 1 at every time."""
+    t = torch.arange(len(SCHEDULE))
+    network = ConstantBackbone(torch.zeros(len(t), 1, 1, 1, requires_grad=True))
+    denoiser = Denoiser(network, SCHEDULE, prediction=prediction)
+    estimate = denoiser(torch.zeros(len(t), 1, 1, 1), t, torch.zeros_like(t))
+    estimate.sum().backward()
+    gradient = weigh_output(denoiser, t) * network.output.grad.abs().flatten()
+    assert gradient.max() <= 1 + 1e-5
+    assert (weigh_output(denoiser, t) == 1).all() == (prediction != "epsilon")
 
 
 def test_pseudo_huber_is_the_square_for_small_errors_and_the_norm_for_large_ones():

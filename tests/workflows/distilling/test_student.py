@@ -87,3 +87,10 @@ def test_an_imported_teacher_needs_images_and_a_length(tmp_path):
     with pytest.raises(UsageError, match="training time is unknown"):
         build(teacher, tmp_path, options=images)
     assert build(teacher, tmp_path, options=images, steps=5).data.path == "photos"
+
+
+@pytest.mark.parametrize(("prediction", "warns"), [("epsilon", True), ("v", False)])
+def test_a_teacher_that_predicts_noise_is_warned_of(tmp_path, capsys, prediction, warns):
+    path = make_run(tmp_path, diffusion={"prediction": prediction})
+    build(Teacher("pets", path, 4000, ("cat", "dog"), None), tmp_path)
+    assert ("predicts the noise" in capsys.readouterr().err) is warns
