@@ -164,6 +164,7 @@ def describe_sampling(
         sampler=sampling.sampler,
         steps=len(generator.solver_table),
         time_grid=sampling.grid,
+        order=sampling.sampler_options.get("order"),
         eta=sampling.eta,
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,
