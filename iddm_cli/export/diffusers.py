@@ -60,6 +60,8 @@ NAME_RULES = (
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
 
 MAX_BETA = 0.999
+MAX_THRESHOLD = 1e9
+"""diffusers limits what dynamic thresholding divides by, to 1 by default; here nothing does."""
 
 
 def to_diffusers_name(key: str) -> str:
@@ -155,6 +157,9 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
     if sampling.grid != "trailing":
         missing = f"sampling.grid {sampling.grid}"
         return f"the folder samples on the trailing time grid: it cannot express {missing}"
+    if sampling.guidance_rescale:
+        missing = f"sampling.guidance_rescale {sampling.guidance_rescale:g}"
+        return f"the folder rescales no guidance: its pipeline cannot express {missing}"
     return ""
 
 
@@ -258,6 +263,16 @@ def build_scheduler_config(
         "steps_offset": 0,
         **scheduler.config,
         **(scheduler.clipping if sampling.clip else {}),
+        **(build_thresholding(sampling) if sampling.threshold else {}),
+    }
+
+
+def build_thresholding(sampling: SamplingSettings) -> dict[str, Any]:
+    """Return a scheduler's configuration of dynamic thresholding."""
+    return {
+        "thresholding": True,
+        "dynamic_thresholding_ratio": sampling.threshold,
+        "sample_max_value": MAX_THRESHOLD,
     }
 
 

@@ -24,6 +24,7 @@ SamplerName = Literal[
     "dpmpp-3m",
     "dpmpp-2m-sde",
     "unipc",
+    "consistency",
 ]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear", "flow", "edm"]
@@ -105,6 +106,7 @@ class SamplerRow:
             are passed to the solver by name.
         ranges: The values that it takes of such a setting, lowest and highest, where other
             samplers take others.
+        for_distilled: Whether it is meant for networks that were distilled, and no other is.
     """
 
     solver: str
@@ -113,6 +115,7 @@ class SamplerRow:
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    for_distilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,13 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         diffusers=DDIM_SCHEDULER,
         options={"order": 2},
         ranges={"order": (2, 3)},
+    ),
+    "consistency": SamplerRow(
+        solver="consistency.consistency",
+        summary="for distilled runs",
+        usual_steps=2,
+        diffusers=None,
+        for_distilled=True,
     ),
 }
 

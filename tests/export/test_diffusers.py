@@ -95,6 +95,7 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
 ):
     interval = [0.2, 0.97] if prediction == "v" else [0.0, 1.0]
     sampling = {"guidance": guidance, "steps": steps, "guidance_interval": interval}
+    sampling["threshold"] = 0.9 if prediction == "v" else 0.0
     model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = ImageGenerator(
@@ -140,6 +141,11 @@ def test_what_the_folder_cannot_follow_is_reported():
     ):
         assert said in describe_sampling_difference(SamplingSettings(**changes))
     assert describe_sampling_difference(SamplingSettings(sampler="euler")) == ""
+
+
+def test_rescaled_guidance_is_reported_as_what_the_folder_lacks():
+    sampling = trained(sampling={"guidance_rescale": 0.7}).profile.sampling
+    assert "sampling.guidance_rescale 0.7" in describe_sampling_difference(sampling)
 
 
 def test_an_unknown_class_is_reported(tmp_path):

@@ -27,6 +27,7 @@ class GenerateOptions:
         same_noise: Whether image i starts from the same noise in every class.
         sampling: Options that change the profile, see `models.load_sampling_profile`.
         checkpoint: The checkpoint.
+        guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
         grid: Whether an overview is written.
@@ -43,6 +44,7 @@ class GenerateOptions:
     same_noise: bool = False
     sampling: Mapping[str, object] = field(default_factory=dict)
     checkpoint: "CheckpointChoice" = None
+    guide_with: str | None = None
     out: Path | None = None
     form: str | None = None
     grid: bool = True

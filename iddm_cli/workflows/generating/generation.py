@@ -19,6 +19,7 @@ from iddm_cli.workflows.generating.output_files import (
     write_manifest,
 )
 from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -35,7 +36,9 @@ def generate(options: GenerateOptions) -> None:
     options.check()
     indices = None if options.index is None else parse_indices(options.index)
     model = models.find_model(options.runs_dir, options.model)
-    profile = models.load_sampling_profile(model, dict(options.sampling))
+    profile = models.load_sampling_profile(
+        model, dict(options.sampling), autoguided=options.guide_with is not None
+    )
     labels = choose_classes(options.classes or ["all"], model.classes)
     count = options.count or DEFAULT_COUNT
     check_total(
@@ -51,9 +54,11 @@ def generate(options: GenerateOptions) -> None:
     )
     layout.check_empty(overwrite=options.overwrite)
     source = model.open_weights(options.checkpoint, profile.sampling.weights)
+    guide = find_guiding_model(options.guide_with, model, profile, source, options.runs_dir)
+    check_scale(guide, profile.sampling.guidance)
     images = plan_images(labels, indices or range(count), own_noise=has_own_noise(options, model))
     facts: dict[str, object] = {"count": len(indices or range(count))}
-    generate_images(layout, images, model, profile, source, options, facts)
+    generate_images(layout, images, model, profile, source, options, facts, guide)
 
 
 def has_own_noise(options: GenerateOptions, model: models.ModelSource) -> bool:
@@ -81,6 +86,7 @@ def generate_images(
     source: "WeightsSource",
     options: GenerateOptions,
     facts: dict[str, object],
+    guide: GuidingModel | None = None,
 ) -> None:
     """Generate the images, and write each as it comes.
 
@@ -92,6 +98,7 @@ def generate_images(
         source: Its weights.
         options: What is asked for.
         facts: What of it the manifest records besides the metadata.
+        guide: The weaker model of autoguidance.
 
     Raises:
         IddmError: The weights are damaged, or the folder cannot be written to.
@@ -100,11 +107,11 @@ def generate_images(
 
     with show_progress() as progress:
         generator = build_sampling_generator(
-            model, profile, source, images=len(images), progress=progress
+            model, profile, source, images=len(images), progress=progress, guide=guide
         )
     own_noise = has_own_noise(options, model)
     metadata = describe_sampling(
-        model.name, profile, source, generator, options.seed, own_noise=own_noise
+        model.name, profile, source, generator, options.seed, own_noise=own_noise, guide=guide
     )
     layout.create_folders()
     rows = GridRows(layout)
@@ -153,6 +160,7 @@ def describe_sampling(
     seed: int,
     *,
     own_noise: bool,
+    guide: GuidingModel | None = None,
 ) -> SamplingMetadata:
     """Return the metadata that all images of a folder share."""
     sampling = profile.sampling
@@ -171,5 +179,6 @@ def describe_sampling(
         precision=generator.precision,
         guidance_rescale=sampling.guidance_rescale,
         threshold=sampling.threshold,
+        guide_with=guide.name if guide else "",
         noise="own" if own_noise else "same",
     )
