@@ -50,6 +50,7 @@ class SamplingMetadata:
     seed: int
     sampler: str
     steps: int
+    time_grid: str
     eta: float
     guidance: float
     guidance_interval: Sequence[float]

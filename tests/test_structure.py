@@ -190,6 +190,8 @@ TESTED_THROUGH = {
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
     "workflows/importing": "e2e/test_import.py",
     "workflows/planning/planned_run": "workflows/planning/test_plan.py",
+    "engine/optimization/joint": "engine/optimization/test_optimizers.py",
+    "engine/optimization/never_compiled": "engine/optimization/test_optimizers.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""
 

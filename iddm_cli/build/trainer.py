@@ -18,6 +18,7 @@ from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.lookup import build_time_distribution
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
@@ -126,6 +127,12 @@ def build_train_step(
         batches,
         training or profile.training,
         times=profile.diffusion.times,
+        time_distribution=build_time_distribution(
+            profile.diffusion.time_distribution,
+            denoiser.schedule,
+            mean=profile.diffusion.time_mean,
+            deviation=profile.diffusion.time_deviation,
+        ),
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(

@@ -79,9 +79,18 @@ SolverStepsOption = Annotated[
     str | None,
     options.option(
         "--steps",
-        help="Numbers of sampling steps, separated by commas.",
+        help="Numbers of network calls, separated by commas.",
         panel=options.SAMPLING,
         metavar="N,...",
+    ),
+]
+TimeGridsOption = Annotated[
+    str | None,
+    options.option(
+        "--time-grid",
+        help="Time grids, separated by commas. (default: the profile's)",
+        panel=options.SAMPLING,
+        metavar="NAME,...",
     ),
 ]
 GuidancesOption = Annotated[
@@ -192,6 +201,7 @@ def evaluate(
     checkpoint: CheckpointsOption = "last",
     sampler: SamplersOption = None,
     steps: SolverStepsOption = None,
+    time_grid: TimeGridsOption = None,
     guidance: GuidancesOption = None,
     guidance_interval: IntervalsOption = None,
     weights: WeightsListOption = None,
@@ -221,6 +231,7 @@ def evaluate(
             checkpoints=[options.parse_checkpoint(part.strip()) for part in checkpoint.split(",")],
             sampler=sampler,
             steps=steps,
+            time_grid=time_grid,
             guidance=guidance,
             guidance_interval=guidance_interval,
             weights=weights,

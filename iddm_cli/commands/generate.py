@@ -145,6 +145,7 @@ def generate(
     size: SizeOption = None,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
+    time_grid: options.TimeGridOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -164,7 +165,9 @@ def generate(
     from iddm_cli.workflows.generating import generation
 
     sampling = {
-        **options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+        **options.collect_sampling_options(
+            sampler, steps, time_grid, guidance, guidance_interval, weights
+        ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         "--precision sampling.precision": precision,

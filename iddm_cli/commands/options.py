@@ -8,7 +8,7 @@ import typer
 
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.choices import SAMPLERS, list_choices
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS, list_choices
 from iddm_cli.profiles.overrides import parse_interval
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
@@ -156,6 +156,7 @@ def parse_checkpoint(text: str) -> int | Literal["best"] | None:
 def collect_sampling_options(
     sampler: str | None,
     steps: int | None,
+    time_grid: str | None,
     guidance: float | None,
     guidance_interval: str | None,
     weights: str | None,
@@ -164,6 +165,7 @@ def collect_sampling_options(
     return {
         "--sampler sampling.sampler": sampler,
         "--steps sampling.steps": steps,
+        "--time-grid sampling.grid": time_grid,
         "--guidance sampling.guidance": guidance,
         "--guidance-interval sampling.guidance_interval": (
             None if guidance_interval is None else parse_interval(guidance_interval)
@@ -228,7 +230,21 @@ SamplerOption = Annotated[
     ),
 ]
 SolverStepsOption = Annotated[
-    int | None, option(help="Number of sampling steps.", panel=SAMPLING, at_least=1)
+    int | None,
+    option(
+        help="Number of network calls: steps of the sampler, or two for each of heun and dpm2.",
+        panel=SAMPLING,
+        at_least=1,
+    ),
+]
+TimeGridOption = Annotated[
+    str | None,
+    option(
+        "--time-grid",
+        help=f"Times of the steps: {list_choices(GRIDS)}. (default: the profile's)",
+        panel=SAMPLING,
+        metavar="NAME",
+    ),
 ]
 GuidanceOption = Annotated[
     float | None,

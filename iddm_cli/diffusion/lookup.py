@@ -1,16 +1,24 @@
 """From a name to the mathematics: the objects that the rows of `profiles/choices.py` give."""
 
-from iddm_cli.diffusion import predictions, schedules, solvers
+from importlib import import_module
+
+from iddm_cli.diffusion import predictions, schedules, time_distributions, time_grids
 from iddm_cli.diffusion.predictions import Prediction
 from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.diffusion.solvers import Solver
+from iddm_cli.diffusion.solvers.solver import Solver
+from iddm_cli.diffusion.time_distributions import SampleTimes
+from iddm_cli.diffusion.time_grids import TimeGrid
 from iddm_cli.profiles.choices import (
+    GRIDS,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    TIME_DISTRIBUTIONS,
+    GridName,
     PredictionName,
     SamplerName,
     ScheduleName,
+    TimeDistributionName,
 )
 
 
@@ -28,5 +36,37 @@ def find_prediction(name: PredictionName) -> Prediction:
 
 def find_solver(name: SamplerName) -> Solver:
     """Return the function that writes a sampler's table of coefficients."""
-    solver: Solver = getattr(solvers, SAMPLERS[name].solver)
+    module, _, function = SAMPLERS[name].solver.partition(".")
+    solver: Solver = getattr(import_module(f"iddm_cli.diffusion.solvers.{module}"), function)
     return solver
+
+
+def build_time_grid(
+    name: GridName, schedule: NoiseSchedule, highest: int | None = None
+) -> TimeGrid:
+    """Return a time grid over a schedule, from a time down; None: from its last entry."""
+    return TimeGrid(getattr(time_grids, GRIDS[name].spread), schedule, highest)
+
+
+def build_time_distribution(
+    name: TimeDistributionName,
+    schedule: NoiseSchedule,
+    *,
+    mean: float | None = None,
+    deviation: float | None = None,
+) -> SampleTimes:
+    """Return a distribution of the times of a schedule.
+
+    Args:
+        name: Which.
+        schedule: The noise schedule.
+        mean: Its mean; None: its usual one.
+        deviation: Its standard deviation; None: its usual one.
+    """
+    row = TIME_DISTRIBUTIONS[name]
+    sample: SampleTimes = getattr(time_distributions, row.build)(
+        schedule,
+        mean=row.mean if mean is None else mean,
+        deviation=row.deviation if deviation is None else deviation,
+    )
+    return sample

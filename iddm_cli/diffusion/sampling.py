@@ -13,21 +13,8 @@ NoiseAt = Callable[[int], Tensor]
 """`noise_at(k)` returns new standard normal noise for solver step k, [B, C, H, W]."""
 
 
-def sampling_times(timesteps: int, steps: int) -> list[int]:
-    """Spread solver steps evenly over the schedule, from its last entry down.
-
-    "Trailing" spacing (Lin et al. 2024, arXiv:2305.08891, table 2): the first step starts where
-    training ended, at almost pure noise.
-
-    Args:
-        timesteps: Entries of the noise schedule (T).
-        steps: Number of solver steps, in [1, T].
-    """
-    return [round(timesteps - k * timesteps / steps) - 1 for k in range(steps)]
-
-
 Observe = Callable[[int, Tensor, Tensor], None]
-"""`observe(k, x_t, denoised)` is told where solver step k starts, and its estimate of x."""
+"""`observe(k, x_t, denoised)` gets where solver step k starts, and its estimate of x."""
 
 
 def sample(
@@ -61,8 +48,9 @@ def sample(
         denoised = denoisers[k](x_t, torch.full_like(label, t), label)
         if observe is not None:
             observe(k, x_t, denoised)
+        kept = table.keep(k, x_t, denoised)
         x_t = advance(coefficients[k], x_t, denoised, previous)
         if k in table.noisy_steps:
             x_t = x_t + coefficients[k, -1] * noise_at(k)
-        previous.appendleft(denoised)
+        previous.appendleft(kept)
     return x_t

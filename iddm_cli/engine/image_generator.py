@@ -22,8 +22,8 @@ from iddm_cli.diffusion.guidance import (
     build_step_denoiser,
     find_guided_steps,
 )
-from iddm_cli.diffusion.lookup import find_solver
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.lookup import build_time_grid, find_solver
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
@@ -103,12 +103,21 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
 
 
-def build_solver_table(settings: SamplingSettings, schedule: NoiseSchedule) -> SolverTable:
-    """Return the table of the sampler that the settings name, with its steps and options."""
-    steps = settings.steps or usual_steps(settings.sampler, len(schedule))
+def build_solver_table(
+    settings: SamplingSettings, schedule: NoiseSchedule, highest: int | None = None
+) -> SolverTable:
+    """Return the table of the sampler that the settings name, with its time grid and options.
+
+    Args:
+        settings: The settings.
+        schedule: The noise schedule.
+        highest: The time that the first step starts from; None: the last entry of the schedule. A
+            table has at most one row for each time below.
+    """
+    grid = build_time_grid(settings.grid, schedule, highest)
+    calls = settings.steps or usual_steps(settings.sampler, len(schedule))
     options = {key: getattr(settings, key) for key in SAMPLERS[settings.sampler].options}
-    times = sampling_times(len(schedule), steps)
-    return find_solver(settings.sampler)(schedule, times, **options)
+    return find_solver(settings.sampler)(schedule, grid, min(calls, grid.highest + 1), **options)
 
 
 def build_partial_table(

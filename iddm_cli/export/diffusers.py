@@ -24,7 +24,7 @@ from iddm_cli.profiles.choices import (
     SAMPLERS,
     SCHEDULES,
     DiffusersScheduler,
-    Row,
+    RowOfDiffusers,
     list_names,
 )
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
@@ -177,7 +177,7 @@ def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
     return scheduler
 
 
-def _not_expressible(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
+def _not_expressible(key: str, name: str, rows: Mapping[Any, RowOfDiffusers]) -> UsageError:
     """Return the error for a choice that diffusers does not have."""
     others = list_names(other for other, row in rows.items() if row.diffusers is not None)
     return UsageError(f"diffusers cannot express {key} {name}", f"It can express {others}.")

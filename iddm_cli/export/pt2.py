@@ -3,14 +3,14 @@
 The program includes guidance and clipping, so sampling is a loop over the table:
 
     previous = [torch.zeros_like(x_t)] * (len(metadata["columns"]) - 3)
-    steps = zip(metadata["times"], metadata["guided"], metadata["steps"])
-    for t, guided, (c_x, c_denoised, *c_prev, c_noise) in steps:
+    steps = zip(metadata["times"], metadata["guided"], metadata["keeps"], metadata["steps"])
+    for t, guided, (k_x, k_denoised), (c_x, c_denoised, *c_prev, c_noise) in steps:
         scale = guidance if guided else torch.ones_like(guidance)
         denoised = denoise(x_t, torch.full_like(label, t), label, scale)
-        noise = torch.randn_like(x_t)
+        noise, kept = torch.randn_like(x_t), k_x * x_t + k_denoised * denoised
         x_t = c_x * x_t + c_denoised * denoised + c_noise * noise
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
-        previous = [denoised, *previous[:-1]]
+        previous = [kept, *previous[:-1]]
 
 The program evaluates the network with and without labels at every step, also where guidance does
 not apply: torch.export would store the weights of a program that branches once per branch.
@@ -158,6 +158,7 @@ def build_metadata(model: TrainedModel) -> str:
         "times": table.times,
         "columns": list(columns),
         "steps": coefficients.tolist(),
+        "keeps": [[0.0, 1.0]] * len(table) if table.keeps is None else table.keeps.tolist(),
     }
     return json.dumps(document)
 

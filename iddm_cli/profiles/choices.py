@@ -1,4 +1,4 @@
-"""The extension points: samplers, noise schedules and prediction types, one row each.
+"""The extension points: samplers, time grids, noise schedules and prediction types, one row each.
 
 A row says everything about its choice that is not mathematics; settings, rules, help texts, the
 server and every export read it. The mathematics is the object in `iddm_cli/diffusion` whose name
@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
+GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
 PredictionName = Literal["epsilon", "v", "x"]
+TimeDistributionName = Literal["uniform", "logit-normal", "log-normal"]
 KernelsName = Literal[
     "reference", "contiguous", "contiguous-matmul", "channels-last", "channels-last-matmul"
 ]
@@ -52,10 +54,11 @@ class SamplerRow:
     """A sampler.
 
     Attributes:
-        solver: The function in `diffusion.solvers` that writes its table of coefficients.
+        solver: The function that writes its table of coefficients, as module.function of
+            `diffusion.solvers`.
         summary: What it is, for help texts.
-        usual_steps: Solver steps where none are given, at most one per timestep; None: one per
-            timestep.
+        usual_steps: Network calls where no number is given, at most one per timestep; None: one
+            per timestep.
         diffusers: Its scheduler in diffusers; None where it has none.
         options: The sampling settings that it alone takes, with their defaults. They are passed
             to the solver by name.
@@ -66,6 +69,21 @@ class SamplerRow:
     usual_steps: int | None
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """A time grid.
+
+    Attributes:
+        spread: The function in `diffusion.time_grids` that spreads times over a noise schedule.
+        summary: What it is, for help texts.
+        diffusers: Its configuration of a scheduler in diffusers; None where it has none.
+    """
+
+    spread: str
+    summary: str
+    diffusers: Mapping[str, object] | None
 
 
 @dataclass(frozen=True)
@@ -98,25 +116,52 @@ class PredictionRow:
     diffusers: str | None
 
 
-Row = SamplerRow | ScheduleRow | PredictionRow
+@dataclass(frozen=True)
+class TimeDistributionRow:
+    """A distribution of the times that training looks at.
+
+    Attributes:
+        build: The function in `diffusion.time_distributions` that builds it for a noise schedule.
+        summary: What it is, for help texts.
+        mean: Its mean where none is given; None: it has none.
+        deviation: Its standard deviation where none is given.
+    """
+
+    build: str
+    summary: str
+    mean: float | None = None
+    deviation: float | None = None
+
+
+RowOfDiffusers = SamplerRow | GridRow | ScheduleRow | PredictionRow
+"""Rows whose choice diffusers may have as well."""
+
+Row = RowOfDiffusers | TimeDistributionRow
 
 SAMPLERS: dict[SamplerName, SamplerRow] = {
     "ddim": SamplerRow(
-        solver="ddim",
+        solver="ddim.ddim",
         summary="deterministic where eta is 0",
         usual_steps=20,
         diffusers=DDIM_SCHEDULER,
         options={"eta": 0.0},
     ),
     "ddpm": SamplerRow(
-        solver="ddpm", summary="ancestral", usual_steps=None, diffusers=DDPM_SCHEDULER
+        solver="ddim.ddpm", summary="ancestral", usual_steps=None, diffusers=DDPM_SCHEDULER
     ),
     "dpmpp-2m": SamplerRow(
-        solver="dpmpp_2m",
+        solver="dpmpp.dpmpp_2m",
         summary="second-order multistep",
         usual_steps=20,
         diffusers=DDIM_SCHEDULER,
     ),
+}
+
+GRIDS: dict[GridName, GridRow] = {
+    "trailing": GridRow("trailing", "even in time", {"timestep_spacing": "trailing"}),
+    "linspace": GridRow("linspace", "even, down to time 0", {"timestep_spacing": "linspace"}),
+    "log-snr": GridRow("log_snr", "even in the logarithm of the signal-to-noise ratio", None),
+    "karras": GridRow("karras", "even in a root of the noise level, as in EDM", None),
 }
 
 SCHEDULES: dict[ScheduleName, ScheduleRow] = {
@@ -135,6 +180,16 @@ PREDICTIONS: dict[PredictionName, PredictionRow] = {
     "x": PredictionRow("X", "the clean image", "sample"),
 }
 
+TIME_DISTRIBUTIONS: dict[TimeDistributionName, TimeDistributionRow] = {
+    "uniform": TimeDistributionRow("uniform_times", "all equally often"),
+    "logit-normal": TimeDistributionRow(
+        "logit_normal_times", "the middle more often, as in Stable Diffusion 3", 0.0, 1.0
+    ),
+    "log-normal": TimeDistributionRow(
+        "log_normal_times", "noise levels as in EDM", mean=-1.2, deviation=1.2
+    ),
+}
+
 SAMPLER_SPECIFIC: dict[str, float | None] = {
     "steps": None,
     **{key: default for row in SAMPLERS.values() for key, default in row.options.items()},
@@ -143,7 +198,7 @@ SAMPLER_SPECIFIC: dict[str, float | None] = {
 
 
 def usual_steps(sampler: SamplerName, timesteps: int) -> int:
-    """Return how many solver steps a sampler takes where the user gives no number."""
+    """Return how often a sampler calls the network where the user gives no number."""
     return min(SAMPLERS[sampler].usual_steps or timesteps, timesteps)
 
 
@@ -159,7 +214,7 @@ def list_choices(rows: Mapping[Any, Row]) -> str:
 
 
 def describe_usual_steps() -> str:
-    """Return the usual numbers of steps as text: 20 for ddim, all timesteps for ddpm."""
+    """Return the usual numbers of calls as text: 20 for ddim, all timesteps for ddpm."""
     return ", ".join(
         f"{row.usual_steps or 'all timesteps'} for {name}" for name, row in SAMPLERS.items()
     )

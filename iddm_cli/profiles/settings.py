@@ -12,13 +12,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from iddm_cli.profiles.choices import (
+    GRIDS,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    TIME_DISTRIBUTIONS,
+    GridName,
     KernelsName,
     PredictionName,
     SamplerName,
     ScheduleName,
+    TimeDistributionName,
     describe_usual_steps,
     list_choices,
 )
@@ -39,7 +43,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
-OptimizerName = Literal["adamw", "adam"]
+OptimizerName = Literal["adamw", "adam", "muon"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
 LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
 LrPhaseName = Literal["keep", "rewarm", "decay"]
@@ -166,6 +170,17 @@ class DiffusionSettings(Settings):
     times: TimesName = "stratified"
     """How times are sampled: one per equal interval of the batch, or independently."""
 
+    time_distribution: TimeDistributionName = Field(
+        default="uniform",
+        description=f"Which times are trained how often: {list_choices(TIME_DISTRIBUTIONS)}.",
+    )
+
+    time_mean: Annotated[float, Field(ge=-20, le=20)] | None = None
+    """Mean of the logit, or log noise level; null: 0 for logit-normal, -1.2 for log-normal."""
+
+    time_deviation: Annotated[float, Field(gt=0, le=20)] | None = None
+    """Standard deviation of the same; null: 1 for logit-normal, 1.2 for log-normal."""
+
 
 class TrainingSettings(Settings):
     """How long and how the network is trained."""
@@ -189,10 +204,13 @@ class TrainingSettings(Settings):
     """blocks computes activations again in the backward pass: less memory, about a third slower."""
 
     optimizer: OptimizerName = "adamw"
-    """Optimizer."""
+    """Optimizer; muon (Jordan et al. 2024) updates hidden weights, and adamw the rest."""
 
     lr: float = Field(default=3e-4, gt=0, le=1000)
     """Peak learning rate."""
+
+    muon_lr: float = Field(default=0.02, gt=0, le=1000)
+    """Peak learning rate of muon's hidden weights; it decays as lr does."""
 
     lr_schedule: LrScheduleName = "cosine"
     """Learning-rate schedule after warmup: constant, or linear or cosine decay to lr_final."""
@@ -267,7 +285,11 @@ class SamplingSettings(Settings):
     sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
     steps: StepCount | None = Field(
-        default=None, description=f"Number of sampling steps; null: {describe_usual_steps()}."
+        default=None, description=f"Number of network calls; null: {describe_usual_steps()}."
+    )
+
+    grid: GridName = Field(
+        default="trailing", description=f"Time grid of the steps: {list_choices(GRIDS)}."
     )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)

@@ -31,7 +31,7 @@ FEWEST_IMAGES = 64
 in fp32 where a lower precision is twice as fast, and of 16 where it gains little."""
 
 MOST_SERVED_STEPS = 100
-"""Solver steps up to which a server compares precisions while it starts."""
+"""Network calls up to which a server compares precisions while it starts."""
 
 MAX_RECORD_BYTES = 10_000
 
@@ -175,7 +175,7 @@ def count_served_images(profile: "ResolvedProfile") -> int:
 
 
 def count_steps(profile: "ResolvedProfile") -> int:
-    """Return the number of solver steps that a profile stands for."""
+    """Return the number of network calls that a profile stands for."""
     from iddm_cli.profiles.choices import usual_steps
 
     sampling = profile.sampling

@@ -1,5 +1,7 @@
 """A network seen through our contract and through that of diffusers' schedulers."""
 
+from collections.abc import Callable
+
 import torch
 
 from iddm_cli.diffusion.lookup import find_prediction
@@ -7,6 +9,18 @@ from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 
 SHAPE = (2, 3, 4, 4)
+
+
+def fixed_grid(times: list[int]) -> Callable[[int], list[int]]:
+    """Return a time grid that has these times alone."""
+
+    def grid(count: int) -> list[int]:
+        assert count == len(times)
+        return times
+
+    return grid
+
+
 LABEL = torch.zeros(SHAPE[0], dtype=torch.int64)
 
 

@@ -11,8 +11,8 @@ from iddm_cli.diffusion.guidance import (
     guide,
     rescale_estimates,
 )
-from iddm_cli.diffusion.lookup import build_schedule, find_solver
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.lookup import build_schedule, build_time_grid, find_solver
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import SHAPE
@@ -146,7 +146,7 @@ def test_autoguided_images_move_away_from_those_of_the_weaker_network():
         SamplingNetworks(exact(schedule, 0.2, 0.1), 0, exact(schedule, -0.1, 0.1)), scale=2.0
     )
     noise = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(4))
-    table = find_solver("ddim")(schedule, sampling_times(1000, 100))
+    table = find_solver("ddim")(schedule, build_time_grid("trailing", schedule), 100)
     label = torch.zeros(64, dtype=torch.int64)
     x = sample(denoise, table, noise=noise, label=label, noise_at=lambda k: noise)
     assert x.mean() == pytest.approx(-0.1 + 2 * 0.3, abs=0.01)

@@ -226,6 +226,16 @@ def test_shards_are_trained_like_the_whole(tmp_path: Path, less: dict[str, objec
     assert max(member["kept"] for member in members) < 0.7 * one["kept"], "each keeps a part"
 
 
+def test_muon_updates_whole_matrices_of_which_each_keeps_a_shard(tmp_path: Path) -> None:
+    muon = {"optimizer": "muon", "muon_lr": 2e-3}
+    (one,) = trained(tmp_path / "1", 1, **muon)
+    for name, sharded in (("2", False), ("shards", True)):
+        members = trained(tmp_path / name, 2, sharded=sharded, **muon)
+        assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-4)
+        for part, tensor in one["weights"].items():
+            assert torch.allclose(members[0]["weights"][part], tensor, rtol=0, atol=1e-4), part
+
+
 def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path) -> None:
     """One process, shards, one process: a checkpoint has the same form from all of them."""
     whole = trained(tmp_path / "whole", 1)

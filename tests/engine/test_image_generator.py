@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.lookup import build_time_grid
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image, to_pixels
@@ -177,9 +178,10 @@ def test_images_come_in_the_order_of_their_specifications_with_channels_last():
 
 
 def test_sampling_visits_the_requested_times():
-    assert build_image_generator(steps=6).solver_table.times == sampling_times(100, 6)
+    grid = build_time_grid("trailing", cosine_schedule(100))
+    assert build_image_generator(steps=6).solver_table.times == grid(6)
     by_default = build_image_generator(sampler="dpmpp-2m", steps=None)
-    assert by_default.solver_table.times == sampling_times(100, 20)
+    assert by_default.solver_table.times == grid(20)
 
 
 def test_pixels_are_clamped_then_rounded():

@@ -114,6 +114,8 @@ def run(trainer: Trainer) -> list:
     [
         {},
         {"optimizer": "adam", "weight_decay": 0.1},
+        {"optimizer": "muon", "weight_decay": 0.1},
+        {"optimizer": "muon", "precision": "fp16"},
         {"dropout": 0.3},
         {"micro_batch": 3},
         {"precision": "bf16"},

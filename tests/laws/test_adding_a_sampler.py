@@ -8,11 +8,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from iddm_cli.diffusion import solvers
 from iddm_cli.diffusion.denoiser import clip_estimates
 from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.schedules import CLEAN
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.diffusion.solvers import dpmpp
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.errors import UsageError
@@ -32,8 +32,9 @@ STEPS, SEED, NAME = 7, 5, "ab4"
 SPECS = [SampleSpec(0, 0), SampleSpec(1, 3)]
 
 
-def ab4(schedule, times) -> SolverTable:
+def ab4(schedule, grid, calls) -> SolverTable:
     """Fourth-order Adams-Bashforth over estimates of x: PNDM's linear multistep (2202.09778)."""
+    times = grid(calls)
     start, end = schedule.levels_at(times), schedule.levels_at([*times[1:], CLEAN])
     weights = torch.zeros(len(times), 4, dtype=torch.float64)
     for k in range(len(times)):
@@ -48,8 +49,8 @@ def ab4(schedule, times) -> SolverTable:
 
 @pytest.fixture(autouse=True)
 def row(monkeypatch):
-    row = SamplerRow(solver="ab4", summary="fourth order", usual_steps=STEPS, diffusers=None)
-    monkeypatch.setattr(solvers, "ab4", ab4, raising=False)
+    row = SamplerRow(solver="dpmpp.ab4", summary="fourth order", usual_steps=STEPS, diffusers=None)
+    monkeypatch.setattr(dpmpp, "ab4", ab4, raising=False)
     monkeypatch.setitem(SAMPLERS, NAME, row)
 
 

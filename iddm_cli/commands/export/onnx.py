@@ -61,6 +61,7 @@ def onnx(
     opset: OpsetOption = DEFAULTS.opset,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
+    time_grid: options.TimeGridOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -76,7 +77,9 @@ def onnx(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["onnx"],
-            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+            options.collect_sampling_options(
+                sampler, steps, time_grid, guidance, guidance_interval, weights
+            ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

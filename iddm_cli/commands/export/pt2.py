@@ -32,6 +32,7 @@ def pt2(
     aot: AotOption = False,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
+    time_grid: options.TimeGridOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -47,7 +48,9 @@ def pt2(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["pt2"],
-            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+            options.collect_sampling_options(
+                sampler, steps, time_grid, guidance, guidance_interval, weights
+            ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

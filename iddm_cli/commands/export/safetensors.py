@@ -23,6 +23,7 @@ def safetensors(
     run: options.ModelArgument = None,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
+    time_grid: options.TimeGridOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -38,7 +39,9 @@ def safetensors(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["safetensors"],
-            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+            options.collect_sampling_options(
+                sampler, steps, time_grid, guidance, guidance_interval, weights
+            ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,
             overwrite=overwrite,

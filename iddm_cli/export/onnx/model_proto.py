@@ -93,6 +93,7 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
         values |= {
             "sampler": sampling.sampler,
             "steps": len(pipeline_spec(model).table),
+            "time_grid": sampling.grid,
             "guidance": sampling.guidance,
             "guidance_interval": sampling.guidance_interval,
             "eta": sampling.eta,

@@ -52,6 +52,15 @@ APPLY_GUIDANCE = """
 """
 """unconditional + guidance * (conditional - unconditional); both are the same at steps without."""
 
+KEEP_TENSOR = """
+    keeps_now = Gather(keeps, k)
+    k_x, k_denoised = Split<axis = 0, num_outputs = 2>(keeps_now)
+    part_x = Mul(k_x, x)
+    part_denoised = Mul(k_denoised, estimate)
+    kept = Add(part_x, part_denoised)
+"""
+"""`SolverTable.keep`, for samplers that keep something else than their estimates."""
+
 TO_PIXELS = """
     clipped = Clip(x, minus_one, one)
     shifted = Add(clipped, one)
@@ -155,6 +164,7 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "steps": np.array(len(spec.table)),
         "times": np.array(spec.table.times),
         "coefficients": spec.table.compact()[1].numpy(),
+        **({} if spec.table.keeps is None else {"keeps": spec.table.keeps.numpy()}),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
@@ -206,19 +216,21 @@ def _build_body(
         [_declare("k", "int64", []), _declare("condition", "bool", []),
          *(_declare(name, "float", image) for name in ["x", *previous])],
         [_declare("keep_going", "bool", []),
-         *(_declare(name, "float", image) for name in ["next", *_shift(previous)])],
+         *(_declare(name, "float", image) for name in ["next", *_shift(spec.table)])],
         weights,
     )  # fmt: skip
 
 
 def _list_previous(table: SolverTable) -> list[str]:
-    """Return the names of the earlier estimates that the loop keeps, the newest first."""
+    """Return the names of the tensors that the loop keeps, the newest first."""
     return [f"previous{j + 1}" for j in range(table.history)]
 
 
-def _shift(previous: list[str]) -> list[str]:
-    """Return the names of what these estimates are at the next step."""
-    return ["estimate", *(f"kept_{name}" for name in previous[:-1])][: len(previous)]
+def _shift(table: SolverTable) -> list[str]:
+    """Return the names of what these tensors are at the next step."""
+    previous = _list_previous(table)
+    newest = "estimate" if table.keeps is None else "kept"
+    return [newest, *(f"kept_{name}" for name in previous[:-1])][: len(previous)]
 
 
 def _advancing(table: SolverTable) -> str:
@@ -236,6 +248,7 @@ def _advancing(table: SolverTable) -> str:
             f"sum{j} = Add(sum{j - 1}, term_prev{j})",
         ]
     lines += [f"kept_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
+    lines += [] if table.keeps is None else KEEP_TENSOR.split("\n")
     return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
 
 

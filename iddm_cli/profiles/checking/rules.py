@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
-from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, TIME_DISTRIBUTIONS, list_names
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import BackboneSettings
@@ -13,6 +13,7 @@ from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import (
     LARGEST_SIDE,
     DataSettings,
+    DiffusionSettings,
     RuntimeSettings,
     SamplingSettings,
     TrainingSettings,
@@ -30,7 +31,8 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from _check_length(profile.training)
-    yield from _check_betas(profile.training)
+    yield from _check_optimizer(profile.training)
+    yield from _check_times(profile.diffusion)
     yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
@@ -134,9 +136,29 @@ def _check_value_range(data: DataSettings) -> Iterator[Issue]:
         )
 
 
-def _check_betas(training: TrainingSettings) -> Iterator[Issue]:
+def _check_optimizer(training: TrainingSettings) -> Iterator[Issue]:
+    default = TrainingSettings.model_fields["muon_lr"].default
+    if training.optimizer != "muon" and training.muon_lr != default:
+        yield Issue(
+            ("training", "muon_lr"),
+            f"training.muon_lr has no effect with training.optimizer: {training.optimizer}",
+            "Set training.optimizer: muon, or leave training.muon_lr out.",
+        )
     if not all(0 <= beta < 1 for beta in training.betas):
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_times(diffusion: DiffusionSettings) -> Iterator[Issue]:
+    name = diffusion.time_distribution
+    if TIME_DISTRIBUTIONS[name].mean is not None:
+        return
+    for key in ("time_mean", "time_deviation"):
+        if getattr(diffusion, key) is not None:
+            yield Issue(
+                ("diffusion", key),
+                f"diffusion.{key} has no effect with diffusion.time_distribution: {name}",
+                "Set diffusion.time_distribution: logit-normal, or leave it out.",
+            )
 
 
 def _check_extensions(training: TrainingSettings) -> Iterator[Issue]:
@@ -211,6 +233,6 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),
-            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps of the "
+            f"{sampling.steps} network calls are more than the {timesteps} timesteps of the "
             "noise schedule",
         )

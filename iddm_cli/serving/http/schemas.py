@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iddm_cli.profiles.choices import SamplerName
+from iddm_cli.profiles.choices import GridName, SamplerName
 
 FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "npy": "npy"}
 """File extensions by the format names that requests use."""
@@ -50,7 +50,10 @@ class SamplingRequest(Schema):
     """Sampler."""
 
     steps: StepCount | None = None
-    """Number of solver steps."""
+    """Number of network calls."""
+
+    time_grid: GridName | None = None
+    """Time grid of the steps."""
 
     guidance: GuidanceScale | None = None
     """Guidance scale; 1 disables guidance."""

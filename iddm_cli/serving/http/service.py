@@ -122,18 +122,19 @@ class GenerationService:
             query.steps or min(limit, count_steps(defaults, model)),
             query.guidance,
             interval,
+            time_grid=query.time_grid,
             guidance_rescale=query.guidance_rescale,
             threshold=query.threshold,
         )
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
-    """Return the largest number of solver steps that a request may ask for."""
+    """Return the largest number of network calls that a request may ask for."""
     return min(limits.max_steps, len(model.denoiser.schedule))
 
 
 def count_steps(settings: SamplingSettings, model: ServedModel) -> int:
-    """Return the number of solver steps that settings stand for."""
+    """Return the number of network calls that settings stand for."""
     return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
 
@@ -192,6 +193,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         defaults={
             "sampler": defaults.sampler,
             "steps": min(limit, count_steps(defaults, model)),
+            "time_grid": defaults.grid,
             "guidance": defaults.guidance,
             "guidance_interval": defaults.guidance_interval,
             "guidance_rescale": defaults.guidance_rescale,
@@ -219,6 +221,7 @@ def format_command(job: GenerationJob) -> str:
     words += ["--class", _class_argument(job)] if job.class_name else []
     words += ["--count", str(job.count), "--seed", str(metadata.seed)]
     words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
+    words += ["--time-grid", metadata.time_grid]
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]

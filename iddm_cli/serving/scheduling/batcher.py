@@ -57,7 +57,7 @@ class InFlightSample:
         steps_done: Solver steps taken so far.
         x_t: Input of the next step, [C, H, W]; None before the first step.
         denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
-        previous: The newest estimates, as many as the sampler uses again, the newest first.
+        previous: What the newest steps kept, as many as the sampler uses again, the newest first.
 
     Args:
         plan: How it is sampled.
@@ -95,11 +95,12 @@ class InFlightSample:
             denoised: The estimate of x that the step used, [C, H, W].
         """
         table = self.plan.table
+        assert self.x_t is not None, "the sample has started"
+        self.previous.appendleft(table.keep(self.steps_done, self.x_t, denoised))
         if self.steps_done in table.noisy_steps:
             noise = self._noise("sample-step", self.steps_done, (*x_t.shape,), x_t.device)
             x_t = x_t + table.coefficients[self.steps_done, -1].to(x_t.device) * noise
         self.x_t, self.denoised = x_t, denoised
-        self.previous.appendleft(denoised)
         self.steps_done += 1
 
     def _noise(
@@ -152,7 +153,7 @@ def take_step(
 
 
 def _stack_previous(samples: Sequence[InFlightSample], like: Tensor) -> list[Tensor]:
-    """Return the samples' earlier estimates, the newest first, each [B, C, H, W].
+    """Return what the samples' earlier steps kept, the newest first, each [B, C, H, W].
 
     Samples that keep fewer than others have zeros there, and coefficients of zero: adding 0 * 0
     changes no number.

@@ -69,6 +69,7 @@ class ServedModel:
         steps: int | None,
         guidance: float | None,
         guidance_interval: list[float] | None = None,
+        time_grid: str | None = None,
         guidance_rescale: float | None = None,
         threshold: float | None = None,
     ) -> SamplingSettings:
@@ -84,6 +85,7 @@ class ServedModel:
             "steps": steps,
             "guidance": guidance,
             "guidance_interval": guidance_interval,
+            "grid": time_grid,
             "guidance_rescale": guidance_rescale,
             "threshold": threshold,
         }
@@ -123,6 +125,7 @@ class ServedModel:
             seed=plan.seed,
             sampler=settings.sampler,
             steps=len(plan.table),
+            time_grid=settings.grid,
             eta=settings.eta,
             guidance=settings.guidance,
             guidance_interval=settings.guidance_interval,

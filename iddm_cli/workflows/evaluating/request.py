@@ -26,7 +26,8 @@ class SamplingGrid:
     Attributes:
         checkpoints: Steps of checkpoints, "best", or None for the last one.
         samplers: Names of samplers; None: the profile's.
-        steps: Numbers of sampling steps; None: the profile's.
+        steps: Numbers of network calls; None: the profile's.
+        time_grids: Names of time grids; None: the profile's.
         guidances: Guidance scales; None: the profile's.
         intervals: Noise levels with guidance, [low, high]; None: the profile's.
         precisions: Precisions of the network; None: the profile's.
@@ -36,6 +37,7 @@ class SamplingGrid:
     checkpoints: "tuple[CheckpointChoice, ...]" = (None,)
     samplers: tuple[str | None, ...] = (None,)
     steps: tuple[int | None, ...] = (None,)
+    time_grids: tuple[str | None, ...] = (None,)
     guidances: tuple[float | None, ...] = (None,)
     intervals: tuple[tuple[float, ...] | None, ...] = (None,)
     precisions: tuple[str | None, ...] = (None,)
@@ -47,6 +49,7 @@ class SamplingGrid:
             "--weights sampling.weights": self.weights,
             "--sampler sampling.sampler": self.samplers,
             "--steps sampling.steps": self.steps,
+            "--time-grid sampling.grid": self.time_grids,
             "--guidance sampling.guidance": self.guidances,
             "--guidance-interval sampling.guidance_interval": tuple(
                 interval and list(interval) for interval in self.intervals
@@ -104,6 +107,7 @@ def build_grid(
     checkpoints: "Sequence[CheckpointChoice]",
     sampler: str | None,
     steps: str | None,
+    time_grid: str | None = None,
     guidance: str | None,
     guidance_interval: str | None = None,
     weights: str | None,
@@ -114,13 +118,14 @@ def build_grid(
     Raises:
         UsageError: A value is invalid, or there are too many combinations.
     """
-    from iddm_cli.profiles.choices import SAMPLERS
+    from iddm_cli.profiles.choices import GRIDS, SAMPLERS
     from iddm_cli.profiles.settings import PrecisionName
 
     grid = SamplingGrid(
         checkpoints=tuple(dict.fromkeys(checkpoints)),
         samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
         steps=_parse("--steps", steps, int),
+        time_grids=_parse("--time-grid", time_grid, _choice("--time-grid", tuple(GRIDS))),
         guidances=_parse("--guidance", guidance, float),
         intervals=_parse("--guidance-interval", guidance_interval, _interval),
         precisions=_parse(

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 NAMES = {
     "step": "step {}", "weights": "{} weights", "sampler": "{}", "steps": "{} steps",
+    "time_grid": "{} grid",
     "guidance": "guidance {:g}", "guidance_interval": "guidance in {}", "eta": "eta {:g}",
     "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
+
+UNTITLED = ("weights", "time_grid", "eta", "precision")
+"""What the title of a single way leaves out."""
 
 ALL_LEVELS = "guidance at all noise levels"
 """The title of what differs from others in having no guidance interval."""
@@ -50,6 +54,7 @@ class SamplingChoice:
             "weights": sampling.weights,
             "sampler": sampling.sampler,
             "steps": sampling.steps or usual_steps(sampling.sampler, timesteps),
+            "time_grid": sampling.grid,
             "guidance": sampling.guidance,
         }
         if "eta" in SAMPLERS[sampling.sampler].options:
@@ -112,7 +117,7 @@ def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
     differing = [key for key in NAMES if _differs(key, described)]
-    keys = differing or [key for key in NAMES if key not in ("weights", "eta", "precision")]
+    keys = differing or [key for key in NAMES if key not in UNTITLED]
     return [
         ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or ALL_LEVELS
         for one in described

@@ -188,6 +188,7 @@ def describe_sampling(
         seed=options.seed,
         sampler=sampling.sampler,
         steps=count_steps(profile),
+        time_grid=sampling.grid,
         eta=sampling.eta,
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,

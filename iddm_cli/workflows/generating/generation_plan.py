@@ -159,7 +159,7 @@ def choose_indices(options: GenerateOptions, groups: int) -> Sequence[int]:
         groups: How many classes, or images and classes of variations, there are.
 
     Raises:
-        UsageError: They are no indices, or there are too many images.
+        UsageError: --index is not a list of indices, or there are too many images.
     """
     if options.index is not None:
         indices: Sequence[int] = parse_indices(options.index)

@@ -32,7 +32,8 @@ from iddm_cli.profiles.writing import build_profile_schema
         ),
         (
             "training:\n  optimizer: adamww\n",
-            "mine.yaml, line 2: training.optimizer must be one of adamw or adam, not 'adamww'",
+            "mine.yaml, line 2: training.optimizer must be one of adamw, adam or muon, not "
+            "'adamww'",
             "Did you mean adamw?",
         ),
         (

@@ -10,6 +10,16 @@ from tests.serving.conftest import make_model, serving
 from .calls import generate, image_files
 
 
+def test_a_request_may_have_its_own_time_grid(client):
+    answer = generate(client, time_grid="karras", seed=1).json()
+    assert answer["settings"]["time_grid"] == "karras"
+    assert "--time-grid karras" in answer["command"]
+    default = generate(client, seed=1).json()
+    assert default["settings"]["time_grid"] == "trailing"
+    assert default["images"][0]["image"] != answer["images"][0]["image"]
+    assert generate(client, time_grid="even").status_code == 422
+
+
 def test_a_request_may_have_its_own_guidance_interval(client):
     answer = generate(client, guidance_interval=[0.25, 0.75]).json()
     assert answer["settings"]["guidance_interval"] == [0.25, 0.75]
