@@ -20,12 +20,33 @@ from iddm_cli.profiles.choices import (
     ScheduleName,
     TimeDistributionName,
 )
+from iddm_cli.profiles.settings import DiffusionSettings
 
 
-def build_schedule(name: ScheduleName, timesteps: int) -> NoiseSchedule:
-    """Return a noise schedule of so many entries, T."""
+def build_schedule(
+    name: ScheduleName, timesteps: int, *, shift: float = 1.0, zero_terminal_snr: bool = False
+) -> NoiseSchedule:
+    """Return a noise schedule.
+
+    Args:
+        name: Which.
+        timesteps: Its number of entries, T.
+        shift: Factor on sigma / alpha.
+        zero_terminal_snr: Whether it ends in pure noise, see `schedules.end_in_noise`.
+    """
     schedule: NoiseSchedule = getattr(schedules, SCHEDULES[name].build)(timesteps)
-    return schedule
+    schedule = schedules.shift_noise(schedule, shift)
+    return schedules.end_in_noise(schedule) if zero_terminal_snr else schedule
+
+
+def build_profile_schedule(diffusion: DiffusionSettings) -> NoiseSchedule:
+    """Return the noise schedule of a profile."""
+    return build_schedule(
+        diffusion.schedule,
+        diffusion.timesteps,
+        shift=diffusion.noise_shift,
+        zero_terminal_snr=diffusion.zero_terminal_snr,
+    )
 
 
 def find_prediction(name: PredictionName) -> Prediction:

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.diffusion.lookup import build_profile_schedule
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import ExportArtifact, Progress
@@ -230,7 +230,7 @@ def build_scheduler_config(
         UsageError: diffusers cannot express the sampler, noise schedule or prediction type.
     """
     scheduler = find_scheduler(sampling)
-    betas = build_schedule(diffusion.schedule, diffusion.timesteps).betas
+    betas = build_profile_schedule(diffusion).betas
     if betas is None:
         raise _not_expressible("diffusion.schedule", diffusion.schedule, SCHEDULES)
     prediction = PREDICTIONS[diffusion.prediction].diffusers
@@ -240,7 +240,8 @@ def build_scheduler_config(
     scale = 1000 / diffusion.timesteps
     # diffusers clips the betas of its cosine schedule only, at the same value as we do.
     same_betas = schedule == "squaredcos_cap_v2" or float(betas.max()) < MAX_BETA
-    by_name = schedule is not None and same_betas
+    is_plain = diffusion.noise_shift == 1 and not diffusion.zero_terminal_snr
+    by_name = schedule is not None and is_plain and same_betas
     return {
         "_class_name": scheduler.class_name,
         "_diffusers_version": VERSION,

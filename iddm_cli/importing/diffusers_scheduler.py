@@ -106,8 +106,13 @@ def match_schedule(alpha_bar: Tensor, theirs: str) -> str:
     Raises:
         CheckpointError: No schedule is within TOLERANCE.
     """
-    ours = {name: build_schedule(name, len(alpha_bar)).levels.alpha ** 2 for name in SCHEDULES}
-    distances = {name: float((table - alpha_bar).abs().max()) for name, table in ours.items()}
+    distances = {
+        name: float(
+            (build_schedule(name, len(alpha_bar)).levels.alpha ** 2 - alpha_bar).abs().max()
+        )
+        for name, row in SCHEDULES.items()
+        if row.diffusers is not None
+    }
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
-ScheduleName = Literal["linear", "cosine", "sqrt_linear"]
-PredictionName = Literal["epsilon", "v", "x"]
+ScheduleName = Literal["linear", "cosine", "sqrt_linear", "flow", "edm"]
+PredictionName = Literal["epsilon", "v", "x", "flow", "edm"]
 TimeDistributionName = Literal["uniform", "logit-normal", "log-normal"]
 KernelsName = Literal[
     "reference", "contiguous", "contiguous-matmul", "channels-last", "channels-last-matmul"
@@ -172,12 +172,16 @@ SCHEDULES: dict[ScheduleName, ScheduleRow] = {
     "sqrt_linear": ScheduleRow(
         "sqrt_linear_schedule", "square roots of betas on a line, as in LDM", "scaled_linear"
     ),
+    "flow": ScheduleRow("flow_schedule", "straight lines, as in rectified flow", None),
+    "edm": ScheduleRow("edm_schedule", "noise levels from 0.002 to 80, as in EDM", None),
 }
 
 PREDICTIONS: dict[PredictionName, PredictionRow] = {
     "epsilon": PredictionRow("EPSILON", "the noise", "epsilon"),
     "v": PredictionRow("V", "the velocity of Salimans & Ho 2022", "v_prediction"),
     "x": PredictionRow("X", "the clean image", "sample"),
+    "flow": PredictionRow("FLOW", "the velocity of rectified flow", None),
+    "edm": PredictionRow("EDM", "EDM's preconditioned output", None),
 }
 
 TIME_DISTRIBUTIONS: dict[TimeDistributionName, TimeDistributionRow] = {

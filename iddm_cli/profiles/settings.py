@@ -109,6 +109,9 @@ class DataSettings(Settings):
     held_out: float = Field(default=0.05, ge=0, le=0.5)
     """Share of images kept out of training to measure quality; 0: none, not even a val folder."""
 
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """How often rare classes are trained on: 0 by their size, 1 as often as others, 0.5 between."""
+
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""
 
@@ -159,6 +162,12 @@ class DiffusionSettings(Settings):
     schedule: ScheduleName = Field(
         default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
     )
+
+    noise_shift: float = Field(default=1.0, gt=0, le=100)
+    """Factor on the noise of every time; for larger images, their side divided by 32 or 64."""
+
+    zero_terminal_snr: bool = False
+    """Whether the schedule ends in pure noise, so that no brightness leaks (Lin et al. 2024)."""
 
     prediction: PredictionName = Field(
         default="epsilon", description=f"Prediction target: {list_choices(PREDICTIONS)}."

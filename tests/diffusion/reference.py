@@ -8,6 +8,10 @@ from iddm_cli.diffusion.lookup import find_prediction
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 
+SHARED_SCHEDULES = [name for name, row in SCHEDULES.items() if row.diffusers is not None]
+SHARED_PREDICTIONS = [name for name, row in PREDICTIONS.items() if row.diffusers is not None]
+"""Those that diffusers has as well."""
+
 SHAPE = (2, 3, 4, 4)
 
 

@@ -95,7 +95,8 @@ def test_the_whole_interval_guides_every_step_and_an_empty_one_none(name):
     assert all(find_guided_steps(schedule, times, [0, 1]))
     assert not any(find_guided_steps(schedule, times, [0, 0]))
     levels = schedule.levels_at(times)
-    inside = (levels.sigma >= 0.3) & (levels.sigma <= 0.7)  # alpha^2 + sigma^2 is 1
+    share = (levels.sigma**2 / (levels.alpha**2 + levels.sigma**2)).sqrt()
+    inside = (share >= 0.3) & (share <= 0.7)
     assert find_guided_steps(schedule, times, [0.3, 0.7]) == inside.tolist()
     assert 0 < inside.sum() < 1000
 

@@ -15,6 +15,7 @@ from iddm_cli.diffusion.lookup import build_schedule, build_time_grid
 from iddm_cli.diffusion.schedules import linear_schedule
 from iddm_cli.diffusion.time_grids import TimeGrid, separate
 from iddm_cli.profiles.choices import GRIDS, SCHEDULES
+from tests.diffusion.reference import SHARED_SCHEDULES
 
 
 def trailing(timesteps: int) -> TimeGrid:
@@ -66,7 +67,7 @@ def test_linspace_is_their_own(steps):
     assert build_time_grid("linspace", linear_schedule(1000))(steps) == theirs.timesteps.tolist()
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("steps", [2, 5, 10])
 def test_karras_levels_are_theirs_to_the_nearest_time(name, steps):
     schedule = build_schedule(name, 1000)
@@ -78,7 +79,7 @@ def test_karras_levels_are_theirs_to_the_nearest_time(name, steps):
     assert np.abs(np.log(found / wanted)).max() <= apart
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 def test_the_log_snr_grid_has_equal_steps(name):
     schedule = build_schedule(name, 1000)
     times = build_time_grid("log-snr", schedule)(9)

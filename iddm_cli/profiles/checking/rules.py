@@ -33,6 +33,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_length(profile.training)
     yield from _check_optimizer(profile.training)
     yield from _check_times(profile.diffusion)
+    yield from _check_zero_terminal_snr(profile.diffusion)
     yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
@@ -146,6 +147,25 @@ def _check_optimizer(training: TrainingSettings) -> Iterator[Issue]:
         )
     if not all(0 <= beta < 1 for beta in training.betas):
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_zero_terminal_snr(diffusion: DiffusionSettings) -> Iterator[Issue]:
+    key = ("diffusion", "zero_terminal_snr")
+    if not diffusion.zero_terminal_snr:
+        return
+    if diffusion.schedule == "flow":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr has no effect with diffusion.schedule: flow",
+            "Leave it out: this schedule ends in noise by itself.",
+        )
+    if diffusion.prediction == "epsilon":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr does not work with diffusion.prediction: epsilon: from "
+            "pure noise, the noise says nothing about the image",
+            "Set diffusion.prediction: v.",
+        )
 
 
 def _check_times(diffusion: DiffusionSettings) -> Iterator[Issue]:

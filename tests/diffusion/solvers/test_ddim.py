@@ -8,9 +8,10 @@ from iddm_cli.diffusion.denoiser import clip_estimates
 from iddm_cli.diffusion.lookup import build_schedule, build_time_grid
 from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.solvers.ddim import ddim, ddpm
-from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import (
     LABEL,
+    SHARED_PREDICTIONS,
+    SHARED_SCHEDULES,
     Network,
     double_precision,
     fixed_grid,
@@ -19,8 +20,8 @@ from tests.diffusion.reference import (
 
 
 @pytest.mark.parametrize("clip", [True, False])
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize(("eta", "steps"), [(0.0, 20), (0.7, 20), (1.0, 10)])
 def test_ddim_takes_their_steps(name, prediction, clip, eta, steps, noises):
     schedule = build_schedule(name, 1000)
@@ -48,8 +49,8 @@ def test_ddim_takes_their_steps(name, prediction, clip, eta, steps, noises):
     torch.testing.assert_close(found, x_t.float(), atol=1e-5, rtol=1e-5 if clip else 1e-3)
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("t", [999, 500, 100, 1])
 def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
     schedule = build_schedule(name, 1000)
@@ -80,7 +81,7 @@ def test_one_ancestral_step_is_theirs(name, prediction, t, noises, monkeypatch):
 @pytest.mark.parametrize("clip", [True, False])
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
 @pytest.mark.parametrize("steps", [20, 1000])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 def test_ddpm_walks_their_whole_way(name, steps, prediction, clip, other_noises, monkeypatch):
     schedule = build_schedule(name, 1000)
     network = Network(schedule, prediction)
@@ -111,7 +112,7 @@ def test_ddpm_walks_their_whole_way(name, steps, prediction, clip, other_noises,
 
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 def test_ddim_walks_their_whole_way_over_all_times(name, prediction, eta, other_noises):
     schedule = build_schedule(name, 1000)
     network = Network(schedule, prediction)

@@ -7,16 +7,17 @@ from diffusers import DPMSolverMultistepScheduler
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
-from iddm_cli.profiles.choices import PREDICTIONS, SCHEDULES
 from tests.diffusion.reference import (
+    SHARED_PREDICTIONS,
+    SHARED_SCHEDULES,
     Network,
     fixed_grid,
     their_settings,
 )
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
+@pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("steps", [5, 10, 20])
 def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
     schedule = build_schedule(name, 1000)

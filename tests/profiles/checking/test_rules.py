@@ -47,6 +47,11 @@ import pytest
         ("training:\n  seed: true\n", "training.seed must be a whole number, not true"),
         ("training:\n  keep: 1\n", "training.keep must be at least 2, not 1"),
         ("training:\n  muon_lr: 0.1\n", "training.muon_lr has no effect with training.optimizer"),
+        ("diffusion:\n  zero_terminal_snr: true\n", "does not work with diffusion.prediction: eps"),
+        (
+            "diffusion:\n  schedule: flow\n  prediction: v\n  zero_terminal_snr: true\n",
+            "zero_terminal_snr has no effect with diffusion.schedule: flow",
+        ),
         ("diffusion:\n  time_mean: 1\n", "diffusion.time_mean has no effect with"),
         ("training:\n  betas: [0.9, 1.0]\n", "each of training.betas must be at least 0"),
         ("model:\n  attention_levels: [1, 1]\n", "names a level twice"),
