@@ -51,6 +51,7 @@ class SamplingMetadata:
     sampler: str
     steps: int
     time_grid: str
+    order: float | None
     eta: float
     guidance: float
     guidance_interval: Sequence[float]
@@ -82,7 +83,7 @@ class SamplingMetadata:
             more: What else changed this image alone, by key.
         """
         facts = self.to_json() | {"guidance_interval": format_interval(self.guidance_interval)}
-        notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
+        notes = {f"iddm:{key}": str(value) for key, value in facts.items() if value is not None}
         notes["iddm:index"] = str(index)
         if name:
             notes["iddm:class"] = name[:MAX_NOTE_LENGTH]

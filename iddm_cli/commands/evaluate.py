@@ -84,6 +84,15 @@ SolverStepsOption = Annotated[
         metavar="N,...",
     ),
 ]
+OrdersOption = Annotated[
+    str | None,
+    options.option(
+        "--order",
+        help="Orders of ipndm or unipc, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="N,...",
+    ),
+]
 TimeGridsOption = Annotated[
     str | None,
     options.option(
@@ -202,6 +211,7 @@ def evaluate(
     sampler: SamplersOption = None,
     steps: SolverStepsOption = None,
     time_grid: TimeGridsOption = None,
+    order: OrdersOption = None,
     guidance: GuidancesOption = None,
     guidance_interval: IntervalsOption = None,
     weights: WeightsListOption = None,
@@ -232,6 +242,7 @@ def evaluate(
             sampler=sampler,
             steps=steps,
             time_grid=time_grid,
+            order=order,
             guidance=guidance,
             guidance_interval=guidance_interval,
             weights=weights,

@@ -146,6 +146,7 @@ def generate(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -166,7 +167,7 @@ def generate(
 
     sampling = {
         **options.collect_sampling_options(
-            sampler, steps, time_grid, guidance, guidance_interval, weights
+            sampler, steps, time_grid, order, guidance, guidance_interval, weights
         ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,

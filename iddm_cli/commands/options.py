@@ -157,6 +157,7 @@ def collect_sampling_options(
     sampler: str | None,
     steps: int | None,
     time_grid: str | None,
+    order: int | None,
     guidance: float | None,
     guidance_interval: str | None,
     weights: str | None,
@@ -166,6 +167,7 @@ def collect_sampling_options(
         "--sampler sampling.sampler": sampler,
         "--steps sampling.steps": steps,
         "--time-grid sampling.grid": time_grid,
+        "--order sampling.order": order,
         "--guidance sampling.guidance": guidance,
         "--guidance-interval sampling.guidance_interval": (
             None if guidance_interval is None else parse_interval(guidance_interval)
@@ -244,6 +246,12 @@ TimeGridOption = Annotated[
         help=f"Times of the steps: {list_choices(GRIDS)}. (default: the profile's)",
         panel=SAMPLING,
         metavar="NAME",
+    ),
+]
+OrderOption = Annotated[
+    int | None,
+    option(
+        help="Order of ipndm (1 to 4) or unipc (2 or 3).", panel=SAMPLING, at_least=1, at_most=4
     ),
 ]
 GuidanceOption = Annotated[

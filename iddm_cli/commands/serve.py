@@ -104,7 +104,7 @@ def serve(
     require_extra("serve", ("fastapi", "uvicorn"))
     token = os.environ.get("IDDM_TOKEN") if token is None else token
     given = {
-        **options.collect_sampling_options(None, None, None, None, None, weights),
+        **options.collect_sampling_options(None, None, None, None, None, None, weights),
         "--device runtime.device": device,
         "--precision sampling.precision": precision,
     }

@@ -17,7 +17,7 @@ Spread = Callable[[NoiseSchedule, int, int], list[int]]
 the first is `highest`."""
 
 KARRAS_RHO = 7.0
-"""The exponent of Karras et al. 2022 (arXiv:2206.00364, table 1)."""
+"""The exponent of Karras et al. 2022 (arXiv:2206.00364, section 3)."""
 
 
 class TimeGrid:
@@ -72,7 +72,7 @@ def linspace(_: NoiseSchedule, highest: int, count: int) -> list[int]:
 def log_snr(schedule: NoiseSchedule, highest: int, count: int) -> list[int]:
     """Spread steps evenly in the logarithm of the SNR, as DPM-Solver does.
 
-    Lu et al. 2022, arXiv:2206.00927, section 3.4: of all grids their steps need fewest.
+    Lu et al. 2022, arXiv:2206.00927, section 3.
     """
     levels = schedule.levels.log_snr
     return _nearest(levels, torch.lerp(levels[highest], levels[0], _shares(count)))

@@ -35,7 +35,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
 from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+from iddm_cli.profiles.choices import usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
 
@@ -116,8 +116,8 @@ def build_solver_table(
     """
     grid = build_time_grid(settings.grid, schedule, highest)
     calls = settings.steps or usual_steps(settings.sampler, len(schedule))
-    options = {key: getattr(settings, key) for key in SAMPLERS[settings.sampler].options}
-    return find_solver(settings.sampler)(schedule, grid, min(calls, grid.highest + 1), **options)
+    calls = min(calls, grid.highest + 1)
+    return find_solver(settings.sampler)(schedule, grid, calls, **settings.sampler_options)
 
 
 def build_partial_table(

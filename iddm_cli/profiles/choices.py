@@ -12,7 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SamplerName = Literal["ddim", "ddpm", "dpmpp-2m"]
+SamplerName = Literal[
+    "ddim",
+    "ddpm",
+    "euler",
+    "heun",
+    "dpm2",
+    "plms",
+    "ipndm",
+    "dpmpp-2m",
+    "dpmpp-3m",
+    "dpmpp-2m-sde",
+    "unipc",
+]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear", "flow", "edm"]
 PredictionName = Literal["epsilon", "v", "x", "flow", "edm"]
@@ -60,8 +72,10 @@ class SamplerRow:
         usual_steps: Network calls where no number is given, at most one per timestep; None: one
             per timestep.
         diffusers: Its scheduler in diffusers; None where it has none.
-        options: The sampling settings that it alone takes, with their defaults. They are passed
-            to the solver by name.
+        options: The sampling settings that it takes and others do not, with their defaults. They
+            are passed to the solver by name.
+        ranges: The values that it takes of such a setting, lowest and highest, where other
+            samplers take others.
     """
 
     solver: str
@@ -69,6 +83,7 @@ class SamplerRow:
     usual_steps: int | None
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,11 +164,60 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
     "ddpm": SamplerRow(
         solver="ddim.ddpm", summary="ancestral", usual_steps=None, diffusers=DDPM_SCHEDULER
     ),
+    "euler": SamplerRow(
+        solver="ddim.euler", summary="ddim without eta", usual_steps=20, diffusers=DDIM_SCHEDULER
+    ),
+    "heun": SamplerRow(
+        solver="two_calls.heun",
+        summary="second order by two calls a step",
+        usual_steps=21,
+        diffusers=DDIM_SCHEDULER,
+    ),
+    "dpm2": SamplerRow(
+        solver="two_calls.dpm2",
+        summary="heun with the second call midway",
+        usual_steps=21,
+        diffusers=DDIM_SCHEDULER,
+    ),
+    "plms": SamplerRow(
+        solver="adams.plms",
+        summary="PNDM's multistep method",
+        usual_steps=20,
+        diffusers=DDIM_SCHEDULER,
+    ),
+    "ipndm": SamplerRow(
+        solver="adams.ipndm",
+        summary="improved PNDM, for few calls",
+        usual_steps=20,
+        diffusers=DDIM_SCHEDULER,
+        options={"order": 4},
+        ranges={"order": (1, 4)},
+    ),
     "dpmpp-2m": SamplerRow(
         solver="dpmpp.dpmpp_2m",
         summary="second-order multistep",
         usual_steps=20,
         diffusers=DDIM_SCHEDULER,
+    ),
+    "dpmpp-3m": SamplerRow(
+        solver="dpmpp.dpmpp_3m",
+        summary="third-order multistep",
+        usual_steps=20,
+        diffusers=DDIM_SCHEDULER,
+    ),
+    "dpmpp-2m-sde": SamplerRow(
+        solver="dpmpp.dpmpp_2m_sde",
+        summary="dpmpp-2m with new noise",
+        usual_steps=20,
+        diffusers=DDIM_SCHEDULER,
+    ),
+    "unipc": SamplerRow(
+        solver="unipc.unipc",
+        summary="multistep with a corrector",
+        usual_steps=20,
+        diffusers=DDIM_SCHEDULER,
+        options={"order": 2},
+        ranges={"order": (2, 3)},
     ),
 }
 
@@ -194,11 +258,9 @@ TIME_DISTRIBUTIONS: dict[TimeDistributionName, TimeDistributionRow] = {
     ),
 }
 
-SAMPLER_SPECIFIC: dict[str, float | None] = {
-    "steps": None,
-    **{key: default for row in SAMPLERS.values() for key, default in row.options.items()},
-}
-"""Sampling settings that belong to one sampler, and what they are reset to with another one."""
+SAMPLER_SPECIFIC: dict[str, float | None] = {"steps": None, "order": None, "eta": 0.0}
+"""Sampling settings that belong to some samplers, and what they are reset to with another one; None
+stands for the sampler's own default."""
 
 
 def usual_steps(sampler: SamplerName, timesteps: int) -> int:
@@ -218,7 +280,10 @@ def list_choices(rows: Mapping[Any, Row]) -> str:
 
 
 def describe_usual_steps() -> str:
-    """Return the usual numbers of calls as text: 20 for ddim, all timesteps for ddpm."""
-    return ", ".join(
-        f"{row.usual_steps or 'all timesteps'} for {name}" for name, row in SAMPLERS.items()
-    )
+    """Return the usual numbers of calls as text: all timesteps for ddpm, 20 for others."""
+    names: dict[str, list[str]] = {}
+    for name, row in SAMPLERS.items():
+        names.setdefault(str(row.usual_steps or "all timesteps"), []).append(name)
+    usual = max(names, key=lambda number: len(names[number]))
+    others = [f"{n} for {' and '.join(own)}" for n, own in names.items() if n != usual]
+    return ", ".join([*others, f"{usual} for others"])

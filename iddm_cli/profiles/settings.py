@@ -310,6 +310,9 @@ class SamplingSettings(Settings):
     guidance_rescale: Share = 0.0
     """How far the contrast of guided estimates is set back to that without guidance; 1: fully."""
 
+    order: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Order of ipndm (1 to 4) or unipc (2 or 3); null: 4 for ipndm, 2 for unipc."""
+
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise scale of ddim; 0 is deterministic, 1 equals ddpm."""
 
@@ -327,6 +330,13 @@ class SamplingSettings(Settings):
 
     precision: PrecisionName = "auto"
     """Precision of the network; auto uses bf16 where that is fast and changes images little."""
+
+    @property
+    def sampler_options(self) -> dict[str, float]:
+        """The settings that the sampler takes and others do not, with its own defaults."""
+        defaults = SAMPLERS[self.sampler].options
+        given = {key: getattr(self, key) for key in defaults}
+        return {key: defaults[key] if value is None else value for key, value in given.items()}
 
 
 class RuntimeSettings(Settings):

@@ -44,6 +44,7 @@ def generate(generator: ImageGenerator, specs: list[SampleSpec], *, seed=0, batc
         {"sampler": "ddim", "eta": 0.5},
         {"sampler": "ddpm"},
         {"sampler": "dpmpp-2m"},
+        {"sampler": "ipndm"},
     ],
     ids=str,
 )

@@ -67,8 +67,13 @@ def test_a_sampler_has_a_solver_that_takes_its_options(name):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_samplers_options_are_settings_with_the_same_defaults(name):
     for key, default in SAMPLERS[name].options.items():
-        assert SamplingSettings.model_fields[key].default == default
-        assert choices.SAMPLER_SPECIFIC[key] == default
+        own = SamplingSettings.model_fields[key].default
+        assert choices.SAMPLER_SPECIFIC[key] == own
+        assert own in (default, None), "null stands for the sampler's own default"
+        settings = SamplingSettings(sampler=name)
+        assert settings.sampler_options[key] == default
+        lowest, highest = SAMPLERS[name].ranges.get(key, (default, default))
+        assert lowest <= default <= highest
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -111,8 +116,8 @@ def test_a_time_distribution_is_built_for_any_number_of_timesteps(name):
 
 
 def test_nobody_takes_more_steps_than_there_are_times():
-    assert [usual_steps(name, 1000) for name in ("ddim", "dpmpp-2m", "ddpm")] == [20, 20, 1000]
-    assert [usual_steps(name, 5) for name in ("ddim", "dpmpp-2m", "ddpm")] == [5, 5, 5]
+    assert [usual_steps(name, 1000) for name in ("ddim", "heun", "ddpm")] == [20, 21, 1000]
+    assert [usual_steps(name, 5) for name in ("ddim", "heun", "ddpm")] == [5, 5, 5]
 
 
 def test_names_are_listed_as_text():

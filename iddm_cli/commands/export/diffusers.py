@@ -24,6 +24,7 @@ def diffusers(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -40,7 +41,7 @@ def diffusers(
         ExportRequest(
             EXPORT_FORMATS["diffusers"],
             options.collect_sampling_options(
-                sampler, steps, time_grid, guidance, guidance_interval, weights
+                sampler, steps, time_grid, order, guidance, guidance_interval, weights
             ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,

@@ -62,6 +62,7 @@ def onnx(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -78,7 +79,7 @@ def onnx(
         ExportRequest(
             EXPORT_FORMATS["onnx"],
             options.collect_sampling_options(
-                sampler, steps, time_grid, guidance, guidance_interval, weights
+                sampler, steps, time_grid, order, guidance, guidance_interval, weights
             ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,

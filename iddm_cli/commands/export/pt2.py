@@ -33,6 +33,7 @@ def pt2(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -49,7 +50,7 @@ def pt2(
         ExportRequest(
             EXPORT_FORMATS["pt2"],
             options.collect_sampling_options(
-                sampler, steps, time_grid, guidance, guidance_interval, weights
+                sampler, steps, time_grid, order, guidance, guidance_interval, weights
             ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,

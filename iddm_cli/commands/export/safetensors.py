@@ -24,6 +24,7 @@ def safetensors(
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
     guidance: options.GuidanceOption = None,
     guidance_interval: options.GuidanceIntervalOption = None,
     checkpoint: options.CheckpointOption = "last",
@@ -40,7 +41,7 @@ def safetensors(
         ExportRequest(
             EXPORT_FORMATS["safetensors"],
             options.collect_sampling_options(
-                sampler, steps, time_grid, guidance, guidance_interval, weights
+                sampler, steps, time_grid, order, guidance, guidance_interval, weights
             ),
             checkpoint=options.parse_checkpoint(checkpoint),
             out=out,

@@ -39,8 +39,8 @@ def class_quotas(counts: Tensor, balance: float) -> Tensor:
 class BalancedOrder:
     """The order of each epoch, in which every class has a fixed number of places.
 
-    A class's images follow each other in shuffled rounds that go on from one epoch to the next, so
-    all images of a class are taken equally often.
+    A class's images follow each other in shuffled rounds that continue from one epoch to the next,
+    so all images of a class are taken equally often.
 
     Args:
         labels: Class index of each image, int64 [N], on the CPU.

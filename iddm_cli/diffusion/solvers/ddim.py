@@ -24,6 +24,14 @@ def ddim(schedule: NoiseSchedule, grid: TimeGrid, calls: int, *, eta: float = 0.
     )
 
 
+def euler(schedule: NoiseSchedule, grid: TimeGrid, calls: int) -> SolverTable:
+    """Euler's method in sigma / alpha (Karras et al. 2022, arXiv:2206.00364, section 3).
+
+    With x_t / alpha as state it takes DDIM's steps (same paper, appendix C.4).
+    """
+    return ddim(schedule, grid, calls)
+
+
 def ddpm(schedule: NoiseSchedule, grid: TimeGrid, calls: int) -> SolverTable:
     """Ancestral sampling (DDPM, arXiv:2006.11239, algorithm 2 with the small variance)."""
     return ddim(schedule, grid, calls, eta=1.0)

@@ -94,6 +94,7 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
             "sampler": sampling.sampler,
             "steps": len(pipeline_spec(model).table),
             "time_grid": sampling.grid,
+            "order": sampling.sampler_options.get("order"),
             "guidance": sampling.guidance,
             "guidance_interval": sampling.guidance_interval,
             "eta": sampling.eta,

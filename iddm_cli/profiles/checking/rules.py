@@ -236,6 +236,19 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
         )
 
 
+def check_sampler_options(sampling: SamplingSettings) -> Iterator[Issue]:
+    """Yield the issues of settings that only some samplers take, or in other ranges than others."""
+    for key, default in SAMPLER_SPECIFIC.items():
+        owners = [name for name, row in SAMPLERS.items() if key in row.options]
+        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
+            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
+            yield Issue(("sampling", key), problem)
+    for key, (lowest, highest) in SAMPLERS[sampling.sampler].ranges.items():
+        if not lowest <= (value := sampling.sampler_options[key]) <= highest:
+            problem = f"{key} {value} of {sampling.sampler} must be {lowest} to {highest}"
+            yield Issue(("sampling", key), problem, f"Leave out sampling.{key} for the default.")
+
+
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
     low, high = sampling.guidance_interval
     if low > high:
@@ -245,11 +258,7 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
             f"{high:g}",
             "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
         )
-    for key, default in SAMPLER_SPECIFIC.items():
-        owners = [name for name, row in SAMPLERS.items() if key in row.options]
-        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
-            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
-            yield Issue(("sampling", key), problem)
+    yield from check_sampler_options(sampling)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),

@@ -55,6 +55,9 @@ class SamplingRequest(Schema):
     time_grid: GridName | None = None
     """Time grid of the steps."""
 
+    order: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Order of ipndm (1 to 4) or unipc (2 or 3)."""
+
     guidance: GuidanceScale | None = None
     """Guidance scale; 1 disables guidance."""
 

@@ -18,6 +18,7 @@ from iddm_cli import array_files, image_files
 from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
+from iddm_cli.profiles.checking.rules import check_sampler_options
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
@@ -117,15 +118,19 @@ class GenerationService:
             message = "guidance_interval: the first number must not exceed the second."
             raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
-        return model.resolve_sampling(
+        settings = model.resolve_sampling(
             query.sampler,
             query.steps or min(limit, count_steps(defaults, model)),
             query.guidance,
             interval,
             time_grid=query.time_grid,
+            order=query.order,
             guidance_rescale=query.guidance_rescale,
             threshold=query.threshold,
         )
+        for issue in check_sampler_options(settings):
+            raise RequestError(422, "bad_option", f"{issue.problem}.")
+        return settings
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
@@ -222,6 +227,7 @@ def format_command(job: GenerationJob) -> str:
     words += ["--count", str(job.count), "--seed", str(metadata.seed)]
     words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
     words += ["--time-grid", metadata.time_grid]
+    words += [] if metadata.order is None else ["--order", str(metadata.order)]
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]

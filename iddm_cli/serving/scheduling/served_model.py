@@ -70,6 +70,7 @@ class ServedModel:
         guidance: float | None,
         guidance_interval: list[float] | None = None,
         time_grid: str | None = None,
+        order: int | None = None,
         guidance_rescale: float | None = None,
         threshold: float | None = None,
     ) -> SamplingSettings:
@@ -86,6 +87,7 @@ class ServedModel:
             "guidance": guidance,
             "guidance_interval": guidance_interval,
             "grid": time_grid,
+            "order": order,
             "guidance_rescale": guidance_rescale,
             "threshold": threshold,
         }
@@ -126,6 +128,7 @@ class ServedModel:
             sampler=settings.sampler,
             steps=len(plan.table),
             time_grid=settings.grid,
+            order=settings.sampler_options.get("order"),
             eta=settings.eta,
             guidance=settings.guidance,
             guidance_interval=settings.guidance_interval,

@@ -28,6 +28,7 @@ class SamplingGrid:
         samplers: Names of samplers; None: the profile's.
         steps: Numbers of network calls; None: the profile's.
         time_grids: Names of time grids; None: the profile's.
+        orders: Orders of the sampler; None: the profile's.
         guidances: Guidance scales; None: the profile's.
         intervals: Noise levels with guidance, [low, high]; None: the profile's.
         precisions: Precisions of the network; None: the profile's.
@@ -38,6 +39,7 @@ class SamplingGrid:
     samplers: tuple[str | None, ...] = (None,)
     steps: tuple[int | None, ...] = (None,)
     time_grids: tuple[str | None, ...] = (None,)
+    orders: tuple[int | None, ...] = (None,)
     guidances: tuple[float | None, ...] = (None,)
     intervals: tuple[tuple[float, ...] | None, ...] = (None,)
     precisions: tuple[str | None, ...] = (None,)
@@ -50,6 +52,7 @@ class SamplingGrid:
             "--sampler sampling.sampler": self.samplers,
             "--steps sampling.steps": self.steps,
             "--time-grid sampling.grid": self.time_grids,
+            "--order sampling.order": self.orders,
             "--guidance sampling.guidance": self.guidances,
             "--guidance-interval sampling.guidance_interval": tuple(
                 interval and list(interval) for interval in self.intervals
@@ -108,6 +111,7 @@ def build_grid(
     sampler: str | None,
     steps: str | None,
     time_grid: str | None = None,
+    order: str | None = None,
     guidance: str | None,
     guidance_interval: str | None = None,
     weights: str | None,
@@ -125,6 +129,7 @@ def build_grid(
         checkpoints=tuple(dict.fromkeys(checkpoints)),
         samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
         steps=_parse("--steps", steps, int),
+        orders=_parse("--order", order, int),
         time_grids=_parse("--time-grid", time_grid, _choice("--time-grid", tuple(GRIDS))),
         guidances=_parse("--guidance", guidance, float),
         intervals=_parse("--guidance-interval", guidance_interval, _interval),

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 NAMES = {
     "step": "step {}", "weights": "{} weights", "sampler": "{}", "steps": "{} steps",
     "time_grid": "{} grid",
-    "guidance": "guidance {:g}", "guidance_interval": "guidance in {}", "eta": "eta {:g}",
+    "guidance": "guidance {:g}", "guidance_interval": "guidance in {}", "order": "order {:g}",
+    "eta": "eta {:g}",
     "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
 
-UNTITLED = ("weights", "time_grid", "eta", "precision")
+UNTITLED = ("weights", "time_grid", "order", "eta", "precision")
 """What the title of a single way leaves out."""
 
 ALL_LEVELS = "guidance at all noise levels"
@@ -45,7 +46,7 @@ class SamplingChoice:
 
     def describe(self) -> dict[str, object]:
         """Return what tells it from others, by the keys of NAMES."""
-        from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+        from iddm_cli.profiles.choices import usual_steps
 
         sampling = self.profile.sampling
         timesteps = self.profile.diffusion.timesteps
@@ -57,8 +58,7 @@ class SamplingChoice:
             "time_grid": sampling.grid,
             "guidance": sampling.guidance,
         }
-        if "eta" in SAMPLERS[sampling.sampler].options:
-            settings["eta"] = sampling.eta
+        settings |= sampling.sampler_options
         if sampling.guidance_interval != [0, 1]:
             settings["guidance_interval"] = format_interval(sampling.guidance_interval)
         return {**settings, "precision": self.precision}
@@ -125,6 +125,6 @@ def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
 
 
 def _differs(key: str, described: Sequence[Mapping[str, object]]) -> bool:
-    """Return whether a setting differs; a sampler without eta does not differ from others in it."""
-    asked = [one for one in described if key in one or key != "eta"]
+    """Return whether a setting differs; a sampler does not differ in what it does not take."""
+    asked = [one for one in described if key in one or key not in ("order", "eta")]
     return len({repr(one.get(key)) for one in asked}) > 1

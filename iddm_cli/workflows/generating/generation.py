@@ -189,6 +189,7 @@ def describe_sampling(
         sampler=sampling.sampler,
         steps=count_steps(profile),
         time_grid=sampling.grid,
+        order=sampling.sampler_options.get("order"),
         eta=sampling.eta,
         guidance=sampling.guidance,
         guidance_interval=sampling.guidance_interval,

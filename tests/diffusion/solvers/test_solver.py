@@ -1,5 +1,9 @@
 """All solvers, compared with exact flows of Gaussians."""
 
+import math
+from functools import cache
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -13,8 +17,10 @@ from tests.diffusion.reference import (
     MEAN,
     SPREAD,
     edm,
+    even_log_snr,
     flow_matching,
     gaussian,
+    mixture,
 )
 
 
@@ -71,3 +77,46 @@ def test_every_solver_works_where_variance_is_not_preserved(solver, steps, make)
     assert x.std() == pytest.approx(SPREAD, rel=0.05)
     if solver is not ddpm:
         torch.testing.assert_close(x, MEAN + SPREAD * noise, atol=0.05, rtol=0)
+
+
+ORDERS = [("euler", {}, 1), ("ddim", {}, 1), ("ipndm", {"order": 1}, 1), ("ipndm", {"order": 2}, 2),
+          ("ipndm", {"order": 4}, 2), ("plms", {}, 2), ("heun", {}, 2), ("dpm2", {}, 2),
+          ("dpmpp-2m", {}, 2), ("dpmpp-3m", {}, 2), ("unipc", {"order": 2}, 3),
+          ("unipc", {"order": 3}, 3)]  # fmt: skip
+
+
+@cache
+def sample_mixture(name: str, calls: int, **options: int) -> torch.Tensor:
+    """Return the images of a Gaussian mixture by a deterministic sampler."""
+    schedule = even_log_snr(2049)
+    noise = torch.randn(64, 1, 1, 1, generator=torch.Generator().manual_seed(0)).double()
+    grid = build_time_grid("log-snr", schedule)
+    return sample(
+        mixture(schedule),
+        find_solver(name)(schedule, grid, calls, **options),
+        noise=noise,
+        label=torch.zeros(64, dtype=torch.int64),
+        noise_at=lambda k: noise,
+    )
+
+
+def mixture_error(name: str, options: dict, calls: int) -> float:
+    exact = sample_mixture("unipc", 300, order=3)
+    return float((sample_mixture(name, calls, **options) - exact).abs().mean())
+
+
+@pytest.mark.parametrize(("name", "options", "order"), ORDERS)
+def test_the_error_falls_with_the_order_of_convergence(name, options, order):
+    # The first step of a multistep method is of first order, whose own error falls with the
+    # square of its length: so dpmpp-3m is of second order in the end, with a smaller error. The
+    # corrector of unipc adds an order to all steps.
+    errors = [mixture_error(name, options, calls) for calls in (33, 65)]
+    slope = math.log(errors[0] / errors[1]) / math.log(65 / 33)
+    assert slope > order - 0.2
+    assert order == 3 or slope < order + 0.4
+
+
+def test_of_equal_calls_higher_orders_are_nearer():
+    cases = [("euler", {}), ("dpmpp-2m", {}), ("dpmpp-3m", {}), ("unipc", {"order": 3})]
+    errors = [mixture_error(name, options, 33) for name, options in cases]
+    assert all(later < earlier / 2 for earlier, later in pairwise(errors))

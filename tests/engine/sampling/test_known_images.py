@@ -9,7 +9,8 @@ from iddm_cli.engine.sampling.known_images import KnownImages
 from tests.engine.test_image_generator import build_image_generator, generate
 
 SCHEDULE = cosine_schedule(100)
-SAMPLERS = ["ddim", "ddpm", "dpmpp-2m"]
+SAMPLERS = ["ddim", "ddpm", "dpmpp-2m", "heun", "plms", "ipndm", "unipc", "dpmpp-2m-sde"]
+ADD_NOISE = ("ddpm", "dpmpp-2m-sde")
 CPU = torch.device("cpu")
 
 
@@ -70,7 +71,7 @@ def test_x_t_stays_at_its_noise_level_where_pixels_are_kept(sampler):
     schedule, times = generator.denoiser.schedule, generator.solver_table.times
     for x_t, time in zip(seen, times, strict=True):
         noise = (x_t - schedule.alpha[time] * batch.x) / schedule.sigma[time]
-        if sampler == "ddpm":
+        if sampler in ADD_NOISE:
             assert noise[kept].std() == pytest.approx(1, abs=0.2)
         else:
             first = (seen[0] - schedule.alpha[times[0]] * batch.x) / schedule.sigma[times[0]]

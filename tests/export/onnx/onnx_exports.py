@@ -22,9 +22,9 @@ SEED = 5
 class OnnxExport:
     """A model beside what onnxruntime has of it."""
 
-    def __init__(self, model: TrainedModel, options: OnnxOptions | None = None) -> None:
+    def __init__(self, model: TrainedModel, options: OnnxOptions | None = None, made=None) -> None:
         self.model = model
-        self.made = build_onnx_model(model, options or OnnxOptions())
+        self.made = made or build_onnx_model(model, options or OnnxOptions())
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 

@@ -20,10 +20,14 @@ from .conftest import DEFAULTS, make_sample
 KINDS = [
     {},
     {"guidance": 1.0},
+    {"sampler": "ipndm", "steps": 6},
+    {"sampler": "unipc", "order": 3, "steps": 5, "time_grid": "log-snr"},
     {"guidance_interval": [0.3, 0.97]},
     {"guidance": 6.0, "guidance_rescale": 0.7, "threshold": 0.9},
     {"sampler": "ddpm", "steps": 9},
-    {"sampler": "dpmpp-2m", "steps": 6},
+    {"sampler": "dpmpp-2m-sde", "steps": 6},
+    {"sampler": "plms", "steps": 7},
+    {"sampler": "heun", "steps": 7},
     {"seed": 7, "index": 3, "label": 2},
 ]
 

@@ -23,7 +23,7 @@ from iddm_cli.workflows.generating.output_layout import OutputLayout
 
 METADATA = SamplingMetadata(
     run="pets", step=7, weights="average", seed=3, sampler="ddim", steps=5,
-    time_grid="trailing", eta=0.0, guidance=2.0,
+    time_grid="trailing", order=None, eta=0.0, guidance=2.0,
     guidance_interval=[0.2, 0.8], precision="bf16",
 )  # fmt: skip
 
