@@ -20,6 +20,11 @@ TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
 EVALUATING = (README.parent / "docs" / "evaluating.md").read_text(encoding="utf-8")
 EVALUATIONS = re.findall(r"^    (iddm evaluate .*)", EVALUATING, re.MULTILINE)
+SAMPLING = re.findall(
+    r"^    (iddm .*)",
+    (README.parent / "docs" / "sampling.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -45,6 +50,8 @@ def shorten(command: str) -> list[str]:
         # Classifiers take minutes; the run of the README takes the place of others.
         replaced = {"--usefulness": "--overwrite", "careful": "first", "100,last": "2,last"}
         return [*(replaced.get(word, word) for word in words), "--count", "20", "--overwrite"]
+    if words[0] == "generate":
+        return ["@2" if word == "@1000" else word for word in words]
     return words
 
 
@@ -73,7 +80,7 @@ def test_every_command_runs(tmp_path_factory):
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
-    for command in [*COMMANDS, *EVALUATIONS]:
+    for command in [*COMMANDS, *EVALUATIONS, *SAMPLING]:
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

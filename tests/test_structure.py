@@ -163,7 +163,7 @@ TESTED_THROUGH = {
     "commands/export/shared": "e2e/test_export.py",
     "commands/generate": "e2e/test_generate.py",
     "commands/inspect_dataset": "e2e/test_inspect.py",
-    "commands/options": "e2e/test_command_line.py",
+    "commands/options/guidance_options": "e2e/test_generate.py",
     "commands/machine/bench": "e2e/test_machine.py",
     "commands/machine/doctor": "e2e/test_machine.py",
     "commands/profiles": "e2e/test_command_line.py",

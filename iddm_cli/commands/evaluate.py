@@ -106,7 +106,7 @@ GuidancesOption = Annotated[
     str | None,
     options.option(
         "--guidance",
-        help="Classifier-free guidance scales, separated by commas; 1 disables guidance.",
+        help="Guidance scales, separated by commas; 1 disables guidance.",
         panel=options.SAMPLING,
         metavar="SCALE,...",
     ),
@@ -119,6 +119,33 @@ IntervalsOption = Annotated[
         "commas: 0:1,0.2:0.8.",
         panel=options.SAMPLING,
         metavar="LOW:HIGH,...",
+    ),
+]
+RescalesOption = Annotated[
+    str | None,
+    options.option(
+        "--guidance-rescale",
+        help="Shares of rescaled guidance, from 0 to 1, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="SHARE,...",
+    ),
+]
+ThresholdsOption = Annotated[
+    str | None,
+    options.option(
+        "--threshold",
+        help="Shares of dynamic thresholding, separated by commas; 0 clips instead.",
+        panel=options.SAMPLING,
+        metavar="SHARE,...",
+    ),
+]
+GuidesOption = Annotated[
+    str | None,
+    options.option(
+        "--guide-with",
+        help="Weaker models that guide, separated by commas; none is classifier-free guidance.",
+        panel=options.SAMPLING,
+        metavar="RUN@STEP|none,...",
     ),
 ]
 PrecisionsOption = Annotated[
@@ -214,6 +241,9 @@ def evaluate(
     order: OrdersOption = None,
     guidance: GuidancesOption = None,
     guidance_interval: IntervalsOption = None,
+    guidance_rescale: RescalesOption = None,
+    threshold: ThresholdsOption = None,
+    guide_with: GuidesOption = None,
     weights: WeightsListOption = None,
     copies: CopiesOption = True,
     usefulness: UsefulnessOption = False,
@@ -245,6 +275,9 @@ def evaluate(
             order=order,
             guidance=guidance,
             guidance_interval=guidance_interval,
+            guidance_rescale=guidance_rescale,
+            threshold=threshold,
+            guide_with=guide_with,
             weights=weights,
             precision=precision,
         ),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from iddm_cli.commands import options
+from iddm_cli.commands.options import guidance_options
 from iddm_cli.workflows.generating.generate_options import DEFAULT_COUNT, GenerateOptions
 
 EXAMPLES = """\
@@ -147,8 +148,11 @@ def generate(
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
     order: options.OrderOption = None,
-    guidance: options.GuidanceOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
+    guidance: guidance_options.GuidanceOption = None,
+    guidance_interval: guidance_options.GuidanceIntervalOption = None,
+    guidance_rescale: guidance_options.GuidanceRescaleOption = None,
+    threshold: guidance_options.ThresholdOption = None,
+    guide_with: guidance_options.GuideWithOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
@@ -166,8 +170,9 @@ def generate(
     from iddm_cli.workflows.generating import generation
 
     sampling = {
-        **options.collect_sampling_options(
-            sampler, steps, time_grid, order, guidance, guidance_interval, weights
+        **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
+        **guidance_options.collect_guidance_options(
+            guidance, guidance_interval, guidance_rescale, threshold
         ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
@@ -190,6 +195,7 @@ def generate(
             size=None if size is None else options.parse_sides(size, "--size"),
             sampling=sampling,
             checkpoint=options.parse_checkpoint(checkpoint),
+            guide_with=guide_with,
             out=out,
             form=form,
             grid=grid,

@@ -60,6 +60,8 @@ NAME_RULES = (
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
 
 MAX_BETA = 0.999
+MAX_THRESHOLD = 1e9
+"""diffusers limits what dynamic thresholding divides by, to 1 by default; here nothing does."""
 
 
 def to_diffusers_name(key: str) -> str:
@@ -152,6 +154,9 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
             return (
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
             )
+    if sampling.guidance_rescale:
+        missing = f"sampling.guidance_rescale {sampling.guidance_rescale:g}"
+        return f"the folder rescales no guidance: its pipeline cannot express {missing}"
     return ""
 
 
@@ -253,6 +258,9 @@ def build_scheduler_config(
         "prediction_type": prediction,
         "clip_sample": sampling.clip,
         "clip_sample_range": 1.0,
+        "thresholding": sampling.threshold > 0,
+        "dynamic_thresholding_ratio": sampling.threshold or 0.995,
+        "sample_max_value": MAX_THRESHOLD if sampling.threshold else 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
         **scheduler.config,

@@ -113,6 +113,25 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
     assert (last[name] != earlier[name]).any()
 
 
+def test_an_earlier_checkpoint_guides(draw, shell, trained):
+    some = ("--class", "0", "--count", "1", "--guidance", "3", "--steps", "3")
+    more = ("--guidance-rescale", "0.7", "--threshold", "0.99")
+    name = "crazing/crazing-000000.png"
+    usual, guided = draw("a", *some), draw("b", *some, *more, "--guide-with", "@5")
+    assert (usual[name] != guided[name]).any()
+    wanted = {"guide_with": "first@5", "guidance_rescale": 0.7, "threshold": 0.99}
+    manifests = [json.loads((shell.folder / f / "manifest.json").read_text()) for f in "ab"]
+    assert [{k: m[k] for k in wanted if k in m} for m in manifests] == [{}, wanted]
+    with Image.open(shell.folder / "b" / name) as image:
+        assert {key: image.text[f"iddm:{key}"] for key in wanted} == {
+            key: str(value) for key, value in wanted.items()
+        }
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", "first", *runs, "--guide-with", "@7", expect=4)
+    assert "--guide-with @7: no checkpoint of step 7" in answer.err
+    assert "Available steps: 5, 10" in answer.err
+
+
 def test_each_class_has_its_own_noise_unless_asked_otherwise(draw, shell):
     """With guidance 0 the class is ignored, so that only the noise can differ."""
     some = ("--count", "1", "--guidance", "0", "--precision", "fp32", "--steps", "2")

@@ -12,7 +12,7 @@ from iddm_cli import durable
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
-from iddm_cli.export.diffusers import build_diffusers_folder
+from iddm_cli.export.diffusers import build_diffusers_folder, describe_sampling_difference
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -94,6 +94,7 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
 ):
     interval = [0.2, 0.97] if prediction == "v" else [0.0, 1.0]
     sampling = {"guidance": guidance, "steps": steps, "guidance_interval": interval}
+    sampling["threshold"] = 0.9 if prediction == "v" else 0.0
     model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = ImageGenerator(
@@ -106,6 +107,11 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.99
     assert theirs.std() > 10, "the comparison is about something"
+
+
+def test_rescaled_guidance_is_reported_as_what_the_folder_lacks():
+    sampling = trained(sampling={"guidance_rescale": 0.7}).profile.sampling
+    assert "sampling.guidance_rescale 0.7" in describe_sampling_difference(sampling)
 
 
 def test_an_unknown_class_is_reported(tmp_path):

@@ -208,8 +208,11 @@ class ModelInfo(Schema):
     samplers: list[str]
     """Available samplers."""
 
+    time_grids: list[str]
+    """Available time grids."""
+
     defaults: dict[str, Any]
-    """Default sampler, steps and guidance, and each sampler's default number of steps."""
+    """Default sampler, steps, guidance and so on, and each sampler's default number of steps."""
 
     precision: str
     """Precision of the network: fp32, bf16 or fp16; it applies to all requests."""

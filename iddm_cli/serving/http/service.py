@@ -19,7 +19,7 @@ from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
 from iddm_cli.profiles.checking.rules import check_sampler_options
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
@@ -195,6 +195,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         channels=channels,
         values=model.values.to_json(),
         samplers=list(SAMPLERS),
+        time_grids=list(GRIDS),
         defaults={
             "sampler": defaults.sampler,
             "steps": min(limit, count_steps(defaults, model)),

@@ -102,7 +102,7 @@ def digest_choice(
     facts = [
         FORMAT,
         __version__,
-        *list_facts(model, choice.profile, choice.source),
+        *list_facts(model, choice.profile, choice.source, choice.guide),
         choice.precision,
         list(class_counts),
         seed,
@@ -196,8 +196,9 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(choice.profile.runtime)
+    weaker = choice.guide.load_denoiser(compute.device) if choice.guide else None
     generator = build_image_generator(
-        choice.profile, model.classes, choice.source, compute, model.values
+        choice.profile, model.classes, choice.source, compute, model.values, weaker=weaker
     )
     return generator.with_precision(choice.precision)
 

@@ -33,6 +33,9 @@ class SamplingGrid:
         intervals: Noise levels with guidance, [low, high]; None: the profile's.
         precisions: Precisions of the network; None: the profile's.
         weights: "average" and "raw"; None: the profile's.
+        rescales: Shares of rescaled guidance; None: the profile's.
+        thresholds: Shares of dynamic thresholding; None: the profile's.
+        guides: Weaker models of autoguidance; None: guidance is classifier-free.
     """
 
     checkpoints: "tuple[CheckpointChoice, ...]" = (None,)
@@ -44,9 +47,12 @@ class SamplingGrid:
     intervals: tuple[tuple[float, ...] | None, ...] = (None,)
     precisions: tuple[str | None, ...] = (None,)
     weights: tuple[str | None, ...] = (None,)
+    rescales: tuple[float | None, ...] = (None,)
+    thresholds: tuple[float | None, ...] = (None,)
+    guides: tuple[str | None, ...] = (None,)
 
-    def combinations(self) -> "Iterator[tuple[CheckpointChoice, dict[str, object]]]":
-        """Yield the checkpoint and the sampling options of every combination."""
+    def combinations(self) -> "Iterator[tuple[CheckpointChoice, str | None, dict[str, object]]]":
+        """Yield checkpoint, guiding model and sampling options of every combination."""
         options: dict[str, tuple[object, ...]] = {
             "--weights sampling.weights": self.weights,
             "--sampler sampling.sampler": self.samplers,
@@ -57,11 +63,13 @@ class SamplingGrid:
             "--guidance-interval sampling.guidance_interval": tuple(
                 interval and list(interval) for interval in self.intervals
             ),
+            "--guidance-rescale sampling.guidance_rescale": self.rescales,
+            "--threshold sampling.threshold": self.thresholds,
             "--precision sampling.precision": self.precisions,
         }
-        for checkpoint in self.checkpoints:
+        for checkpoint, guide in itertools.product(self.checkpoints, self.guides):
             for values in itertools.product(*options.values()):
-                yield checkpoint, dict(zip(options, values, strict=True))
+                yield checkpoint, guide, dict(zip(options, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,9 @@ def build_grid(
     order: str | None = None,
     guidance: str | None,
     guidance_interval: str | None = None,
+    guidance_rescale: str | None = None,
+    threshold: str | None = None,
+    guide_with: str | None = None,
     weights: str | None,
     precision: str | None = None,
 ) -> SamplingGrid:
@@ -136,6 +147,9 @@ def build_grid(
         precisions=_parse(
             "--precision", precision, _choice("--precision", get_args(PrecisionName))
         ),
+        rescales=_parse("--guidance-rescale", guidance_rescale, float),
+        thresholds=_parse("--threshold", threshold, float),
+        guides=_parse("--guide-with", guide_with, _guide),
         weights=_parse("--weights", weights, _choice("--weights", ("average", "raw"))),
     )
     count = len(list(grid.combinations()))
@@ -165,6 +179,10 @@ def _interval(text: str) -> tuple[float, ...]:
     from iddm_cli.profiles.overrides import parse_interval
 
     return tuple(parse_interval(text))
+
+
+def _guide(text: str) -> str | None:
+    return None if text == "none" else text
 
 
 def _choice(option: str, names: tuple[str, ...]) -> Callable[[str], str]:

@@ -37,6 +37,7 @@ class GenerateOptions:
         size: Height and width in pixels; None: those that the model was trained at.
         sampling: Options that change the profile, see `models.load_sampling_profile`.
         checkpoint: The checkpoint.
+        guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
         grid: Whether an overview is written.
@@ -59,6 +60,7 @@ class GenerateOptions:
     size: tuple[int, int] | None = None
     sampling: Mapping[str, object] = field(default_factory=dict)
     checkpoint: "CheckpointChoice" = None
+    guide_with: str | None = None
     out: Path | None = None
     form: str | None = None
     grid: bool = True

@@ -24,6 +24,7 @@ from iddm_cli.workflows.generating.trajectory_files import (
     choose_images,
     write_trajectory,
 )
+from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
 from iddm_cli.workflows.sampling_precision import build_sampling_generator, count_steps
 
 if TYPE_CHECKING:
@@ -43,10 +44,13 @@ def generate(options: GenerateOptions) -> None:
     """
     options.check()
     model = models.find_model(options.runs_dir, options.model)
-    profile = models.load_sampling_profile(model, dict(options.sampling))
+    trained = models.load_sampling_profile(
+        model, dict(options.sampling), autoguided=options.guide_with is not None
+    )
+    profile = trained
     if options.size is not None:
         batch_size = options.sampling.get("--batch-size sampling.batch_size")
-        profile = set_size(profile, options.size, keep_batch=batch_size is not None)
+        profile = set_size(trained, options.size, keep_batch=batch_size is not None)
     form = resolve_form(options.form, model.values, profile.data.channels)
     out = options.out or model.default_output_dir()
     check_empty(out, overwrite=options.overwrite)
@@ -56,13 +60,15 @@ def generate(options: GenerateOptions) -> None:
         out, model.classes, plan.labels, form, grid=options.grid, values=model.values
     )
     source = model.open_weights(options.checkpoint, profile.sampling.weights)
+    guide = find_guiding_model(options.guide_with, model, trained, source, options.runs_dir)
+    check_scale(guide, profile.sampling.guidance)
     with show_progress() as progress:
         generator = build_sampling_generator(
-            model, profile, source, images=len(plan.images), progress=progress
+            model, profile, source, images=len(plan.images), progress=progress, guide=guide
         )
     if plan.known is not None:
         generator = generator.starting_from(plan.known)
-    metadata = describe_sampling(model, profile, source, generator, options)
+    metadata = describe_sampling(model, profile, source, generator, options, guide)
     generate_images(layout, plan, generator, metadata, profile, options)
 
 
@@ -177,6 +183,7 @@ def describe_sampling(
     source: "WeightsSource",
     generator: "ImageGenerator",
     options: GenerateOptions,
+    guide: GuidingModel | None = None,
 ) -> SamplingMetadata:
     """Return the metadata that all images of a folder share."""
     sampling = profile.sampling
@@ -196,6 +203,7 @@ def describe_sampling(
         precision=generator.precision,
         guidance_rescale=sampling.guidance_rescale,
         threshold=sampling.threshold,
+        guide_with=guide.name if guide else "",
         noise="own" if has_own_noise(options, model) else "same",
         strength=1.0 if options.source is None else options.effective_strength,
         interpolate=options.interpolate or "",

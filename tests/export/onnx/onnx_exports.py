@@ -36,7 +36,7 @@ class OnnxExport:
         settings = self.model.profile.sampling.model_copy(update={"guidance": guidance})
         kinds = {"num_classes": len(self.model.classes), "shape": self.model.shape}
         return (
-            ImageGenerator(self.model.denoiser, settings, **kinds)
+            ImageGenerator(self.model.denoiser, settings, **kinds, weaker=self.model.weaker)
             .generate_batch(specs, seed)
             .numpy()
         )

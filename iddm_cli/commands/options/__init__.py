@@ -9,7 +9,6 @@ import typer
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.choices import GRIDS, SAMPLERS, list_choices
-from iddm_cli.profiles.overrides import parse_interval
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 SELECTION, SAMPLING = "Selection", "Sampling"
@@ -158,8 +157,6 @@ def collect_sampling_options(
     steps: int | None,
     time_grid: str | None,
     order: int | None,
-    guidance: float | None,
-    guidance_interval: str | None,
     weights: str | None,
 ) -> dict[str, object]:
     """Return the options of sampling by their spelling and key, see `collect_overrides`."""
@@ -168,10 +165,6 @@ def collect_sampling_options(
         "--steps sampling.steps": steps,
         "--time-grid sampling.grid": time_grid,
         "--order sampling.order": order,
-        "--guidance sampling.guidance": guidance,
-        "--guidance-interval sampling.guidance_interval": (
-            None if guidance_interval is None else parse_interval(guidance_interval)
-        ),
         "--weights sampling.weights": weights,
     }
 
@@ -252,19 +245,6 @@ OrderOption = Annotated[
     int | None,
     option(
         help="Order of ipndm (1 to 4) or unipc (2 or 3).", panel=SAMPLING, at_least=1, at_most=4
-    ),
-]
-GuidanceOption = Annotated[
-    float | None,
-    option(help="Classifier-free guidance scale; 1 disables guidance.", panel=SAMPLING, at_least=0),
-]
-GuidanceIntervalOption = Annotated[
-    str | None,
-    option(
-        "--guidance-interval",
-        help="Noise levels with guidance, from 0 (clean) to 1 (noise): 0.2:0.8. Others cost half.",
-        panel=SAMPLING,
-        metavar="LOW:HIGH",
     ),
 ]
 PrecisionOption = Annotated[
