@@ -12,7 +12,7 @@ from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.graphs import build_denoiser_graph, build_step_noise_graph
 from iddm_cli.export.onnx.model_proto import pipeline_spec
-from iddm_cli.export.onnx.pipeline import build_pipeline
+from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
@@ -89,7 +89,7 @@ def test_other_samplers_generate_the_same(network, changes):
     copy.CopyFrom(graph)
     spec = pipeline_spec(model)
     noise = build_step_noise_graph(model.shape, opset=20) if spec.adds_noise else None
-    exported = OnnxExport(model, made=build_pipeline(copy, noise, spec))
+    exported = OnnxExport(model, made=build_pipeline(PipelineGraphs(copy, None, noise), spec))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
 
