@@ -96,7 +96,7 @@ def test_where_the_estimate_never_changes_it_is_the_image(name, grid_name, sched
             noise_at=lambda k: noise,
         )
         assert len(table) == calls
-        # Where the first step of plms is almost the whole way, it multiplies rounding by its length.
+        # Where the first step of plms is almost the whole way, rounding grows with its length.
         tolerance = 5e-3 if name == "plms" and calls <= 4 else 1e-4
         torch.testing.assert_close(found, x, atol=tolerance, rtol=0)
 
