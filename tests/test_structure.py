@@ -156,6 +156,7 @@ TESTED_THROUGH = {
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/acceleration/tune_sampler": "e2e/test_tuning.py",
     "commands/cache": "e2e/test_cache.py",
+    "commands/distill": "e2e/test_distill.py",
     "commands/evaluate": "e2e/test_evaluate.py",
     "commands/export/diffusers": "e2e/test_export.py",
     "commands/export/onnx": "e2e/test_export.py",

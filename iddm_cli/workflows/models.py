@@ -255,10 +255,13 @@ def load_sampling_profile(
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
     if not autoguided:
-        return resolve_tuned_calls(model, model.load_profile(overrides))
-    guidance = [each for each in overrides if each.key == GUIDANCE]
-    profile = model.load_profile([each for each in overrides if each.key != GUIDANCE])
-    return resolve_tuned_calls(model, _override_guidance(profile, guidance))
+        changed = model.load_profile(overrides)
+    else:
+        guidance = [each for each in overrides if each.key == GUIDANCE]
+        changed = model.load_profile([each for each in overrides if each.key != GUIDANCE])
+        changed = _override_guidance(changed, guidance)
+    _warn_of_unsuited_sampler(model, changed)
+    return resolve_tuned_calls(model, changed)
 
 
 def _override_guidance(
@@ -301,6 +304,23 @@ def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "Reso
     steps = model.read_tuned_tables().resolve_calls(sampling.steps)
     sampling = sampling.model_copy(update={"steps": steps})
     return profile.model_copy(update={"sampling": sampling})
+
+
+def _warn_of_unsuited_sampler(model: ModelSource, profile: "ResolvedProfile") -> None:
+    from iddm_cli.display import console
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    sampler, distilled = profile.sampling.sampler, profile.distillation.is_enabled
+    if SAMPLERS[sampler].for_distilled and not distilled:
+        console.print_warning(
+            f"sampler {sampler} needs a distilled network, and {model.name} is none, so its "
+            f"images will be poor; make one with: iddm distill {model.reference}"
+        )
+    elif distilled and not SAMPLERS[sampler].for_distilled:
+        console.print_warning(
+            f"{model.name} was distilled, so sampler {sampler} will make poor images; sampler "
+            "consistency suits it"
+        )
 
 
 def _check_ranges(model: ModelSource, channels: int) -> None:
