@@ -4,8 +4,8 @@ from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
 from iddm_cli.diffusion.solvers.tuned import list_columns
-from iddm_cli.diffusion.tuning.trajectories import fix_times
-from iddm_cli.tuned_tables import TunedTable, TunedTables
+from iddm_cli.diffusion.tuning.fine_sampler import fix_times
+from iddm_cli.records.tuned_tables import TunedTable, TunedTables
 
 COMMAND = "iddm tune-sampler pets"
 

@@ -6,8 +6,8 @@ from iddm_cli.build.models import load_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.runs.run import Run
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 

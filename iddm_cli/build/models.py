@@ -12,7 +12,7 @@ from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FEWEST_DURING_TRAINING = 128

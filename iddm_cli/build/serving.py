@@ -7,8 +7,8 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.serving.scheduling.served_model import ServedModel
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 

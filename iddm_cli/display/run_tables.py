@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from iddm_cli.display.tables import column_table
+from iddm_cli.records.tuned_tables import TunedTable
 from iddm_cli.runs.run_comparison import LossResult, RunComparison, RunRecord
-from iddm_cli.tuned_tables import TunedTable
 
 NONE = "–"
 LONGEST_SETTING = 60

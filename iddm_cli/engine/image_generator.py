@@ -37,7 +37,7 @@ from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sa
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
 from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
 
 

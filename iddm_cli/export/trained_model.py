@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from iddm_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from iddm_cli.tuned_tables import TunedTables
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 SUFFIX = ".safetensors"
@@ -78,7 +78,7 @@ class ExportedFile:
         Raises:
             CheckpointError: The record is damaged.
         """
-        from iddm_cli.tuned_tables import parse_tuned_tables
+        from iddm_cli.records.tuned_tables import parse_tuned_tables
 
         try:
             return parse_tuned_tables(self.record.tuned)

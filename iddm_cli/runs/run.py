@@ -14,7 +14,7 @@ from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
 
 if TYPE_CHECKING:
-    from iddm_cli.tuned_tables import TunedTables
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 MAX_JSON_BYTES = 2**26
@@ -119,7 +119,7 @@ class Run:
         Raises:
             RunError: The file is damaged.
         """
-        from iddm_cli.tuned_tables import FILE_NAME, NO_TABLES, parse_tuned_tables
+        from iddm_cli.records.tuned_tables import FILE_NAME, NO_TABLES, parse_tuned_tables
 
         command = f"iddm tune-sampler {self.name}"
         if not durable.find(self.path / FILE_NAME).exists():

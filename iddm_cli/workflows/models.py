@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.runs.run import Run
-    from iddm_cli.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 

@@ -6,11 +6,10 @@ from .conftest import SMOKE, Shell
 
 
 def test_a_run_is_tuned_and_generates_with_it_also_as_a_file(shell: Shell):
-    short = ("--set", "diffusion.timesteps=8")  # the fine sampler takes at most as many calls
-    shell.iddm(*SMOKE, *short, "--steps", "4", "--name", "pets")
+    shell.iddm(*SMOKE, "--steps", "4", "--name", "pets")
     missing = shell.iddm("generate", "pets", "--sampler", "tuned", expect=2)
     assert "iddm tune-sampler pets" in missing.err
-    tuned = shell.iddm("tune-sampler", "pets", "--calls", "3,2", "--json")
+    tuned = shell.iddm("tune-sampler", "pets", "--calls", "3,2", "--noises", "16", "--json")
     assert [table["calls"] for table in tuned.json()["tables"]] == [2, 3]
     assert json.loads((shell.folder / "runs/pets/tuned_samplers.json").read_text())["format"] == 1
 

@@ -10,9 +10,9 @@ from iddm_cli.errors import CheckpointError, RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.writing import dump_profile
+from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
-from iddm_cli.tuned_tables import FILE_NAME
 from iddm_cli.value_range import ValueRange
 from iddm_cli.workflows.models import (
     FileModel,

@@ -25,6 +25,17 @@ CallsOption = Annotated[
         show_default=True,
     ),
 ]
+NoisesOption = Annotated[
+    int,
+    options.option(
+        "--noises",
+        help="Number of noises to tune to; fewer take less time. Large images have fewer.",
+        panel=options.COMPUTING,
+        at_least=16,
+        at_most=4096,
+        show_default=True,
+    ),
+]
 NoiseSeedOption = Annotated[
     int,
     options.option(
@@ -48,6 +59,7 @@ def tune_sampler(
     guide_with: guidance_options.GuideWithOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
+    noises: NoisesOption = 256,
     batch_size: options.BatchSizeOption = None,
     device: options.DeviceOption = None,
     precision: options.PrecisionOption = None,
@@ -75,6 +87,7 @@ def tune_sampler(
         run,
         parse_calls(calls),
         given,
+        noises=noises,
         seed=seed,
         checkpoint=options.parse_checkpoint(checkpoint),
         guide_with=guide_with,

@@ -6,7 +6,7 @@ from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import MAX_HISTORY, SolverTable
 from iddm_cli.diffusion.time_grids import TimeGrid
 from iddm_cli.errors import UsageError
-from iddm_cli.tuned_tables import NO_TABLES, TunedTable, TunedTables
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTable, TunedTables
 
 
 def find_tuned(

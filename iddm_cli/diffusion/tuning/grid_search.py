@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
-from iddm_cli.diffusion.tuning.trajectories import Trajectories
+from iddm_cli.diffusion.tuning.fine_sampler import Trajectories
 
 
 def measure_jumps(schedule: NoiseSchedule, teacher: Trajectories) -> Tensor:

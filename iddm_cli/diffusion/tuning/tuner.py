@@ -10,9 +10,7 @@ from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
 from iddm_cli.diffusion.time_grids import TimeGrid, trailing
-from iddm_cli.diffusion.tuning.fitting import fit_table
-from iddm_cli.diffusion.tuning.grid_search import find_cheapest_path, measure_jumps
-from iddm_cli.diffusion.tuning.trajectories import (
+from iddm_cli.diffusion.tuning.fine_sampler import (
     Trajectories,
     build_teacher,
     fix_times,
@@ -20,6 +18,8 @@ from iddm_cli.diffusion.tuning.trajectories import (
     record_trajectories,
     sample_end,
 )
+from iddm_cli.diffusion.tuning.fitting import fit_table
+from iddm_cli.diffusion.tuning.grid_search import find_cheapest_path, measure_jumps
 
 KNOWN_SAMPLER = "dpmpp-2m"
 """What a tuned sampler is compared with, and what its coefficients are drawn to."""

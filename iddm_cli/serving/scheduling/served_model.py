@@ -10,8 +10,8 @@ from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDeno
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 

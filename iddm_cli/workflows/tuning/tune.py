@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import RunError, UsageError
-from iddm_cli.tuned_tables import FEWEST_CALLS, FILE_NAME, TunedTable, TunedTables
+from iddm_cli.records.tuned_tables import FEWEST_CALLS, FILE_NAME, TunedTable, TunedTables
 from iddm_cli.workflows import models
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ TEACHER_CALLS = 40
 """Network calls of the fine sampler. On the demo its images are within a tenth of the error of ten
 tuned calls from those of twice as many."""
 
-NOISES = 256
 FEWEST_NOISES = 32
 MOST_BYTES = 2**30
 """Bytes of trajectories in the memory: larger images have fewer noises, of more values each."""
@@ -38,6 +37,7 @@ class TuneRequest:
         run: The run; None: the run last trained.
         calls: Numbers of network calls.
         given: Options that override its profile, by what they override.
+        noises: Number of noises, unless their trajectories would fill the memory.
         seed: Random seed of the noises.
         checkpoint: Step of the checkpoint, or best; None: the latest valid one.
         guide_with: The weaker model of autoguidance; None: guidance is classifier-free.
@@ -48,6 +48,7 @@ class TuneRequest:
     run: str | None
     calls: Sequence[int]
     given: Mapping[str, object] = field(default_factory=dict)
+    noises: int = 256
     seed: int = 0
     checkpoint: models.CheckpointChoice = None
     guide_with: str | None = None
@@ -138,7 +139,7 @@ def fit_tables(
     import torch
 
     from iddm_cli.display.progress import show_progress
-    from iddm_cli.tuned_tables import list_facts
+    from iddm_cli.records.tuned_tables import list_facts
     from iddm_cli.workflows.guiding import find_guiding_model
     from iddm_cli.workflows.sampling_precision import FEWEST_IMAGES, build_sampling_generator
 
@@ -148,7 +149,7 @@ def fit_tables(
         generator = build_sampling_generator(
             model, profile, source, images=FEWEST_IMAGES, progress=progress, guide=guide
         )
-        noise, label = sample_noises(generator, request.seed)
+        noise, label = sample_noises(generator, request.noises, request.seed)
         denoiser = _BatchedDenoiser(generator, profile.sampling.batch_size, progress)
         tuner = build_tuner(denoiser, generator, noise, label)
         denoiser.begin("following a fine sampler", len(noise) * len(tuner.teacher_table))
@@ -166,14 +167,14 @@ def fit_tables(
     return tables
 
 
-def count_noises(shape: tuple[int, int, int]) -> int:
-    """Return how many noises fit into the memory with all states of their trajectories."""
+def count_noises(wanted: int, shape: tuple[int, int, int]) -> int:
+    """Return how many noises to tune to: fewer, where their trajectories would fill the memory."""
     channels, height, width = shape
     each = 4 * channels * height * width * (2 * TEACHER_CALLS + 1)
-    return max(FEWEST_NOISES, min(NOISES, MOST_BYTES // each))
+    return min(wanted, max(FEWEST_NOISES, MOST_BYTES // each))
 
 
-def sample_noises(generator: "ImageGenerator", seed: int) -> "tuple[Tensor, Tensor]":
+def sample_noises(generator: "ImageGenerator", count: int, seed: int) -> "tuple[Tensor, Tensor]":
     """Return noises, [N, C, H, W], and their labels, [N], spread evenly over the classes.
 
     They are not those of any image that `iddm generate` makes.
@@ -183,7 +184,7 @@ def sample_noises(generator: "ImageGenerator", seed: int) -> "tuple[Tensor, Tens
     from iddm_cli.engine import randomness
 
     device = generator.denoiser.schedule.alpha.device
-    items = torch.arange(count_noises(generator.shape), device=device)
+    items = torch.arange(count_noises(count, generator.shape), device=device)
     noise = randomness.normal(seed, "tune-sampler", items=items, step=0, shape=generator.shape)
     return noise, items % max(1, generator.num_classes)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.profiles.choices import SAMPLERS
-from iddm_cli.tuned_tables import NO_TABLES, TunedTables, list_facts
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables, list_facts
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource

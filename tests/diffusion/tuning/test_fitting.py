@@ -7,13 +7,13 @@ from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.diffusion.solver_table import COLUMNS, SolverTable
 from iddm_cli.diffusion.solvers.ddim import ddim
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
-from iddm_cli.diffusion.tuning.fitting import fit_table
-from iddm_cli.diffusion.tuning.trajectories import (
+from iddm_cli.diffusion.tuning.fine_sampler import (
     fix_times,
     measure_error,
     record_trajectories,
     sample_end,
 )
+from iddm_cli.diffusion.tuning.fitting import fit_table
 from tests.diffusion.tuning.mixture import labels, mixture, noises
 
 SCHEDULE = cosine_schedule(50)

@@ -8,14 +8,14 @@ import torch
 
 from iddm_cli.diffusion.schedules import CLEAN, cosine_schedule
 from iddm_cli.diffusion.solvers.ddim import ddim
-from iddm_cli.diffusion.tuning.grid_search import find_cheapest_path, measure_jumps
-from iddm_cli.diffusion.tuning.trajectories import (
+from iddm_cli.diffusion.tuning.fine_sampler import (
     Trajectories,
     build_teacher,
     fix_times,
     record_trajectories,
     sample_end,
 )
+from iddm_cli.diffusion.tuning.grid_search import find_cheapest_path, measure_jumps
 from tests.diffusion.tuning.mixture import labels, mixture, noises
 
 

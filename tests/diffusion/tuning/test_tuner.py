@@ -7,7 +7,7 @@ from iddm_cli.diffusion.schedules import cosine_schedule, linear_schedule
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
 from iddm_cli.diffusion.time_grids import TimeGrid, trailing
 from iddm_cli.diffusion.tuning import tuner as module
-from iddm_cli.diffusion.tuning.trajectories import measure_error, sample_end
+from iddm_cli.diffusion.tuning.fine_sampler import measure_error, sample_end
 from iddm_cli.diffusion.tuning.tuner import SamplerTuner
 from tests.diffusion.tuning.mixture import labels, mixture, noises
 

@@ -11,9 +11,9 @@ from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.writing import dump_profile
+from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
-from iddm_cli.tuned_tables import FILE_NAME
 from iddm_cli.workflows.models import find_model
 from iddm_cli.workflows.tuning import tune
 from iddm_cli.workflows.tuning.tune import TuneRequest, parse_calls
@@ -82,9 +82,10 @@ def test_a_file_is_no_run(tmp_path, runs):
 
 
 def test_large_images_have_fewer_noises():
-    assert tune.count_noises((1, 32, 32)) == 256
-    assert 32 <= tune.count_noises((3, 128, 128)) < 256
-    assert tune.count_noises((3, 4096, 4096)) == 32
+    assert tune.count_noises(256, (1, 32, 32)) == 256
+    assert 32 <= tune.count_noises(256, (3, 128, 128)) < 256
+    assert tune.count_noises(256, (3, 4096, 4096)) == 32
+    assert tune.count_noises(16, (3, 4096, 4096)) == 16
 
 
 def build_generator() -> ImageGenerator:
@@ -96,11 +97,11 @@ def build_generator() -> ImageGenerator:
 
 
 def test_classes_are_spread_evenly_and_noises_are_no_images_own():
-    noise, label = tune.sample_noises(build_generator(), seed=3)
+    noise, label = tune.sample_noises(build_generator(), 256, seed=3)
     assert noise.shape == (256, 1, 4, 4)
     assert label.bincount().tolist() == [128, 128]
     assert label[-32:].bincount().tolist() == [16, 16], "those that are held out, too"
-    assert not torch.equal(noise, tune.sample_noises(build_generator(), seed=4)[0])
+    assert not torch.equal(noise, tune.sample_noises(build_generator(), 256, seed=4)[0])
 
 
 def test_the_denoiser_reports_each_batch_and_changes_nothing():
@@ -117,10 +118,8 @@ def test_the_denoiser_reports_each_batch_and_changes_nothing():
 
 
 def save_weights(run, monkeypatch):
-    """Give the run weights without training it, and fewer noises to tune to."""
+    """Give the run weights without training it, and a teacher of few calls."""
     generator = build_generator()
-    monkeypatch.setattr(tune, "NOISES", 16)
-    monkeypatch.setattr(tune, "FEWEST_NOISES", 16)
     monkeypatch.setattr(tune, "TEACHER_CALLS", 12)
     monkeypatch.setattr(
         "iddm_cli.workflows.sampling_precision.build_sampling_generator",
@@ -133,7 +132,7 @@ def save_weights(run, monkeypatch):
 def test_a_run_is_tuned_and_keeps_its_other_tables(runs, run, monkeypatch, capsys):
     save_weights(run, monkeypatch)
     run.run.write_json(FILE_NAME, make_tables(3, 9).to_json())
-    tune.tune_run(TuneRequest("pets", [3, 5], runs_dir=runs), as_json=True)
+    tune.tune_run(TuneRequest("pets", [3, 5], noises=16, runs_dir=runs), as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert [row["calls"] for row in document["tables"]] == [3, 5]
     tables = find_model(runs, "pets").read_tuned_tables()
@@ -153,7 +152,7 @@ def test_the_same_command_finds_the_same_tables(runs, run, monkeypatch, capsys):
     save_weights(run, monkeypatch)
     contents = []
     for seed in (1, 1, 2):
-        tune.tune_run(TuneRequest("pets", [4], seed=seed, runs_dir=runs), as_json=False)
+        tune.tune_run(TuneRequest("pets", [4], noises=16, seed=seed, runs_dir=runs), as_json=False)
         contents.append((run.run.path / FILE_NAME).read_bytes())
     assert contents[0] == contents[1] != contents[2]
     assert "error tuned" in capsys.readouterr().out
@@ -169,7 +168,7 @@ def test_ctrl_c_leaves_the_old_tables(runs, run, monkeypatch):
 
     monkeypatch.setattr(tune, "tune_table", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        tune.tune_run(TuneRequest("pets", [3], runs_dir=runs), as_json=False)
+        tune.tune_run(TuneRequest("pets", [3], noises=16, runs_dir=runs), as_json=False)
     assert (run.run.path / FILE_NAME).read_bytes() == before
     assert run.run.lock.is_free()
 
@@ -196,9 +195,9 @@ def test_a_run_that_is_being_trained_is_left_alone(runs, run, monkeypatch):
 
     monkeypatch.setattr(type(run.run.lock), "hold", taken)
     with pytest.raises(RunError, match="being trained"):
-        tune.tune_run(TuneRequest("pets", [3], runs_dir=runs), as_json=False)
+        tune.tune_run(TuneRequest("pets", [3], noises=16, runs_dir=runs), as_json=False)
 
 
 def test_a_run_without_a_checkpoint_is_refused(runs):
     with pytest.raises(RunError, match="checkpoint"):
-        tune.tune_run(TuneRequest("pets", [3], runs_dir=runs), as_json=False)
+        tune.tune_run(TuneRequest("pets", [3], noises=16, runs_dir=runs), as_json=False)

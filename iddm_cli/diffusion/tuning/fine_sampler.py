@@ -1,4 +1,4 @@
-"""Trajectories: the states that a sampler goes through, from noise to image."""
+"""The teacher of a tuned sampler: a fine sampler, and the states that it goes through."""
 
 from dataclasses import dataclass
 

@@ -8,7 +8,7 @@ import torch
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.diffusion.solver_table import advance
-from iddm_cli.diffusion.tuning.trajectories import (
+from iddm_cli.diffusion.tuning.fine_sampler import (
     build_teacher,
     measure_error,
     record_trajectories,

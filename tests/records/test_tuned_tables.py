@@ -6,7 +6,7 @@ import json
 import pytest
 
 from iddm_cli.errors import UsageError
-from iddm_cli.tuned_tables import NO_TABLES, list_facts, parse_tuned_tables
+from iddm_cli.records.tuned_tables import NO_TABLES, list_facts, parse_tuned_tables
 from tests.tuned import COMMAND, make_tables, make_tuned
 
 
