@@ -10,8 +10,9 @@ from iddm_cli.commands.export import app
 from iddm_cli.export.formats import EXPORT_FORMATS
 
 SHARED = {
-    "run", "sampler", "steps", "time_grid", "order", "guidance", "guidance_interval", "guidance_rescale",
-    "threshold", "checkpoint", "weights", "out", "overwrite", "runs_dir", "json",
+    "run", "sampler", "steps", "time_grid", "order", "guidance", "guidance_interval",
+    "guidance_rescale", "threshold", "checkpoint", "weights", "out", "overwrite", "runs_dir",
+    "json",
 }  # fmt: skip
 ROWS = pytest.mark.parametrize("row", EXPORT_FORMATS.values(), ids=EXPORT_FORMATS)
 
