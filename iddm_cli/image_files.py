@@ -39,6 +39,9 @@ class SamplingMetadata:
         guide_with: The weaker model of autoguidance, as RUN@STEP; "": guidance is classifier-free.
         noise: "own" where each class has its own noise, see `engine.sampling.sample_noise`; "same"
             where image i starts from the same noise in every class.
+        strength: How much of the image that it starts from was made anew; 1: it started from noise.
+        interpolate: The two indices that it lies between, and the number of images on the path.
+        size: Height and width in pixels, where the model was trained at another size.
     """
 
     run: str
@@ -57,6 +60,9 @@ class SamplingMetadata:
     threshold: float = 0.0
     guide_with: str = ""
     noise: str = "same"
+    strength: float = 1.0
+    interpolate: str = ""
+    size: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields by name, without those that have their default."""

@@ -42,6 +42,8 @@ def shorten(command: str) -> list[str]:
             words[words.index("--epochs") + 1] = "1"
             return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
         return [*words, *SMALL_NETWORK, "--batch-size", "4", "--steps", "2"]
+    if words[0] == "distill":
+        return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
     if words[0] == "bench":
@@ -95,6 +97,13 @@ def test_every_command_runs(tmp_path_factory):
         subprocess.run([sys.executable, "-c", snippet], cwd=shell.folder, check=True)
     images = [f"{number}.png" for number in range(8)] + ["cat.png"]
     assert {Image.open(shell.folder / name).size for name in images} == {(32, 32)}
+
+
+def test_the_commands_of_distilling_are_those_of_the_readme():
+    page = (README.parent / "docs" / "distilling.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    (iddm .*)", page, re.MULTILINE)
+    assert len(commands) == 2
+    assert set(commands) <= set(COMMANDS)
 
 
 def test_the_first_two_commands_set_up_and_train_or_test():

@@ -155,6 +155,7 @@ TESTED_THROUGH = {
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/cache": "e2e/test_cache.py",
+    "commands/distill": "e2e/test_distill.py",
     "commands/evaluate": "e2e/test_evaluate.py",
     "commands/export/diffusers": "e2e/test_export.py",
     "commands/export/onnx": "e2e/test_export.py",

@@ -18,8 +18,14 @@ EXAMPLES = """\
 
   iddm generate first --class 3 --index 7,12     only these two of them
 
+  iddm generate first --from photos --strength 0.6 --count 4     variations of photos
+
+  iddm generate first --from a.png --mask m.png --class 3        replace what the mask shows
+
   iddm generate steel.safetensors                use an exported file
 """
+STARTING = "Where sampling starts"
+
 ClassOption = Annotated[
     list[str] | None,
     options.option(
@@ -43,6 +49,60 @@ IndexOption = Annotated[
         help="Indices of the images to generate, instead of --count: 7,12,20-30.",
         panel=options.SELECTION,
         metavar="N,N-N,...",
+    ),
+]
+FromOption = Annotated[
+    Path | None,
+    options.option(
+        "--from",
+        help="Image, or folder of images, to generate variations of; --count of each.",
+        panel=STARTING,
+        metavar="IMAGE|FOLDER",
+    ),
+]
+StrengthOption = Annotated[
+    float | None,
+    options.option(
+        help="Share of the noise schedule that --from goes back, and of the steps that are taken: "
+        "0 returns the image, 1 ignores it. (default: 0.5, or 1 with --mask)",
+        panel=STARTING,
+        at_least=0,
+        at_most=1,
+        metavar="SHARE",
+    ),
+]
+MaskOption = Annotated[
+    Path | None,
+    options.option(
+        help="Mask for --from, or folder of masks with the names of the images: white is "
+        "generated, black is kept exactly.",
+        panel=STARTING,
+        metavar="MASK|FOLDER",
+    ),
+]
+InterpolateOption = Annotated[
+    str | None,
+    options.option(
+        help="N images on the way from the noise of index A to that of index B.",
+        panel=STARTING,
+        metavar="A:B:N",
+    ),
+]
+SizeOption = Annotated[
+    str | None,
+    options.option(
+        help="Size other than the one that the model was trained at: 64, or 64x96 "
+        "(height x width).",
+        panel=STARTING,
+        metavar="N|HxW",
+    ),
+]
+TrajectoryOption = Annotated[
+    Literal["webp", "gif"] | None,
+    options.option(
+        help="Also save the way from noise to image, as a strip and as an animation, of up to 16 "
+        "images.",
+        panel=options.OUTPUT,
     ),
 ]
 OutOption = Annotated[
@@ -79,6 +139,11 @@ def generate(
     index: IndexOption = None,
     seed: options.SeedOption = 0,
     same_noise: options.SameNoiseOption = False,
+    source: FromOption = None,
+    strength: StrengthOption = None,
+    mask: MaskOption = None,
+    interpolate: InterpolateOption = None,
+    size: SizeOption = None,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
@@ -96,6 +161,7 @@ def generate(
     out: OutOption = None,
     form: FormatOption = None,
     grid: GridOption = True,
+    trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
@@ -121,6 +187,12 @@ def generate(
             index=index,
             seed=seed,
             same_noise=same_noise,
+            source=source,
+            strength=strength,
+            mask=mask,
+            interpolate=interpolate,
+            trajectory=trajectory,
+            size=None if size is None else options.parse_sides(size, "--size"),
             sampling=sampling,
             checkpoint=options.parse_checkpoint(checkpoint),
             guide_with=guide_with,

@@ -11,6 +11,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_time_distribution
+from iddm_cli.diffusion.objectives.objective import DenoisingObjective, Objective
 from iddm_cli.diffusion.time_distributions import SampleTimes
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import randomness
@@ -49,6 +50,7 @@ class TrainStep:
         numerics: What decides the last bits besides the size of the micro-batches.
         group: The processes that train together.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
+        objective: What updates minimize; None: the denoising loss.
 
     Attributes:
         total_steps: Number of updates of the whole training.
@@ -69,8 +71,10 @@ class TrainStep:
         numerics: dict[str, object],
         group: ProcessGroup = SINGLE_PROCESS,
         compiling: str = "none",
+        objective: Objective | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.objective = objective or DenoisingObjective()
         self.batches = batches
         self.settings = settings
         self.times = times
@@ -260,7 +264,15 @@ class TrainStep:
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
         with autocast(self.device, self.precision):
-            return (denoiser or self.ddp_denoiser).loss(x, t, noise, label)
+            return self.objective.losses(
+                denoiser or self.ddp_denoiser,
+                x,
+                t,
+                noise,
+                label,
+                target=self.denoiser,
+                step=step,
+            )
 
     def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.

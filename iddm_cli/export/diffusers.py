@@ -154,6 +154,9 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
             return (
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
             )
+    if sampling.grid != "trailing":
+        missing = f"sampling.grid {sampling.grid}"
+        return f"the folder samples on the trailing time grid: it cannot express {missing}"
     if sampling.guidance_rescale:
         missing = f"sampling.guidance_rescale {sampling.guidance_rescale:g}"
         return f"the folder rescales no guidance: its pipeline cannot express {missing}"
@@ -256,14 +259,20 @@ def build_scheduler_config(
         "beta_end": 0.02 * scale,
         "trained_betas": None if by_name else betas.tolist(),
         "prediction_type": prediction,
-        "clip_sample": sampling.clip,
-        "clip_sample_range": 1.0,
-        "thresholding": sampling.threshold > 0,
-        "dynamic_thresholding_ratio": sampling.threshold or 0.995,
-        "sample_max_value": MAX_THRESHOLD if sampling.threshold else 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
         **scheduler.config,
+        **(scheduler.clipping if sampling.clip else {}),
+        **(build_thresholding(sampling) if sampling.threshold else {}),
+    }
+
+
+def build_thresholding(sampling: SamplingSettings) -> dict[str, Any]:
+    """Return a scheduler's configuration of dynamic thresholding."""
+    return {
+        "thresholding": True,
+        "dynamic_thresholding_ratio": sampling.threshold,
+        "sample_max_value": MAX_THRESHOLD,
     }
 
 

@@ -9,7 +9,7 @@ tests/profiles/test_choices.py fails where a row is incomplete or its object is 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 SamplerName = Literal[
@@ -24,6 +24,7 @@ SamplerName = Literal[
     "dpmpp-3m",
     "dpmpp-2m-sde",
     "unipc",
+    "consistency",
 ]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear", "flow", "edm"]
@@ -45,19 +46,48 @@ class DiffusersScheduler:
         sampler: The sampler that it implements. A row whose name is another one exports a
             substitute, and the command warns.
         config: Its configuration, apart from the noise schedule and what all schedulers share.
+        clipping: What is added to it where estimates are clipped.
     """
 
     class_name: str
     pipeline: str
     sampler: str
     config: Mapping[str, object]
+    clipping: Mapping[str, object]
 
 
 DDIM_SCHEDULER = DiffusersScheduler(
-    "DDIMScheduler", "DDIMPipeline", sampler="ddim", config={"set_alpha_to_one": True}
+    "DDIMScheduler",
+    "DDIMPipeline",
+    sampler="ddim",
+    config={"set_alpha_to_one": True, "clip_sample": False},
+    clipping={"clip_sample": True, "clip_sample_range": 1.0},
 )
+EULER_SCHEDULER = replace(DDIM_SCHEDULER, sampler="euler")
 DDPM_SCHEDULER = DiffusersScheduler(
-    "DDPMScheduler", "DDPMPipeline", sampler="ddpm", config={"variance_type": "fixed_small"}
+    "DDPMScheduler",
+    "DDPMPipeline",
+    sampler="ddpm",
+    config={"variance_type": "fixed_small", "clip_sample": False},
+    clipping={"clip_sample": True, "clip_sample_range": 1.0},
+)
+DPMPP_2M_SCHEDULER = DiffusersScheduler(
+    "DPMSolverMultistepScheduler",
+    "DDPMPipeline",
+    sampler="dpmpp-2m",
+    config={"algorithm_type": "dpmsolver++", "solver_order": 2, "final_sigmas_type": "zero"},
+    # Thresholds between 1 and this largest value: that is clipping.
+    clipping={"thresholding": True, "sample_max_value": 1.0},
+)
+DPMPP_3M_SCHEDULER = replace(
+    DPMPP_2M_SCHEDULER,
+    sampler="dpmpp-3m",
+    config={**DPMPP_2M_SCHEDULER.config, "solver_order": 3},
+)
+DPMPP_2M_SDE_SCHEDULER = replace(
+    DPMPP_2M_SCHEDULER,
+    sampler="dpmpp-2m-sde",
+    config={**DPMPP_2M_SCHEDULER.config, "algorithm_type": "sde-dpmsolver++"},
 )
 
 
@@ -76,6 +106,7 @@ class SamplerRow:
             are passed to the solver by name.
         ranges: The values that it takes of such a setting, lowest and highest, where other
             samplers take others.
+        for_distilled: Whether it is meant for networks that were distilled, and no other is.
     """
 
     solver: str
@@ -84,6 +115,7 @@ class SamplerRow:
     diffusers: DiffusersScheduler | None
     options: Mapping[str, float] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    for_distilled: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,12 +125,10 @@ class GridRow:
     Attributes:
         spread: The function in `diffusion.time_grids` that spreads times over a noise schedule.
         summary: What it is, for help texts.
-        diffusers: Its configuration of a scheduler in diffusers; None where it has none.
     """
 
     spread: str
     summary: str
-    diffusers: Mapping[str, object] | None
 
 
 @dataclass(frozen=True)
@@ -148,10 +178,10 @@ class TimeDistributionRow:
     deviation: float | None = None
 
 
-RowOfDiffusers = SamplerRow | GridRow | ScheduleRow | PredictionRow
+RowOfDiffusers = SamplerRow | ScheduleRow | PredictionRow
 """Rows whose choice diffusers may have as well."""
 
-Row = RowOfDiffusers | TimeDistributionRow
+Row = RowOfDiffusers | GridRow | TimeDistributionRow
 
 SAMPLERS: dict[SamplerName, SamplerRow] = {
     "ddim": SamplerRow(
@@ -165,7 +195,7 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         solver="ddim.ddpm", summary="ancestral", usual_steps=None, diffusers=DDPM_SCHEDULER
     ),
     "euler": SamplerRow(
-        solver="ddim.euler", summary="ddim without eta", usual_steps=20, diffusers=DDIM_SCHEDULER
+        solver="ddim.euler", summary="ddim without eta", usual_steps=20, diffusers=EULER_SCHEDULER
     ),
     "heun": SamplerRow(
         solver="two_calls.heun",
@@ -197,19 +227,19 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         solver="dpmpp.dpmpp_2m",
         summary="second-order multistep",
         usual_steps=20,
-        diffusers=DDIM_SCHEDULER,
+        diffusers=DPMPP_2M_SCHEDULER,
     ),
     "dpmpp-3m": SamplerRow(
         solver="dpmpp.dpmpp_3m",
         summary="third-order multistep",
         usual_steps=20,
-        diffusers=DDIM_SCHEDULER,
+        diffusers=DPMPP_3M_SCHEDULER,
     ),
     "dpmpp-2m-sde": SamplerRow(
         solver="dpmpp.dpmpp_2m_sde",
         summary="dpmpp-2m with new noise",
         usual_steps=20,
-        diffusers=DDIM_SCHEDULER,
+        diffusers=DPMPP_2M_SDE_SCHEDULER,
     ),
     "unipc": SamplerRow(
         solver="unipc.unipc",
@@ -219,13 +249,20 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         options={"order": 2},
         ranges={"order": (2, 3)},
     ),
+    "consistency": SamplerRow(
+        solver="consistency.consistency",
+        summary="for distilled runs",
+        usual_steps=2,
+        diffusers=None,
+        for_distilled=True,
+    ),
 }
 
 GRIDS: dict[GridName, GridRow] = {
-    "trailing": GridRow("trailing", "even in time", {"timestep_spacing": "trailing"}),
-    "linspace": GridRow("linspace", "even, down to time 0", {"timestep_spacing": "linspace"}),
-    "log-snr": GridRow("log_snr", "even in the logarithm of the signal-to-noise ratio", None),
-    "karras": GridRow("karras", "even in a root of the noise level, as in EDM", None),
+    "trailing": GridRow("trailing", "even in time"),
+    "linspace": GridRow("linspace", "even, down to time 0"),
+    "log-snr": GridRow("log_snr", "even in the logarithm of the signal-to-noise ratio"),
+    "karras": GridRow("karras", "even in a root of the noise level, as in EDM"),
 }
 
 SCHEDULES: dict[ScheduleName, ScheduleRow] = {

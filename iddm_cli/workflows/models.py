@@ -234,9 +234,12 @@ def load_sampling_profile(
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
     if not autoguided:
-        return model.load_profile(overrides)
+        changed = model.load_profile(overrides)
+        _warn_of_unsuited_sampler(model, changed)
+        return changed
     guidance = [each for each in overrides if each.key == GUIDANCE]
     profile = model.load_profile([each for each in overrides if each.key != GUIDANCE])
+    _warn_of_unsuited_sampler(model, profile)
     return _override_guidance(profile, guidance)
 
 
@@ -263,6 +266,23 @@ def _override_guidance(
             issue = explain_errors(error)[0]
             raise ProfileError(f"{override.origin}: {issue.problem}", issue.hint) from None
     return profile
+
+
+def _warn_of_unsuited_sampler(model: ModelSource, profile: "ResolvedProfile") -> None:
+    from iddm_cli.display import console
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    sampler, distilled = profile.sampling.sampler, profile.distillation.is_enabled
+    if SAMPLERS[sampler].for_distilled and not distilled:
+        console.print_warning(
+            f"sampler {sampler} needs a distilled network, and {model.name} is none, so its "
+            f"images will be poor; make one with: iddm distill {model.reference}"
+        )
+    elif distilled and not SAMPLERS[sampler].for_distilled:
+        console.print_warning(
+            f"{model.name} was distilled, so sampler {sampler} will make poor images; sampler "
+            "consistency suits it"
+        )
 
 
 def _check_ranges(model: ModelSource, channels: int) -> None:

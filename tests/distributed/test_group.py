@@ -158,6 +158,19 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
         assert all(member["saved"] == [] for member in members[1:]), "only the leader writes"
 
 
+def test_a_group_distils_as_one_process_does(tmp_path: Path) -> None:
+    (one,) = trained(tmp_path / "1", 1, distilled=True)
+    for name, changes in (
+        ("whole", {}),
+        ("parts", {"micro_batch": 1, "recompute": "blocks"}),
+        ("shards", {"sharded": True}),
+    ):
+        members = trained(tmp_path / name, 2, distilled=True, **changes)
+        assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+        for key, tensor in one["weights"].items():
+            assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-5), key
+
+
 def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:
     """Five images in parts of two: 2 and 1 for the one, 2 for the other."""
     (one,) = trained(tmp_path / "1", 1, batch_size=5, micro_batch=2)

@@ -157,6 +157,64 @@ def test_an_index_gives_the_image_of_the_whole_run(draw, shell):
     assert all(one.read_bytes() == other.read_bytes() for one, other in files)
 
 
+def test_variations_of_a_folder_and_strengths_zero_and_one(draw, shell):
+    some = ("--precision", "fp32", "--steps", "4")
+    first = draw("in", "--count", "1", "--class", "2", "--class", "4", *some)
+    found = draw("v", "--from", "in", "--count", "2", "--trajectory", "gif", *some)
+    assert list(found) == [
+        "patches/patches-000000-000000.png", "patches/patches-000000-000001.png",
+        "rolled-in-scale/rolled-in-scale-000000-000000.png",
+        "rolled-in-scale/rolled-in-scale-000000-000001.png",
+    ]  # fmt: skip
+    manifest = json.loads((shell.folder / "v" / "manifest.json").read_text())
+    assert (manifest["strength"], manifest["from"][3]) == (
+        0.5,
+        "rolled-in-scale/rolled-in-scale-000000.png",
+    )
+    assert len(manifest["trajectories"]) == 8
+    assert all((shell.folder / "v" / name).is_file() for name in manifest["trajectories"])
+    with Image.open(shell.folder / "v" / manifest["images"][0]) as image:
+        assert (image.text["iddm:from"], image.text["iddm:strength"]) == (
+            "patches/patches-000000.png",
+            "0.5",
+        )
+    same = draw("s", "--from", "in", "--strength", "0", "--count", "1", *some)
+    assert all((a == b).all() for a, b in zip(same.values(), first.values(), strict=True))
+    one = ("--from", "in/patches/patches-000000.png", "--class", "4", "--count", "1")
+    ignored = draw("i", *one, "--strength", "1", *some)
+    expected = first["rolled-in-scale/rolled-in-scale-000000.png"]
+    (actual,) = ignored.values()
+    assert np.abs(actual - expected).max() <= 1
+    again = draw("w", "--from", "in", "--count", "2", *some)
+    files = [(shell.folder / d / name).read_bytes() for d in ("v", "w") for name in again]
+    assert files[:4] == files[4:], "the same command gives the same bytes"
+
+
+def test_inpainting_keeps_every_black_pixel_of_the_mask(draw, shell):
+    some = ("--class", "1", "--count", "1", "--steps", "3")
+    (known,) = draw("in", *some).values()
+    mask = np.zeros(known.shape, np.uint8)
+    mask[8:20, 8:20] = 255
+    Image.fromarray(mask).save(shell.folder / "mask.png")
+    start = ("--from", "in/inclusion", "--mask", "mask.png")
+    (found,) = draw("out", *start, *some, "--seed", "5", "--sampler", "ddpm").values()
+    assert (found == known)[mask == 0].all()
+    assert (found != known)[mask > 0].any()
+
+
+def test_a_path_begins_and_ends_at_two_images_and_another_size_is_computed(draw, shell):
+    some = ("--class", "1", "--precision", "bf16", "--steps", "2", "--sampler", "ddpm")
+    ends = draw("ends", *some, "--index", "3,5")
+    path = list(draw("path", *some, "--interpolate", "3:5:3").values())
+    assert len(path) == 3
+    assert all((a == b).all() for a, b in zip(path[::2], ends.values(), strict=True))
+    assert (path[1] != path[0]).any()
+    (large,) = draw("large", *some, "--count", "1", "--size", "32x48").values()
+    assert large.shape[:2] == (32, 48)
+    manifest = json.loads((shell.folder / "large" / "manifest.json").read_text())
+    assert manifest["size"] == "32x48"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -166,7 +224,11 @@ def test_an_index_gives_the_image_of_the_whole_run(draw, shell):
         (("--sampler", "dimm"), 2, "ddim"),
         (("--steps", "1001"), 2, "timesteps"),
         (("--index", "3-"), 2, "Write 7, or 7,12"),
-        (("--index", "3", "--count", "2"), 2, "contradict each other"),
+        (("--index", "3", "--count", "2"), 2, "cannot be combined"),
+        (("--mask", "m.png"), 2, "--mask needs --from"),
+        (("--from", "none.png"), 2, "there is no such file or folder"),
+        (("--interpolate", "1:2"), 2, "7:12:9"),
+        (("--size", "33"), 2, "divisible by"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

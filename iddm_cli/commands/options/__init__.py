@@ -108,7 +108,7 @@ def parse_devices(text: str | None) -> int | list[int] | None:
     return numbers[0]
 
 
-def parse_size(text: str) -> int | list[int]:
+def parse_size(text: str, option: str = "--image-size") -> int | list[int]:
     """Parse an image size: N, or HxW.
 
     Raises:
@@ -117,10 +117,20 @@ def parse_size(text: str) -> int | list[int]:
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise UsageError(
-            f"--image-size {text} is not a valid size", "Write 64, or 64x96 (height x width)."
+            f"{option} {text} is not a valid size", "Write 64, or 64x96 (height x width)."
         )
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_sides(text: str, option: str) -> tuple[int, int]:
+    """Parse an image size: height and width.
+
+    Raises:
+        UsageError: The text is not a size.
+    """
+    size = parse_size(text, option)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def parse_checkpoint(text: str) -> int | Literal["best"] | None:

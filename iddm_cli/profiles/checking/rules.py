@@ -39,6 +39,13 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
+        yield Issue(
+            ("evaluation", "loss_every"),
+            "a distilled run has no held-out loss: the denoising loss rises as its network learns "
+            "to reach the image in one call",
+            "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
 
 
 def _check_guidance(profile: Profile) -> Iterator[Issue]:

@@ -1,29 +1,38 @@
 """Image generation: a folder of images, from what `iddm generate` is asked for."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from iddm_cli import array_files
-from iddm_cli.classes import choose_classes
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.value_range import ValueRange
 from iddm_cli.workflows import models
-from iddm_cli.workflows.generating.generate_options import DEFAULT_COUNT, GenerateOptions
-from iddm_cli.workflows.generating.image_plan import PlannedImage, plan_images
-from iddm_cli.workflows.generating.number_lists import check_total, parse_indices
-from iddm_cli.workflows.generating.output_files import (
-    GridRows,
-    write_grid,
-    write_image,
-    write_manifest,
+from iddm_cli.workflows.generating.generate_options import GenerateOptions
+from iddm_cli.workflows.generating.generation_plan import (
+    GenerationPlan,
+    has_own_noise,
+    plan_generation,
 )
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.image_plan import PlannedImage
+from iddm_cli.workflows.generating.image_size import set_size
+from iddm_cli.workflows.generating.output_files import write_grid, write_image, write_manifest
+from iddm_cli.workflows.generating.output_layout import OutputLayout, check_empty
+from iddm_cli.workflows.generating.trajectory_files import (
+    MOST_FRAMES,
+    choose_images,
+    write_trajectory,
+)
 from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
+from iddm_cli.workflows.sampling_precision import build_sampling_generator, count_steps
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from iddm_cli.checkpoints.weights_source import WeightsSource
-    from iddm_cli.engine.image_generator import ImageGenerator
+    from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+    from iddm_cli.engine.sampling.trajectories import Trajectory, TrajectoryRecorder
     from iddm_cli.profiles.profile import ResolvedProfile
 
 
@@ -34,36 +43,33 @@ def generate(options: GenerateOptions) -> None:
         IddmError: An option is invalid, the model is damaged, or the folder cannot be written to.
     """
     options.check()
-    indices = None if options.index is None else parse_indices(options.index)
     model = models.find_model(options.runs_dir, options.model)
-    profile = models.load_sampling_profile(
+    trained = models.load_sampling_profile(
         model, dict(options.sampling), autoguided=options.guide_with is not None
     )
-    labels = choose_classes(options.classes or ["all"], model.classes)
-    count = options.count or DEFAULT_COUNT
-    check_total(
-        len(labels) * len(indices or range(count)), "--index" if indices else f"--count {count}"
-    )
+    profile = trained
+    if options.size is not None:
+        batch_size = options.sampling.get("--batch-size sampling.batch_size")
+        profile = set_size(trained, options.size, keep_batch=batch_size is not None)
+    form = resolve_form(options.form, model.values, profile.data.channels)
+    out = options.out or model.default_output_dir()
+    check_empty(out, overwrite=options.overwrite)
+    with show_progress() as progress:
+        plan = plan_generation(options, model, profile, progress)
     layout = OutputLayout(
-        options.out or model.default_output_dir(),
-        model.classes,
-        labels,
-        resolve_form(options.form, model.values, profile.data.channels),
-        grid=options.grid,
-        values=model.values,
+        out, model.classes, plan.labels, form, grid=options.grid, values=model.values
     )
-    layout.check_empty(overwrite=options.overwrite)
     source = model.open_weights(options.checkpoint, profile.sampling.weights)
-    guide = find_guiding_model(options.guide_with, model, profile, source, options.runs_dir)
+    guide = find_guiding_model(options.guide_with, model, trained, source, options.runs_dir)
     check_scale(guide, profile.sampling.guidance)
-    images = plan_images(labels, indices or range(count), own_noise=has_own_noise(options, model))
-    facts: dict[str, object] = {"count": len(indices or range(count))}
-    generate_images(layout, images, model, profile, source, options, facts, guide)
-
-
-def has_own_noise(options: GenerateOptions, model: models.ModelSource) -> bool:
-    """Return whether each class has its own noise; without classes both rules are the same."""
-    return bool(model.classes) and not options.same_noise
+    with show_progress() as progress:
+        generator = build_sampling_generator(
+            model, profile, source, images=len(plan.images), progress=progress, guide=guide
+        )
+    if plan.known is not None:
+        generator = generator.starting_from(plan.known)
+    metadata = describe_sampling(model, profile, source, generator, options, guide)
+    generate_images(layout, plan, generator, metadata, profile, options)
 
 
 def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
@@ -80,66 +86,85 @@ def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
 
 def generate_images(
     layout: OutputLayout,
-    images: list[PlannedImage],
-    model: models.ModelSource,
+    plan: GenerationPlan,
+    generator: "ImageGenerator",
+    metadata: SamplingMetadata,
     profile: "ResolvedProfile",
-    source: "WeightsSource",
     options: GenerateOptions,
-    facts: dict[str, object],
-    guide: GuidingModel | None = None,
 ) -> None:
-    """Generate the images, and write each as it comes.
+    """Generate images, and write each as it comes.
 
     Args:
         layout: The files to write.
-        images: The images.
-        model: The model.
-        profile: Its profile, with the sampling section to use.
-        source: Its weights.
-        options: What is asked for.
-        facts: What of it the manifest records besides the metadata.
-        guide: The weaker model of autoguidance.
+        plan: The images.
+        generator: What generates them.
+        metadata: The metadata that they share.
+        profile: The profile, with the sampling section to use.
+        options: The options.
 
     Raises:
-        IddmError: The weights are damaged, or the folder cannot be written to.
+        IddmError: The folder cannot be written to.
     """
-    from iddm_cli.workflows.sampling_precision import build_sampling_generator
-
-    with show_progress() as progress:
-        generator = build_sampling_generator(
-            model, profile, source, images=len(images), progress=progress, guide=guide
-        )
-    own_noise = has_own_noise(options, model)
-    metadata = describe_sampling(
-        model.name, profile, source, generator, options.seed, own_noise=own_noise, guide=guide
-    )
     layout.create_folders()
-    rows = GridRows(layout)
-    specs = [image.spec for image in images]
+    total = len(plan.images)
+    rows = plan.collect_rows(layout)
+    trajectories: list[str] = []
     with show_progress() as progress:
-        batch_size = profile.sampling.batch_size
-        samples = generator.generate(specs, seed=options.seed, batch_size=batch_size)
-        for done, (image, sample) in enumerate(zip(images, samples, strict=True), start=1):
-            with layout.report_failed_write(done - 1, len(images)):
-                write_image(layout, metadata, image, sample.pixels)
-            rows.add(image, sample.pixels)
-            progress("generating images", done, len(images))
-    with layout.report_failed_write(len(images), len(images)):
+        results = run_plan(plan, generator, profile.sampling.batch_size, options)
+        for done, (image, pixels, way) in enumerate(results, start=1):
+            with layout.report_failed_write(done - 1, total):
+                write_image(layout, metadata, image, pixels)
+                if way is not None and options.trajectory is not None:
+                    paths = write_trajectory(layout, image, way, pixels, options.trajectory)
+                    trajectories += [path.name for path in paths]
+            rows.add(image, pixels)
+            progress("generating images", done, total)
+    with layout.report_failed_write(total, total):
         grid = write_grid(layout, rows.list_rows()) if layout.grid else None
-        manifest = write_manifest(layout, metadata, images, facts)
+        facts = plan.facts | ({"trajectories": trajectories} if trajectories else {})
+        manifest = write_manifest(layout, metadata, plan.images, facts)
     if options.as_json:
         console.print_json(manifest | {"out": str(layout.folder), "grid": grid and str(grid)})
     else:
         console.print_result(str(grid or layout.folder))
         content = _describe_files(layout, profile)
         console.print_note(
-            f"{len(images)} images in {layout.folder}, computed in {generator.precision}{content}"
+            f"{total} images in {layout.folder}, computed in {generator.precision}{content}"
         )
     if not generator.is_invariant:
         console.print_warning(
             f"on this machine an image in {generator.precision} depends on its batch; for images "
             "that do not: --precision fp32"
         )
+
+
+def run_plan(
+    plan: GenerationPlan, generator: "ImageGenerator", batch_size: int, options: GenerateOptions
+) -> "Iterator[tuple[PlannedImage, Tensor, Trajectory | None]]":
+    """Yield each image, its pixels, [H, W, C], and its trajectory if it is recorded."""
+    recorder = build_recorder(plan, generator, options)
+    specs = [image.spec for image in plan.images]
+    samples = generator.generate(specs, seed=options.seed, batch_size=batch_size, recorder=recorder)
+    for image, sample in zip(plan.images, samples, strict=True):
+        yield image, sample.pixels, recorder.take(image.spec) if recorder else None
+
+
+def build_recorder(
+    plan: GenerationPlan, generator: "ImageGenerator", options: GenerateOptions
+) -> "TrajectoryRecorder[SampleSpec] | None":
+    """Return what records the trajectories that are asked for; None where none are."""
+    from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
+
+    if options.trajectory is None:
+        return None
+    chosen = choose_images(plan.images)
+    if len(chosen) < len(plan.images):
+        console.print_note(
+            f"--trajectory: of {len(plan.images):,} images, the trajectories of {len(chosen)} are "
+            "written (--count or --index chooses others)"
+        )
+    specs = [image.spec for image in chosen]
+    return TrajectoryRecorder(specs, steps=len(generator.solver_table), most=MOST_FRAMES)
 
 
 def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
@@ -153,24 +178,23 @@ def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
 
 
 def describe_sampling(
-    run_name: str,
+    model: models.ModelSource,
     profile: "ResolvedProfile",
     source: "WeightsSource",
     generator: "ImageGenerator",
-    seed: int,
-    *,
-    own_noise: bool,
+    options: GenerateOptions,
     guide: GuidingModel | None = None,
 ) -> SamplingMetadata:
     """Return the metadata that all images of a folder share."""
     sampling = profile.sampling
+    resized = options.size is not None and options.size != model.load_profile([]).data.size
     return SamplingMetadata(
-        run=run_name,
+        run=model.name,
         step=source.step,
         weights=sampling.weights,
-        seed=seed,
+        seed=options.seed,
         sampler=sampling.sampler,
-        steps=len(generator.solver_table),
+        steps=count_steps(profile),
         time_grid=sampling.grid,
         order=sampling.sampler_options.get("order"),
         eta=sampling.eta,
@@ -180,5 +204,8 @@ def describe_sampling(
         guidance_rescale=sampling.guidance_rescale,
         threshold=sampling.threshold,
         guide_with=guide.name if guide else "",
-        noise="own" if own_noise else "same",
+        noise="own" if has_own_noise(options, model) else "same",
+        strength=1.0 if options.source is None else options.effective_strength,
+        interpolate=options.interpolate or "",
+        size="x".join(map(str, profile.data.size)) if resized else "",
     )

@@ -1,9 +1,11 @@
 """The files of generated images: each image with its metadata, the grid, and the manifest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from iddm_cli import array_files, durable, image_files
 from iddm_cli.image_files import SamplingMetadata
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 GRID_COLUMNS = 10
 GRID_IMAGES = 100
 GRID_CLASSES = 100
-"""Classes that the grid shows at most."""
+"""Classes, or images with variations, that the grid shows at most."""
+
+RowGroup = tuple[int, int | None]
+"""The images that stand together in the grid: of one class, and of one source."""
 
 
 def write_image(
@@ -46,21 +51,34 @@ def write_image(
 
 
 class GridRows:
-    """Collects the first images of each class for the grid.
+    """Collects the first images of each class, or of each image's variations, for the grid.
 
     Args:
         layout: The folder; without a grid, nothing is collected.
+        images: All images that will be added.
+        columns: Images of a row.
+        first_cells: Returns the images that stand before the variations of a source.
     """
 
-    def __init__(self, layout: OutputLayout) -> None:
+    def __init__(
+        self,
+        layout: OutputLayout,
+        images: Sequence[PlannedImage],
+        *,
+        columns: int = GRID_COLUMNS,
+        first_cells: Callable[[int], list[Image.Image]] | None = None,
+    ) -> None:
         self.layout = layout
-        self.most = max(GRID_COLUMNS, GRID_IMAGES // len(layout.labels))
-        shown = layout.labels[:GRID_CLASSES] if layout.grid else []
-        self._pixels: dict[int, list[Tensor]] = {label: [] for label in shown}
+        self.columns = columns
+        self.first_cells = first_cells
+        groups = list(dict.fromkeys(_group(image) for image in images))
+        self.most = max(columns, GRID_IMAGES // len(groups)) if first_cells is None else columns
+        shown = groups[:GRID_CLASSES] if layout.grid else []
+        self._pixels: dict[RowGroup, list[Tensor]] = {group: [] for group in shown}
 
     def add(self, image: PlannedImage, pixels: "Tensor") -> None:
         """Keep an image, [H, W, C], if it is one of the first."""
-        row = self._pixels.get(image.spec.label)
+        row = self._pixels.get(_group(image))
         if row is not None and len(row) < self.most:
             row.append(pixels)
 
@@ -69,12 +87,21 @@ class GridRows:
         from iddm_cli.engine.image_generator import to_image
 
         rows: list[image_files.GridRow] = []
-        for label, pixels in self._pixels.items():
+        named: set[int] = set()
+        for (label, source), pixels in self._pixels.items():
             images = [to_image(one) for one in pixels]
-            for start in range(0, len(images), GRID_COLUMNS):
-                name = self.layout.class_name(label) if start == 0 else ""
-                rows.append((name, images[start : start + GRID_COLUMNS]))
+            if self.first_cells is not None and source is not None:
+                images = [*self.first_cells(source), *images]
+            width = self.columns if self.first_cells is None else len(images)
+            for start in range(0, len(images), width):
+                name = "" if label in named else self.layout.class_name(label)
+                named.add(label)
+                rows.append((name, images[start : start + width]))
         return rows
+
+
+def _group(image: PlannedImage) -> RowGroup:
+    return image.spec.label, image.spec.source
 
 
 def write_grid(layout: OutputLayout, rows: Sequence[image_files.GridRow]) -> Path:

@@ -67,22 +67,6 @@ class OutputLayout:
     def _folder_name(self, label: int) -> str:
         return class_folder_name(self.classes[label], label) if self.classes else "images"
 
-    def check_empty(self, *, overwrite: bool) -> None:
-        """Check that the folder is empty, or may be overwritten.
-
-        Raises:
-            UsageError: It holds files already, or is not a folder.
-        """
-        try:
-            has_files = self.folder.exists() and any(self.folder.iterdir())
-        except OSError as error:  # a file, a name too long, a folder that may not be entered
-            raise self._output_error(error) from error
-        if has_files and not overwrite:
-            raise UsageError(
-                f"--out {self.folder} is not empty",
-                "Choose a new folder, or --overwrite to replace files of the same names.",
-            )
-
     def create_folders(self) -> None:
         """Create the folders of the classes, under names that the file system accepts.
 
@@ -97,7 +81,7 @@ class OutputLayout:
         try:
             self._folder_names = create_class_folders(self.folder, names, spares)
         except OSError as error:
-            raise self._output_error(error) from error
+            raise _describe_error(self.folder, error) from error
 
     @contextlib.contextmanager
     def report_failed_write(self, done: int, total: int) -> Iterator[None]:
@@ -118,5 +102,23 @@ class OutputLayout:
                 f"{done} of {total} images are complete there.",
             ) from error
 
-    def _output_error(self, error: OSError) -> UsageError:
-        return UsageError(f"--out {self.folder}: {error.strerror}", "Choose another --out.")
+
+def check_empty(folder: Path, *, overwrite: bool) -> None:
+    """Check that a folder is empty, or may be overwritten.
+
+    Raises:
+        UsageError: It holds files already, or is not a folder.
+    """
+    try:
+        has_files = folder.exists() and any(folder.iterdir())
+    except OSError as error:  # a file, a name too long, a folder that may not be entered
+        raise _describe_error(folder, error) from error
+    if has_files and not overwrite:
+        raise UsageError(
+            f"--out {folder} is not empty",
+            "Choose a new folder, or --overwrite to replace files of the same names.",
+        )
+
+
+def _describe_error(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"--out {folder}: {error.strerror}", "Choose another --out.")

@@ -65,7 +65,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total_steps} "
         f"on {describe_compute(group, compute)}; {exactness}"
     )
-    if "source" not in run.read_json("run.json"):  # an imported model has been trained before
+    if not run.starts_trained():
         console.print_advice(advise_length(profile.training, pack.count, resumed=True))
     for line in report:
         console.print_note(line)

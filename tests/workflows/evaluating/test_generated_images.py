@@ -23,9 +23,9 @@ def generated(monkeypatch) -> list[int]:
     sizes: list[int] = []
     original = ImageGenerator.generate_batch
 
-    def generate_batch(self, specs, seed):
+    def generate_batch(self, specs, seed, recorder=None):
         sizes.append(len(specs))
-        return original(self, specs, seed)
+        return original(self, specs, seed, recorder)
 
     monkeypatch.setattr(ImageGenerator, "generate_batch", generate_batch)
     return sizes

@@ -1,25 +1,10 @@
-"""What is generated, from the options: the format of files, and which noise the classes have."""
+"""What is generated, from the options: the format of the files."""
 
 import pytest
 
 from iddm_cli.errors import UsageError
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
-from iddm_cli.workflows.generating.generate_options import GenerateOptions
-from iddm_cli.workflows.generating.generation import has_own_noise, resolve_form
-
-
-class Model:
-    classes = ("cat", "dog")
-
-
-class Plain:
-    classes = ()
-
-
-def test_classes_have_their_own_noise_unless_asked_otherwise():
-    assert has_own_noise(GenerateOptions(), Model)
-    assert not has_own_noise(GenerateOptions(same_noise=True), Model)
-    assert not has_own_noise(GenerateOptions(), Plain), "both rules are the same there"
+from iddm_cli.workflows.generating.generation import resolve_form
 
 
 def test_the_format_is_one_that_can_hold_the_values():

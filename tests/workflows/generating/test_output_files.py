@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,13 +40,19 @@ def grey(level: int = 0) -> torch.Tensor:
     return torch.full((4, 4, 1), level, dtype=torch.uint8)
 
 
+def rows_of(layout: OutputLayout, count: int, **more) -> GridRows:
+    images = [image(label, i) for label in layout.labels for i in range(count)]
+    rows = GridRows(layout, images, **more)
+    for one in images:
+        rows.add(one, grey(one.spec.index))
+    return rows
+
+
 def test_the_grid_has_a_row_for_each_of_many_classes_and_many_rows_of_one(tmp_path):
     names = tuple(f"c{i}" for i in range(50))
-    assert GridRows(layout_of(tmp_path, names, range(50))).most == GRID_COLUMNS
-    assert GridRows(layout_of(tmp_path, names, [3])).most == GRID_IMAGES
-    without = GridRows(layout_of(tmp_path, names, [3], grid=False))
-    without.add(image(3, 0), grey())
-    assert without.list_rows() == []
+    assert rows_of(layout_of(tmp_path, names, range(50)), 11).most == GRID_COLUMNS
+    assert rows_of(layout_of(tmp_path, names, [3]), 1).most == GRID_IMAGES
+    assert rows_of(layout_of(tmp_path, names, [3], grid=False), 1).list_rows() == []
 
 
 def test_an_image_contains_how_it_was_generated(tmp_path):
@@ -60,23 +67,34 @@ def test_an_image_contains_how_it_was_generated(tmp_path):
 
 
 def test_the_grid_begins_a_row_after_ten_images_and_names_the_first_row(tmp_path):
-    rows = GridRows(layout_of(tmp_path))
-    for i in range(12):
-        rows.add(image(0, i), grey(i))
-    rows.add(image(1, 0), grey())
-    found = rows.list_rows()
-    assert [(name, len(images)) for name, images in found] == [("cat", 10), ("", 2), ("dog", 1)]
+    layout = layout_of(tmp_path)
+    found = rows_of(layout, 12).list_rows()
+    sizes = [(name, len(images)) for name, images in found]
+    assert sizes == [("cat", 10), ("", 2), ("dog", 10), ("", 2)]
     assert [one.getpixel((0, 0)) for one in found[1][1]] == [10, 11]
-    path = write_grid(layout_of(tmp_path), found)
+    path = write_grid(layout, found)
     with Image.open(io.BytesIO(path.read_bytes())) as grid:
-        assert grid.height == 3 * 68 + 4
+        assert grid.height == 4 * 68 + 4
 
 
-def test_a_row_ends_when_it_is_full(tmp_path):
-    rows = GridRows(layout_of(tmp_path, [f"c{i}" for i in range(50)], range(50)))
-    for i in range(GRID_COLUMNS + 1):
-        rows.add(image(0, i), grey())
-    assert len(rows.list_rows()[0][1]) == GRID_COLUMNS
+def test_a_row_ends_when_it_is_full_and_may_be_longer(tmp_path):
+    many = layout_of(tmp_path, [f"c{i}" for i in range(50)], range(50))
+    assert len(rows_of(many, GRID_COLUMNS + 1).list_rows()[0][1]) == GRID_COLUMNS
+    assert len(rows_of(many, 15, columns=15).list_rows()[0][1]) == 15
+
+
+def test_variations_stand_in_a_row_behind_their_source(tmp_path):
+    images = [image(1, i) for i in range(4)]
+    images = [replace(one, spec=replace(one.spec, source=i // 2)) for i, one in enumerate(images)]
+    rows = GridRows(
+        layout_of(tmp_path),
+        images,
+        first_cells=lambda source: [Image.new("L", (4, 4), 90 + source)],
+    )
+    for i, one in enumerate(images):
+        rows.add(one, grey(i))
+    found = [(name, [one.getpixel((0, 0)) for one in row]) for name, row in rows.list_rows()]
+    assert found == [("dog", [90, 0, 1]), ("", [91, 2, 3])]
 
 
 def test_the_manifest_lists_images_by_paths_inside_the_folder(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output_layout import OutputLayout, check_empty
 
 
 def layout_of(folder: Path, classes=("cat", "dog"), labels=(0, 1), form="png") -> OutputLayout:
@@ -21,13 +21,13 @@ def test_an_image_is_in_the_folder_of_its_class(tmp_path):
 
 
 def test_a_folder_with_files_is_used_only_when_told_to_overwrite(tmp_path):
-    layout = layout_of(tmp_path / "out")
-    layout.check_empty(overwrite=False)
-    (tmp_path / "out").mkdir()
-    layout.check_empty(overwrite=False)
-    (tmp_path / "out" / "a").touch()
-    layout.check_empty(overwrite=True)
+    out = tmp_path / "out"
+    check_empty(out, overwrite=False)
+    out.mkdir()
+    check_empty(out, overwrite=False)
+    (out / "a").touch()
+    check_empty(out, overwrite=True)
     with pytest.raises(UsageError, match="is not empty"):
-        layout.check_empty(overwrite=False)
+        check_empty(out, overwrite=False)
     with pytest.raises(UsageError, match="Not a directory"):
-        layout_of(tmp_path / "out" / "a").check_empty(overwrite=True)
+        check_empty(out / "a", overwrite=True)
