@@ -160,11 +160,7 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
 
 def test_a_group_distils_as_one_process_does(tmp_path: Path) -> None:
     (one,) = trained(tmp_path / "1", 1, distilled=True)
-    for name, changes in (
-        ("whole", {}),
-        ("parts", {"micro_batch": 1, "recompute": "blocks"}),
-        ("shards", {"sharded": True}),
-    ):
+    for name, changes in (("parts", {"micro_batch": 2}), ("shards", {"sharded": True})):
         members = trained(tmp_path / name, 2, distilled=True, **changes)
         assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
         for key, tensor in one["weights"].items():

@@ -38,13 +38,16 @@ def test_a_picture_does_not_depend_on_its_neighbours(draw, sampler):
 
 
 def test_in_bf16_a_picture_has_the_same_bits_alone_and_in_a_batch(draw, shell):
-    some = ("--precision", "bf16", "--guidance-interval", "0.2:0.8", "--steps", "5")
+    some = ("--precision", "bf16", "--guidance-interval", "0.2:0.8", "--steps", "5",
+            "--sampler", "unipc", "--order", "3", "--time-grid", "linspace")  # fmt: skip
     alone = draw("a", "--batch-size", "1", "--count", "2", "--class", "2", *some)
     among = draw("b", "--count", "3", "--class", "1", "--class", "2", *some)
     assert all((alone[name] == among[name]).all() for name in alone)
     manifest = json.loads((shell.folder / "a" / "manifest.json").read_text())
     assert (manifest["precision"], manifest["guidance_interval"]) == ("bf16", [0.2, 0.8])
+    assert (manifest["steps"], manifest["order"], manifest["time_grid"]) == (5, 3, "linspace")
     with Image.open(shell.folder / "a" / manifest["images"][0]) as image:
+        assert (image.text["iddm:order"], image.text["iddm:time_grid"]) == ("3", "linspace")
         assert image.text["iddm:precision"] == "bf16"
         assert image.text["iddm:guidance_interval"] == "0.2:0.8"
 

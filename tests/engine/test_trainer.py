@@ -164,8 +164,9 @@ def test_another_seed_is_another_run(tmp_path):
     assert bits(one) != bits(other)
 
 
-@pytest.mark.parametrize("distilled", [False, True])
-@pytest.mark.parametrize("micro", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    ("micro", "distilled"), [(1, False), (2, False), (3, False), (8, False), (3, True)]
+)
 def test_accumulating_changes_only_rounding(tmp_path, micro, distilled):
     whole = make(tmp_path / "a", distilled=distilled)
     parts = make(tmp_path / "b", distilled=distilled, micro_batch=micro)

@@ -53,7 +53,7 @@ def test_dpmpp_2m_takes_their_steps(name, prediction, steps, noises):
 @pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
 @pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("solver", [dpmpp_3m, dpmpp_2m_sde])
-@pytest.mark.parametrize("calls", [1, 2, 3, 4, 10, 20])
+@pytest.mark.parametrize("calls", [1, 3, 10, 20])
 def test_other_methods_take_their_steps(calls, solver, name, prediction, noises):
     schedule = build_schedule(name, 1000)
     network = Network(schedule, prediction)

@@ -20,7 +20,7 @@ from tests.diffusion.reference import (
 @pytest.mark.parametrize("prediction", SHARED_PREDICTIONS)
 @pytest.mark.parametrize("name", SHARED_SCHEDULES)
 @pytest.mark.parametrize("order", [2, 3])
-@pytest.mark.parametrize("calls", [1, 2, 3, 4, 10, 20])
+@pytest.mark.parametrize("calls", [1, 3, 10, 20])
 def test_it_takes_their_steps(calls, order, name, prediction, noises):
     schedule = build_schedule(name, 1000)
     network = Network(schedule, prediction)

@@ -10,9 +10,9 @@ import pytest
 
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
-from iddm_cli.export.onnx.graphs import build_denoiser_graph
+from iddm_cli.export.onnx.graphs import build_denoiser_graph, build_step_noise_graph
 from iddm_cli.export.onnx.model_proto import pipeline_spec
-from iddm_cli.export.onnx.pipeline import build_pipeline
+from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
@@ -76,17 +76,20 @@ def network():
 @pytest.mark.parametrize(
     "changes",
     [{"sampler": "heun"}, {"sampler": "dpm2"}, {"sampler": "plms"}, {"sampler": "ipndm"},
-     {"sampler": "dpmpp-3m", "grid": "log-snr"}, {"sampler": "unipc", "order": 3}],
+     {"sampler": "dpmpp-3m", "grid": "log-snr"}, {"sampler": "unipc", "order": 3},
+     {"sampler": "consistency", "steps": 2}],
     ids=lambda changes: changes["sampler"],
 )  # fmt: skip
-def test_samplers_of_higher_order_generate_the_same(network, changes):
+def test_other_samplers_generate_the_same(network, changes):
     model, graph = network
     changes = {"guidance_interval": [0.2, 0.97], "steps": 7, **changes}
     sampling = model.profile.sampling.model_copy(update=changes)
     model = replace(model, profile=model.profile.model_copy(update={"sampling": sampling}))
     copy = onnx.ModelProto()
     copy.CopyFrom(graph)
-    exported = OnnxExport(model, made=build_pipeline(copy, None, pipeline_spec(model)))
+    spec = pipeline_spec(model)
+    noise = build_step_noise_graph(model.shape, opset=20) if spec.adds_noise else None
+    exported = OnnxExport(model, made=build_pipeline(PipelineGraphs(copy, None, noise), spec))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
 
