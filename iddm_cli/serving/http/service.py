@@ -19,7 +19,7 @@ from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import UsageError, did_you_mean
 from iddm_cli.profiles.checking.rules import check_sampler_options
-from iddm_cli.profiles.choices import GRIDS
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
@@ -208,6 +208,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "guidance_interval": defaults.guidance_interval,
             "guidance_rescale": defaults.guidance_rescale,
             "threshold": defaults.threshold,
+            "orders": list_orders(defaults),
             "usual_steps": {name: min(limit, model.usual_steps(name)) for name in model.samplers},
         },
         limits={
@@ -222,6 +223,15 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         exact=model.is_invariant,
         guide_with=model.guide_with,
     )
+
+
+def list_orders(defaults: SamplingSettings) -> dict[str, list[float]]:
+    """Return lowest, highest and default order of each sampler that has several."""
+    usual = {name: row.options["order"] for name, row in SAMPLERS.items() if "order" in row.ranges}
+    own = defaults.sampler_options.get("order")
+    if own is not None:
+        usual[defaults.sampler] = own
+    return {name: [*SAMPLERS[name].ranges["order"], order] for name, order in usual.items()}
 
 
 def format_command(job: GenerationJob) -> str:
