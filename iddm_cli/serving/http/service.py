@@ -204,6 +204,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "guidance_interval": defaults.guidance_interval,
             "guidance_rescale": defaults.guidance_rescale,
             "threshold": defaults.threshold,
+            "orders": list_orders(defaults),
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
@@ -218,6 +219,15 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         exact=model.is_invariant,
         guide_with=model.guide_with,
     )
+
+
+def list_orders(defaults: SamplingSettings) -> dict[str, list[float]]:
+    """Return lowest, highest and default order of each sampler that has several."""
+    usual = {name: row.options["order"] for name, row in SAMPLERS.items() if "order" in row.ranges}
+    own = defaults.sampler_options.get("order")
+    if own is not None:
+        usual[defaults.sampler] = own
+    return {name: [*SAMPLERS[name].ranges["order"], order] for name, order in usual.items()}
 
 
 def format_command(job: GenerationJob) -> str:
