@@ -38,6 +38,7 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
         build_profile_schedule(profile.diffusion),
         prediction=profile.diffusion.prediction,
         loss_weight=profile.diffusion.loss_weight,
+        loss=profile.diffusion.loss,
     )
 
 

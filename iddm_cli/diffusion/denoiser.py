@@ -9,10 +9,10 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from iddm_cli.diffusion.lookup import find_prediction
-from iddm_cli.diffusion.predictions import min_snr_weight
+from iddm_cli.diffusion.losses import LOSS_WEIGHTS, LOSSES
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.profiles.choices import PredictionName
-from iddm_cli.profiles.settings import LossWeightName
+from iddm_cli.profiles.settings import LossName, LossWeightName
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`denoise(x_t [B, C, H, W], t [B], label [B])` returns an estimate of x, [B, C, H, W]."""
@@ -25,7 +25,8 @@ class Denoiser(nn.Module):
         backbone: `backbone(x_t, t, label)` returns a tensor shaped like x_t.
         schedule: The noise schedule that it is trained with.
         prediction: What the backbone predicts: epsilon, v or x.
-        loss_weight: uniform or min_snr.
+        loss_weight: How much the error of each noise level counts: uniform, min_snr or p2.
+        loss: How an error counts: mse or huber.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Denoiser(nn.Module):
         *,
         prediction: PredictionName,
         loss_weight: LossWeightName = "uniform",
+        loss: LossName = "mse",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.schedule = schedule
         self.prediction = prediction
         self.loss_weight = loss_weight
+        self.loss_name = loss
         self._prediction = find_prediction(prediction)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
@@ -62,19 +65,24 @@ class Denoiser(nn.Module):
         if backbone is self.backbone:
             return self
         return Denoiser(
-            backbone, self.schedule, prediction=self.prediction, loss_weight=self.loss_weight
+            backbone,
+            self.schedule,
+            prediction=self.prediction,
+            loss_weight=self.loss_weight,
+            loss=self.loss_name,
         )
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
-        """Return each image's weighted mean squared error of the backbone's output, [B]."""
+        """Return each image's weighted mean error of the backbone's output, [B]."""
         alpha, sigma = self.schedule.at(t)
         x_t = alpha * x + sigma * noise
         unit = self.schedule.at_unit_variance(x_t, t)
         out = self._predict(x_t, t, label, unit)
         _, alpha, sigma = unit
-        error = (out - self._prediction.target(x, noise, alpha, sigma)).square()
-        if self.loss_weight == "min_snr":
-            error = error * min_snr_weight(self.schedule.snr(t), self._prediction)
+        error = LOSSES[self.loss_name](out - self._prediction.target(x, noise, alpha, sigma))
+        weigh = LOSS_WEIGHTS[self.loss_weight]
+        if weigh is not None:
+            error = error * weigh(self.schedule.snr(t), self._prediction)
         return error.flatten(1).mean(1)
 
 

@@ -82,11 +82,3 @@ EDM = Prediction(
 )
 """EDM's preconditioning (Karras et al. 2022, arXiv:2206.00364, table 1): input and target have unit
 variance at every noise level. A uniform loss weight of this output is EDM's loss weight of x."""
-
-
-def min_snr_weight(snr: Tensor, prediction: Prediction, gamma: float = 5.0) -> Tensor:
-    """Return the Min-SNR weight of the squared error of the output (arXiv:2303.09556, eq. 8).
-
-    The paper weights the squared error of x by min(snr, gamma).
-    """
-    return snr.clamp(max=gamma) / prediction.error_scale(snr)

@@ -259,7 +259,7 @@ class TrainStep:
         """
         x, label = self.batches.load_batch(step, slots)
         x, label = copy_to(self.device, x), copy_to(self.device, label)
-        noise = self._normal("noise", copy_to(self.device, slots), step, tuple(x.shape[1:]))
+        noise = self.sample_noise(step, copy_to(self.device, slots), x)
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
@@ -273,6 +273,25 @@ class TrainStep:
                 target=self.denoiser,
                 step=step,
             )
+
+    def sample_noise(self, step: int, slots: Tensor, x: Tensor) -> Tensor:
+        """Return the noise of each slot, of several the one nearest to its image, [B, C, H, W].
+
+        Which noise belongs to which image then depends less on chance (immiscible diffusion, Li et
+        al. 2024, arXiv:2406.12303, here for each image by itself, so that no batch decides it).
+
+        Args:
+            step: Which batch.
+            slots: Which of its slots, [B], int64, on the device.
+            x: Their images, [B, C, H, W].
+        """
+        shape = tuple(x.shape[1:])
+        noise = self._normal("noise", slots, step, shape)
+        for number in range(1, self.settings.noise_candidates):
+            other = self._normal(f"noise/{number}", slots, step, shape)
+            gain = ((noise - x).square() - (other - x).square()).flatten(1).sum(1)
+            noise = torch.where(gain.view(-1, 1, 1, 1) > 0, other, noise)
+        return noise
 
     def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.

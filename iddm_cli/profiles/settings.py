@@ -41,7 +41,8 @@ DeviceIndices = Annotated[list[DeviceIndex], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
-LossWeightName = Literal["uniform", "min_snr"]
+LossWeightName = Literal["uniform", "min_snr", "p2"]
+LossName = Literal["mse", "huber"]
 TimesName = Literal["stratified", "uniform"]
 OptimizerName = Literal["adamw", "adam", "muon"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
@@ -174,7 +175,10 @@ class DiffusionSettings(Settings):
     )
 
     loss_weight: LossWeightName = "uniform"
-    """Loss weighting over time; min_snr (Hang et al. 2023) often converges faster."""
+    """Loss weighting over time; min_snr (Hang et al. 2023) or p2 (Choi et al. 2022)."""
+
+    loss: LossName = "mse"
+    """Loss of an error: its square, or pseudo-Huber, where large errors count less."""
 
     times: TimesName = "stratified"
     """How times are sampled: one per equal interval of the batch, or independently."""
@@ -244,6 +248,9 @@ class TrainingSettings(Settings):
 
     gradient_clip: float = Field(default=1.0, ge=0, le=10**9)
     """Maximum gradient norm; 0 disables clipping."""
+
+    noise_candidates: int = Field(default=1, ge=1, le=64)
+    """Noises sampled for each image, of which the nearest is trained on (immiscible diffusion)."""
 
     label_drop: float = Field(default=0.1, ge=0, le=1)
     """Probability of dropping the class label of an image; classifier-free guidance needs it."""

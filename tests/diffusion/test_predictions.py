@@ -5,7 +5,7 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_schedule, find_prediction
-from iddm_cli.diffusion.predictions import DATA_STD, min_snr_weight
+from iddm_cli.diffusion.predictions import DATA_STD
 from iddm_cli.profiles.choices import PREDICTIONS
 
 
@@ -84,12 +84,3 @@ def test_the_velocity_of_a_flow_has_one_meaning_at_every_scale(scale, mixed):
     x_t = scale * (alpha * x + sigma * noise)
     found = kind.to_x(noise - x, x_t, scale * alpha, scale * sigma)
     torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
-
-
-def test_min_snr_weights_are_the_papers():
-    # arXiv:2303.09556, section 3.4, gamma = 5: min(snr, 5) / snr for epsilon, / (snr + 1) for v.
-    snr = torch.tensor([0.01, 1.0, 5.0, 50.0])
-    weights = {name: min_snr_weight(snr, find_prediction(name)).tolist() for name in PREDICTIONS}
-    assert weights["epsilon"] == pytest.approx([1, 1, 1, 0.1])
-    assert weights["v"] == pytest.approx([0.01 / 1.01, 0.5, 5 / 6, 5 / 51])
-    assert weights["x"] == pytest.approx([0.01, 1, 5, 5])

@@ -7,6 +7,7 @@ import torch
 
 from iddm_cli.diffusion.lookup import build_time_distribution
 from iddm_cli.diffusion.schedules import cosine_schedule
+from iddm_cli.engine import randomness
 from tests.engine.test_trainer import CLASSES, make
 
 
@@ -74,6 +75,22 @@ def test_every_time_is_as_likely_as_every_other(tmp_path, times):
     # Of 4000 draws a time gets 1000, give or take four times the root of 4000 * 1/4 * 3/4.
     wanted = [1000] * 4 if times == "stratified" else pytest.approx([1000] * 4, abs=110)
     assert counts.tolist() == wanted
+
+
+def test_of_several_noises_the_nearest_to_the_image_is_taken(tmp_path):
+    one, four = make(tmp_path), make(tmp_path, noise_candidates=4)
+    plain, near = (asked(trainer, 2, torch.arange(8)) for trainer in (one, four))
+    assert torch.equal(plain["x"], near["x"]) and torch.equal(plain["t"], near["t"])
+    candidates = [plain["noise"]] + [
+        randomness.normal(0, f"noise/{k}", items=torch.arange(8), step=2, shape=(1, 8, 8))
+        for k in (1, 2, 3)
+    ]
+    distances = torch.stack([(c - near["x"]).flatten(1).norm(dim=1) for c in candidates])
+    for image, best in enumerate(distances.argmin(0).tolist()):
+        assert torch.equal(near["noise"][image], candidates[best][image])
+    assert len(distances.argmin(0).unique()) > 1, "not always the first"
+    halves = [asked(four, 2, slots)["noise"] for slots in torch.arange(8).split(4)]
+    assert torch.equal(torch.cat(halves), near["noise"]), "no batch decides it"
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64, 1500])

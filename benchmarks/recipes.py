@@ -1,0 +1,134 @@
+"""Training recipes: how good images are after the same time of training, one change at a time.
+
+    python benchmarks/recipes.py --data FOLDER [--minutes 5] [--seeds 0,1,2] [--json FILE]
+
+The folder has train/ and test/ with one folder per class. Each recipe trains the `fashion-mnist`
+profile for about --minutes: a dry run predicts the time of a step, and that gives the number of
+steps. Then `iddm evaluate` compares generated images with the test images, with and without
+guidance. Rows that the file of --json holds already are not measured again, so a long measurement
+can be interrupted and continued. Run it on an otherwise idle machine; `--table FILE` only prints the
+table of an earlier call.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from reporting import add_options, print_earlier_table
+
+MUON = ("training.optimizer=muon",)
+LOGIT = ("diffusion.time_distribution=logit-normal",)
+RECIPES: dict[str, tuple[str, ...]] = {
+    "today": (),
+    "min-SNR weights": ("diffusion.loss_weight=min_snr",),
+    "P2 weights": ("diffusion.loss_weight=p2",),
+    "pseudo-Huber": ("diffusion.loss=huber",),
+    "logit-normal times": LOGIT,
+    "EDM": (
+        "diffusion.schedule=edm", "diffusion.prediction=edm",
+        "diffusion.time_distribution=log-normal",
+    ),
+    "flow": ("diffusion.schedule=flow", "diffusion.prediction=flow"),
+    "flow, logit-normal times": ("diffusion.schedule=flow", "diffusion.prediction=flow", *LOGIT),
+    "zero terminal SNR": ("diffusion.zero_terminal_snr=true",),
+    "4 noises": ("training.noise_candidates=4",),
+    "Muon": MUON,
+    "Muon, logit-normal times": (*MUON, *LOGIT),
+}  # fmt: skip
+"""Settings that differ from the profile's, by the names that the table shows."""
+
+COMMON = (
+    "training.sample_every=0", "training.checkpoint_every=100000", "evaluation.loss_every=0",
+)  # fmt: skip
+SAMPLING = ("--sampler", "dpmpp-2m", "--steps", "12", "--no-copies", "--count", "1000")
+GUIDANCES = (2, 1)
+KEYS = ("frechet", "mind", "agreement")
+
+
+def run_iddm(*words: object, folder: Path) -> dict:
+    """Run a command of iddm in a folder, and return the document that it prints."""
+    command = [sys.executable, "-m", "iddm_cli", *map(str, words), "--json"]
+    print("+ iddm", *map(str, words), file=sys.stderr, flush=True)
+    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
+    """Train a recipe with one seed, and return its row."""
+    words = ["--profile", options.profile, "--data", options.data.resolve(), "--seed", seed]
+    for setting in (*COMMON, *RECIPES[name]):
+        words += ["--set", setting]
+    plan = run_iddm("train", *words, "--steps", 1000, "--dry-run", folder=folder)
+    steps = max(10, round(60 * options.minutes / plan["time"]["step_seconds"]))
+    run = f"recipe-{list(RECIPES).index(name)}-{seed}"
+    run_iddm("train", *words, "--steps", steps, "--name", run, "--overwrite", folder=folder)
+    row = {"recipe": name, "seed": seed, "minutes": options.minutes, "steps": steps}
+    for guidance in GUIDANCES:
+        found = run_iddm("evaluate", run, *SAMPLING, "--guidance", guidance, folder=folder)
+        row[f"guidance {guidance}"] = {key: found[key]["value"] for key in KEYS}
+    return row
+
+
+def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
+    """Return all rows; each is saved as soon as it is measured."""
+    rows: list[dict] = []
+    if options.json and options.json.exists():
+        rows = json.loads(options.json.read_text())
+    for seed in options.seeds:
+        for name in options.recipe or RECIPES:
+            wanted = {"recipe": name, "seed": seed, "minutes": options.minutes}
+            if any(wanted.items() <= row.items() for row in rows):
+                continue
+            rows.append(measure_one(name, seed, options, folder))
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def tabulate(rows: list[dict]) -> str:
+    """Return a Markdown table: means over the seeds, and the least and the largest value."""
+    titles = ["recipe", "minutes", "steps"]
+    titles += [f"{what}, guidance {g}" for g in GUIDANCES for what in ("Fréchet", "agreement")]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name, minutes in dict.fromkeys((row["recipe"], row["minutes"]) for row in rows):
+        own = [row for row in rows if (row["recipe"], row["minutes"]) == (name, minutes)]
+        cells = [name, f"{minutes:g}", f"{statistics.mean(row['steps'] for row in own):.0f}"]
+        for guidance in GUIDANCES:
+            found = [row[f"guidance {guidance}"] for row in own]
+            distances = [one["frechet"] for one in found]
+            spread = f" ({min(distances):.2f} to {max(distances):.2f})" if len(found) > 1 else ""
+            cells.append(f"{statistics.mean(distances):.2f}{spread}")
+            cells.append(f"{statistics.mean(one['agreement'] for one in found):.1%}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, save the rows and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/")
+    parser.add_argument("--profile", default="fashion-mnist")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument(
+        "--seeds", type=lambda text: [int(part) for part in text.split(",")], default=(0, 1, 2)
+    )
+    parser.add_argument("--recipe", choices=list(RECIPES), action="append")
+    parser.add_argument("--work", type=Path, help="folder to work in, which is kept")
+    add_options(parser)
+    options = parser.parse_args()
+    if print_earlier_table(options, tabulate):
+        return
+    if options.data is None:
+        parser.error("--data is needed")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        print(tabulate(measure(options, work)))
+
+
+if __name__ == "__main__":
+    main()
