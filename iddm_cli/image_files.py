@@ -6,7 +6,7 @@ This module needs only Pillow; it receives pixels as Pillow images.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,18 @@ Points = Sequence[tuple[float, float]]
 class SamplingMetadata:
     """How an image was sampled, apart from its class and index.
 
-    The names of the fields are keys of the text chunks in the PNG.
+    The names of the fields are keys of the text chunks in the PNG. Fields with a default are only
+    written where they differ from it.
+
+    Attributes:
+        guidance_rescale: Share of rescaled guidance.
+        threshold: Share of dynamic thresholding; 0: none.
+        guide_with: The weaker model of autoguidance, as RUN@STEP; "": guidance is classifier-free.
+        noise: "own" where each class has its own noise, see `engine.sampling.sample_noise`; "same"
+            where image i starts from the same noise in every class.
+        strength: How much of the image that it starts from was made anew; 1: it started from noise.
+        interpolate: The two indices that it lies between, and the number of images on the path.
+        size: Height and width in pixels, where the model was trained at another size.
     """
 
     run: str
@@ -39,22 +50,45 @@ class SamplingMetadata:
     seed: int
     sampler: str
     steps: int
+    time_grid: str
+    order: float | None
     eta: float
     guidance: float
     guidance_interval: Sequence[float]
     precision: str
+    guidance_rescale: float = 0.0
+    threshold: float = 0.0
+    guide_with: str = ""
+    noise: str = "same"
+    strength: float = 1.0
+    interpolate: str = ""
+    size: str = ""
 
-    def text_notes(self, index: int, name: str) -> dict[str, str]:
+    def to_json(self) -> dict[str, object]:
+        """Return the fields by name, without those that have their default."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+    def text_notes(
+        self, index: int, name: str, more: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         """Return the text chunks of an image's file.
 
         Args:
             index: The image's index.
             name: The name of its class; "" without classes.
+            more: What else changed this image alone, by key.
         """
-        facts = asdict(self) | {"guidance_interval": format_interval(self.guidance_interval)}
-        notes = {f"iddm:{key}": str(value) for key, value in facts.items()}
+        facts = self.to_json() | {"guidance_interval": format_interval(self.guidance_interval)}
+        notes = {f"iddm:{key}": str(value) for key, value in facts.items() if value is not None}
         notes["iddm:index"] = str(index)
-        return notes | ({"iddm:class": name[:MAX_NOTE_LENGTH]} if name else {})
+        if name:
+            notes["iddm:class"] = name[:MAX_NOTE_LENGTH]
+        further = {f"iddm:{key}": text[:MAX_NOTE_LENGTH] for key, text in (more or {}).items()}
+        return notes | further
 
 
 def format_interval(interval: Sequence[float]) -> str:

@@ -10,6 +10,7 @@ import typer
 from iddm_cli import __version__, exits, notices, signals
 from iddm_cli.commands import (
     cache,
+    distill,
     evaluate,
     export,
     generate,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
+app.command("distill", epilog=distill.EXAMPLES)(distill.distill)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)

@@ -20,6 +20,11 @@ TEXT = README.read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in TEXT.splitlines() if line.startswith("    iddm ")]
 EVALUATING = (README.parent / "docs" / "evaluating.md").read_text(encoding="utf-8")
 EVALUATIONS = re.findall(r"^    (iddm evaluate .*)", EVALUATING, re.MULTILINE)
+SAMPLING = re.findall(
+    r"^    (iddm .*)",
+    (README.parent / "docs" / "sampling.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -37,6 +42,8 @@ def shorten(command: str) -> list[str]:
             words[words.index("--epochs") + 1] = "1"
             return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
         return [*words, *SMALL_NETWORK, "--batch-size", "4", "--steps", "2"]
+    if words[0] == "distill":
+        return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
     if words[0] == "bench":
@@ -45,6 +52,8 @@ def shorten(command: str) -> list[str]:
         # Classifiers take minutes; the run of the README takes the place of others.
         replaced = {"--usefulness": "--overwrite", "careful": "first", "100,last": "2,last"}
         return [*(replaced.get(word, word) for word in words), "--count", "20", "--overwrite"]
+    if words[0] == "generate":
+        return ["@2" if word == "@1000" else word for word in words]
     return words
 
 
@@ -73,7 +82,8 @@ def test_every_command_runs(tmp_path_factory):
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
-    for command in [*COMMANDS, *EVALUATIONS]:
+    Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
+    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING]):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):
@@ -88,6 +98,13 @@ def test_every_command_runs(tmp_path_factory):
         subprocess.run([sys.executable, "-c", snippet], cwd=shell.folder, check=True)
     images = [f"{number}.png" for number in range(8)] + ["cat.png"]
     assert {Image.open(shell.folder / name).size for name in images} == {(32, 32)}
+
+
+def test_the_commands_of_distilling_are_those_of_the_readme():
+    page = (README.parent / "docs" / "distilling.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    (iddm .*)", page, re.MULTILINE)
+    assert len(commands) == 2
+    assert set(commands) <= set(COMMANDS)
 
 
 def test_the_first_two_commands_set_up_and_train_or_test():

@@ -62,7 +62,7 @@ def extended(tmp_path_factory) -> Iterator[ExtendedShell]:
     shutil.copytree(ROOT / "configs", folder / "configs")
     recipes = read_recipes()
     assert [file.rsplit("/", 1)[1] for file, _, _ in recipes] == [
-        "solvers.py", "choices.py", "schedules.py", "choices.py",
+        "dpmpp.py", "choices.py", "schedules.py", "choices.py",
     ]  # fmt: skip
     for recipe in recipes:
         follow(folder, *recipe)

@@ -155,6 +155,7 @@ TESTED_THROUGH = {
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/cache": "e2e/test_cache.py",
+    "commands/distill": "e2e/test_distill.py",
     "commands/evaluate": "e2e/test_evaluate.py",
     "commands/export/diffusers": "e2e/test_export.py",
     "commands/export/onnx": "e2e/test_export.py",
@@ -163,7 +164,7 @@ TESTED_THROUGH = {
     "commands/export/shared": "e2e/test_export.py",
     "commands/generate": "e2e/test_generate.py",
     "commands/inspect_dataset": "e2e/test_inspect.py",
-    "commands/options": "e2e/test_command_line.py",
+    "commands/options/guidance_options": "e2e/test_generate.py",
     "commands/machine/bench": "e2e/test_machine.py",
     "commands/machine/doctor": "e2e/test_machine.py",
     "commands/profiles": "e2e/test_command_line.py",
@@ -190,6 +191,8 @@ TESTED_THROUGH = {
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
     "workflows/importing": "e2e/test_import.py",
     "workflows/planning/planned_run": "workflows/planning/test_plan.py",
+    "engine/optimization/joint": "engine/optimization/test_optimizers.py",
+    "engine/optimization/never_compiled": "engine/optimization/test_optimizers.py",
 }
 """Modules without a test file of their name, and the tests that drive them."""
 

@@ -7,7 +7,8 @@ import torch
 
 from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
-from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.balanced_order import BalancedOrder
+from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
 from iddm_cli.data.loader.stores import (
     FileStore,
     MemoryStore,
@@ -107,10 +108,19 @@ def build_loader(
         build_store(profile, pack, device, group),
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,
-        order=lambda epoch: randomness.permutation(seed, "order", step=epoch, count=pack.count),
+        order=_build_order(profile, pack),
         augment=Augmentation(data, partial(_uniform, seed)) if changes else None,
         device=device,
     )
+
+
+def _build_order(profile: ResolvedProfile, pack: Pack) -> EpochOrder:
+    def permute(purpose: str, number: int, count: int) -> torch.Tensor:
+        return randomness.permutation(profile.training.seed, purpose, step=number, count=count)
+
+    if profile.data.balance > 0:
+        return BalancedOrder(torch.from_numpy(pack.labels), profile.data.balance, permute)
+    return lambda epoch: permute("order", epoch, pack.count)
 
 
 def _uniform(seed: int, purpose: str, step: int, slots: torch.Tensor) -> torch.Tensor:

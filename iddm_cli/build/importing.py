@@ -5,7 +5,7 @@ from pathlib import Path
 
 from iddm_cli.build.networks import check_size
 from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
-from iddm_cli.engine.optimizers import initial_optimizer_state
+from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
 from iddm_cli.importing.imported_model import ImportedModel
 from iddm_cli.importing.options import ImportOptions
 from iddm_cli.importing.readers import read_model
@@ -26,7 +26,7 @@ def iter_checkpoint_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
     parts = {
         "model": model.raw,
         "average": model.average,
-        "optimizer": initial_optimizer_state(model.raw, model.profile.training),
+        "optimizer": initial_optimizer_state(model.raw),
     }
     state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
     return checkpoint_files(0, parts, state)

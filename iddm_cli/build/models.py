@@ -51,6 +51,7 @@ def build_image_generator(
     source: WeightsSource,
     compute: ComputeContext,
     values: ValueRange = EIGHT_BIT,
+    weaker: Denoiser | None = None,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
 
@@ -60,6 +61,7 @@ def build_image_generator(
         source: The weights.
         compute: The compute context.
         values: The range of values that it was trained on.
+        weaker: The weaker denoiser of autoguidance, on the same device.
 
     Raises:
         CheckpointError: The source is damaged, or belongs to another network.
@@ -72,6 +74,7 @@ def build_image_generator(
         num_classes=len(classes),
         shape=profile.data.shape,
         levels=values.levels,
+        weaker=weaker,
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.diffusion.lookup import build_profile_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
@@ -32,11 +32,10 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
     check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
     backbone = build_backbone(profile, num_classes)
-    schedule = build_schedule(profile.diffusion.schedule, profile.diffusion.timesteps)
     return Denoiser(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
         backbone.to(memory_format=torch.channels_last),
-        schedule,
+        build_profile_schedule(profile.diffusion),
         prediction=profile.diffusion.prediction,
         loss_weight=profile.diffusion.loss_weight,
     )

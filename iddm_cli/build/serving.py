@@ -1,8 +1,12 @@
 """Build served models: an image generator → `ServedModel`."""
 
+from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
-from iddm_cli.engine.reduced_precision.batch_invariant import make_batch_invariant
+from iddm_cli.engine.reduced_precision.batch_invariant import (
+    BatchInvariantDenoiser,
+    make_batch_invariant,
+)
 from iddm_cli.serving.scheduling.served_model import ServedModel
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -15,6 +19,7 @@ def build_served_model(
     trained_steps: int,
     reference: str,
     values: ValueRange = EIGHT_BIT,
+    guide_with: str = "",
 ) -> ServedModel:
     """Prepare a trained model for the server; on the CPU each thread computes a block of its own.
 
@@ -25,8 +30,13 @@ def build_served_model(
         trained_steps: Training step of the weights.
         reference: The RUN argument of `iddm generate` for this model.
         values: The range of values that it was trained on.
+        guide_with: What the generator's weaker denoiser is: RUN@STEP; "" where it has none.
     """
-    lowered = lower_precision(generator.denoiser, generator.precision)
+
+    def prepare(denoiser: Denoiser) -> BatchInvariantDenoiser:
+        lowered = lower_precision(denoiser, generator.precision)
+        return make_batch_invariant(lowered, generator.shape)
+
     return ServedModel(
         name=name,
         reference=reference,
@@ -35,7 +45,9 @@ def build_served_model(
         shape=generator.shape,
         sampling=generator.settings,
         denoiser=generator.denoiser,
-        batch_denoiser=make_batch_invariant(lowered, generator.shape),
+        batch_denoiser=prepare(generator.denoiser),
         values=values,
         precision=generator.precision,
+        batch_weaker=None if generator.weaker is None else prepare(generator.weaker),
+        guide_with=guide_with,
     )

@@ -1,5 +1,6 @@
 """The trainer of a run, and its sample grids."""
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,20 +16,27 @@ from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.lookup import build_time_distribution
+from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
+from iddm_cli.diffusion.objectives.objective import Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
 from iddm_cli.engine.image_generator import SampleSpec, to_image
 from iddm_cli.engine.monitoring.evaluations import Evaluate
+from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
+from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import TrainingSettings
+from iddm_cli.runs.exported_file import open_exported_file
 from iddm_cli.runs.run import Run
 
 SAMPLE_SEED = 0
@@ -61,11 +69,15 @@ def build_trainer(
             settings.
         DatasetError: data.cache names a memory that has no room for the images, or the settings
             need held-out images.
+        CheckpointError: The teacher of a distilled run is missing or damaged.
     """
     check_held_out(profile, pack)
     check_best_metric(profile, pack)
     training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
+    teacher = None
+    if profile.distillation.is_enabled and group.is_main:
+        teacher = ExportedWeights(open_exported_file(run.teacher_path))
     retention = Retention(training.keep, training.keep_every, training.best_metric)
     checkpoints = CheckpointFolder(run.checkpoints_dir, retention)
     train_step = build_train_step(
@@ -77,6 +89,7 @@ def build_trainer(
         training=training,
         compiling=profile.runtime.compile,
         numerics=checkpoints.read_latest_numerics(),
+        teacher=teacher,
     )
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
@@ -101,8 +114,9 @@ def build_train_step(
     training: TrainingSettings | None = None,
     numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
+    teacher: WeightsSource | None = None,
 ) -> TrainStep:
-    """Build what makes the updates of an untrained network.
+    """Build what makes the updates of an untrained network, or of a copy of its teacher.
 
     Args:
         profile: The profile.
@@ -113,19 +127,32 @@ def build_train_step(
         training: The training section; None: the profile's.
         numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
+        teacher: The weights of a distilled run's teacher, in the main process; None stands for
+            untrained ones, which take as long.
 
     Raises:
         UsageError: The network is too large for the device.
+        CheckpointError: The teacher is damaged, or another network.
     """
     denoiser = build_denoiser(profile, num_classes).to(compute.device)
     check_fits_device(denoiser, compute.device)
     kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
     use_kernels(denoiser.backbone, KERNELS[kernels])
+    objective: Objective | None = None
+    if profile.distillation.is_enabled:
+        load_teacher(denoiser, teacher, group)
+        objective = build_consistency_objective(profile, denoiser, num_classes)
     return TrainStep(
         denoiser,
         batches,
         training or profile.training,
         times=profile.diffusion.times,
+        time_distribution=build_time_distribution(
+            profile.diffusion.time_distribution,
+            denoiser.schedule,
+            mean=profile.diffusion.time_mean,
+            deviation=profile.diffusion.time_deviation,
+        ),
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(
@@ -137,7 +164,45 @@ def build_train_step(
         ),
         group=group,
         compiling=compiling,
+        objective=objective,
     )
+
+
+def load_teacher(denoiser: Denoiser, teacher: WeightsSource | None, group: ProcessGroup) -> None:
+    """Let a denoiser start from its teacher's weights. Collective: every process must call it.
+
+    Args:
+        denoiser: The denoiser, on its device.
+        teacher: The weights, in the main process; None leaves the denoiser as it is.
+        group: The processes that train together.
+
+    Raises:
+        CheckpointError: The weights are damaged, or belong to another network.
+    """
+    if not group.broadcast(teacher is not None):
+        return
+    targets = denoiser.backbone.state_dict()
+    names = sorted(targets)
+    read = teacher.read("average", targets) if teacher else None
+    sources = [read[name] for name in names] if read else None
+    group.broadcast_into([targets[name] for name in names], sources)
+
+
+def build_consistency_objective(
+    profile: ResolvedProfile, student: Denoiser, num_classes: int
+) -> ConsistencyObjective:
+    """Build the objective of a distilled run.
+
+    Args:
+        profile: The profile.
+        student: The denoiser that will be trained, with its teacher's weights.
+        num_classes: Number of classes.
+    """
+    settings, teacher = profile.distillation, None
+    if num_classes and settings.guidance != 1:
+        copied = copy.deepcopy(student).requires_grad_(False).eval()
+        teacher = GuidedTeacher(copied, settings.guidance, no_label=num_classes)
+    return ConsistencyObjective(teacher, stage_steps=settings.stage_steps)
 
 
 def _build_utilization(
@@ -152,7 +217,9 @@ def _build_utilization(
         name = torch.cuda.get_device_name(compute.device)
         peak = find_peak(name, compute.precision, profile.runtime.tf32)
     # The EMA is neither compiled nor recomputed.
-    flops = count_training_flops(train_step.state.ema.module, profile.data.shape)
+    network = train_step.state.ema.module
+    passes = 1 + train_step.objective.extra_passes / TRAINING_PASSES
+    flops = round(passes * count_training_flops(network, profile.data.shape))
     return Utilization(flops, peak and peak * train_step.group.world_size)
 
 

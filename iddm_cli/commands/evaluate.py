@@ -79,16 +79,34 @@ SolverStepsOption = Annotated[
     str | None,
     options.option(
         "--steps",
-        help="Numbers of sampling steps, separated by commas.",
+        help="Numbers of network calls, separated by commas.",
         panel=options.SAMPLING,
         metavar="N,...",
+    ),
+]
+OrdersOption = Annotated[
+    str | None,
+    options.option(
+        "--order",
+        help="Orders of ipndm or unipc, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="N,...",
+    ),
+]
+TimeGridsOption = Annotated[
+    str | None,
+    options.option(
+        "--time-grid",
+        help="Time grids, separated by commas. (default: the profile's)",
+        panel=options.SAMPLING,
+        metavar="NAME,...",
     ),
 ]
 GuidancesOption = Annotated[
     str | None,
     options.option(
         "--guidance",
-        help="Classifier-free guidance scales, separated by commas; 1 disables guidance.",
+        help="Guidance scales, separated by commas; 1 disables guidance.",
         panel=options.SAMPLING,
         metavar="SCALE,...",
     ),
@@ -101,6 +119,33 @@ IntervalsOption = Annotated[
         "commas: 0:1,0.2:0.8.",
         panel=options.SAMPLING,
         metavar="LOW:HIGH,...",
+    ),
+]
+RescalesOption = Annotated[
+    str | None,
+    options.option(
+        "--guidance-rescale",
+        help="Shares of rescaled guidance, from 0 to 1, separated by commas.",
+        panel=options.SAMPLING,
+        metavar="SHARE,...",
+    ),
+]
+ThresholdsOption = Annotated[
+    str | None,
+    options.option(
+        "--threshold",
+        help="Shares of dynamic thresholding, separated by commas; 0 clips instead.",
+        panel=options.SAMPLING,
+        metavar="SHARE,...",
+    ),
+]
+GuidesOption = Annotated[
+    str | None,
+    options.option(
+        "--guide-with",
+        help="Weaker models that guide, separated by commas; none is classifier-free guidance.",
+        panel=options.SAMPLING,
+        metavar="RUN@STEP|none,...",
     ),
 ]
 PrecisionsOption = Annotated[
@@ -187,12 +232,18 @@ def evaluate(
     against: AgainstOption = None,
     count: CountOption = None,
     seed: options.SeedOption = 0,
+    same_noise: options.SameNoiseOption = False,
     image_size: ImageSizeOption = None,
     checkpoint: CheckpointsOption = "last",
     sampler: SamplersOption = None,
     steps: SolverStepsOption = None,
+    time_grid: TimeGridsOption = None,
+    order: OrdersOption = None,
     guidance: GuidancesOption = None,
     guidance_interval: IntervalsOption = None,
+    guidance_rescale: RescalesOption = None,
+    threshold: ThresholdsOption = None,
+    guide_with: GuidesOption = None,
     weights: WeightsListOption = None,
     copies: CopiesOption = True,
     usefulness: UsefulnessOption = False,
@@ -220,13 +271,19 @@ def evaluate(
             checkpoints=[options.parse_checkpoint(part.strip()) for part in checkpoint.split(",")],
             sampler=sampler,
             steps=steps,
+            time_grid=time_grid,
+            order=order,
             guidance=guidance,
             guidance_interval=guidance_interval,
+            guidance_rescale=guidance_rescale,
+            threshold=threshold,
+            guide_with=guide_with,
             weights=weights,
             precision=precision,
         ),
         count=count,
         seed=seed,
+        same_noise=same_noise,
         image_size=size,
         copies=copies,
         usefulness=usefulness,

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from iddm_cli.classes import choose_classes
 from iddm_cli.commands import options
-from iddm_cli.workflows import models
+from iddm_cli.commands.options import guidance_options
+from iddm_cli.workflows.generating.generate_options import DEFAULT_COUNT, GenerateOptions
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -16,8 +16,16 @@ EXAMPLES = """\
 
   iddm generate first --class all --count 1000 --out new-images --no-grid
 
+  iddm generate first --class 3 --index 7,12     only these two of them
+
+  iddm generate first --from photos --strength 0.6 --count 4     variations of photos
+
+  iddm generate first --from a.png --mask m.png --class 3        replace what the mask shows
+
   iddm generate steel.safetensors                use an exported file
 """
+STARTING = "Where sampling starts"
+
 ClassOption = Annotated[
     list[str] | None,
     options.option(
@@ -28,9 +36,73 @@ ClassOption = Annotated[
     ),
 ]
 CountOption = Annotated[
-    int,
+    int | None,
     options.option(
-        help="Number of images per class.", panel=options.SELECTION, at_least=1, show_default=True
+        help=f"Number of images per class. (default: {DEFAULT_COUNT})",
+        panel=options.SELECTION,
+        at_least=1,
+    ),
+]
+IndexOption = Annotated[
+    str | None,
+    options.option(
+        help="Indices of the images to generate, instead of --count: 7,12,20-30.",
+        panel=options.SELECTION,
+        metavar="N,N-N,...",
+    ),
+]
+FromOption = Annotated[
+    Path | None,
+    options.option(
+        "--from",
+        help="Image, or folder of images, to generate variations of; --count of each.",
+        panel=STARTING,
+        metavar="IMAGE|FOLDER",
+    ),
+]
+StrengthOption = Annotated[
+    float | None,
+    options.option(
+        help="Share of the noise schedule that --from goes back, and of the steps that are taken: "
+        "0 returns the image, 1 ignores it. (default: 0.5, or 1 with --mask)",
+        panel=STARTING,
+        at_least=0,
+        at_most=1,
+        metavar="SHARE",
+    ),
+]
+MaskOption = Annotated[
+    Path | None,
+    options.option(
+        help="Mask for --from, or folder of masks with the names of the images: white is "
+        "generated, black is kept exactly.",
+        panel=STARTING,
+        metavar="MASK|FOLDER",
+    ),
+]
+InterpolateOption = Annotated[
+    str | None,
+    options.option(
+        help="N images on the way from the noise of index A to that of index B.",
+        panel=STARTING,
+        metavar="A:B:N",
+    ),
+]
+SizeOption = Annotated[
+    str | None,
+    options.option(
+        help="Size other than the one that the model was trained at: 64, or 64x96 "
+        "(height x width).",
+        panel=STARTING,
+        metavar="N|HxW",
+    ),
+]
+TrajectoryOption = Annotated[
+    Literal["webp", "gif"] | None,
+    options.option(
+        help="Also save the way from noise to image, as a strip and as an animation, of up to 16 "
+        "images.",
+        panel=options.OUTPUT,
     ),
 ]
 OutOption = Annotated[
@@ -63,12 +135,24 @@ GridOption = Annotated[
 def generate(
     run: options.ModelArgument = None,
     class_: ClassOption = None,
-    count: CountOption = 16,
+    count: CountOption = None,
+    index: IndexOption = None,
     seed: options.SeedOption = 0,
+    same_noise: options.SameNoiseOption = False,
+    source: FromOption = None,
+    strength: StrengthOption = None,
+    mask: MaskOption = None,
+    interpolate: InterpolateOption = None,
+    size: SizeOption = None,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
-    guidance: options.GuidanceOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
+    time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
+    guidance: guidance_options.GuidanceOption = None,
+    guidance_interval: guidance_options.GuidanceIntervalOption = None,
+    guidance_rescale: guidance_options.GuidanceRescaleOption = None,
+    threshold: guidance_options.ThresholdOption = None,
+    guide_with: guidance_options.GuideWithOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
@@ -77,33 +161,45 @@ def generate(
     out: OutOption = None,
     form: FormatOption = None,
     grid: GridOption = True,
+    trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Generate images with a trained run."""
-    from iddm_cli.workflows import generation
+    from iddm_cli.workflows.generating import generation
 
-    model = models.find_model(runs_dir, run)
-    given = {
-        **options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+    sampling = {
+        **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
+        **guidance_options.collect_guidance_options(
+            guidance, guidance_interval, guidance_rescale, threshold
+        ),
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         "--precision sampling.precision": precision,
     }
-    profile = models.load_sampling_profile(model, given)
-    labels = choose_classes(class_ or ["all"], model.classes)
-    step = options.parse_checkpoint(checkpoint)
-    layout = generation.OutputLayout(
-        out or model.default_output_dir(),
-        model.classes,
-        labels,
-        count,
-        generation.resolve_form(form, model.values, profile.data.channels),
-        grid=grid,
-        values=model.values,
+    generation.generate(
+        GenerateOptions(
+            model=run,
+            runs_dir=runs_dir,
+            classes=None if class_ is None else tuple(class_),
+            count=count,
+            index=index,
+            seed=seed,
+            same_noise=same_noise,
+            source=source,
+            strength=strength,
+            mask=mask,
+            interpolate=interpolate,
+            trajectory=trajectory,
+            size=None if size is None else options.parse_sides(size, "--size"),
+            sampling=sampling,
+            checkpoint=options.parse_checkpoint(checkpoint),
+            guide_with=guide_with,
+            out=out,
+            form=form,
+            grid=grid,
+            overwrite=overwrite,
+            as_json=json,
+        )
     )
-    layout.check_count()
-    layout.check_empty(overwrite=overwrite)
-    source = model.open_weights(step, profile.sampling.weights)
-    generation.generate_images(layout, model, profile, source, seed=seed, as_json=json)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from iddm_cli.commands import options
+from iddm_cli.commands.options import guidance_options
 from iddm_cli.extras import require_extra
 from iddm_cli.workflows import serving
 
@@ -96,6 +97,7 @@ def serve(
     queue: QueueOption = 64,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
+    guide_with: guidance_options.GuideWithOption = None,
     device: options.DeviceOption = None,
     precision: options.PrecisionOption = None,
     runs_dir: options.RunsDirOption = None,
@@ -116,6 +118,7 @@ def serve(
         max_batch=max_batch,
         max_queue=queue,
         checkpoint=options.parse_checkpoint(checkpoint),
+        guide_with=guide_with,
     )
     if stopped_by:
         raise typer.Exit(128 + stopped_by)

@@ -87,6 +87,7 @@ def train(
     from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
+    from iddm_cli.workflows.distilling.teacher import find_teacher
     from iddm_cli.workflows.planning.plan import show_plan
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
@@ -112,6 +113,10 @@ def train(
     if dry_run:
         show_plan(*prepare_data(loaded), as_json=json)
         return
+    distillation = loaded.distillation
+    teacher = None
+    if distillation.teacher is not None:  # the profile of a distilled run
+        teacher = find_teacher(folder, distillation.teacher, distillation.teacher_step)
     job_options = JobOptions(
         folder,
         name=name,
@@ -119,6 +124,7 @@ def train(
         overwrite=overwrite,
         as_json=json,
         steal_lock=steal_lock,
+        teacher=teacher,
     )
     if code := launch(with_absolute_data(loaded), job_options):
         raise typer.Exit(code)

@@ -45,8 +45,17 @@ class Denoiser(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return the estimate of x, float32, [B, C, H, W]."""
-        out = self.backbone(x_t, t, label).float()
-        return self._prediction.to_x(out, *self.schedule.at_unit_variance(x_t, t))
+        unit = self.schedule.at_unit_variance(x_t, t)
+        return self._prediction.to_x(self._predict(x_t, t, label, unit), *unit)
+
+    def _predict(
+        self, x_t: Tensor, t: Tensor, label: Tensor, unit: tuple[Tensor, Tensor, Tensor]
+    ) -> Tensor:
+        """Return the backbone's output, float32, given x_t, alpha and sigma at unit variance."""
+        if self._prediction.input_scale is not None:
+            x_t, alpha, sigma = unit
+            x_t = x_t * self._prediction.input_scale(alpha, sigma)
+        return self.backbone(x_t, t, label).float()
 
     def around(self, backbone: nn.Module) -> "Denoiser":
         """Return this denoiser with another backbone; itself where the backbone is its own."""
@@ -60,8 +69,9 @@ class Denoiser(nn.Module):
         """Return each image's weighted mean squared error of the backbone's output, [B]."""
         alpha, sigma = self.schedule.at(t)
         x_t = alpha * x + sigma * noise
-        out = self.backbone(x_t, t, label).float()
-        _, alpha, sigma = self.schedule.at_unit_variance(x_t, t)
+        unit = self.schedule.at_unit_variance(x_t, t)
+        out = self._predict(x_t, t, label, unit)
+        _, alpha, sigma = unit
         error = (out - self._prediction.target(x, noise, alpha, sigma)).square()
         if self.loss_weight == "min_snr":
             error = error * min_snr_weight(self.schedule.snr(t), self._prediction)

@@ -1,4 +1,4 @@
-"""Sampling: from pure noise to an image, over the denoiser's contract alone."""
+"""Sampling: from noise to an image, over the denoiser's contract alone."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,17 +13,8 @@ NoiseAt = Callable[[int], Tensor]
 """`noise_at(k)` returns new standard normal noise for solver step k, [B, C, H, W]."""
 
 
-def sampling_times(timesteps: int, steps: int) -> list[int]:
-    """Spread solver steps evenly over the schedule, from its last entry down.
-
-    "Trailing" spacing (Lin et al. 2024, arXiv:2305.08891, table 2): the first step starts where
-    training ended, at almost pure noise.
-
-    Args:
-        timesteps: Entries of the noise schedule (T).
-        steps: Number of solver steps, in [1, T].
-    """
-    return [round(timesteps - k * timesteps / steps) - 1 for k in range(steps)]
+Observe = Callable[[int, Tensor, Tensor], None]
+"""`observe(k, x_t, denoised)` gets where solver step k starts, and its estimate of x."""
 
 
 def sample(
@@ -33,15 +24,18 @@ def sample(
     noise: Tensor,
     label: Tensor,
     noise_at: NoiseAt,
+    observe: Observe | None = None,
 ) -> Tensor:
     """Generate a batch: start at `noise` and take all steps.
 
     Args:
         denoise: The denoiser, or that of each step.
         table: A sampler's steps.
-        noise: Standard normal noise, [B, C, H, W].
+        noise: Standard normal noise, or images with noise as the first time of the table has it,
+            [B, C, H, W].
         label: Class of each image, [B].
         noise_at: Returns the noise that a step adds.
+        observe: Called at every step.
 
     Returns:
         The last estimate of x, [B, C, H, W], values about [-1, 1]; no noise is left in it.
@@ -52,8 +46,11 @@ def sample(
     previous: deque[Tensor] = deque(maxlen=table.history)
     for k, t in enumerate(table.times):
         denoised = denoisers[k](x_t, torch.full_like(label, t), label)
+        if observe is not None:
+            observe(k, x_t, denoised)
+        kept = table.keep(k, x_t, denoised)
         x_t = advance(coefficients[k], x_t, denoised, previous)
         if k in table.noisy_steps:
             x_t = x_t + coefficients[k, -1] * noise_at(k)
-        previous.appendleft(denoised)
+        previous.appendleft(kept)
     return x_t

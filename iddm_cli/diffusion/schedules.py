@@ -92,6 +92,14 @@ class NoiseSchedule(nn.Module):
         sigma = torch.expm1(2 * log_alpha).abs().sqrt()
         return cls(log_alpha.exp(), sigma, log_alpha=log_alpha, betas=betas)
 
+    @classmethod
+    def from_log_alpha(cls, log_alpha: Tensor) -> "NoiseSchedule":
+        """Return the variance-preserving schedule with this log alpha, [T], float64, falling."""
+        before = torch.cat([torch.zeros_like(log_alpha[:1]), log_alpha[:-1]])
+        sigma = torch.expm1(2 * log_alpha).abs().sqrt()
+        betas = -torch.expm1(2 * (log_alpha - before))
+        return cls(log_alpha.exp(), sigma, log_alpha=log_alpha, betas=betas)
+
     def __len__(self) -> int:
         return len(self.alpha)
 
@@ -164,3 +172,66 @@ def cosine_schedule(timesteps: int, s: float = 0.008) -> NoiseSchedule:
     time = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
     alpha_bar = torch.cos((time + s) / (1 + s) * math.pi / 2) ** 2
     return NoiseSchedule.from_betas((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999))
+
+
+def flow_schedule(timesteps: int) -> NoiseSchedule:
+    """Straight lines from image to noise: alpha = 1 - s, sigma = s.
+
+    Rectified flow (Liu et al. 2022, arXiv:2209.03003, eq. 1) with s = (t + 1/2) / T, so that
+    neither end is reached: at s = 1 nothing of the image would be left, and its SNR would have no
+    logarithm.
+    """
+    sigma = (torch.arange(timesteps, dtype=torch.float64) + 0.5) / timesteps
+    return NoiseSchedule(1 - sigma, sigma, log_alpha=torch.log1p(-sigma))
+
+
+def edm_schedule(timesteps: int) -> NoiseSchedule:
+    """EDM's noise levels from 0.002 to 80 (Karras et al. 2022, arXiv:2206.00364, eq. 5, rho 7).
+
+    EDM's sigma is sigma / alpha here; both are scaled so that the variance is preserved.
+    """
+    low, high = (level ** (1 / 7) for level in (0.002, 80.0))
+    ratio = torch.linspace(low, high, timesteps, dtype=torch.float64) ** 7
+    return NoiseSchedule.from_log_alpha(-torch.log1p(ratio**2) / 2)
+
+
+def shift_noise(schedule: NoiseSchedule, factor: float) -> NoiseSchedule:
+    """Return a schedule with more noise at every time: sigma / alpha times `factor`.
+
+    Large images need it, since the mean of many pixels shows what the noise of each hides: the
+    factor is their side divided by that of the images that the schedule suits (simple diffusion,
+    Hoogeboom et al. 2023, arXiv:2301.11093, eq. 3). Of a flow it is the shift of Stable Diffusion 3
+    (Esser et al. 2024, arXiv:2403.03206, eq. 23).
+
+    Args:
+        schedule: The schedule.
+        factor: More than 0; 1 changes nothing.
+    """
+    if factor == 1:
+        return schedule
+    ratio = factor * schedule.levels.sigma / schedule.levels.alpha
+    if schedule.betas is not None:
+        return NoiseSchedule.from_log_alpha(-torch.log1p(ratio**2) / 2)
+    alpha = 1 / (1 + ratio)
+    return NoiseSchedule(alpha, ratio * alpha, log_alpha=-torch.log1p(ratio))
+
+
+TERMINAL_LOG_ALPHA = -12 * math.log(2)
+"""Alpha-bar of 2^-24 at the end, as diffusers has it: zero would have no logarithm."""
+
+
+def end_in_noise(schedule: NoiseSchedule) -> NoiseSchedule:
+    """Return a schedule that ends in pure noise (Lin et al. 2024, arXiv:2305.08891, algorithm 1).
+
+    alpha is moved and scaled so that its last entry is (almost) 0 and its first one stays. Else
+    training sees a trace of the image, such as its mean brightness, in what sampling starts from.
+
+    Args:
+        schedule: A variance-preserving schedule of more than one entry.
+    """
+    alpha = schedule.levels.alpha
+    scaled = (alpha[:-1] - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
+    last = torch.full_like(alpha[:1], TERMINAL_LOG_ALPHA)
+    # Of the first entry, where alpha is almost 1, the logarithm is known to more digits.
+    log_alpha = torch.cat([schedule.levels.log_alpha[:1], scaled[1:].log(), last])
+    return NoiseSchedule.from_log_alpha(log_alpha)

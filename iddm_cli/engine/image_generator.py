@@ -1,10 +1,10 @@
 """The image generator: samples images from a trained denoiser.
 
 An image is a function of (weights, seed, index, class, sampler settings, precision) alone: its
-noise is derived from its index, so the batch that it is generated in does not change it. In fp32
-that holds up to rounding, which now and then changes a pixel by one level. In bf16 and fp16
-rounding would change whole images, so there the network computes blocks of one size, see
-`reduced_precision.batch_invariant`.
+noise is derived from its index, or from index and class, so the batch that it is generated in does
+not change it. In fp32 that holds up to rounding, which now and then changes a pixel by one level.
+In bf16 and fp16 rounding would change whole images, so there the network computes blocks of one
+size, see `reduced_precision.batch_invariant`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,30 +16,56 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import find_guided_steps, guide
-from iddm_cli.diffusion.lookup import find_solver
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser
+from iddm_cli.diffusion.guidance import (
+    SamplingNetworks,
+    build_step_denoiser,
+    find_guided_steps,
+)
+from iddm_cli.diffusion.lookup import build_time_grid, find_solver
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solver_table import SolverTable
-from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
+from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
+from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
+from iddm_cli.profiles.choices import usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.value_range import DEEP_LEVELS
 
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """One image to generate: its class (num_classes for none) and its index."""
+    """One image to generate.
+
+    Attributes:
+        label: Its class; num_classes for none.
+        index: Its index.
+        noise: Where its noise comes from, see `sample_noise`; None: from its index, so that it
+            starts from the same noise in every class.
+        source: The known image that it starts from, see `KnownImages`; None: it starts from noise.
+    """
 
     label: int
     index: int
+    noise: int | NoisePath | None = None
+    source: int | None = None
+
+    @property
+    def noise_item(self) -> int | NoisePath:
+        """Where its noise comes from."""
+        return self.index if self.noise is None else self.noise
+
+
+def specify_with_own_noise(label: int, index: int) -> SampleSpec:
+    """Return an image that shares its noise with no other class."""
+    return SampleSpec(label, index, own_noise_index(label, index))
 
 
 @dataclass(frozen=True)
@@ -77,12 +103,35 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
 
 
-def build_solver_table(settings: SamplingSettings, schedule: NoiseSchedule) -> SolverTable:
-    """Return the table of the sampler that the settings name, with its steps and options."""
-    steps = settings.steps or usual_steps(settings.sampler, len(schedule))
-    options = {key: getattr(settings, key) for key in SAMPLERS[settings.sampler].options}
-    times = sampling_times(len(schedule), steps)
-    return find_solver(settings.sampler)(schedule, times, **options)
+def build_solver_table(
+    settings: SamplingSettings, schedule: NoiseSchedule, highest: int | None = None
+) -> SolverTable:
+    """Return the table of the sampler that the settings name, with its time grid and options.
+
+    Args:
+        settings: The settings.
+        schedule: The noise schedule.
+        highest: The time that the first step starts from; None: the last entry of the schedule. A
+            table has at most one row for each time below.
+    """
+    grid = build_time_grid(settings.grid, schedule, highest)
+    calls = settings.steps or usual_steps(settings.sampler, len(schedule))
+    calls = min(calls, grid.highest + 1)
+    return find_solver(settings.sampler)(schedule, grid, calls, **settings.sampler_options)
+
+
+def build_partial_table(
+    settings: SamplingSettings, schedule: NoiseSchedule, known: KnownImages | None
+) -> SolverTable:
+    """Return the table of a sampler that starts from images; None or strength 1: from noise.
+
+    It has the same share of the calls as of the times (as image-to-image pipelines of diffusers).
+    """
+    if known is None or known.strength in (0, 1):
+        return build_solver_table(settings, schedule)
+    calls = known.count_calls(settings.steps or usual_steps(settings.sampler, len(schedule)))
+    fewer = settings.model_copy(update={"steps": calls})
+    return build_solver_table(fewer, schedule, known.highest_time(schedule))
 
 
 class ImageGenerator:
@@ -97,6 +146,8 @@ class ImageGenerator:
         shape: Channels, height and width of an image.
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
         precision: fp32, bf16 or fp16.
+        weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
+        known: Images that sampling starts from; None: it starts from noise.
     """
 
     def __init__(
@@ -108,20 +159,31 @@ class ImageGenerator:
         shape: tuple[int, int, int],
         levels: int = 255,
         precision: str = "fp32",
+        weaker: Denoiser | None = None,
+        known: KnownImages | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.weaker = weaker
+        self.known = known
         self.settings = settings
         self.num_classes = num_classes
         self.shape = shape
         self.levels = levels
         self.precision = precision
-        self.solver_table = build_solver_table(settings, denoiser.schedule)
+        self.solver_table = build_partial_table(settings, denoiser.schedule, known)
         self.guided_steps = find_guided_steps(
             denoiser.schedule, self.solver_table.times, settings.guidance_interval
         )
 
     def with_precision(self, precision: str) -> "ImageGenerator":
         """Return a generator of the same images, but for its precision."""
+        return self._copy(precision, self.known)
+
+    def starting_from(self, known: KnownImages) -> "ImageGenerator":
+        """Return a generator whose images start from known ones."""
+        return self._copy(self.precision, known)
+
+    def _copy(self, precision: str, known: KnownImages | None) -> "ImageGenerator":
         return ImageGenerator(
             self.denoiser,
             self.settings,
@@ -129,52 +191,109 @@ class ImageGenerator:
             shape=self.shape,
             levels=self.levels,
             precision=precision,
+            weaker=self.weaker,
+            known=known,
         )
 
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        network = self._network
-        return network.is_invariant if isinstance(network, BatchInvariantDenoiser) else True
+        networks = (self._networks.main, self._networks.weaker)
+        return all(n.is_invariant for n in networks if isinstance(n, BatchInvariantDenoiser))
 
     @cached_property
-    def _network(self) -> Denoise:
+    def _networks(self) -> SamplingNetworks:
+        weaker = None if self.weaker is None else self._prepare(self.weaker)
+        return SamplingNetworks(self._prepare(self.denoiser), self.num_classes, weaker)
+
+    def _prepare(self, denoiser: Denoiser) -> Denoise:
+        """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
         if self.precision == "fp32":
-            return graph_calls(self.denoiser)
-        self.denoiser.eval()
-        return make_batch_invariant(lower_precision(self.denoiser, self.precision), self.shape)
+            return graph_calls(denoiser)
+        denoiser.eval()
+        return make_batch_invariant(lower_precision(denoiser, self.precision), self.shape)
 
     @torch.inference_mode()
-    def generate_batch(self, specs: Sequence[SampleSpec], seed: int) -> Tensor:
-        """Return one batch of images, [B, H, W, C], see `to_pixels`."""
+    def generate_batch(
+        self,
+        specs: Sequence[SampleSpec],
+        seed: int,
+        recorder: TrajectoryRecorder[SampleSpec] | None = None,
+    ) -> Tensor:
+        """Return one batch of images, [B, H, W, C], see `to_pixels`.
+
+        Args:
+            specs: The images.
+            seed: Random seed.
+            recorder: Records the trajectories of some of them.
+        """
         device = self.denoiser.schedule.alpha.device
-        indices = torch.tensor([spec.index for spec in specs], device=device)
         label = torch.tensor([spec.label for spec in specs], device=device)
-        plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
-        noise_of = partial(randomness.normal, seed, items=indices, shape=self.shape)
+        known = self._select_known(specs)
+        if known is not None and known.strength == 0:
+            return known.pixels()
+        items = [spec.noise_item for spec in specs]
+        noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
         x = sample(
-            [guided if is_guided else plain for is_guided in self.guided_steps],
+            self._denoise_steps(label, known),
             self.solver_table,
-            noise=noise_of("sample", step=0),
+            noise=self._begin(noise_of("sample", step=0), known),
             label=label,
             noise_at=lambda k: noise_of("sample-step", step=k),
+            observe=None if recorder is None else partial(recorder.record, specs),
         )
-        return to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
+        pixels = to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
+        return pixels if known is None else known.paste(pixels)
+
+    def _select_known(self, specs: Sequence[SampleSpec]) -> KnownBatch | None:
+        """Return the known images of a batch, of which each has one or none has."""
+        rows = [spec.source for spec in specs if spec.source is not None]
+        if self.known is None or not rows:
+            return None
+        return self.known.select(rows, self.denoiser.schedule.alpha.device)
+
+    def _begin(self, noise: Tensor, known: KnownBatch | None) -> Tensor:
+        """Return where sampling starts: at noise, or at known images with noise."""
+        if known is None:
+            return noise
+        return known.begin(noise, self.denoiser.schedule, self.solver_table.times[0])
+
+    def _denoise_steps(self, label: Tensor, known: KnownBatch | None) -> list[Denoise]:
+        """Return the denoiser of each step."""
+        plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
+        if known is not None:
+            plain, guided = known.keep(plain), known.keep(guided)
+        return [guided if is_guided else plain for is_guided in self.guided_steps]
 
     def generate(
-        self, specs: Sequence[SampleSpec], *, seed: int, batch_size: int
+        self,
+        specs: Sequence[SampleSpec],
+        *,
+        seed: int,
+        batch_size: int,
+        recorder: TrajectoryRecorder[SampleSpec] | None = None,
     ) -> Iterator[Sample]:
-        """Yield the images in the order of their specifications, `batch_size` at a time."""
+        """Yield the images in the order of their specifications, `batch_size` at a time.
+
+        Args:
+            specs: The images.
+            seed: Random seed.
+            batch_size: How many are computed at once.
+            recorder: Records the trajectories of some of them.
+        """
         self.denoiser.eval()
         for start in range(0, len(specs), batch_size):
             batch = specs[start : start + batch_size]
-            pixels = self.generate_batch(batch, seed).cpu()
+            pixels = self.generate_batch(batch, seed, recorder).cpu()
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
-        """Return the denoiser of a step; only labelled images are guided."""
-        denoise = self._network
-        if is_guided:
-            scale = torch.where(label < self.num_classes, self.settings.guidance, 1.0)
-            denoise = guide(denoise, scale, no_label=self.num_classes)
-        return clip_estimates(denoise) if self.settings.clip else denoise
+        """Return the denoiser of a step."""
+        settings, networks = self.settings, self._networks
+        return build_step_denoiser(
+            networks,
+            scale=networks.limit_scale(settings.guidance, label) if is_guided else 1.0,
+            rescale=settings.guidance_rescale,
+            threshold=settings.threshold,
+            clip=settings.clip,
+        )

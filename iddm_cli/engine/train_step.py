@@ -10,6 +10,9 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.lookup import build_time_distribution
+from iddm_cli.diffusion.objectives.objective import DenoisingObjective, Objective
+from iddm_cli.diffusion.time_distributions import SampleTimes
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import randomness
 from iddm_cli.engine.acceleration.compiling import CompiledBlocks, is_compile_error, should_compile
@@ -20,7 +23,13 @@ from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
 from iddm_cli.engine.monitoring import nonfinite
 from iddm_cli.engine.monitoring.metrics import UpdateResult
 from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard, SkippedUpdates
-from iddm_cli.engine.optimizers import build_optimizer, clip_gradients, lr_at, step_unless_skipped
+from iddm_cli.engine.optimization.learning_rate import lr_at
+from iddm_cli.engine.optimization.optimizers import (
+    build_optimizer,
+    clip_gradients,
+    set_lr,
+    step_unless_skipped,
+)
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.profiles.settings import TrainingSettings
@@ -34,12 +43,14 @@ class TrainStep:
         denoiser: The denoiser, on the device that it is trained on.
         batches: The images of each step.
         settings: The profile's training section.
-        times: How diffusion times are sampled, stratified or uniform.
+        times: How numbers in [0, 1) are sampled for the times, stratified or uniform.
+        time_distribution: From such numbers to diffusion times; None: all equally often.
         precision: fp32, bf16 or fp16.
         num_classes: Number of classes; also the label that means "no label".
         numerics: What decides the last bits besides the size of the micro-batches.
         group: The processes that train together.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
+        objective: What updates minimize; None: the denoising loss.
 
     Attributes:
         total_steps: Number of updates of the whole training.
@@ -54,16 +65,22 @@ class TrainStep:
         settings: TrainingSettings,
         *,
         times: str,
+        time_distribution: SampleTimes | None = None,
         precision: str,
         num_classes: int,
         numerics: dict[str, object],
         group: ProcessGroup = SINGLE_PROCESS,
         compiling: str = "none",
+        objective: Objective | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.objective = objective or DenoisingObjective()
         self.batches = batches
         self.settings = settings
         self.times = times
+        self.time_distribution = time_distribution or build_time_distribution(
+            "uniform", denoiser.schedule
+        )
         self.precision = precision
         self.num_classes = num_classes
         self.group = group
@@ -85,7 +102,7 @@ class TrainStep:
         return TrainerState(
             denoiser,
             ema,
-            build_optimizer(denoiser, settings),
+            build_optimizer(denoiser.backbone, settings, precision=self.precision),
             torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
             NonFiniteGuard(self.device, settings.max_skipped, group),
             MicroBatch(settings.micro_batch, len(self.slots)),
@@ -100,6 +117,12 @@ class TrainStep:
         return self.denoiser.around(
             self.group.wrap_ddp(self.denoiser.backbone, static_graph=not splits)
         )
+
+    @cached_property
+    def _parameters(self) -> list[Tensor]:
+        """All trained parameters, in the order of their groups."""
+        groups = self.state.optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
 
     @property
     def numerics(self) -> dict[str, object]:
@@ -121,11 +144,10 @@ class TrainStep:
             self.denoiser.train()
         loss = self._accumulate_gradients(step)
         state.scaler.unscale_(state.optimizer)
-        (param_group,) = state.optimizer.param_groups
-        grad_norm = clip_gradients(param_group["params"], settings.gradient_clip or math.inf)
+        grad_norm = clip_gradients(self._parameters, settings.gradient_clip or math.inf)
         grad_norm = self.group.full_tensor(grad_norm.detach())
         skip = state.guard.check(step, loss, grad_norm)
-        param_group["lr"] = state.lr_scale * lr_at(settings, step, self.total_steps)
+        set_lr(state.optimizer, state.lr_scale * lr_at(settings, step, self.total_steps))
         step_unless_skipped(skip, state.optimizer, state.scaler)
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(self.denoiser, step + 1, 1 - skip)
@@ -242,19 +264,27 @@ class TrainStep:
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
         with autocast(self.device, self.precision):
-            return (denoiser or self.ddp_denoiser).loss(x, t, noise, label)
+            return self.objective.losses(
+                denoiser or self.ddp_denoiser,
+                x,
+                t,
+                noise,
+                label,
+                target=self.denoiser,
+                step=step,
+            )
 
     def sample_times(self, step: int, slots: Tensor) -> Tensor:
         """Return the diffusion time of each slot, [B], int64.
 
-        Stratified: slot s samples from the s-th of batch_size equal parts of [0, 1), which lowers
-        the variance of the loss (Kingma et al. 2021, arXiv:2107.00630, appendix I.1).
+        Stratified: slot s samples from the s-th of batch_size equal parts of [0, 1), which become
+        quantiles of the time distribution. That lowers the variance of the loss (Kingma et al.
+        2021, arXiv:2107.00630, appendix I.1).
         """
         fraction = self._uniform("time", slots, step)
         if self.times == "stratified":
             fraction = (copy_to(self.device, slots) + fraction) / self.settings.batch_size
-        timesteps = len(self.denoiser.schedule)
-        return (fraction * timesteps).long().clamp(max=timesteps - 1)
+        return self.time_distribution(fraction)
 
     def _uniform(self, purpose: str, slots: Tensor, step: int) -> Tensor:
         """Return one number in [0, 1) for each slot, [B]; computed on the CPU, from few numbers."""

@@ -131,13 +131,11 @@ class TrainerState:
 
         A checkpoint of step 0 is an imported model. Training then starts from its averaged
         weights, the ones that its user knows; the EMA, while it warms up, would soon forget them.
+        The optimizer, whichever it is, starts at zero.
         """
         self._create_optimizer_state()
         targets = self.tensors()
-        first = {"model": "average"} if checkpoint and checkpoint.step == 0 else {}
-        sources = checkpoint and {
-            part: checkpoint.read(first.get(part, part), like) for part, like in targets.items()
-        }
+        sources = checkpoint and _read_tensors(checkpoint, targets)
         for part, tensors in targets.items():
             names = sorted(tensors)
             read = [sources[part][name] for name in names] if sources else None
@@ -160,3 +158,12 @@ class TrainerState:
             param_group["lr"] = 0.0
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def _read_tensors(checkpoint: Checkpoint, like: dict[str, Tensors]) -> dict[str, Tensors]:
+    """Return the tensors of a checkpoint, by part, each checked against those that it replaces."""
+    if checkpoint.step > 0:
+        return {part: checkpoint.read(part, tensors) for part, tensors in like.items()}
+    average = checkpoint.read("average", like["average"])
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in like["optimizer"].items()}
+    return {"model": average, "average": average, "optimizer": zeros}

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.diffusion.lookup import build_profile_schedule
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import ExportArtifact, Progress
@@ -24,7 +24,7 @@ from iddm_cli.profiles.choices import (
     SAMPLERS,
     SCHEDULES,
     DiffusersScheduler,
-    Row,
+    RowOfDiffusers,
     list_names,
 )
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
@@ -60,6 +60,8 @@ NAME_RULES = (
 CONDITIONINGS = {"scale_shift": "scale_shift", "shift": "default"}
 
 MAX_BETA = 0.999
+MAX_THRESHOLD = 1e9
+"""diffusers limits what dynamic thresholding divides by, to 1 by default; here nothing does."""
 
 
 def to_diffusers_name(key: str) -> str:
@@ -152,6 +154,12 @@ def describe_sampling_difference(sampling: SamplingSettings) -> str:
             return (
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
             )
+    if sampling.grid != "trailing":
+        missing = f"sampling.grid {sampling.grid}"
+        return f"the folder samples on the trailing time grid: it cannot express {missing}"
+    if sampling.guidance_rescale:
+        missing = f"sampling.guidance_rescale {sampling.guidance_rescale:g}"
+        return f"the folder rescales no guidance: its pipeline cannot express {missing}"
     return ""
 
 
@@ -177,7 +185,7 @@ def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
     return scheduler
 
 
-def _not_expressible(key: str, name: str, rows: Mapping[Any, Row]) -> UsageError:
+def _not_expressible(key: str, name: str, rows: Mapping[Any, RowOfDiffusers]) -> UsageError:
     """Return the error for a choice that diffusers does not have."""
     others = list_names(other for other, row in rows.items() if row.diffusers is not None)
     return UsageError(f"diffusers cannot express {key} {name}", f"It can express {others}.")
@@ -230,7 +238,7 @@ def build_scheduler_config(
         UsageError: diffusers cannot express the sampler, noise schedule or prediction type.
     """
     scheduler = find_scheduler(sampling)
-    betas = build_schedule(diffusion.schedule, diffusion.timesteps).betas
+    betas = build_profile_schedule(diffusion).betas
     if betas is None:
         raise _not_expressible("diffusion.schedule", diffusion.schedule, SCHEDULES)
     prediction = PREDICTIONS[diffusion.prediction].diffusers
@@ -240,7 +248,8 @@ def build_scheduler_config(
     scale = 1000 / diffusion.timesteps
     # diffusers clips the betas of its cosine schedule only, at the same value as we do.
     same_betas = schedule == "squaredcos_cap_v2" or float(betas.max()) < MAX_BETA
-    by_name = schedule is not None and same_betas
+    is_plain = diffusion.noise_shift == 1 and not diffusion.zero_terminal_snr
+    by_name = schedule is not None and is_plain and same_betas
     return {
         "_class_name": scheduler.class_name,
         "_diffusers_version": VERSION,
@@ -250,11 +259,20 @@ def build_scheduler_config(
         "beta_end": 0.02 * scale,
         "trained_betas": None if by_name else betas.tolist(),
         "prediction_type": prediction,
-        "clip_sample": sampling.clip,
-        "clip_sample_range": 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
         **scheduler.config,
+        **(scheduler.clipping if sampling.clip else {}),
+        **(build_thresholding(sampling) if sampling.threshold else {}),
+    }
+
+
+def build_thresholding(sampling: SamplingSettings) -> dict[str, Any]:
+    """Return a scheduler's configuration of dynamic thresholding."""
+    return {
+        "thresholding": True,
+        "dynamic_thresholding_ratio": sampling.threshold,
+        "sample_max_value": MAX_THRESHOLD,
     }
 
 

@@ -54,6 +54,7 @@ class ExportFormat:
         folder_marker: A file that every export of this format contains, if an export is a folder;
             --overwrite replaces only folders that contain it. Empty: an export is one file.
         fixed_suffix: Whether the output name must end in the suffix.
+        takes_guide: Whether an export can hold a weaker network that guides, from --guide-with.
         usage: How to use the export, a clause with {path} in it.
     """
 
@@ -65,6 +66,7 @@ class ExportFormat:
     packages: tuple[str, ...] = ()
     folder_marker: str = ""
     fixed_suffix: bool = False
+    takes_guide: bool = False
     usage: str = ""
 
     def default_path(self, run: str, variant: str = "") -> Path:
@@ -88,6 +90,7 @@ EXPORT_FORMATS = {
             exporter="iddm_cli.export.onnx.exporter:export_onnx",
             extra="onnx",
             packages=("onnx", "onnxruntime", "onnxscript"),
+            takes_guide=True,
         ),
         ExportFormat(
             name="diffusers",
@@ -110,6 +113,7 @@ EXPORT_FORMATS = {
             help="Export the denoiser with torch.export, and its sampler as a table.",
             suffix=".pt2",
             exporter="iddm_cli.export.pt2:export_pt2",
+            takes_guide=True,
         ),
     )
 }

@@ -3,17 +3,18 @@
 The program includes guidance and clipping, so sampling is a loop over the table:
 
     previous = [torch.zeros_like(x_t)] * (len(metadata["columns"]) - 3)
-    steps = zip(metadata["times"], metadata["guided"], metadata["steps"])
-    for t, guided, (c_x, c_denoised, *c_prev, c_noise) in steps:
+    steps = zip(metadata["times"], metadata["guided"], metadata["keeps"], metadata["steps"])
+    for t, guided, (k_x, k_denoised), (c_x, c_denoised, *c_prev, c_noise) in steps:
         scale = guidance if guided else torch.ones_like(guidance)
         denoised = denoise(x_t, torch.full_like(label, t), label, scale)
-        noise = torch.randn_like(x_t)
+        noise, kept = torch.randn_like(x_t), k_x * x_t + k_denoised * denoised
         x_t = c_x * x_t + c_denoised * denoised + c_noise * noise
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
-        previous = [denoised, *previous[:-1]]
+        previous = [kept, *previous[:-1]]
 
-The program evaluates the network with and without labels at every step, also where guidance does
-not apply: torch.export would store the weights of a program that branches once per branch.
+The program evaluates the network with and without labels, or both networks, at every step, also
+where guidance does not apply: torch.export would store the weights of a program that branches once
+per branch.
 
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
@@ -28,13 +29,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import find_guided_steps, guide
+from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser, find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.formats import ExportArtifact, Progress
-from iddm_cli.export.trained_model import TrainedModel
+from iddm_cli.export.trained_model import TrainedModel, describe_weaker, list_guide
 
 METADATA_NAME = "iddm.json"
 """Name of the extra file, or of the metadata entry, with the table and the class names."""
@@ -43,34 +43,73 @@ TOLERANCE = 1e-4
 """Largest allowed difference of an estimate of x in [-1, 1]; a compiler may fuse operations."""
 
 
-class ConditionalProgram(nn.Module):
-    """A denoiser with guidance and clipping.
+class Program(nn.Module):
+    """A denoiser with guidance and clipping, or dynamic thresholding.
 
     Args:
-        denoiser: The denoiser.
-        num_classes: Number of classes, K.
-        clip: Whether estimates are clipped to [-1, 1].
+        model: The model.
+        clip: Whether estimates without dynamic thresholding are clipped to [-1, 1].
     """
 
-    def __init__(self, denoiser: Denoiser, *, num_classes: int, clip: bool) -> None:
+    def __init__(self, model: TrainedModel, *, clip: bool) -> None:
         super().__init__()
-        self.denoiser = denoiser
-        self.num_classes = num_classes
+        self.denoiser = model.denoiser
+        self.weaker = model.weaker
+        self.num_classes = len(model.classes)
+        self.sampling = model.profile.sampling
         self.clip = clip
+
+    def estimate(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None, guidance: Tensor | float
+    ) -> Tensor:
+        """Estimate x, [N, C, H, W], with a guidance scale, []."""
+        denoise = build_step_denoiser(
+            SamplingNetworks(self.denoiser, self.num_classes, self.weaker),
+            scale=guidance,
+            rescale=self.sampling.guidance_rescale,
+            threshold=self.sampling.threshold,
+            clip=self.clip,
+        )
+        return denoise(x_t, t, torch.zeros_like(t) if label is None else label)
+
+
+class ConditionalProgram(Program):
+    """The program of a model with classes."""
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor, guidance: Tensor) -> Tensor:
         """Estimate x, [N, C, H, W], with a guidance scale, []."""
-        denoise = guide(self.denoiser, guidance, no_label=self.num_classes)
-        return (clip_estimates(denoise) if self.clip else denoise)(x_t, t, label)
+        return self.estimate(x_t, t, label, guidance)
 
 
-class UnconditionalProgram(ConditionalProgram):
-    """A denoiser without classes: it takes neither labels nor a guidance scale."""
+class AutoguidedProgram(Program):
+    """The program of a model without classes that a weaker network guides."""
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x_t: Tensor, t: Tensor, guidance: Tensor) -> Tensor:
+        """Estimate x, [N, C, H, W], with a guidance scale, []."""
+        return self.estimate(x_t, t, None, guidance)
+
+
+class UnconditionalProgram(Program):
+    """The program of a model without classes: it takes neither labels nor a guidance scale."""
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Estimate x, [N, C, H, W]."""
-        estimate = self.denoiser(x_t, t, torch.zeros_like(t))
-        return estimate.clamp(-1, 1) if self.clip else estimate
+        return self.estimate(x_t, t, None, 1.0)
+
+
+def build_program(model: TrainedModel, *, clip: bool) -> Program:
+    """Return the program of a model; its inputs are those of `list_inputs`."""
+    if model.classes:
+        return ConditionalProgram(model, clip=clip)
+    kind = UnconditionalProgram if model.weaker is None else AutoguidedProgram
+    return kind(model, clip=clip)
+
+
+def list_inputs(model: TrainedModel) -> list[str]:
+    """Return the names of a program's inputs."""
+    if model.classes:
+        return ["x_t", "t", "label", "guidance"]
+    return ["x_t", "t"] if model.weaker is None else ["x_t", "t", "guidance"]
 
 
 def export_pt2(model: TrainedModel, *, aot: bool, progress: Progress) -> ExportArtifact:
@@ -88,8 +127,9 @@ def export_pt2(model: TrainedModel, *, aot: bool, progress: Progress) -> ExportA
         content, difference = build_pt2(model, aot=aot)
     return ExportArtifact(
         content,
-        summary=f"its estimates of x are within {difference:.2g} of the model's",
-        details={"aot": aot, "difference": difference},
+        summary=f"its estimates of x are within {difference:.2g} of the model's"
+        f"{describe_weaker(model)}",
+        details={"aot": aot, "difference": difference, **list_guide(model)},
     )
 
 
@@ -116,9 +156,7 @@ def build_pt2(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
 
 def export_program(model: TrainedModel) -> ExportedProgram:
     """Return the denoiser as a program of torch.export, for any batch size."""
-    program = ConditionalProgram if model.classes else UnconditionalProgram
-    clip = model.profile.sampling.clip
-    module = program(model.denoiser, num_classes=len(model.classes), clip=clip)
+    module = build_program(model, clip=model.profile.sampling.clip)
     batch = Dim("N")
     inputs = example_inputs(model, count=2)
     sizes = tuple({0: batch} if value.dim() else None for value in inputs)
@@ -131,10 +169,13 @@ def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     x_t = torch.randn(count, *model.shape, generator=generator)
     t = torch.arange(count) * (len(model.denoiser.schedule) - 1) // max(1, count - 1)
-    if not model.classes:
-        return x_t, t
-    label = torch.arange(count) % len(model.classes)
-    return x_t, t, label, torch.tensor(model.profile.sampling.guidance)
+    values = {
+        "x_t": x_t,
+        "t": t,
+        "label": torch.arange(count) % max(1, len(model.classes)),
+        "guidance": torch.tensor(model.profile.sampling.guidance),
+    }
+    return tuple(values[name] for name in list_inputs(model))
 
 
 def build_metadata(model: TrainedModel) -> str:
@@ -150,21 +191,24 @@ def build_metadata(model: TrainedModel) -> str:
         "class_names": list(model.classes),
         "shape": list(model.shape),
         "values": model.values.to_json(),
-        "inputs": ["x_t", "t", "label", "guidance"] if model.classes else ["x_t", "t"],
+        "inputs": list_inputs(model),
         "sampler": model.profile.sampling.sampler,
         "guidance": model.profile.sampling.guidance,
         "guidance_interval": interval,
+        "guidance_rescale": model.profile.sampling.guidance_rescale,
+        "threshold": model.profile.sampling.threshold,
+        "guide_with": model.guide_with,
         "guided": find_guided_steps(model.denoiser.schedule, table.times, interval),
         "times": table.times,
         "columns": list(columns),
         "steps": coefficients.tolist(),
+        "keeps": [[0.0, 1.0]] * len(table) if table.keeps is None else table.keeps.tolist(),
     }
     return json.dumps(document)
 
 
 def _max_difference(model: TrainedModel, module: Callable[..., Tensor]) -> float:
-    program = ConditionalProgram if model.classes else UnconditionalProgram
-    reference = program(model.denoiser, num_classes=len(model.classes), clip=True)
+    reference = build_program(model, clip=True)
     batches = [example_inputs(model, count) for count in (1, 5)]
     with torch.no_grad():
         pairs = [(module(*inputs), reference(*inputs)) for inputs in batches]

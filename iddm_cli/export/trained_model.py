@@ -38,6 +38,8 @@ class TrainedModel:
         denoiser: The denoiser, on the CPU and in evaluation mode.
         provenance: How it was trained.
         values: The range of values that it was trained on.
+        weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
+        guide_with: What the weaker denoiser is: RUN@STEP.
     """
 
     run: str
@@ -48,6 +50,8 @@ class TrainedModel:
     denoiser: Denoiser
     provenance: Provenance = Provenance()
     values: ValueRange = EIGHT_BIT
+    weaker: Denoiser | None = None
+    guide_with: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,5 +60,24 @@ class TrainedModel:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters of the network."""
-        return sum(p.numel() for p in self.denoiser.backbone.parameters())
+        """Number of parameters of its network, and of the weaker one."""
+        weaker = 0 if self.weaker is None else count_parameters(self.weaker)
+        return count_parameters(self.denoiser) + weaker
+
+
+def describe_weaker(model: TrainedModel) -> str:
+    """Return a clause that says that a file holds two networks, or "" where it holds one."""
+    if model.weaker is None:
+        return ""
+    share = model.parameters / count_parameters(model.denoiser)
+    return f"; with the network of {model.guide_with} inside it is {share:.2g} times as large"
+
+
+def list_guide(model: TrainedModel) -> dict[str, object]:
+    """Return what guides a model, for --json; nothing where that is the model itself."""
+    return {"guide_with": model.guide_with} if model.guide_with else {}
+
+
+def count_parameters(denoiser: Denoiser) -> int:
+    """Return the number of parameters of a network."""
+    return sum(p.numel() for p in denoiser.backbone.parameters())

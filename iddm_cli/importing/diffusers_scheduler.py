@@ -52,8 +52,28 @@ def parse_scheduler(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "schedule": match_schedule(alpha_bar, str(config.get("beta_schedule", "linear"))),
             "prediction": predictions[prediction],
         },
-        "sampling": {"clip": bool(config.get("clip_sample", True))},
+        "sampling": {
+            "clip": bool(config.get("clip_sample", True) or config.get("thresholding")),
+            "threshold": parse_threshold(config),
+        },
     }
+
+
+def parse_threshold(config: dict[str, Any]) -> float:
+    """Return the share of dynamic thresholding; 0 where it clips, also because of its limit.
+
+    Raises:
+        CheckpointError: A key has an invalid value.
+    """
+    try:
+        if not config.get("thresholding") or float(config.get("sample_max_value", 1.0)) <= 1:
+            return 0.0
+        share = float(config.get("dynamic_thresholding_ratio", 0.995))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError("scheduler: its thresholding is not given in numbers") from error
+    if not 0 <= share <= 1:
+        raise CheckpointError("scheduler: dynamic_thresholding_ratio must lie between 0 and 1")
+    return share
 
 
 def compute_betas(config: dict[str, Any]) -> Tensor:
@@ -106,8 +126,13 @@ def match_schedule(alpha_bar: Tensor, theirs: str) -> str:
     Raises:
         CheckpointError: No schedule is within TOLERANCE.
     """
-    ours = {name: build_schedule(name, len(alpha_bar)).levels.alpha ** 2 for name in SCHEDULES}
-    distances = {name: float((table - alpha_bar).abs().max()) for name, table in ours.items()}
+    distances = {
+        name: float(
+            (build_schedule(name, len(alpha_bar)).levels.alpha ** 2 - alpha_bar).abs().max()
+        )
+        for name, row in SCHEDULES.items()
+        if row.diffusers is not None
+    }
     nearest = min(distances, key=distances.__getitem__)
     if distances[nearest] > TOLERANCE:
         raise CheckpointError(

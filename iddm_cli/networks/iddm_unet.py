@@ -191,6 +191,10 @@ class IddmUNet(nn.Module):
         kinds = (DoubleConv, AttentionBlock)
         return [module for module in self.modules() if isinstance(module, kinds)]
 
+    def edge_layers(self) -> list[nn.Module]:
+        """Return the layers that read images and write them."""
+        return [self.inc.double_conv[0], self.outc]
+
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         condition = self._condition(t, label)

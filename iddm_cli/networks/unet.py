@@ -169,6 +169,10 @@ class UNet(nn.Module):
         kinds = (ResidualBlock, SelfAttention)
         return [module for module in self.modules() if isinstance(module, kinds)]
 
+    def edge_layers(self) -> list[nn.Module]:
+        """Return the layers that read images and write them."""
+        return [self.conv_in, self.conv_out]
+
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         embedding = self.embedding(t, label)

@@ -39,6 +39,11 @@ class BackboneSettings(Settings):
     def size_divisor_reason(self) -> str:
         """Why the height and width must be divisible by `size_divisor`."""
 
+    @property
+    @abstractmethod
+    def attention_stride(self) -> int:
+        """Pixels from one position to the next where attention has the most positions."""
+
     @abstractmethod
     def check(self) -> Iterator[Issue]:
         """Yield the issues between these settings."""
@@ -109,6 +114,11 @@ class UNetSettings(BackboneSettings):
         return self.patch_size * 2 ** (len(self.channel_multipliers) - 1)
 
     @property
+    def attention_stride(self) -> int:  # noqa: D102
+        finest = min([*self.attention_levels, len(self.channel_multipliers) - 1])
+        return self.patch_size * 2**finest
+
+    @property
     def size_divisor_reason(self) -> str:  # noqa: D102
         return "model.patch_size times two for each level after the first"
 
@@ -150,6 +160,10 @@ class IddmUNetSettings(BackboneSettings):
     @property
     def size_divisor(self) -> int:  # noqa: D102
         return 8
+
+    @property
+    def attention_stride(self) -> int:  # noqa: D102
+        return 1
 
     @property
     def size_divisor_reason(self) -> str:  # noqa: D102

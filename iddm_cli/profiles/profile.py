@@ -4,6 +4,7 @@ from functools import cache
 
 from pydantic import Field
 
+from iddm_cli.profiles.distillation_settings import DistillationSettings
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, ModelSettings, UNetSettings
 from iddm_cli.profiles.settings import (
@@ -31,6 +32,9 @@ class Profile(Settings):
 
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How long and how the network is trained."""
+
+    distillation: DistillationSettings = Field(default_factory=DistillationSettings)
+    """From which run the network is distilled, if it is."""
 
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     """How often the training is evaluated."""

@@ -12,13 +12,17 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from iddm_cli.profiles.choices import (
+    GRIDS,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
+    TIME_DISTRIBUTIONS,
+    GridName,
     KernelsName,
     PredictionName,
     SamplerName,
     ScheduleName,
+    TimeDistributionName,
     describe_usual_steps,
     list_choices,
 )
@@ -39,7 +43,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 LossWeightName = Literal["uniform", "min_snr"]
 TimesName = Literal["stratified", "uniform"]
-OptimizerName = Literal["adamw", "adam"]
+OptimizerName = Literal["adamw", "adam", "muon"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
 LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
 LrPhaseName = Literal["keep", "rewarm", "decay"]
@@ -105,6 +109,9 @@ class DataSettings(Settings):
     held_out: float = Field(default=0.05, ge=0, le=0.5)
     """Share of images kept out of training to measure quality; 0: none, not even a val folder."""
 
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """How often rare classes are trained on: 0 by their size, 1 as often as others, 0.5 between."""
+
     aspect: AspectName = "crop"
     """How images of another aspect ratio fit: crop the centre, pad, or squash."""
 
@@ -156,6 +163,12 @@ class DiffusionSettings(Settings):
         default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
     )
 
+    noise_shift: float = Field(default=1.0, gt=0, le=100)
+    """Factor on the noise of every time; for larger images, their side divided by 32 or 64."""
+
+    zero_terminal_snr: bool = False
+    """Whether the schedule ends in pure noise, so that no brightness leaks (Lin et al. 2024)."""
+
     prediction: PredictionName = Field(
         default="epsilon", description=f"Prediction target: {list_choices(PREDICTIONS)}."
     )
@@ -165,6 +178,17 @@ class DiffusionSettings(Settings):
 
     times: TimesName = "stratified"
     """How times are sampled: one per equal interval of the batch, or independently."""
+
+    time_distribution: TimeDistributionName = Field(
+        default="uniform",
+        description=f"Which times are trained how often: {list_choices(TIME_DISTRIBUTIONS)}.",
+    )
+
+    time_mean: Annotated[float, Field(ge=-20, le=20)] | None = None
+    """Mean of the logit, or log noise level; null: 0 for logit-normal, -1.2 for log-normal."""
+
+    time_deviation: Annotated[float, Field(gt=0, le=20)] | None = None
+    """Standard deviation of the same; null: 1 for logit-normal, 1.2 for log-normal."""
 
 
 class TrainingSettings(Settings):
@@ -189,10 +213,13 @@ class TrainingSettings(Settings):
     """blocks computes activations again in the backward pass: less memory, about a third slower."""
 
     optimizer: OptimizerName = "adamw"
-    """Optimizer."""
+    """Optimizer; muon (Jordan et al. 2024) updates hidden weights, and adamw the rest."""
 
     lr: float = Field(default=3e-4, gt=0, le=1000)
     """Peak learning rate."""
+
+    muon_lr: float = Field(default=0.02, gt=0, le=1000)
+    """Peak learning rate of muon's hidden weights; it decays as lr does."""
 
     lr_schedule: LrScheduleName = "cosine"
     """Learning-rate schedule after warmup: constant, or linear or cosine decay to lr_final."""
@@ -267,20 +294,33 @@ class SamplingSettings(Settings):
     sampler: SamplerName = Field(default="ddim", description=f"Sampler: {list_choices(SAMPLERS)}.")
 
     steps: StepCount | None = Field(
-        default=None, description=f"Number of sampling steps; null: {describe_usual_steps()}."
+        default=None, description=f"Number of network calls; null: {describe_usual_steps()}."
+    )
+
+    grid: GridName = Field(
+        default="trailing", description=f"Time grid of the steps: {list_choices(GRIDS)}."
     )
 
     guidance: float = Field(default=3.0, ge=0, le=1000)
-    """Classifier-free guidance scale; 1 disables guidance."""
+    """Guidance scale, classifier-free or by a weaker model; 1 disables guidance."""
 
     guidance_interval: Interval = [0.0, 1.0]
     """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise); others cost half."""
+
+    guidance_rescale: Share = 0.0
+    """How far the contrast of guided estimates is set back to that without guidance; 1: fully."""
+
+    order: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Order of ipndm (1 to 4) or unipc (2 or 3); null: 4 for ipndm, 2 for unipc."""
 
     eta: float = Field(default=0.0, ge=0, le=1)
     """Noise scale of ddim; 0 is deterministic, 1 equals ddpm."""
 
     clip: bool = True
     """Whether to clip each estimate of the clean image to the pixel range."""
+
+    threshold: Share = 0.0
+    """Dynamic thresholding instead of clip, at this share of values such as 0.995; 0 disables."""
 
     weights: WeightsName = "average"
     """Weights to sample from: the EMA (average), or those the optimizer updates (raw)."""
@@ -290,6 +330,13 @@ class SamplingSettings(Settings):
 
     precision: PrecisionName = "auto"
     """Precision of the network; auto uses bf16 where that is fast and changes images little."""
+
+    @property
+    def sampler_options(self) -> dict[str, float]:
+        """The settings that the sampler takes and others do not, with its own defaults."""
+        defaults = SAMPLERS[self.sampler].options
+        given = {key: getattr(self, key) for key in defaults}
+        return {key: defaults[key] if value is None else value for key, value in given.items()}
 
 
 class RuntimeSettings(Settings):

@@ -41,6 +41,11 @@ class Run:
         return self.path / "profile.yaml"
 
     @property
+    def teacher_path(self) -> Path:
+        """Path of the exported teacher, which a distilled run has."""
+        return self.path / "teacher.safetensors"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
@@ -116,6 +121,14 @@ class Run:
         exists = durable.find(self.path / "run.json").exists()
         before = self.read_json("run.json") if exists else {}
         self.write_json("run.json", stamp_manifest(before, **changes))
+
+    def starts_trained(self) -> bool:
+        """Return whether the network is trained before step 0: imported, or a teacher's copy.
+
+        Raises:
+            RunError: run.json is missing or damaged.
+        """
+        return "source" in self.read_json("run.json") or self.teacher_path.exists()
 
     def read_state(self) -> str:
         """Return the state in run.json, or "killed" if it claims to run but no process holds it.

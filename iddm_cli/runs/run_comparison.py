@@ -18,6 +18,7 @@ ABOUT_TRAINING = ("lr", "grad_norm", "images_per_second", "tflops", "mfu")
 
 LOSS_KEYS = (
     "diffusion.prediction", "diffusion.schedule", "diffusion.loss_weight", "diffusion.timesteps",
+    "diffusion.noise_shift", "diffusion.zero_terminal_snr", "diffusion.time_distribution",
     "data.image_size", "data.value_range",
 )  # fmt: skip
 """Settings that decide what a loss measures."""

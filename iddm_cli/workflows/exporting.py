@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
+from iddm_cli.workflows.guiding import find_guiding_model
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
@@ -25,6 +26,8 @@ class ExportRequest:
         format: The format.
         sampling: Sampling options that override the profile, by what they override.
         checkpoint: Step of the checkpoint, or best; None: the latest valid one.
+        guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
+        runs_dir: Folder of all runs, for guide_with; None: the usual one.
         out: Output path; None: the format's default name.
         overwrite: Whether to replace an earlier export.
         variant: What the default name adds to the run's name.
@@ -34,6 +37,8 @@ class ExportRequest:
     format: ExportFormat
     sampling: Mapping[str, object]
     checkpoint: models.CheckpointChoice = None
+    guide_with: str | None = None
+    runs_dir: Path | None = None
     out: Path | None = None
     overwrite: bool = False
     variant: str = ""
@@ -57,7 +62,7 @@ def export_model(source: models.ModelSource, request: ExportRequest) -> ExportRe
             equivalent in the format, or the export cannot be written.
     """
     path = resolve_output(source.name, request)
-    model = load_model(source, dict(request.sampling), request.checkpoint)
+    model = load_model(source, request)
 
     from iddm_cli.display.progress import show_spinner
 
@@ -85,25 +90,28 @@ def resolve_output(run: str, request: ExportRequest) -> Path:
     return path
 
 
-def load_model(
-    source: models.ModelSource,
-    sampling: dict[str, object],
-    checkpoint: models.CheckpointChoice,
-) -> "TrainedModel":
-    """Load a model with some sampling settings changed.
+def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedModel":
+    """Load a model with some sampling settings changed, and the one that guides it.
 
     Raises:
         IddmError: A setting is invalid, or the weights are missing or damaged.
     """
-    profile = models.load_sampling_profile(source, sampling)
-    saved = source.open_weights(checkpoint, profile.sampling.weights)
+    profile = models.load_sampling_profile(
+        source, dict(request.sampling), autoguided=request.guide_with is not None
+    )
+    saved = source.open_weights(request.checkpoint, profile.sampling.weights)
+    guide = find_guiding_model(request.guide_with, source, profile, saved, request.runs_dir)
 
     from iddm_cli.build.exporting import load_trained_model
 
     provenance = source.load_provenance(saved.step)
-    return load_trained_model(
+    model = load_trained_model(
         source.name, profile, source.classes, saved, provenance, source.values
     )
+    if guide is None:
+        return model
+    weaker = guide.load_denoiser(model.denoiser.schedule.alpha.device)
+    return replace(model, weaker=weaker, guide_with=guide.name)
 
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from iddm_cli.value_range import ValueRange
 
 
+GUIDANCE = "sampling.guidance"
+
 CheckpointChoice = int | Literal["best"] | None
 """The step of a checkpoint, the best one by training.keep_best, or None for the latest."""
 
@@ -205,7 +207,9 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
     return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 
-def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "ResolvedProfile":
+def load_sampling_profile(
+    model: ModelSource, given: dict[str, object], *, autoguided: bool = False
+) -> "ResolvedProfile":
     """Return a model's profile with the options of the command line.
 
     Where only another sampler is given, its own default number of steps applies.
@@ -213,6 +217,8 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     Args:
         model: The model.
         given: Values of options, by "--option setting.key"; None where not given.
+        autoguided: Whether a weaker model guides, so that --guidance needs no training without
+            labels.
 
     Raises:
         IddmError: An option is invalid, or the model is damaged.
@@ -227,7 +233,56 @@ def load_sampling_profile(model: ModelSource, given: dict[str, object]) -> "Reso
     if sampler is not None and sampler != profile.sampling.sampler:
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
-    return model.load_profile(overrides)
+    if not autoguided:
+        changed = model.load_profile(overrides)
+        _warn_of_unsuited_sampler(model, changed)
+        return changed
+    guidance = [each for each in overrides if each.key == GUIDANCE]
+    profile = model.load_profile([each for each in overrides if each.key != GUIDANCE])
+    _warn_of_unsuited_sampler(model, profile)
+    return _override_guidance(profile, guidance)
+
+
+def _override_guidance(
+    profile: "ResolvedProfile", overrides: "list[Override]"
+) -> "ResolvedProfile":
+    """Return a profile with another guidance scale, without the rules of classifier-free guidance.
+
+    Raises:
+        ProfileError: The scale is out of range.
+    """
+    from pydantic import ValidationError
+
+    from iddm_cli.errors import ProfileError
+    from iddm_cli.profiles.checking.messages import explain_errors
+    from iddm_cli.profiles.profile import ResolvedProfile
+
+    sections = profile.model_dump()
+    for override in overrides:
+        sections["sampling"]["guidance"] = override.value
+        try:
+            return ResolvedProfile.model_validate(sections)
+        except ValidationError as error:
+            issue = explain_errors(error)[0]
+            raise ProfileError(f"{override.origin}: {issue.problem}", issue.hint) from None
+    return profile
+
+
+def _warn_of_unsuited_sampler(model: ModelSource, profile: "ResolvedProfile") -> None:
+    from iddm_cli.display import console
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    sampler, distilled = profile.sampling.sampler, profile.distillation.is_enabled
+    if SAMPLERS[sampler].for_distilled and not distilled:
+        console.print_warning(
+            f"sampler {sampler} needs a distilled network, and {model.name} is none, so its "
+            f"images will be poor; make one with: iddm distill {model.reference}"
+        )
+    elif distilled and not SAMPLERS[sampler].for_distilled:
+        console.print_warning(
+            f"{model.name} was distilled, so sampler {sampler} will make poor images; sampler "
+            "consistency suits it"
+        )
 
 
 def _check_ranges(model: ModelSource, channels: int) -> None:

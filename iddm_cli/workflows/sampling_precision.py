@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.workflows.guiding import GuidingModel
     from iddm_cli.workflows.models import ModelSource
 
 FORMAT = 1
@@ -31,7 +32,7 @@ FEWEST_IMAGES = 64
 in fp32 where a lower precision is twice as fast, and of 16 where it gains little."""
 
 MOST_SERVED_STEPS = 100
-"""Solver steps up to which a server compares precisions while it starts."""
+"""Network calls up to which a server compares precisions while it starts."""
 
 MAX_RECORD_BYTES = 10_000
 
@@ -43,6 +44,7 @@ def build_sampling_generator(
     *,
     images: int,
     progress: ProgressCallback = no_progress,
+    guide: "GuidingModel | None" = None,
 ) -> "ImageGenerator":
     """Build the image generator of a model, with the precision that its settings stand for.
 
@@ -52,6 +54,7 @@ def build_sampling_generator(
         source: Its weights.
         images: Number of images to generate, see `resolve_precision`.
         progress: Called while precisions are compared.
+        guide: The weaker model of autoguidance; None: guidance is classifier-free.
 
     Raises:
         IddmError: The weights are damaged, or this machine lacks the device.
@@ -60,8 +63,15 @@ def build_sampling_generator(
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(profile.runtime)
-    generator = build_image_generator(profile, model.classes, source, compute, model.values)
-    facts = list_facts(model, profile, source)
+    generator = build_image_generator(
+        profile,
+        model.classes,
+        source,
+        compute,
+        model.values,
+        weaker=guide.load_denoiser(compute.device) if guide else None,
+    )
+    facts = list_facts(model, profile, source, guide)
     precision = resolve_precision(
         profile, compute.device, facts, lambda: generator, images=images, progress=progress
     )
@@ -69,7 +79,10 @@ def build_sampling_generator(
 
 
 def list_facts(
-    model: "ModelSource", profile: "ResolvedProfile", source: "WeightsSource"
+    model: "ModelSource",
+    profile: "ResolvedProfile",
+    source: "WeightsSource",
+    guide: "GuidingModel | None" = None,
 ) -> list[object]:
     """Return what images depend on besides seed, index, class and precision, as JSON."""
     from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
@@ -84,6 +97,7 @@ def list_facts(
         profile.data.shape,
         model.values.levels,
         len(model.classes),
+        *([] if guide is None else guide.list_facts()),
     ]
 
 
@@ -175,7 +189,7 @@ def count_served_images(profile: "ResolvedProfile") -> int:
 
 
 def count_steps(profile: "ResolvedProfile") -> int:
-    """Return the number of solver steps that a profile stands for."""
+    """Return the number of network calls that a profile stands for."""
     from iddm_cli.profiles.choices import usual_steps
 
     sampling = profile.sampling

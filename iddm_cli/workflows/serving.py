@@ -13,8 +13,10 @@ from urllib.parse import quote
 
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
+from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 
 if TYPE_CHECKING:
+    from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.serving.http.security import AccessPolicy
     from iddm_cli.serving.scheduling.limits import Limits
@@ -52,6 +54,7 @@ def serve_models(
     max_batch: int,
     max_queue: int,
     checkpoint: models.CheckpointChoice = None,
+    guide_with: str | None = None,
 ) -> int | None:
     """Serve models until a signal stops the server; return the signal's number.
 
@@ -63,6 +66,7 @@ def serve_models(
         max_batch: Images per solver step.
         max_queue: Requests that may wait.
         checkpoint: The checkpoint of each model to load.
+        guide_with: The weaker model that guides each of them, see `guiding.parse_guide`.
 
     Raises:
         UsageError: The options are invalid, or the address is in use.
@@ -76,7 +80,11 @@ def serve_models(
     from iddm_cli.serving.scheduling.limits import Limits
 
     limits = Limits(max_batch=max_batch, max_queue=max_queue)
-    served = [load_model(*pair, checkpoint) for pair in zip(sources, profiles, strict=True)]
+    served = []
+    for source, profile in zip(sources, profiles, strict=True):
+        weights = source.open_weights(checkpoint, profile.sampling.weights)
+        guide = find_guiding_model(guide_with, source, profile, weights, runs_dir)
+        served.append(load_model(source, profile, weights, guide))
     return answer_requests(served, listener, policy, limits)
 
 
@@ -173,7 +181,8 @@ def open_port(host: str, port: int) -> socket.socket:
 def load_model(
     source: models.ModelSource,
     profile: "ResolvedProfile",
-    checkpoint: models.CheckpointChoice = None,
+    weights: "WeightsSource",
+    guide: GuidingModel | None = None,
 ) -> "ServedModel":
     """Load a model's weights, and warn if its images depend on other requests."""
     from iddm_cli.build.serving import build_served_model
@@ -184,10 +193,14 @@ def load_model(
         count_served_images,
     )
 
-    weights = source.open_weights(checkpoint, profile.sampling.weights)
     with show_progress() as progress:
         generator = build_sampling_generator(
-            source, profile, weights, images=count_served_images(profile), progress=progress
+            source,
+            profile,
+            weights,
+            images=count_served_images(profile),
+            progress=progress,
+            guide=guide,
         )
         served = build_served_model(
             source.name,
@@ -196,8 +209,9 @@ def load_model(
             trained_steps=weights.step,
             reference=source.reference,
             values=source.values,
+            guide_with=guide.name if guide else "",
         )
-    if not served.batch_denoiser.is_invariant:
+    if not served.is_invariant:
         console.print_warning(
             f"{served.name}: on this machine the last bits of an image depend on other requests"
         )

@@ -35,4 +35,5 @@ def test_the_token_comes_from_the_option_else_from_the_environment(
     ((references, _, _, access), limits) = served[0]
     assert references == [None]
     assert access.token == token
-    assert limits == {"max_batch": 32, "max_queue": 5, "checkpoint": None}
+    limits_given = {"max_batch": 32, "max_queue": 5, "checkpoint": None, "guide_with": None}
+    assert limits == limits_given

@@ -29,7 +29,11 @@ def right_answer(prediction, schedule, x, noise, t):
     """What a perfect backbone says, from the definitions in DDPM and in arXiv:2202.00512."""
     alpha, sigma = angles(t, schedule)
     # v is the derivative of x_t by the angle phi, where alpha = cos(phi) and sigma = sin(phi).
-    return {"epsilon": noise, "x": x, "v": -sigma * x + alpha * noise}[prediction]
+    answers = {"epsilon": noise, "x": x, "v": -sigma * x + alpha * noise, "flow": noise - x}
+    if prediction == "edm":  # arXiv:2206.00364, eq. 8, with its data deviation of a half
+        s, y = sigma / alpha, x + sigma / alpha * noise
+        return (x - 0.25 / (s**2 + 0.25) * y) * (s**2 + 0.25).sqrt() / (s * 0.5)
+    return answers[prediction]
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -39,7 +43,7 @@ def test_the_estimate_of_a_perfect_backbone_is_the_image(prediction, scene):
     denoiser = Denoiser(backbone, schedule, prediction=prediction)
     label = torch.arange(6)
     torch.testing.assert_close(denoiser(x_t, t, label), x, atol=1e-4, rtol=1e-4)
-    assert backbone.inputs[0] is x_t
+    assert (backbone.inputs[0] is x_t) == (prediction != "edm"), "EDM scales the input"
     assert backbone.inputs[1] is t
     assert backbone.inputs[2] is label
 
@@ -85,9 +89,10 @@ def test_the_loss_is_the_mean_squared_error_of_what_is_predicted(prediction, mix
     backbone = ConstantBackbone(right)
     denoiser = Denoiser(backbone, schedule, prediction=prediction)
     label = torch.zeros(64, dtype=torch.int64)
-    assert not denoiser.loss(x, t, noise, label).any()
+    assert denoiser.loss(x, t, noise, label).max() < 1e-10
     alpha, sigma = schedule.at(t)
-    torch.testing.assert_close(backbone.inputs[0], alpha * x + sigma * noise)
+    if prediction != "edm":
+        torch.testing.assert_close(backbone.inputs[0], alpha * x + sigma * noise)
     backbone.output = right + 0.5
     torch.testing.assert_close(denoiser.loss(x, t, noise, label), torch.full((64,), 0.25))
 
@@ -121,7 +126,7 @@ def test_a_perfect_backbone_denoises_on_any_schedule(make, prediction, mixed):
     label = torch.zeros(64, dtype=torch.int64)
     # Noise that is predicted to seven digits gives x to as many fewer as sigma / alpha has.
     torch.testing.assert_close(denoiser(x_t, t, label), x, atol=1e-4, rtol=1e-4)
-    assert not denoiser.loss(x, t, noise, label).any()
+    assert denoiser.loss(x, t, noise, label).max() < 1e-10
 
 
 def test_clipping_holds_estimates_in_range():

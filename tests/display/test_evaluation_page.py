@@ -136,8 +136,8 @@ def test_several_evaluations_have_a_table_a_plot_and_details():
     assert [one.get("open", "no") for tag, one in page.tags if tag == "details"].count("no") == 3
     assert "best: a, 5 steps" in page.text
     plot = next(text for text in page.texts("aria-label") if text.startswith("MIND"))
-    assert "a: 0.0213 at sampling steps 5, 0.0313 at 10" in plot
-    assert "b: 0.0413 at sampling steps 5, 0.0513 at 10" in plot
+    assert "a: 0.0213 at network calls 5, 0.0313 at 10" in plot
+    assert "b: 0.0413 at network calls 5, 0.0513 at 10" in plot
     assert page.text.count(f"only 9 real images of {SCRIPT}") == 1
 
 

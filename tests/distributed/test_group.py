@@ -158,6 +158,15 @@ def test_every_size_ends_in_the_same_weights_to_rounding(
         assert all(member["saved"] == [] for member in members[1:]), "only the leader writes"
 
 
+def test_a_group_distils_as_one_process_does(tmp_path: Path) -> None:
+    (one,) = trained(tmp_path / "1", 1, distilled=True)
+    for name, changes in (("parts", {"micro_batch": 2}), ("shards", {"sharded": True})):
+        members = trained(tmp_path / name, 2, distilled=True, **changes)
+        assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+        for key, tensor in one["weights"].items():
+            assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-5), key
+
+
 def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:
     """Five images in parts of two: 2 and 1 for the one, 2 for the other."""
     (one,) = trained(tmp_path / "1", 1, batch_size=5, micro_batch=2)
@@ -224,6 +233,16 @@ def test_shards_are_trained_like_the_whole(tmp_path: Path, less: dict[str, objec
     assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
     assert members[0]["norms"] == pytest.approx(one["norms"], rel=1e-4)
     assert max(member["kept"] for member in members) < 0.7 * one["kept"], "each keeps a part"
+
+
+def test_muon_updates_whole_matrices_of_which_each_keeps_a_shard(tmp_path: Path) -> None:
+    muon = {"optimizer": "muon", "muon_lr": 2e-3}
+    (one,) = trained(tmp_path / "1", 1, **muon)
+    for name, sharded in (("2", False), ("shards", True)):
+        members = trained(tmp_path / name, 2, sharded=sharded, **muon)
+        assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-4)
+        for part, tensor in one["weights"].items():
+            assert torch.allclose(members[0]["weights"][part], tensor, rtol=0, atol=1e-4), part
 
 
 def test_shards_are_saved_whole_and_go_on_from_what_others_saved(tmp_path: Path) -> None:

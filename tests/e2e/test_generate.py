@@ -38,13 +38,16 @@ def test_a_picture_does_not_depend_on_its_neighbours(draw, sampler):
 
 
 def test_in_bf16_a_picture_has_the_same_bits_alone_and_in_a_batch(draw, shell):
-    some = ("--precision", "bf16", "--guidance-interval", "0.2:0.8", "--steps", "5")
+    some = ("--precision", "bf16", "--guidance-interval", "0.2:0.8", "--steps", "5",
+            "--sampler", "unipc", "--order", "3", "--time-grid", "linspace")  # fmt: skip
     alone = draw("a", "--batch-size", "1", "--count", "2", "--class", "2", *some)
     among = draw("b", "--count", "3", "--class", "1", "--class", "2", *some)
     assert all((alone[name] == among[name]).all() for name in alone)
     manifest = json.loads((shell.folder / "a" / "manifest.json").read_text())
     assert (manifest["precision"], manifest["guidance_interval"]) == ("bf16", [0.2, 0.8])
+    assert (manifest["steps"], manifest["order"], manifest["time_grid"]) == (5, 3, "linspace")
     with Image.open(shell.folder / "a" / manifest["images"][0]) as image:
+        assert (image.text["iddm:order"], image.text["iddm:time_grid"]) == ("3", "linspace")
         assert image.text["iddm:precision"] == "bf16"
         assert image.text["iddm:guidance_interval"] == "0.2:0.8"
 
@@ -113,6 +116,108 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
     assert (last[name] != earlier[name]).any()
 
 
+def test_an_earlier_checkpoint_guides(draw, shell, trained):
+    some = ("--class", "0", "--count", "1", "--guidance", "3", "--steps", "3")
+    more = ("--guidance-rescale", "0.7", "--threshold", "0.99")
+    name = "crazing/crazing-000000.png"
+    usual, guided = draw("a", *some), draw("b", *some, *more, "--guide-with", "@5")
+    assert (usual[name] != guided[name]).any()
+    wanted = {"guide_with": "first@5", "guidance_rescale": 0.7, "threshold": 0.99}
+    manifests = [json.loads((shell.folder / f / "manifest.json").read_text()) for f in "ab"]
+    assert [{k: m[k] for k in wanted if k in m} for m in manifests] == [{}, wanted]
+    with Image.open(shell.folder / "b" / name) as image:
+        assert {key: image.text[f"iddm:{key}"] for key in wanted} == {
+            key: str(value) for key, value in wanted.items()
+        }
+    runs = ("--runs-dir", trained.folder / "runs")
+    answer = shell.iddm("generate", "first", *runs, "--guide-with", "@7", expect=4)
+    assert "--guide-with @7: no checkpoint of step 7" in answer.err
+    assert "Available steps: 5, 10" in answer.err
+
+
+def test_each_class_has_its_own_noise_unless_asked_otherwise(draw, shell):
+    """With guidance 0 the class is ignored, so that only the noise can differ."""
+    some = ("--count", "1", "--guidance", "0", "--precision", "fp32", "--steps", "2")
+    own, same = draw("own", *some), draw("same", *some, "--same-noise")
+    first = own["crazing/crazing-000000.png"]
+    assert all(np.abs(first - other).max() <= 1 for other in same.values())
+    others = [image for name, image in own.items() if not name.startswith("crazing")]
+    assert all(np.abs(first - other).max() > 1 for other in others)
+    manifests = [
+        json.loads((shell.folder / d / "manifest.json").read_text()) for d in ("own", "same")
+    ]
+    assert [manifest.get("noise") for manifest in manifests] == ["own", None]
+    with Image.open(shell.folder / "own" / manifests[0]["images"][3]) as image:
+        assert image.text["iddm:noise"] == "own"
+
+
+def test_an_index_gives_the_image_of_the_whole_run(draw, shell):
+    some = ("--class", "2", "--class", "4", "--precision", "bf16", "--steps", "2")
+    whole = draw("a", *some, "--count", "4")
+    liked = draw("b", *some, "--index", "3,1")
+    assert list(liked) == [name for name in whole if name[-5] in "13"]
+    files = [(shell.folder / "a" / name, shell.folder / "b" / name) for name in liked]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in files)
+
+
+def test_variations_of_a_folder_and_strengths_zero_and_one(draw, shell):
+    some = ("--precision", "fp32", "--steps", "4")
+    first = draw("in", "--count", "1", "--class", "2", "--class", "4", *some)
+    found = draw("v", "--from", "in", "--count", "2", "--trajectory", "gif", *some)
+    assert list(found) == [
+        "patches/patches-000000-000000.png", "patches/patches-000000-000001.png",
+        "rolled-in-scale/rolled-in-scale-000000-000000.png",
+        "rolled-in-scale/rolled-in-scale-000000-000001.png",
+    ]  # fmt: skip
+    manifest = json.loads((shell.folder / "v" / "manifest.json").read_text())
+    assert (manifest["strength"], manifest["from"][3]) == (
+        0.5,
+        "rolled-in-scale/rolled-in-scale-000000.png",
+    )
+    assert len(manifest["trajectories"]) == 8
+    assert all((shell.folder / "v" / name).is_file() for name in manifest["trajectories"])
+    with Image.open(shell.folder / "v" / manifest["images"][0]) as image:
+        assert (image.text["iddm:from"], image.text["iddm:strength"]) == (
+            "patches/patches-000000.png",
+            "0.5",
+        )
+    same = draw("s", "--from", "in", "--strength", "0", "--count", "1", *some)
+    assert all((a == b).all() for a, b in zip(same.values(), first.values(), strict=True))
+    one = ("--from", "in/patches/patches-000000.png", "--class", "4", "--count", "1")
+    ignored = draw("i", *one, "--strength", "1", *some)
+    expected = first["rolled-in-scale/rolled-in-scale-000000.png"]
+    (actual,) = ignored.values()
+    assert np.abs(actual - expected).max() <= 1
+    again = draw("w", "--from", "in", "--count", "2", *some)
+    files = [(shell.folder / d / name).read_bytes() for d in ("v", "w") for name in again]
+    assert files[:4] == files[4:], "the same command gives the same bytes"
+
+
+def test_inpainting_keeps_every_black_pixel_of_the_mask(draw, shell):
+    some = ("--class", "1", "--count", "1", "--steps", "3")
+    (known,) = draw("in", *some).values()
+    mask = np.zeros(known.shape, np.uint8)
+    mask[8:20, 8:20] = 255
+    Image.fromarray(mask).save(shell.folder / "mask.png")
+    start = ("--from", "in/inclusion", "--mask", "mask.png")
+    (found,) = draw("out", *start, *some, "--seed", "5", "--sampler", "ddpm").values()
+    assert (found == known)[mask == 0].all()
+    assert (found != known)[mask > 0].any()
+
+
+def test_a_path_begins_and_ends_at_two_images_and_another_size_is_computed(draw, shell):
+    some = ("--class", "1", "--precision", "bf16", "--steps", "2", "--sampler", "ddpm")
+    ends = draw("ends", *some, "--index", "3,5")
+    path = list(draw("path", *some, "--interpolate", "3:5:3").values())
+    assert len(path) == 3
+    assert all((a == b).all() for a, b in zip(path[::2], ends.values(), strict=True))
+    assert (path[1] != path[0]).any()
+    (large,) = draw("large", *some, "--count", "1", "--size", "32x48").values()
+    assert large.shape[:2] == (32, 48)
+    manifest = json.loads((shell.folder / "large" / "manifest.json").read_text())
+    assert manifest["size"] == "32x48"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -121,6 +226,12 @@ def test_raw_weights_and_earlier_checkpoints_can_be_asked_for(draw):
         (("--checkpoint", "7"), 4, "Available steps: 5, 10."),
         (("--sampler", "dimm"), 2, "ddim"),
         (("--steps", "1001"), 2, "timesteps"),
+        (("--index", "3-"), 2, "Write 7, or 7,12"),
+        (("--index", "3", "--count", "2"), 2, "cannot be combined"),
+        (("--mask", "m.png"), 2, "--mask needs --from"),
+        (("--from", "none.png"), 2, "there is no such file or folder"),
+        (("--interpolate", "1:2"), 2, "7:12:9"),
+        (("--size", "33"), 2, "divisible by"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

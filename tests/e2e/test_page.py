@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,11 @@ def open_page(browser, server, **options):
 def take_screenshot(page, name: str) -> None:
     if SCREENSHOTS:
         page.screenshot(path=Path(SCREENSHOTS, f"{name}.png"), full_page=True)
+
+
+def open_more_settings(page) -> None:
+    page.click("#more summary")
+    expect(page.locator("#sampler")).to_be_visible()
 
 
 def generate(page, **fields) -> None:
@@ -177,8 +183,58 @@ def test_a_model_without_classes(page):
 
 
 def test_another_sampler_takes_its_own_steps(page):
+    open_more_settings(page)
     page.select_option("#sampler", "dpmpp-2m")
     assert page.input_value("#steps") == "20"
+
+
+def test_the_folded_settings_are_sent_and_named_where_they_differ(page):
+    expect(page.locator("#sampler")).to_be_hidden()
+    expect(page.locator("#changed")).to_have_text("")
+    open_more_settings(page)
+    page.select_option("#time_grid", "karras")
+    page.select_option("#noise", "own")
+    more = {"guided-from": 0.2, "guided-to": 0.9, "guidance_rescale": 0.7, "threshold": 0.99}
+    for name, value in more.items():
+        page.fill(f"#{name}", str(value))
+    take_screenshot(page, "more-settings")
+    page.click("#more summary")
+    changed = (
+        "time grid karras, guided from 0.2, guided to 0.9, rescale 0.7, threshold 0.99, noise own"
+    )
+    expect(page.locator("#changed")).to_have_text(changed)
+    generate(page, count=1, seed=9, steps=3)
+    wait_for_images(page, 1)
+    command = page.locator("#command").text_content()
+    for part in ("--time-grid karras", "--guidance-interval 0.2:0.9", "--guidance-rescale 0.7",
+                 "--threshold 0.99"):  # fmt: skip
+        assert part in command
+    assert "--same-noise" not in command
+    open_more_settings(page)
+    page.click("#reset")
+    assert page.input_value("#time_grid") == "trailing"
+    expect(page.locator("#changed")).to_have_text("")
+
+
+def test_a_folded_setting_that_is_wrong_is_shown(page):
+    open_more_settings(page)
+    page.fill("#threshold", "2")
+    page.click("#more summary")
+    page.click("#generate")
+    expect(page.locator("#threshold")).to_be_visible()
+
+
+def test_a_model_that_a_weaker_one_guides(browser, model):
+    guided = replace(model, batch_weaker=make_model("weak").batch_denoiser, guide_with="weak@500")
+    plain = make_model("plain", classes=())
+    with serving(guided, plain) as own:
+        for page in open_page(browser, own):
+            expect(page.locator("#facts")).to_contain_text("guided by weak@500")
+            generate(page, count=1, steps=2)
+            wait_for_images(page, 1)
+            expect(page.locator("#command")).to_contain_text("--guide-with weak@500")
+            page.select_option("#model", "plain")
+            expect(page.locator("#guidance")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -191,6 +247,8 @@ def test_a_phone_in_light_and_dark_mode(browser, server, scheme):
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         brightness = sum(int(part) for part in background[4:-1].split(",")) / 3
         assert (brightness < 60) == (scheme == "dark")
+        open_more_settings(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         small = page.locator("button:visible, select:visible, .fields input:visible")
         heights = [box["height"] for box in (one.bounding_box() for one in small.all())]
         assert min(heights) >= 40, "large enough for a finger"

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.sampling import sample, sampling_times
+from iddm_cli.diffusion.lookup import build_time_grid
+from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_image, to_pixels
@@ -43,6 +44,7 @@ def generate(generator: ImageGenerator, specs: list[SampleSpec], *, seed=0, batc
         {"sampler": "ddim", "eta": 0.5},
         {"sampler": "ddpm"},
         {"sampler": "dpmpp-2m"},
+        {"sampler": "ipndm"},
     ],
     ids=str,
 )
@@ -177,9 +179,10 @@ def test_images_come_in_the_order_of_their_specifications_with_channels_last():
 
 
 def test_sampling_visits_the_requested_times():
-    assert build_image_generator(steps=6).solver_table.times == sampling_times(100, 6)
+    grid = build_time_grid("trailing", cosine_schedule(100))
+    assert build_image_generator(steps=6).solver_table.times == grid(6)
     by_default = build_image_generator(sampler="dpmpp-2m", steps=None)
-    assert by_default.solver_table.times == sampling_times(100, 20)
+    assert by_default.solver_table.times == grid(20)
 
 
 def test_pixels_are_clamped_then_rounded():
@@ -277,7 +280,7 @@ def test_in_bf16_an_image_has_the_same_bits_in_any_batch_and_with_any_number_of_
         torch.set_num_threads(threads)
         assert generator.is_invariant
         # Tiny networks hide a dependence on the batch that larger ones have.
-        assert isinstance(generator._network, BatchInvariantDenoiser)
+        assert isinstance(generator._networks.main, BatchInvariantDenoiser)
         together = generate(generator, specs)
     finally:
         torch.set_num_threads(before)

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from iddm_cli.diffusion.lookup import build_time_distribution
 from iddm_cli.diffusion.schedules import cosine_schedule
 from tests.engine.test_trainer import CLASSES, make
 
@@ -68,7 +69,7 @@ def test_dropping_a_label_tells_nothing_about_the_time_or_the_noise(tmp_path):
 @pytest.mark.parametrize("times", ["stratified", "uniform"])
 def test_every_time_is_as_likely_as_every_other(tmp_path, times):
     trainer = make(tmp_path, batch_size=4000, times=times)
-    trainer.train_step.denoiser.schedule = cosine_schedule(4)
+    trainer.train_step.time_distribution = build_time_distribution("uniform", cosine_schedule(4))
     counts = trainer.train_step.sample_times(0, torch.arange(4000)).bincount()
     # Of 4000 draws a time gets 1000, give or take four times the root of 4000 * 1/4 * 3/4.
     wanted = [1000] * 4 if times == "stratified" else pytest.approx([1000] * 4, abs=110)

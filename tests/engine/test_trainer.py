@@ -1,5 +1,6 @@
 """The trainer: a step is a function of settings, step and weights, and of nothing else."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness
@@ -35,6 +37,7 @@ def make(
     group=SINGLE_PROCESS,
     watch=None,
     compiling="none",
+    distilled=False,
     **changes,
 ):
     settings = {
@@ -66,8 +69,10 @@ def make(
             lambda purpose, step, slots: randomness.uniform(0, purpose, items=slots, step=step),
         ),
     )
+    denoiser = Denoiser(network, cosine_schedule(1000), prediction="v")
+    teacher = GuidedTeacher(copy.deepcopy(denoiser).requires_grad_(False), 2.0, no_label=CLASSES)
     train_step = TrainStep(
-        Denoiser(network, cosine_schedule(1000), prediction="v"),
+        denoiser,
         batches,
         TrainingSettings(**settings),
         times=times,
@@ -76,6 +81,7 @@ def make(
         numerics={"threads": 1},
         group=group,
         compiling=compiling,
+        objective=ConsistencyObjective(teacher, stage_steps=2) if distilled else None,
     )
     retention = Retention(settings["keep"], best=train_step.settings.best_metric)
     return Trainer(
@@ -114,7 +120,10 @@ def run(trainer: Trainer) -> list:
     [
         {},
         {"optimizer": "adam", "weight_decay": 0.1},
+        {"optimizer": "muon", "weight_decay": 0.1},
+        {"optimizer": "muon", "precision": "fp16"},
         {"dropout": 0.3},
+        {"distilled": True},
         {"micro_batch": 3},
         {"precision": "bf16"},
         {"precision": "fp16"},
@@ -155,9 +164,12 @@ def test_another_seed_is_another_run(tmp_path):
     assert bits(one) != bits(other)
 
 
-@pytest.mark.parametrize("micro", [1, 2, 3, 8])
-def test_accumulating_changes_only_rounding(tmp_path, micro):
-    whole, parts = make(tmp_path / "a"), make(tmp_path / "b", micro_batch=micro)
+@pytest.mark.parametrize(
+    ("micro", "distilled"), [(1, False), (2, False), (3, False), (8, False), (3, True)]
+)
+def test_accumulating_changes_only_rounding(tmp_path, micro, distilled):
+    whole = make(tmp_path / "a", distilled=distilled)
+    parts = make(tmp_path / "b", distilled=distilled, micro_batch=micro)
     for step in range(3):
         loss, norm = whole.train_step.update(step)
         loss_parts, norm_parts = parts.train_step.update(step)

@@ -12,7 +12,8 @@ from iddm_cli import durable
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
-from iddm_cli.export.diffusers import build_diffusers_folder
+from iddm_cli.export.diffusers import build_diffusers_folder, describe_sampling_difference
+from iddm_cli.profiles.settings import SamplingSettings
 from tests.export.conftest import trained
 
 logging.disable_progress_bar()
@@ -73,7 +74,7 @@ def test_the_scheduler_has_the_same_noise(tmp_path, schedule, prediction, sample
     assert pipeline.scheduler.config.prediction_type == kinds[prediction]
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpmpp-2m-sde"])
 def test_without_classes_the_pipelines_of_diffusers_run(tmp_path, sampler):
     pipeline = load(write(tmp_path / "out", trained((), sampling={"sampler": sampler})))
     (image,) = pipeline(num_inference_steps=3).images
@@ -94,6 +95,7 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
 ):
     interval = [0.2, 0.97] if prediction == "v" else [0.0, 1.0]
     sampling = {"guidance": guidance, "steps": steps, "guidance_interval": interval}
+    sampling["threshold"] = 0.9 if prediction == "v" else 0.0
     model = trained(diffusion={"prediction": prediction}, sampling=sampling)
     pipeline = load(write(tmp_path / "out", model))
     ours = ImageGenerator(
@@ -106,6 +108,44 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.99
     assert theirs.std() > 10, "the comparison is about something"
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp-2m", "dpmpp-3m"])
+@pytest.mark.parametrize("clip", [True, False])
+def test_multistep_solvers_are_theirs(tmp_path, sampler, clip):
+    sampling = {"sampler": sampler, "steps": 6, "guidance": 2.0, "clip": clip}
+    model = trained(diffusion={"prediction": "v"}, sampling=sampling)
+    made = build_diffusers_folder(model)
+    assert describe_sampling_difference(model.profile.sampling) == ""
+    index = json.loads(made["model_index.json"])
+    assert index["scheduler"] == ["diffusers", "DPMSolverMultistepScheduler"]
+    pipeline = load(write(tmp_path / "out", model))
+    noise = randomness.normal(3, "sample", items=torch.arange(2), step=0, shape=(3, 8, 16))
+    images = pipeline(["cat", 1], latents=noise).images
+    theirs = np.stack([np.asarray(image) for image in images]).astype(int)
+    ours = ImageGenerator(
+        model.denoiser, model.profile.sampling, num_classes=2, shape=(3, 8, 16)
+    ).generate_batch([SampleSpec(0, 0), SampleSpec(1, 1)], seed=3)
+    assert theirs.std() > 10, "the comparison is about something"
+    assert np.abs(theirs - ours.numpy().astype(int)).max() <= 1
+
+
+def test_what_the_folder_cannot_follow_is_reported():
+    for changes, said in (
+        (
+            {"sampler": "unipc"},
+            "samples with ddim: diffusers cannot express sampling.sampler unipc",
+        ),
+        ({"sampler": "dpmpp-3m", "grid": "karras"}, "cannot express sampling.grid karras"),
+        ({"sampler": "euler"}, ""),
+    ):
+        assert said in describe_sampling_difference(SamplingSettings(**changes))
+    assert describe_sampling_difference(SamplingSettings(sampler="euler")) == ""
+
+
+def test_rescaled_guidance_is_reported_as_what_the_folder_lacks():
+    sampling = trained(sampling={"guidance_rescale": 0.7}).profile.sampling
+    assert "sampling.guidance_rescale 0.7" in describe_sampling_difference(sampling)
 
 
 def test_an_unknown_class_is_reported(tmp_path):

@@ -10,8 +10,9 @@ from iddm_cli.commands.export import app
 from iddm_cli.export.formats import EXPORT_FORMATS
 
 SHARED = {
-    "run", "sampler", "steps", "guidance", "guidance_interval", "checkpoint", "weights", "out",
-    "overwrite", "runs_dir", "json",
+    "run", "sampler", "steps", "time_grid", "order", "guidance", "guidance_interval",
+    "guidance_rescale", "threshold", "checkpoint", "weights", "out", "overwrite", "runs_dir",
+    "json",
 }  # fmt: skip
 ROWS = pytest.mark.parametrize("row", EXPORT_FORMATS.values(), ids=EXPORT_FORMATS)
 
@@ -33,7 +34,7 @@ def test_every_row_has_a_command_with_the_options_of_its_exporter(row):
     assert f"iddm export {row.name}" in str(command.epilog)
     options = set(inspect.signature(getattr(module, row.name)).parameters)
     taken = set(inspect.signature(row.load_exporter()).parameters) - {"model", "progress"}
-    assert options == taken | SHARED
+    assert options == taken | SHARED | ({"guide_with"} if row.takes_guide else set())
 
 
 def test_every_command_has_a_row():

@@ -14,31 +14,45 @@ from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixel
 from iddm_cli.errors import IddmError
 from iddm_cli.export import pt2
 from iddm_cli.value_range import ValueRange
+from tests.export import one_layer
 from tests.export.conftest import trained
+from tests.export.one_layer import ALL
 
 
 def loop(denoise, about, noise, label, guidance):
     """Sample as the documentation says."""
     x_t = noise
     previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
-    steps = zip(about["times"], about["guided"], about["steps"], strict=True)
-    for t, guided, (c_x, c_denoised, *c_prev, c_noise) in steps:
+    steps = zip(about["times"], about["guided"], about["keeps"], about["steps"], strict=True)
+    for t, guided, (k_x, k_denoised), (c_x, c_denoised, *c_prev, c_noise) in steps:
         scale = torch.tensor(guidance if guided else 1.0)
-        more = (label, scale) if about["class_names"] else ()
+        given = {"label": label, "guidance": scale}
+        more = [given[name] for name in about["inputs"][2:]]
         estimate = denoise(x_t, torch.full((len(noise),), t), *more)
+        kept = k_x * x_t + k_denoised * estimate
         x_t = c_x * x_t + c_denoised * estimate
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous, strict=True))
-        previous = [estimate, *previous[:-1]]
+        previous = [kept, *previous[:-1]]
         assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m"])
+@pytest.mark.parametrize("sampler", ["ddim", "ipndm"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler):
     interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.97]
     sampling = {"sampler": sampler, "guidance": 2.5, "guidance_interval": interval}
-    model = trained(classes, sampling=sampling)
+    check_program(trained(classes, sampling=sampling))
+
+
+@pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
+def test_rescaled_thresholded_and_autoguided_images_are_those_of_iddm(classes):
+    settings = {**ALL, "guidance": 2.5, "steps": 4}
+    check_program(one_layer.model(classes, autoguided=True, **settings))
+
+
+def check_program(model) -> None:
+    """Check that a loop over the table in the file generates the images that iddm generates."""
     made, off = pt2.build_pt2(model, aot=False)
     assert off < 1e-5
     extra = {pt2.METADATA_NAME: ""}
@@ -57,7 +71,7 @@ def check_loop(model, program, about, count: int) -> None:
     label = torch.tensor([spec.label for spec in specs])
     with torch.no_grad():
         found = loop(program.module(), about, noise, label, 2.5)
-    kinds = {"num_classes": len(classes), "shape": model.shape}
+    kinds = {"num_classes": len(classes), "shape": model.shape, "weaker": model.weaker}
     wanted = ImageGenerator(model.denoiser, model.profile.sampling, **kinds).generate_batch(
         specs, 9
     )

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
+from iddm_cli.diffusion.guidance import SamplingNetworks
 from iddm_cli.engine.acceleration.cuda_graphs import GraphedDenoiser, graph_calls
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from tests.build.profiles import tiny_profile
@@ -47,7 +48,7 @@ def test_images_are_the_same_with_and_without_graphs():
             denoiser, profile.sampling, num_classes=2, shape=profile.data.shape
         )
         if not graphs:
-            generator._network = denoiser
+            generator._networks = SamplingNetworks(denoiser, 2)
         samples = generator.generate(specs, seed=0, batch_size=4)
         return torch.stack([sample.pixels for sample in samples]).int()
 

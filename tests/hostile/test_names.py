@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.registry import check_run_name
-from iddm_cli.workflows.generation import MAX_NAME_BYTES, OutputLayout, class_folder_name
+from iddm_cli.workflows.generating.file_names import MAX_NAME_BYTES, class_folder_name
+from iddm_cli.workflows.generating.number_lists import check_total
+from iddm_cli.workflows.generating.output_layout import OutputLayout
 
 from .conftest import check_refusal, fuzzed
 
@@ -125,7 +127,7 @@ def test_accepted_run_names_stay_in_their_folder_on_every_system(name):
 
 @pytest.mark.parametrize("name", CLASSES.values(), ids=list(CLASSES))
 def test_a_class_of_any_name_gets_its_own_folder(tmp_path, name):
-    layout = OutputLayout(tmp_path / "out", (name, "plain"), [0, 1], 1, "webp", grid=False)
+    layout = OutputLayout(tmp_path / "out", (name, "plain"), [0, 1], "webp", grid=False)
     layout.create_folders()
     file = layout.image_path(0, 999_999)
     temporary = file.with_name(f".partial-4194304-{file.name}")
@@ -152,7 +154,7 @@ def test_a_class_cannot_take_the_folder_of_another():
 @fuzzed
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True))
 def test_class_folders_stay_inside_and_distinct(names):
-    layout = OutputLayout(Path("/out"), tuple(names), [*range(len(names))], 1, "png", grid=True)
+    layout = OutputLayout(Path("/out"), tuple(names), [*range(len(names))], "png", grid=True)
     folders = [layout.image_path(label, 0).parent for label in layout.labels]
     assert all(lies_directly_in(folder, Path("/out")) for folder in folders)
     assert all(lies_directly_in(layout.image_path(n, 0), folders[n]) for n in layout.labels)
@@ -162,9 +164,8 @@ def test_class_folders_stay_inside_and_distinct(names):
 
 
 def test_an_excessive_number_of_images_is_refused():
-    layout = OutputLayout(Path("out"), ("a", "b"), [0, 1], 10**12, "png", grid=True)
     with pytest.raises(UsageError, match="2,000,000,000,000 images"):
-        layout.check_count()
+        check_total(2 * 10**12, "--count 1000000000000")
 
 
 def test_generating_classes_with_hostile_names(trained, shell):

@@ -89,7 +89,9 @@ def test_a_network_computes_the_same_and_is_exported_unchanged(tmp_path, config,
 
 
 def test_our_own_export_comes_back_whole(tmp_path):
-    sampling = {"guidance": 2.5, "steps": 7, "guidance_interval": [0.1, 0.9]}
+    sampling = {
+        "guidance": 2.5, "steps": 7, "guidance_interval": [0.1, 0.9], "threshold": 0.95,
+    }  # fmt: skip
     model = trained(sampling=sampling, diffusion={"schedule": "cosine"})
     durable.write_folder(
         tmp_path / "first", build_diffusers_folder(model).items(), ("unet", "scheduler")

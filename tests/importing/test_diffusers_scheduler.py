@@ -14,6 +14,7 @@ from diffusers import (
 from iddm_cli.build.importing import import_model
 from iddm_cli.diffusion.lookup import build_schedule
 from iddm_cli.errors import CheckpointError
+from iddm_cli.importing.diffusers_scheduler import parse_scheduler
 from iddm_cli.importing.options import ImportOptions
 from tests.importing.diffusers_folders import network
 
@@ -62,10 +63,25 @@ def test_another_noise_is_refused_by_name(tmp_path, made, said):
 
 
 @pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        ({}, (True, 0.0)),
+        ({"thresholding": True, "clip_sample": False}, (True, 0.0)),  # its limit is 1: it clips
+        ({"thresholding": True, "sample_max_value": 9.0}, (True, 0.995)),
+    ],
+)
+def test_dynamic_thresholding_is_known(config, wanted):
+    sampling = parse_scheduler({"_class_name": "DDIMScheduler", **config})["sampling"]
+    assert (sampling["clip"], sampling["threshold"]) == wanted
+
+
+@pytest.mark.parametrize(
     "changes",
     [{"beta_start": "x"}, {"num_train_timesteps": 10**9}, {"trained_betas": [0.1, 7]},
      {"trained_betas": "aaa"}, {"num_train_timesteps": None}, {"beta_end": 1e400},
-     {"prediction_type": "flow"}, {"prediction_type": []}],
+     {"prediction_type": "flow"}, {"prediction_type": []},
+     {"thresholding": True, "sample_max_value": "x"},
+     {"thresholding": True, "sample_max_value": 9, "dynamic_thresholding_ratio": 2}],
     ids=str,
 )  # fmt: skip
 def test_a_damaged_scheduler_is_one_sentence(tmp_path, changes):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from iddm_cli.diffusion import solvers
 from iddm_cli.diffusion.denoiser import clip_estimates
 from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.schedules import CLEAN
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.diffusion.solvers import dpmpp
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.errors import UsageError
@@ -20,7 +20,7 @@ from iddm_cli.export import pt2
 from iddm_cli.export.diffusers import build_diffusers_folder
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.model_proto import OnnxOptions, build_onnx_model
-from iddm_cli.profiles.choices import SAMPLERS, SamplerRow
+from iddm_cli.profiles.choices import SAMPLERS, SamplerRow, list_names
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan
 from tests.export.conftest import trained
@@ -32,8 +32,9 @@ STEPS, SEED, NAME = 7, 5, "ab4"
 SPECS = [SampleSpec(0, 0), SampleSpec(1, 3)]
 
 
-def ab4(schedule, times) -> SolverTable:
+def ab4(schedule, grid, calls) -> SolverTable:
     """Fourth-order Adams-Bashforth over estimates of x: PNDM's linear multistep (2202.09778)."""
+    times = grid(calls)
     start, end = schedule.levels_at(times), schedule.levels_at([*times[1:], CLEAN])
     weights = torch.zeros(len(times), 4, dtype=torch.float64)
     for k in range(len(times)):
@@ -48,8 +49,8 @@ def ab4(schedule, times) -> SolverTable:
 
 @pytest.fixture(autouse=True)
 def row(monkeypatch):
-    row = SamplerRow(solver="ab4", summary="fourth order", usual_steps=STEPS, diffusers=None)
-    monkeypatch.setattr(solvers, "ab4", ab4, raising=False)
+    row = SamplerRow(solver="dpmpp.ab4", summary="fourth order", usual_steps=STEPS, diffusers=None)
+    monkeypatch.setattr(dpmpp, "ab4", ab4, raising=False)
     monkeypatch.setitem(SAMPLERS, NAME, row)
 
 
@@ -109,14 +110,14 @@ def test_the_server_batches_it_with_samplers_that_keep_less():
         InFlightSample(
             model.plan_samples(model.resolve_sampling(name, 4, None), label=0, seed=1), 0
         )
-        for name in ("ddim", "ddpm", "dpmpp-2m")
+        for name in ("ddim", "ddpm", "dpmpp-2m", "plms", "ipndm")
     ]
     model.advance(samples[:1])
     while unfinished := [one for one in (*others, *samples) if not one.finished]:
         model.advance(unfinished)
     found = torch.stack([to_pixels(one.x_t).permute(1, 2, 0) for one in samples])
     assert same(found, sample_directly(model, sampling))
-    assert [len(one.previous) for one in (*others, *samples)] == [0, 0, 1, 3, 3]
+    assert [len(one.previous) for one in (*others, *samples)] == [0, 0, 1, 3, 3, 3, 3]
     # Bit for bit the same as alone.
     plan: SamplePlan = samples[0].plan
     alone = InFlightSample(plan, samples[0].index)
@@ -166,4 +167,5 @@ def test_the_folder_of_diffusers_is_refused_with_the_samplers_that_work():
     model, _ = exportable()
     with pytest.raises(UsageError, match=r"cannot express sampling\.sampler ab4") as refused:
         build_diffusers_folder(model)
-    assert refused.value.hint == "It can express ddim, ddpm or dpmpp-2m."
+    expressible = [name for name, row in SAMPLERS.items() if row.diffusers is not None]
+    assert refused.value.hint == f"It can express {list_names(expressible)}."

@@ -5,7 +5,8 @@ from typing import get_args
 import pytest
 
 from iddm_cli.engine.device import DTYPES
-from iddm_cli.engine.optimizers import LR_SCHEDULES, OPTIMIZERS
+from iddm_cli.engine.optimization.learning_rate import LR_SCHEDULES
+from iddm_cli.engine.optimization.optimizers import OPTIMIZERS
 from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.profiles import settings
 from iddm_cli.profiles.model_settings import ActivationName

@@ -1,4 +1,4 @@
-"""A probe of sampling: how long an image takes, from a few sampling steps of a small batch."""
+"""A probe of sampling: how long an image takes, from a few network calls of a small batch."""
 
 import time
 
@@ -14,21 +14,21 @@ from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import SamplingSettings
 
 PROBED_STEPS = 4
-"""Sampling steps that are timed; as many of them are guided as of all."""
+"""Network calls that are timed; as many of them are guided as of all."""
 
 
 def count_sampling_steps(settings: SamplingSettings, timesteps: int) -> int:
-    """Return the number of sampling steps of the settings."""
+    """Return the number of network calls of the settings."""
     return settings.steps or usual_steps(settings.sampler, timesteps)
 
 
 def build_short_generator(
     denoiser: Denoiser, profile: ResolvedProfile, num_classes: int
 ) -> tuple[ImageGenerator, float]:
-    """Build an image generator of few sampling steps.
+    """Build an image generator of few network calls.
 
     Returns:
-        The generator, and how many times as many steps the profile has.
+        The generator, and how many times as many calls the profile has.
     """
     steps = count_sampling_steps(profile.sampling, len(denoiser.schedule))
     few = min(steps, PROBED_STEPS)

@@ -130,7 +130,7 @@ class TimedNetwork:
         return compute
 
     def sample(self, images: int) -> Callable[[], object]:
-        """Return what makes some sampling steps of so many images; see `sampling_factor`."""
+        """Return what makes some network calls of so many images; see `sampling_factor`."""
         specs = choose_specs(images, self.workload.num_classes)
 
         def generate() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from iddm_cli.commands import options
 from iddm_cli.commands.export.shared import out_option, run_export
+from iddm_cli.commands.options import guidance_options
 from iddm_cli.export.formats import EXPORT_FORMATS
 from iddm_cli.workflows.exporting import ExportRequest
 
@@ -32,8 +33,13 @@ def pt2(
     aot: AotOption = False,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
-    guidance: options.GuidanceOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
+    time_grid: options.TimeGridOption = None,
+    order: options.OrderOption = None,
+    guidance: guidance_options.GuidanceOption = None,
+    guidance_interval: guidance_options.GuidanceIntervalOption = None,
+    guidance_rescale: guidance_options.GuidanceRescaleOption = None,
+    threshold: guidance_options.ThresholdOption = None,
+    guide_with: guidance_options.GuideWithOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     out: OutOption = None,
@@ -47,8 +53,15 @@ def pt2(
         runs_dir,
         ExportRequest(
             EXPORT_FORMATS["pt2"],
-            options.collect_sampling_options(sampler, steps, guidance, guidance_interval, weights),
+            {
+                **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
+                **guidance_options.collect_guidance_options(
+                    guidance, guidance_interval, guidance_rescale, threshold
+                ),
+            },
             checkpoint=options.parse_checkpoint(checkpoint),
+            guide_with=guide_with,
+            runs_dir=runs_dir,
             out=out,
             overwrite=overwrite,
             options={"aot": aot},

@@ -160,7 +160,8 @@ def _check_classes(inspection: Inspection, settings: DataSettings) -> Iterator[A
         least, most = (pick(filled, key=filled.__getitem__) for pick in (min, max))
         yield _warn(
             f"`{most}` has {filled[most]:,} images and `{least}` {filled[least]:,}: quality will "
-            "be lower for the rare class; add images to it, or balance the classes."
+            "be lower for the rare class; add images to it, or set data.balance: 0.5 to train on "
+            "it more often."
         )
 
 

@@ -86,7 +86,13 @@ def _is_conditional(source: Source, settings: DataSettings) -> bool:
             f"{source.name} has no classes, but data.conditional is true",
             "Put the images of each class into its own folder, or set data.conditional to false.",
         )
-    return bool(source.classes) and settings.conditional is not False
+    conditional = bool(source.classes) and settings.conditional is not False
+    if settings.balance > 0 and not conditional:
+        raise DatasetError(
+            f"data.balance is {settings.balance:g}, but no classes of {source.name} are trained",
+            "Put the images of each class into its own folder, or leave data.balance out.",
+        )
+    return conditional
 
 
 class _PackBuilder:

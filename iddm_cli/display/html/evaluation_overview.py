@@ -12,7 +12,7 @@ from iddm_cli.display.measures import find_measure
 from iddm_cli.evaluation.numbers import Number
 from iddm_cli.evaluation.results import Evaluation
 
-AXES = {"step": "training step", "steps": "sampling steps", "guidance": "guidance", "eta": "eta"}
+AXES = {"step": "training step", "steps": "network calls", "guidance": "guidance", "eta": "eta"}
 """Settings that can be the horizontal axis of the plot, with their names there."""
 
 MOST_INTERVALS = 40

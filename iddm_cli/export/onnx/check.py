@@ -113,6 +113,7 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         num_classes=len(model.classes),
         shape=model.shape,
         levels=model.values.levels,
+        weaker=model.weaker,
     ).generate_batch(specs, SEED)
     wanted = model.values.to_values(expected.numpy())
     if model.values.is_8_bit:

@@ -4,7 +4,7 @@ from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.onnx.check import check_onnx_model
 from iddm_cli.export.onnx.model_proto import build_onnx_model
 from iddm_cli.export.onnx.options import OnnxOptions, Part, Precision
-from iddm_cli.export.trained_model import TrainedModel
+from iddm_cli.export.trained_model import TrainedModel, describe_weaker, list_guide
 
 
 def export_onnx(
@@ -36,4 +36,7 @@ def export_onnx(
         "mean_difference": agreement.mean,
         "largest_difference": agreement.largest,
     }
-    return ExportArtifact(proto.SerializeToString(), summary=str(agreement), details=details)
+    summary = f"{agreement}{describe_weaker(model)}"
+    return ExportArtifact(
+        proto.SerializeToString(), summary=summary, details=details | list_guide(model)
+    )

@@ -6,18 +6,20 @@ import onnx
 from onnx import helper
 
 from iddm_cli import __version__
+from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.memory import FLOAT_BYTES
 from iddm_cli.errors import UsageError
 from iddm_cli.export.exporter_output import suppress_exporter_output
+from iddm_cli.export.onnx.estimate_nodes import EstimateSpec
 from iddm_cli.export.onnx.graphs import (
     build_denoiser_graph,
     build_step_noise_graph,
     strip_exporter_metadata,
 )
 from iddm_cli.export.onnx.options import OnnxOptions
-from iddm_cli.export.onnx.pipeline import PipelineSpec, build_pipeline
+from iddm_cli.export.onnx.pipeline import PipelineGraphs, PipelineSpec, build_pipeline
 from iddm_cli.export.onnx.precision import PRECISIONS
 from iddm_cli.export.trained_model import TrainedModel
 
@@ -33,10 +35,17 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     table = build_solver_table(sampling, schedule)
     return PipelineSpec(
         table=table,
-        guidance=sampling.guidance,
-        guided_steps=find_guided_steps(schedule, table.times, sampling.guidance_interval),
-        clip=sampling.clip,
-        num_classes=len(model.classes),
+        estimate=EstimateSpec(
+            num_classes=len(model.classes),
+            guided_steps=tuple(
+                find_guided_steps(schedule, table.times, sampling.guidance_interval)
+            ),
+            guidance=sampling.guidance,
+            has_weaker=model.weaker is not None,
+            rescale=sampling.guidance_rescale,
+            threshold=sampling.threshold,
+            clip=sampling.clip,
+        ),
         shape=model.shape,
         values=model.values,
     )
@@ -46,29 +55,42 @@ def build_onnx_model(model: TrainedModel, options: OnnxOptions) -> onnx.ModelPro
     """Return the ONNX file of a model.
 
     Raises:
-        UsageError: It is larger than an ONNX file can be.
+        UsageError: It is larger than an ONNX file can be, or its part has no place for the weaker
+            network.
     """
     if FLOAT_BYTES * model.parameters > MAX_BYTES:
         raise UsageError(
             f"{model.parameters / 1e9:.1f} billion parameters are more than an ONNX file can hold",
             "Export it as safetensors, pt2 or diffusers.",
         )
-    spec = pipeline_spec(model)
-    with suppress_exporter_output():
-        graph = build_denoiser_graph(
-            model.denoiser, model.shape, conditional=bool(model.classes), opset=options.opset
+    if options.part == "denoiser" and model.weaker is not None:
+        raise UsageError(
+            "--guide-with: --part denoiser leaves out guidance", "Leave out one of them."
         )
-        proto = strip_exporter_metadata(PRECISIONS[options.precision](graph))
+    with suppress_exporter_output():
+        proto = _trace_denoiser(model, model.denoiser, options)
         if options.part == "pipeline":
-            noise = None
+            spec = pipeline_spec(model)
+            weaker = noise = None
+            if model.weaker is not None:
+                weaker = _trace_denoiser(model, model.weaker, options)
             if spec.adds_noise:
                 noise_graph = build_step_noise_graph(model.shape, opset=options.opset)
                 noise = strip_exporter_metadata(noise_graph)
-            proto = build_pipeline(proto, noise, spec)
+            proto = build_pipeline(PipelineGraphs(proto, weaker, noise), spec)
     proto.producer_name, proto.producer_version = "iddm", __version__
     proto.graph.name = model.run
     helper.set_model_props(proto, build_metadata(model, options))
     return proto
+
+
+def _trace_denoiser(
+    model: TrainedModel, denoiser: Denoiser, options: OnnxOptions
+) -> onnx.ModelProto:
+    graph = build_denoiser_graph(
+        denoiser, model.shape, conditional=bool(model.classes), opset=options.opset
+    )
+    return strip_exporter_metadata(PRECISIONS[options.precision](graph))
 
 
 def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
@@ -93,10 +115,15 @@ def build_metadata(model: TrainedModel, options: OnnxOptions) -> dict[str, str]:
         values |= {
             "sampler": sampling.sampler,
             "steps": len(pipeline_spec(model).table),
+            "time_grid": sampling.grid,
+            "order": sampling.sampler_options.get("order"),
             "guidance": sampling.guidance,
             "guidance_interval": sampling.guidance_interval,
             "eta": sampling.eta,
             "clip": sampling.clip,
+            "guidance_rescale": sampling.guidance_rescale,
+            "threshold": sampling.threshold,
+            "guide_with": model.guide_with,
         }
     plain = (str, int, float)
     texts = {k: str(v) if isinstance(v, plain) else json.dumps(v) for k, v in values.items()}

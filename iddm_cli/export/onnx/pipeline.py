@@ -4,7 +4,8 @@ Each step is `diffusion.solver_table.advance` with a guided, clipped denoiser, w
 text format around the denoiser's graph. The file contains the weights once.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,28 +13,8 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.export.onnx.estimate_nodes import SPLIT_BATCH, EstimateSpec
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
-
-SPLIT_BATCH = """
-    batch = Shape<start = 0, end = 1>(noise)
-    two_batches = Add(batch, batch)
-    unguided = Equal(guidance, one)
-    halves = Where(unguided, zero, one_int)
-    extra = Mul(batch, halves)
-    no_labels = Expand(no_label, extra)
-    labels = Concat<axis = 0>(label, no_labels)
-"""
-"""The labels, followed by "no class" for each image; by nothing (extra = 0) if guidance is 1."""
-
-REPEAT_IMAGES = """
-    is_guided = Gather(guided_steps, k)
-    extra_now = Mul(extra, is_guided)
-    repeated = Slice(x, zero, extra_now)
-    x_t = Concat<axis = 0>(x, repeated)
-    all_rows = Add(batch, extra_now)
-    labels_now = Slice(labels, zero, all_rows)
-"""
-"""The images, followed by the same images for the unconditional estimate, if the step has one."""
 
 LOOK_UP_STEP = """
     time = Gather(times, k)
@@ -42,15 +23,14 @@ LOOK_UP_STEP = """
     row = Gather(coefficients, k)
 """
 
-APPLY_GUIDANCE = """
-    twice = Concat<axis = 0>(estimates, estimates)
-    conditional = Slice(estimates, zero, batch)
-    unconditional = Slice(twice, batch, two_batches)
-    difference = Sub(conditional, unconditional)
-    scaled = Mul(guidance, difference)
-    guided = Add(unconditional, scaled)
+KEEP_TENSOR = """
+    keeps_now = Gather(keeps, k)
+    k_x, k_denoised = Split<axis = 0, num_outputs = 2>(keeps_now)
+    part_x = Mul(k_x, x)
+    part_denoised = Mul(k_denoised, estimate)
+    kept = Add(part_x, part_denoised)
 """
-"""unconditional + guidance * (conditional - unconditional); both are the same at steps without."""
+"""`SolverTable.keep`, for samplers that keep something else than their estimates."""
 
 TO_PIXELS = """
     clipped = Clip(x, minus_one, one)
@@ -75,24 +55,34 @@ TO_VALUES = """
 
 
 @dataclass(frozen=True)
+class PipelineGraphs:
+    """The traced graphs that a pipeline is made of.
+
+    Attributes:
+        denoiser: That of `build_denoiser_graph`.
+        weaker: The same of the weaker network; None: guidance is classifier-free.
+        step_noise: That of `build_step_noise_graph`, which adds the inputs index and seed; None if
+            no step adds noise.
+    """
+
+    denoiser: onnx.ModelProto
+    weaker: onnx.ModelProto | None = None
+    step_noise: onnx.ModelProto | None = None
+
+
+@dataclass(frozen=True)
 class PipelineSpec:
     """How a pipeline samples.
 
     Attributes:
         table: The sampler's solver table.
-        guidance: Default guidance scale.
-        guided_steps: Whether guidance applies at each step.
-        clip: Whether each estimate is clipped to [-1, 1].
-        num_classes: Number of classes, K; 0 for an unconditional model.
+        estimate: How a step makes its estimate.
         shape: Channels, height and width of an image.
         values: The range of values that the images have.
     """
 
     table: SolverTable
-    guidance: float
-    guided_steps: Sequence[bool]
-    clip: bool
-    num_classes: int
+    estimate: EstimateSpec
     shape: tuple[int, int, int]
     values: ValueRange = EIGHT_BIT
 
@@ -102,21 +92,13 @@ class PipelineSpec:
         return bool(self.table.noisy_steps)
 
 
-def build_pipeline(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
-) -> onnx.ModelProto:
-    """Return the pipeline: noise and, with classes, label and guidance -> image.
-
-    Args:
-        denoiser: The graph of `build_denoiser_graph`.
-        step_noise: The graph of `build_step_noise_graph`, which adds the inputs index and seed;
-            None if no step adds noise.
-        spec: Sampler, guidance and so on.
-    """
-    body = _build_body(denoiser, step_noise, spec)
+def build_pipeline(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.ModelProto:
+    """Return the pipeline: noise and, with classes, label and guidance -> image."""
+    denoiser = graphs.denoiser
+    body = _build_body(graphs, spec)
     state = ["x", *_list_previous(spec.table)]
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
-    before = _parse_nodes(SPLIT_BATCH) if spec.num_classes else []
+    before = _parse_nodes(SPLIT_BATCH) if spec.estimate.repeats_images else []
     graph = helper.make_graph(
         [*before, loop, *_parse_nodes(_to_pixels(spec.values))],
         "pipeline",
@@ -127,7 +109,9 @@ def build_pipeline(
     model = helper.make_model(
         graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
     )
-    model.functions.extend(denoiser.functions)
+    models = [each for each in (denoiser, graphs.weaker) if each is not None]
+    functions = {(f.domain, f.name, f.overload): f for each in models for f in each.functions}
+    model.functions.extend(functions.values())
     return model
 
 
@@ -142,8 +126,8 @@ def _to_pixels(values: ValueRange) -> str:
 
 def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
     inputs = [_declare("noise", "float", ["N", *spec.shape])]
-    if spec.num_classes:
-        inputs += [_declare("label", "int64", ["N"]), _declare("guidance", "float", [])]
+    inputs += [_declare("label", "int64", ["N"])] if spec.estimate.num_classes else []
+    inputs += [_declare("guidance", "float", [])] if spec.estimate.is_guided else []
     if spec.adds_noise:
         inputs += [_declare("index", "int64", ["N"]), _declare("seed", "int64", [])]
     return inputs
@@ -155,6 +139,7 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "steps": np.array(len(spec.table)),
         "times": np.array(spec.table.times),
         "coefficients": spec.table.compact()[1].numpy(),
+        **({} if spec.table.keeps is None else {"keeps": spec.table.keeps.numpy()}),
         "on": np.array(True),
         "minus_one": np.array(-1, np.float32),
         "one": np.array(1, np.float32),
@@ -165,33 +150,28 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         low, high = (np.array(end).reshape(-1, 1, 1) for end in (spec.values.low, spec.values.high))
         constants["low"] = low.astype(np.float32)
         constants["half_span"] = ((high - low) / 2).astype(np.float32)
-    if spec.num_classes:
-        constants |= {
-            "guidance": np.array(spec.guidance, np.float32),
-            "guided_steps": np.array(spec.guided_steps, np.int64),
-            "no_label": np.array([spec.num_classes]),
-            "zero": np.array([0]),
-            "one_int": np.array([1]),
-        }
+    constants |= spec.estimate.list_constants(math.prod(spec.shape))
     if spec.adds_noise:
         constants["seed"] = np.array(0)
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
-def _build_body(
-    denoiser: onnx.ModelProto, step_noise: onnx.ModelProto | None, spec: PipelineSpec
-) -> onnx.GraphProto:
+def _build_body(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.GraphProto:
     """Return one step of the loop: its number, x and earlier estimates -> all updated."""
     image: list[int | str] = ["N", *spec.shape]
-    conditional = bool(spec.num_classes)
-    output = "estimates" if conditional else "guided"
-    names = {"x_t": "x_t", "t": "t", "label": "labels_now", "estimate": output}
+    estimate, step_noise = spec.estimate, graphs.step_noise
+    names = {"x_t": "x_t", "t": "t", "label": "labels_now", "estimate": estimate.output}
     previous = _list_previous(spec.table)
-    before = [REPEAT_IMAGES if conditional else "x_t = Identity(x)", LOOK_UP_STEP]
-    after = [APPLY_GUIDANCE if conditional else "", _clipping(spec), _advancing(spec.table)]
-    nodes = [*_parse_nodes("".join(before)), *_inline(denoiser, "network", names)]
+    after = [estimate.finish_estimate(), _advancing(spec.table)]
+    nodes = [
+        *_parse_nodes(estimate.prepare_inputs() + LOOK_UP_STEP),
+        *_inline(graphs.denoiser, "network", names),
+        *_parse_nodes(estimate.select_reference()),
+    ]
+    if graphs.weaker is not None:
+        nodes.append(_ask_weaker(graphs.weaker, names, image))
     # Weights inside the loop: onnxruntime treats them as constants and optimizes their layout.
-    weights = _take_weights(denoiser)
+    weights = _take_weights(graphs.denoiser)
     if step_noise is not None:
         nodes += _inline(step_noise, "noise", {"step": "k", "noise": "fresh_noise"})
         weights += _take_weights(step_noise)
@@ -206,19 +186,34 @@ def _build_body(
         [_declare("k", "int64", []), _declare("condition", "bool", []),
          *(_declare(name, "float", image) for name in ["x", *previous])],
         [_declare("keep_going", "bool", []),
-         *(_declare(name, "float", image) for name in ["next", *_shift(previous)])],
+         *(_declare(name, "float", image) for name in ["next", *_shift(spec.table)])],
         weights,
     )  # fmt: skip
 
 
+def _ask_weaker(
+    weaker: onnx.ModelProto, names: dict[str, str], image: list[int | str]
+) -> onnx.NodeProto:
+    """Return the node that evaluates the weaker network where the step is guided."""
+    output = "weaker_estimate"
+    nodes = _inline(weaker, "weaker", names | {"estimate": output})
+    value = _declare(output, "float", image)
+    ask = helper.make_graph(nodes, "ask_weaker", [], [value], _take_weights(weaker))
+    value = _declare("same_estimate", "float", image)
+    keep = helper.make_graph(_parse_nodes("same_estimate = Identity(plain)"), "keep", [], [value])
+    return helper.make_node("If", ["asks_weaker"], ["reference"], then_branch=ask, else_branch=keep)
+
+
 def _list_previous(table: SolverTable) -> list[str]:
-    """Return the names of the earlier estimates that the loop keeps, the newest first."""
+    """Return the names of the tensors that the loop keeps, the newest first."""
     return [f"previous{j + 1}" for j in range(table.history)]
 
 
-def _shift(previous: list[str]) -> list[str]:
-    """Return the names of what these estimates are at the next step."""
-    return ["estimate", *(f"kept_{name}" for name in previous[:-1])][: len(previous)]
+def _shift(table: SolverTable) -> list[str]:
+    """Return the names of what these tensors are at the next step."""
+    previous = _list_previous(table)
+    newest = "estimate" if table.keeps is None else "kept"
+    return [newest, *(f"kept_{name}" for name in previous[:-1])][: len(previous)]
 
 
 def _advancing(table: SolverTable) -> str:
@@ -236,12 +231,8 @@ def _advancing(table: SolverTable) -> str:
             f"sum{j} = Add(sum{j - 1}, term_prev{j})",
         ]
     lines += [f"kept_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
+    lines += [] if table.keeps is None else KEEP_TENSOR.split("\n")
     return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
-
-
-def _clipping(spec: PipelineSpec) -> str:
-    operation = "Clip(guided, minus_one, one)" if spec.clip else "Identity(guided)"
-    return f"estimate = {operation}\n"
 
 
 def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
-from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, list_names
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, TIME_DISTRIBUTIONS, list_names
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import BackboneSettings
@@ -13,6 +13,7 @@ from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import (
     LARGEST_SIDE,
     DataSettings,
+    DiffusionSettings,
     RuntimeSettings,
     SamplingSettings,
     TrainingSettings,
@@ -30,12 +31,21 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from _check_length(profile.training)
-    yield from _check_betas(profile.training)
+    yield from _check_optimizer(profile.training)
+    yield from _check_times(profile.diffusion)
+    yield from _check_zero_terminal_snr(profile.diffusion)
     yield from _check_extensions(profile.training)
     yield from _check_sampling(profile.sampling, profile.diffusion.timesteps)
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
+        yield Issue(
+            ("evaluation", "loss_every"),
+            "a distilled run has no held-out loss: the denoising loss rises as its network learns "
+            "to reach the image in one call",
+            "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
 
 
 def _check_guidance(profile: Profile) -> Iterator[Issue]:
@@ -134,9 +144,48 @@ def _check_value_range(data: DataSettings) -> Iterator[Issue]:
         )
 
 
-def _check_betas(training: TrainingSettings) -> Iterator[Issue]:
+def _check_optimizer(training: TrainingSettings) -> Iterator[Issue]:
+    default = TrainingSettings.model_fields["muon_lr"].default
+    if training.optimizer != "muon" and training.muon_lr != default:
+        yield Issue(
+            ("training", "muon_lr"),
+            f"training.muon_lr has no effect with training.optimizer: {training.optimizer}",
+            "Set training.optimizer: muon, or leave training.muon_lr out.",
+        )
     if not all(0 <= beta < 1 for beta in training.betas):
         yield Issue(("training", "betas"), "each of training.betas must be at least 0 and below 1")
+
+
+def _check_zero_terminal_snr(diffusion: DiffusionSettings) -> Iterator[Issue]:
+    key = ("diffusion", "zero_terminal_snr")
+    if not diffusion.zero_terminal_snr:
+        return
+    if diffusion.schedule == "flow":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr has no effect with diffusion.schedule: flow",
+            "Leave it out: this schedule ends in noise by itself.",
+        )
+    if diffusion.prediction == "epsilon":
+        yield Issue(
+            key,
+            "diffusion.zero_terminal_snr does not work with diffusion.prediction: epsilon: from "
+            "pure noise, the noise says nothing about the image",
+            "Set diffusion.prediction: v.",
+        )
+
+
+def _check_times(diffusion: DiffusionSettings) -> Iterator[Issue]:
+    name = diffusion.time_distribution
+    if TIME_DISTRIBUTIONS[name].mean is not None:
+        return
+    for key in ("time_mean", "time_deviation"):
+        if getattr(diffusion, key) is not None:
+            yield Issue(
+                ("diffusion", key),
+                f"diffusion.{key} has no effect with diffusion.time_distribution: {name}",
+                "Set diffusion.time_distribution: logit-normal, or leave it out.",
+            )
 
 
 def _check_extensions(training: TrainingSettings) -> Iterator[Issue]:
@@ -194,6 +243,19 @@ def _check_sharding(runtime: RuntimeSettings, training: TrainingSettings) -> Ite
         )
 
 
+def check_sampler_options(sampling: SamplingSettings) -> Iterator[Issue]:
+    """Yield the issues of settings that only some samplers take, or in other ranges than others."""
+    for key, default in SAMPLER_SPECIFIC.items():
+        owners = [name for name, row in SAMPLERS.items() if key in row.options]
+        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
+            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
+            yield Issue(("sampling", key), problem)
+    for key, (lowest, highest) in SAMPLERS[sampling.sampler].ranges.items():
+        if not lowest <= (value := sampling.sampler_options[key]) <= highest:
+            problem = f"{key} {value} of {sampling.sampler} must be {lowest} to {highest}"
+            yield Issue(("sampling", key), problem, f"Leave out sampling.{key} for the default.")
+
+
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
     low, high = sampling.guidance_interval
     if low > high:
@@ -203,14 +265,10 @@ def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issu
             f"{high:g}",
             "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
         )
-    for key, default in SAMPLER_SPECIFIC.items():
-        owners = [name for name, row in SAMPLERS.items() if key in row.options]
-        if owners and sampling.sampler not in owners and getattr(sampling, key) != default:
-            problem = f"{key} belongs to {list_names(owners)}, not to {sampling.sampler}"
-            yield Issue(("sampling", key), problem)
+    yield from check_sampler_options(sampling)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(
             ("sampling", "steps"),
-            f"{sampling.steps} sampling steps are more than the {timesteps} timesteps of the "
+            f"{sampling.steps} network calls are more than the {timesteps} timesteps of the "
             "noise schedule",
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iddm_cli.profiles.choices import SamplerName
+from iddm_cli.profiles.choices import GridName, SamplerName
 
 FILE_EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "npy": "npy"}
 """File extensions by the format names that requests use."""
@@ -17,8 +17,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 StepCount = Annotated[int, Field(ge=1, le=1_000_000)]
 GuidanceScale = Annotated[float, Field(ge=0, le=1000)]
-Interval = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+NoiseName = Literal["same", "own"]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -48,13 +50,29 @@ class SamplingRequest(Schema):
     """Sampler."""
 
     steps: StepCount | None = None
-    """Number of solver steps."""
+    """Number of network calls."""
+
+    time_grid: GridName | None = None
+    """Time grid of the steps."""
+
+    order: Annotated[int, Field(ge=1, le=4)] | None = None
+    """Order of ipndm (1 to 4) or unipc (2 or 3)."""
 
     guidance: GuidanceScale | None = None
-    """Classifier-free guidance scale; 1 disables guidance."""
+    """Guidance scale; 1 disables guidance."""
 
     guidance_interval: Interval | None = None
     """Noise levels with guidance, [low, high], from 0 (clean) to 1 (noise)."""
+
+    guidance_rescale: Share | None = None
+    """How far the contrast of guided estimates is set back to that without guidance; 1: fully."""
+
+    threshold: Share | None = None
+    """Dynamic thresholding at this share of the values, such as 0.995; 0 disables it."""
+
+    noise: NoiseName = "same"
+    """same: image i starts from the same noise in every class; own: each class has its own noise,
+    as with `iddm generate`."""
 
 
 class ImageRequest(SamplingRequest):
@@ -106,7 +124,7 @@ class ImageItem(Schema):
     """Name of its class; empty for a model without classes."""
 
     seed: int
-    """Random seed; seed and index together determine the noise."""
+    """Random seed; seed and index together determine the noise, with `noise` own also the class."""
 
     index: int
     """Index of the image within the request."""
@@ -190,11 +208,17 @@ class ModelInfo(Schema):
     samplers: list[str]
     """Available samplers."""
 
+    time_grids: list[str]
+    """Available time grids."""
+
     defaults: dict[str, Any]
-    """Default sampler, steps and guidance, and each sampler's default number of steps."""
+    """Default sampler, steps, guidance and so on, and each sampler's default number of steps."""
 
     precision: str
     """Precision of the network: fp32, bf16 or fp16; it applies to all requests."""
+
+    guide_with: str = ""
+    """The weaker model that guides, RUN@STEP; empty where guidance is classifier-free."""
 
     limits: dict[str, float]
     """Limits on requests."""

@@ -8,7 +8,7 @@ import shlex
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from iddm_cli import array_files, image_files
 from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import did_you_mean
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+from iddm_cli.profiles.checking.rules import check_sampler_options
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
@@ -97,7 +98,8 @@ class GenerationService:
             message = f"count: at most {max_count} in one request."
             raise RequestError(422, "too_many_images", message)
         seed = secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
-        plan = model.plan_samples(settings, label=label, seed=seed)
+        own_noise = query.noise == "own"
+        plan = model.plan_samples(settings, label=label, seed=seed, own_noise=own_noise)
         return GenerationJob(
             model,
             plan,
@@ -116,17 +118,28 @@ class GenerationService:
             message = "guidance_interval: the first number must not exceed the second."
             raise RequestError(422, "bad_interval", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
-        steps = query.steps or min(limit, count_steps(defaults, model))
-        return model.resolve_sampling(query.sampler, steps, query.guidance, interval)
+        settings = model.resolve_sampling(
+            query.sampler,
+            query.steps or min(limit, count_steps(defaults, model)),
+            query.guidance,
+            interval,
+            time_grid=query.time_grid,
+            order=query.order,
+            guidance_rescale=query.guidance_rescale,
+            threshold=query.threshold,
+        )
+        for issue in check_sampler_options(settings):
+            raise RequestError(422, "bad_option", f"{issue.problem}.")
+        return settings
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
-    """Return the largest number of solver steps that a request may ask for."""
+    """Return the largest number of network calls that a request may ask for."""
     return min(limits.max_steps, len(model.denoiser.schedule))
 
 
 def count_steps(settings: SamplingSettings, model: ServedModel) -> int:
-    """Return the number of solver steps that settings stand for."""
+    """Return the number of network calls that settings stand for."""
     return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
 
 
@@ -182,11 +195,15 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         channels=channels,
         values=model.values.to_json(),
         samplers=list(SAMPLERS),
+        time_grids=list(GRIDS),
         defaults={
             "sampler": defaults.sampler,
             "steps": min(limit, count_steps(defaults, model)),
+            "time_grid": defaults.grid,
             "guidance": defaults.guidance,
             "guidance_interval": defaults.guidance_interval,
+            "guidance_rescale": defaults.guidance_rescale,
+            "threshold": defaults.threshold,
             "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
         },
         limits={
@@ -198,7 +215,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "queue": limits.max_queue,
         },
         precision=model.precision,
-        exact=model.batch_denoiser.is_invariant,
+        exact=model.is_invariant,
+        guide_with=model.guide_with,
     )
 
 
@@ -209,11 +227,19 @@ def format_command(job: GenerationJob) -> str:
     words += ["--class", _class_argument(job)] if job.class_name else []
     words += ["--count", str(job.count), "--seed", str(metadata.seed)]
     words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
+    words += ["--time-grid", metadata.time_grid]
+    words += [] if metadata.order is None else ["--order", str(metadata.order)]
     guidance = str(metadata.guidance).removesuffix(".0")
     words += ["--guidance", guidance]
     words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
+    rescale, threshold = metadata.guidance_rescale, metadata.threshold
+    words += ["--guidance-rescale", str(rescale)] if rescale else []
+    words += ["--threshold", str(threshold)] if threshold else []
+    words += ["--guide-with", metadata.guide_with] if metadata.guide_with else []
     words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
-    return shlex.join([*words, "--precision", metadata.precision])
+    words += ["--precision", metadata.precision]
+    words += ["--same-noise"] if job.class_name and metadata.noise == "same" else []
+    return shlex.join(words)
 
 
 def _class_argument(job: GenerationJob) -> str:
@@ -223,7 +249,7 @@ def _class_argument(job: GenerationJob) -> str:
 
 def collect_settings(job: GenerationJob) -> dict[str, Any]:
     """Return a job's sampling settings, by the names that requests use."""
-    return asdict(job.metadata) | {"class": job.class_name}
+    return job.metadata.to_json() | {"class": job.class_name}
 
 
 async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:

@@ -4,7 +4,13 @@
 
 const $ = (id) => document.getElementById(id);
 const MAX_THUMBNAILS = 60;
-const SETTING_NAMES = { model: "run", class: "class", seed: "seed", sampler: "sampler", steps: "steps", guidance: "guidance", eta: "eta", weights: "weights", step: "trained steps" };
+const SETTING_NAMES = {
+  model: "run", class: "class", seed: "seed", sampler: "sampler", steps: "steps", time_grid: "time grid",
+  guidance: "guidance", guidance_interval: "guided at", guidance_rescale: "rescale", guide_with: "guided by",
+  threshold: "threshold", eta: "eta", noise: "noise", weights: "weights", step: "trained steps", precision: "precision",
+};
+const MORE = ["sampler", "time_grid", "guided-from", "guided-to", "guidance_rescale", "threshold", "noise"];
+const SHOWN_AS = { "guided-from": "guided from", "guided-to": "guided to", guidance_rescale: "rescale" };
 
 let models = [];
 let job = null; // {abort, id, settings, command, images: [], cells: []}
@@ -82,20 +88,49 @@ async function loadModels() {
 function showModel() {
   const chosen = model();
   const [height, width] = chosen.image_size;
-  $("facts").textContent = `${width} × ${height}, ${chosen.classes.length || "no"} classes`;
+  const guide = chosen.guide_with ? `, guided by ${chosen.guide_with}` : "";
+  $("facts").textContent = `${width} × ${height}, ${chosen.classes.length || "no"} classes${guide}`;
   $("grid").style.setProperty("--shape", `${width} / ${height}`);
   $("count").max = chosen.limits.count;
   $("steps").max = chosen.limits.steps;
   $("sampler").replaceChildren(...chosen.samplers.map(option));
-  $("sampler").value = chosen.defaults.sampler;
-  $("steps").value = chosen.defaults.steps;
-  $("guidance").value = chosen.defaults.guidance;
+  $("time_grid").replaceChildren(...chosen.time_grids.map(option));
+  useDefaults();
   $("classes-box").hidden = chosen.classes.length === 0;
-  $("guidance").parentElement.hidden = chosen.classes.length === 0;
+  showOnly(".classed", chosen.classes.length > 0);
+  showOnly(".guided", chosen.classes.length > 0 || chosen.guide_with !== "");
   $("find").hidden = chosen.classes.length <= 12;
   $("find").value = "";
   $("classes").replaceChildren(...chosen.classes.map((name, label) => classChoice(chosen, name, label)));
   loadThumbnails(chosen);
+}
+
+function showOnly(selector, isShown) {
+  for (const one of document.querySelectorAll(selector)) one.hidden = !isShown;
+}
+
+// The defaults of the model by the ids of the fields.
+function defaultValues() {
+  const { guidance_interval: [from, to], ...rest } = model().defaults;
+  return { ...rest, "guided-from": from, "guided-to": to, noise: "same" };
+}
+
+function useDefaults() {
+  const values = defaultValues();
+  for (const name of ["steps", "guidance", ...MORE]) $(name).value = values[name];
+  showChanged();
+}
+
+// What is set differently in the folded part is named beside its title.
+function showChanged() {
+  const values = defaultValues();
+  const changed = MORE.filter((name) => $(name).value !== String(values[name]));
+  $("changed").textContent = changed.map((name) => `${SHOWN_AS[name] || name.replace("_", " ")} ${$(name).value}`).join(", ");
+}
+
+function changeSampler() {
+  const { limits, defaults } = model();
+  $("steps").value = Math.min(limits.steps, defaults.usual_steps[$("sampler").value]);
 }
 
 function classChoice(chosen, name, label) {
@@ -135,7 +170,12 @@ function requestBody() {
     seed: Number($("seed").value),
     sampler: $("sampler").value,
     steps: Number($("steps").value),
+    time_grid: $("time_grid").value,
     guidance: Number($("guidance").value),
+    guidance_interval: [Number($("guided-from").value), Number($("guided-to").value)],
+    guidance_rescale: Number($("guidance_rescale").value),
+    threshold: Number($("threshold").value),
+    noise: $("noise").value,
     response: "stream",
   };
   if (chosen.classes.length) body.class = Number(document.querySelector("[name=class]:checked").value);
@@ -262,7 +302,9 @@ function openImage(index) {
   shownIndex = index;
   $("large").src = `data:image/png;base64,${image.image}`;
   $("large").alt = `Image ${index}${image.class ? `, ${image.class}` : ""}`;
-  const notes = { index, ...job.settings, model: job.settings.run };
+  const interval = job.settings.guidance_interval;
+  const levels = interval.join() === "0,1" ? undefined : `noise levels ${interval.join(" to ")}`;
+  const notes = { index, ...job.settings, model: job.settings.run, guidance_interval: levels };
   const lines = ["index", ...Object.keys(SETTING_NAMES)].filter((key) => notes[key] !== "" && notes[key] !== undefined);
   $("notes").replaceChildren(...lines.flatMap((key) => [term("dt", SETTING_NAMES[key] || key), term("dd", notes[key])]));
   $("download").href = $("large").src;
@@ -317,7 +359,10 @@ function onKey(event) {
 
 readToken();
 $("model").onchange = showModel;
-$("sampler").onchange = () => ($("steps").value = Math.min(model().limits.steps, model().defaults.usual_steps[$("sampler").value]));
+$("sampler").onchange = changeSampler;
+$("more").oninput = showChanged;
+$("reset").onclick = useDefaults;
+$("more").addEventListener("invalid", () => ($("more").open = true), true); // to show what is wrong
 $("find").oninput = findClass;
 $("dice").onclick = rollSeed;
 $("form").onsubmit = (event) => (event.preventDefault(), generate());

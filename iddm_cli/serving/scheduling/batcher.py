@@ -13,10 +13,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, clip_estimates
-from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
+from iddm_cli.engine.sampling.sample_noise import own_noise_index
 
 Item = TypeVar("Item")
 
@@ -29,8 +29,11 @@ class SamplePlan:
         table: The sampler's solver table.
         label: The class label, or the "no label" index.
         seed: The random seed; together with a sample's index it determines the noise.
-        guidance: Classifier-free guidance scale; 1 disables guidance.
+        guidance: Guidance scale; 1 disables guidance.
         guided_steps: Whether guidance applies at each solver step.
+        rescale: Share of rescaled guidance.
+        threshold: Share of dynamic thresholding; 0: none.
+        own_noise: Whether each class has its own noise, so that the label matters as well.
     """
 
     table: SolverTable
@@ -38,6 +41,13 @@ class SamplePlan:
     seed: int
     guidance: float
     guided_steps: Sequence[bool]
+    rescale: float = 0.0
+    threshold: float = 0.0
+    own_noise: bool = False
+
+    def scale_at(self, step: int) -> float:
+        """Return the guidance scale of a solver step; 1 outside the guidance interval."""
+        return self.guidance if self.guided_steps[step] else 1.0
 
 
 class InFlightSample:
@@ -47,7 +57,7 @@ class InFlightSample:
         steps_done: Solver steps taken so far.
         x_t: Input of the next step, [C, H, W]; None before the first step.
         denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
-        previous: The newest estimates, as many as the sampler uses again, the newest first.
+        previous: What the newest steps kept, as many as the sampler uses again, the newest first.
 
     Args:
         plan: How it is sampled.
@@ -85,39 +95,40 @@ class InFlightSample:
             denoised: The estimate of x that the step used, [C, H, W].
         """
         table = self.plan.table
+        assert self.x_t is not None, "the sample has started"
+        self.previous.appendleft(table.keep(self.steps_done, self.x_t, denoised))
         if self.steps_done in table.noisy_steps:
             noise = self._noise("sample-step", self.steps_done, (*x_t.shape,), x_t.device)
             x_t = x_t + table.coefficients[self.steps_done, -1].to(x_t.device) * noise
         self.x_t, self.denoised = x_t, denoised
-        self.previous.appendleft(denoised)
         self.steps_done += 1
 
     def _noise(
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
         """Return this sample's noise, generated on its own so that no other sample affects it."""
-        item = torch.tensor([self.index], device=device)
-        return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
+        plan = self.plan
+        index = own_noise_index(plan.label, self.index) if plan.own_noise else self.index
+        item = torch.tensor([index], device=device)
+        return randomness.normal(plan.seed, purpose, items=item, step=step, shape=shape)[0]
 
 
 @torch.inference_mode()
 def take_step(
-    denoise: Denoise,
+    networks: SamplingNetworks,
     samples: Sequence[InFlightSample],
     *,
     shape: tuple[int, int, int],
     device: torch.device,
-    no_label: int,
     clip: bool,
 ) -> None:
     """Take the next solver step of each sample, all in one batch.
 
     Args:
-        denoise: A batch-invariant denoiser, see `BatchInvariantDenoiser`.
+        networks: Batch-invariant denoisers, see `BatchInvariantDenoiser`.
         samples: Unfinished samples.
         shape: Channels, height and width of an image.
-        device: The denoiser's device.
-        no_label: The label that means "no label".
+        device: The denoisers' device.
         clip: Whether to clip estimates of x to the pixel range.
     """
     for sample in samples:
@@ -125,9 +136,16 @@ def take_step(
     x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
     t = torch.tensor([sample.time for sample in samples], device=device)
     label = torch.tensor([sample.plan.label for sample in samples], device=device)
-    guidance = torch.tensor([_guidance_scale(s, no_label) for s in samples], device=device)
-    guided = guide(denoise, guidance, no_label=no_label)
-    denoised = (clip_estimates(guided) if clip else guided)(x_t, t, label)
+    plans = [sample.plan for sample in samples]
+    scale = torch.tensor([s.plan.scale_at(s.steps_done) for s in samples], device=device)
+    denoise = build_step_denoiser(
+        networks,
+        scale=networks.limit_scale(scale, label),
+        rescale=torch.tensor([plan.rescale for plan in plans], device=device),
+        threshold=[plan.threshold for plan in plans],
+        clip=clip,
+    )
+    denoised = denoise(x_t, t, label)
     coefficients = torch.stack([s.plan.table.coefficients[s.steps_done] for s in samples])
     x_next = advance(coefficients.to(device), x_t, denoised, _stack_previous(samples, x_t))
     for row, sample in enumerate(samples):
@@ -135,7 +153,7 @@ def take_step(
 
 
 def _stack_previous(samples: Sequence[InFlightSample], like: Tensor) -> list[Tensor]:
-    """Return the samples' earlier estimates, the newest first, each [B, C, H, W].
+    """Return what the samples' earlier steps kept, the newest first, each [B, C, H, W].
 
     Samples that keep fewer than others have zeros there, and coefficients of zero: adding 0 * 0
     changes no number.
@@ -146,12 +164,6 @@ def _stack_previous(samples: Sequence[InFlightSample], like: Tensor) -> list[Ten
         torch.stack([s.previous[j] if j < len(s.previous) else zeros for s in samples])
         for j in range(count)
     ]
-
-
-def _guidance_scale(sample: InFlightSample, no_label: int) -> float:
-    """Return the guidance scale of a sample's next step; 1 saves the unconditional half."""
-    plan = sample.plan
-    return plan.guidance if plan.label < no_label and plan.guided_steps[sample.steps_done] else 1.0
 
 
 def round_robin(queues: Sequence[Iterable[Item]], limit: int) -> list[Item]:

@@ -14,7 +14,7 @@ class Limits:
         max_batch: Images per solver step; also the number of requests that share a model.
         max_queue: Requests that may wait beyond those; the next one is answered 429.
         max_count: Images per request.
-        max_steps: Solver steps; the default is every time of an ordinary schedule.
+        max_steps: Network calls for an image; the default is every time of an ordinary schedule.
         max_body: Bytes of a request body; the longest legitimate one has a few hundred.
         max_head: Bytes of a request line plus headers.
         request_seconds: Time from a request's arrival to its response.

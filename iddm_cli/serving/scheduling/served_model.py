@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.guidance import find_guided_steps
+from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.image_files import SamplingMetadata
@@ -29,6 +29,9 @@ class ServedModel:
         batch_denoiser: The same denoiser, for batches that mix several requests.
         values: The range of values that it was trained on.
         precision: Precision of the network: fp32, bf16 or fp16.
+        batch_weaker: The weaker denoiser of autoguidance, also for such batches; None: guidance is
+            classifier-free.
+        guide_with: What the weaker denoiser is: RUN@STEP, as --guide-with takes it.
     """
 
     name: str
@@ -41,15 +44,22 @@ class ServedModel:
     batch_denoiser: BatchInvariantDenoiser
     values: ValueRange = EIGHT_BIT
     precision: str = "fp32"
+    batch_weaker: BatchInvariantDenoiser | None = None
+    guide_with: str = ""
+
+    @property
+    def is_invariant(self) -> bool:
+        """Whether other requests never change a bit of an image."""
+        networks = (self.batch_denoiser, self.batch_weaker)
+        return all(network.is_invariant for network in networks if network is not None)
 
     def advance(self, samples: Sequence[InFlightSample]) -> None:
         """Take the next solver step of each sample, all in one batch."""
         take_step(
-            self.batch_denoiser,
+            SamplingNetworks(self.batch_denoiser, len(self.classes), self.batch_weaker),
             samples,
             shape=self.shape,
             device=self.denoiser.schedule.alpha.device,
-            no_label=len(self.classes),
             clip=self.sampling.clip,
         )
 
@@ -59,6 +69,10 @@ class ServedModel:
         steps: int | None,
         guidance: float | None,
         guidance_interval: list[float] | None = None,
+        time_grid: str | None = None,
+        order: int | None = None,
+        guidance_rescale: float | None = None,
+        threshold: float | None = None,
     ) -> SamplingSettings:
         """Return the sampling settings of a request; None stands for the run's profile.
 
@@ -72,15 +86,37 @@ class ServedModel:
             "steps": steps,
             "guidance": guidance,
             "guidance_interval": guidance_interval,
+            "grid": time_grid,
+            "order": order,
+            "guidance_rescale": guidance_rescale,
+            "threshold": threshold,
         }
         given = {key: value for key, value in options.items() if value is not None}
         return SamplingSettings.model_validate(defaults | given)
 
-    def plan_samples(self, settings: SamplingSettings, *, label: int, seed: int) -> SamplePlan:
-        """Return how to sample a request's images; the label is 0 for a model without classes."""
+    def plan_samples(
+        self, settings: SamplingSettings, *, label: int, seed: int, own_noise: bool = False
+    ) -> SamplePlan:
+        """Return how to sample a request's images.
+
+        Args:
+            settings: The sampling settings.
+            label: The class; 0 for a model without classes.
+            seed: The random seed.
+            own_noise: Whether each class has its own noise.
+        """
         table = build_solver_table(settings, self.denoiser.schedule)
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
-        return SamplePlan(table, label, seed, settings.guidance, guided)
+        return SamplePlan(
+            table,
+            label,
+            seed,
+            settings.guidance,
+            guided,
+            rescale=settings.guidance_rescale,
+            threshold=settings.threshold,
+            own_noise=own_noise and bool(self.classes),
+        )
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return the metadata that a request's image files carry."""
@@ -91,8 +127,14 @@ class ServedModel:
             seed=plan.seed,
             sampler=settings.sampler,
             steps=len(plan.table),
+            time_grid=settings.grid,
+            order=settings.sampler_options.get("order"),
             eta=settings.eta,
             guidance=settings.guidance,
             guidance_interval=settings.guidance_interval,
             precision=self.precision,
+            guidance_rescale=settings.guidance_rescale,
+            threshold=settings.threshold,
+            guide_with=self.guide_with,
+            noise="own" if plan.own_noise else "same",
         )

@@ -32,6 +32,7 @@ def load_generated_images(
     count: int,
     *,
     seed: int,
+    same_noise: bool,
     name: str,
     progress: "ProgressCallback",
 ) -> "ImageSet":
@@ -46,6 +47,7 @@ def load_generated_images(
         class_counts: Number of real images of each class; one number without classes.
         count: Number of images to generate.
         seed: Random seed.
+        same_noise: Whether image i of every class starts from the same noise.
         name: What messages and reports call the images.
         progress: Called after every batch.
 
@@ -62,12 +64,13 @@ def load_generated_images(
     shape = choice.profile.data.shape
     _check_memory(count, shape[0] * shape[1] * shape[2] * model.values.level_dtype.itemsize)
     labels = plan_labels(class_counts, count)
-    key = digest_choice(model, choice, class_counts, seed)
+    own_noise = bool(model.classes) and not same_noise
+    key = digest_choice(model, choice, class_counts, seed, own_noise=own_noise)
     origin = f"{model.name}, step {choice.source.step}"
     folder = describe_entry("generated", key, origin)
     store = GeneratedStore(folder, labels, shape, pixel_dtype(model.values))
     with hold_entry(folder, progress):
-        pixels = _fill(store, model, choice, seed, progress)
+        pixels = _fill(store, model, choice, seed, progress, own_noise=own_noise)
     known = bool(model.classes)
     return ImageSet(
         name=name,
@@ -86,7 +89,12 @@ def _check_memory(count: int, image_bytes: int) -> None:
 
 
 def digest_choice(
-    model: "ModelSource", choice: "SamplingChoice", class_counts: Sequence[int], seed: int
+    model: "ModelSource",
+    choice: "SamplingChoice",
+    class_counts: Sequence[int],
+    seed: int,
+    *,
+    own_noise: bool,
 ) -> str:
     """Return the key of the images in the cache: a digest of all that they depend on."""
     from iddm_cli.workflows.sampling_precision import list_facts
@@ -94,10 +102,11 @@ def digest_choice(
     facts = [
         FORMAT,
         __version__,
-        *list_facts(model, choice.profile, choice.source),
+        *list_facts(model, choice.profile, choice.source, choice.guide),
         choice.precision,
         list(class_counts),
         seed,
+        *["own noise"] * own_noise,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -108,11 +117,13 @@ def _fill(
     choice: "SamplingChoice",
     seed: int,
     progress: "ProgressCallback",
+    *,
+    own_noise: bool,
 ) -> "Tensor":
     """Return all images of a store, [N, C, H, W]; those that it lacks are generated."""
     import torch
 
-    from iddm_cli.engine.image_generator import SampleSpec
+    from iddm_cli.engine.image_generator import SampleSpec, specify_with_own_noise
     from iddm_cli.evaluation.generated_store import CHUNK
     from iddm_cli.evaluation.label_plan import index_within_classes
 
@@ -128,7 +139,8 @@ def _fill(
     if not missing:
         return pixels
     indices = index_within_classes(store.labels)
-    specs = [SampleSpec(store.labels[i], indices[i]) for i in missing]
+    specify = specify_with_own_noise if own_noise else SampleSpec
+    specs = [specify(store.labels[i], indices[i]) for i in missing]
     writer = _ChunkWriter(store, pixels)
     samples = _generate(build_generator(model, choice), specs, choice, seed, store.dtype)
     done = total - len(missing)
@@ -184,8 +196,9 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(choice.profile.runtime)
+    weaker = choice.guide.load_denoiser(compute.device) if choice.guide else None
     generator = build_image_generator(
-        choice.profile, model.classes, choice.source, compute, model.values
+        choice.profile, model.classes, choice.source, compute, model.values, weaker=weaker
     )
     return generator.with_precision(choice.precision)
 

@@ -26,36 +26,50 @@ class SamplingGrid:
     Attributes:
         checkpoints: Steps of checkpoints, "best", or None for the last one.
         samplers: Names of samplers; None: the profile's.
-        steps: Numbers of sampling steps; None: the profile's.
+        steps: Numbers of network calls; None: the profile's.
+        time_grids: Names of time grids; None: the profile's.
+        orders: Orders of the sampler; None: the profile's.
         guidances: Guidance scales; None: the profile's.
         intervals: Noise levels with guidance, [low, high]; None: the profile's.
         precisions: Precisions of the network; None: the profile's.
         weights: "average" and "raw"; None: the profile's.
+        rescales: Shares of rescaled guidance; None: the profile's.
+        thresholds: Shares of dynamic thresholding; None: the profile's.
+        guides: Weaker models of autoguidance; None: guidance is classifier-free.
     """
 
     checkpoints: "tuple[CheckpointChoice, ...]" = (None,)
     samplers: tuple[str | None, ...] = (None,)
     steps: tuple[int | None, ...] = (None,)
+    time_grids: tuple[str | None, ...] = (None,)
+    orders: tuple[int | None, ...] = (None,)
     guidances: tuple[float | None, ...] = (None,)
     intervals: tuple[tuple[float, ...] | None, ...] = (None,)
     precisions: tuple[str | None, ...] = (None,)
     weights: tuple[str | None, ...] = (None,)
+    rescales: tuple[float | None, ...] = (None,)
+    thresholds: tuple[float | None, ...] = (None,)
+    guides: tuple[str | None, ...] = (None,)
 
-    def combinations(self) -> "Iterator[tuple[CheckpointChoice, dict[str, object]]]":
-        """Yield the checkpoint and the sampling options of every combination."""
+    def combinations(self) -> "Iterator[tuple[CheckpointChoice, str | None, dict[str, object]]]":
+        """Yield checkpoint, guiding model and sampling options of every combination."""
         options: dict[str, tuple[object, ...]] = {
             "--weights sampling.weights": self.weights,
             "--sampler sampling.sampler": self.samplers,
             "--steps sampling.steps": self.steps,
+            "--time-grid sampling.grid": self.time_grids,
+            "--order sampling.order": self.orders,
             "--guidance sampling.guidance": self.guidances,
             "--guidance-interval sampling.guidance_interval": tuple(
                 interval and list(interval) for interval in self.intervals
             ),
+            "--guidance-rescale sampling.guidance_rescale": self.rescales,
+            "--threshold sampling.threshold": self.thresholds,
             "--precision sampling.precision": self.precisions,
         }
-        for checkpoint in self.checkpoints:
+        for checkpoint, guide in itertools.product(self.checkpoints, self.guides):
             for values in itertools.product(*options.values()):
-                yield checkpoint, dict(zip(options, values, strict=True))
+                yield checkpoint, guide, dict(zip(options, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class EvaluationRequest:
         grid: The sampling settings.
         count: Number of images to generate, or to read of a folder; None: the default.
         seed: Random seed of the generated images.
+        same_noise: Whether image i of every class starts from the same noise.
         image_size: The size at which a folder is compared; None: that of its images.
         copies: Whether copies of training images are looked for.
         usefulness: Whether classifiers are trained with and without the generated images.
@@ -85,6 +100,7 @@ class EvaluationRequest:
     grid: SamplingGrid = SamplingGrid()
     count: int | None = None
     seed: int = 0
+    same_noise: bool = False
     image_size: int | list[int] | None = None
     copies: bool = True
     usefulness: bool = False
@@ -102,8 +118,13 @@ def build_grid(
     checkpoints: "Sequence[CheckpointChoice]",
     sampler: str | None,
     steps: str | None,
+    time_grid: str | None = None,
+    order: str | None = None,
     guidance: str | None,
     guidance_interval: str | None = None,
+    guidance_rescale: str | None = None,
+    threshold: str | None = None,
+    guide_with: str | None = None,
     weights: str | None,
     precision: str | None = None,
 ) -> SamplingGrid:
@@ -112,18 +133,23 @@ def build_grid(
     Raises:
         UsageError: A value is invalid, or there are too many combinations.
     """
-    from iddm_cli.profiles.choices import SAMPLERS
+    from iddm_cli.profiles.choices import GRIDS, SAMPLERS
     from iddm_cli.profiles.settings import PrecisionName
 
     grid = SamplingGrid(
         checkpoints=tuple(dict.fromkeys(checkpoints)),
         samplers=_parse("--sampler", sampler, _choice("--sampler", tuple(SAMPLERS))),
         steps=_parse("--steps", steps, int),
+        orders=_parse("--order", order, int),
+        time_grids=_parse("--time-grid", time_grid, _choice("--time-grid", tuple(GRIDS))),
         guidances=_parse("--guidance", guidance, float),
         intervals=_parse("--guidance-interval", guidance_interval, _interval),
         precisions=_parse(
             "--precision", precision, _choice("--precision", get_args(PrecisionName))
         ),
+        rescales=_parse("--guidance-rescale", guidance_rescale, float),
+        thresholds=_parse("--threshold", threshold, float),
+        guides=_parse("--guide-with", guide_with, _guide),
         weights=_parse("--weights", weights, _choice("--weights", ("average", "raw"))),
     )
     count = len(list(grid.combinations()))
@@ -153,6 +179,10 @@ def _interval(text: str) -> tuple[float, ...]:
     from iddm_cli.profiles.overrides import parse_interval
 
     return tuple(parse_interval(text))
+
+
+def _guide(text: str) -> str | None:
+    return None if text == "none" else text
 
 
 def _choice(option: str, names: tuple[str, ...]) -> Callable[[str], str]:

@@ -2,27 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest
+from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
+    from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.profiles.profile import ResolvedProfile
 
 NAMES = {
     "step": "step {}", "weights": "{} weights", "sampler": "{}", "steps": "{} steps",
-    "guidance": "guidance {:g}", "guidance_interval": "guidance in {}", "eta": "eta {:g}",
-    "precision": "{}",
+    "time_grid": "{} grid", "guidance": "guidance {:g}", "guidance_interval": "guidance in {}",
+    "guidance_rescale": "rescaled by {:g}", "guide_with": "guided by {}",
+    "threshold": "threshold {:g}", "order": "order {:g}", "eta": "eta {:g}", "precision": "{}",
 }  # fmt: skip
 """How each setting is written in a title."""
 
-ALL_LEVELS = "guidance at all noise levels"
-"""The title of what differs from others in having no guidance interval."""
+UNTITLED = ("weights", "time_grid", "order", "eta", "precision")
+"""What the title of a single way leaves out."""
+
+WITHOUT = {
+    "guidance_interval": "guidance at all noise levels",
+    "guidance_rescale": "guidance as it is",
+    "guide_with": "classifier-free guidance",
+    "threshold": "plain clipping",
+}
+"""The title of what differs from others only in lacking a setting."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +43,17 @@ class SamplingChoice:
         profile: The profile, with the sampling section to use.
         source: The weights.
         precision: Precision of the network: fp32, bf16 or fp16.
+        guide: The weaker model of autoguidance; None: guidance is classifier-free.
     """
 
     profile: "ResolvedProfile"
     source: "WeightsSource"
     precision: str
+    guide: GuidingModel | None = None
 
     def describe(self) -> dict[str, object]:
         """Return what tells it from others, by the keys of NAMES."""
-        from iddm_cli.profiles.choices import SAMPLERS, usual_steps
+        from iddm_cli.profiles.choices import usual_steps
 
         sampling = self.profile.sampling
         timesteps = self.profile.diffusion.timesteps
@@ -50,12 +62,18 @@ class SamplingChoice:
             "weights": sampling.weights,
             "sampler": sampling.sampler,
             "steps": sampling.steps or usual_steps(sampling.sampler, timesteps),
+            "time_grid": sampling.grid,
             "guidance": sampling.guidance,
         }
-        if "eta" in SAMPLERS[sampling.sampler].options:
-            settings["eta"] = sampling.eta
+        settings |= sampling.sampler_options
         if sampling.guidance_interval != [0, 1]:
             settings["guidance_interval"] = format_interval(sampling.guidance_interval)
+        if sampling.guidance_rescale:
+            settings["guidance_rescale"] = sampling.guidance_rescale
+        if sampling.threshold:
+            settings["threshold"] = sampling.threshold
+        if self.guide is not None:
+            settings["guide_with"] = self.guide.name
         return {**settings, "precision": self.precision}
 
 
@@ -70,16 +88,17 @@ def list_choices(
         IddmError: A setting is invalid, or a checkpoint does not exist.
     """
     choices: list[SamplingChoice] = []
-    for checkpoint, options in request.grid.combinations():
+    for checkpoint, guide_with, options in request.grid.combinations():
         given = {
             **options,
             "--batch-size sampling.batch_size": request.batch_size,
             "--device runtime.device": request.device,
         }
-        profile = models.load_sampling_profile(model, given)
+        profile = models.load_sampling_profile(model, given, autoguided=guide_with is not None)
         source = model.open_weights(checkpoint, profile.sampling.weights)
-        precision = _resolve_precision(model, profile, source, request, progress)
-        choice = SamplingChoice(profile, source, precision)
+        guide = find_guiding_model(guide_with, model, profile, source, request.runs_dir)
+        precision = _resolve_precision(model, profile, source, request, progress, guide)
+        choice = SamplingChoice(profile, source, precision, guide)
         if all(choice.describe() != other.describe() for other in choices):
             choices.append(choice)
     return choices
@@ -91,6 +110,7 @@ def _resolve_precision(
     source: "WeightsSource",
     request: EvaluationRequest,
     progress: ProgressCallback,
+    guide: GuidingModel | None,
 ) -> str:
     """Return the precision of a choice; the weights are loaded only for a comparison."""
     from iddm_cli.build.compute import setup_compute
@@ -98,11 +118,18 @@ def _resolve_precision(
     from iddm_cli.workflows.sampling_precision import list_facts, resolve_precision
 
     compute = setup_compute(profile.runtime)
+
+    def build() -> "ImageGenerator":
+        weaker = guide.load_denoiser(compute.device) if guide else None
+        return build_image_generator(
+            profile, model.classes, source, compute, model.values, weaker=weaker
+        )
+
     return resolve_precision(
         profile,
         compute.device,
-        list_facts(model, profile, source),
-        partial(build_image_generator, profile, model.classes, source, compute, model.values),
+        list_facts(model, profile, source, guide),
+        build,
         images=request.count or DEFAULT_COUNT,
         progress=progress,
     )
@@ -112,14 +139,14 @@ def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:
     """Return a title for each choice: what differs between them, or everything of a single one."""
     described = [choice.describe() for choice in choices]
     differing = [key for key in NAMES if _differs(key, described)]
-    keys = differing or [key for key in NAMES if key not in ("weights", "eta", "precision")]
+    keys = differing or [key for key in NAMES if key not in UNTITLED]
     return [
-        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or ALL_LEVELS
+        ", ".join(NAMES[key].format(one[key]) for key in keys if key in one) or WITHOUT[keys[0]]
         for one in described
     ]
 
 
 def _differs(key: str, described: Sequence[Mapping[str, object]]) -> bool:
-    """Return whether a setting differs; a sampler without eta does not differ from others in it."""
-    asked = [one for one in described if key in one or key != "eta"]
+    """Return whether a setting differs; a sampler does not differ in what it does not take."""
+    asked = [one for one in described if key in one or key not in ("order", "eta")]
     return len({repr(one.get(key)) for one in asked}) > 1

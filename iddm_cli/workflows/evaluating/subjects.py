@@ -70,10 +70,11 @@ def find_subject(request: EvaluationRequest) -> Subject:
             "with",
             f"Name them: iddm evaluate {request.subject} --against DATASET",
         )
-    if request.grid != SamplingGrid():
+    if request.grid != SamplingGrid() or request.same_noise:
         raise UsageError(
             f"{request.subject} is a folder of images, so there is nothing to sample",
-            "Leave out --sampler, --steps, --guidance, --checkpoint, --weights and --precision.",
+            "Leave out --sampler, --steps, --guidance, --checkpoint, --weights, --precision and "
+            "--same-noise.",
         )
     return request.subject
 
@@ -155,8 +156,11 @@ def _evaluate_choice(
         counts,
         request.count or DEFAULT_COUNT,
         seed=request.seed,
+        same_noise=request.same_noise,
         name=f"generated images of {model.name}",
         progress=measuring.progress,
     )
     settings = {"run": model.name, **choice.describe(), "seed": request.seed}
+    if model.classes and not request.same_noise:
+        settings["noise"] = "own"
     return measuring.evaluate(generated, title=title, settings=settings)

@@ -10,6 +10,7 @@ from iddm_cli.runs.run import Run
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.workflows.distilling.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class JobOptions:
         overwrite: Whether an older run of that name is replaced.
         as_json: Whether the result is printed as JSON.
         steal_lock: Whether the run is taken over from a process on another machine.
+        teacher: The model that the new run is distilled from; None: it is trained as usual.
         started: When the command started, by time.monotonic().
     """
 
@@ -34,6 +36,7 @@ class JobOptions:
     overwrite: bool = False
     as_json: bool = False
     steal_lock: bool = False
+    teacher: "Teacher | None" = None
     started: float = field(default_factory=time.monotonic)
 
 

@@ -11,7 +11,7 @@ from iddm_cli.machine import memory
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.training.attach_dataset import has_dataset
+from iddm_cli.workflows.training.attach_dataset import align_classes, has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
 from iddm_cli.workflows.training.job import Job, JobOptions
@@ -42,6 +42,8 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     else:
         console.silence()
     resolved, pack = find_data(profile, options)
+    if options.teacher is not None:
+        pack = align_classes(pack, options.teacher.classes, options.teacher.name)
     job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
@@ -70,14 +72,15 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
     try:
         return prepare_data(
             profile,
-            known_classes=read_known_classes(options.resumed),
-            values=find_recorded_values(options.resumed),
+            known_classes=read_known_classes(options),
+            values=find_recorded_values(options),
         )
     except DatasetError as error:
-        if options.resumed is None:
+        origin = options.resumed or options.teacher
+        if origin is None:
             raise
-        name = options.resumed.name
-        moved = f"If the images have moved: iddm resume {name} --set data.path=NEW"
+        name, command = origin.name, "resume" if options.resumed else "distill"
+        moved = f"If the images have moved: iddm {command} {name} --set data.path=NEW"
         if find_existing(profile.data.path) is not None:
             raise DatasetError(error.problem, f"{error.hint} {moved}".strip()) from error
         raise DatasetError(
@@ -86,19 +89,25 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
         ) from error
 
 
-def find_recorded_values(run: Run | None) -> "ValueRange | None":
-    """Return the range of values that a run was trained on; None if it was on nothing yet.
+def find_recorded_values(options: JobOptions) -> "ValueRange | None":
+    """Return the range of values of the run or of its teacher; None if it has none yet.
 
     Raises:
         RunError: dataset.json is damaged.
     """
+    if options.teacher is not None:
+        return options.teacher.values
+    run = options.resumed
     if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
         return None
     return run.read_values()
 
 
-def read_known_classes(resumed: Run | None) -> tuple[str, ...] | None:
-    """Return the classes of a resumed run; None for a run that does not know its dataset yet."""
+def read_known_classes(options: JobOptions) -> tuple[str, ...] | None:
+    """Return the classes of the run or of its teacher; None if it does not know its dataset yet."""
+    if options.teacher is not None:
+        return options.teacher.classes
+    resumed = options.resumed
     if resumed is None or not has_dataset(resumed):
         return None
     return resumed.read_classes()

@@ -179,7 +179,7 @@ def _find_best_step(trainer: "Trainer") -> int | None:
 
 def _report_finished(run: Run, trainer: "Trainer") -> None:
     settings, steps = trainer.settings, trainer.total_steps
-    if "source" in run.read_json("run.json") or not is_too_short(settings, steps):
+    if run.starts_trained() or not is_too_short(settings, steps):
         console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")
         return
     decays = settings.lr_schedule != "constant"

@@ -11,6 +11,7 @@ from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training import attach_dataset
 from iddm_cli.workflows.training.loop import describe_early_stop, run_training
 from iddm_cli.workflows.training.resuming.changes import (
+    check_same_moments,
     compare_settings,
     list_changes_without_effect,
     settings_of,
@@ -64,7 +65,7 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
         f"run {run.name}: resumed at step {trainer.step} of {trainer.total_steps} "
         f"on {describe_compute(group, compute)}; {exactness}"
     )
-    if "source" not in run.read_json("run.json"):  # an imported model has been trained before
+    if not run.starts_trained():
         console.print_advice(advise_length(profile.training, pack.count, resumed=True))
     for line in report:
         console.print_note(line)
@@ -163,6 +164,7 @@ def load_latest(
         trainer.checkpoints.quarantine(newer)
     for error in errors:
         console.print_warning(f"{error.problem}; set aside, using {checkpoint.path.name}")
+    check_same_moments(checkpoint.settings, trainer.settings)
     trainer.load(checkpoint)
     if not checkpoint.numerics:  # nobody has trained it here
         return "from the averaged weights of the imported model, with a new optimizer", []

@@ -8,6 +8,7 @@ from iddm_cli.profiles.training_length import advise_length
 from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 from iddm_cli.storage.space import free_bytes
+from iddm_cli.workflows.distilling.teacher import export_teacher
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
 from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
@@ -42,7 +43,14 @@ def find_or_create_run(
         check_trainable(job.profile, job.pack, compute.device)
         files = initial_files(group, compute, job)
         steal = options.steal_lock
-        create_run(options.runs_dir, name, files, overwrite=options.overwrite, steal=steal)
+        create_run(
+            options.runs_dir,
+            name,
+            files,
+            large=export_teacher(run, options.teacher) if options.teacher else (),
+            overwrite=options.overwrite,
+            steal=steal,
+        )
     return run, not group.broadcast(was_created)
 
 
@@ -90,7 +98,8 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
             console.print_warning(leak)
     if shortage:
         console.print_warning(shortage)
-    console.print_advice(advise_length(profile.training, pack.count))
+    if not profile.distillation.is_enabled:  # it starts trained
+        console.print_advice(advise_length(profile.training, pack.count))
     console.print_note(
         f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
     )

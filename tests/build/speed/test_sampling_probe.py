@@ -33,9 +33,9 @@ def test_the_batch_is_what_the_time_allows(monkeypatch):
     denoiser = build_denoiser(profile, 2)
     generate = sampling_probe.ImageGenerator.generate_batch
 
-    def note(self, specs, seed):
+    def note(self, specs, seed, recorder=None):
         batches.append(len(specs))
-        return generate(self, specs, seed)
+        return generate(self, specs, seed, recorder)
 
     monkeypatch.setattr(sampling_probe.ImageGenerator, "generate_batch", note)
     for forward, size in ((1e-9, 16), (0.05, 3), (60.0, 1)):

@@ -126,6 +126,9 @@ def test_classes_are_dropped_or_demanded(pets: Path) -> None:
     assert (made.classes, made.labels.tolist()) == ((), [0] * 40)
     with pytest.raises(DatasetError, match=r"no classes, but data\.conditional is true"):
         build_pack(flat, changed(conditional=True))
+    for source, settings in ((flat, {}), (folder_source(pets), {"conditional": False})):
+        with pytest.raises(DatasetError, match=r"data\.balance is 0\.5, but no classes"):
+            build_pack(source, changed(balance=0.5, **settings))
 
 
 def test_demo() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.engine.events import Logged, RolledBack
-from iddm_cli.engine.optimizers import lr_at
+from iddm_cli.engine.optimization.learning_rate import lr_at
 from iddm_cli.errors import NonFiniteError
 from tests.engine.test_trainer import bits, make, saved_at_once
 

@@ -22,9 +22,9 @@ SEED = 5
 class OnnxExport:
     """A model beside what onnxruntime has of it."""
 
-    def __init__(self, model: TrainedModel, options: OnnxOptions | None = None) -> None:
+    def __init__(self, model: TrainedModel, options: OnnxOptions | None = None, made=None) -> None:
         self.model = model
-        self.made = build_onnx_model(model, options or OnnxOptions())
+        self.made = made or build_onnx_model(model, options or OnnxOptions())
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
@@ -36,7 +36,7 @@ class OnnxExport:
         settings = self.model.profile.sampling.model_copy(update={"guidance": guidance})
         kinds = {"num_classes": len(self.model.classes), "shape": self.model.shape}
         return (
-            ImageGenerator(self.model.denoiser, settings, **kinds)
+            ImageGenerator(self.model.denoiser, settings, **kinds, weaker=self.model.weaker)
             .generate_batch(specs, seed)
             .numpy()
         )

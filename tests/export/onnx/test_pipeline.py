@@ -5,10 +5,14 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.export.onnx import check
+from iddm_cli.export.onnx.graphs import build_denoiser_graph, build_step_noise_graph
+from iddm_cli.export.onnx.model_proto import pipeline_spec
+from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
@@ -60,6 +64,34 @@ def test_each_seed_and_each_index_has_its_own_noise():
     ]
     pictures = [picture for pair in generated for picture in pair]
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(pictures, 2))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Return a model and the graph of its network, which all samplers share."""
+    model = trained(diffusion={"prediction": "v"})
+    return model, build_denoiser_graph(model.denoiser, model.shape, conditional=True, opset=20)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"sampler": "heun"}, {"sampler": "dpm2"}, {"sampler": "plms"}, {"sampler": "ipndm"},
+     {"sampler": "dpmpp-3m", "grid": "log-snr"}, {"sampler": "unipc", "order": 3},
+     {"sampler": "consistency", "steps": 2}],
+    ids=lambda changes: changes["sampler"],
+)  # fmt: skip
+def test_other_samplers_generate_the_same(network, changes):
+    model, graph = network
+    changes = {"guidance_interval": [0.2, 0.97], "steps": 7, **changes}
+    sampling = model.profile.sampling.model_copy(update=changes)
+    model = replace(model, profile=model.profile.model_copy(update={"sampling": sampling}))
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    spec = pipeline_spec(model)
+    noise = build_step_noise_graph(model.shape, opset=20) if spec.adds_noise else None
+    exported = OnnxExport(model, made=build_pipeline(PipelineGraphs(copy, None, noise), spec))
+    specs = [SampleSpec(index % 3, index) for index in range(5)]
+    assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])

@@ -3,6 +3,7 @@
 import pytest
 
 from iddm_cli.profiles.checking.messages import KEY_ALIASES, VALUE_ALIASES, suggest_key
+from iddm_cli.profiles.choices import SAMPLERS, list_names
 from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.writing import build_profile_schema
 
@@ -32,7 +33,8 @@ from iddm_cli.profiles.writing import build_profile_schema
         ),
         (
             "training:\n  optimizer: adamww\n",
-            "mine.yaml, line 2: training.optimizer must be one of adamw or adam, not 'adamww'",
+            "mine.yaml, line 2: training.optimizer must be one of adamw, adam or muon, not "
+            "'adamww'",
             "Did you mean adamw?",
         ),
         (
@@ -76,7 +78,7 @@ from iddm_cli.profiles.writing import build_profile_schema
         ),
         (
             "sampling:\n  sampler: dpm++\n",
-            "mine.yaml, line 2: sampling.sampler must be one of ddim, ddpm or dpmpp-2m, "
+            f"mine.yaml, line 2: sampling.sampler must be one of {list_names(SAMPLERS)}, "
             "not 'dpm++'",
             "Did you mean dpmpp-2m?",
         ),

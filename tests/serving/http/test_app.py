@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iddm_cli.profiles.choices import SAMPLERS
 from iddm_cli.value_range import ValueRange
 from tests.serving.conftest import make_model, serving, slowed
 
@@ -30,8 +31,8 @@ def test_images_carry_their_sampling_metadata(client):
     assert [notes[f"iddm:{key}"] for key in ("seed", "index", "steps")] == ["3", "1", "4"]
     assert response["command"] == (
         "iddm generate pets --class cat --count 2 --seed 3 --sampler dpmpp-2m --steps 4 "
-        "--guidance 1.5 --guidance-interval 0:1 --checkpoint 500 --weights average "
-        "--precision fp32"
+        "--time-grid trailing --guidance 1.5 --guidance-interval 0:1 --checkpoint 500 "
+        "--weights average --precision fp32 --same-noise"
     )
 
 
@@ -68,11 +69,11 @@ def test_the_same_bytes_alone_and_beside_fifty_other_requests(client, server):
     """The others differ in class, sampler and number of steps."""
     query = {"class": 1, "seed": 5, "count": 2, "steps": 12}
     alone = image_files(generate(client, **query))
-    samplers = ["ddim", "ddpm", "dpmpp-2m"]
+    samplers = list(SAMPLERS)
 
     def send_other(number: int) -> int:
         fields = {"class": number % 3, "seed": number, "count": 1 + number % 3}
-        fields |= {"sampler": samplers[number % 3], "steps": 9 + number // 4}
+        fields |= {"sampler": samplers[number % len(samplers)], "steps": 9 + number // 4}
         fields |= {"guidance": number / 9}
         with server.client() as other:
             return generate(other, **fields).status_code

@@ -4,10 +4,33 @@ import dataclasses
 
 import pytest
 
+from iddm_cli.profiles.choices import SAMPLERS
 from iddm_cli.serving.http.service import find_label, zip_files
 from tests.serving.conftest import make_model, serving
 
 from .calls import generate, image_files
+
+
+def test_an_order_is_one_of_the_sampler(client):
+    answer = generate(client, sampler="unipc", order=3, seed=1).json()
+    assert (answer["settings"]["order"], answer["settings"]["steps"]) == (3, 20)
+    assert "--sampler unipc --steps 20 --time-grid trailing --order 3" in answer["command"]
+    assert generate(client, sampler="unipc").json()["settings"]["order"] == 2
+    assert generate(client, sampler="ddim").json()["settings"]["order"] is None
+    for sampler, order, said in (("unipc", 4, "must be 2 to 3"), ("ddim", 2, "belongs to ipndm")):
+        refused = generate(client, sampler=sampler, order=order)
+        assert refused.status_code == 422
+        assert said in refused.json()["error"]["message"]
+
+
+def test_a_request_may_have_its_own_time_grid(client):
+    answer = generate(client, time_grid="karras", seed=1).json()
+    assert answer["settings"]["time_grid"] == "karras"
+    assert "--time-grid karras" in answer["command"]
+    default = generate(client, seed=1).json()
+    assert default["settings"]["time_grid"] == "trailing"
+    assert default["images"][0]["image"] != answer["images"][0]["image"]
+    assert generate(client, time_grid="even").status_code == 422
 
 
 def test_a_request_may_have_its_own_guidance_interval(client):
@@ -27,6 +50,20 @@ def test_a_request_may_have_its_own_guidance_interval(client):
 def test_the_command_line_has_the_exact_guidance(client, guidance):
     words = generate(client, guidance=guidance).json()["command"].split()
     assert float(words[words.index("--guidance") + 1]) == guidance
+
+
+def test_a_request_may_ask_for_own_noise_and_old_requests_get_the_same_as_before(client):
+    old, own = (generate(client, **{"class": 2}, **more) for more in ({}, {"noise": "own"}))
+    assert "noise" not in old.json()["settings"]
+    assert "--same-noise" in old.json()["command"]
+    assert own.json()["settings"]["noise"] == "own"
+    assert "--same-noise" not in own.json()["command"]
+    assert image_files(old) != image_files(own)
+    assert generate(client, noise="other").status_code == 422
+    (_, plain) = client.get("/v1/models").json()["data"]
+    answer = client.post("/v1/images", json={"model": plain["id"], "seed": 1, "noise": "own"})
+    assert "noise" not in answer.json()["settings"], "without classes there is one rule"
+    assert "--same-noise" not in answer.json()["command"]
 
 
 def test_the_command_line_selects_a_class_named_all_by_its_index():
@@ -67,7 +104,9 @@ def test_default_steps_never_exceed_the_limit(model):
     with serving(many, max_steps=50) as own, own.client() as client:
         defaults = client.get("/v1/models").json()["data"][0]["defaults"]
         assert defaults["steps"] == 50
-        assert defaults["usual_steps"] == {"ddim": 20, "ddpm": 50, "dpmpp-2m": 20}
+        usual = defaults["usual_steps"]
+        assert list(usual) == list(SAMPLERS)
+        assert (usual["ddim"], usual["ddpm"], usual["heun"]) == (20, 50, 21)
         assert generate(client).json()["settings"]["steps"] == 50
         assert generate(client, sampler="ddpm").json()["settings"]["steps"] == 50
         assert client.get("/v1/models/pets/thumbnails/0").status_code == 200

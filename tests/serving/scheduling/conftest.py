@@ -8,9 +8,10 @@ from iddm_cli.serving.scheduling.jobs import GenerationJob
 DEFAULTS = {"sampler": None, "steps": None, "guidance": None}
 
 
-def make_sample(model, *, label=0, seed=0, index=0, **settings) -> InFlightSample:
+def make_sample(model, *, label=0, seed=0, index=0, own_noise=False, **settings) -> InFlightSample:
     resolved = model.resolve_sampling(**DEFAULTS | settings)
-    return InFlightSample(model.plan_samples(resolved, label=label, seed=seed), index)
+    plan = model.plan_samples(resolved, label=label, seed=seed, own_noise=own_noise)
+    return InFlightSample(plan, index)
 
 
 def make_job(model, count=1, seconds=60.0, **settings) -> GenerationJob:

@@ -6,18 +6,28 @@ import pytest
 import torch
 
 from iddm_cli.build.serving import build_served_model
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.image_generator import (
+    ImageGenerator,
+    SampleSpec,
+    specify_with_own_noise,
+    to_pixels,
+)
 from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
-from tests.serving.conftest import make_model
+from tests.serving.conftest import CLASSES, make_model
 
 from .conftest import DEFAULTS, make_sample
 
 KINDS = [
     {},
     {"guidance": 1.0},
+    {"sampler": "ipndm", "steps": 6},
+    {"sampler": "unipc", "order": 3, "steps": 5, "time_grid": "log-snr"},
     {"guidance_interval": [0.3, 0.97]},
+    {"guidance": 6.0, "guidance_rescale": 0.7, "threshold": 0.9},
     {"sampler": "ddpm", "steps": 9},
-    {"sampler": "dpmpp-2m", "steps": 6},
+    {"sampler": "dpmpp-2m-sde", "steps": 6},
+    {"sampler": "plms", "steps": 7},
+    {"sampler": "heun", "steps": 7},
     {"seed": 7, "index": 3, "label": 2},
 ]
 
@@ -31,7 +41,7 @@ def finish(model, *samples: InFlightSample) -> None:
 def test_a_sample_is_the_same_alone_and_in_a_batch(model, kind):
     alone, batched = make_sample(model, **kind), make_sample(model, **kind)
     finish(model, alone)
-    others = [make_sample(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:4] * 6)]
+    others = [make_sample(model, seed=9, index=i, **more) for i, more in enumerate(KINDS[:5] * 6)]
     model.advance(others[:7])
     finish(model, *others[:7], batched, *others[7:])
     assert torch.equal(alone.x_t, batched.x_t)
@@ -57,6 +67,17 @@ def test_the_image_is_that_of_iddm_generate(model, kind):
     served = make_sample(model, label=label, seed=seed, index=index, **kind)
     finish(model, served)
     assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+
+
+def test_own_noise_gives_the_image_of_iddm_generate(model):
+    settings = model.resolve_sampling("ddpm", 4, None)
+    generator = ImageGenerator(model.denoiser, settings, num_classes=3, shape=model.shape)
+    expected = generator.generate_batch([specify_with_own_noise(2, 5)], 1)[0].int()
+    served = make_sample(model, label=2, seed=1, index=5, own_noise=True, sampler="ddpm", steps=4)
+    finish(model, served)
+    assert (to_pixels(served.x_t).permute(1, 2, 0).int() - expected).abs().max() <= 1
+    same = generator.generate_batch([SampleSpec(2, 5)], 1)[0].int()
+    assert (same - expected).abs().max() > 1
 
 
 def test_a_model_without_classes_generates_the_same_image():
@@ -86,6 +107,30 @@ def test_only_samples_with_guidance_have_an_unconditional_half(model):
     early = [{"guidance_interval": [0.0, 0.5]}, {"guidance_interval": [0.5, 1.0]}]
     spy_on(model).advance([make_sample(model, **kind) for kind in early])
     assert batch_sizes == [5, 1, 3], "the first step is noisier than the first interval"
+
+
+@pytest.mark.parametrize(("precision", "classes"), [("fp32", ()), ("bf16", CLASSES)])
+def test_a_weaker_network_guides_the_images_of_iddm_generate(precision, classes):
+    main, weaker = make_model("pets", classes), make_model("weak", classes).denoiser
+    settings = main.resolve_sampling(None, 4, 3.0, [0.2, 0.97], guidance_rescale=0.5, threshold=0.9)
+    generator = ImageGenerator(
+        main.denoiser, settings, num_classes=len(classes), shape=main.shape,
+        precision=precision, weaker=weaker,
+    )  # fmt: skip
+    served = build_served_model(
+        "pets", generator, classes, trained_steps=5, reference="pets", guide_with="weak@500"
+    )
+    assert served.is_invariant
+    plan = served.plan_samples(settings, label=len(classes) // 2, seed=0)
+    alone, batched = InFlightSample(plan, 2), InFlightSample(plan, 2)
+    finish(served, alone)
+    others = [make_sample(served, seed=9, index=i, **kind) for i, kind in enumerate(KINDS[:4])]
+    finish(served, *others, batched)
+    assert torch.equal(alone.x_t, batched.x_t)
+    (expected,) = generator.generate_batch([SampleSpec(len(classes) // 2, 2)], seed=0).int()
+    difference = (to_pixels(alone.x_t).permute(1, 2, 0).int() - expected).abs().max()
+    assert difference <= (1 if precision == "fp32" else 0)
+    assert served.sampling_metadata(settings, plan).guide_with == "weak@500"
 
 
 def test_in_bf16_the_image_is_that_of_iddm_generate_bit_for_bit(model):

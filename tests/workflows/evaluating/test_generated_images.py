@@ -23,9 +23,9 @@ def generated(monkeypatch) -> list[int]:
     sizes: list[int] = []
     original = ImageGenerator.generate_batch
 
-    def generate_batch(self, specs, seed):
+    def generate_batch(self, specs, seed, recorder=None):
         sizes.append(len(specs))
-        return original(self, specs, seed)
+        return original(self, specs, seed, recorder)
 
     monkeypatch.setattr(ImageGenerator, "generate_batch", generate_batch)
     return sizes
@@ -36,11 +36,16 @@ def choose(model, **grid):
     return list_choices(model, EvaluationRequest(grid=grid, batch_size=16, device="cpu"))
 
 
-def load(model, count: int, *, seed: int = 0, counts=COUNTS, progress=no_progress):
+def load(model, count: int, *, seed=0, counts=COUNTS, progress=no_progress, same_noise=False):
     (choice,) = choose(model)
     return load_generated_images(
-        model, choice, counts, count, seed=seed, name="images", progress=progress
-    )
+        model, choice, counts, count, seed=seed, same_noise=same_noise, name="images",
+        progress=progress,
+    )  # fmt: skip
+
+
+def digest(model, choice, counts=COUNTS, seed=0, own_noise=True) -> str:
+    return digest_choice(model, choice, counts, seed, own_noise=own_noise)
 
 
 def test_a_second_call_generates_nothing(model, generated):
@@ -70,13 +75,16 @@ def test_images_are_those_that_generate_makes(model):
     images = load(model, 8)
     (choice,) = choose(model)
     generator = generated_images.build_generator(model, choice)
-    from iddm_cli.engine.image_generator import SampleSpec
+    from iddm_cli.engine.image_generator import SampleSpec, specify_with_own_noise
 
     label = 1
-    own = images.of_class(label).pixels
-    specs = [SampleSpec(label, i) for i in range(len(own))]
-    alone = torch.stack([s.pixels for s in generator.generate(specs, seed=0, batch_size=1)])
-    assert (alone.permute(0, 3, 1, 2).int() - own.int()).abs().max() <= 1
+    same = load(model, 8, same_noise=True)
+    for found, specify in ((images, specify_with_own_noise), (same, SampleSpec)):
+        own = found.of_class(label).pixels
+        specs = [specify(label, i) for i in range(len(own))]
+        alone = torch.stack([s.pixels for s in generator.generate(specs, seed=0, batch_size=1)])
+        assert (alone.permute(0, 3, 1, 2).int() - own.int()).abs().max() <= 1
+    assert not torch.equal(images.of_class(label).pixels, same.of_class(label).pixels)
 
 
 def test_a_stop_keeps_the_whole_chunks_and_the_next_call_continues(model, generated, capsys):
@@ -114,13 +122,13 @@ def test_a_cache_that_cannot_be_written_is_a_warning(model, monkeypatch, tmp_pat
 
 def test_everything_that_decides_the_images_decides_their_key(model, tmp_path, model_bytes):
     (choice,) = choose(model)
-    key = digest_choice(model, choice, COUNTS, 0)
-    assert key == digest_choice(model, choose(model)[0], COUNTS, 0)
+    key = digest(model, choice, COUNTS, 0)
+    assert key == digest(model, choose(model)[0], COUNTS, 0)
     others = choose(model, steps=(3,)) + choose(model, guidances=(1.5,))
     others += choose(model, samplers=("ddpm",)) + choose(model, precisions=("bf16",))
     others += choose(model, intervals=((0.2, 0.8),))
-    keys = {digest_choice(model, other, COUNTS, 0) for other in others}
-    keys |= {digest_choice(model, choice, (30, 11), 0), digest_choice(model, choice, COUNTS, 1)}
+    keys = {digest(model, other, COUNTS, 0) for other in others}
+    keys |= {digest(model, choice, (30, 11), 0), digest(model, choice, COUNTS, 1)}
 
     class OtherWeights:
         step = 500
@@ -128,8 +136,9 @@ def test_everything_that_decides_the_images_decides_their_key(model, tmp_path, m
         def digest(self, part: str) -> str:
             return "another"
 
-    keys.add(digest_choice(model, replace(choice, source=OtherWeights()), COUNTS, 0))
-    assert len(keys) == 8
+    keys.add(digest(model, replace(choice, source=OtherWeights()), COUNTS, 0))
+    keys.add(digest(model, choice, own_noise=False))
+    assert len(keys) == 9
     assert key not in keys
 
 

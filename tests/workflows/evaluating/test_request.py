@@ -12,14 +12,14 @@ def test_every_combination_is_there_once():
     grid = build_grid(**{**NOTHING, "steps": "5, 10,5", "sampler": "ddim,dpmpp-2m"})
     found = [
         (options["--sampler sampling.sampler"], options["--steps sampling.steps"])
-        for _, options in grid.combinations()
+        for _, _, options in grid.combinations()
     ]
     assert found == [("ddim", 5), ("ddim", 10), ("dpmpp-2m", 5), ("dpmpp-2m", 10)]
 
 
 def test_intervals_and_precisions_are_lists_too():
     given = {"guidance_interval": "0:1, 0.2:0.8", "precision": "fp32,bf16"}
-    found = [options for _, options in build_grid(**NOTHING, **given).combinations()]
+    found = [options for _, _, options in build_grid(**NOTHING, **given).combinations()]
     keys = ("--guidance-interval sampling.guidance_interval", "--precision sampling.precision")
     assert [tuple(options[key] for key in keys) for options in found] == [
         ([0, 1], "fp32"), ([0, 1], "bf16"), ([0.2, 0.8], "fp32"), ([0.2, 0.8], "bf16")
@@ -28,7 +28,7 @@ def test_intervals_and_precisions_are_lists_too():
 
 def test_what_is_not_given_is_the_profiles():
     assert build_grid(**NOTHING) == SamplingGrid()
-    ((checkpoint, options),) = SamplingGrid().combinations()
+    ((checkpoint, _, options),) = SamplingGrid().combinations()
     assert checkpoint is None
     assert set(options.values()) == {None}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from iddm_cli.errors import UsageError
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.settings import TrainingSettings
 
@@ -106,6 +107,25 @@ def select_exact(changes: Iterable[Change], *, same_rates: bool) -> list[Change]
     return others or changes
 
 
+def check_same_moments(recipe: Mapping[str, object], training: TrainingSettings) -> None:
+    """Check that the optimizer of a checkpoint keeps what the present one needs.
+
+    Args:
+        recipe: The settings that the checkpoint was trained with; empty: unknown.
+        training: The settings to continue with.
+
+    Raises:
+        UsageError: One of them is muon, and the other is not.
+    """
+    before, now = recipe.get("training.optimizer", training.optimizer), training.optimizer
+    if before != now and "muon" in (before, now):
+        raise UsageError(
+            f"training.optimizer cannot change from {before} to {now} in a run: the checkpoint has "
+            f"no state of {now} for the hidden weights",
+            f"Continue with --set training.optimizer={before}, or start a new run.",
+        )
+
+
 def settings_of(recipe: Mapping[str, object], like: TrainingSettings) -> TrainingSettings:
     """Return the training section of a recipe; what it does not contain is as in `like`."""
     values: dict[str, Any] = like.model_dump()
@@ -163,7 +183,7 @@ def describe_rates(before: TrainingSettings, trainer: "Trainer") -> str:
         before: What the checkpoint was trained with; `steps` is what its run was to make.
         trainer: The trainer, at the checkpoint's step.
     """
-    from iddm_cli.engine.optimizers import lr_at
+    from iddm_cli.engine.optimization.learning_rate import lr_at
 
     settings, step, total = trainer.settings, trainer.step, trainer.total_steps
     planned = before.steps or total
@@ -192,7 +212,7 @@ def _sample_steps(start: int, stop: int) -> list[int]:
 
 
 def _describe_rule(trainer: "Trainer", planned: int) -> str:
-    from iddm_cli.engine.optimizers import list_lr_phases
+    from iddm_cli.engine.optimization.learning_rate import list_lr_phases
 
     settings, total = trainer.settings, trainer.total_steps
     phase = list_lr_phases(settings, total)[-1]
@@ -218,7 +238,7 @@ def _describe_rule(trainer: "Trainer", planned: int) -> str:
 
 def had_same_rates(before: TrainingSettings, trainer: "Trainer") -> bool:
     """Return whether the learning rate of the steps made is what the settings say now."""
-    from iddm_cli.engine.optimizers import lr_at
+    from iddm_cli.engine.optimization.learning_rate import lr_at
 
     planned = before.steps or trainer.total_steps
     return all(

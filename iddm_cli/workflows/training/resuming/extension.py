@@ -5,7 +5,7 @@ back to about half its peak. So an extension after a decay keeps the low rate by
 profile records where each extension begins: the learning rate stays a function of profile and step.
 """
 
-from iddm_cli.engine.optimizers import list_lr_phases, lr_at
+from iddm_cli.engine.optimization.learning_rate import list_lr_phases, lr_at
 from iddm_cli.profiles.settings import LrExtensionName, TrainingSettings
 from iddm_cli.profiles.training_length import count_steps, count_warmup_steps
 

@@ -3,6 +3,7 @@
 import pytest
 
 from iddm_cli.distributed.group import SINGLE_PROCESS
+from iddm_cli.errors import UsageError
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.workflows.training.resume import load_latest
 from iddm_cli.workflows.training.resuming.changes import (
@@ -47,6 +48,16 @@ def test_each_change_is_named_with_what_it_does(recorded):
     ]  # fmt: skip
     assert f"image {4 * 4:,} instead of {4 * old.batch_size:,}" in report[0]
     assert "moments are kept" in report[1]
+
+
+@pytest.mark.parametrize(("first", "then"), [("adamw", "muon"), ("muon", "adam")])
+def test_an_optimizer_without_state_in_the_checkpoint_is_refused(tmp_path, first, then):
+    trainer = make(tmp_path, optimizer=first)
+    trainer.recipe["training.optimizer"] = first
+    run(trainer)
+    with pytest.raises(UsageError, match=f"cannot change from {first} to {then}"):
+        load_latest(SINGLE_PROCESS, make(tmp_path, optimizer=then))
+    assert load_latest(SINGLE_PROCESS, make(tmp_path, optimizer=first))[0] == "bit for bit"
 
 
 def test_a_checkpoint_that_records_no_settings_is_compared_to_the_profile(recorded, tmp_path):

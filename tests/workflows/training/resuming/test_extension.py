@@ -2,7 +2,7 @@
 
 import pytest
 
-from iddm_cli.engine.optimizers import lr_at
+from iddm_cli.engine.optimization.learning_rate import lr_at
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.workflows.training.resuming.extension import plan_extension
 

@@ -3,13 +3,17 @@
 import pytest
 import torch
 
-from iddm_cli.engine.optimizers import (
-    OPTIMIZERS,
+from iddm_cli.engine.optimization.joint import JointOptimizer
+from iddm_cli.engine.optimization.muon import Muon
+from iddm_cli.engine.optimization.optimizers import (
+    Adam,
+    AdamW,
     build_optimizer,
     clip_gradients,
-    list_lr_phases,
-    lr_at,
+    set_lr,
+    step_unless_skipped,
 )
+from iddm_cli.networks.unet import UNet
 from iddm_cli.profiles.settings import TrainingSettings
 
 
@@ -49,78 +53,7 @@ def test_a_running_mean_forgets_by_its_beta():
     assert float(state["exp_avg_sq"]) == pytest.approx(0.5 * (0.5 * 16) + 0.5 * 64)
 
 
-@pytest.mark.parametrize(
-    ("settings", "total", "wanted"),
-    [
-        ({"lr_schedule": "constant"}, 10, {0: 1.0, 9: 1.0}),
-        ({"lr_schedule": "constant", "warmup_steps": 4}, 10, {0: 0.25, 3: 1.0, 4: 1.0}),
-        ({"lr_schedule": "linear"}, 10, {0: 1.0, 5: 0.5, 9: 0.1}),
-        ({"lr_schedule": "linear", "lr_final": 0.2}, 10, {0: 1.0, 5: 0.6}),
-        ({"lr_schedule": "cosine"}, 8, {0: 1.0, 2: 0.853553, 4: 0.5, 6: 0.146447}),
-        ({"lr_schedule": "cosine", "warmup_steps": 2}, 10, {0: 0.5, 1: 1.0, 2: 1.0, 6: 0.5}),
-        ({"lr_schedule": "warmup_cosine"}, 200, {0: 0.1, 9: 1.0, 10: 1.0, 105: 0.5}),
-        ({"lr_schedule": "warmup_cosine", "warmup_steps": 2}, 10, {0: 0.5, 6: 0.5}),
-    ],
-    ids=str,
-)
-def test_learning_rates_are_as_computed_by_hand(settings, total, wanted):
-    chosen = TrainingSettings(lr=1.0, **settings)
-    assert {step: lr_at(chosen, step, total) for step in wanted} == pytest.approx(wanted, abs=1e-6)
-
-
-DECAYS = [
-    {"lr_schedule": "cosine"},
-    {"lr_schedule": "cosine", "lr_final": 0.1},
-    {"lr_schedule": "linear", "warmup_steps": 5},
-    {"lr_schedule": "warmup_cosine"},
-]
-
-
-@pytest.mark.parametrize("schedule", DECAYS, ids=str)
-def test_an_extension_changes_no_rate_before_it_and_keeps_a_low_one_after_it(schedule):
-    plain = TrainingSettings(lr=1.0, **schedule)
-    kept = TrainingSettings(lr=1.0, **schedule, extensions=[[100, "keep"]])
-    assert [lr_at(kept, s, 300) for s in range(100)] == [lr_at(plain, s, 100) for s in range(100)]
-    rates = {lr_at(kept, step, 300) for step in range(100, 300)}
-    assert len(rates) == 1
-    assert 0 < rates.pop() <= lr_at(plain, 94, 100), "not above the end of the decay"
-
-
-def test_a_kept_rate_does_not_depend_on_how_often_a_run_is_extended():
-    once, twice = (
-        TrainingSettings(extensions=extensions)
-        for extensions in ([[10, "keep"]], [[10, "keep"], [20, "keep"]])
-    )
-    assert {lr_at(once, s, 40) for s in range(10, 40)} == {lr_at(twice, 30, 40)}
-    assert lr_at(TrainingSettings(lr_schedule="constant", extensions=[[10, "keep"]]), 20, 40) == (
-        TrainingSettings().lr
-    )
-
-
-def test_rewarming_begins_at_the_rate_before_it_rises_to_lr_and_decays_again():
-    settings = TrainingSettings(lr=1.0, warmup_steps=4, extensions=[[100, "rewarm"]])
-    rates = [lr_at(settings, step, 200) for step in range(98, 200)]
-    assert rates[2:6] == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=1e-3)
-    assert max(rates) == 1.0
-    assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert rates[-1] < 0.001
-
-
-def test_a_decay_after_a_constant_rate_begins_at_that_rate():
-    settings = TrainingSettings(lr=1.0, warmup_steps=4, extensions=[[50, "decay"]])
-    assert lr_at(settings, 50, 100) == 1.0
-    assert lr_at(settings, 75, 100) == pytest.approx(0.5)
-
-
-def test_an_extension_beyond_the_end_does_not_count():
-    settings = TrainingSettings(extensions=[[100, "keep"]])
-    assert lr_at(settings, 50, 80) == lr_at(TrainingSettings(), 50, 80)
-    assert [(p.start, p.end, p.rule) for p in list_lr_phases(settings, 300)] == [
-        (0, 100, "schedule"), (100, 300, "keep")
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_optimizers_take_their_settings(name):
     settings = TrainingSettings(optimizer=name, weight_decay=0.1, betas=[0.8, 0.9])
     optimizer = build_optimizer(torch.nn.Linear(2, 2), settings)
@@ -128,14 +61,14 @@ def test_optimizers_take_their_settings(name):
     assert (group["weight_decay"], tuple(group["betas"]), group["fused"]) == (0.1, (0.8, 0.9), True)
 
 
-THEIRS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+PAIRS = [(Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)]
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers_update_as_those_of_torch_do(name, fused):
+@pytest.mark.parametrize("pair", PAIRS)
+def test_optimizers_update_as_those_of_torch_do(pair, fused):
     ends = []
-    for cls in (OPTIMIZERS[name], THEIRS[name]):
+    for cls in pair:
         torch.manual_seed(0)
         layer = torch.nn.Linear(5, 3)
         optimizer = cls(layer.parameters(), lr=0.1, weight_decay=0.2, fused=fused)
@@ -170,3 +103,71 @@ def test_gradients_are_clipped_as_torch_clips_them(first, limit):
         assert parameters[2].grad is None
         ends.append(torch.cat([norm.view(1), parameters[0].grad, parameters[1].grad]))
     assert torch.equal(ends[0].view(torch.int32), ends[1].view(torch.int32)), "the same bits"
+
+
+MUON = TrainingSettings(optimizer="muon", lr=1e-3, muon_lr=0.02)
+
+
+def build_unet() -> UNet:
+    return UNet(
+        channels=1, num_classes=3, base_channels=8, channel_multipliers=[1, 2], blocks_per_level=1,
+        attention_levels=[1], head_channels=None, norm_groups=2,
+    )  # fmt: skip
+
+
+def give_gradients(network: torch.nn.Module, value: float | None = None) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for parameter in network.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+        if value is not None:
+            parameter.grad.fill_(value)
+
+
+def test_muon_updates_hidden_weights_and_adamw_the_rest():
+    network = build_unet()
+    optimizer = build_optimizer(network, MUON)
+    assert isinstance(optimizer, JointOptimizer)
+    adamw, muon = optimizer.parts
+    assert isinstance(adamw, AdamW) and isinstance(muon, Muon)
+    give_gradients(network)
+    optimizer.step()
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    hidden = {names[id(p)] for p in muon.param_groups[0]["params"]}
+    rest = {names[id(p)] for p in adamw.param_groups[0]["params"]}
+    assert hidden | rest == set(names.values()) and not hidden & rest
+    assert all(network.get_parameter(name).dim() >= 2 for name in hidden)
+    matrices = {name for name in rest if network.get_parameter(name).dim() >= 2}
+    assert {name.split(".")[0] for name in matrices} == {"conv_in", "conv_out", "embedding"}
+    assert len([name for name in matrices if "embedding" in name]) == 1, "the table of classes"
+    for parameter in network.parameters():
+        quantities = set(optimizer.state[parameter])
+        is_hidden = names[id(parameter)] in hidden
+        assert quantities == (
+            {"momentum_buffer"} if is_hidden else {"step", "exp_avg", "exp_avg_sq"}
+        )
+
+
+def test_a_learning_rate_reaches_all_groups_in_proportion():
+    optimizer = build_optimizer(build_unet(), MUON)
+    set_lr(optimizer, 5e-4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([5e-4, 0.01])
+
+
+def test_a_skipped_update_of_muon_changes_nothing():
+    network = build_unet()
+    optimizer = build_optimizer(network, MUON)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    give_gradients(network)
+    step_unless_skipped(torch.tensor(0.0), optimizer, scaler)
+    before = [p.detach().clone() for p in network.parameters()]
+    state = [v.clone() for p in network.parameters() for v in optimizer.state[p].values()]
+    give_gradients(network, float("nan"))
+    step_unless_skipped(torch.tensor(1.0), optimizer, scaler)
+    assert all(map(torch.equal, before, network.parameters()))
+    after = [v for p in network.parameters() for v in optimizer.state[p].values()]
+    assert all(map(torch.equal, state, after))
+    give_gradients(network)
+    step_unless_skipped(torch.tensor(0.0), optimizer, scaler)
+    assert not any(map(torch.equal, before, network.parameters())), "the next one is made"
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in network.parameters())

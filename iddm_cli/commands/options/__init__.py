@@ -8,8 +8,7 @@ import typer
 
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.choices import SAMPLERS, list_choices
-from iddm_cli.profiles.overrides import parse_interval
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS, list_choices
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 SELECTION, SAMPLING = "Selection", "Sampling"
@@ -109,7 +108,7 @@ def parse_devices(text: str | None) -> int | list[int] | None:
     return numbers[0]
 
 
-def parse_size(text: str) -> int | list[int]:
+def parse_size(text: str, option: str = "--image-size") -> int | list[int]:
     """Parse an image size: N, or HxW.
 
     Raises:
@@ -118,10 +117,20 @@ def parse_size(text: str) -> int | list[int]:
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
         raise UsageError(
-            f"--image-size {text} is not a valid size", "Write 64, or 64x96 (height x width)."
+            f"{option} {text} is not a valid size", "Write 64, or 64x96 (height x width)."
         )
     numbers = [int(part) for part in parts]
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_sides(text: str, option: str) -> tuple[int, int]:
+    """Parse an image size: height and width.
+
+    Raises:
+        UsageError: The text is not a size.
+    """
+    size = parse_size(text, option)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def parse_checkpoint(text: str) -> int | Literal["best"] | None:
@@ -146,18 +155,16 @@ def parse_checkpoint(text: str) -> int | Literal["best"] | None:
 def collect_sampling_options(
     sampler: str | None,
     steps: int | None,
-    guidance: float | None,
-    guidance_interval: str | None,
+    time_grid: str | None,
+    order: int | None,
     weights: str | None,
 ) -> dict[str, object]:
     """Return the options of sampling by their spelling and key, see `collect_overrides`."""
     return {
         "--sampler sampling.sampler": sampler,
         "--steps sampling.steps": steps,
-        "--guidance sampling.guidance": guidance,
-        "--guidance-interval sampling.guidance_interval": (
-            None if guidance_interval is None else parse_interval(guidance_interval)
-        ),
+        "--time-grid sampling.grid": time_grid,
+        "--order sampling.order": order,
         "--weights sampling.weights": weights,
     }
 
@@ -218,19 +225,26 @@ SamplerOption = Annotated[
     ),
 ]
 SolverStepsOption = Annotated[
-    int | None, option(help="Number of sampling steps.", panel=SAMPLING, at_least=1)
+    int | None,
+    option(
+        help="Number of network calls: steps of the sampler, or two for each of heun and dpm2.",
+        panel=SAMPLING,
+        at_least=1,
+    ),
 ]
-GuidanceOption = Annotated[
-    float | None,
-    option(help="Classifier-free guidance scale; 1 disables guidance.", panel=SAMPLING, at_least=0),
-]
-GuidanceIntervalOption = Annotated[
+TimeGridOption = Annotated[
     str | None,
     option(
-        "--guidance-interval",
-        help="Noise levels with guidance, from 0 (clean) to 1 (noise): 0.2:0.8. Others cost half.",
+        "--time-grid",
+        help=f"Times of the steps: {list_choices(GRIDS)}. (default: the profile's)",
         panel=SAMPLING,
-        metavar="LOW:HIGH",
+        metavar="NAME",
+    ),
+]
+OrderOption = Annotated[
+    int | None,
+    option(
+        help="Order of ipndm (1 to 4) or unipc (2 or 3).", panel=SAMPLING, at_least=1, at_most=4
     ),
 ]
 PrecisionOption = Annotated[
@@ -269,6 +283,14 @@ SeedOption = Annotated[
         at_least=0,
         at_most=2**63 - 1,
         show_default=True,
+    ),
+]
+SameNoiseOption = Annotated[
+    bool,
+    option(
+        "--same-noise",
+        help="Start image i from the same noise in every class, to compare classes.",
+        panel=SELECTION,
     ),
 ]
 BatchSizeOption = Annotated[

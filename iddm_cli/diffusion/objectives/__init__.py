@@ -1,0 +1,1 @@
+"""Objectives: what the updates of a denoiser minimize."""

@@ -1,0 +1,1 @@
+"""Optimization: optimizers, and the learning rate of each step."""

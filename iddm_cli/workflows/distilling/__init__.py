@@ -1,0 +1,1 @@
+"""Distilling a trained run to one of few network calls."""

@@ -1,0 +1,128 @@
+"""What `iddm generate` is asked for: its options, and which of them contradict each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from iddm_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from iddm_cli.workflows.models import CheckpointChoice
+
+DEFAULT_COUNT = 16
+DEFAULT_STRENGTH = 0.5
+
+AnimationName = Literal["webp", "gif"]
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """The options of `iddm generate`.
+
+    Attributes:
+        model: Name or folder of a run, or an exported file; None: the run last trained.
+        runs_dir: Folder of all runs; None: the usual one.
+        classes: Names or indices of classes, or all; None: all.
+        count: Number of images per class; None: DEFAULT_COUNT.
+        index: Indices of images, instead of a number of them.
+        seed: Random seed.
+        same_noise: Whether image i starts from the same noise in every class.
+        source: An image, or a folder of images, to generate variations of.
+        strength: How much of each is made anew, from 0 to 1; None: DEFAULT_STRENGTH, or 1 with a
+            mask.
+        mask: A mask, or a folder of masks, of what is generated.
+        interpolate: Two indices and a number of images between them.
+        trajectory: The format of animations of the way from noise to image; None: none are made.
+        size: Height and width in pixels; None: those that the model was trained at.
+        sampling: Options that change the profile, see `models.load_sampling_profile`.
+        checkpoint: The checkpoint.
+        guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
+        out: The folder; None: a new one.
+        form: File format; None: one that can hold the values.
+        grid: Whether an overview is written.
+        overwrite: Whether the folder may hold files already.
+        as_json: Whether the result is printed as JSON.
+    """
+
+    model: str | None = None
+    runs_dir: Path | None = None
+    classes: tuple[str, ...] | None = None
+    count: int | None = None
+    index: str | None = None
+    seed: int = 0
+    same_noise: bool = False
+    source: Path | None = None
+    strength: float | None = None
+    mask: Path | None = None
+    interpolate: str | None = None
+    trajectory: AnimationName | None = None
+    size: tuple[int, int] | None = None
+    sampling: Mapping[str, object] = field(default_factory=dict)
+    checkpoint: "CheckpointChoice" = None
+    guide_with: str | None = None
+    out: Path | None = None
+    form: str | None = None
+    grid: bool = True
+    overwrite: bool = False
+    as_json: bool = False
+
+    @property
+    def effective_strength(self) -> float:
+        """How much of each image is made anew."""
+        if self.strength is not None:
+            return self.strength
+        return DEFAULT_STRENGTH if self.mask is None else 1.0
+
+    def check(self) -> None:
+        """Check that the options go together.
+
+        Raises:
+            UsageError: Two of them contradict each other, or one needs another.
+        """
+        given = self._list_given()
+        for one, other, reason in CONFLICTS:
+            if one in given and other in given:
+                raise UsageError(f"{one} and {other} cannot be combined: {reason}", HINT)
+        for one, other, reason in REQUIREMENTS:
+            if one in given and other not in given:
+                raise UsageError(f"{one} needs {other}: {reason}", f"Add {other}.")
+        if self.mask is not None and self.form == "jpg":
+            raise UsageError(
+                "--format jpg changes every pixel, and --mask keeps some exactly",
+                "Use --format png or --format webp.",
+            )
+
+        if self.trajectory is not None and self.strength == 0:
+            raise UsageError(
+                "--trajectory: with --strength 0 images stay as they are",
+                "Choose a larger --strength.",
+            )
+
+    def _list_given(self) -> set[str]:
+        options = {
+            "--count": self.count,
+            "--index": self.index,
+            "--from": self.source,
+            "--strength": self.strength,
+            "--mask": self.mask,
+            "--interpolate": self.interpolate,
+        }
+        return {name for name, value in options.items() if value is not None}
+
+
+HINT = "Leave out one of them."
+
+CONFLICTS = (
+    ("--index", "--count", "the indices say how many images there are"),
+    ("--interpolate", "--count", "its last number says how many images there are"),
+    ("--interpolate", "--index", "its first two numbers are the indices"),
+    ("--interpolate", "--from", "its images lie between two noises"),
+)
+"""Pairs of options of which one has no meaning beside the other, and why."""
+
+REQUIREMENTS = (
+    ("--mask", "--from", "a mask says which pixels of an image are kept"),
+    ("--strength", "--from", "it says how much of an image is made anew"),
+)
+"""Options that have a meaning only beside another, and why."""

@@ -1,0 +1,86 @@
+"""Images of another size than the model was trained at: where the network allows it.
+
+A U-Net is convolutions and attention over all positions, neither of which knows the image's size;
+it has to halve evenly.
+"""
+
+from typing import TYPE_CHECKING
+
+from iddm_cli.display import console
+from iddm_cli.errors import UsageError
+from iddm_cli.profiles.settings import LARGEST_SIDE
+
+if TYPE_CHECKING:
+    from iddm_cli.profiles.profile import ResolvedProfile
+
+FLOAT_BYTES = 4
+
+
+def set_size(
+    profile: "ResolvedProfile", size: tuple[int, int], *, keep_batch: bool
+) -> "ResolvedProfile":
+    """Return a profile that generates images of another size; warn of what that means.
+
+    A batch has as many pixels as one of the trained size, so that its memory stays about the same.
+
+    Args:
+        profile: The profile of a model.
+        size: Height and width in pixels.
+        keep_batch: Whether the batch size stays, as --batch-size gives it.
+
+    Raises:
+        UsageError: The network cannot compute this size.
+    """
+    trained = profile.data.size
+    if size == trained:
+        return profile
+    check_size(profile, size)
+    area, trained_area = size[0] * size[1], trained[0] * trained[1]
+    sampling = profile.sampling
+    if not keep_batch and area > trained_area:
+        batch_size = max(1, sampling.batch_size * trained_area // area)
+        sampling = sampling.model_copy(update={"batch_size": batch_size})
+    console.print_warning(
+        f"the model was trained at {trained[0]} x {trained[1]} pixels; at {size[0]} x {size[1]} it "
+        "sees more or less of an image at once, so shapes may repeat or be cut off"
+    )
+    warn_of_attention(profile, size)
+    data = profile.data.model_copy(update={"image_size": [*size]})
+    return profile.model_copy(update={"data": data, "sampling": sampling})
+
+
+def check_size(profile: "ResolvedProfile", size: tuple[int, int]) -> None:
+    """Check that a network can compute images of a size.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    divisor = profile.model.size_divisor
+    text = f"--size {size[0]}x{size[1]}"
+    if min(size) < 1 or max(size) > LARGEST_SIDE:
+        raise UsageError(f"{text}: sides are 1 to {LARGEST_SIDE} pixels", "Write --size 64x96.")
+    if size[0] % divisor or size[1] % divisor:
+        nearest = "x".join(str(max(1, round(side / divisor)) * divisor) for side in size)
+        raise UsageError(
+            f"{text}: height and width must be divisible by {divisor}, which is "
+            f"{profile.model.size_divisor_reason}",
+            f"The nearest is --size {nearest}.",
+        )
+
+
+def warn_of_attention(profile: "ResolvedProfile", size: tuple[int, int]) -> None:
+    """Warn where the attention of one image may take more than the free memory.
+
+    Attention compares all pairs of positions: at twice the height and width it takes 16 times the
+    memory, where a kernel keeps all of its weights.
+    """
+    from iddm_cli.machine.memory import free_memory
+
+    stride = profile.model.attention_stride
+    positions = (size[0] // stride) * (size[1] // stride)
+    needed, free = FLOAT_BYTES * positions**2, free_memory().free
+    if needed > free:
+        console.print_warning(
+            f"attention over {positions:,} positions may take {needed / 1e9:.1f} GB for one image, "
+            f"and {free / 1e9:.1f} GB of memory are free; choose a smaller --size"
+        )

@@ -1,0 +1,98 @@
+"""Trajectories as files: the way from noise to image as a strip, and as an animation.
+
+<out>/trajectory-<class>-000007.png     rows of x_t and of the estimates of x
+<out>/trajectory-<class>-000007.webp    x_t at every step, and the finished image; or .gif
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from iddm_cli import durable, image_files
+from iddm_cli.workflows.generating.generate_options import AnimationName
+from iddm_cli.workflows.generating.image_plan import PlannedImage
+from iddm_cli.workflows.generating.output_layout import OutputLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from iddm_cli.engine.sampling.trajectories import Trajectory
+
+MOST_IMAGES = 16
+"""Images whose trajectories are written at most: the first of each class, then the second, …"""
+
+MOST_FRAMES = 60
+"""Steps of a trajectory that are recorded at most."""
+
+STRIP_COLUMNS = 10
+LONGER_SIDE = 128
+"""Small images are enlarged to about so many pixels in an animation, by a whole factor."""
+
+FRAME_MS, LAST_MS = 80, 1500
+"""How long an animation shows each step, and the finished image, in milliseconds."""
+
+
+def choose_images(images: Sequence[PlannedImage]) -> list[PlannedImage]:
+    """Return the images whose trajectories are written."""
+    places: dict[tuple[int, int | None], int] = {}
+    ranked: list[tuple[int, int]] = []
+    for number, image in enumerate(images):
+        group = (image.spec.label, image.spec.source)
+        ranked.append((places.get(group, 0), number))
+        places[group] = places.get(group, 0) + 1
+    return [images[number] for _, number in sorted(ranked)[:MOST_IMAGES]]
+
+
+def write_trajectory(
+    layout: OutputLayout,
+    image: PlannedImage,
+    trajectory: "Trajectory",
+    pixels: "Tensor",
+    form: AnimationName,
+) -> list[Path]:
+    """Write the strip and the animation of one image; return their paths.
+
+    Args:
+        layout: The folder.
+        image: The image.
+        trajectory: Its trajectory.
+        pixels: Its finished pixels, [H, W, C].
+        form: The format of the animation.
+    """
+    from iddm_cli.engine.image_generator import to_image, to_pixels
+    from iddm_cli.engine.sampling.trajectories import choose_steps
+
+    noisy, estimates = (
+        [to_image(to_pixels(x).permute(1, 2, 0).contiguous()) for x in frames]
+        for frames in (trajectory.x_t, trajectory.denoised)
+    )
+    last = to_image(pixels)
+    columns = choose_steps(len(noisy), STRIP_COLUMNS - 1)
+    rows = [
+        ("x_t", [*(noisy[k] for k in columns), last]),
+        ("estimate", [*(estimates[k] for k in columns), last]),
+    ]
+    path = layout.image_path(image.spec.label, image.spec.index, image.stem)
+    strip = layout.folder / f"trajectory-{path.stem}.png"
+    image_files.save_png(image_files.make_grid(rows), strip)
+    animation = strip.with_suffix(f".{form}")
+    durable.write_file(animation, encode_animation([*noisy, last], form), flush=False)
+    return [strip, animation]
+
+
+def encode_animation(frames: Sequence[Image.Image], form: AnimationName) -> bytes:
+    """Encode frames, of which the last one is shown longer, as an endless animation."""
+    factor = max(1, round(LONGER_SIDE / max(frames[0].size)))
+    size = (frames[0].width * factor, frames[0].height * factor)
+    enlarged = [frame.resize(size, Image.Resampling.NEAREST) for frame in frames]
+    durations = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+    buffer = io.BytesIO()
+    more = {"quality": 90, "method": 4} if form == "webp" else {}
+    enlarged[0].save(
+        buffer, form.upper(), save_all=True, append_images=enlarged[1:], duration=durations,
+        loop=0, **more,
+    )  # fmt: skip
+    return buffer.getvalue()

@@ -1,0 +1,48 @@
+"""Another size than the model was trained at: what networks allow, and what is warned of."""
+
+import pytest
+
+from iddm_cli.errors import UsageError
+from iddm_cli.workflows.generating import image_size
+from iddm_cli.workflows.generating.image_size import set_size
+from tests.build.profiles import tiny_profile
+
+
+def test_a_size_is_a_multiple_of_the_down_sampling():
+    profile = tiny_profile(model={"channel_multipliers": [1, 2, 2], "attention_levels": []})
+    assert set_size(profile, (16, 24), keep_batch=False).data.size == (16, 24)
+    with pytest.raises(UsageError, match="must be divisible by 4") as caught:
+        set_size(profile, (18, 33), keep_batch=False)
+    assert "--size 16x32" in caught.value.hint
+    with pytest.raises(UsageError, match="sides are 1 to"):
+        set_size(profile, (0, 16), keep_batch=False)
+    with pytest.raises(UsageError, match="sides are 1 to"):
+        set_size(profile, (16, 16_384), keep_batch=False)
+
+
+def test_the_trained_size_is_no_change_and_another_a_warning(capsys):
+    profile = tiny_profile()
+    assert set_size(profile, profile.data.size, keep_batch=False) is profile
+    assert capsys.readouterr().err == ""
+    height, width = profile.data.size
+    set_size(profile, (2 * height, width), keep_batch=False)
+    assert f"trained at {height} x {width} pixels" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_batch_keeps_its_number_of_pixels():
+    profile = tiny_profile(sampling={"batch_size": 16})
+    height, width = profile.data.size
+    larger = (2 * height, 2 * width)
+    assert set_size(profile, larger, keep_batch=False).sampling.batch_size == 4
+    assert set_size(profile, larger, keep_batch=True).sampling.batch_size == 16
+    huge = (16 * height, 16 * width)
+    assert set_size(profile, huge, keep_batch=False).sampling.batch_size == 1
+
+
+def test_attention_that_may_not_fit_the_memory_is_a_warning(monkeypatch, capsys):
+    profile = tiny_profile(model={"channel_multipliers": [1, 2], "attention_levels": [1]})
+    assert profile.model.attention_stride == 2
+    image_size.warn_of_attention(profile, (64, 64))
+    assert capsys.readouterr().err == ""
+    image_size.warn_of_attention(profile, (8192, 8192))
+    assert "attention over 16,777,216 positions" in " ".join(capsys.readouterr().err.split())
