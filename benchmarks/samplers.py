@@ -35,9 +35,9 @@ def evaluate(run: str, sampler: str, calls: int, options: argparse.Namespace) ->
     words += ["--count", str(options.count), "--seed", str(options.seed), "--json"]
     if options.runs_dir:
         words += ["--runs-dir", str(options.runs_dir)]
-    for name in ("guidance", "grid"):
+    for name in ("guidance", "time_grid"):
         if getattr(options, name) is not None:
-            words += [f"--{name}", str(getattr(options, name))]
+            words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     print("+ iddm", *words, file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "iddm_cli", *words]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -46,7 +46,7 @@ def evaluate(run: str, sampler: str, calls: int, options: argparse.Namespace) ->
         "run": run,
         "sampler": sampler,
         "calls": calls,
-        "grid": options.grid,
+        "time_grid": options.time_grid,
         "guidance": options.guidance,
         "seed": options.seed,
         "count": options.count,
@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace) -> list[dict]:
     rows = []
     if options.json and options.json.exists():
         rows = json.loads(options.json.read_text())
-    settings = {key: getattr(options, key) for key in ("grid", "guidance", "seed", "count")}
+    settings = {key: getattr(options, key) for key in ("time_grid", "guidance", "seed", "count")}
     choices = [(name, calls) for calls in options.calls for name in options.samplers]
     choices += [ANCESTRAL] * options.ancestral
     for sampler, calls in choices:
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument(
         "--calls", type=lambda text: [int(part) for part in text.split(",")], default=CALLS
     )
-    parser.add_argument("--grid")
+    parser.add_argument("--time-grid")
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
