@@ -82,7 +82,7 @@ COMMANDS = [
     (), ("train",), ("resume",), ("generate",), ("serve",), ("inspect-dataset",), ("import",),
     ("runs",), ("export",), ("export", "onnx"), ("export", "pt2"), ("export", "diffusers"),
     ("export", "safetensors"), ("cache",), ("profiles",), ("evaluate",), ("bench",),
-    ("doctor",),
+    ("doctor",), ("distill",),
 ]  # fmt: skip
 
 

@@ -46,6 +46,8 @@ def shorten(command: str) -> list[str]:
         return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
+    if words[0] == "tune-sampler":
+        return [*words, "--noises", "16"]
     if words[0] == "bench":
         return [*words, *SMALL_NETWORK, "--seconds", "1"]
     if words[0] == "evaluate":

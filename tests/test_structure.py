@@ -154,6 +154,7 @@ TESTED_THROUGH = {
     "build/importing": "importing/test_diffusers.py",
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
+    "commands/acceleration/tune_sampler": "e2e/test_tuning.py",
     "commands/cache": "e2e/test_cache.py",
     "commands/distill": "e2e/test_distill.py",
     "commands/evaluate": "e2e/test_evaluate.py",

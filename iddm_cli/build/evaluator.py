@@ -12,7 +12,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
-from iddm_cli.engine.image_generator import SampleSpec
+from iddm_cli.engine.image_generator import SampleSpec, specify_with_own_noise
 from iddm_cli.evaluation.copies import find_copies
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.features.shared_extractor import load_extractor
@@ -78,7 +78,8 @@ class Evaluator:
         counts = (pack.held_out or pack).class_counts() if pack.classes else [pack.count]
         labels = plan_labels(counts, profile.evaluation.count)
         indices = index_within_classes(labels)
-        specs = [SampleSpec(label, i) for label, i in zip(labels, indices, strict=True)]
+        specify = specify_with_own_noise if pack.classes else SampleSpec
+        specs = [specify(label, i) for label, i in zip(labels, indices, strict=True)]
         generator = build_training_generator(
             ema,
             profile,

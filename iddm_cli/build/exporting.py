@@ -6,6 +6,7 @@ from iddm_cli.build.models import load_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.export.trained_model import Provenance, TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.runs.run import Run
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -17,6 +18,8 @@ def load_trained_model(
     saved: WeightsSource,
     provenance: Provenance,
     values: ValueRange = EIGHT_BIT,
+    *,
+    tables: TunedTables = NO_TABLES,
 ) -> TrainedModel:
     """Load a trained model onto the CPU.
 
@@ -27,6 +30,7 @@ def load_trained_model(
         saved: The checkpoint or exported file that holds the weights.
         provenance: How it was trained.
         values: The range of values that it was trained on.
+        tables: The tables that were tuned for the network.
 
     Raises:
         CheckpointError: The weights are damaged, or belong to another network.
@@ -41,6 +45,7 @@ def load_trained_model(
         denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
         provenance=provenance,
         values=values,
+        tables=tables,
     )
 
 

@@ -12,6 +12,7 @@ from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FEWEST_DURING_TRAINING = 128
@@ -52,6 +53,8 @@ def build_image_generator(
     compute: ComputeContext,
     values: ValueRange = EIGHT_BIT,
     weaker: Denoiser | None = None,
+    *,
+    tables: TunedTables = NO_TABLES,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
 
@@ -62,6 +65,7 @@ def build_image_generator(
         compute: The compute context.
         values: The range of values that it was trained on.
         weaker: The weaker denoiser of autoguidance, on the same device.
+        tables: The tables that were tuned for the network.
 
     Raises:
         CheckpointError: The source is damaged, or belongs to another network.
@@ -75,6 +79,7 @@ def build_image_generator(
         shape=profile.data.shape,
         levels=values.levels,
         weaker=weaker,
+        tables=tables,
     )
 
 

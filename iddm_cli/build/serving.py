@@ -7,6 +7,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.serving.scheduling.served_model import ServedModel
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -20,6 +21,7 @@ def build_served_model(
     reference: str,
     values: ValueRange = EIGHT_BIT,
     guide_with: str = "",
+    tables: TunedTables = NO_TABLES,
 ) -> ServedModel:
     """Prepare a trained model for the server; on the CPU each thread computes a block of its own.
 
@@ -31,6 +33,7 @@ def build_served_model(
         reference: The RUN argument of `iddm generate` for this model.
         values: The range of values that it was trained on.
         guide_with: What the generator's weaker denoiser is: RUN@STEP; "" where it has none.
+        tables: The tables that were tuned for the network.
     """
 
     def prepare(denoiser: Denoiser) -> BatchInvariantDenoiser:
@@ -50,4 +53,5 @@ def build_served_model(
         precision=generator.precision,
         batch_weaker=None if generator.weaker is None else prepare(generator.weaker),
         guide_with=guide_with,
+        tables=tables,
     )

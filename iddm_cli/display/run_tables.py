@@ -1,4 +1,4 @@
-"""Tables of runs: the list of all, and several beside each other."""
+"""Tables of runs: the list of all, several beside each other, and the tuned samplers of one."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +8,28 @@ from rich.table import Table
 from rich.text import Text
 
 from iddm_cli.display.tables import column_table
+from iddm_cli.records.tuned_tables import TunedTable
 from iddm_cli.runs.run_comparison import LossResult, RunComparison, RunRecord
 
 NONE = "–"
 LONGEST_SETTING = 60
 
 Row = tuple[str, list[str]]
+
+
+def tuning_table(tables: Sequence[TunedTable]) -> Table:
+    """Return errors before and after tuning, for each number of calls (`iddm tune-sampler`)."""
+    titles = ("calls", f"error of {tables[0].untuned}", "error tuned", "ratio")
+    rows = [
+        (
+            str(table.calls),
+            f"{table.untuned_error:.4f}",
+            f"{table.error:.4f}",
+            f"{table.error / table.untuned_error:.2f}" if table.untuned_error else NONE,
+        )
+        for table in tables
+    ]
+    return column_table(titles, rows)
 
 
 def run_table(runs: Iterable[Mapping[str, object]]) -> Table:

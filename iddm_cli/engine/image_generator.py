@@ -35,8 +35,9 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
 from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-from iddm_cli.profiles.choices import usual_steps
+from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
 
 
@@ -104,7 +105,11 @@ def to_image(pixels: Tensor) -> Image.Image:
 
 
 def build_solver_table(
-    settings: SamplingSettings, schedule: NoiseSchedule, highest: int | None = None
+    settings: SamplingSettings,
+    schedule: NoiseSchedule,
+    highest: int | None = None,
+    *,
+    tables: TunedTables = NO_TABLES,
 ) -> SolverTable:
     """Return the table of the sampler that the settings name, with its time grid and options.
 
@@ -113,25 +118,36 @@ def build_solver_table(
         schedule: The noise schedule.
         highest: The time that the first step starts from; None: the last entry of the schedule. A
             table has at most one row for each time below.
+        tables: The tables that were tuned for the network.
+
+    Raises:
+        UsageError: A tuned sampler has no table of so many calls.
     """
     grid = build_time_grid(settings.grid, schedule, highest)
     calls = settings.steps or usual_steps(settings.sampler, len(schedule))
     calls = min(calls, grid.highest + 1)
-    return find_solver(settings.sampler)(schedule, grid, calls, **settings.sampler_options)
+    options: dict[str, object] = dict(settings.sampler_options)
+    if SAMPLERS[settings.sampler].needs_tables:
+        options["tables"] = tables
+        calls = tables.resolve_calls(settings.steps) if highest is None else calls
+    return find_solver(settings.sampler)(schedule, grid, calls, **options)
 
 
 def build_partial_table(
-    settings: SamplingSettings, schedule: NoiseSchedule, known: KnownImages | None
+    settings: SamplingSettings,
+    schedule: NoiseSchedule,
+    known: KnownImages | None,
+    tables: TunedTables = NO_TABLES,
 ) -> SolverTable:
     """Return the table of a sampler that starts from images; None or strength 1: from noise.
 
     It has the same share of the calls as of the times (as image-to-image pipelines of diffusers).
     """
     if known is None or known.strength in (0, 1):
-        return build_solver_table(settings, schedule)
+        return build_solver_table(settings, schedule, tables=tables)
     calls = known.count_calls(settings.steps or usual_steps(settings.sampler, len(schedule)))
     fewer = settings.model_copy(update={"steps": calls})
-    return build_solver_table(fewer, schedule, known.highest_time(schedule))
+    return build_solver_table(fewer, schedule, known.highest_time(schedule), tables=tables)
 
 
 class ImageGenerator:
@@ -148,6 +164,7 @@ class ImageGenerator:
         precision: fp32, bf16 or fp16.
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         known: Images that sampling starts from; None: it starts from noise.
+        tables: The tables that were tuned for the network.
     """
 
     def __init__(
@@ -161,6 +178,7 @@ class ImageGenerator:
         precision: str = "fp32",
         weaker: Denoiser | None = None,
         known: KnownImages | None = None,
+        tables: TunedTables = NO_TABLES,
     ) -> None:
         self.denoiser = denoiser
         self.weaker = weaker
@@ -170,7 +188,8 @@ class ImageGenerator:
         self.shape = shape
         self.levels = levels
         self.precision = precision
-        self.solver_table = build_partial_table(settings, denoiser.schedule, known)
+        self.tables = tables
+        self.solver_table = build_partial_table(settings, denoiser.schedule, known, tables)
         self.guided_steps = find_guided_steps(
             denoiser.schedule, self.solver_table.times, settings.guidance_interval
         )
@@ -193,6 +212,7 @@ class ImageGenerator:
             precision=precision,
             weaker=self.weaker,
             known=known,
+            tables=self.tables,
         )
 
     @property
@@ -286,6 +306,18 @@ class ImageGenerator:
             batch = specs[start : start + batch_size]
             pixels = self.generate_batch(batch, seed, recorder).cpu()
             yield from (Sample(spec, image) for spec, image in zip(batch, pixels, strict=True))
+
+    def denoise(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """Return the estimate of x as a step from there computes it, [B, C, H, W].
+
+        Args:
+            x_t: Noisy images, [B, C, H, W].
+            t: Their time, the same for all, [B].
+            label: Class of each, [B].
+        """
+        time, interval = [int(t[0])], self.settings.guidance_interval
+        (is_guided,) = find_guided_steps(self.denoiser.schedule, time, interval)
+        return self._denoise(label, is_guided=is_guided)(x_t, t, label)
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
         """Return the denoiser of a step."""

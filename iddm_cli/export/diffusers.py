@@ -93,8 +93,9 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         UsageError: UNet2DModel cannot express the network.
     """
     check_expressible(model.profile.model)
+    sampling = model.profile.sampling
     classes = list(model.classes)
-    scheduler = find_scheduler(model.profile.sampling)
+    scheduler = find_scheduler(sampling)
     index: dict[str, Any] = {
         "_class_name": ["pipeline", "ClassConditionalPipeline"] if classes else scheduler.pipeline,
         "_diffusers_version": VERSION,
@@ -105,18 +106,17 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         "unet/config.json": _encode_json(build_network_config(model)),
         "unet/diffusion_pytorch_model.safetensors": save(convert_weights(model)),
         "scheduler/scheduler_config.json": _encode_json(
-            build_scheduler_config(model.profile.diffusion, model.profile.sampling)
+            build_scheduler_config(model.profile.diffusion, sampling)
         ),
         "README.md": render_model_card(model, "diffusers").encode(),
     }
     if classes:
-        sampling = model.profile.sampling
         index |= {
             "class_names": classes,
             "guidance_scale": sampling.guidance,
             "guidance_interval": sampling.guidance_interval,
         }
-        table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+        table = build_solver_table(sampling, model.denoiser.schedule, tables=model.tables)
         index["num_inference_steps"] = len(table)
         code = package_files("iddm_cli.export") / "templates" / "pipeline.py"
         files["pipeline.py"] = code.read_bytes()

@@ -180,7 +180,8 @@ def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
 
 def build_metadata(model: TrainedModel) -> str:
     """Return the metadata of the file, as JSON."""
-    table = build_solver_table(model.profile.sampling, model.denoiser.schedule)
+    sampling, schedule = model.profile.sampling, model.denoiser.schedule
+    table = build_solver_table(sampling, schedule, tables=model.tables)
     # Every file has a column for one earlier estimate; tables that use more have more.
     columns, coefficients = table.compact(max(1, table.history))
     interval = model.profile.sampling.guidance_interval

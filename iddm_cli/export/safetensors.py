@@ -37,6 +37,7 @@ def build_safetensors(model: TrainedModel) -> bytes:
         "profile": model.profile.model_copy(update={"data": public_data}).model_dump(),
         "classes": list(model.classes),
         "versions": dict(model.provenance.versions),
+        "tuned": model.tables.to_json() if model.tables else {},
         "dataset": {key: dataset[key] for key in DATASET_KEYS if key in dataset} | values,
         "sha256": hashlib.sha256(unlabelled[start:]).hexdigest(),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
@@ -40,6 +41,7 @@ class TrainedModel:
         values: The range of values that it was trained on.
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         guide_with: What the weaker denoiser is: RUN@STEP.
+        tables: The tables that were tuned for the network.
     """
 
     run: str
@@ -52,6 +54,7 @@ class TrainedModel:
     values: ValueRange = EIGHT_BIT
     weaker: Denoiser | None = None
     guide_with: str = ""
+    tables: TunedTables = NO_TABLES
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -25,6 +25,7 @@ SamplerName = Literal[
     "dpmpp-2m-sde",
     "unipc",
     "consistency",
+    "tuned",
 ]
 GridName = Literal["trailing", "linspace", "log-snr", "karras"]
 ScheduleName = Literal["linear", "cosine", "sqrt_linear", "flow", "edm"]
@@ -107,6 +108,8 @@ class SamplerRow:
         ranges: The values that it takes of such a setting, lowest and highest, where other
             samplers take others.
         for_distilled: Whether it is meant for networks that were distilled, and no other is.
+        needs_tables: Whether its tables belong to a trained model: the solver takes the model's
+            `TunedTables` as `tables`, and a network without them cannot sample with it.
     """
 
     solver: str
@@ -116,6 +119,7 @@ class SamplerRow:
     options: Mapping[str, float] = field(default_factory=dict)
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     for_distilled: bool = False
+    needs_tables: bool = False
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,13 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         diffusers=None,
         for_distilled=True,
     ),
+    "tuned": SamplerRow(
+        solver="tuned.find_tuned",
+        summary="fitted to the network by iddm tune-sampler",
+        usual_steps=10,
+        diffusers=DDIM_SCHEDULER,
+        needs_tables=True,
+    ),
 }
 
 GRIDS: dict[GridName, GridRow] = {
@@ -299,6 +310,9 @@ SAMPLER_SPECIFIC: dict[str, float | None] = {"steps": None, "order": None, "eta"
 """Sampling settings that belong to some samplers, and what they are reset to with another one; None
 stands for the sampler's own default."""
 
+GENERAL_SAMPLERS = tuple(name for name, row in SAMPLERS.items() if not row.needs_tables)
+"""The samplers of every network, trained or not."""
+
 
 def usual_steps(sampler: SamplerName, timesteps: int) -> int:
     """Return how often a sampler calls the network where the user gives no number."""
@@ -319,8 +333,9 @@ def list_choices(rows: Mapping[Any, Row]) -> str:
 def describe_usual_steps() -> str:
     """Return the usual numbers of calls as text: all timesteps for ddpm, 20 for others."""
     names: dict[str, list[str]] = {}
-    for name, row in SAMPLERS.items():
+    for name in GENERAL_SAMPLERS:
+        row = SAMPLERS[name]
         names.setdefault(str(row.usual_steps or "all timesteps"), []).append(name)
     usual = max(names, key=lambda number: len(names[number]))
     others = [f"{n} for {' and '.join(own)}" for n, own in names.items() if n != usual]
-    return ", ".join([*others, f"{usual} for others"])
+    return ", ".join([*others, "the most there are for tuned", f"{usual} for others"])

@@ -12,7 +12,7 @@ from iddm_cli.errors import ProfileError, did_you_mean
 from iddm_cli.machine.user_folders import user_config_folder
 from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.checking.messages import explain_errors
-from iddm_cli.profiles.checking.rules import check_rules
+from iddm_cli.profiles.checking.rules import check_rules, check_untrained
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, list_owners
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
@@ -162,9 +162,20 @@ def build_profile(
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
         raise merged.to_error(explain_errors(error)) from None
-    if issues := list(check_rules(profile)):
+    issues = [*check_rules(profile), *([] if of_run else check_untrained(profile))]
+    if issues:
         raise merged.to_error(issues)
     return profile
+
+
+def check_before_training(profile: Profile) -> None:
+    """Check what a run's profile may say, but not while it is trained.
+
+    Raises:
+        ProfileError: It cannot be trained.
+    """
+    for issue in check_untrained(profile):
+        raise ProfileError(issue.problem, issue.hint)
 
 
 def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:

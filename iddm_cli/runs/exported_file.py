@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from iddm_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 SUFFIX = ".safetensors"
@@ -44,6 +45,9 @@ class ExportRecord(BaseModel):
     classes: list[ClassName] = Field(max_length=2**16)
     versions: dict[str, str] = {}
     dataset: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
+    """The tuned tables, see `TunedTables`; empty where there are none."""
+
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """SHA-256 of all bytes after the header."""
 
@@ -67,6 +71,19 @@ class ExportedFile:
             return parse_value_range(self.record.dataset)
         except ValueError as error:
             raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
+
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for the network.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        from iddm_cli.records.tuned_tables import parse_tuned_tables
+
+        try:
+            return parse_tuned_tables(self.record.tuned)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} is damaged: tuned.{error}") from error
 
     def verify(self) -> None:
         """Check the tensors against the SHA-256 in the record.

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
 
 if TYPE_CHECKING:
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
 MAX_JSON_BYTES = 2**26
@@ -111,6 +112,24 @@ class Run:
             return parse_value_range(self.read_json("dataset.json"))
         except ValueError as error:
             raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
+
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that `iddm tune-sampler` fitted to the network; none without its file.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        from iddm_cli.records.tuned_tables import FILE_NAME, NO_TABLES, parse_tuned_tables
+
+        command = f"iddm tune-sampler {self.name}"
+        if not durable.find(self.path / FILE_NAME).exists():
+            return replace(NO_TABLES, command=command)
+        try:
+            return parse_tuned_tables(self.read_json(FILE_NAME), command)
+        except ValueError as error:
+            raise RunError(
+                f"{self.path / FILE_NAME} is damaged: {error}", f"Make it again: {command}"
+            ) from error
 
     def write_json(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files atomically."""

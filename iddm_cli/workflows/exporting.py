@@ -11,6 +11,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import find_guiding_model
+from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
@@ -105,8 +106,15 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
     from iddm_cli.build.exporting import load_trained_model
 
     provenance = source.load_provenance(saved.step)
+    select_tables(source, profile, saved, guide.name if guide else "")  # warns
     model = load_trained_model(
-        source.name, profile, source.classes, saved, provenance, source.values
+        source.name,
+        profile,
+        source.classes,
+        saved,
+        provenance,
+        source.values,
+        tables=source.read_tuned_tables(),
     )
     if guide is None:
         return model

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from iddm_cli.export.trained_model import Provenance
     from iddm_cli.profiles.overrides import Override
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.runs.run import Run
     from iddm_cli.value_range import ValueRange
 
@@ -60,6 +61,10 @@ class ModelSource(Protocol):
 
     def load_provenance(self, step: int, /) -> "Provenance":
         """Return what is known of its training."""
+        ...
+
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network."""
         ...
 
 
@@ -138,6 +143,14 @@ class RunModel:
 
         return collect_provenance(self.run, step)
 
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network.
+
+        Raises:
+            RunError: Their file is damaged.
+        """
+        return self.run.read_tuned_tables()
+
 
 class FileModel:
     """An exported file, which holds one set of weights.
@@ -193,6 +206,14 @@ class FileModel:
         record = self.exported.record
         return Provenance(dataset=record.dataset, versions=record.versions)
 
+    def read_tuned_tables(self) -> "TunedTables":
+        """Return the tables that were tuned for its network before the export.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        return self.exported.read_tuned_tables()
+
 
 def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileModel:
     """Find a trained model by name or path; without one, the run last trained.
@@ -235,12 +256,12 @@ def load_sampling_profile(
         overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
     if not autoguided:
         changed = model.load_profile(overrides)
-        _warn_of_unsuited_sampler(model, changed)
-        return changed
-    guidance = [each for each in overrides if each.key == GUIDANCE]
-    profile = model.load_profile([each for each in overrides if each.key != GUIDANCE])
-    _warn_of_unsuited_sampler(model, profile)
-    return _override_guidance(profile, guidance)
+    else:
+        guidance = [each for each in overrides if each.key == GUIDANCE]
+        changed = model.load_profile([each for each in overrides if each.key != GUIDANCE])
+        changed = _override_guidance(changed, guidance)
+    _warn_of_unsuited_sampler(model, changed)
+    return resolve_tuned_calls(model, changed)
 
 
 def _override_guidance(
@@ -266,6 +287,23 @@ def _override_guidance(
             issue = explain_errors(error)[0]
             raise ProfileError(f"{override.origin}: {issue.problem}", issue.hint) from None
     return profile
+
+
+def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "ResolvedProfile":
+    """Return a profile in which a tuned sampler has the number of calls of one of its tables.
+
+    Raises:
+        UsageError: There is no such table.
+        IddmError: The tables are damaged.
+    """
+    from iddm_cli.profiles.choices import SAMPLERS
+
+    sampling = profile.sampling
+    if not SAMPLERS[sampling.sampler].needs_tables:
+        return profile
+    steps = model.read_tuned_tables().resolve_calls(sampling.steps)
+    sampling = sampling.model_copy(update={"steps": steps})
+    return profile.model_copy(update={"sampling": sampling})
 
 
 def _warn_of_unsuited_sampler(model: ModelSource, profile: "ResolvedProfile") -> None:

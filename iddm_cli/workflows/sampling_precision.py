@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
+from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +64,7 @@ def build_sampling_generator(
     from iddm_cli.build.models import build_image_generator
 
     compute = setup_compute(profile.runtime)
+    tables = select_tables(model, profile, source, guide.name if guide else "")
     generator = build_image_generator(
         profile,
         model.classes,
@@ -70,6 +72,7 @@ def build_sampling_generator(
         compute,
         model.values,
         weaker=guide.load_denoiser(compute.device) if guide else None,
+        tables=tables,
     )
     facts = list_facts(model, profile, source, guide)
     precision = resolve_precision(
@@ -98,6 +101,7 @@ def list_facts(
         model.values.levels,
         len(model.classes),
         *([] if guide is None else guide.list_facts()),
+        *list_table_facts(model, profile),
     ]
 
 

@@ -210,6 +210,7 @@ def load_model(
             reference=source.reference,
             values=source.values,
             guide_with=guide.name if guide else "",
+            tables=source.read_tuned_tables(),
         )
     if not served.is_invariant:
         console.print_warning(

@@ -164,14 +164,14 @@ def test_the_weaker_network_gets_the_same_labels_and_only_the_guided_images():
 
         return denoise
 
-    scale = torch.tensor([1.0, 3.0, 1.0, 0.5])
+    scale = torch.tensor([2.0, 3.0, 1.0, 0.5])
     label = torch.tensor([4, 2, 1, 0])  # 4 means no label: autoguidance does not need one
     networks = SamplingNetworks(network("main", 2.0), 4, network("weaker", 1.0))
     limited = networks.limit_scale(scale, label)
     guided = build_step_denoiser(networks, scale=limited, clip=False)
     x = guided(torch.ones(4, 1, 2, 2), torch.zeros(4, dtype=torch.int64), label)
-    assert calls == [("main", [4, 2, 1, 0]), ("weaker", [2, 0])]
-    assert x[:, 0, 0, 0].tolist() == [2.0, 4.0, 2.0, 1.5]
+    assert calls == [("main", [4, 2, 1, 0]), ("weaker", [4, 2, 0])]
+    assert x[:, 0, 0, 0].tolist() == [3.0, 4.0, 2.0, 1.5]
 
 
 def test_without_a_weaker_network_images_without_a_label_are_not_guided():

@@ -6,12 +6,12 @@ import torch
 from iddm_cli.diffusion.guidance import guide
 from iddm_cli.diffusion.lookup import build_schedule, build_time_grid, find_solver
 from iddm_cli.diffusion.sampling import sample
-from iddm_cli.profiles.choices import SAMPLERS
+from iddm_cli.profiles.choices import GENERAL_SAMPLERS
 from tests.diffusion.reference import LABEL, SHAPE, fixed_grid
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 3.0])
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", GENERAL_SAMPLERS)
 def test_each_step_asks_the_network_once_at_its_own_time(name, weight):
     asked = []
 

@@ -9,9 +9,11 @@ from iddm_cli.display.run_tables import (
     render_comparison,
     result_rows,
     setting_rows,
+    tuning_table,
 )
 from iddm_cli.runs.run_comparison import compare_records
 from tests.runs.records import EVALUATED, ROWS, make_record
+from tests.tuned import make_tuned
 
 
 def test_results_of_each_run(tmp_path):
@@ -62,3 +64,11 @@ def test_times(seconds, expected):
 
 def test_a_long_setting_is_shortened():
     assert len(format_setting("x" * 500)) == 61
+
+
+def test_errors_before_and_after_tuning():
+    console = Console(width=80, record=True)
+    console.print(tuning_table([make_tuned(5), make_tuned(8, error=0.0, untuned_error=0.0)]))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert lines[0][:4] == ["calls", "error", "of", "dpmpp-2m"]
+    assert lines[1:] == [["5", "0.2000", "0.0500", "0.25"], ["8", "0.0000", "0.0000", "–"]]

@@ -160,4 +160,4 @@ def test_profiles_are_listed_shown_and_copied(shell):
 def test_the_schema_knows_every_section(shell):
     schema = shell.iddm("profiles", "schema").json()
     sections = {"data", "model", "diffusion", "training", "evaluation", "sampling", "runtime"}
-    assert set(schema["properties"]) == sections
+    assert set(schema["properties"]) == sections | {"distillation"}

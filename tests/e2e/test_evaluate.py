@@ -35,7 +35,7 @@ def test_a_run_is_measured_and_the_second_call_is_read_from_the_cache(evaluated)
         "precision": precision,
         "run": "pets", "step": 10, "weights": "average", "sampler": "ddim", "steps": 3,
         "time_grid": "trailing",
-        "guidance": 2.0, "eta": 0.0, "seed": 0,
+        "guidance": 2.0, "eta": 0.0, "seed": 0, "noise": "own",
     }  # fmt: skip
     assert found["counts"]["generated"] == 40
     assert sum(found["counts"][key] for key in ("real", "training")) == 100

@@ -146,7 +146,7 @@ def test_onnxruntime_alone_generates_what_the_command_generates(exporting):
     np.save(exporting.folder / "noise.npy", noise.numpy())
     subprocess.run([sys.executable, "-c", SINGLE_PROCESS], cwd=exporting.folder, check=True)
     exporting.iddm("generate", "first", "--count", "1", "--seed", "4", "--out", "drawn",
-                   "--no-grid", "--guidance", "2")  # fmt: skip
+                   "--no-grid", "--guidance", "2", "--same-noise")  # fmt: skip
     found = np.load(exporting.folder / "images.npy").astype(int)
     assert (np.abs(found - pixels(exporting.folder / "drawn")) <= 1).mean() >= 0.999
 

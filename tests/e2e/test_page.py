@@ -186,6 +186,13 @@ def test_another_sampler_takes_its_own_steps(page):
     open_more_settings(page)
     page.select_option("#sampler", "dpmpp-2m")
     assert page.input_value("#steps") == "20"
+    expect(page.locator("#order")).to_be_hidden()
+    page.select_option("#sampler", "unipc")
+    assert page.input_value("#order") == "2"
+    generate(page, count=1, steps=3, order=3)
+    wait_for_images(page, 1)
+    expect(page.locator("#command")).to_contain_text("--sampler unipc --steps 3")
+    expect(page.locator("#command")).to_contain_text("--order 3")
 
 
 def test_the_folded_settings_are_sent_and_named_where_they_differ(page):

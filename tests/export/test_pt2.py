@@ -17,6 +17,7 @@ from iddm_cli.value_range import ValueRange
 from tests.export import one_layer
 from tests.export.conftest import trained
 from tests.export.one_layer import ALL
+from tests.tuned import make_tables
 
 
 def loop(denoise, about, noise, label, guidance):
@@ -37,12 +38,12 @@ def loop(denoise, about, noise, label, guidance):
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ipndm"])
+@pytest.mark.parametrize("sampler", ["ddim", "ipndm", "tuned"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler):
     interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.97]
     sampling = {"sampler": sampler, "guidance": 2.5, "guidance_interval": interval}
-    check_program(trained(classes, sampling=sampling))
+    check_program(replace(trained(classes, sampling=sampling), tables=make_tables(5)))
 
 
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
@@ -71,7 +72,12 @@ def check_loop(model, program, about, count: int) -> None:
     label = torch.tensor([spec.label for spec in specs])
     with torch.no_grad():
         found = loop(program.module(), about, noise, label, 2.5)
-    kinds = {"num_classes": len(classes), "shape": model.shape, "weaker": model.weaker}
+    kinds = {
+        "num_classes": len(classes),
+        "shape": model.shape,
+        "weaker": model.weaker,
+        "tables": model.tables,
+    }
     wanted = ImageGenerator(model.denoiser, model.profile.sampling, **kinds).generate_batch(
         specs, 9
     )

@@ -1,12 +1,18 @@
 """The safetensors file: weights and profile come back."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from safetensors.torch import load
 
 from iddm_cli.build.models import load_denoiser
+from iddm_cli.errors import CheckpointError
 from iddm_cli.export.exported_weights import ExportedWeights
+from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.exported_file import open_exported_file
+from tests.tuned import make_tables
 
 
 def test_weights_and_profile_come_back(file, model):
@@ -32,3 +38,22 @@ def test_the_file_contains_no_path_of_the_machine(file):
 
 def test_any_program_finds_the_tensors_under_the_names_of_the_network(file, model):
     assert load(file.read_bytes()).keys() == model.denoiser.backbone.state_dict().keys()
+
+
+def test_the_file_carries_the_tuned_tables(tmp_path, model):
+    tables = make_tables(4, 6)
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(build_safetensors(replace(model, tables=tables)))
+    assert open_exported_file(path).read_tuned_tables().tables == tables.tables
+    path.write_bytes(build_safetensors(model))
+    assert not open_exported_file(path).read_tuned_tables()
+
+
+def test_damaged_tables_of_a_file_are_named(tmp_path, model):
+    broken = replace(
+        make_tables(4), tables=(make_tables(4).find(4).model_copy(update={"calls": 5}),)
+    )
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(build_safetensors(replace(model, tables=broken)))
+    with pytest.raises(CheckpointError, match=r"tuned\.tables\.0"):
+        open_exported_file(path).read_tuned_tables()

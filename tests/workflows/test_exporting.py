@@ -8,12 +8,18 @@ import pytest
 from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import EXPORT_FORMATS, ExportArtifact
+from iddm_cli.export.trained_model import describe_weaker
 from iddm_cli.workflows.exporting import (
     ExportRequest,
     check_output_folder,
+    load_model,
     resolve_output,
     write_artifact,
 )
+from iddm_cli.workflows.models import find_model
+from tests.workflows.guiding_files import write_models
+
+SAMPLING = {"--sampler sampling.sampler": None}
 
 
 @pytest.mark.parametrize("row", EXPORT_FORMATS.values(), ids=EXPORT_FORMATS)
@@ -33,6 +39,18 @@ def test_a_folder_that_is_not_an_export_is_kept(tmp_path):
     row = EXPORT_FORMATS["diffusers"]
     with pytest.raises(UsageError, match="is not an export"):
         resolve_output("first", ExportRequest(row, {}, out=tmp_path / "thesis", overwrite=True))
+
+
+def test_a_weaker_model_comes_along(tmp_path):
+    path, weak = write_models(tmp_path)
+    request = ExportRequest(EXPORT_FORMATS["onnx"], SAMPLING, guide_with=str(weak))
+    model = load_model(find_model(None, str(path)), request)
+    assert model.guide_with == "weak.safetensors@500"
+    pairs = zip(model.denoiser.parameters(), model.weaker.parameters(), strict=True)
+    assert all((0.5 * strong == weak).all() for strong, weak in pairs)
+    assert "with the network of weak.safetensors@500 inside it is 2 times as large" in (
+        describe_weaker(model)
+    )
 
 
 def test_a_safetensors_file_keeps_its_suffix(tmp_path):

@@ -10,12 +10,19 @@ from iddm_cli.errors import CheckpointError, RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.writing import dump_profile
+from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
 from iddm_cli.value_range import ValueRange
-from iddm_cli.workflows.models import FileModel, RunModel, find_model, load_sampling_profile
+from iddm_cli.workflows.models import (
+    FileModel,
+    RunModel,
+    find_model,
+    load_sampling_profile,
+)
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
+from tests.tuned import make_tables
 
 
 @pytest.fixture
@@ -151,3 +158,35 @@ def test_what_an_older_version_trained_or_exported_keeps_its_precision(runs, tmp
     assert exported.load_profile([]).sampling.precision == "fp32"
     chosen = [Override("sampling.precision", "auto", "--precision")]
     assert exported.load_profile(chosen).sampling.precision == "auto"
+
+
+@pytest.fixture
+def tuned_run(runs) -> RunModel:
+    model = find_model(runs, "pets")
+    model.run.write_json(FILE_NAME, make_tables(5, 8).to_json())
+    return model
+
+
+def test_a_tuned_sampler_takes_the_calls_of_a_table(tuned_run):
+    assert load_sampling_profile(tuned_run, given("tuned")).sampling.steps == 8
+    assert load_sampling_profile(tuned_run, given("tuned", 5)).sampling.steps == 5
+    with pytest.raises(UsageError, match="only for 5, 8") as error:
+        load_sampling_profile(tuned_run, given("tuned", 6))
+    assert "iddm tune-sampler pets --calls 6" in error.value.hint
+
+
+def test_a_run_without_tables_says_how_to_make_them(runs, file):
+    with pytest.raises(UsageError, match="no tuned sampler") as error:
+        load_sampling_profile(find_model(runs, "pets"), given("tuned"))
+    assert "iddm tune-sampler pets" in error.value.hint
+    with pytest.raises(UsageError, match="no tuned sampler") as error:
+        load_sampling_profile(find_model(runs, str(file)), given("tuned"))
+    assert "before the export" in error.value.hint
+
+
+def test_damaged_tables_are_trouble_only_where_they_are_used(tuned_run):
+    (tuned_run.run.path / FILE_NAME).write_text('{"format": 1, "tables": [{}]}')
+    assert load_sampling_profile(tuned_run, given("ddpm")).sampling.sampler == "ddpm"
+    with pytest.raises(RunError, match=r"is damaged: tables\.0") as error:
+        load_sampling_profile(tuned_run, given("tuned"))
+    assert "iddm tune-sampler pets" in error.value.hint

@@ -4,12 +4,14 @@ import pytest
 
 from iddm_cli.errors import UsageError
 from iddm_cli.serving.http.sockets import open_listener
+from iddm_cli.workflows import serving
 from iddm_cli.workflows.serving import (
     AccessOptions,
     build_access_policy,
     format_address,
     is_valid_token,
 )
+from tests.workflows.guiding_files import write_models
 
 TOKEN = "correct-horse-battery"
 
@@ -42,6 +44,21 @@ def test_a_token_is_long_and_survives_a_header():
     assert is_valid_token(TOKEN)
     wrong = ("", "fifteen-letters", TOKEN + "\n", " " + TOKEN, TOKEN + "é")
     assert not any(map(is_valid_token, wrong))
+
+
+def test_a_weaker_model_guides_what_is_served(tmp_path, monkeypatch):
+    path, weak = write_models(tmp_path)
+    served = []
+    monkeypatch.setattr(serving, "answer_requests", lambda models, *rest: served.extend(models))
+    access = AccessOptions("127.0.0.1", 0, None, False, ())
+    given = {"--sampler sampling.sampler": None, "--precision sampling.precision": "fp32"}
+    limits = {"max_batch": 1, "max_queue": 0}
+    serving.serve_models([str(path)], None, given, access, **limits, guide_with=str(weak))
+    (model,) = served
+    assert model.guide_with == "weak.safetensors@500"
+    assert model.batch_weaker is not None
+    with pytest.raises(UsageError, match=r"--guide-with @500: .* cannot guide itself"):
+        serving.serve_models([str(path)], None, given, access, **limits, guide_with="@500")
 
 
 def test_the_address_has_the_token_in_its_fragment():

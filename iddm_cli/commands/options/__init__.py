@@ -8,7 +8,7 @@ import typer
 
 from iddm_cli.classes import is_index
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.choices import GRIDS, SAMPLERS, list_choices
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS, list_names
 
 BASICS, LENGTH, OUTPUT, COMPUTING = "Basics", "Length", "Output", "Computing"
 SELECTION, SAMPLING = "Selection", "Sampling"
@@ -219,7 +219,7 @@ MaxTimeOption = Annotated[
 SamplerOption = Annotated[
     str | None,
     option(
-        help=f"Sampler: {list_choices(SAMPLERS)}. (default: the profile's)",
+        help=f"Sampler: {list_names(SAMPLERS)}. (default: the profile's)",
         panel=SAMPLING,
         metavar="NAME",
     ),
@@ -227,7 +227,7 @@ SamplerOption = Annotated[
 SolverStepsOption = Annotated[
     int | None,
     option(
-        help="Number of network calls: steps of the sampler, or two for each of heun and dpm2.",
+        help="Number of network calls; heun and dpm2 take two a step.",
         panel=SAMPLING,
         at_least=1,
     ),
@@ -236,7 +236,7 @@ TimeGridOption = Annotated[
     str | None,
     option(
         "--time-grid",
-        help=f"Times of the steps: {list_choices(GRIDS)}. (default: the profile's)",
+        help=f"Times of the steps: {list_names(GRIDS)}. (default: the profile's)",
         panel=SAMPLING,
         metavar="NAME",
     ),

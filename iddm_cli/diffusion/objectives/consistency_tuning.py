@@ -29,9 +29,12 @@ GAP, GAP_AT_LOW_NOISE = 2.0, 8.0
 """q and k of the paper: each stage divides the gap by q; at low noise it is up to 1 + k / 2 times
 as wide."""
 
-HUBER = 0.00054
-"""c of the pseudo-Huber loss, for each square root of the number of values of an image (Song &
-Dhariwal 2023, arXiv:2310.14189, section 3.3)."""
+HUBER = 0.05
+"""c of the pseudo-Huber loss, for the root of the mean square of an image's error.
+
+Song & Dhariwal 2023 (arXiv:2310.14189, section 3.3) take 0.00054 for trainings a thousand times as
+long. There the gradient of a tiny error at low noise is as large as that of any other, which in a
+short training adds noise; see docs/distilling.md for what was measured."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ def weigh_output(denoiser: Denoiser, t: Tensor) -> Tensor:
 
 
 def pseudo_huber(error: Tensor) -> Tensor:
-    """Return the pseudo-Huber norm of each image's error, [B], per square root of its size.
+    """Return the pseudo-Huber norm of each image's error, [B], for the mean of its squares.
 
     sqrt(|error|^2 + c^2) - c (Song & Dhariwal 2023, arXiv:2310.14189, eq. 8): the square for small
     errors, the norm for large ones, which keeps a few images from dominating.

@@ -92,6 +92,4 @@ def interpolate_spherically(start: Tensor, end: Tensor, position: Tensor) -> Ten
     angle = cosine.clamp(-1, 1).acos()[:, None]
     share = position.double()[:, None]
     first, second = ((1 - share) * angle).sin() / angle.sin(), (share * angle).sin() / angle.sin()
-    between = (first * a + second * b).float().view_as(start)
-    where = position.view(-1, *[1] * (start.dim() - 1))
-    return torch.where(where == 0, start, torch.where(where == 1, end, between))
+    return (first * a + second * b).float().view_as(start)

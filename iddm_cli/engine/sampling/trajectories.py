@@ -1,6 +1,6 @@
 """Trajectories: the way of an image from noise, as x_t and as the estimate of x at each step."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -14,7 +14,7 @@ class Trajectory:
     """The way of one image.
 
     Attributes:
-        x_t: Where each step starts, [C, H, W], on the CPU.
+        x_t: Where each step starts, converted, [C, H, W], on the CPU.
         denoised: Its estimate of x, likewise.
     """
 
@@ -29,9 +29,18 @@ class TrajectoryRecorder(Generic[Key]):
         keys: The images to record.
         steps: Number of solver steps of the sampler.
         most: Steps to record at most, evenly spread, with the first and the last.
+        convert: Converts what is recorded, [C, H, W], to something smaller.
     """
 
-    def __init__(self, keys: Iterable[Key], *, steps: int, most: int) -> None:
+    def __init__(
+        self,
+        keys: Iterable[Key],
+        *,
+        steps: int,
+        most: int,
+        convert: Callable[[Tensor], Tensor] = Tensor.clone,
+    ) -> None:
+        self._convert = convert
         self.steps = frozenset(choose_steps(steps, most))
         self._trajectories = {key: Trajectory() for key in keys}
 
@@ -49,8 +58,8 @@ class TrajectoryRecorder(Generic[Key]):
         for row, key in enumerate(keys):
             trajectory = self._trajectories.get(key)
             if trajectory is not None:
-                trajectory.x_t.append(x_t[row].cpu())
-                trajectory.denoised.append(denoised[row].cpu())
+                trajectory.x_t.append(self._convert(x_t[row]).cpu())
+                trajectory.denoised.append(self._convert(denoised[row]).cpu())
 
     def take(self, key: Key) -> Trajectory | None:
         """Return the trajectory of an image, once; None if it is not recorded."""

@@ -114,6 +114,7 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         shape=model.shape,
         levels=model.values.levels,
         weaker=model.weaker,
+        tables=model.tables,
     ).generate_batch(specs, SEED)
     wanted = model.values.to_values(expected.numpy())
     if model.values.is_8_bit:

@@ -32,7 +32,7 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
     """Return the pipeline that a model's profile describes."""
     sampling = model.profile.sampling
     schedule = model.denoiser.schedule
-    table = build_solver_table(sampling, schedule)
+    table = build_solver_table(sampling, schedule, tables=model.tables)
     return PipelineSpec(
         table=table,
         estimate=EstimateSpec(

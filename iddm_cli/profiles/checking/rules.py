@@ -48,6 +48,19 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
         )
 
 
+def check_untrained(profile: Profile) -> Iterator[Issue]:
+    """Yield the issues of a profile that is to be trained: nothing is tuned to its network yet."""
+    sampler = profile.sampling.sampler
+    if SAMPLERS[sampler].needs_tables:
+        yield Issue(
+            ("sampling", "sampler"),
+            f"sampling.sampler: {sampler} needs a trained network, and training samples grids "
+            "before there is one",
+            "Set another one, such as dpmpp-2m. Afterwards: iddm tune-sampler RUN, then iddm "
+            "generate RUN --sampler tuned",
+        )
+
+
 def _check_guidance(profile: Profile) -> Iterator[Issue]:
     no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
     if no_labels and profile.sampling.guidance != 1:

@@ -17,9 +17,9 @@ from torch import Tensor
 from iddm_cli import array_files, image_files
 from iddm_cli.classes import find_class
 from iddm_cli.engine.image_generator import to_image, to_pixels
-from iddm_cli.errors import did_you_mean
+from iddm_cli.errors import UsageError, did_you_mean
 from iddm_cli.profiles.checking.rules import check_sampler_options
-from iddm_cli.profiles.choices import GRIDS, SAMPLERS, usual_steps
+from iddm_cli.profiles.choices import GRIDS, SAMPLERS
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
@@ -92,7 +92,11 @@ class GenerationService:
         """
         model = self.find_model(query.model)
         label = find_label(class_, model.classes)
-        settings = self._resolve_sampling(query, model)
+        try:
+            settings = self._resolve_sampling(query, model)
+        except UsageError as error:
+            message = f"{error.problem}. {error.hint}"
+            raise RequestError(422, "no_tuned_table", message) from error
         max_count = self.limits.max_images(math.prod(model.shape))
         if count > max_count:
             message = f"count: at most {max_count} in one request."
@@ -140,7 +144,7 @@ def max_steps(model: ServedModel, limits: Limits) -> int:
 
 def count_steps(settings: SamplingSettings, model: ServedModel) -> int:
     """Return the number of network calls that settings stand for."""
-    return settings.steps or usual_steps(settings.sampler, len(model.denoiser.schedule))
+    return settings.steps or model.usual_steps(settings.sampler)
 
 
 def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
@@ -185,7 +189,7 @@ def check_done(job: GenerationJob) -> None:
 
 def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
     """Return what a model can generate, with its defaults and limits."""
-    timesteps, limit = len(model.denoiser.schedule), max_steps(model, limits)
+    limit = max_steps(model, limits)
     channels, height, width = model.shape
     defaults = model.resolve_sampling(None, None, None)
     return ModelInfo(
@@ -194,7 +198,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         image_size=[height, width],
         channels=channels,
         values=model.values.to_json(),
-        samplers=list(SAMPLERS),
+        samplers=list(model.samplers),
         time_grids=list(GRIDS),
         defaults={
             "sampler": defaults.sampler,
@@ -204,7 +208,8 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "guidance_interval": defaults.guidance_interval,
             "guidance_rescale": defaults.guidance_rescale,
             "threshold": defaults.threshold,
-            "usual_steps": {name: min(limit, usual_steps(name, timesteps)) for name in SAMPLERS},
+            "orders": list_orders(defaults),
+            "usual_steps": {name: min(limit, model.usual_steps(name)) for name in model.samplers},
         },
         limits={
             "count": limits.max_images(math.prod(model.shape)),
@@ -218,6 +223,15 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         exact=model.is_invariant,
         guide_with=model.guide_with,
     )
+
+
+def list_orders(defaults: SamplingSettings) -> dict[str, list[float]]:
+    """Return lowest, highest and default order of each sampler that has several."""
+    usual = {name: row.options["order"] for name, row in SAMPLERS.items() if "order" in row.ranges}
+    own = defaults.sampler_options.get("order")
+    if own is not None:
+        usual[defaults.sampler] = own
+    return {name: [*SAMPLERS[name].ranges["order"], order] for name, order in usual.items()}
 
 
 def format_command(job: GenerationJob) -> str:

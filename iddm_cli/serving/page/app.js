@@ -5,7 +5,7 @@
 const $ = (id) => document.getElementById(id);
 const MAX_THUMBNAILS = 60;
 const SETTING_NAMES = {
-  model: "run", class: "class", seed: "seed", sampler: "sampler", steps: "steps", time_grid: "time grid",
+  model: "run", class: "class", seed: "seed", sampler: "sampler", order: "order", steps: "steps", time_grid: "time grid",
   guidance: "guidance", guidance_interval: "guided at", guidance_rescale: "rescale", guide_with: "guided by",
   threshold: "threshold", eta: "eta", noise: "noise", weights: "weights", step: "trained steps", precision: "precision",
 };
@@ -118,7 +118,15 @@ function defaultValues() {
 function useDefaults() {
   const values = defaultValues();
   for (const name of ["steps", "guidance", ...MORE]) $(name).value = values[name];
+  showOrder();
   showChanged();
+}
+
+// Only some samplers have several orders.
+function showOrder() {
+  const [lowest, highest, usual] = model().defaults.orders[$("sampler").value] || [];
+  $("order-box").hidden = $("order").disabled = usual === undefined;
+  Object.assign($("order"), { min: lowest, max: highest, value: usual });
 }
 
 // What is set differently in the folded part is named beside its title.
@@ -131,6 +139,7 @@ function showChanged() {
 function changeSampler() {
   const { limits, defaults } = model();
   $("steps").value = Math.min(limits.steps, defaults.usual_steps[$("sampler").value]);
+  showOrder();
 }
 
 function classChoice(chosen, name, label) {
@@ -178,6 +187,7 @@ function requestBody() {
     noise: $("noise").value,
     response: "stream",
   };
+  if (!$("order").disabled) body.order = Number($("order").value);
   if (chosen.classes.length) body.class = Number(document.querySelector("[name=class]:checked").value);
   return body;
 }

@@ -8,8 +8,9 @@ from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
 from iddm_cli.image_files import SamplingMetadata
-from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
+from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -32,6 +33,7 @@ class ServedModel:
         batch_weaker: The weaker denoiser of autoguidance, also for such batches; None: guidance is
             classifier-free.
         guide_with: What the weaker denoiser is: RUN@STEP, as --guide-with takes it.
+        tables: The tables that were tuned for the network.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ServedModel:
     precision: str = "fp32"
     batch_weaker: BatchInvariantDenoiser | None = None
     guide_with: str = ""
+    tables: TunedTables = NO_TABLES
 
     @property
     def is_invariant(self) -> bool:
@@ -77,6 +80,9 @@ class ServedModel:
         """Return the sampling settings of a request; None stands for the run's profile.
 
         A sampler other than the profile's uses its own default number of steps.
+
+        Raises:
+            UsageError: A tuned sampler has no table of so many calls.
         """
         defaults = self.sampling.model_dump()
         if sampler is not None and sampler != self.sampling.sampler:
@@ -92,7 +98,21 @@ class ServedModel:
             "threshold": threshold,
         }
         given = {key: value for key, value in options.items() if value is not None}
-        return SamplingSettings.model_validate(defaults | given)
+        settings = SamplingSettings.model_validate(defaults | given)
+        if not SAMPLERS[settings.sampler].needs_tables:
+            return settings
+        return settings.model_copy(update={"steps": self.tables.resolve_calls(settings.steps)})
+
+    @property
+    def samplers(self) -> list[SamplerName]:
+        """The samplers that requests may name: a tuned one only where it has tables."""
+        return [name for name, row in SAMPLERS.items() if self.tables or not row.needs_tables]
+
+    def usual_steps(self, sampler: SamplerName) -> int:
+        """Return how often a sampler calls the network where a request gives no number."""
+        row = SAMPLERS[sampler]
+        timesteps = len(self.denoiser.schedule)
+        return self.tables.calls[-1] if row.needs_tables else usual_steps(sampler, timesteps)
 
     def plan_samples(
         self, settings: SamplingSettings, *, label: int, seed: int, own_noise: bool = False
@@ -105,7 +125,7 @@ class ServedModel:
             seed: The random seed.
             own_noise: Whether each class has its own noise.
         """
-        table = build_solver_table(settings, self.denoiser.schedule)
+        table = build_solver_table(settings, self.denoiser.schedule, tables=self.tables)
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
         return SamplePlan(
             table,

@@ -94,6 +94,9 @@ def build_student_profile(
 def describe_training(steps: int) -> dict[str, object]:
     """Return the settings that a distilled run does not take from its teacher, by their keys."""
     return {
+        "diffusion.time_distribution": "uniform",
+        "diffusion.time_mean": None,
+        "diffusion.time_deviation": None,
         "training.steps": steps,
         "training.optimizer": "adamw",
         "training.weight_decay": 0.0,

@@ -9,6 +9,7 @@ from iddm_cli import __version__
 from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -198,7 +199,13 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
     compute = setup_compute(choice.profile.runtime)
     weaker = choice.guide.load_denoiser(compute.device) if choice.guide else None
     generator = build_image_generator(
-        choice.profile, model.classes, choice.source, compute, model.values, weaker=weaker
+        choice.profile,
+        model.classes,
+        choice.source,
+        compute,
+        model.values,
+        weaker=weaker,
+        tables=select_tables(model, choice.profile),
     )
     return generator.with_precision(choice.precision)
 

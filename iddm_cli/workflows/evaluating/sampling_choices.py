@@ -9,6 +9,7 @@ from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
+from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -118,11 +119,18 @@ def _resolve_precision(
     from iddm_cli.workflows.sampling_precision import list_facts, resolve_precision
 
     compute = setup_compute(profile.runtime)
+    tables = select_tables(model, profile, source, guide.name if guide else "")
 
     def build() -> "ImageGenerator":
         weaker = guide.load_denoiser(compute.device) if guide else None
         return build_image_generator(
-            profile, model.classes, source, compute, model.values, weaker=weaker
+            profile,
+            model.classes,
+            source,
+            compute,
+            model.values,
+            weaker=weaker,
+            tables=tables,
         )
 
     return resolve_precision(

@@ -87,6 +87,10 @@ class GenerateOptions:
         for one, other, reason in REQUIREMENTS:
             if one in given and other not in given:
                 raise UsageError(f"{one} needs {other}: {reason}", f"Add {other}.")
+        if not 0 <= self.effective_strength <= 1:  # neither is NaN
+            raise UsageError(
+                f"--strength {self.strength} is not a share", "Write a number from 0 to 1."
+            )
         if self.mask is not None and self.form == "jpg":
             raise UsageError(
                 "--format jpg changes every pixel, and --mask keeps some exactly",

@@ -20,8 +20,8 @@ from iddm_cli.workflows.generating.image_size import set_size
 from iddm_cli.workflows.generating.output_files import write_grid, write_image, write_manifest
 from iddm_cli.workflows.generating.output_layout import OutputLayout, check_empty
 from iddm_cli.workflows.generating.trajectory_files import (
-    MOST_FRAMES,
     choose_images,
+    count_frames,
     write_trajectory,
 )
 from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
@@ -153,6 +153,7 @@ def build_recorder(
     plan: GenerationPlan, generator: "ImageGenerator", options: GenerateOptions
 ) -> "TrajectoryRecorder[SampleSpec] | None":
     """Return what records the trajectories that are asked for; None where none are."""
+    from iddm_cli.engine.image_generator import to_pixels
     from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
 
     if options.trajectory is None:
@@ -164,7 +165,12 @@ def build_recorder(
             "written (--count or --index chooses others)"
         )
     specs = [image.spec for image in chosen]
-    return TrajectoryRecorder(specs, steps=len(generator.solver_table), most=MOST_FRAMES)
+    return TrajectoryRecorder(
+        specs,
+        steps=len(generator.solver_table),
+        most=count_frames(generator.shape, len(specs)),
+        convert=to_pixels,
+    )
 
 
 def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
@@ -194,7 +200,8 @@ def describe_sampling(
         weights=sampling.weights,
         seed=options.seed,
         sampler=sampling.sampler,
-        steps=count_steps(profile),
+        # Those that the command asks for; of variations, only a share of them is taken.
+        steps=count_steps(profile) if generator.known else len(generator.solver_table),
         time_grid=sampling.grid,
         order=sampling.sampler_options.get("order"),
         eta=sampling.eta,

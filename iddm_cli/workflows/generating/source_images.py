@@ -178,13 +178,21 @@ def stack_images(images: "Sequence[PreparedImage]", spec: "PixelSpec") -> "Tenso
 def _match_labels(
     files: ImageFiles, classes: tuple[str, ...], path: Path
 ) -> tuple[int, ...] | None:
-    """Return the class of the model that each image has; None where one is unknown."""
-    if not classes or not files.classes:
+    """Return the class of the model that each image has; None where one is unknown.
+
+    Without class folders it is that of the folder in which all images lie.
+    """
+    if not classes:
         return None
-    known = read_class_names(path)
-    names = [known.get(unicodedata.normalize("NFC", name), name) for name in files.classes]
+    found = path.expanduser().resolve()
+    folder = found if found.is_dir() else found.parent
+    known = read_class_names(folder if files.classes else folder.parent)
+    names = [
+        known.get(unicodedata.normalize("NFC", name), name)
+        for name in files.classes or (folder.name,)
+    ]
     numbers = match_classes(names, classes)
-    labels = [numbers[label] for label in files.labels]
+    labels = [numbers[label] for label in files.labels or [0] * len(files.names)]
     return None if None in labels else tuple(label or 0 for label in labels)
 
 
@@ -207,7 +215,7 @@ def choose_labels(
         return [[0]] * len(sources)
     if sources.labels is None:
         raise UsageError(
-            "--from: the class of these images is not known, as they are in no folder with the "
+            "--from: the class of these images is not known, since they are in no folder with the "
             f"name of a class ({list_names(classes)})",
             "Name the class of the variations: --class NAME, or --class all for each of them.",
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from iddm_cli import durable, image_files
+from iddm_cli.workflows.generating.file_names import shorten_name
 from iddm_cli.workflows.generating.generate_options import AnimationName
 from iddm_cli.workflows.generating.image_plan import PlannedImage
 from iddm_cli.workflows.generating.output_layout import OutputLayout
@@ -26,6 +27,9 @@ MOST_IMAGES = 16
 
 MOST_FRAMES = 60
 """Steps of a trajectory that are recorded at most."""
+
+MOST_BYTES = 2**30
+"""Memory that recorded steps may take; of large images, fewer are recorded."""
 
 STRIP_COLUMNS = 10
 LONGER_SIDE = 128
@@ -46,6 +50,12 @@ def choose_images(images: Sequence[PlannedImage]) -> list[PlannedImage]:
     return [images[number] for _, number in sorted(ranked)[:MOST_IMAGES]]
 
 
+def count_frames(shape: tuple[int, int, int], images: int) -> int:
+    """Return how many steps are recorded at most, of so many images of a shape."""
+    bytes_of_step = 2 * images * shape[0] * shape[1] * shape[2]
+    return max(STRIP_COLUMNS, min(MOST_FRAMES, MOST_BYTES // bytes_of_step))
+
+
 def write_trajectory(
     layout: OutputLayout,
     image: PlannedImage,
@@ -58,15 +68,15 @@ def write_trajectory(
     Args:
         layout: The folder.
         image: The image.
-        trajectory: Its trajectory.
+        trajectory: Its trajectory, as pixels.
         pixels: Its finished pixels, [H, W, C].
         form: The format of the animation.
     """
-    from iddm_cli.engine.image_generator import to_image, to_pixels
+    from iddm_cli.engine.image_generator import to_image
     from iddm_cli.engine.sampling.trajectories import choose_steps
 
     noisy, estimates = (
-        [to_image(to_pixels(x).permute(1, 2, 0).contiguous()) for x in frames]
+        [to_image(pixels.permute(1, 2, 0).contiguous()) for pixels in frames]
         for frames in (trajectory.x_t, trajectory.denoised)
     )
     last = to_image(pixels)
@@ -76,9 +86,11 @@ def write_trajectory(
         ("estimate", [*(estimates[k] for k in columns), last]),
     ]
     path = layout.image_path(image.spec.label, image.spec.index, image.stem)
-    strip = layout.folder / f"trajectory-{path.stem}.png"
+    # Images of two classes may have the same name.
+    name = f"{path.parent.name}-{path.stem}" if image.stem else path.stem
+    strip = layout.folder / f"trajectory-{shorten_name(name)}.png"
     image_files.save_png(image_files.make_grid(rows), strip)
-    animation = strip.with_suffix(f".{form}")
+    animation = strip.with_name(f"{strip.name.removesuffix('.png')}.{form}")
     durable.write_file(animation, encode_animation([*noisy, last], form), flush=False)
     return [strip, animation]
 

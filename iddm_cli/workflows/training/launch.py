@@ -8,6 +8,7 @@ from iddm_cli.display import console
 from iddm_cli.distributed.environment import read_rank_info
 from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.machine import memory
+from iddm_cli.profiles.loading import check_before_training
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
@@ -34,6 +35,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     Raises:
         IddmError: Training cannot start, or failed.
     """
+    check_before_training(profile)
     ignore_save_signals()
     memory.warn_if_small()
     rank_info = read_rank_info()

@@ -12,7 +12,7 @@ from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.diffusion.solvers.ddim import ddim, ddpm
 from iddm_cli.diffusion.solvers.dpmpp import dpmpp_2m
-from iddm_cli.profiles.choices import GRIDS, SAMPLERS, SCHEDULES
+from iddm_cli.profiles.choices import GENERAL_SAMPLERS, GRIDS, SCHEDULES
 from tests.diffusion.reference import (
     MEAN,
     SPREAD,
@@ -59,7 +59,7 @@ def test_the_multistep_solver_is_nearer_the_exact_flow_at_ten_steps():
     assert distance(dpmpp_2m) < 0.5 * distance(ddim)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", GENERAL_SAMPLERS)
 def test_one_step_is_the_first_estimate(name):
     schedule = build_schedule("cosine", 1000)
     x, noise = sample_gaussian(find_solver(name), 1, schedule)
@@ -81,7 +81,7 @@ def test_every_solver_works_where_variance_is_not_preserved(solver, steps, make)
 
 @pytest.mark.parametrize("schedule_name", SCHEDULES)
 @pytest.mark.parametrize("grid_name", GRIDS)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", GENERAL_SAMPLERS)
 def test_where_the_estimate_never_changes_it_is_the_image(name, grid_name, schedule_name):
     schedule = build_schedule(schedule_name, 60)
     grid = build_time_grid(grid_name, schedule)

@@ -89,6 +89,15 @@ def test_every_kept_pixel_is_that_of_the_image(sampler):
     assert (found != batch.pixels())[~kept].float().mean() > 0.5, "and others are new"
 
 
+def test_pasting_leaves_only_what_is_generated():
+    """Whatever rounding the sampler ends with, kept pixels are those of the image."""
+    batch = known_images(1.0, masked=True).select([0], CPU)
+    found = batch.paste(torch.full((1, 8, 8, 3), 77, dtype=torch.uint8))
+    generated = batch.generated.permute(0, 2, 3, 1).expand_as(found)
+    assert (found[generated] == 77).all()
+    assert torch.equal(found[~generated], batch.pixels()[~generated])
+
+
 def test_strength_zero_returns_the_image_and_one_ignores_it():
     plain = build_image_generator()
     spec, from_noise = SampleSpec(1, 3, source=0), SampleSpec(1, 3)

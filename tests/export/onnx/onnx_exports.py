@@ -13,6 +13,7 @@ SAMPLERS = {
     "eta": {"sampler": "ddim", "eta": 0.6, "clip": False},
     "ddpm": {"sampler": "ddpm", "steps": 12},
     "dpmpp-2m": {"sampler": "dpmpp-2m", "steps": 6, "guidance_interval": [0.2, 0.97]},
+    "tuned": {"sampler": "tuned", "steps": 5, "guidance_interval": [0.3, 0.97]},
 }
 
 
@@ -34,7 +35,11 @@ class OnnxExport:
 
     def wanted(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
         settings = self.model.profile.sampling.model_copy(update={"guidance": guidance})
-        kinds = {"num_classes": len(self.model.classes), "shape": self.model.shape}
+        kinds = {
+            "num_classes": len(self.model.classes),
+            "shape": self.model.shape,
+            "tables": self.model.tables,
+        }
         return (
             ImageGenerator(self.model.denoiser, settings, **kinds, weaker=self.model.weaker)
             .generate_batch(specs, seed)

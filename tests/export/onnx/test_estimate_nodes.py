@@ -36,7 +36,7 @@ TRACE = model_proto._trace_denoiser
     "model",
     [
         pytest.param(model(guidance_rescale=0.7, clip=False, steps=3), id="rescale"),
-        pytest.param(model((), threshold=0.9, steps=3), id="threshold without classes"),
+        pytest.param(model((), threshold=0.2, steps=3), id="threshold without classes"),
         pytest.param(model(**ALL, sampler="dpmpp-2m", steps=6), id="all"),
         pytest.param(model((), autoguided=True, steps=4), id="autoguidance without classes"),
         pytest.param(model(autoguided=True, **ALL, sampler="dpmpp-2m", steps=6), id="everything"),

@@ -16,13 +16,16 @@ from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
+from tests.tuned import make_tables
 
 
 @pytest.fixture(scope="module", params=SAMPLERS)
 def conditional(request) -> OnnxExport:
-    prediction = {"ddim": "v", "eta": "epsilon", "ddpm": "v", "dpmpp-2m": "x"}[request.param]
+    prediction = {"ddim": "v", "eta": "epsilon", "ddpm": "v", "dpmpp-2m": "x", "tuned": "v"}[
+        request.param
+    ]
     model = trained(diffusion={"prediction": prediction}, sampling=SAMPLERS[request.param])
-    return OnnxExport(model)
+    return OnnxExport(replace(model, tables=make_tables(5)))
 
 
 @pytest.mark.parametrize("guidance", [1.0, 0.0, 2.5])

@@ -37,6 +37,10 @@ import pytest
         ("sampling:\n  order: 2\n", "order belongs to ipndm or unipc, not to ddim"),
         ("sampling:\n  sampler: unipc\n  order: 4\n", "order 4 of unipc must be 2 to 3"),
         ("sampling:\n  sampler: ipndm\n  order: 5\n", "sampling.order must be"),
+        (
+            "sampling:\n  sampler: tuned\n",
+            "line 2: sampling.sampler: tuned needs a trained network",
+        ),
         ("sampling:\n  steps: 1001\n", "1001 network calls are more than the 1000 timesteps"),
         ('data:\n  label_pattern: "(["\n', "line 2: ([ is not a regular expression: "),
         ('data:\n  label_pattern: "[a-z]+_"\n', "line 2: [a-z]+_ has no group in parentheses"),

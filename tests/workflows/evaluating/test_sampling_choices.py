@@ -3,8 +3,10 @@
 import pytest
 
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.evaluating.generated_images import digest_choice
 from iddm_cli.workflows.evaluating.request import EvaluationRequest, SamplingGrid
 from iddm_cli.workflows.evaluating.sampling_choices import list_choices, name_choices
+from tests.workflows.guiding_files import write_models
 
 
 def choose(model, **lists: tuple):
@@ -30,6 +32,22 @@ def test_every_combination_has_its_own_settings(model):
 def test_guidance_at_all_noise_levels_has_a_title(model):
     choices = choose(model, intervals=((0.0, 1.0), (0.2, 0.8)))
     assert name_choices(choices) == ["guidance at all noise levels", "guidance in 0.2:0.8"]
+
+
+def test_settings_of_guidance_are_told_apart_and_have_titles(model, tmp_path):
+    def title(**lists: tuple) -> list[str]:
+        return name_choices(choose(model, **lists))
+
+    assert title(rescales=(0.0, 0.7)) == ["guidance as it is", "rescaled by 0.7"]
+    assert title(thresholds=(0.0, 0.99)) == ["plain clipping", "threshold 0.99"]
+    _, weak = write_models(tmp_path)
+    guides = (None, str(weak))
+    assert title(guides=guides) == [
+        "classifier-free guidance", "guided by weak.safetensors@500",
+    ]  # fmt: skip
+    choices = choose(model, guides=guides)
+    keys = [digest_choice(model, choice, [1], 0, own_noise=True) for choice in choices]
+    assert len(set(keys)) == 2, "their cached images are told apart"
 
 
 def test_the_same_settings_are_evaluated_once(model):

@@ -20,6 +20,7 @@ IMAGE, MASK = Path("a.png"), Path("m.png")
         ({"mask": MASK}, "--mask needs --from"),
         ({"strength": 0.5}, "--strength needs --from"),
         ({"source": IMAGE, "mask": MASK, "form": "jpg"}, "--format jpg changes every pixel"),
+        ({"source": IMAGE, "strength": float("nan")}, "--strength nan is not a share"),
         ({"source": IMAGE, "strength": 0.0, "trajectory": "gif"}, "--trajectory"),
     ],
     ids=str,

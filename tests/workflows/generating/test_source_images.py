@@ -49,6 +49,18 @@ def test_images_of_class_folders_keep_their_class(folder):
     assert found.levels[1, :, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_an_image_or_a_flat_folder_has_the_class_of_its_folder(folder):
+    assert load(folder / "dog" / "rex.png").labels == (1,)
+    assert load(folder / "dog").labels == (1,)
+    assert load(folder / "dog", ("cat", "bird")).labels is None
+
+
+def test_a_single_class_folder_is_a_class(tmp_path):
+    draw(tmp_path / "dog" / "a.png")
+    draw(tmp_path / "dog" / "b.png", colour=(1, 1, 1))
+    assert load(tmp_path).labels == (1, 1)
+
+
 def test_an_image_becomes_what_training_makes_of_it(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "wide.png"

@@ -13,6 +13,7 @@ from iddm_cli.workflows.generating.output_layout import OutputLayout
 from iddm_cli.workflows.generating.trajectory_files import (
     MOST_IMAGES,
     choose_images,
+    count_frames,
     encode_animation,
     write_trajectory,
 )
@@ -31,7 +32,7 @@ def test_of_many_images_the_first_of_every_class_come_first():
 @pytest.mark.parametrize("form", ["webp", "gif"])
 def test_strip_and_animation_end_with_the_image(tmp_path, form):
     layout = OutputLayout(tmp_path, ("cat",), [0], "png", grid=False)
-    steps = [torch.full((1, 8, 8), level) for level in (-1.0, 0.0, 0.5)]
+    steps = [torch.full((1, 8, 8), level, dtype=torch.uint8) for level in (0, 128, 190)]
     way = Trajectory(x_t=steps, denoised=steps)
     image = PlannedImage(SampleSpec(0, 7))
     pixels = torch.full((8, 8, 1), 255, dtype=torch.uint8)
@@ -50,6 +51,24 @@ def test_strip_and_animation_end_with_the_image(tmp_path, form):
         grey = sheet.convert("L")
         assert grey.getpixel((grey.width - 30, 30)) == 255, "the last column is the image"
         assert sheet.height == 2 * 68 + 4
+
+
+def test_images_of_the_same_name_in_two_classes_have_two_trajectories(tmp_path):
+    layout = OutputLayout(tmp_path, ("cat", "dog"), [0, 1], "png", grid=False)
+    way = Trajectory(*([torch.zeros(1, 8, 8, dtype=torch.uint8)],) * 2)
+    pixels = torch.zeros(8, 8, 1, dtype=torch.uint8)
+    for label in (0, 1):
+        image = PlannedImage(SampleSpec(label, 0), stem="a.b")
+        write_trajectory(layout, image, way, pixels, "gif")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        f"trajectory-{c}-a.b-000000.{f}" for c in ("cat", "dog") for f in ("gif", "png")
+    ]
+
+
+def test_of_large_images_fewer_steps_are_recorded():
+    assert count_frames((1, 32, 32), 16) == 60
+    assert count_frames((3, 1024, 1024), 16) == 10
 
 
 def test_the_last_frame_is_shown_longer():

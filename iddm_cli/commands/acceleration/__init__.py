@@ -1,0 +1,1 @@
+"""Subcommands that make a trained run need fewer network calls."""

@@ -1,0 +1,1 @@
+"""What runs and exported files record as JSON: as data, for whatever reads or writes it."""

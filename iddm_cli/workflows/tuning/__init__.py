@@ -1,0 +1,1 @@
+"""`iddm tune-sampler`: fit samplers of few calls to a trained run."""
