@@ -164,7 +164,8 @@ def test_a_group_distils_as_one_process_does(tmp_path: Path) -> None:
         members = trained(tmp_path / name, 2, distilled=True, **changes)
         assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
         for key, tensor in one["weights"].items():
-            assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-5), key
+            # Adam divides a gradient by its size, so rounding of a small one is not small.
+            assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-4), key
 
 
 def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:

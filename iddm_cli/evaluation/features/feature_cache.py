@@ -7,6 +7,7 @@ else, is ignored and replaced. A cache that cannot be written costs time, never 
 import contextlib
 import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ KEPT = 100
 """Number of these: evaluations during training add one each time."""
 
 Facts = Mapping[str, object]
+
+_writing = threading.Lock()
+"""Threads write in turn: what is written has a temporary name of the process."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class FeatureCache:
         content = save({key: tensor.contiguous() for key, tensor in tensors.items()})
         description = json.dumps(_all_facts(facts, content), indent=2).encode()
         files = ((TENSORS_FILE, content), (FACTS_FILE, description))
-        with contextlib.suppress(OSError):
+        with _writing, contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             durable.write_folder(self.folder / name, files, replace=True)
             self._remove_old()

@@ -1,7 +1,7 @@
 """The profile of a distilled run: its teacher's, but for what distilling changes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from iddm_cli.display import console
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import Override, collect_overrides
-from iddm_cli.profiles.settings import SamplingSettings
+from iddm_cli.profiles.settings import SamplingSettings, TrainingSettings
 from iddm_cli.workflows import models
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.workflows.distilling.teacher import Teacher
 
@@ -79,6 +77,7 @@ def build_student_profile(
     within = teacher.path == (runs_dir / teacher.name).resolve()
     changes: dict[str, object] = {
         **describe_training(steps),
+        **describe_optimizer(wanted),
         **describe_sampling(request.calls),
         "distillation.teacher": teacher.name if within else str(teacher.path),
         "distillation.teacher_step": teacher.step,
@@ -98,9 +97,7 @@ def describe_training(steps: int) -> dict[str, object]:
         "diffusion.time_mean": None,
         "diffusion.time_deviation": None,
         "training.steps": steps,
-        "training.optimizer": "adamw",
         "training.weight_decay": 0.0,
-        "training.lr": 5e-4,
         "training.lr_schedule": "cosine",
         "training.lr_final": 0.0,
         "training.warmup_steps": min(steps // 10, 100),
@@ -113,6 +110,15 @@ def describe_training(steps: int) -> dict[str, object]:
         "training.stop_when": None,
         "evaluation.loss_every": 0,  # the denoising loss rises as the network becomes consistent
     }
+
+
+def describe_optimizer(wanted: Sequence[Override]) -> dict[str, object]:
+    """Return the settings of the optimizer that was chosen: muon, unless told otherwise."""
+    values = {override.key: override.value for override in wanted}
+    if values.get("training.optimizer", "muon") == "muon":
+        return {"training.optimizer": "muon", "training.lr": 1e-3, "training.muon_lr": 0.005}
+    unused = TrainingSettings.model_fields["muon_lr"].get_default()
+    return {"training.lr": 5e-4, "training.muon_lr": unused}
 
 
 def describe_sampling(calls: int) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from iddm_cli.display import console
 from iddm_cli.profiles.choices import SAMPLERS
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables, list_facts
 
@@ -37,6 +36,8 @@ def select_tables(
     if source is not None:
         facts = list_facts(profile.sampling, source.step, guide_with)
         if differences := table.list_differences(facts):
+            from iddm_cli.display import console  # reads the terminal, which main prepares
+
             again = f"; to tune it again: {tables.command}" * bool(tables.command)
             console.print_warning(
                 f"the sampler of {table.calls} calls was tuned with {', '.join(differences)}{again}"

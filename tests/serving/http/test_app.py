@@ -69,7 +69,7 @@ def test_the_same_bytes_alone_and_beside_fifty_other_requests(client, server):
     """The others differ in class, sampler and number of steps."""
     query = {"class": 1, "seed": 5, "count": 2, "steps": 12}
     alone = image_files(generate(client, **query))
-    samplers = list(SAMPLERS)
+    samplers = [name for name, row in SAMPLERS.items() if not row.needs_tables]
 
     def send_other(number: int) -> int:
         fields = {"class": number % 3, "seed": number, "count": 1 + number % 3}

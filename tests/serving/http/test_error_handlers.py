@@ -20,7 +20,7 @@ from .calls import generate, image_files
         ({"model": "plain"}, 422, "without classes"),
         ({"count": 65}, 422, "at most 64"),
         ({"steps": 1001}, 422, "at most 1000"),
-        ({"sampler": "euler"}, 422, "sampler"),
+        ({"sampler": "magic"}, 422, "sampler"),
         ({"no_such_field": 1}, 422, "no_such_field"),
     ],
     ids=str,

@@ -69,6 +69,20 @@ def test_settings_of_the_command_line_win(teacher, tmp_path):
         build(teacher, tmp_path, "evaluation.loss_every=5")
 
 
+def test_muon_is_the_optimizer_unless_another_is_chosen(tmp_path):
+    training = {"optimizer": "muon", "muon_lr": 0.05, "lr": 0.01}
+    path = make_run(tmp_path, training=training)
+    teacher = Teacher("pets", path, 4000, ("cat", "dog"), None)
+    found = [
+        build(teacher, tmp_path, *sets).training.model_dump()
+        for sets in ((), ("training.optimizer=adamw",), ("training.muon_lr=0.01",))
+    ]
+    keys = ("optimizer", "lr", "muon_lr")
+    assert [tuple(one[key] for key in keys) for one in found] == [
+        ("muon", 1e-3, 0.005), ("adamw", 5e-4, 0.02), ("muon", 1e-3, 0.01)
+    ]  # fmt: skip
+
+
 def test_a_teacher_elsewhere_is_named_by_its_path(teacher, tmp_path):
     profile = build(teacher, tmp_path / "other")
     assert profile.distillation.teacher == str(teacher.path)

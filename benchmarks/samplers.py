@@ -1,0 +1,127 @@
+"""Samplers: how good the images of a trained run are, by sampler and number of network calls.
+
+    python benchmarks/samplers.py RUN... [--runs-dir DIR] [--samplers ddim,unipc] [--calls 5,10]
+
+Evaluates each run with each sampler at each number of calls (`iddm evaluate`), and with ddpm at all
+timesteps, which the others are compared with. Runs of several training seeds are averaged. Rows
+that the file of --json holds already are not measured again, so a long measurement can be
+interrupted and continued. Prints a table of Fréchet distances and one of MIND, each divided by that
+of ddpm; `--table FILE` only does that, from the rows of an earlier call.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from reporting import add_options, print_earlier_table
+
+SAMPLERS = (
+    "euler", "ddim", "heun", "dpm2", "plms", "ipndm", "dpmpp-2m", "dpmpp-3m", "dpmpp-2m-sde",
+    "unipc", "ddpm",
+)  # fmt: skip
+CALLS = (4, 5, 6, 8, 10, 15, 20, 50)
+ANCESTRAL = ("ddpm", 1000)
+"""What all are compared with."""
+
+KEYS = ("frechet", "mind", "agreement")
+
+
+def evaluate(run: str, sampler: str, calls: int, options: argparse.Namespace) -> dict:
+    """Return the row of a run, a sampler and a number of calls."""
+    words = ["evaluate", run, "--sampler", sampler, "--steps", str(calls), "--no-copies"]
+    words += ["--count", str(options.count), "--seed", str(options.seed), "--json"]
+    if options.runs_dir:
+        words += ["--runs-dir", str(options.runs_dir)]
+    for name in ("guidance", "time_grid"):
+        if getattr(options, name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    print("+ iddm", *words, file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "iddm_cli", *words]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(done.stdout)
+    return {
+        "run": run,
+        "sampler": sampler,
+        "calls": calls,
+        "time_grid": options.time_grid,
+        "guidance": options.guidance,
+        "seed": options.seed,
+        "count": options.count,
+        **{key: found[key]["value"] for key in KEYS},
+    }
+
+
+def measure(options: argparse.Namespace) -> list[dict]:
+    """Return all rows; each is saved as soon as it is measured."""
+    rows = []
+    if options.json and options.json.exists():
+        rows = json.loads(options.json.read_text())
+    settings = {key: getattr(options, key) for key in ("time_grid", "guidance", "seed", "count")}
+    choices = [(name, calls) for calls in options.calls for name in options.samplers]
+    choices += [ANCESTRAL] * options.ancestral
+    for sampler, calls in choices:
+        for run in options.run:
+            wanted = {"run": run, "sampler": sampler, "calls": calls, **settings}
+            if any(wanted.items() <= row.items() for row in rows):
+                continue
+            rows.append(evaluate(run, sampler, calls, options))
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def tabulate(rows: list[dict]) -> str:
+    """Return a table for each of Fréchet distance and MIND."""
+    return "\n\n".join(_tabulate_one(rows, key) for key in ("frechet", "mind"))
+
+
+def _tabulate_one(rows: list[dict], key: str) -> str:
+    def mean(sampler: str, calls: int) -> float | None:
+        own = [r[key] for r in rows if (r["sampler"], r["calls"]) == (sampler, calls)]
+        return statistics.mean(own) if own else None
+
+    base = mean(*ANCESTRAL)
+    columns = sorted({row["calls"] for row in rows} - {ANCESTRAL[1]})
+    title = {"frechet": "Fréchet distance", "mind": "MIND"}[key]
+    title += f", {ANCESTRAL[0]} with {ANCESTRAL[1]} calls = 1" if base else ""
+    lines = [
+        f"| {title} | " + " | ".join(map(str, columns)) + " |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for sampler in dict.fromkeys(row["sampler"] for row in rows if row["calls"] in columns):
+        found = [mean(sampler, calls) for calls in columns]
+        cells = ["" if value is None else f"{value / (base or 1):.2f}" for value in found]
+        lines.append(f"| {sampler} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, save the rows and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="*", help="trained runs, such as three seeds of one profile")
+    parser.add_argument("--runs-dir", type=Path)
+    parser.add_argument("--samplers", type=lambda text: text.split(","), default=SAMPLERS)
+    parser.add_argument(
+        "--calls", type=lambda text: [int(part) for part in text.split(",")], default=CALLS
+    )
+    parser.add_argument("--time-grid")
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-ancestral", dest="ancestral", action="store_false")
+    add_options(parser)
+    options = parser.parse_args()
+    if print_earlier_table(options, tabulate):
+        return
+    if not options.run:
+        parser.error("name at least one run")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+    print(tabulate(measure(options)))
+
+
+if __name__ == "__main__":
+    main()
