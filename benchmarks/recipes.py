@@ -6,8 +6,8 @@ The folder has train/ and test/ with one folder per class. Each recipe trains th
 profile for about --minutes: a dry run predicts the time of a step, and that gives the number of
 steps. Then `iddm evaluate` compares generated images with the test images, with and without
 guidance. Rows that the file of --json holds already are not measured again, so a long measurement
-can be interrupted and continued. Run it on an otherwise idle machine; `--table FILE` only prints the
-table of an earlier call.
+can be interrupted and continued. Run it on an otherwise idle machine; `--table FILE` only prints
+the table of an earlier call.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """Losses: how far an output is from its target, and how much each noise level counts.
 
 A weight is a factor on the error of the output. Papers state weights of the error of x or of the
-noise; `Prediction.error_scale` converts them, so that each means the same for every prediction type.
+noise; `Prediction.error_scale` converts them, so that each means the same for every prediction
+type.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,8 @@ ABOUT_TRAINING = ("lr", "grad_norm", "images_per_second", "tflops", "mfu")
 """Curves that say nothing about the result."""
 
 LOSS_KEYS = (
-    "diffusion.prediction", "diffusion.schedule", "diffusion.loss_weight", "diffusion.loss", "diffusion.timesteps",
+    "diffusion.prediction", "diffusion.schedule", "diffusion.loss_weight", "diffusion.loss",
+    "diffusion.timesteps",
     "diffusion.noise_shift", "diffusion.zero_terminal_snr", "diffusion.time_distribution",
     "data.image_size", "data.value_range",
 )  # fmt: skip

@@ -5,7 +5,13 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_schedule, find_prediction
-from iddm_cli.diffusion.losses import LOSS_WEIGHTS, HUBER_SCALE, huber_error, min_snr_weight, p2_weight
+from iddm_cli.diffusion.losses import (
+    HUBER_SCALE,
+    LOSS_WEIGHTS,
+    huber_error,
+    min_snr_weight,
+    p2_weight,
+)
 from iddm_cli.profiles.choices import PREDICTIONS
 from tests.diffusion.reference import ConstantBackbone
 
@@ -63,9 +69,7 @@ def test_a_pseudo_huber_loss_is_a_square_for_small_errors_and_a_line_for_large_o
 def test_a_denoiser_takes_its_loss():
     x, noise = torch.zeros(2, 1, 1, 4, 4)
     schedule, t = build_schedule("cosine", 1000), torch.tensor([500])
-    denoiser = Denoiser(
-        ConstantBackbone(noise + 3), schedule, prediction="epsilon", loss="huber"
-    )
+    denoiser = Denoiser(ConstantBackbone(noise + 3), schedule, prediction="epsilon", loss="huber")
     wanted = huber_error(torch.tensor([3.0]))
     for each in (denoiser, denoiser.around(ConstantBackbone(noise + 3))):
         torch.testing.assert_close(each.loss(x, t, noise, t), wanted)
