@@ -18,7 +18,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reporting import add_options, print_earlier_table
+from reporting import (
+    add_options,
+    has_row,
+    print_earlier_table,
+    read_earlier_rows,
+    save_rows,
+)
 
 MUON = ("training.optimizer=muon",)
 LOGIT = ("diffusion.time_distribution=logit-normal",)
@@ -75,17 +81,13 @@ def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path)
 
 def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
     """Return all rows; each is saved as soon as it is measured."""
-    rows: list[dict] = []
-    if options.json and options.json.exists():
-        rows = json.loads(options.json.read_text())
+    rows = read_earlier_rows(options)
     for seed in options.seeds:
         for name in options.recipe or RECIPES:
             wanted = {"recipe": name, "seed": seed, "minutes": options.minutes}
-            if any(wanted.items() <= row.items() for row in rows):
-                continue
-            rows.append(measure_one(name, seed, options, folder))
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+            if not has_row(rows, wanted):
+                rows.append(measure_one(name, seed, options, folder))
+                save_rows(rows, options)
     return rows
 
 

@@ -22,9 +22,27 @@ def print_earlier_table(options: argparse.Namespace, tabulate: Tabulate) -> bool
     return True
 
 
-def report_rows(rows: list[dict], options: argparse.Namespace, tabulate: Tabulate) -> None:
-    """Save the rows, and print their table."""
+def read_earlier_rows(options: argparse.Namespace) -> list[dict]:
+    """Return the rows that the file of --json holds already, so that a measurement continues."""
+    if options.json and options.json.exists():
+        rows: list[dict] = json.loads(options.json.read_text())
+        return rows
+    return []
+
+
+def has_row(rows: list[dict], wanted: dict) -> bool:
+    """Return whether one of the rows has these values."""
+    return any(wanted.items() <= row.items() for row in rows)
+
+
+def save_rows(rows: list[dict], options: argparse.Namespace) -> None:
+    """Save the rows, if a file is named for them."""
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def report_rows(rows: list[dict], options: argparse.Namespace, tabulate: Tabulate) -> None:
+    """Save the rows, and print their table."""
+    save_rows(rows, options)
     print(tabulate(rows))

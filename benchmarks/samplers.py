@@ -16,7 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reporting import add_options, print_earlier_table
+from reporting import (
+    add_options,
+    has_row,
+    print_earlier_table,
+    read_earlier_rows,
+    save_rows,
+)
 
 SAMPLERS = (
     "euler", "ddim", "heun", "dpm2", "plms", "ipndm", "dpmpp-2m", "dpmpp-3m", "dpmpp-2m-sde",
@@ -56,20 +62,16 @@ def evaluate(run: str, sampler: str, calls: int, options: argparse.Namespace) ->
 
 def measure(options: argparse.Namespace) -> list[dict]:
     """Return all rows; each is saved as soon as it is measured."""
-    rows = []
-    if options.json and options.json.exists():
-        rows = json.loads(options.json.read_text())
+    rows = read_earlier_rows(options)
     settings = {key: getattr(options, key) for key in ("time_grid", "guidance", "seed", "count")}
     choices = [(name, calls) for calls in options.calls for name in options.samplers]
     choices += [ANCESTRAL] * options.ancestral
     for sampler, calls in choices:
         for run in options.run:
             wanted = {"run": run, "sampler": sampler, "calls": calls, **settings}
-            if any(wanted.items() <= row.items() for row in rows):
-                continue
-            rows.append(evaluate(run, sampler, calls, options))
-            if options.json:
-                options.json.write_text(json.dumps(rows, indent=1) + "\n")
+            if not has_row(rows, wanted):
+                rows.append(evaluate(run, sampler, calls, options))
+                save_rows(rows, options)
     return rows
 
 
@@ -118,8 +120,6 @@ def main() -> None:
         return
     if not options.run:
         parser.error("name at least one run")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
     print(tabulate(measure(options)))
 
 
