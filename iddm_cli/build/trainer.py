@@ -20,7 +20,7 @@ from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.lookup import build_time_distribution
+from iddm_cli.diffusion.lookup import build_profile_time_distribution
 from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
 from iddm_cli.diffusion.objectives.objective import Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -147,12 +147,7 @@ def build_train_step(
         batches,
         training or profile.training,
         times=profile.diffusion.times,
-        time_distribution=build_time_distribution(
-            profile.diffusion.time_distribution,
-            denoiser.schedule,
-            mean=profile.diffusion.time_mean,
-            deviation=profile.diffusion.time_deviation,
-        ),
+        time_distribution=build_profile_time_distribution(profile.diffusion, denoiser.schedule),
         precision=compute.precision,
         num_classes=num_classes,
         numerics=devices.numerics(

@@ -69,6 +69,18 @@ def build_time_grid(
     return TimeGrid(getattr(time_grids, GRIDS[name].spread), schedule, highest)
 
 
+def build_profile_time_distribution(
+    diffusion: DiffusionSettings, schedule: NoiseSchedule
+) -> SampleTimes:
+    """Return the time distribution of a profile, over its noise schedule."""
+    return build_time_distribution(
+        diffusion.time_distribution,
+        schedule,
+        mean=diffusion.time_mean,
+        deviation=diffusion.time_deviation,
+    )
+
+
 def build_time_distribution(
     name: TimeDistributionName,
     schedule: NoiseSchedule,

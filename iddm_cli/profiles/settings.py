@@ -7,7 +7,7 @@ The settings of the model are in `model_settings`.
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -344,6 +344,20 @@ class SamplingSettings(Settings):
         defaults = SAMPLERS[self.sampler].options
         given = {key: getattr(self, key) for key in defaults}
         return {key: defaults[key] if value is None else value for key, value in given.items()}
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return the fields of `image_files.SamplingMetadata` that these settings decide."""
+        return {
+            "weights": self.weights,
+            "sampler": self.sampler,
+            "time_grid": self.grid,
+            "order": self.sampler_options.get("order"),
+            "eta": self.eta,
+            "guidance": self.guidance,
+            "guidance_interval": self.guidance_interval,
+            "guidance_rescale": self.guidance_rescale,
+            "threshold": self.threshold,
+        }
 
 
 class RuntimeSettings(Settings):

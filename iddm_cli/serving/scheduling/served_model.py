@@ -141,20 +141,12 @@ class ServedModel:
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
         """Return the metadata that a request's image files carry."""
         return SamplingMetadata(
+            **settings.to_metadata(),
             run=self.name,
             step=self.trained_steps,
-            weights=settings.weights,
             seed=plan.seed,
-            sampler=settings.sampler,
             steps=len(plan.table),
-            time_grid=settings.grid,
-            order=settings.sampler_options.get("order"),
-            eta=settings.eta,
-            guidance=settings.guidance,
-            guidance_interval=settings.guidance_interval,
             precision=self.precision,
-            guidance_rescale=settings.guidance_rescale,
-            threshold=settings.threshold,
             guide_with=self.guide_with,
             noise="own" if plan.own_noise else "same",
         )

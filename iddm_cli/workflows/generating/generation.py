@@ -192,24 +192,15 @@ def describe_sampling(
     guide: GuidingModel | None = None,
 ) -> SamplingMetadata:
     """Return the metadata that all images of a folder share."""
-    sampling = profile.sampling
     resized = options.size is not None and options.size != model.load_profile([]).data.size
     return SamplingMetadata(
+        **profile.sampling.to_metadata(),
         run=model.name,
         step=source.step,
-        weights=sampling.weights,
         seed=options.seed,
-        sampler=sampling.sampler,
         # Those that the command asks for; of variations, only a share of them is taken.
         steps=count_steps(profile) if generator.known else len(generator.solver_table),
-        time_grid=sampling.grid,
-        order=sampling.sampler_options.get("order"),
-        eta=sampling.eta,
-        guidance=sampling.guidance,
-        guidance_interval=sampling.guidance_interval,
         precision=generator.precision,
-        guidance_rescale=sampling.guidance_rescale,
-        threshold=sampling.threshold,
         guide_with=guide.name if guide else "",
         noise="own" if has_own_noise(options, model) else "same",
         strength=1.0 if options.source is None else options.effective_strength,
