@@ -1,7 +1,7 @@
 """The U-Net: residual blocks with scale and shift, attention at chosen levels.
 
-With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names; the
-time embedding has its cosines first (`flip_sin_to_cos=True`).
+With silu, patch_size 1 and no qk_norm it is what diffusers' UNet2DModel can express, under other
+names; the time embedding has its cosines first (`flip_sin_to_cos=True`).
 """
 
 from collections.abc import Callable, Sequence
@@ -99,6 +99,7 @@ class UNet(nn.Module):
         norm_eps: Epsilon that each normalisation adds to the variance.
         downsample_padding: 1 pads every side before downsampling; 0 right and bottom only.
         frequency_shift: Frequency shift of the time embedding, 0 or 1.
+        qk_norm: Whether attention normalises queries and keys.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class UNet(nn.Module):
         norm_eps: float = EPS,
         downsample_padding: int = 1,
         frequency_shift: int = 0,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
@@ -133,7 +135,11 @@ class UNet(nn.Module):
             eps=norm_eps,
         )
         attention = partial(
-            SelfAttention, head_channels=head_channels, groups=norm_groups, eps=norm_eps
+            SelfAttention,
+            head_channels=head_channels,
+            groups=norm_groups,
+            eps=norm_eps,
+            qk_norm=qk_norm,
         )
         attentions = [
             attention if level in attention_levels else None for level in range(len(widths))

@@ -33,10 +33,10 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     denoiser = build_denoiser(tiny_profile(), 2)
     numbers = sum(p.numel() for p in denoiser.parameters())
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers)
-    check_fits_device(denoiser, torch.device("cpu"))
+    check_fits_device(denoiser, torch.device("cpu"), tiny_profile().model)
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers - 1)
     with pytest.raises(UsageError, match="too large"):
-        check_fits_device(denoiser, torch.device("cpu"))
+        check_fits_device(denoiser, torch.device("cpu"), tiny_profile().model)
     assert build_denoiser(tiny_profile(), 2), "four bytes for each number are there"
 
 
