@@ -221,7 +221,7 @@ class ModelInfo(Schema):
     """The weaker model that guides, RUN@STEP; empty where guidance is classifier-free."""
 
     takes_guidance: bool = True
-    """Whether requests may set a guidance scale; false for a distilled run, which has one inside."""
+    """Whether requests may set a guidance scale; a distilled run has one inside."""
 
     limits: dict[str, float]
     """Limits on requests."""
