@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from iddm_cli.commands import options
-from iddm_cli.errors import UsageError
 
 EXAMPLES = """\
 [bold]Examples[/bold]
 
   iddm train --profile demo
+
+  iddm train --data PATH
 
   iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
 
@@ -24,7 +25,7 @@ ProfileOption = Annotated[
     options.option(
         "--profile",
         "-p",
-        help="YAML file, or name of a profile (see: iddm profiles). (default: demo)",
+        help="YAML file, or name of a profile. (default: one that suits the dataset)",
         panel=options.BASICS,
         metavar="PROFILE",
         complete=options.complete_profile,
@@ -89,11 +90,11 @@ def train(
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.distilling.teacher import find_teacher
     from iddm_cli.workflows.planning.plan import show_plan
+    from iddm_cli.workflows.planning.profile_choice import choose_profile
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
 
-    profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
@@ -106,7 +107,9 @@ def train(
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
     }
-    loaded = load_profile(profile, collect_overrides(given, set_))
+    overrides = collect_overrides(given, set_)
+    profile = profile or choose_profile(overrides)
+    loaded = load_profile(profile, overrides)
     folder = resolve_runs_dir(runs_dir)
     if name is not None:
         check_run_name(name)
@@ -128,18 +131,3 @@ def train(
     )
     if code := launch(with_absolute_data(loaded), job_options):
         raise typer.Exit(code)
-
-
-def choose_profile(profile: str | None, data: str | None) -> str:
-    """Return the profile to train with; the default, demo, only suits its own images.
-
-    Raises:
-        UsageError: A dataset is given without a profile.
-    """
-    if profile is None and data is not None:
-        raise UsageError(
-            f"--data {data}: training on this dataset needs a profile",
-            "Add --profile fashion-mnist (small greyscale images, runs on a CPU), or choose one "
-            "from: iddm profiles",
-        )
-    return profile or "demo"

@@ -127,7 +127,7 @@ class UNet(nn.Module):
         make_activation = ACTIVATIONS[activation]
         block = partial(
             ResidualBlock,
-            embedding=4 * base_channels,
+            embedding=4 * widths[0],
             groups=norm_groups,
             dropout=dropout,
             activation=make_activation,
@@ -148,13 +148,13 @@ class UNet(nn.Module):
 
         self.patch_size = patch_size
         self.embedding = ConditionEmbedding(
-            base_channels,
-            4 * base_channels,
+            widths[0],
+            4 * widths[0],
             num_classes=num_classes,
             activation=make_activation,
             shift=frequency_shift,
         )
-        self.conv_in = nn.Conv2d(folded, base_channels, 3, padding=1)
+        self.conv_in = nn.Conv2d(folded, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_build_down_levels(widths, blocks_per_level, block, attentions))
         self.downsample = nn.ModuleList(
             [Downsample(width, downsample_padding) for width in widths[:-1]]
@@ -162,9 +162,9 @@ class UNet(nn.Module):
         self.middle = Middle(widths[-1], block, attention)
         self.up = nn.ModuleList(_build_up_levels(widths, blocks_per_level, block, attentions))
         self.upsample = nn.ModuleList([Upsample(width) for width in widths[:0:-1]])
-        self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=norm_eps)
+        self.norm_out = nn.GroupNorm(norm_groups, widths[0], eps=norm_eps)
         self.activation = make_activation()
-        self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[0], folded, 3, padding=1)
         zero_init(self.conv_out)
 
     def units(self) -> list[nn.Module]:
