@@ -100,15 +100,12 @@ def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, aft
     edges = new.edge_layers()  # type: ignore[operator]
     first, last = (find_name(new, layer) for layer in edges)
     inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, k, k]
-    spread = inputs.expand(-1, after, -1, -1, -1) / after
-    inputs = inputs.sum(1, keepdim=True) if after == 1 else spread
-    weights[f"{first}.weight"] = inputs.flatten(1, 2).contiguous()
+    inputs = inputs.sum(1, keepdim=True).repeat(1, after, 1, 1, 1) / after
+    weights[f"{first}.weight"] = inputs.flatten(1, 2)
     for name in (f"{last}.weight", f"{last}.bias"):
         if name in weights:
-            outputs = weights[name].unflatten(0, (before, -1))  # [C, patch, ...]
-            copies = outputs.expand(after, *outputs.shape[1:])
-            outputs = outputs.mean(0, keepdim=True) if after == 1 else copies
-            weights[name] = outputs.flatten(0, 1).contiguous()
+            outputs = weights[name].unflatten(0, (before, -1)).mean(0)  # [patch, ...]
+            weights[name] = outputs.repeat(after, *[1] * (outputs.dim() - 1))
 
 
 def find_name(network: nn.Module, module: nn.Module) -> str:

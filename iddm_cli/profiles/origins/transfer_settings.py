@@ -16,7 +16,7 @@ class TransferSettings(Settings):
     source: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """Run or exported file whose weights the network starts from; null: it starts untrained."""
 
-    step: StepCountOrZero | None = None
+    source_step: StepCountOrZero | None = None
     """Step of the source's checkpoint; null: its latest one."""
 
     weights: WeightsName = "average"

@@ -19,7 +19,7 @@ from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
 from iddm_cli.workflows.training.stop_requests import ignore_save_signals
-from iddm_cli.workflows.transferring.transfer_plan import find_source_values, plan_transfer
+from iddm_cli.workflows.transferring.transfer_plan import arrange_classes, find_source_values
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     if options.teacher is not None:
         pack = align_classes(pack, options.teacher.classes, options.teacher.name)
     if options.source is not None:
-        plan_transfer(options.source, resolved, pack.classes)  # whose errors come before all else
+        pack = arrange_classes(pack, options.source, resolved)
     job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible

@@ -75,6 +75,27 @@ def plan_classes(
     )
 
 
+def order_classes(
+    before: Sequence[str], now: Sequence[str], renames: Sequence[Sequence[str]] = ()
+) -> tuple[str, ...]:
+    """Return the classes of a new run in the order of their labels: those it keeps come first.
+
+    Where none is removed, each keeps its label, and so the noise that its images start from.
+
+    Args:
+        before: Classes of the trained model, by label.
+        now: Classes of the dataset.
+        renames: Pairs of an old and a new name.
+
+    Raises:
+        UsageError: A name to change does not exist, or is not free.
+    """
+    rows = plan_classes(before, now, renames).rows
+    places = [len(before) if row is None else row for row in rows]
+    pairs = sorted(zip(places, now, strict=True), key=lambda pair: pair[0])
+    return tuple(name for _, name in pairs)
+
+
 def _normalize(name: str) -> str:
     """Return a name in the Unicode form in which datasets have it."""
     return unicodedata.normalize("NFC", name)

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.transferring.class_rows import ClassPlan, plan_classes
+from iddm_cli.workflows.training.attach_dataset import align_classes
+from iddm_cli.workflows.transferring.class_rows import ClassPlan, order_classes, plan_classes
 from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.tensors import Tensors
+    from iddm_cli.data.packs.pack import Pack
     from iddm_cli.networks.weight_transfer import ClassMapping
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
     from iddm_cli.value_range import ValueRange
@@ -75,6 +77,22 @@ def plan_transfer(
         )
     plan = plan_classes(source.classes, classes, profile.transfer.rename)
     return TransferPlan(source, before, profile, plan)
+
+
+def arrange_classes(pack: "Pack", source: TrainedSource, profile: "ResolvedProfile") -> "Pack":
+    """Return the dataset of a new run with its classes in the order of their labels.
+
+    Args:
+        pack: The dataset.
+        source: The trained model that the run starts from.
+        profile: The profile of the run.
+
+    Raises:
+        UsageError: A class cannot be renamed, or the channels cannot be carried over.
+    """
+    plan_transfer(source, profile, pack.classes)
+    classes = order_classes(source.classes, pack.classes, profile.transfer.rename)
+    return align_classes(pack, classes, source.name)
 
 
 def find_source_values(source: TrainedSource, profile: "Profile") -> "ValueRange | None":

@@ -53,8 +53,12 @@ def load_profile_to_train(
     found = _find_named_source(profile, overrides, source, runs_dir)
     if found is None:
         return load_profile(str(profile), overrides), None
-    ours = {"source": found.refer_from(runs_dir), "step": found.step, "weights": found.weights}
-    wanted = [*overrides, *(Override(f"transfer.{k}", v, "--from") for k, v in ours.items())]
+    wanted = [
+        *overrides,
+        Override("transfer.source", found.refer_from(runs_dir), "--from"),
+        Override("transfer.source_step", found.step, "--from"),
+        Override("transfer.weights", found.weights, "--from"),
+    ]
     before = found.load_profile()
     if profile is None:
         _check_has_images(found, overrides)
@@ -77,7 +81,7 @@ def _find_named_source(
     if source is not None:
         return find_source(runs_dir, *parse_source(source), weights)
     named = find_setting(profile, overrides, "transfer.source")
-    step = find_setting(profile, overrides, "transfer.step")
+    step = find_setting(profile, overrides, "transfer.source_step")
     if not isinstance(named, str) or not named:
         return None
     return find_source(runs_dir, named, step if type(step) is int else None, weights)
