@@ -125,7 +125,7 @@ def find_source(
         if not _is_foreign(Path(reference)):
             raise
         raise UsageError(
-            f"--from {reference}: this is no run of iddm",
+            f"--from {reference}: this is not a run of iddm",
             f"Import it first: iddm import {reference} --name NAME. Then: iddm train --from NAME",
         ) from error
     distillation = model.load_profile([]).distillation

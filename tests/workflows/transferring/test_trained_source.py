@@ -43,7 +43,7 @@ def test_what_is_no_source_is_refused_with_what_to_do(tmp_path):
     assert "--from first" in refused.value.hint
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text("{}")
-    with pytest.raises(UsageError, match="no run of iddm") as refused:
+    with pytest.raises(UsageError, match="not a run of iddm") as refused:
         find_source(tmp_path / "runs", str(tmp_path / "model"), None)
     assert "iddm import" in refused.value.hint
     with pytest.raises(RunError, match="no run 'nobody'"):
