@@ -190,7 +190,17 @@ class DiT(nn.Module):
 
     def edge_layers(self) -> list[nn.Module]:
         """Return the layers that read images and write them."""
-        return [self.patch_in, self.patch_out]
+        reading = [layer for layer in self.patch_in.modules() if isinstance(layer, nn.Linear)]
+        return [*reading, self.patch_out]
+
+    def class_table(self) -> nn.Embedding | None:
+        """Return the table of class vectors, whose last row means "no label"; None: no classes."""
+        return self.embedding.classes
+
+    def class_bias(self) -> nn.Parameter | None:
+        """Return the bias that class vectors are added to."""
+        last = self.embedding.perceptron[-1]
+        return last.bias if isinstance(last, nn.Linear) else None
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""

@@ -24,6 +24,7 @@ HEAVY = ("torch", "torchvision", "numpy", "diffusers")
         ("train", "--profile", "smoke", "--data", "no-such-folder"),
         ("train", "--data", "no-such-folder"),
         ("train", "--image-size", "big"),
+        ("train", "--from", "no-such-run"),
         ("resume", "no-such-run"),
         ("generate", "no-such-run"),
         ("import", "--help"),
