@@ -39,12 +39,31 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    yield from _check_origin(profile)
     if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
+
+
+def _check_origin(profile: Profile) -> Iterator[Issue]:
+    transfer = profile.transfer
+    if transfer.is_enabled and profile.distillation.is_enabled:
+        yield Issue(
+            ("transfer", "source"),
+            "transfer.source and distillation.teacher contradict each other: a network starts from "
+            "one of them",
+            "Leave one of them out.",
+        )
+    if transfer.rename and not transfer.is_enabled:
+        yield Issue(
+            ("transfer", "rename"),
+            "transfer.rename has no effect without transfer.source: only classes of a trained "
+            "model have an old name",
+            "Name the trained model: iddm train --from RUN.",
         )
 
 
@@ -61,15 +80,31 @@ def check_untrained(profile: Profile) -> Iterator[Issue]:
         )
 
 
-def _check_guidance(profile: Profile) -> Iterator[Issue]:
-    no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
-    if no_labels and profile.sampling.guidance != 1:
-        yield Issue(
-            ("sampling", "guidance"),
-            "guidance needs training.label_drop above 0: it combines conditional and unconditional "
-            "predictions",
-            "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+def find_guidance_issue(profile: Profile) -> Issue | None:
+    """Return why a guidance scale other than 1 does not work for a profile; None where it does."""
+    key = ("sampling", "guidance")
+    if profile.training.label_drop > 0 or profile.data.conditional is False:
+        return None
+    folded = profile.distillation.guidance
+    if profile.distillation.is_enabled and folded != 1:
+        return Issue(
+            key,
+            f"guidance {folded:g} is folded into this distilled network, so it samples with "
+            "sampling.guidance 1",
+            "Leave guidance out; for another scale, distil its teacher again with iddm distill "
+            "--guidance.",
         )
+    return Issue(
+        key,
+        "guidance needs training.label_drop above 0: it combines conditional and unconditional "
+        "predictions",
+        "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+    )
+
+
+def _check_guidance(profile: Profile) -> Iterator[Issue]:
+    if profile.sampling.guidance != 1 and (issue := find_guidance_issue(profile)):
+        yield issue
 
 
 def _check_best(training: TrainingSettings, evaluation: EvaluationSettings) -> Iterator[Issue]:
