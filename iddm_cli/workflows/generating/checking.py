@@ -17,7 +17,7 @@ def check_images(folder: Path | None, *, as_json: bool) -> int:
         as_json: Whether the result is printed as JSON.
 
     Raises:
-        UsageError: It is no folder of generated images.
+        UsageError: It is not a folder of generated images.
     """
     if folder is None:
         raise UsageError("--check needs --out: the folder to check", "Add --out FOLDER.")

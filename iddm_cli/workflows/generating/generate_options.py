@@ -45,7 +45,7 @@ class GenerateOptions:
         overwrite: Whether the folder may hold other files already, and existing images are
             generated again.
         devices: How many devices generate, or which GPUs; None: one.
-        shard: Which share of the images is generated, see `shards.parse_shard`; None: all.
+        shard: Which share of the images is generated, see `image_shares.parse_shard`; None: all.
         as_json: Whether the result is printed as JSON.
     """
 

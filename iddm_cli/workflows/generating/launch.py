@@ -8,7 +8,7 @@ from iddm_cli.distributed.environment import RankInfo, read_rank_info
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.generating.generate_options import GenerateOptions
-from iddm_cli.workflows.generating.shards import parse_shard
+from iddm_cli.workflows.generating.image_shares import parse_shard
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def run_job(group: "ProcessGroup", device: "torch.device", options: GenerateOpti
         IddmError: An option is invalid, the model is damaged, or the folder cannot be written to.
     """
     from iddm_cli.workflows.generating.generation import prepare_generation
-    from iddm_cli.workflows.generating.share import generate_images
+    from iddm_cli.workflows.generating.image_writing import generate_images
 
     if not group.is_main:
         console.silence()

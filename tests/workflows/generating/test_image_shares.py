@@ -3,7 +3,7 @@
 import pytest
 
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.generating.shards import Shard, make_batches, parse_shard
+from iddm_cli.workflows.generating.image_shares import Shard, make_batches, parse_shard
 
 
 @pytest.mark.parametrize(("shards", "processes"), [(1, 1), (16, 2), (3, 4)])

@@ -16,6 +16,7 @@ from iddm_cli.workflows.generating.generate_options import GenerateOptions
 from iddm_cli.workflows.generating.generation import Generation
 from iddm_cli.workflows.generating.generation_plan import GenerationPlan
 from iddm_cli.workflows.generating.image_plan import PlannedImage
+from iddm_cli.workflows.generating.image_shares import make_batches
 from iddm_cli.workflows.generating.output.background_writer import BackgroundWriter
 from iddm_cli.workflows.generating.output.existing_images import (
     MissingImages,
@@ -37,7 +38,6 @@ from iddm_cli.workflows.generating.output.trajectory_files import (
     trajectory_paths,
     write_trajectory,
 )
-from iddm_cli.workflows.generating.shards import make_batches
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -59,7 +59,7 @@ def parse_shard(text: str | None) -> Shard:
     """Parse --shard: K/N for share K of N, counted from 0, or slurm for that of an array job.
 
     Raises:
-        UsageError: The text is something else, or this is no task of an array job.
+        UsageError: The text is something else, or this is not a task of an array job.
     """
     if text is None:
         return WHOLE
