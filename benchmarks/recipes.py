@@ -1,17 +1,18 @@
 """Training recipes: how good images are after the same time of training, one change at a time.
 
-    python benchmarks/recipes.py --data FOLDER [--minutes 5] [--seeds 0,1,2] [--json FILE]
+    python benchmarks/recipes.py --data FOLDER [--minutes 5 | --steps 390] [--json FILE]
 
-The folder has train/ and test/ with one folder per class. Each recipe trains the `fashion-mnist`
-profile for about --minutes: a dry run predicts the time of a step, and that gives the number of
-steps. Then `iddm evaluate` compares generated images with the test images, with and without
-guidance. Rows that the file of --json holds already are not measured again, so a long measurement
-can be interrupted and continued. Run it on an otherwise idle machine; `--table FILE` only prints
-the table of an earlier call.
+The folder has train/ and test/ with one folder per class. Each recipe trains the network of the
+profile `fashion-mnist` for about --minutes: a dry run predicts the time of a step, and that gives
+the number of steps. --steps gives the number instead, for a machine that is not idle. Then
+`iddm evaluate` compares generated images with the test images, with and without guidance. Rows that
+the file of --json holds already are not measured again, so a long measurement can be interrupted
+and continued; `--table FILE` only prints the table of an earlier call.
 """
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -26,31 +27,48 @@ from reporting import (
     save_rows,
 )
 
+PLAIN = (
+    "training.optimizer=adamw", "diffusion.schedule=cosine", "diffusion.prediction=v",
+    "diffusion.time_distribution=uniform",
+)  # fmt: skip
+"""What the recipes change, whatever the profile has."""
+
 MUON = ("training.optimizer=muon",)
 LOGIT = ("diffusion.time_distribution=logit-normal",)
+FLOW = ("diffusion.schedule=flow", "diffusion.prediction=flow")
+EDM = (
+    "diffusion.schedule=edm", "diffusion.prediction=edm",
+    "diffusion.time_distribution=log-normal",
+)  # fmt: skip
+NOISES = ("training.noise_candidates=4",)
 RECIPES: dict[str, tuple[str, ...]] = {
-    "today": (),
-    "min-SNR weights": ("diffusion.loss_weight=min_snr",),
-    "P2 weights": ("diffusion.loss_weight=p2",),
-    "pseudo-Huber": ("diffusion.loss=huber",),
-    "logit-normal times": LOGIT,
-    "EDM": (
-        "diffusion.schedule=edm", "diffusion.prediction=edm",
-        "diffusion.time_distribution=log-normal",
-    ),
-    "flow": ("diffusion.schedule=flow", "diffusion.prediction=flow"),
-    "flow, logit-normal times": ("diffusion.schedule=flow", "diffusion.prediction=flow", *LOGIT),
-    "zero terminal SNR": ("diffusion.zero_terminal_snr=true",),
-    "4 noises": ("training.noise_candidates=4",),
+    "AdamW": (),
+    "AdamW, min-SNR weights": ("diffusion.loss_weight=min_snr",),
+    "AdamW, P2 weights": ("diffusion.loss_weight=p2",),
+    "AdamW, pseudo-Huber": ("diffusion.loss=huber",),
+    "AdamW, logit-normal times": LOGIT,
+    "AdamW, EDM": EDM,
+    "AdamW, flow": FLOW,
+    "AdamW, zero terminal SNR": ("diffusion.zero_terminal_snr=true",),
+    "AdamW, 4 noises": NOISES,
     "Muon": MUON,
     "Muon, logit-normal times": (*MUON, *LOGIT),
-}  # fmt: skip
+    "Muon, logit-normal times, P2 weights": (*MUON, *LOGIT, "diffusion.loss_weight=p2"),
+    "Muon, logit-normal times, 4 noises": (*MUON, *LOGIT, *NOISES),
+    "Muon, flow, logit-normal times": (*MUON, *FLOW, *LOGIT),
+    "Muon, flow": (*MUON, *FLOW),
+    "Muon, flow, logit-normal times, 4 noises": (*MUON, *FLOW, *LOGIT, *NOISES),
+    "Muon 0.03, flow, logit-normal times": (*MUON, "training.muon_lr=0.03", *FLOW, *LOGIT),
+    "Muon 0.01, flow, logit-normal times": (*MUON, "training.muon_lr=0.01", *FLOW, *LOGIT),
+    "AdamW, flow, logit-normal times": (*FLOW, *LOGIT),
+    "Muon, EDM": (*MUON, *EDM),
+}
 """Settings that differ from the profile's, by the names that the table shows."""
 
 COMMON = (
     "training.sample_every=0", "training.checkpoint_every=100000", "evaluation.loss_every=0",
 )  # fmt: skip
-SAMPLING = ("--sampler", "dpmpp-2m", "--steps", "12", "--no-copies", "--count", "1000")
+SAMPLING = ("--sampler", "dpmpp-2m", "--steps", "12", "--no-copies")
 GUIDANCES = (2, 1)
 KEYS = ("frechet", "mind", "agreement")
 
@@ -63,18 +81,26 @@ def run_iddm(*words: object, folder: Path) -> dict:
     return json.loads(done.stdout)
 
 
+def get_budget(options: argparse.Namespace) -> dict:
+    """Return what every recipe is given: steps, or minutes."""
+    return {"minutes": options.minutes} if options.steps is None else {"steps": options.steps}
+
+
 def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
     """Train a recipe with one seed, and return its row."""
     words = ["--profile", options.profile, "--data", options.data.resolve(), "--seed", seed]
-    for setting in (*COMMON, *RECIPES[name]):
+    for setting in (*COMMON, *PLAIN, *RECIPES[name]):
         words += ["--set", setting]
-    plan = run_iddm("train", *words, "--steps", 1000, "--dry-run", folder=folder)
-    steps = max(10, round(60 * options.minutes / plan["time"]["step_seconds"]))
-    run = f"recipe-{list(RECIPES).index(name)}-{seed}"
+    steps = options.steps
+    if steps is None:
+        plan = run_iddm("train", *words, "--steps", 1000, "--dry-run", folder=folder)
+        steps = max(10, round(60 * options.minutes / plan["time"]["step_seconds"]))
+    run = "-".join([*re.findall(r"\w+", name), str(steps), str(seed)])
     run_iddm("train", *words, "--steps", steps, "--name", run, "--overwrite", folder=folder)
-    row = {"recipe": name, "seed": seed, "minutes": options.minutes, "steps": steps}
+    row = {"recipe": name, "seed": seed, **get_budget(options), "steps": steps}
     for guidance in GUIDANCES:
-        found = run_iddm("evaluate", run, *SAMPLING, "--guidance", guidance, folder=folder)
+        words = [*SAMPLING, "--count", options.count, "--guidance", guidance]
+        found = run_iddm("evaluate", run, *words, folder=folder)
         row[f"guidance {guidance}"] = {key: found[key]["value"] for key in KEYS}
     return row
 
@@ -84,7 +110,7 @@ def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
     rows = read_earlier_rows(options)
     for seed in options.seeds:
         for name in options.recipe or RECIPES:
-            wanted = {"recipe": name, "seed": seed, "minutes": options.minutes}
+            wanted = {"recipe": name, "seed": seed, **get_budget(options)}
             if not has_row(rows, wanted):
                 rows.append(measure_one(name, seed, options, folder))
                 save_rows(rows, options)
@@ -93,12 +119,17 @@ def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
 
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table: means over the seeds, and the least and the largest value."""
-    titles = ["recipe", "minutes", "steps"]
+    titles = ["recipe", "minutes", "steps", "seeds"]
     titles += [f"{what}, guidance {g}" for g in GUIDANCES for what in ("Fréchet", "agreement")]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for name, minutes in dict.fromkeys((row["recipe"], row["minutes"]) for row in rows):
-        own = [row for row in rows if (row["recipe"], row["minutes"]) == (name, minutes)]
-        cells = [name, f"{minutes:g}", f"{statistics.mean(row['steps'] for row in own):.0f}"]
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        minutes = row.get("minutes")
+        groups.setdefault((row["recipe"], minutes or row["steps"]), []).append(row)
+    for (name, _), own in groups.items():
+        minutes = own[0].get("minutes", "")
+        steps = statistics.mean(row["steps"] for row in own)
+        cells = [name, f"{minutes}", f"{steps:.0f}", f"{len(own)}"]
         for guidance in GUIDANCES:
             found = [row[f"guidance {guidance}"] for row in own]
             distances = [one["frechet"] for one in found]
@@ -115,6 +146,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with train/ and test/")
     parser.add_argument("--profile", default="fashion-mnist")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, help="the same steps for each, instead of minutes")
+    parser.add_argument("--count", type=int, default=1000, help="images that are generated")
     parser.add_argument(
         "--seeds", type=lambda text: [int(part) for part in text.split(",")], default=(0, 1, 2)
     )
