@@ -16,6 +16,7 @@ from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.snapshots import SnapshotFolder, choose_interval
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
@@ -91,6 +92,10 @@ def build_trainer(
         numerics=checkpoints.read_latest_numerics(),
         teacher=teacher,
     )
+    snapshots = None
+    if training.average_snapshots:
+        interval = choose_interval(train_step.total_steps)
+        snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
@@ -101,6 +106,7 @@ def build_trainer(
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
         utilization=_build_utilization(profile, train_step, compute),
+        snapshots=snapshots,
     )
 
 
