@@ -2,8 +2,8 @@
 
     snapshots/step-00000512.safetensors     the EMA weights in 16 bits
 
-Training writes one at multiples of an interval, and thins them out with age: so many are kept for
-each doubling of their age that the spans between them are a fraction of their age. Which ones are
+Training writes one at multiples of an interval, and thins them out with age: for each doubling of
+the age equally many are kept, so the spans between them are a fraction of their age. Which ones are
 kept depends on the latest step alone, so a resumed run keeps those that an undisturbed one keeps.
 """
 
@@ -94,11 +94,10 @@ def is_kept(step: int, latest: int, per_doubling: int) -> bool:
     Args:
         step: Its step.
         latest: The step of the newest one.
-        per_doubling: Half of those of every age up to the next power of two are kept, until so
-            many intervals of the next power have passed.
+        per_doubling: How many are kept, about, of those between one age and twice that age.
     """
     largest_power = step & -step
-    return latest - step < per_doubling * largest_power
+    return latest - step < 2 * per_doubling * largest_power
 
 
 def count_kept(total_steps: int, per_doubling: int) -> int:

@@ -68,7 +68,7 @@ def average(
 ) -> None:
     """Make averages of the weights whose length is chosen after training."""
     from iddm_cli.errors import UsageError
-    from iddm_cli.workflows.averaging.average import AverageRequest, average_run, parse_lengths
+    from iddm_cli.workflows.averaging.average_run import AverageRequest, average_run, parse_lengths
 
     if count is not None and not choose:
         raise UsageError("--count belongs to --choose", "Add --choose.")

@@ -1,6 +1,7 @@
 """Choose the length of the average by an evaluation, and keep it as the run's default."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import RunError
@@ -9,7 +10,7 @@ from iddm_cli.workflows import models
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.averages import SynthesizedAverage
     from iddm_cli.evaluation.results import Evaluation
-    from iddm_cli.workflows.averaging.average import AverageRequest
+    from iddm_cli.workflows.evaluating.request import EvaluationRequest
 
 METRIC = "mind"
 SETTING = "sampling.weights"
@@ -18,7 +19,7 @@ SETTING = "sampling.weights"
 def choose_average(
     model: models.RunModel,
     made: "Sequence[SynthesizedAverage]",
-    request: "AverageRequest",
+    evaluation: "EvaluationRequest",
     *,
     as_json: bool,
 ) -> str:
@@ -27,7 +28,7 @@ def choose_average(
     Args:
         model: The run.
         made: Its averages, of one step.
-        request: The request; its count and device are used.
+        evaluation: How many images are generated, and where.
         as_json: Whether the table of numbers is left out, for the document that follows.
 
     Returns:
@@ -38,18 +39,12 @@ def choose_average(
         KeyboardInterrupt: Ctrl-C; the run's default is unchanged.
     """
     from iddm_cli.display.evaluation import print_evaluations
-    from iddm_cli.workflows.evaluating.request import EvaluationRequest, SamplingGrid
+    from iddm_cli.workflows.evaluating.request import SamplingGrid
     from iddm_cli.workflows.evaluating.subjects import evaluate
 
     names = ("average", *(each.record.name for each in made))
-    evaluation = EvaluationRequest(
-        grid=SamplingGrid(checkpoints=(made[0].step,), weights=names),
-        count=request.count,
-        copies=False,
-        device=request.device,
-        runs_dir=request.runs_dir,
-    )
-    series = evaluate(model, evaluation)
+    grid = SamplingGrid(checkpoints=(made[0].step,), weights=names)
+    series = evaluate(model, replace(evaluation, grid=grid, copies=False))
     if not as_json:
         print_evaluations(series)
     if series.stopped_by is not None:

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import CheckpointError, RunError, UsageError
-from iddm_cli.records.weights_names import name_average
 from iddm_cli.workflows import models
 from iddm_cli.workflows.averaging.stored_averages import StoredAverage, list_stored_averages
 
 if TYPE_CHECKING:
-    from iddm_cli.checkpoints.averages import SynthesizedAverage
-    from iddm_cli.checkpoints.tensors import Tensors
     from iddm_cli.engine.averaging.synthesis import Synthesis
 
 USUAL_LENGTHS = (0.03, 0.05, 0.1, 0.15, 0.2)
@@ -26,8 +23,8 @@ PROBED = [number / 200 for number in range(1, 57)]
 
 MOST_LISTED = 20
 MORE_HINT = (
-    "A run keeps more of them with training.average_snapshots or training.keep_every, from the "
-    "start of its training."
+    "A run that is trained with training.average_snapshots=2, or with training.keep_every, keeps "
+    "more of them."
 )
 
 
@@ -91,8 +88,10 @@ def average_run(request: AverageRequest, *, as_json: bool) -> None:
         IddmError: The run has stored too little for a length, is being trained, or cannot be
             written to.
     """
+    from iddm_cli.workflows.averaging.average_report import report_averages
     from iddm_cli.workflows.averaging.choosing import choose_average
-    from iddm_cli.workflows.averaging.reporting import report_averages
+    from iddm_cli.workflows.averaging.combining import write_average
+    from iddm_cli.workflows.evaluating.request import EvaluationRequest
 
     model = find_run(request)
     with model.run.lock.hold(steal=request.steal_lock):
@@ -101,7 +100,12 @@ def average_run(request: AverageRequest, *, as_json: bool) -> None:
             write_average(model, stored, synthesis)
             for synthesis in plan_averages(model.name, stored, request.lengths)
         ]
-        chosen = choose_average(model, made, request, as_json=as_json) if request.choose else None
+        chosen = None
+        if request.choose:
+            evaluation = EvaluationRequest(
+                count=request.count, device=request.device, runs_dir=request.runs_dir
+            )
+            chosen = choose_average(model, made, evaluation, as_json=as_json)
     report_averages(model, made, chosen, as_json=as_json)
 
 
@@ -165,7 +169,7 @@ def plan_averages(
         return plans
     good = [plan for plan in plans if plan.similarity >= LEAST_SIMILARITY]
     range_hint = describe_range([synthesize(length, emas) for length in PROBED])
-    named = ", ".join(f"{plan.length:g} (similarity {plan.similarity:.2f})" for plan in poor)
+    named = ", ".join(f"{plan.length:g} (similarity {plan.similarity:.3f})" for plan in poor)
     problem = (
         f"what run {name} has stored up to step {emas[-1].step} ({len(emas)} EMAs) cannot express "
         f"length {named}"
@@ -182,69 +186,3 @@ def describe_range(probed: "Sequence[Synthesis]") -> str:
     if not good:
         return f"No length has a similarity of {LEAST_SIMILARITY}."
     return f"It can express {good[0]:g} to {good[-1]:g}."
-
-
-def write_average(
-    model: models.RunModel, stored: Sequence[StoredAverage], synthesis: "Synthesis"
-) -> "SynthesizedAverage":
-    """Combine what is stored, and write the average into the run.
-
-    Raises:
-        CheckpointError: Something stored is damaged.
-        RunError: The average cannot be written.
-    """
-    from iddm_cli.checkpoints.averages import AverageFolder
-    from iddm_cli.engine.averaging.power_function import gamma_of
-
-    combined = [
-        {
-            "step": each.step,
-            "coefficient": coefficient,
-            "origin": each.origin,
-            "ema_decay": each.ema_decay,
-            "sha256": each.sha256,
-        }
-        for each, coefficient in zip(stored, synthesis.coefficients, strict=True)
-    ]
-    facts = {
-        "name": name_average(synthesis.length),
-        "length": synthesis.length,
-        "gamma": gamma_of(synthesis.length),
-        "step": synthesis.step,
-        "similarity": synthesis.similarity,
-        "combined": combined,
-    }
-    folder = AverageFolder(model.run.averages_dir)
-    try:
-        return folder.write(combine(stored, synthesis.coefficients), facts)
-    except OSError as error:
-        raise RunError(f"{folder.path} cannot be written: {error.strerror or error}") from error
-
-
-def combine(stored: Sequence[StoredAverage], coefficients: Sequence[float]) -> "Tensors":
-    """Return the sum of stored EMAs times their coefficients, added up in float64.
-
-    What is no floating-point number is taken from the last one.
-
-    Raises:
-        CheckpointError: One is damaged, or of another network.
-    """
-    import torch
-
-    *others, last = stored
-    newest = last.read()
-    sums = {
-        name: tensor.double() * coefficients[-1]
-        for name, tensor in newest.items()
-        if tensor.is_floating_point()
-    }
-    for each, coefficient in zip(others, coefficients, strict=False):
-        tensors = each.read()
-        for name, total in sums.items():
-            if name not in tensors or tensors[name].shape != total.shape:
-                raise CheckpointError(
-                    f"the {each.origin} of step {each.step} is of another network than that of "
-                    f"step {last.step}: {name}"
-                )
-            total.add_(tensors[name].double(), alpha=coefficient)
-    return newest | {name: total.to(torch.float32) for name, total in sums.items()}
