@@ -26,6 +26,12 @@ SAMPLING = re.findall(
     re.MULTILINE,
 )
 
+RECIPES = re.findall(
+    r"^    (iddm .*)",
+    (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
     "--set model.base_channels=8 --set model.channel_multipliers=[1,2] --set model.norm_groups=4"
@@ -48,6 +54,8 @@ def shorten(command: str) -> list[str]:
         words[words.index("--steps") + 1] = "3"
     if words[0] == "tune-sampler":
         return [*words, "--noises", "16"]
+    if words[0] == "average" and "--choose" in words:
+        return [*words, "--count", "20"]
     if words[0] == "bench":
         return [*words, *SMALL_NETWORK, "--seconds", "1"]
     if words[0] == "evaluate":
@@ -85,7 +93,7 @@ def test_every_command_runs(tmp_path_factory):
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
-    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING]):
+    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING, *RECIPES]):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

@@ -258,7 +258,7 @@ class TrainingSettings(Settings):
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
     """Decay of the EMA weights, warmed up so that short runs average their last tenth."""
 
-    average_snapshots: int = Field(default=1, ge=0, le=64)
+    average_snapshots: int = Field(default=2, ge=0, le=64)
     """Snapshots of the EMA kept for each doubling of their age, for iddm average; 0 keeps none."""
 
     log_every: StepCount = 10

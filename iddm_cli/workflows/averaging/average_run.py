@@ -23,8 +23,8 @@ PROBED = [number / 200 for number in range(1, 57)]
 
 MOST_LISTED = 20
 MORE_HINT = (
-    "A run that is trained with training.average_snapshots=2, or with training.keep_every, keeps "
-    "more of them."
+    "A run that is trained with a larger training.average_snapshots, or with training.keep_every, "
+    "keeps more of them."
 )
 
 
