@@ -291,6 +291,7 @@ def test_a_resumed_training_has_the_snapshots_of_an_undisturbed_one(tmp_path):
     assert [int(name[5:13]) for name in straight] == [4, 6, 7]
     before = train("b", until=5)
     assert max(before) > "step-00000004"
+    (tmp_path / "b/snapshots/step-00001000.safetensors").write_text("of a course that is given up")
     assert train("b", until=99, start=4) == straight
 
 
@@ -302,3 +303,14 @@ def test_a_snapshot_that_cannot_be_written_does_not_end_training(tmp_path):
     assert [event.step for event in failed] == [3]
     assert "snapshot of step 3" in failed[0].problem
     assert [event.step for event in events if isinstance(event, Saved)] == [2, 4]
+
+
+def test_a_rollback_drops_the_snapshots_after_its_checkpoint(tmp_path):
+    watch = {"snapshots": SnapshotFolder(tmp_path / "snapshots", 1, 1)}
+    trainer = make(tmp_path / "checkpoints", watch=watch)
+    run(trainer)
+    assert watch["snapshots"].steps() == [2, 3, 4]
+    trainer.checkpoints.remove_after(2)
+    trainer._roll_back(trainer.state.guard.read())
+    assert trainer.step == 2
+    assert watch["snapshots"].steps() == [2]
