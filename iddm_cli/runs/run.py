@@ -134,12 +134,13 @@ class Run:
         command = f"iddm tune-sampler {self.name}"
         if not durable.find(self.path / FILE_NAME).exists():
             return replace(NO_TABLES, command=command)
+        again = f"Make it again: {command}"
         try:
             return parse_tuned_tables(self.read_json(FILE_NAME), command)
+        except RunError as error:
+            raise RunError(error.problem, again) from error
         except ValueError as error:
-            raise RunError(
-                f"{self.path / FILE_NAME} is damaged: {error}", f"Make it again: {command}"
-            ) from error
+            raise RunError(f"{self.path / FILE_NAME} is damaged: {error}", again) from error
 
     def write_json(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files atomically."""
@@ -152,12 +153,13 @@ class Run:
         self.write_json("run.json", stamp_manifest(before, **changes))
 
     def starts_trained(self) -> bool:
-        """Return whether the network is trained before step 0: imported, or a teacher's copy.
+        """Return whether the network is trained before step 0: imported, or of another model.
 
         Raises:
             RunError: run.json is missing or damaged.
         """
-        return "source" in self.read_json("run.json") or self.teacher_path.exists()
+        manifest = self.read_json("run.json")
+        return bool({"source", "started_from"} & manifest.keys()) or self.teacher_path.exists()
 
     def read_state(self) -> str:
         """Return the state in run.json, or "killed" if it claims to run but no process holds it.

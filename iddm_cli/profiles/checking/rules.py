@@ -39,12 +39,31 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    yield from _check_origin(profile)
     if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
+
+
+def _check_origin(profile: Profile) -> Iterator[Issue]:
+    transfer = profile.transfer
+    if transfer.is_enabled and profile.distillation.is_enabled:
+        yield Issue(
+            ("transfer", "source"),
+            "transfer.source and distillation.teacher contradict each other: a network starts from "
+            "one of them",
+            "Leave one of them out.",
+        )
+    if transfer.rename and not transfer.is_enabled:
+        yield Issue(
+            ("transfer", "rename"),
+            "transfer.rename has no effect without transfer.source: only classes of a trained "
+            "model have an old name",
+            "Name the trained model: iddm train --from RUN.",
         )
 
 
@@ -84,6 +103,18 @@ def find_guidance_issue(profile: Profile) -> Issue | None:
 
 
 def _check_guidance(profile: Profile) -> Iterator[Issue]:
+    for section, settings in (
+        ("sampling", profile.sampling),
+        ("distillation", profile.distillation),
+    ):
+        low, high = settings.guidance_interval
+        if low > high:
+            yield Issue(
+                (section, "guidance_interval"),
+                f"the first number of {section}.guidance_interval, {low:g}, must not exceed the "
+                f"second, {high:g}",
+                "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
+            )
     if profile.sampling.guidance != 1 and (issue := find_guidance_issue(profile)):
         yield issue
 
@@ -286,14 +317,6 @@ def check_sampler_options(sampling: SamplingSettings) -> Iterator[Issue]:
 
 
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
-    low, high = sampling.guidance_interval
-    if low > high:
-        yield Issue(
-            ("sampling", "guidance_interval"),
-            f"the first number of sampling.guidance_interval, {low:g}, must not exceed the second, "
-            f"{high:g}",
-            "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
-        )
     yield from check_sampler_options(sampling)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.profiles.origins.transfer_settings import TransferSettings
 from iddm_cli.profiles.overrides import Override, collect_overrides
 from iddm_cli.profiles.settings import SamplingSettings, TrainingSettings
 from iddm_cli.workflows import models
@@ -15,7 +16,7 @@ from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
-    from iddm_cli.workflows.distilling.teacher import Teacher
+    from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
 SHARE_OF_TRAINING = 0.25
 """Time that distilling takes by default, as a share of the teacher's training."""
@@ -44,6 +45,8 @@ class DistillRequest:
         calls: Network calls for each image.
         steps: Number of updates; None: as many as take a quarter of the teacher's training.
         guidance: Guidance scale that is folded in; None: the teacher's.
+        guidance_interval: Noise levels with guidance; None: the teacher's.
+        guidance_rescale: Share of rescaled guidance; None: the teacher's.
         options: Values of other options, by "--option setting.key"; None where not given.
         sets: Arguments of --set.
     """
@@ -53,10 +56,12 @@ class DistillRequest:
     guidance: float | None
     options: Mapping[str, object]
     sets: "Sequence[str] | None" = None
+    guidance_interval: list[float] | None = None
+    guidance_rescale: float | None = None
 
 
 def build_student_profile(
-    teacher: "Teacher", request: DistillRequest, runs_dir: Path
+    teacher: "TrainedSource", request: DistillRequest, runs_dir: Path
 ) -> "ResolvedProfile":
     """Return the profile of the new run.
 
@@ -72,16 +77,16 @@ def build_student_profile(
     warn_of_predicted_noise(teacher, profile.diffusion.prediction)
     wanted = collect_overrides(request.options, request.sets)
     check_has_images(teacher, wanted)
-    guidance = choose_guidance(teacher, request.guidance, profile.sampling.guidance)
-    steps = request.steps or suggest_steps(teacher, guided=guidance != 1)
-    within = teacher.path == (runs_dir / teacher.name).resolve()
+    guidance = describe_guidance(teacher, request, profile.sampling)
+    steps = request.steps or suggest_steps(teacher, guided=guidance["guidance"] != 1)
     changes: dict[str, object] = {
         **describe_training(steps),
         **describe_optimizer(wanted),
         **describe_sampling(request.calls),
-        "distillation.teacher": teacher.name if within else str(teacher.path),
+        **describe_origin(),
+        "distillation.teacher": teacher.refer_from(runs_dir),
         "distillation.teacher_step": teacher.step,
-        "distillation.guidance": guidance,
+        **{f"distillation.{key}": value for key, value in guidance.items()},
         "distillation.stage_steps": math.ceil(steps / STAGES),
     }
     if "dropout" in type(profile.model).model_fields:
@@ -112,6 +117,14 @@ def describe_training(steps: int) -> dict[str, object]:
     }
 
 
+def describe_origin() -> dict[str, object]:
+    """Return the settings by which the teacher itself started from a trained model, unset."""
+    return {
+        f"transfer.{key}": field.get_default(call_default_factory=True)
+        for key, field in TransferSettings.model_fields.items()
+    }
+
+
 def describe_optimizer(wanted: Sequence[Override]) -> dict[str, object]:
     """Return the settings of the optimizer that was chosen: muon, unless told otherwise."""
     values = {override.key: override.value for override in wanted}
@@ -132,7 +145,7 @@ def describe_sampling(calls: int) -> dict[str, object]:
     return {**defaults, **ours}
 
 
-def warn_of_predicted_noise(teacher: "Teacher", prediction: str) -> None:
+def warn_of_predicted_noise(teacher: "TrainedSource", prediction: str) -> None:
     """Warn where one call cannot be good: what predicts noise says little about almost pure noise.
 
     Its estimate of x divides by alpha, the share of the image, which is almost 0 there.
@@ -145,7 +158,35 @@ def warn_of_predicted_noise(teacher: "Teacher", prediction: str) -> None:
         )
 
 
-def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> float:
+def describe_guidance(
+    teacher: "TrainedSource", request: DistillRequest, usual: SamplingSettings
+) -> dict[str, object]:
+    """Return the guidance that is folded in, by the names of the settings.
+
+    Args:
+        teacher: The teacher.
+        request: What the command line asks for.
+        usual: The teacher's own sampling settings, for what the command line leaves out.
+
+    Raises:
+        UsageError: Something is asked for that has no effect.
+    """
+    guidance = choose_guidance(teacher, request.guidance, usual.guidance)
+    found: dict[str, object] = {"guidance": guidance}
+    for key in ("guidance_interval", "guidance_rescale"):
+        asked = getattr(request, key)
+        if guidance != 1:
+            found[key] = getattr(usual, key) if asked is None else asked
+        elif asked is not None:
+            option = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{option} has no effect: no guidance is folded in",
+                f"Leave {option} out, or add --guidance 2 for a run with classes.",
+            )
+    return found
+
+
+def choose_guidance(teacher: "TrainedSource", asked: float | None, usual: float) -> float:
     """Return the guidance scale that is folded in: the one asked for, or the teacher's own.
 
     Raises:
@@ -161,7 +202,7 @@ def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> fl
     return 1.0
 
 
-def suggest_steps(teacher: "Teacher", *, guided: bool) -> int:
+def suggest_steps(teacher: "TrainedSource", *, guided: bool) -> int:
     """Return how many steps take a quarter of the time that the teacher was trained for.
 
     Raises:
@@ -176,7 +217,7 @@ def suggest_steps(teacher: "Teacher", *, guided: bool) -> int:
     return max(1, round(SHARE_OF_TRAINING * teacher.step / cost))
 
 
-def check_has_images(teacher: "Teacher", wanted: "Sequence[Override]") -> None:
+def check_has_images(teacher: "TrainedSource", wanted: "Sequence[Override]") -> None:
     """Check that there are training images: also what a teacher links starts from an image.
 
     Raises:

@@ -19,6 +19,7 @@ from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
 from iddm_cli.workflows.training.stop_requests import ignore_save_signals
+from iddm_cli.workflows.transferring.transfer_plan import arrange_classes, find_source_values
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.runs.locks import LockPurpose
     from iddm_cli.value_range import ValueRange
 
 
@@ -35,7 +37,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     Raises:
         IddmError: Training cannot start, or failed.
     """
-    check_before_training(profile)
+    check_before_training(profile, options.resumed.name if options.resumed else "")
     ignore_save_signals()
     memory.warn_if_small()
     rank_info = read_rank_info()
@@ -46,6 +48,8 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     resolved, pack = find_data(profile, options)
     if options.teacher is not None:
         pack = align_classes(pack, options.teacher.classes, options.teacher.name)
+    if options.source is not None:
+        pack = arrange_classes(pack, options.source, resolved)
     job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
@@ -75,7 +79,7 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
         return prepare_data(
             profile,
             known_classes=read_known_classes(options),
-            values=find_recorded_values(options),
+            values=find_recorded_values(options, profile),
         )
     except DatasetError as error:
         origin = options.resumed or options.teacher
@@ -91,14 +95,16 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
         ) from error
 
 
-def find_recorded_values(options: JobOptions) -> "ValueRange | None":
-    """Return the range of values of the run or of its teacher; None if it has none yet.
+def find_recorded_values(options: JobOptions, profile: "Profile") -> "ValueRange | None":
+    """Return the range of values of the run or of what it starts from; None if it has none yet.
 
     Raises:
         RunError: dataset.json is damaged.
     """
     if options.teacher is not None:
         return options.teacher.values
+    if options.source is not None:
+        return find_source_values(options.source, profile)
     run = options.resumed
     if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
         return None
@@ -171,7 +177,9 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     compute = setup_compute(job.profile.runtime, device, group)
     run, is_new = find_or_create_run(group, compute, job)
     steal = job.options.steal_lock or group.is_restart
-    with run.lock.hold(steal=steal) if group.is_main else contextlib.nullcontext():
+    purpose: LockPurpose = "distilled" if job.profile.distillation.is_enabled else "trained"
+    lock = run.lock.hold(steal=steal, purpose=purpose)
+    with lock if group.is_main else contextlib.nullcontext():
         if is_new:
             return start_run(group, compute, job, run)
         return resume_run(group, compute, job, run)
