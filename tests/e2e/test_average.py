@@ -1,6 +1,8 @@
-"""Averages of a chosen length through the commands: made, generated with, exported, chosen."""
+"""Averages of a chosen length through the commands: made, generated with, exported."""
 
 import json
+
+from PIL import Image
 
 from .conftest import SMOKE, Shell
 
@@ -23,19 +25,12 @@ def test_averages_are_made_after_training_and_used_like_other_weights(shell: She
     assert (images["weights"], images["step"]) == ("average-0.1", 33)
     shell.iddm("export", "safetensors", "pets", "--weights", "average-0.1")
     shell.iddm("generate", "pets.safetensors", *few, "b")
-    shell.iddm("import", "pets.safetensors", "--name", "imported")
-    shell.iddm("generate", "imported", *few[2:], "c")
     for name in images["images"]:
-        same = {(shell.folder / out / name).read_bytes()[-4000:] for out in "ab"}
-        assert len(same) == 1
+        a, b = (Image.open(shell.folder / out / name).tobytes() for out in "ab")
+        assert a == b
 
-    table = shell.iddm("average", "pets", "--choose", "--count", "20", "--length", "0.1")
-    assert "average-0.1 weights" in table.out
-    chosen = "average-0.1 has the lowest MIND" in table.err
-    profile = (run / "profile.yaml").read_text()
-    assert f"  weights: {'average-0.1' if chosen else 'average'}\n" in profile
     shell.iddm("resume", "pets", "--steps", "34", "--set", "sampling.weights=average-0.1")
-    later = shell.iddm("generate", "pets", *few[2:], "d")
+    later = shell.iddm("generate", "pets", *few[2:], "c")
     assert "is of step 33" in later.err
     assert later.json()["step"] == 33
 

@@ -76,5 +76,5 @@ def combine(stored: Sequence[StoredAverage], coefficients: Sequence[float]) -> "
                     f"the {each.origin} of step {each.step} is of another network than that of "
                     f"step {last.step}: {name}"
                 )
-            total.add_(tensors[name].double(), alpha=coefficient)
+            total.add_(tensors[name], alpha=coefficient)
     return newest | {name: total.to(torch.float32) for name, total in sums.items()}
