@@ -185,7 +185,12 @@ def _interval(text: str) -> tuple[float, ...]:
 def _weights(text: str) -> str:
     from iddm_cli.records.weights_names import is_named_average
 
-    return text if is_named_average(text) else _choice("--weights", WEIGHTS)(text)
+    if text in WEIGHTS or is_named_average(text):
+        return text
+    raise UsageError(
+        f"--weights {text or repr(text)}: there is no such value",
+        "There are: average, raw, and what iddm average makes, such as average-0.1.",
+    )
 
 
 def _guide(text: str) -> str | None:
