@@ -32,6 +32,8 @@ def summarize_transfer(plan: "TransferPlan") -> list[tuple[str, str]]:
     source = plan.source
     rows = [("starts from", f"{source.name}, step {source.step}, {source.weights} weights")]
     rows += list(_summarize_classes(plan))
+    if plan.profile.training.lora_rank:
+        rows.append(("trained", _describe_adapters(plan)))
     rows += [("changed", line) for line in _list_changes(plan.before, plan.profile)]
     return rows
 
@@ -56,6 +58,17 @@ def _describe_start(plan: "TransferPlan") -> str:
     if plan.mapping.knows_no_label:
         return "start as images of any class (no label)"
     return "start as the mean of the classes of the source"
+
+
+def _describe_adapters(plan: "TransferPlan") -> str:
+    """Return what is trained where the network itself is frozen."""
+    from iddm_cli.build.transferring.adapted_weights import count_adapters
+
+    new = [label for label, row in enumerate(plan.classes.rows) if row is None]
+    trained, total = count_adapters(plan.profile, len(plan.classes.rows), new)
+    rows = " and the vectors of new classes" if new else ""
+    rank = plan.profile.training.lora_rank
+    return f"adapters of rank {rank}{rows}: {trained:,} numbers beside {total:,} frozen ones"
 
 
 def _list_changes(before: "ResolvedProfile", now: "ResolvedProfile") -> Iterator[str]:
