@@ -128,7 +128,7 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         if job.options.source is not None:
-            show_transfer(plan_transfer(job.options.source, profile, pack.classes))
+            show_transfer(plan_transfer(job.options.source, profile, pack.classes), pack)
         warn_if_disk_is_small(run, trainer)
         if leak := dataset.describe_leak(pack.report_held_out()):
             console.print_warning(leak)
