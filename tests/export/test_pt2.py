@@ -4,10 +4,12 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
@@ -20,11 +22,12 @@ from tests.export.one_layer import ALL
 from tests.tuned import make_tables
 
 
-def loop(denoise, about, noise, label, guidance):
+def loop(denoise, about, noise, label, guidance, new_noises=()):
     """Sample as the documentation says."""
     x_t = noise
     previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
     steps = zip(about["times"], about["guided"], about["keeps"], about["steps"], strict=True)
+    new_noises = iter(new_noises)
     for t, guided, (k_x, k_denoised), (c_x, c_denoised, *c_prev, c_noise) in steps:
         scale = torch.tensor(guidance if guided else 1.0)
         given = {"label": label, "guidance": scale}
@@ -33,12 +36,12 @@ def loop(denoise, about, noise, label, guidance):
         kept = k_x * x_t + k_denoised * estimate
         x_t = c_x * x_t + c_denoised * estimate
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous, strict=True))
+        x_t = x_t + c_noise * next(new_noises) if c_noise else x_t
         previous = [kept, *previous[:-1]]
-        assert c_noise == 0
     return to_pixels(x_t).permute(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ipndm", "tuned"])
+@pytest.mark.parametrize("sampler", ["ddim", "ipndm", "tuned", "consistency"])
 @pytest.mark.parametrize("classes", [("cat", "dog"), ()], ids=["classes", "none"])
 def test_a_loop_over_the_table_generates_what_iddm_generates(classes, sampler):
     interval = [0.0, 1.0] if sampler == "ddim" else [0.2, 0.97]
@@ -68,10 +71,13 @@ def check_loop(model, program, about, count: int) -> None:
     """Check that the loop generates the images that iddm generates, for a size of batch."""
     classes = model.classes
     specs = [SampleSpec(index % max(1, len(classes)), index) for index in range(count)]
-    noise = randomness.normal(9, "sample", items=torch.arange(count), step=0, shape=model.shape)
+    noise, *new_noises = (
+        randomness.normal(9, purpose, items=torch.arange(count), step=step, shape=model.shape)
+        for purpose, step in (("sample", 0), *(("sample-step", k) for k in range(5)))
+    )
     label = torch.tensor([spec.label for spec in specs])
     with torch.no_grad():
-        found = loop(program.module(), about, noise, label, 2.5)
+        found = loop(program.module(), about, noise, label, 2.5, new_noises)
     kinds = {
         "num_classes": len(classes),
         "shape": model.shape,
@@ -83,6 +89,30 @@ def check_loop(model, program, about, count: int) -> None:
     )
     assert wanted.float().std() > 10, "the comparison is about something"
     assert ((found.int() - wanted.int()).abs() <= 1).float().mean() >= 0.999
+
+
+@pytest.mark.parametrize("autoguided", [False, True], ids=["classifier-free", "autoguided"])
+def test_where_guidance_does_not_apply_one_network_is_evaluated_once(autoguided):
+    model = one_layer.model(("cat", "dog"), autoguided=autoguided, guidance=2.5)
+    program = pt2.export_program(model).module()
+    x_t, t, label, _ = pt2.example_inputs(model, 3)
+
+    def count_images(scale: float) -> int:
+        """Return how many images the convolutions of the program process."""
+        with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], record_shapes=True) as ran:
+            program(x_t, t, label, torch.tensor(scale))
+        return sum(e.input_shapes[0][0] for e in ran.events() if e.name == "aten::convolution")
+
+    assert count_images(2.5) == count_images(0.0) == 2 * count_images(1.0) > 0
+
+
+def test_the_file_has_the_weights_once_and_no_path():
+    model = trained()
+    content = pt2.build_pt2(model, aot=False)[0]
+    assert len(content) < 8 * model.parameters + 2**20
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        graph = archive.read(next(n for n in archive.namelist() if n.endswith("model.json")))
+    assert b"iddm_cli" not in graph
 
 
 def test_a_program_that_differs_from_the_model_is_refused(monkeypatch):
