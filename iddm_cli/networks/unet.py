@@ -173,6 +173,15 @@ class UNet(nn.Module):
         """Return the layers that read images and write them."""
         return [self.conv_in, self.conv_out]
 
+    def class_table(self) -> nn.Embedding | None:
+        """Return the table of class vectors, whose last row means "no label"; None: no classes."""
+        return self.embedding.classes
+
+    def class_bias(self) -> nn.Parameter | None:
+        """Return the bias that class vectors are added to."""
+        last = self.embedding.perceptron[-1]
+        return last.bias if isinstance(last, nn.Linear) else None
+
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
         embedding = self.embedding(t, label)

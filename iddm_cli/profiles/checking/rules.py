@@ -39,12 +39,31 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    yield from _check_origin(profile)
     if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
+
+
+def _check_origin(profile: Profile) -> Iterator[Issue]:
+    transfer = profile.transfer
+    if transfer.is_enabled and profile.distillation.is_enabled:
+        yield Issue(
+            ("transfer", "source"),
+            "transfer.source and distillation.teacher contradict each other: a network starts from "
+            "one of them",
+            "Leave one of them out.",
+        )
+    if transfer.rename and not transfer.is_enabled:
+        yield Issue(
+            ("transfer", "rename"),
+            "transfer.rename has no effect without transfer.source: only classes of a trained "
+            "model have an old name",
+            "Name the trained model: iddm train --from RUN.",
         )
 
 
