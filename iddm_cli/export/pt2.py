@@ -12,8 +12,8 @@ The program includes guidance and clipping, so sampling is a loop over the table
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
         previous = [kept, *previous[:-1]]
 
-With a scale of 1 the program evaluates the network once, as iddm does where guidance does not apply:
-it branches (torch.cond), and both branches share their weights.
+With a scale of 1 the program evaluates one network once, as iddm does where guidance does not
+apply. It branches (torch.cond), and both branches share their weights.
 
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
@@ -65,7 +65,7 @@ class Program(nn.Module):
         self.clip = clip
 
     def build_denoise(self, scale: Tensor | float) -> Denoise:
-        """Return the denoiser with a guidance scale; a tensor, [], is one that the program takes."""
+        """Return the denoiser with a guidance scale: a number, or a tensor, []."""
         return build_step_denoiser(
             SamplingNetworks(self.denoiser, self.num_classes, self.weaker),
             scale=scale,
@@ -186,7 +186,7 @@ def export_program(model: TrainedModel) -> ExportedProgram:
 
 
 def forget_origins(program: ExportedProgram) -> None:
-    """Remove from which lines of iddm the operations come: most of a file, and paths of a machine."""
+    """Remove where operations come from: most of a file, with the paths of this machine."""
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, GraphModule) else ():
             for key in ORIGINS:

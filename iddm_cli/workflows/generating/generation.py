@@ -63,9 +63,7 @@ def generate(options: GenerateOptions) -> None:
     guide = find_guiding_model(options.guide_with, model, trained, source, options.runs_dir)
     check_scale(guide, profile.sampling.guidance)
     with show_progress() as progress:
-        generator = build_sampling_generator(
-            model, profile, source, images=len(plan.images), progress=progress, guide=guide
-        )
+        generator = build_sampling_generator(model, profile, source, progress=progress, guide=guide)
     if plan.known is not None:
         generator = generator.starting_from(plan.known)
     metadata = describe_sampling(model, profile, source, generator, options, guide)
