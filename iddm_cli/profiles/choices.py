@@ -43,8 +43,7 @@ class DiffusersScheduler:
 
     Attributes:
         class_name: Its class in diffusers.
-        pipeline: The pipeline of diffusers that samples with it where there are no classes; None:
-            there is none, and a model without classes exports DDIM_SCHEDULER.
+        pipeline: The pipeline of diffusers for a model without classes; None: DDIM_SCHEDULER's.
         sampler: The sampler that it implements. A row whose name is another one exports a
             substitute, and the command warns.
         config: Its configuration, apart from the noise schedule and what all schedulers share.
@@ -84,16 +83,14 @@ DPMPP_2M_SCHEDULER = DiffusersScheduler(
     clipping={"thresholding": True, "sample_max_value": 1.0},
 )
 DPMPP_3M_SCHEDULER = replace(
-    DPMPP_2M_SCHEDULER,
-    sampler="dpmpp-3m",
-    config={**DPMPP_2M_SCHEDULER.config, "solver_order": 3},
+    DPMPP_2M_SCHEDULER, sampler="dpmpp-3m", config={**DPMPP_2M_SCHEDULER.config, "solver_order": 3}
 )
-UNIPC_SCHEDULER = DiffusersScheduler(
-    "UniPCMultistepScheduler",
+UNIPC_SCHEDULER = replace(
+    DPMPP_2M_SCHEDULER,
+    class_name="UniPCMultistepScheduler",
     pipeline=None,  # those of diffusers pass a generator, which it does not take
     sampler="unipc",
     config={"solver_type": "bh2", "predict_x0": True, "final_sigmas_type": "zero"},
-    clipping=DPMPP_2M_SCHEDULER.clipping,
     options={"order": "solver_order"},
 )
 DPMPP_2M_SDE_SCHEDULER = replace(
