@@ -135,7 +135,7 @@ def build_train_step(
         CheckpointError: The teacher is damaged, or another network.
     """
     denoiser = build_denoiser(profile, num_classes).to(compute.device)
-    check_fits_device(denoiser, compute.device)
+    check_fits_device(denoiser, compute.device, profile.model)
     kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
     use_kernels(denoiser.backbone, KERNELS[kernels])
     objective: Objective | None = None
