@@ -1,11 +1,12 @@
 """The state of a training: everything that an update changes, and a checkpoint saves."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-from iddm_cli.checkpoints.checkpoint import Checkpoint
+from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint
 from iddm_cli.checkpoints.tensors import Tensors, copy_to_cpu
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
@@ -57,21 +58,27 @@ class TrainerState:
         self._loss_count = 0
 
     def tensors(self) -> dict[str, Tensors]:
-        """Return the tensors themselves, by the file that they are saved in."""
+        """Return the tensors that training changes, by the file that they are saved in."""
+        backbone, average = self.denoiser.backbone, self.ema.module.backbone
+        frozen = {name for name, each in backbone.named_parameters() if not each.requires_grad}
         return {
-            "model": self.denoiser.backbone.state_dict(),
-            "average": self.ema.module.backbone.state_dict(),
+            "model": drop_names(backbone.state_dict(), frozen),
+            "average": drop_names(average.state_dict(), frozen),
             "optimizer": self._optimizer_tensors(),
         }
 
-    def snapshot(self) -> dict[str, Tensors] | None:
+    def snapshot(self, parts: Collection[str] = PARTS) -> dict[str, Tensors] | None:
         """Return copies of all tensors to the main process, None elsewhere.
 
         Collective: every process must call it.
+
+        Args:
+            parts: The parts of a checkpoint that are copied.
         """
         full = {
             part: {name: self.group.full_tensor(tensor) for name, tensor in tensors.items()}
             for part, tensors in self.tensors().items()
+            if part in parts
         }
         if not self.group.is_main:
             return None
@@ -145,19 +152,26 @@ class TrainerState:
         return {
             f"{name}.{quantity}": value
             for name, parameter in self.denoiser.backbone.named_parameters()
+            if parameter.requires_grad
             for quantity, value in self.optimizer.state[parameter].items()
         }
 
     def _create_optimizer_state(self) -> None:
         """Let the optimizer create its tensors, in its own memory layout, to be copied into."""
-        if any(self.optimizer.state[parameter] for parameter in self.denoiser.parameters()):
+        parameters = [each for each in self.denoiser.parameters() if each.requires_grad]
+        if any(self.optimizer.state[parameter] for parameter in parameters):
             return
-        for parameter in self.denoiser.parameters():
+        for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         for param_group in self.optimizer.param_groups:
             param_group["lr"] = 0.0
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def drop_names(tensors: Tensors, names: set[str]) -> Tensors:
+    """Return the tensors that have none of these names."""
+    return {name: tensor for name, tensor in tensors.items() if name not in names}
 
 
 def _read_tensors(checkpoint: Checkpoint, like: dict[str, Tensors]) -> dict[str, Tensors]:

@@ -98,9 +98,10 @@ def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, aft
     weights. From colour to grey, the input weights are summed, and the output weights averaged.
     """
     edges = new.edge_layers()  # type: ignore[operator]
-    first, *_, last = (find_name(new, layer) for layer in edges)
+    first, last = find_name(new, edges[0]), find_name(new, edges[-1])
     inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, ...]
-    inputs = inputs.sum(1, keepdim=True).repeat(1, after, *[1] * (inputs.dim() - 2)) / after
+    inputs = inputs.sum(1, keepdim=True) / after
+    inputs = inputs.repeat(1, after, *[1] * (inputs.dim() - 2))
     weights[f"{first}.weight"] = inputs.flatten(1, 2)
     for name in (f"{last}.weight", f"{last}.bias"):
         if name in weights:

@@ -58,6 +58,18 @@ def _check_origin(profile: Profile) -> Iterator[Issue]:
             "one of them",
             "Leave one of them out.",
         )
+    if profile.training.lora_rank and not transfer.is_enabled:
+        yield Issue(
+            ("training", "lora_rank"),
+            "training.lora_rank needs transfer.source: adapters change a trained network",
+            "Name the trained model: iddm train --from RUN.",
+        )
+    if profile.training.lora_rank and profile.runtime.sharding != "none":
+        yield Issue(
+            ("training", "lora_rank"),
+            "training.lora_rank does not work with runtime.sharding: fsdp",
+            "Set runtime.sharding: none.",
+        )
     if transfer.rename and not transfer.is_enabled:
         yield Issue(
             ("transfer", "rename"),
