@@ -39,12 +39,25 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
-    if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
+    yield from _check_distilled(profile)
+
+
+def _check_distilled(profile: Profile) -> Iterator[Issue]:
+    if not profile.distillation.is_enabled:
+        return
+    if profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
+    if profile.data.augment not in ("off", 0):
+        yield Issue(
+            ("data", "augment"),
+            "a distilled run cannot use data.augment: nothing conditions its teacher on the "
+            "changes",
+            "Set data.augment: off.",
         )
 
 
