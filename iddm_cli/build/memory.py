@@ -129,7 +129,9 @@ def estimate_run_memory(
     cache = choose_cache(profile.data, pack, compute.device)
     on_cpu = compute.device.type == "cpu"
     on_device = cache == "device" or (cache == "memory" and on_cpu)
-    denoiser = build_denoiser(profile, len(pack.classes))
+    num_classes = len(pack.classes)
+    denoiser = build_denoiser(profile, num_classes)
+    with_teacher = profile.distillation.needs_guided_teacher(num_classes)
     use_kernels(denoiser.backbone, KERNELS[presume_kernels(profile, compute)])
     return estimate_memory(
         denoiser,
@@ -139,4 +141,5 @@ def estimate_run_memory(
         data=pack.pixels_bytes if on_device else 0,
         on_cpu=on_cpu,
         recompute=training.recompute == "blocks",
+        with_teacher=with_teacher,
     )

@@ -22,6 +22,7 @@ def build_served_model(
     values: ValueRange = EIGHT_BIT,
     guide_with: str = "",
     tables: TunedTables = NO_TABLES,
+    no_guidance: str = "",
 ) -> ServedModel:
     """Prepare a trained model for the server; on the CPU each thread computes a block of its own.
 
@@ -34,6 +35,7 @@ def build_served_model(
         values: The range of values that it was trained on.
         guide_with: What the generator's weaker denoiser is: RUN@STEP; "" where it has none.
         tables: The tables that were tuned for the network.
+        no_guidance: Why requests can have no guidance scale but 1; "" where they can.
     """
 
     def prepare(denoiser: Denoiser) -> BatchInvariantDenoiser:
@@ -54,4 +56,5 @@ def build_served_model(
         batch_weaker=None if generator.weaker is None else prepare(generator.weaker),
         guide_with=guide_with,
         tables=tables,
+        no_guidance=no_guidance,
     )

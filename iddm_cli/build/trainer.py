@@ -195,7 +195,7 @@ def build_consistency_objective(
         num_classes: Number of classes.
     """
     settings, teacher = profile.distillation, None
-    if num_classes and settings.guidance != 1:
+    if settings.needs_guided_teacher(num_classes):
         copied = copy.deepcopy(student).requires_grad_(False).eval()
         teacher = GuidedTeacher(copied, settings.guidance, no_label=num_classes)
     return ConsistencyObjective(teacher, stage_steps=settings.stage_steps)

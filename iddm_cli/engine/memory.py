@@ -68,6 +68,7 @@ class MemoryEstimate:
         data: The images, where they are kept on the device.
         program: Python and PyTorch themselves, where they share the device's memory.
         micro_batch: Images computed at once.
+        teacher: Weights of the frozen teacher of a distilled run.
     """
 
     parameters: int
@@ -78,12 +79,13 @@ class MemoryEstimate:
     data: int
     program: int
     micro_batch: int
+    teacher: int = 0
 
     @property
     def total(self) -> int:
         """The sum of all parts."""
-        parts = (self.state, self.activations, self.copies, self.saving, self.data, self.program)
-        return sum(parts)
+        held = (self.state, self.teacher, self.activations, self.copies, self.saving)
+        return sum(held) + self.data + self.program
 
     @property
     def per_image(self) -> float:
@@ -100,6 +102,7 @@ def estimate_memory(
     data: int,
     on_cpu: bool,
     recompute: bool = False,
+    with_teacher: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a training from what the loss keeps for its backward pass.
 
@@ -111,6 +114,7 @@ def estimate_memory(
         data: Bytes of images held on the device.
         on_cpu: Whether training runs on the CPU.
         recompute: Whether blocks compute their activations again in the backward pass.
+        with_teacher: Whether a frozen copy of the network teaches; what it computes is not kept.
     """
     parameters = sum(p.numel() for p in denoiser.parameters())
     kept = measure_kept(denoiser, shape, precision)
@@ -128,6 +132,7 @@ def estimate_memory(
         data=data,
         program=(used_memory() or PROGRAM) + LOADED_LATER if on_cpu else 0,
         micro_batch=micro_batch,
+        teacher=parameters * FLOAT_BYTES if with_teacher else 0,
     )
 
 

@@ -26,3 +26,7 @@ class DistillationSettings(Settings):
     def is_enabled(self) -> bool:
         """Whether the run is distilled from a teacher."""
         return self.teacher is not None
+
+    def needs_guided_teacher(self, num_classes: int) -> bool:
+        """Return whether training evaluates a frozen copy of the teacher, with guidance."""
+        return self.is_enabled and num_classes > 0 and self.guidance != 1

@@ -211,12 +211,26 @@ def load_model(
             values=source.values,
             guide_with=guide.name if guide else "",
             tables=source.read_tuned_tables(),
+            no_guidance=explain_missing_guidance(source, profile, guide),
         )
     if not served.is_invariant:
         console.print_warning(
             f"{served.name}: on this machine the last bits of an image depend on other requests"
         )
     return served
+
+
+def explain_missing_guidance(
+    source: models.ModelSource, profile: "ResolvedProfile", guide: GuidingModel | None
+) -> str:
+    """Return why requests can have no guidance scale but 1; "" where they can.
+
+    Without classes a scale has no effect, and clients may send one.
+    """
+    from iddm_cli.profiles.checking.rules import find_guidance_issue
+
+    issue = find_guidance_issue(profile) if source.classes and guide is None else None
+    return issue.problem if issue else ""
 
 
 def answer_requests(

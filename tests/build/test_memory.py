@@ -34,6 +34,22 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
         assert size == batch_size or 2 * size > most or size == 1, "not smaller than it must be"
 
 
+def test_the_frozen_teacher_of_a_distilled_run_is_counted(monkeypatch) -> None:
+    monkeypatch.setattr(engine_memory, "used_memory", lambda: 0)
+    cpu = ComputeContext(torch.device("cpu"), "fp32")
+
+    def estimate(classes: tuple[str, ...], **distillation):
+        pack = SimpleNamespace(
+            classes=classes, pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3
+        )
+        profile = tiny_profile(distillation={"teacher": "first", **distillation})
+        return estimate_run_memory(profile, pack, cpu)
+
+    guided, plain = estimate(("a",), guidance=2.0), estimate(("a",))
+    assert guided.teacher == guided.total - plain.total == 4 * guided.parameters
+    assert plain.teacher == estimate((), guidance=2.0).teacher == 0, "the data link the path"
+
+
 def test_a_shortage_of_main_memory_is_reported_before_training(monkeypatch) -> None:
     pack = SimpleNamespace(
         classes=("a",), pixels_bytes=0, record=SimpleNamespace(stored=True), channels=3

@@ -65,8 +65,12 @@ def test_it_serves_what_it_generates(distilled):
     try:
         query = {"class": "crazing", "seed": 3, "count": 2}
         response = served.client.post("/v1/images", json=query).json()
+        (info,) = served.client.get("/v1/models").json()["data"]
+        refused = served.client.post("/v1/images", json={**query, "guidance": 3})
     finally:
         served.stop(signal.SIGTERM)
+    assert not info["takes_guidance"]
+    assert refused.status_code == 422
     distilled.iddm(*response["command"].split()[1:], "--no-grid", "--out", "served")
     for image in response["images"]:
         name = f"served/crazing/crazing-{image['index']:06d}.png"
@@ -82,6 +86,7 @@ def test_mistakes_are_reported(distilled):
         (("distill", "fast"), 2, "fast was distilled itself"),
         (("distill", "no-such-run"), 4, "no run 'no-such-run'"),
         (("distill", "first", "--calls", "9"), 2, "--calls"),
+        (("generate", "fast", "--guidance", "3"), 2, "folded into this distilled network"),
         (("distill", "first", "--data", "gone"), 3, "iddm distill first --set data.path=NEW"),
     ):
         assert said in " ".join(distilled.iddm(*words, expect=code).err.split())

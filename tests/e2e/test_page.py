@@ -234,7 +234,8 @@ def test_a_folded_setting_that_is_wrong_is_shown(page):
 def test_a_model_that_a_weaker_one_guides(browser, model):
     guided = replace(model, batch_weaker=make_model("weak").batch_denoiser, guide_with="weak@500")
     plain = make_model("plain", classes=())
-    with serving(guided, plain) as own:
+    inside = replace(make_model("fast", guidance=1.0), no_guidance="guidance 2 is inside")
+    with serving(guided, plain, inside) as own:
         for page in open_page(browser, own):
             expect(page.locator("#facts")).to_contain_text("guided by weak@500")
             generate(page, count=1, steps=2)
@@ -242,6 +243,12 @@ def test_a_model_that_a_weaker_one_guides(browser, model):
             expect(page.locator("#command")).to_contain_text("--guide-with weak@500")
             page.select_option("#model", "plain")
             expect(page.locator("#guidance")).to_be_hidden()
+            page.select_option("#model", "pets")
+            expect(page.locator("#guidance")).to_be_visible()
+            page.select_option("#model", "fast")
+            expect(page.locator("#guidance")).to_be_hidden()
+            generate(page, count=1, steps=2)
+            wait_for_images(page, 1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

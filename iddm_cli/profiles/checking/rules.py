@@ -74,15 +74,31 @@ def check_untrained(profile: Profile) -> Iterator[Issue]:
         )
 
 
-def _check_guidance(profile: Profile) -> Iterator[Issue]:
-    no_labels = profile.training.label_drop == 0 and profile.data.conditional is not False
-    if no_labels and profile.sampling.guidance != 1:
-        yield Issue(
-            ("sampling", "guidance"),
-            "guidance needs training.label_drop above 0: it combines conditional and unconditional "
-            "predictions",
-            "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+def find_guidance_issue(profile: Profile) -> Issue | None:
+    """Return why a guidance scale other than 1 does not work for a profile; None where it does."""
+    key = ("sampling", "guidance")
+    if profile.training.label_drop > 0 or profile.data.conditional is False:
+        return None
+    folded = profile.distillation.guidance
+    if profile.distillation.is_enabled and folded != 1:
+        return Issue(
+            key,
+            f"guidance {folded:g} is folded into this distilled network, so it samples with "
+            "sampling.guidance 1",
+            "Leave guidance out; for another scale, distil its teacher again with iddm distill "
+            "--guidance.",
         )
+    return Issue(
+        key,
+        "guidance needs training.label_drop above 0: it combines conditional and unconditional "
+        "predictions",
+        "Set sampling.guidance: 1, or training.label_drop: 0.1.",
+    )
+
+
+def _check_guidance(profile: Profile) -> Iterator[Issue]:
+    if profile.sampling.guidance != 1 and (issue := find_guidance_issue(profile)):
+        yield issue
 
 
 def _check_best(training: TrainingSettings, evaluation: EvaluationSettings) -> Iterator[Issue]:

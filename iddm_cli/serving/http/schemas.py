@@ -220,6 +220,9 @@ class ModelInfo(Schema):
     guide_with: str = ""
     """The weaker model that guides, RUN@STEP; empty where guidance is classifier-free."""
 
+    takes_guidance: bool = True
+    """Whether requests may set a guidance scale; a distilled run has one inside."""
+
     limits: dict[str, float]
     """Limits on requests."""
 

@@ -121,6 +121,9 @@ class GenerationService:
         if interval is not None and interval[0] > interval[1]:
             message = "guidance_interval: the first number must not exceed the second."
             raise RequestError(422, "bad_interval", message)
+        if model.no_guidance and query.guidance not in (None, 1):
+            message = f"guidance: {model.no_guidance}; leave it out."
+            raise RequestError(422, "no_guidance", message)
         defaults = model.resolve_sampling(query.sampler, None, query.guidance)
         settings = model.resolve_sampling(
             query.sampler,
@@ -222,6 +225,7 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
         precision=model.precision,
         exact=model.is_invariant,
         guide_with=model.guide_with,
+        takes_guidance=not model.no_guidance,
     )
 
 

@@ -98,7 +98,7 @@ function showModel() {
   useDefaults();
   $("classes-box").hidden = chosen.classes.length === 0;
   showOnly(".classed", chosen.classes.length > 0);
-  showOnly(".guided", chosen.classes.length > 0 || chosen.guide_with !== "");
+  showOnly(".guided", chosen.takes_guidance && (chosen.classes.length > 0 || chosen.guide_with !== ""));
   $("find").hidden = chosen.classes.length <= 12;
   $("find").value = "";
   $("classes").replaceChildren(...chosen.classes.map((name, label) => classChoice(chosen, name, label)));

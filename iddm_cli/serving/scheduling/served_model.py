@@ -34,6 +34,7 @@ class ServedModel:
             classifier-free.
         guide_with: What the weaker denoiser is: RUN@STEP, as --guide-with takes it.
         tables: The tables that were tuned for the network.
+        no_guidance: Why requests can have no guidance scale but 1; "" where they can.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ServedModel:
     batch_weaker: BatchInvariantDenoiser | None = None
     guide_with: str = ""
     tables: TunedTables = NO_TABLES
+    no_guidance: str = ""
 
     @property
     def is_invariant(self) -> bool:

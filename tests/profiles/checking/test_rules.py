@@ -33,6 +33,11 @@ import pytest
         ("training:\n  steps: 5\n  warmup_steps: 5\n", "5 warmup steps leave no step"),
         ("training:\n  epochs: null\n", "a run needs training.steps or training.epochs"),
         ("training:\n  label_drop: 0\n", "guidance needs training.label_drop above 0"),
+        (
+            "training:\n  label_drop: 0\ndistillation:\n  teacher: first\n  guidance: 2\n"
+            "evaluation:\n  loss_every: 0\n",
+            "guidance 2 is folded into this distilled network",
+        ),
         ("sampling:\n  sampler: ddpm\n  eta: 0.5\n", "eta belongs to ddim, not to ddpm"),
         ("sampling:\n  order: 2\n", "order belongs to ipndm or unipc, not to ddim"),
         ("sampling:\n  sampler: unipc\n  order: 4\n", "order 4 of unipc must be 2 to 3"),

@@ -46,6 +46,21 @@ def test_a_request_may_have_its_own_guidance_interval(client):
     assert (info["precision"], info["defaults"]["guidance_interval"]) == ("fp32", [0, 1])
 
 
+def test_a_network_with_guidance_inside_takes_no_scale():
+    reason = "guidance 3 is folded into this distilled network"
+    inside = dataclasses.replace(make_model(guidance=1.0), no_guidance=reason)
+    with serving(inside) as own, own.client() as client:
+        (info,) = client.get("/v1/models").json()["data"]
+        assert not info["takes_guidance"]
+        assert image_files(generate(client)) == image_files(generate(client, guidance=1))
+        for scale in (3, 0, 1.5):
+            refused = generate(client, guidance=scale)
+            assert refused.status_code == 422
+            error = refused.json()["error"]
+            assert error["code"] == "no_guidance"
+            assert error["message"] == f"guidance: {reason}; leave it out."
+
+
 @pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
 def test_the_command_line_has_the_exact_guidance(client, guidance):
     words = generate(client, guidance=guidance).json()["command"].split()
