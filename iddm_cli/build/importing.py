@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from iddm_cli.build.networks import check_size
-from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
-from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
+from iddm_cli.build.transferring.initial_weights import iter_initial_checkpoint
 from iddm_cli.importing.imported_model import ImportedModel
 from iddm_cli.importing.options import ImportOptions
 from iddm_cli.importing.readers import read_model
@@ -23,10 +22,4 @@ def import_model(source: Path, options: ImportOptions) -> ImportedModel:
 
 def iter_checkpoint_files(model: ImportedModel) -> Iterator[tuple[str, bytes]]:
     """Yield the files of the checkpoint of step 0, by their paths inside it."""
-    parts = {
-        "model": model.raw,
-        "average": model.average,
-        "optimizer": initial_optimizer_state(model.raw),
-    }
-    state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
-    return checkpoint_files(0, parts, state)
+    return iter_initial_checkpoint(model.raw, model.average)

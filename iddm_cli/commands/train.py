@@ -16,6 +16,8 @@ EXAMPLES = """\
   iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
 
   iddm train --profile neu-det --data NEU-DET/train --set training.lr=1e-4 --dry-run
+
+  iddm train --from first --data MORE --name second     start from a trained run
 """
 
 
@@ -36,6 +38,25 @@ DataOption = Annotated[
         help="Folder of images with one sub-folder per class, a built-in dataset, or demo.",
         panel=options.BASICS,
         metavar="PATH",
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    options.option(
+        "--from",
+        help="Start from the weights of a trained run, RUN or RUN@STEP, or of an exported file.",
+        panel=options.BASICS,
+        metavar="RUN",
+        complete=options.complete_run,
+    ),
+]
+RenameOption = Annotated[
+    list[str] | None,
+    options.option(
+        "--rename",
+        help="With --from: a class of that run that has another name now. Repeatable.",
+        panel=options.BASICS,
+        metavar="OLD=NEW",
     ),
 ]
 NameOption = Annotated[
@@ -67,6 +88,8 @@ DryRunOption = Annotated[
 def train(
     profile: ProfileOption = None,
     data: DataOption = None,
+    from_: FromOption = None,
+    rename: RenameOption = None,
     name: NameOption = None,
     set_: options.SetOption = None,
     epochs: options.EpochsOption = None,
@@ -84,7 +107,6 @@ def train(
     json: options.JsonOption = False,
 ) -> None:
     """Train a diffusion model on a folder of images."""
-    from iddm_cli.profiles.loading import load_profile
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.distilling.teacher import find_teacher
@@ -92,8 +114,11 @@ def train(
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
+    from iddm_cli.workflows.transferring.class_rows import parse_renames
+    from iddm_cli.workflows.transferring.transferred_profile import load_profile_to_train
 
-    profile = choose_profile(profile, data)
+    if from_ is None:
+        profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
@@ -105,13 +130,15 @@ def train(
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
         "--max-time runtime.max_time": max_time,
+        "--rename transfer.rename": parse_renames(rename),
     }
-    loaded = load_profile(profile, collect_overrides(given, set_))
     folder = resolve_runs_dir(runs_dir)
+    overrides = collect_overrides(given, set_)
+    loaded, source = load_profile_to_train(profile, overrides, source=from_, runs_dir=folder)
     if name is not None:
         check_run_name(name)
     if dry_run:
-        show_plan(*prepare_data(loaded), as_json=json)
+        show_plan(*prepare_data(loaded), as_json=json, source=source)
         return
     distillation = loaded.distillation
     teacher = None
@@ -120,11 +147,12 @@ def train(
     job_options = JobOptions(
         folder,
         name=name,
-        stem=Path(profile).stem,
+        stem=Path(profile).stem if profile else f"from-{source.name}" if source else "run",
         overwrite=overwrite,
         as_json=json,
         steal_lock=steal_lock,
         teacher=teacher,
+        source=source,
     )
     if code := launch(with_absolute_data(loaded), job_options):
         raise typer.Exit(code)

@@ -44,6 +44,12 @@ class ConditionedBackbone(nn.Module):
         return self.backbone(x_t, t, label, self.augmentation)
 
 
+def find_augmentation(backbone: nn.Module) -> AugmentationEmbedding | None:
+    """Return the layer for augmentation of a backbone, or None."""
+    layers = (one for one in backbone.modules() if isinstance(one, AugmentationEmbedding))
+    return next(layers, None)
+
+
 def remove_augmentation(backbone: nn.Module) -> None:
     """Remove the layer for augmentation from a backbone that will only generate."""
     for module in list(backbone.modules()):

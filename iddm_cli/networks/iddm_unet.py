@@ -205,6 +205,14 @@ class IddmUNet(nn.Module):
         """Return the layers that read images and write them."""
         return [self.inc.double_conv[0], self.outc]
 
+    def class_table(self) -> nn.Embedding | None:
+        """Return the table of class vectors; "no label" has none. None: no classes."""
+        return self.condition_adapter.label_emb if self.condition_adapter else None
+
+    def class_bias(self) -> nn.Parameter | None:
+        """Return None: class vectors are added to the time embedding, which has no bias."""
+        return None
+
     def forward(
         self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None
     ) -> Tensor:

@@ -176,6 +176,15 @@ class UNet(nn.Module):
         """Return the layers that read images and write them."""
         return [self.conv_in, self.conv_out]
 
+    def class_table(self) -> nn.Embedding | None:
+        """Return the table of class vectors, whose last row means "no label"; None: no classes."""
+        return self.embedding.classes
+
+    def class_bias(self) -> nn.Parameter | None:
+        """Return the bias that class vectors are added to."""
+        last = self.embedding.perceptron[-1]
+        return last.bias if isinstance(last, nn.Linear) else None
+
     def forward(
         self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None
     ) -> Tensor:

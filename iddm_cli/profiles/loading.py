@@ -125,23 +125,45 @@ def find_profile(reference: str) -> Path:
     raise ProfileError(f"no profile {shorten(reference)!r}", f"{hint} {listed}".strip())
 
 
-def load_profile(reference: str, overrides: Sequence[Override]) -> Profile:
+def load_profile(
+    reference: str, overrides: Sequence[Override], defaults: Mapping[str, object] | None = None
+) -> Profile:
     """Load a profile, apply overrides in their order, and validate the result.
 
     Args:
         reference: Name or path of the profile.
         overrides: Settings that replace those of the file.
+        defaults: Values of settings that the file does not have, by their keys; None: the usual
+            defaults.
 
     Raises:
         ProfileError: The profile cannot be found or read, or is invalid; the message lists every
             issue.
     """
     path = find_profile(reference)
-    return build_profile(path, read_yaml(path), overrides)
+    return build_profile(path, read_yaml(path), overrides, defaults=defaults)
+
+
+def find_setting(reference: str | None, overrides: Sequence[Override], key: str) -> object:
+    """Return what a profile with these overrides says of a setting, unchecked; None: nothing.
+
+    Raises:
+        ProfileError: The profile cannot be found or read.
+    """
+    given = [override.value for override in overrides if override.key == key]
+    section, _, name = key.partition(".")
+    document = read_yaml(find_profile(reference)).data if reference else None
+    table = document.get(section) if isinstance(document, dict) else None
+    return given[-1] if given else table.get(name) if isinstance(table, dict) else None
 
 
 def build_profile(
-    path: Path, document: Document, overrides: Sequence[Override], *, exported: bool = False
+    path: Path,
+    document: Document,
+    overrides: Sequence[Override],
+    *,
+    exported: bool = False,
+    defaults: Mapping[str, object] | None = None,
 ) -> Profile:
     """Apply overrides to a parsed profile in their order, and validate the result.
 
@@ -151,6 +173,7 @@ def build_profile(
         overrides: Settings that replace those of the document.
         exported: Whether it is the profile in an exported file, which lists every setting of its
             version like a run's.
+        defaults: Values of settings that the document does not have, by their keys.
 
     Raises:
         ProfileError: The profile is invalid; the message lists every issue.
@@ -158,7 +181,8 @@ def build_profile(
     if not isinstance(document.data, dict | None):
         raise ProfileError(f"{path}: a profile consists of sections such as training:")
     of_run = exported or _exists(path.with_name(RUN_MANIFEST))
-    merged = _MergedProfile(path, document, overrides, of_run=of_run)
+    missing = {**(VALUES_BEFORE if of_run else {}), **(defaults or {})}
+    merged = _MergedProfile(path, document, overrides, missing)
     try:
         profile = Profile.model_validate(merged.values)
     except ValidationError as error:
@@ -201,14 +225,17 @@ class _MergedProfile:
     """The values of a file with overrides applied, and the origin of each value."""
 
     def __init__(
-        self, path: Path, document: Document, overrides: Sequence[Override], *, of_run: bool
+        self,
+        path: Path,
+        document: Document,
+        overrides: Sequence[Override],
+        defaults: Mapping[str, object],
     ) -> None:
         self.path = path
         self.document = document
         self.values: dict[str, Any] = json.loads(json.dumps(document.data or {}))
         self.origins: dict[str, str] = {}
-        if of_run:
-            self._add_values_of_older_versions()
+        self._add_defaults(defaults)
         self._drop_default_epochs(self._section("training"))
         for override in overrides:
             if override.key == "model.network":
@@ -216,11 +243,13 @@ class _MergedProfile:
         for override in overrides:
             self._apply(override)
 
-    def _add_values_of_older_versions(self) -> None:
-        """Add to a run's profile the settings that its version did not have."""
-        for dotted, value in VALUES_BEFORE.items():
+    def _add_defaults(self, defaults: Mapping[str, object]) -> None:
+        """Add settings that the file lacks; those of a model only where it is the same backbone."""
+        network = self._section("model").get("network", defaults.get("model.network"))
+        for dotted, value in defaults.items():
             name, _, key = dotted.partition(".")
-            self._section(name).setdefault(key, value)
+            if name != "model" or network == defaults["model.network"]:
+                self._section(name).setdefault(key, value)
 
     def _section(self, name: str) -> dict[str, Any]:
         section = self.values.get(name)

@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from iddm_cli.profiles.distillation_settings import DistillationSettings
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, ModelSettings, UNetSettings
+from iddm_cli.profiles.origins.distillation_settings import DistillationSettings
+from iddm_cli.profiles.origins.transfer_settings import TransferSettings
 from iddm_cli.profiles.settings import (
     ChannelCount,
     DataSettings,
@@ -35,6 +36,9 @@ class Profile(Settings):
 
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How long and how the network is trained."""
+
+    transfer: TransferSettings = Field(default_factory=TransferSettings)
+    """The trained model that the network starts from, if there is one."""
 
     distillation: DistillationSettings = Field(default_factory=DistillationSettings)
     """From which run the network is distilled, if it is."""

@@ -142,12 +142,13 @@ class Run:
         self.write_json("run.json", stamp_manifest(before, **changes))
 
     def starts_trained(self) -> bool:
-        """Return whether the network is trained before step 0: imported, or a teacher's copy.
+        """Return whether the network is trained before step 0: imported, or of another model.
 
         Raises:
             RunError: run.json is missing or damaged.
         """
-        return "source" in self.read_json("run.json") or self.teacher_path.exists()
+        manifest = self.read_json("run.json")
+        return bool({"source", "started_from"} & manifest.keys()) or self.teacher_path.exists()
 
     def read_state(self) -> str:
         """Return the state in run.json, or "killed" if it claims to run but no process holds it.

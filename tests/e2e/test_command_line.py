@@ -23,6 +23,7 @@ HEAVY = ("torch", "torchvision", "numpy", "diffusers")
         ("train", "--set", "training.lr=fast"),
         ("train", "--profile", "smoke", "--data", "no-such-folder"),
         ("train", "--image-size", "big"),
+        ("train", "--from", "no-such-run"),
         ("resume", "no-such-run"),
         ("generate", "no-such-run"),
         ("import", "--help"),

@@ -39,6 +39,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
+    yield from _check_origin(profile)
     yield from _check_distilled(profile)
 
 
@@ -58,6 +59,24 @@ def _check_distilled(profile: Profile) -> Iterator[Issue]:
             "a distilled run cannot use data.augment: nothing conditions its teacher on the "
             "changes",
             "Set data.augment: off.",
+        )
+
+
+def _check_origin(profile: Profile) -> Iterator[Issue]:
+    transfer = profile.transfer
+    if transfer.is_enabled and profile.distillation.is_enabled:
+        yield Issue(
+            ("transfer", "source"),
+            "transfer.source and distillation.teacher contradict each other: a network starts from "
+            "one of them",
+            "Leave one of them out.",
+        )
+    if transfer.rename and not transfer.is_enabled:
+        yield Issue(
+            ("transfer", "rename"),
+            "transfer.rename has no effect without transfer.source: only classes of a trained "
+            "model have an old name",
+            "Name the trained model: iddm train --from RUN.",
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.profiles.origins.transfer_settings import TransferSettings
 from iddm_cli.profiles.overrides import Override, collect_overrides
 from iddm_cli.profiles.settings import SamplingSettings, TrainingSettings
 from iddm_cli.workflows import models
@@ -15,7 +16,7 @@ from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
-    from iddm_cli.workflows.distilling.teacher import Teacher
+    from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
 SHARE_OF_TRAINING = 0.25
 """Time that distilling takes by default, as a share of the teacher's training."""
@@ -56,7 +57,7 @@ class DistillRequest:
 
 
 def build_student_profile(
-    teacher: "Teacher", request: DistillRequest, runs_dir: Path
+    teacher: "TrainedSource", request: DistillRequest, runs_dir: Path
 ) -> "ResolvedProfile":
     """Return the profile of the new run.
 
@@ -74,12 +75,12 @@ def build_student_profile(
     check_has_images(teacher, wanted)
     guidance = choose_guidance(teacher, request.guidance, profile.sampling.guidance)
     steps = request.steps or suggest_steps(teacher, guided=guidance != 1)
-    within = teacher.path == (runs_dir / teacher.name).resolve()
     changes: dict[str, object] = {
         **describe_training(steps),
         **describe_optimizer(wanted),
         **describe_sampling(request.calls),
-        "distillation.teacher": teacher.name if within else str(teacher.path),
+        **describe_origin(),
+        "distillation.teacher": teacher.refer_from(runs_dir),
         "distillation.teacher_step": teacher.step,
         "distillation.guidance": guidance,
         "distillation.stage_steps": math.ceil(steps / STAGES),
@@ -113,6 +114,14 @@ def describe_training(steps: int) -> dict[str, object]:
     }
 
 
+def describe_origin() -> dict[str, object]:
+    """Return the settings by which the teacher itself started from a trained model, unset."""
+    return {
+        f"transfer.{key}": field.get_default(call_default_factory=True)
+        for key, field in TransferSettings.model_fields.items()
+    }
+
+
 def describe_optimizer(wanted: Sequence[Override]) -> dict[str, object]:
     """Return the settings of the optimizer that was chosen: muon, unless told otherwise."""
     values = {override.key: override.value for override in wanted}
@@ -133,7 +142,7 @@ def describe_sampling(calls: int) -> dict[str, object]:
     return {**defaults, **ours}
 
 
-def warn_of_predicted_noise(teacher: "Teacher", prediction: str) -> None:
+def warn_of_predicted_noise(teacher: "TrainedSource", prediction: str) -> None:
     """Warn where one call cannot be good: what predicts noise says little about almost pure noise.
 
     Its estimate of x divides by alpha, the share of the image, which is almost 0 there.
@@ -146,7 +155,7 @@ def warn_of_predicted_noise(teacher: "Teacher", prediction: str) -> None:
         )
 
 
-def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> float:
+def choose_guidance(teacher: "TrainedSource", asked: float | None, usual: float) -> float:
     """Return the guidance scale that is folded in: the one asked for, or the teacher's own.
 
     Raises:
@@ -162,7 +171,7 @@ def choose_guidance(teacher: "Teacher", asked: float | None, usual: float) -> fl
     return 1.0
 
 
-def suggest_steps(teacher: "Teacher", *, guided: bool) -> int:
+def suggest_steps(teacher: "TrainedSource", *, guided: bool) -> int:
     """Return how many steps take a quarter of the time that the teacher was trained for.
 
     Raises:
@@ -177,7 +186,7 @@ def suggest_steps(teacher: "Teacher", *, guided: bool) -> int:
     return max(1, round(SHARE_OF_TRAINING * teacher.step / cost))
 
 
-def check_has_images(teacher: "Teacher", wanted: "Sequence[Override]") -> None:
+def check_has_images(teacher: "TrainedSource", wanted: "Sequence[Override]") -> None:
     """Check that there are training images: also what a teacher links starts from an image.
 
     Raises:

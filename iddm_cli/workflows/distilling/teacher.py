@@ -5,69 +5,17 @@ The copy is an exported file, so that the new run resumes when the teacher is go
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from iddm_cli.errors import UsageError
-from iddm_cli.profiles.overrides import Override
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
-from iddm_cli.workflows.training.attach_dataset import has_dataset
-
-if TYPE_CHECKING:
-    from iddm_cli.checkpoints.weights_source import WeightsSource
-    from iddm_cli.profiles.profile import ResolvedProfile
-    from iddm_cli.value_range import ValueRange
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A trained model that a new run is distilled from, as it is sent to every process.
-
-    Attributes:
-        name: The run's name.
-        path: Folder of the run, or the exported file.
-        step: Step of its checkpoint.
-        classes: Names of its classes, by label; empty where it has none.
-        values: The range of values that it was trained on; None: it is not known.
-    """
-
-    name: str
-    path: Path
-    step: int
-    classes: tuple[str, ...]
-    values: "ValueRange | None"
-
-    def open_model(self) -> models.RunModel | models.FileModel:
-        """Return the model on the disk.
-
-        Raises:
-            RunError: It is no longer there, or is damaged.
-        """
-        return models.find_model(None, str(self.path))
-
-    def load_profile(self, overrides: list[Override] | None = None) -> "ResolvedProfile":
-        """Return its profile, with averaged weights and other settings changed.
-
-        Raises:
-            IddmError: A setting is invalid, or the model is damaged.
-        """
-        average = Override("sampling.weights", "average", "--weights")
-        return self.open_model().load_profile([average, *(overrides or [])])
-
-    def open_weights(self) -> "WeightsSource":
-        """Return its averaged weights.
-
-        Raises:
-            CheckpointError: They are missing or damaged.
-        """
-        return self.open_model().open_weights(self.step, "average")
+from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
 
 def find_teacher(
     runs_dir: Path | None, reference: str | None, checkpoint: models.CheckpointChoice
-) -> Teacher:
+) -> TrainedSource:
     """Find a trained model to distil.
 
     Args:
@@ -80,15 +28,7 @@ def find_teacher(
     """
     model = models.find_model(runs_dir, reference)
     check_teacher(model)
-    step = model.open_weights(checkpoint, "average").step
-    values: ValueRange | None = model.values
-    if isinstance(model, models.RunModel):
-        path = model.run.path.resolve()
-        recorded = has_dataset(model.run) or model.run.read_json("dataset.json").get("values")
-        values = values if recorded else None
-    else:
-        path = model.exported.path.resolve()
-    return Teacher(model.name, path, step, model.classes, values)
+    return describe_source(model, checkpoint, "average")
 
 
 def check_teacher(model: models.RunModel | models.FileModel) -> None:
@@ -111,7 +51,7 @@ def check_teacher(model: models.RunModel | models.FileModel) -> None:
         )
 
 
-def export_teacher(run: Run, teacher: Teacher) -> Iterator[tuple[str, bytes]]:
+def export_teacher(run: Run, teacher: TrainedSource) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of the file that holds the teacher inside the new run.
 
     Raises:

@@ -4,16 +4,31 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.workflows.planning.planned_run import PlannedRun
 from iddm_cli.workflows.planning.shortage import check_fits_machine
+from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
+from iddm_cli.workflows.transferring.transfer_summary import show_transfer
 
 if TYPE_CHECKING:
     from iddm_cli.build.speed.training_probe import TrainingProbe
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.engine.memory import MemoryEstimate
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
 
-def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> None:
+def show_plan(
+    profile: "ResolvedProfile",
+    pack: "Pack",
+    *,
+    as_json: bool,
+    source: "TrainedSource | None" = None,
+) -> None:
     """Print what a training would take, after a few of its steps.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        as_json: Whether to print JSON.
+        source: The trained model that it would start from; None: it would start untrained.
 
     Raises:
         IddmError: The training would be refused, or cannot fit the memory of this machine.
@@ -23,6 +38,8 @@ def show_plan(profile: "ResolvedProfile", pack: "Pack", *, as_json: bool) -> Non
     from iddm_cli.display import console, dataset
     from iddm_cli.engine import device as devices
 
+    if source is not None:
+        show_transfer(plan_transfer(source, profile, pack.classes))
     runtime = profile.runtime
     processes = len(devices.choose_devices(runtime.device, runtime.devices))
     check_divisible(profile, processes)

@@ -38,10 +38,12 @@ def prepare_evaluation(
             "evaluation.every compares generated images with training images, since there are no "
             "held-out ones (data.held_out)"
         )
+    classes, name = pack.classes, "to be trained"
+    if resumed is not None:
+        classes, name = resumed.read_classes(), resumed.name
     if profile.data.random_crop < 1:
         profile, pack = _pack_without_crops(profile, pack)
-    if resumed is not None:
-        pack = align_classes(pack, resumed.read_classes(), resumed.name)
+    pack = align_classes(pack, classes, name)
     with show_progress() as progress:
         prepare_features(profile, pack, progress=progress)
     return pack

@@ -10,7 +10,7 @@ from iddm_cli.runs.run import Run
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.profile import ResolvedProfile
-    from iddm_cli.workflows.distilling.teacher import Teacher
+    from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class JobOptions:
         as_json: Whether the result is printed as JSON.
         steal_lock: Whether the run is taken over from a process on another machine.
         teacher: The model that the new run is distilled from; None: it is trained as usual.
+        source: The model whose weights the new run starts from; None: it starts untrained.
         started: When the command started, by time.monotonic().
     """
 
@@ -36,7 +37,8 @@ class JobOptions:
     overwrite: bool = False
     as_json: bool = False
     steal_lock: bool = False
-    teacher: "Teacher | None" = None
+    teacher: "TrainedSource | None" = None
+    source: "TrainedSource | None" = None
     started: float = field(default_factory=time.monotonic)
 
 

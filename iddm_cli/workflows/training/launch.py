@@ -19,6 +19,7 @@ from iddm_cli.workflows.training.job import Job, JobOptions
 from iddm_cli.workflows.training.resume import resume_run
 from iddm_cli.workflows.training.start import find_or_create_run, start_run
 from iddm_cli.workflows.training.stop_requests import ignore_save_signals
+from iddm_cli.workflows.transferring.transfer_plan import arrange_classes, find_source_values
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,8 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     resolved, pack = find_data(profile, options)
     if options.teacher is not None:
         pack = align_classes(pack, options.teacher.classes, options.teacher.name)
+    if options.source is not None:
+        pack = arrange_classes(pack, options.source, resolved)
     job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
 
     from iddm_cli.build.compute import check_divisible
@@ -75,7 +78,7 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
         return prepare_data(
             profile,
             known_classes=read_known_classes(options),
-            values=find_recorded_values(options),
+            values=find_recorded_values(options, profile),
         )
     except DatasetError as error:
         origin = options.resumed or options.teacher
@@ -91,14 +94,16 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
         ) from error
 
 
-def find_recorded_values(options: JobOptions) -> "ValueRange | None":
-    """Return the range of values of the run or of its teacher; None if it has none yet.
+def find_recorded_values(options: JobOptions, profile: "Profile") -> "ValueRange | None":
+    """Return the range of values of the run or of what it starts from; None if it has none yet.
 
     Raises:
         RunError: dataset.json is damaged.
     """
     if options.teacher is not None:
         return options.teacher.values
+    if options.source is not None:
+        return find_source_values(options.source, profile)
     run = options.resumed
     if run is None or not (has_dataset(run) or run.read_json("dataset.json").get("values")):
         return None

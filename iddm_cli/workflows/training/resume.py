@@ -167,7 +167,9 @@ def load_latest(
     check_same_moments(checkpoint.settings, trainer.settings)
     trainer.load(checkpoint)
     if not checkpoint.numerics:  # nobody has trained it here
-        return "from the averaged weights of the imported model, with a new optimizer", []
+        origin = stored.transfer.source if stored is not None else None
+        of = f"weights of {origin}" if origin else "averaged weights of the imported model"
+        return f"from the {of}, with a new optimizer", []
     recipe = checkpoint.settings
     if not recipe and stored is not None:
         length = count_steps(stored.training, len(trainer.train_step.batches))

@@ -11,9 +11,19 @@ from iddm_cli.storage.space import free_bytes
 from iddm_cli.workflows.distilling.teacher import export_teacher
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
+from iddm_cli.workflows.training.resume import load_latest
 from iddm_cli.workflows.training.run_manifest import describe_compute, describe_process
+from iddm_cli.workflows.transferring.transfer_plan import (
+    INITIAL_FOLDER,
+    describe_origin,
+    iter_initial_files,
+    plan_transfer,
+)
+from iddm_cli.workflows.transferring.transfer_summary import show_transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from iddm_cli.build.compute import ComputeContext
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.trainer import Trainer
@@ -41,17 +51,30 @@ def find_or_create_run(
     was_created = group.is_restart and group.is_main and was_started_with(run, job.profile)
     if group.is_main and not was_created:
         check_trainable(job.profile, job.pack, compute.device)
-        files = initial_files(group, compute, job)
-        steal = options.steal_lock
         create_run(
             options.runs_dir,
             name,
-            files,
-            large=export_teacher(run, options.teacher) if options.teacher else (),
+            initial_files(group, compute, job),
+            folders=[INITIAL_FOLDER] if options.source else [],
+            large=iter_large_files(run, job),
             overwrite=options.overwrite,
-            steal=steal,
+            steal=options.steal_lock,
         )
     return run, not group.broadcast(was_created)
+
+
+def iter_large_files(run: Run, job: "Job") -> "Iterator[tuple[str, bytes]]":
+    """Yield the weights that a new run starts with, by their paths in it; none if it is untrained.
+
+    Raises:
+        IddmError: What it starts from is no longer there, or is damaged.
+    """
+    options = job.options
+    if options.teacher is not None:
+        yield from export_teacher(run, options.teacher)
+    if options.source is not None:
+        plan = plan_transfer(options.source, job.profile, job.pack.classes)
+        yield from iter_initial_files(plan)
 
 
 def was_started_with(run: Run, profile: "Profile") -> bool:
@@ -70,6 +93,9 @@ def initial_files(group: "ProcessGroup", compute: "ComputeContext", job: "Job") 
     from iddm_cli.profiles.writing import dump_profile
 
     process = describe_process(describe_device(compute.device), group.world_size)
+    if (source := job.options.source) is not None:
+        plan = plan_transfer(source, job.profile, job.pack.classes)
+        process["started_from"] = describe_origin(plan)
     return {
         "profile.yaml": dump_profile(job.profile).encode(),
         "dataset.json": encode_json(describe_dataset(job.pack, job.profile.data.path)),
@@ -89,16 +115,20 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     shortage = describe_shortage(profile, pack, compute, group) if group.is_main else ""
     evaluate = build_evaluator(profile, job.evaluated, group)
     trainer = build_trainer(profile, pack, run, compute, group, evaluate)
+    if job.options.source is not None:
+        load_latest(group, trainer)
     cache = choose_cache(profile.data, pack, compute.device)
     rows = dataset.summarize_pack(pack, profile, steps=trainer.total_steps, cache=cache)
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
+        if job.options.source is not None:
+            show_transfer(plan_transfer(job.options.source, profile, pack.classes))
         warn_if_disk_is_small(run, trainer)
         if leak := dataset.describe_leak(pack.report_held_out()):
             console.print_warning(leak)
     if shortage:
         console.print_warning(shortage)
-    if not profile.distillation.is_enabled:  # it starts trained
+    if not run.starts_trained():
         augmented = profile.data.augment_probability > 0
         console.print_advice(advise_length(profile.training, pack.count, augmented=augmented))
     console.print_note(

@@ -11,7 +11,7 @@ from iddm_cli.workflows.distilling.student import (
     DistillRequest,
     build_student_profile,
 )
-from iddm_cli.workflows.distilling.teacher import Teacher
+from iddm_cli.workflows.transferring.trained_source import TrainedSource
 from tests.workflows.distilling.runs import make_run
 
 SAMPLING = {"sampler": "ddim", "steps": 7, "eta": 0.5, "guidance": 2.5, "batch_size": 5,
@@ -19,14 +19,14 @@ SAMPLING = {"sampler": "ddim", "steps": 7, "eta": 0.5, "guidance": 2.5, "batch_s
 
 
 @pytest.fixture
-def teacher(tmp_path: Path) -> Teacher:
+def teacher(tmp_path: Path) -> TrainedSource:
     training = {"batch_size": 12, "lr": 0.01}
     diffusion = {"time_distribution": "log-normal", "time_mean": 0.5}
     path = make_run(tmp_path, sampling=SAMPLING, training=training, diffusion=diffusion)
-    return Teacher("pets", path, 4000, ("cat", "dog"), None)
+    return TrainedSource("pets", path, 4000, ("cat", "dog"), None)
 
 
-def build(teacher: Teacher, runs: Path, *sets: str, **asked):
+def build(teacher: TrainedSource, runs: Path, *sets: str, **asked):
     request = {"calls": 2, "steps": None, "guidance": None, "options": {}, **asked}
     return build_student_profile(teacher, DistillRequest(**request, sets=sets), runs)
 
@@ -72,7 +72,7 @@ def test_settings_of_the_command_line_win(teacher, tmp_path):
 def test_muon_is_the_optimizer_unless_another_is_chosen(tmp_path):
     training = {"optimizer": "muon", "muon_lr": 0.05, "lr": 0.01}
     path = make_run(tmp_path, training=training)
-    teacher = Teacher("pets", path, 4000, ("cat", "dog"), None)
+    teacher = TrainedSource("pets", path, 4000, ("cat", "dog"), None)
     found = [
         build(teacher, tmp_path, *sets).training.model_dump()
         for sets in ((), ("training.optimizer=adamw",), ("training.muon_lr=0.01",))
@@ -90,7 +90,7 @@ def test_a_teacher_elsewhere_is_named_by_its_path(teacher, tmp_path):
 
 def test_without_classes_nothing_is_folded_in(tmp_path):
     path = make_run(tmp_path, classes={})
-    teacher = Teacher("pets", path, 4000, (), None)
+    teacher = TrainedSource("pets", path, 4000, (), None)
     assert build(teacher, tmp_path).distillation.guidance == 1
     with pytest.raises(UsageError, match="pets has no classes, so nothing guides it"):
         build(teacher, tmp_path, guidance=2.0)
@@ -98,7 +98,7 @@ def test_without_classes_nothing_is_folded_in(tmp_path):
 
 def test_an_imported_teacher_needs_images_and_a_length(tmp_path):
     path = make_run(tmp_path, dataset={"path": None, "digest": None})
-    teacher = Teacher("pets", path, 0, ("cat", "dog"), None)
+    teacher = TrainedSource("pets", path, 0, ("cat", "dog"), None)
     with pytest.raises(DatasetError, match="imported, so it has no images to distil with"):
         build(teacher, tmp_path, steps=5)
     images = {"--data data.path": "photos"}
@@ -110,5 +110,5 @@ def test_an_imported_teacher_needs_images_and_a_length(tmp_path):
 @pytest.mark.parametrize(("prediction", "warns"), [("epsilon", True), ("v", False)])
 def test_a_teacher_that_predicts_noise_is_warned_of(tmp_path, capsys, prediction, warns):
     path = make_run(tmp_path, diffusion={"prediction": prediction})
-    build(Teacher("pets", path, 4000, ("cat", "dog"), None), tmp_path)
+    build(TrainedSource("pets", path, 4000, ("cat", "dog"), None), tmp_path)
     assert ("predicts the noise" in capsys.readouterr().err) is warns

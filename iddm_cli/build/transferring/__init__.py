@@ -1,0 +1,1 @@
+"""Weights that a new run starts from, adapted to its network."""

@@ -1,0 +1,52 @@
+"""The weights of a new run that starts from a trained model, and the checkpoint that holds them."""
+
+from collections.abc import Iterator
+
+from iddm_cli.build.networks import build_backbone
+from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
+from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
+from iddm_cli.checkpoints.tensors import Tensors
+from iddm_cli.checkpoints.weights_source import WeightsSource
+from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
+from iddm_cli.networks.skeleton import shapes_only
+from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.profiles.profile import ResolvedProfile
+
+
+def load_initial_weights(
+    before: ResolvedProfile,
+    num_classes: int,
+    source: WeightsSource,
+    profile: ResolvedProfile,
+    mapping: ClassMapping,
+) -> Tensors:
+    """Return the weights of a trained model, adapted to the network of a new run.
+
+    Args:
+        before: The profile of the trained model; its sampling section names the weights to read.
+        num_classes: Number of its classes.
+        source: Its weights.
+        profile: The profile of the new run.
+        mapping: Which of its classes those of the new run are.
+
+    Raises:
+        CheckpointError: The weights are damaged, or belong to another network.
+    """
+    with shapes_only():
+        old = build_backbone(before, num_classes)
+        new = build_backbone(profile, len(mapping.rows))
+    weights = source.read(PART_OF_WEIGHTS[before.sampling.weights], old.state_dict())
+    channels = before.data.channels, profile.data.channels
+    return adapt_weights(weights, old, new, mapping, channels)
+
+
+def iter_initial_checkpoint(raw: Tensors, average: Tensors) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a checkpoint of step 0, by their paths inside it.
+
+    Args:
+        raw: The weights.
+        average: The averaged weights, from which training starts.
+    """
+    parts = {"model": raw, "average": average, "optimizer": initial_optimizer_state(raw)}
+    state: dict[str, object] = {"bits": {}, "scaler": {}, "course": {}, "metrics": {}}
+    return checkpoint_files(0, parts, state)

@@ -1,0 +1,138 @@
+"""Weights of a trained network, adapted to one with other classes or another number of channels.
+
+The new network computes what the old one did: for each class that both have, and, between grey and
+colour, for grey images. Everything else of both networks is the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from iddm_cli.networks.augmentation import find_augmentation
+
+
+@dataclass(frozen=True)
+class ClassMapping:
+    """Which rows of the old class table the classes of the new network start from.
+
+    Attributes:
+        rows: For each class of the new network, its label in the old one; None: it is new.
+        knows_no_label: Whether the old network was trained without labels as well.
+    """
+
+    rows: Sequence[int | None]
+    knows_no_label: bool = True
+
+
+def adapt_weights(
+    weights: dict[str, Tensor],
+    old: nn.Module,
+    new: nn.Module,
+    mapping: ClassMapping,
+    channels: tuple[int, int],
+) -> dict[str, Tensor]:
+    """Return the weights of a new network that computes what the old one did.
+
+    Args:
+        weights: The old network's weights, by name.
+        old: The old network; only its structure matters.
+        new: The new network; only its structure matters.
+        mapping: Where the rows of its class table come from.
+        channels: Channels of the images of the old and of the new network; equal, or one is 1.
+    """
+    adapted = _adapt_classes(dict(weights), old, new, mapping)
+    _adapt_augmentation(adapted, old, new)
+    if channels[0] != channels[1]:
+        _adapt_channels(adapted, new, *channels)
+    return adapted
+
+
+def _adapt_classes(
+    weights: dict[str, Tensor], old: nn.Module, new: nn.Module, mapping: ClassMapping
+) -> dict[str, Tensor]:
+    """Return weights with the class table of the new network, or without one.
+
+    A network without a table starts with rows of zeros, which add nothing. One that loses its table
+    keeps what it computed without a label, where that is a bias.
+    """
+    before, after = old.class_table(), new.class_table()  # type: ignore[operator]
+    rows = weights.pop(f"{find_name(old, before)}.weight") if before is not None else None
+    if after is not None:
+        name = f"{find_name(new, after)}.weight"
+        weights[name] = torch.zeros(after.weight.shape)
+        if rows is not None:
+            weights[name] = _choose_rows(rows, after.num_embeddings, mapping)
+    elif rows is not None and (bias := find_class_bias(new)) is not None:
+        weights[bias] = weights[bias] + _find_start(rows, has_no_label=True, mapping=mapping)
+    return weights
+
+
+def _choose_rows(rows: Tensor, count: int, mapping: ClassMapping) -> Tensor:
+    """Return the new class table, [count, D], whose last row means "no label" if the old one's did.
+
+    Args:
+        rows: The old class table, [K or K + 1, D].
+        count: Number of rows of the new one.
+        mapping: Where its rows come from.
+    """
+    has_no_label = count > len(mapping.rows)
+    start = _find_start(rows, has_no_label=has_no_label, mapping=mapping)
+    chosen = [start if row is None else rows[row] for row in mapping.rows]
+    return torch.stack([*chosen, rows[-1]] if has_no_label else chosen)
+
+
+def _find_start(rows: Tensor, *, has_no_label: bool, mapping: ClassMapping) -> Tensor:
+    """Return the row from which a new class starts, [D]: that of "no label", if it was trained.
+
+    The network then generates, for the new class, images of all others: a row that it was trained
+    on, which the mean of the classes' rows is not.
+    """
+    if not mapping.knows_no_label:
+        return (rows[:-1] if has_no_label else rows).mean(0)
+    return rows[-1] if has_no_label else torch.zeros_like(rows[0])
+
+
+def _adapt_augmentation(weights: dict[str, Tensor], old: nn.Module, new: nn.Module) -> None:
+    """Keep, add or drop the layer for augmentation, which adds nothing to unchanged images.
+
+    Of grey and colour, the conditions that both have come first.
+    """
+    before, after = find_augmentation(old), find_augmentation(new)
+    known = weights.pop(f"{find_name(old, before)}.weight") if before is not None else None
+    if after is None:
+        return
+    weight = torch.zeros(after.weight.shape)
+    if known is not None:
+        count = min(known.shape[1], weight.shape[1])
+        weight[:, :count] = known[:, :count]
+    weights[f"{find_name(new, after)}.weight"] = weight
+
+
+def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, after: int) -> None:
+    """Adapt the first and the last convolution to another number of channels.
+
+    From grey to colour, each channel gets an equal share of the input weights, and the same output
+    weights. From colour to grey, the input weights are summed, and the output weights averaged.
+    """
+    edges = new.edge_layers()  # type: ignore[operator]
+    first, last = (find_name(new, layer) for layer in edges)
+    inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, k, k]
+    inputs = inputs.sum(1, keepdim=True).repeat(1, after, 1, 1, 1) / after
+    weights[f"{first}.weight"] = inputs.flatten(1, 2)
+    for name in (f"{last}.weight", f"{last}.bias"):
+        if name in weights:
+            outputs = weights[name].unflatten(0, (before, -1)).mean(0)  # [patch, ...]
+            weights[name] = outputs.repeat(after, *[1] * (outputs.dim() - 1))
+
+
+def find_name(network: nn.Module, module: nn.Module) -> str:
+    """Return the name of a module inside a network."""
+    return next(name for name, each in network.named_modules() if each is module)
+
+
+def find_class_bias(network: nn.Module) -> str | None:
+    """Return the name of the bias that the class table's rows are added to, or None."""
+    bias = network.class_bias()  # type: ignore[operator]
+    return next((name for name, each in network.named_parameters() if each is bias), None)

@@ -1,0 +1,1 @@
+"""Sections that name a trained model from which a run starts."""

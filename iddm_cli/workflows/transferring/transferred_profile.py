@@ -1,0 +1,143 @@
+"""The profile of a run that starts from a trained model.
+
+Without a profile of its own it is the trained model's; with one, the network, the noise schedule,
+the prediction and the size of images come from the trained model where the profile lacks them.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.profiles.loading import find_setting, load_profile
+from iddm_cli.profiles.overrides import Override
+from iddm_cli.workflows import models
+from iddm_cli.workflows.training.attach_dataset import has_dataset
+from iddm_cli.workflows.training.resuming.changes import format_value
+from iddm_cli.workflows.transferring.trained_source import TrainedSource, find_source, parse_source
+
+if TYPE_CHECKING:
+    from iddm_cli.profiles.profile import Profile, ResolvedProfile
+
+FROM_SOURCE = ("data.image_size", "data.channels", "diffusion.timesteps", "diffusion.schedule",
+               "diffusion.noise_shift", "diffusion.zero_terminal_snr",
+               "diffusion.prediction")  # fmt: skip
+"""Settings that come from the trained model where a profile lacks them, besides the network's."""
+
+MUST_EQUAL = ("diffusion.timesteps", "diffusion.schedule", "diffusion.prediction")
+"""Settings by which the weights mean what they do, besides the network's."""
+
+FREE_TO_CHANGE = ("model.dropout",)
+"""Settings of the network that its weights do not depend on."""
+
+
+def load_profile_to_train(
+    profile: str | None,
+    overrides: Sequence[Override],
+    *,
+    source: str | None,
+    runs_dir: Path,
+) -> "tuple[Profile, TrainedSource | None]":
+    """Return the profile of a new run, and the trained model that it starts from, if it does.
+
+    Args:
+        profile: Name or path of the profile; None: that of the trained model.
+        overrides: Settings of the command line.
+        source: The value of --from: RUN, RUN@STEP or an exported file; None: not given.
+        runs_dir: The folder of runs.
+
+    Raises:
+        IddmError: The profile is invalid, the model cannot be found, or the profile differs from it
+            in what its weights depend on.
+    """
+    found = _find_named_source(profile, overrides, source, runs_dir)
+    if found is None:
+        return load_profile(str(profile), overrides), None
+    wanted = [
+        *overrides,
+        Override("transfer.source", found.refer_from(runs_dir), "--from"),
+        Override("transfer.source_step", found.step, "--from"),
+        Override("transfer.weights", found.weights, "--from"),
+    ]
+    before = found.load_profile()
+    if profile is None:
+        _check_has_images(found, overrides)
+        reset = [Override("transfer.rename", [], "--from"),
+                 Override("training.extensions", [], "--from"),
+                 Override("sampling.weights", "average", "--from")]  # fmt: skip
+        loaded: Profile = found.load_profile([*reset, *wanted])
+    else:
+        loaded = load_profile(profile, wanted, _list_defaults(before))
+    check_carries_over(found.name, before, loaded)
+    return loaded, found
+
+
+def _find_named_source(
+    profile: str | None, overrides: Sequence[Override], source: str | None, runs_dir: Path
+) -> TrainedSource | None:
+    """Find the model that --from names, or transfer.source of the profile; None without either."""
+    weights = find_setting(profile, overrides, "transfer.weights")
+    weights = weights if weights == "raw" else "average"
+    if source is not None:
+        return find_source(runs_dir, *parse_source(source), weights)
+    named = find_setting(profile, overrides, "transfer.source")
+    step = find_setting(profile, overrides, "transfer.source_step")
+    if not isinstance(named, str) or not named:
+        return None
+    return find_source(runs_dir, named, step if type(step) is int else None, weights)
+
+
+def _list_defaults(before: "ResolvedProfile") -> dict[str, object]:
+    """Return the settings that a run takes from the trained model, by their keys."""
+    return {
+        key: value
+        for key, value in before.flatten().items()
+        if key.startswith("model.") or key in FROM_SOURCE
+    }
+
+
+def check_carries_over(name: str, before: "ResolvedProfile", now: "Profile") -> None:
+    """Check that the weights of a trained model mean the same in a new run.
+
+    Args:
+        name: What messages call the model.
+        before: Its profile.
+        now: The profile of the new run.
+
+    Raises:
+        UsageError: A setting differs on which they depend; the message names it.
+    """
+    if differences := list(_list_differences(name, before, now)):
+        raise UsageError(
+            f"--from {name}: its weights do not suit this profile: {'; '.join(differences)}",
+            f"Leave these settings out: they then come from {name}. Or train without --from.",
+        )
+
+
+def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> Iterator[str]:
+    old, new = before.flatten(), now.flatten()
+    keys = [key for key in new if key.startswith("model.") and key not in FREE_TO_CHANGE]
+    if old["model.network"] != new["model.network"]:
+        keys = ["model.network"]
+    for key in (*keys, *MUST_EQUAL):
+        if new[key] != old[key]:
+            yield f"{key} is {format_value(new[key])}, and {format_value(old[key])} in {name}"
+    channels, known = new["data.channels"], old["data.channels"]
+    if channels not in ("auto", known, 1) and known != 1:
+        yield f"data.channels is {channels}, and {known} in {name}: only grey becomes colour"
+
+
+def _check_has_images(source: TrainedSource, overrides: Sequence[Override]) -> None:
+    """Check that there are training images.
+
+    Raises:
+        DatasetError: The model was imported, and no images are given.
+    """
+    model = source.open_model()
+    if not isinstance(model, models.RunModel) or has_dataset(model.run):
+        return
+    if not any(override.key == "data.path" for override in overrides):
+        raise DatasetError(
+            f"run {source.name} was imported, so it has no images to train on",
+            f"Name their folder: iddm train --from {source.name} --data FOLDER",
+        )

@@ -1,0 +1,109 @@
+"""Weights that are carried over to a network with other classes or another number of channels."""
+
+import pytest
+import torch
+
+from iddm_cli.networks import NETWORKS
+from iddm_cli.networks.augmentation import find_augmentation
+from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS
+from tests.build.profiles import TINY
+
+SMALL = {"unet": {**TINY, "blocks_per_level": 1, "patch_size": 2}, "iddm-unet": {}}
+
+
+def build(
+    name: str, channels: int, num_classes: int, seed: int = 0, augmentation: int = 0
+) -> torch.nn.Module:
+    """Return a network whose every weight says something."""
+    settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALL[name]})
+    plain = settings.model_dump(exclude={"network"})
+    torch.manual_seed(seed)
+    sizes = {"channels": channels, "num_classes": num_classes, "augmentation": augmentation}
+    network = NETWORKS[name](**sizes, **plain)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    return network.eval().requires_grad_(False)
+
+
+def carry(old, new, rows, channels=(3, 3), *, knows_no_label=True):
+    """Return the new network with what the old one knows."""
+    mapping = ClassMapping(rows, knows_no_label)
+    new.load_state_dict(adapt_weights(old.state_dict(), old, new, mapping, channels))
+    return new
+
+
+def ask(network, labels, channels=3, *, grey=False):
+    """Return the network's answer for each of the labels, on the same noisy images."""
+    torch.manual_seed(1)
+    x = torch.randn(1, 1 if grey else channels, 8, 8).expand(len(labels), channels, 8, 8)
+    return network(x.contiguous(), torch.full((len(labels),), 400), torch.tensor(labels))
+
+
+@pytest.fixture(params=list(NETWORKS))
+def name(request) -> str:
+    return request.param
+
+
+def test_the_same_classes_keep_every_bit(name):
+    old = build(name, 3, 3)
+    new = carry(old, build(name, 3, 3, seed=9), (0, 1, 2))
+    for key, tensor in old.state_dict().items():
+        assert torch.equal(new.state_dict()[key], tensor), key
+
+
+def test_kept_classes_keep_their_function_wherever_they_stand(name):
+    old = build(name, 3, 3)
+    new = carry(old, build(name, 3, 4, seed=9), (2, None, 0, 1))
+    assert torch.equal(ask(new, [0, 2, 3, 4]), ask(old, [2, 0, 1, 3])), "4 and 3 are no label"
+    assert torch.equal(ask(new, [1] * 4), ask(old, [3] * 4)), "a new class starts as no label"
+    assert not torch.equal(ask(new, [0]), ask(new, [2])), "the classes differ"
+
+
+def test_without_a_trained_row_for_no_label_a_new_class_starts_as_the_mean(name):
+    old = build(name, 3, 2)
+    new = carry(old, build(name, 3, 3), (0, 1, None), knows_no_label=False)
+    rows = new.class_table().weight
+    torch.testing.assert_close(rows[2], old.class_table().weight[:2].mean(0))
+
+
+def test_a_network_without_classes_gives_each_class_what_it_knows(name):
+    old = build(name, 3, 0)
+    new = carry(old, build(name, 3, 2, seed=9), (None, None))
+    assert torch.equal(ask(new, [0, 1, 2]), ask(old, [0, 0, 0]))
+
+
+def test_a_network_that_loses_its_classes_is_as_without_a_label(name):
+    old = build(name, 3, 2)
+    new = carry(old, build(name, 3, 0, seed=9), ())
+    torch.testing.assert_close(ask(new, [0]), ask(old, [2]), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(ask(old, [2]), ask(old, [0]), atol=1e-3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 11), (11, 0), (11, 11), (11, 14), (14, 11)])
+def test_the_layer_for_augmentation_is_kept_as_far_as_both_have_it(name, before, after):
+    old = build(name, 3, 2, augmentation=before)
+    new = carry(old, build(name, 3, 2, seed=9, augmentation=after), (0, 1))
+    assert torch.equal(ask(new, [0, 1, 2]), ask(old, [0, 1, 2])), "unchanged images are the same"
+    if after:
+        weight, kept = find_augmentation(new).weight, min(before, after)
+        assert not weight[:, kept:].any()
+        assert not kept or torch.equal(weight[:, :kept], find_augmentation(old).weight[:, :kept])
+
+
+def test_grey_to_colour_and_back_keeps_the_function_of_grey_images(name):
+    grey = build(name, 1, 0)
+    colour = carry(grey, build(name, 3, 0, seed=9), (), (1, 3))
+    wanted = ask(grey, [0], 1)
+    found = ask(colour, [0], 3, grey=True)
+    torch.testing.assert_close(found, wanted.expand(1, 3, 8, 8), atol=1e-4, rtol=1e-4)
+    again = carry(colour, build(name, 1, 0, seed=8), (), (3, 1))
+    torch.testing.assert_close(ask(again, [0], 1), wanted, atol=1e-4, rtol=1e-4)
+    assert wanted.std() > 0.05, "the comparison is about something"
+
+
+def test_colour_to_grey_averages_the_colours(name):
+    colour = build(name, 3, 0)
+    grey = carry(colour, build(name, 1, 0, seed=9), (), (3, 1))
+    wanted = ask(colour, [0], 3, grey=True).mean(1, keepdim=True)
+    torch.testing.assert_close(ask(grey, [0], 1), wanted, atol=1e-4, rtol=1e-4)

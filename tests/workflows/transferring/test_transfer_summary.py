@@ -1,0 +1,45 @@
+"""The summary of what a new run takes from a trained model."""
+
+from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
+from iddm_cli.workflows.transferring.transfer_summary import advise_noise_shift, summarize_transfer
+from tests.build.profiles import tiny_profile
+from tests.workflows.transferring.test_transfer_plan import make_source
+
+
+def summarize(tmp_path, classes, **changes) -> list[tuple[str, str]]:
+    return summarize_transfer(
+        plan_transfer(make_source(tmp_path), tiny_profile(**changes), classes)
+    )
+
+
+def test_it_names_what_is_carried_over_new_and_left_out(tmp_path):
+    rename = {"source": "pets", "rename": [["dog", "wolf"]]}
+    assert summarize(tmp_path, ("wolf", "cow"), transfer=rename) == [
+        ("starts from", "pets, step 5, average weights"),
+        ("carried over", "wolf (was dog)"),
+        ("new", "cow: start as images of any class (no label)"),
+        ("left out", "cat"),
+    ]
+
+
+def test_it_says_where_all_classes_go_and_what_else_changes(tmp_path):
+    data = {"channels": 1, "image_size": 32}
+    rows = summarize(tmp_path, (), data=data, diffusion={"noise_shift": 2.0})
+    assert rows[1:] == [
+        ("left out", "all classes; the network is as it was without a label"),
+        ("changed", "data.image_size 16 → 32"),
+        ("changed", "data.channels 3 → 1: the network averages its colours, so grey images mean "
+         "the same"),
+        ("changed", "diffusion.noise_shift 1.0 → 2.0: the network adapts to the other noise "
+         "levels"),
+    ]  # fmt: skip
+
+
+def test_larger_images_want_more_noise_unless_they_have_it():
+    small, large = tiny_profile(), tiny_profile(data={"channels": 3, "image_size": 64})
+    assert "--set diffusion.noise_shift=4 " in advise_noise_shift(small, large)
+    assert advise_noise_shift(large, small) == ""
+    shifted = large.model_copy(
+        update={"diffusion": large.diffusion.model_copy(update={"noise_shift": 4.0})}
+    )
+    assert advise_noise_shift(small, shifted) == ""
