@@ -197,7 +197,13 @@ def build_consistency_objective(
     settings, teacher = profile.distillation, None
     if settings.needs_guided_teacher(num_classes):
         copied = copy.deepcopy(student).requires_grad_(False).eval()
-        teacher = GuidedTeacher(copied, settings.guidance, no_label=num_classes)
+        teacher = GuidedTeacher(
+            copied,
+            settings.guidance,
+            no_label=num_classes,
+            interval=settings.guidance_interval,
+            rescale=settings.guidance_rescale,
+        )
     return ConsistencyObjective(teacher, stage_steps=settings.stage_steps)
 
 

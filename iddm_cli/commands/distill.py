@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from iddm_cli.commands import options
+from iddm_cli.profiles.overrides import parse_interval
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -33,6 +34,26 @@ FoldedGuidanceOption = Annotated[
         help="Guidance scale to fold into the network. (default: the run's)",
         panel=options.BASICS,
         at_least=0,
+    ),
+]
+FoldedIntervalOption = Annotated[
+    str | None,
+    options.option(
+        "--guidance-interval",
+        help="Noise levels with guidance, from 0 (clean) to 1 (noise). (default: the run's)",
+        panel=options.BASICS,
+        metavar="LOW:HIGH",
+    ),
+]
+FoldedRescaleOption = Annotated[
+    float | None,
+    options.option(
+        "--guidance-rescale",
+        help="How far contrast is set back, from 0 (not) to 1 (fully). (default: the run's)",
+        panel=options.BASICS,
+        at_least=0,
+        at_most=1,
+        metavar="SHARE",
     ),
 ]
 DistillStepsOption = Annotated[
@@ -68,6 +89,8 @@ def distill(
     run: options.ModelArgument = None,
     calls: CallsOption = 2,
     guidance: FoldedGuidanceOption = None,
+    guidance_interval: FoldedIntervalOption = None,
+    guidance_rescale: FoldedRescaleOption = None,
     name: NewNameOption = None,
     data: ImagesOption = None,
     set_: options.SetOption = None,
@@ -99,7 +122,15 @@ def distill(
         "--device runtime.device": device,
         "--devices runtime.devices": options.parse_devices(devices),
     }
-    request = DistillRequest(calls, steps, guidance, given, set_)
+    request = DistillRequest(
+        calls,
+        steps,
+        guidance,
+        given,
+        set_,
+        guidance_interval=None if guidance_interval is None else parse_interval(guidance_interval),
+        guidance_rescale=guidance_rescale,
+    )
     profile = build_student_profile(teacher, request, folder)
     job_options = JobOptions(
         folder,

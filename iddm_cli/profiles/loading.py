@@ -193,14 +193,26 @@ def build_profile(
     return profile
 
 
-def check_before_training(profile: Profile) -> None:
+def check_before_training(profile: Profile, run: str = "") -> None:
     """Check what a run's profile may say, but not while it is trained.
+
+    Args:
+        profile: The profile.
+        run: Name of the run that is resumed; "" for a new one.
 
     Raises:
         ProfileError: It cannot be trained.
     """
     for issue in check_untrained(profile):
-        raise ProfileError(issue.problem, issue.hint)
+        if not run:
+            raise ProfileError(issue.problem, issue.hint)
+        sampler = profile.sampling.sampler
+        raise ProfileError(
+            f"sampling.sampler: {sampler} belongs to the network of run {run} as it is now, and "
+            "sample grids are made while training changes it",
+            f"Resume with another one: iddm resume {run} --set sampling.sampler=dpmpp-2m. "
+            f"Afterwards: iddm tune-sampler {run}, then iddm generate {run} --sampler {sampler}",
+        )
 
 
 def resolve_trained_profile(path: Path, profile: Profile) -> ResolvedProfile:

@@ -9,8 +9,9 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
@@ -19,6 +20,19 @@ from iddm_cli.storage.owner import LockOwner
 
 ACQUIRE_TIMEOUT_SECONDS = 0.3
 """Time to wait for a process that only checks whether the lock is free."""
+
+
+LockPurpose = Literal["trained", "distilled", "tuned"]
+
+TRAINING: LockPurpose = "trained"
+"""What a run is locked for where lock.json does not say."""
+
+ADVICE = {
+    "trained": "it saves a checkpoint before it exits",
+    "distilled": "it saves a checkpoint before it exits",
+    "tuned": "that leaves the run as it was",
+}
+"""What Ctrl-C does to the process that holds the lock, by its purpose."""
 
 
 class RunLock:
@@ -33,21 +47,22 @@ class RunLock:
         self._owner_file = folder / "lock.json"
 
     @contextlib.contextmanager
-    def hold(self, *, steal: bool = False) -> Iterator[None]:
+    def hold(self, *, steal: bool = False, purpose: LockPurpose = TRAINING) -> Iterator[None]:
         """Hold the lock.
 
         Args:
             steal: Whether to take the lock from a process on another machine.
+            purpose: What is done to the run meanwhile, for other processes' messages.
 
         Raises:
             RunError: Another process holds the lock, or its files cannot be written.
         """
         with self._exclude_others(steal=steal):
             self._check_owner(steal=steal)
+            recorded = "" if purpose == TRAINING else purpose
+            owner = replace(LockOwner.current(), purpose=recorded)
             try:
-                durable.write_file(
-                    self._owner_file, json.dumps(asdict(LockOwner.current())).encode()
-                )
+                durable.write_file(self._owner_file, json.dumps(owner.to_json()).encode())
             except OSError as error:
                 raise self._lock_error(error) from error
             try:
@@ -109,7 +124,7 @@ class RunLock:
         elif not steal:
             raise RunError(
                 f"run {self.folder.name} is locked by process {owner.pid} on {owner.host}, another "
-                "machine, and may still be training there",
+                f"machine, and may still be {_find_purpose(owner)} there",
                 f"If that process is gone, take over: iddm resume {self.folder.name} --steal-lock",
             )
 
@@ -120,14 +135,21 @@ class RunLock:
         except (OSError, ValueError, TypeError, RecursionError):
             return None
         valid = isinstance(owner.pid, int) and isinstance(owner.host, str)
+        valid = valid and isinstance(owner.purpose, str)
         return owner if valid and isinstance(owner.started, int | float) else None
 
     def _taken_error(self, owner: LockOwner | None) -> RunError:
         who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+        purpose = _find_purpose(owner)
         return RunError(
-            f"run {self.folder.name} is being trained by {who}",
-            "Wait for it, or stop it with Ctrl-C; it saves a checkpoint before it exits.",
+            f"run {self.folder.name} is being {purpose} by {who}",
+            f"Wait for it, or stop it with Ctrl-C; {ADVICE[purpose]}.",
         )
 
     def _lock_error(self, error: OSError) -> RunError:
         return RunError(f"run {self.folder.name} cannot be locked: {error.strerror}")
+
+
+def _find_purpose(owner: LockOwner | None) -> str:
+    """Return what is done to a run by who holds its lock; one of a later version trains it."""
+    return owner.purpose if owner is not None and owner.purpose in ADVICE else TRAINING

@@ -124,12 +124,13 @@ class Run:
         command = f"iddm tune-sampler {self.name}"
         if not durable.find(self.path / FILE_NAME).exists():
             return replace(NO_TABLES, command=command)
+        again = f"Make it again: {command}"
         try:
             return parse_tuned_tables(self.read_json(FILE_NAME), command)
+        except RunError as error:
+            raise RunError(error.problem, again) from error
         except ValueError as error:
-            raise RunError(
-                f"{self.path / FILE_NAME} is damaged: {error}", f"Make it again: {command}"
-            ) from error
+            raise RunError(f"{self.path / FILE_NAME} is damaged: {error}", again) from error
 
     def write_json(self, name: str, document: dict[str, object]) -> None:
         """Write one of the run's JSON files atomically."""

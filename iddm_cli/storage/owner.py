@@ -3,7 +3,7 @@
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SAME_START_SECONDS = 0.05
@@ -19,12 +19,14 @@ class LockOwner:
         host: Host name.
         boot: Identifier of the host's boot.
         started: Start of the process in seconds since boot.
+        purpose: What it does meanwhile, a participle such as "tuned"; "" is not recorded.
     """
 
     pid: int
     host: str
     boot: str = ""
     started: float = 0.0
+    purpose: str = ""
 
     @classmethod
     def current(cls) -> "LockOwner":
@@ -32,6 +34,10 @@ class LockOwner:
         return cls(
             os.getpid(), socket.gethostname(), read_boot_id(), process_start(os.getpid()) or 0.0
         )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields for a file; earlier versions read no purpose."""
+        return {key: value for key, value in asdict(self).items() if value or key != "purpose"}
 
     def is_alive(self) -> bool:
         """Return whether the process still runs; only valid for this machine."""

@@ -11,7 +11,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import find_guiding_model
-from iddm_cli.workflows.tuning.tuned_models import select_tables
+from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_tables
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
@@ -114,7 +114,7 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         saved,
         provenance,
         source.values,
-        tables=source.read_tuned_tables(),
+        tables=read_optional_tables(source, profile, request.format.without_tables),
     )
     if guide is None:
         return model

@@ -192,6 +192,7 @@ def load_model(
         build_sampling_generator,
         count_served_images,
     )
+    from iddm_cli.workflows.tuning.tuned_models import read_optional_tables
 
     with show_progress() as progress:
         generator = build_sampling_generator(
@@ -210,7 +211,7 @@ def load_model(
             reference=source.reference,
             values=source.values,
             guide_with=guide.name if guide else "",
-            tables=source.read_tuned_tables(),
+            tables=read_optional_tables(source, profile, "the server offers no sampler tuned"),
             no_guidance=explain_missing_guidance(source, profile, guide),
         )
     if not served.is_invariant:

@@ -8,7 +8,14 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from iddm_cli.engine import randomness
+from iddm_cli.export.onnx.check import encode_seed, open_session
+from iddm_cli.export.pt2 import METADATA_NAME
+from iddm_cli.workflows.models import find_model
+from tests.export.test_pt2 import loop
 
 from .test_resume import tensors
 from .test_serve import ServeProcess
@@ -58,6 +65,38 @@ def test_it_generates_and_exports_without_further_options(distilled):
         same = distilled.folder / "of-file" / "crazing" / path.name
         with Image.open(path) as ours, Image.open(same) as one:
             assert np.array_equal(np.asarray(ours), np.asarray(one))
+
+
+def test_exported_files_generate_what_it_generates(distilled):
+    """Its sampler adds noise between its calls: that of `iddm generate`, in both files."""
+    few = ("--class", "crazing", "--count", "3", "--seed", "4", "--steps", "3")
+    exact = ("--same-noise", "--precision", "fp32", "--no-grid", "--out", "exact")
+    distilled.iddm("generate", "fast", *few, *exact)
+    paths = sorted((distilled.folder / "exact" / "crazing").glob("*.png"))
+    wanted = np.stack([np.asarray(Image.open(path)) for path in paths]).reshape(3, -1)
+    model = find_model(distilled.folder / "runs", "fast")
+    shape = model.load_profile([]).data.shape
+    items, label = torch.arange(3), torch.full((3,), model.classes.index("crazing"))
+    noises = [
+        randomness.normal(4, purpose, items=items, step=step, shape=shape)
+        for purpose, step in (("sample", 0), *(("sample-step", k) for k in range(3)))
+    ]
+    for form in ("onnx", "pt2"):
+        distilled.iddm("export", form, "fast", "--steps", "3")
+
+    session = open_session((distilled.folder / "fast.onnx").read_bytes())
+    inputs = {"noise": noises[0].numpy(), "label": label.numpy(), "index": items.numpy(),
+              "guidance": np.array(1, np.float32), "seed": encode_seed(4)}  # fmt: skip
+    names = {one.name for one in (*session.get_inputs(), *session.get_overridable_initializers())}
+    (images,) = session.run(None, {name: inputs[name] for name in names})
+    assert np.abs(images.reshape(3, -1).astype(int) - wanted).max() <= 1
+
+    files = {METADATA_NAME: ""}
+    program = torch.export.load(str(distilled.folder / "fast.pt2"), extra_files=files).module()
+    about = json.loads(files[METADATA_NAME])
+    assert (about["sampler"], len(about["times"])) == ("consistency", 3)
+    images = loop(program, about, noises[0], label, 1.0, noises[1:])
+    assert np.abs(images.numpy().reshape(3, -1).astype(int) - wanted).max() <= 1
 
 
 def test_it_serves_what_it_generates(distilled):

@@ -69,6 +69,34 @@ def test_the_error_names_the_owner(lock):
         assert not lock.is_free()
 
 
+def test_the_error_says_what_holds_the_lock(lock):
+    """Another process of this machine that has a lock which excludes nobody, or another machine."""
+    parent = {"pid": os.getppid(), "started": process_start(os.getppid())}
+    for purpose, said, advice in (
+        ("", "is being trained by", "saves a checkpoint"),
+        ("tuned", "is being tuned by", "leaves the run as it was"),
+        ("distilled", "is being distilled by", "saves a checkpoint"),
+        ("painted", "is being trained by", "saves a checkpoint"),
+    ):
+        write_owner(lock, **parent, purpose=purpose)
+        with pytest.raises(RunError, match=said) as refused:
+            take(lock)
+        assert advice in refused.value.hint
+        write_owner(lock, host="elsewhere", pid=77, purpose=purpose)
+        with pytest.raises(RunError, match=f"may still be {said.split()[2]} there"):
+            take(lock)
+
+
+def test_only_what_is_no_training_is_recorded(lock):
+    """Earlier versions take a file with an unknown field for damaged, and the lock for free."""
+    for purpose, recorded in (("trained", None), ("distilled", "distilled"), ("tuned", "tuned")):
+        with lock.hold(purpose=purpose):
+            owner = json.loads((lock.folder / "lock.json").read_text())
+            assert owner.get("purpose") == recorded
+            assert lock.is_ours()
+            lock.check()
+
+
 def test_the_lock_of_a_killed_process_is_free(lock):
     with other_process(lock) as process:
         process.send_signal(signal.SIGKILL)

@@ -10,13 +10,19 @@ Two points of a path are linked by the data, x and noise, or by a step of the fr
 guidance, which folds guidance into the student: one pass then does the work of two.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates
-from iddm_cli.diffusion.guidance import guide
+from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
+from iddm_cli.diffusion.guidance import (
+    SamplingNetworks,
+    build_step_denoiser,
+    find_guided_steps,
+)
 from iddm_cli.diffusion.lookup import find_prediction
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule
 
@@ -46,17 +52,41 @@ class GuidedTeacher:
         guidance: Classifier-free guidance scale.
         no_label: The label that means "no label".
         clip: Whether estimates are clipped to the pixel range, as in sampling.
+        interval: Noise levels with guidance, see `find_guided_steps`.
+        rescale: Share of rescaled guidance, see `rescale_estimates`.
     """
 
     denoiser: Denoiser
     guidance: float
     no_label: int
     clip: bool = True
+    interval: Sequence[float] = (0.0, 1.0)
+    rescale: float = 0.0
 
-    def denoise(self) -> Denoise:
-        """Return the denoiser with guidance."""
-        guided = guide(self.denoiser, self.guidance, no_label=self.no_label)
-        return clip_estimates(guided) if self.clip else guided
+    def denoise(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """Return guided estimates of x, [B, C, H, W]; the time of each may lie in the interval."""
+        denoise = build_step_denoiser(
+            SamplingNetworks(self.denoiser, self.no_label),
+            scale=self.guidance if self._scales is None else self._scales[t],
+            rescale=self.rescale,
+            clip=self.clip,
+        )
+        return denoise(x_t, t, label)
+
+    @cached_property
+    def guided_share(self) -> float:
+        """The share of the times at which guidance applies."""
+        return 1.0 if self._scales is None else float((self._scales != 1).float().mean())
+
+    @cached_property
+    def _scales(self) -> Tensor | None:
+        """The guidance scale at each time, [T]; None: the same at all."""
+        schedule = self.denoiser.schedule
+        guided = find_guided_steps(schedule, range(len(schedule)), self.interval)
+        if all(guided):
+            return None
+        applies = torch.tensor(guided, device=schedule.alpha.device)
+        return torch.where(applies, self.guidance, 1.0)
 
 
 class ConsistencyObjective:
@@ -78,9 +108,9 @@ class ConsistencyObjective:
         self._earlier = torch.empty(0)
 
     @property
-    def extra_passes(self) -> int:
+    def extra_passes(self) -> float:
         """Forward passes of each image besides the one that is trained: target, and teacher."""
-        return 1 if self.teacher is None else 3
+        return 1 if self.teacher is None else 2 + self.teacher.guided_share
 
     def losses(
         self,
@@ -129,7 +159,7 @@ class ConsistencyObjective:
         """
         if self.teacher is not None:
             alpha, sigma = schedule.at(t)
-            x = self.teacher.denoise()(x_t, t, label)
+            x = self.teacher.denoise(x_t, t, label)
             noise = (x_t - alpha * x) / sigma
         alpha, sigma = schedule.at(r)
         return alpha * x + sigma * noise

@@ -11,8 +11,8 @@ class Objective(Protocol):
     """What the updates of a denoiser minimize; a function of its arguments alone."""
 
     @property
-    def extra_passes(self) -> int:
-        """Forward passes of each image besides the one that is trained."""
+    def extra_passes(self) -> float:
+        """Forward passes of each image, on average, besides the one that is trained."""
         ...
 
     def losses(
@@ -44,7 +44,7 @@ class Objective(Protocol):
 class DenoisingObjective:
     """The denoising loss (DDPM, arXiv:2006.11239, eq. 14)."""
 
-    extra_passes = 0
+    extra_passes = 0.0
 
     def losses(
         self,

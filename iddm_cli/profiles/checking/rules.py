@@ -116,6 +116,18 @@ def find_guidance_issue(profile: Profile) -> Issue | None:
 
 
 def _check_guidance(profile: Profile) -> Iterator[Issue]:
+    for section, settings in (
+        ("sampling", profile.sampling),
+        ("distillation", profile.distillation),
+    ):
+        low, high = settings.guidance_interval
+        if low > high:
+            yield Issue(
+                (section, "guidance_interval"),
+                f"the first number of {section}.guidance_interval, {low:g}, must not exceed the "
+                f"second, {high:g}",
+                "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
+            )
     if profile.sampling.guidance != 1 and (issue := find_guidance_issue(profile)):
         yield issue
 
@@ -318,14 +330,6 @@ def check_sampler_options(sampling: SamplingSettings) -> Iterator[Issue]:
 
 
 def _check_sampling(sampling: SamplingSettings, timesteps: int) -> Iterator[Issue]:
-    low, high = sampling.guidance_interval
-    if low > high:
-        yield Issue(
-            ("sampling", "guidance_interval"),
-            f"the first number of sampling.guidance_interval, {low:g}, must not exceed the second, "
-            f"{high:g}",
-            "Give [low, high], such as [0.2, 0.8]; [0, 1] guides every step.",
-        )
     yield from check_sampler_options(sampling)
     if sampling.steps is not None and sampling.steps > timesteps:
         yield Issue(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from iddm_cli.profiles.settings import Settings, StepCount, StepCountOrZero
+from iddm_cli.profiles.settings import Interval, Settings, Share, StepCount, StepCountOrZero
 
 
 class DistillationSettings(Settings):
@@ -18,6 +18,12 @@ class DistillationSettings(Settings):
 
     guidance: float = Field(default=1.0, ge=0, le=1000)
     """Guidance scale of the teacher that is folded into the network; 1 folds none."""
+
+    guidance_interval: Interval = Field(default=[0.0, 1.0])
+    """Noise levels at which guidance is folded in, [low, high], from 0 (clean) to 1 (noise)."""
+
+    guidance_rescale: Share = 0.0
+    """How far the contrast of the teacher's guided estimates is set back; 1: fully."""
 
     stage_steps: StepCount = 1000
     """Steps after which the gap between the two noise levels of the loss is halved."""

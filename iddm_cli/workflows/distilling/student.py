@@ -45,6 +45,8 @@ class DistillRequest:
         calls: Network calls for each image.
         steps: Number of updates; None: as many as take a quarter of the teacher's training.
         guidance: Guidance scale that is folded in; None: the teacher's.
+        guidance_interval: Noise levels with guidance; None: the teacher's.
+        guidance_rescale: Share of rescaled guidance; None: the teacher's.
         options: Values of other options, by "--option setting.key"; None where not given.
         sets: Arguments of --set.
     """
@@ -54,6 +56,8 @@ class DistillRequest:
     guidance: float | None
     options: Mapping[str, object]
     sets: "Sequence[str] | None" = None
+    guidance_interval: list[float] | None = None
+    guidance_rescale: float | None = None
 
 
 def build_student_profile(
@@ -73,8 +77,8 @@ def build_student_profile(
     warn_of_predicted_noise(teacher, profile.diffusion.prediction)
     wanted = collect_overrides(request.options, request.sets)
     check_has_images(teacher, wanted)
-    guidance = choose_guidance(teacher, request.guidance, profile.sampling.guidance)
-    steps = request.steps or suggest_steps(teacher, guided=guidance != 1)
+    guidance = describe_guidance(teacher, request, profile.sampling)
+    steps = request.steps or suggest_steps(teacher, guided=guidance["guidance"] != 1)
     changes: dict[str, object] = {
         **describe_training(steps),
         **describe_optimizer(wanted),
@@ -82,7 +86,7 @@ def build_student_profile(
         **describe_origin(),
         "distillation.teacher": teacher.refer_from(runs_dir),
         "distillation.teacher_step": teacher.step,
-        "distillation.guidance": guidance,
+        **{f"distillation.{key}": value for key, value in guidance.items()},
         "distillation.stage_steps": math.ceil(steps / STAGES),
     }
     if "dropout" in type(profile.model).model_fields:
@@ -153,6 +157,34 @@ def warn_of_predicted_noise(teacher: "TrainedSource", prediction: str) -> None:
             "call, from almost pure noise, is inexact; a run with diffusion.prediction: v distils "
             "better"
         )
+
+
+def describe_guidance(
+    teacher: "TrainedSource", request: DistillRequest, usual: SamplingSettings
+) -> dict[str, object]:
+    """Return the guidance that is folded in, by the names of the settings.
+
+    Args:
+        teacher: The teacher.
+        request: What the command line asks for.
+        usual: The teacher's own sampling settings, for what the command line leaves out.
+
+    Raises:
+        UsageError: Something is asked for that has no effect.
+    """
+    guidance = choose_guidance(teacher, request.guidance, usual.guidance)
+    found: dict[str, object] = {"guidance": guidance}
+    for key in ("guidance_interval", "guidance_rescale"):
+        asked = getattr(request, key)
+        if guidance != 1:
+            found[key] = getattr(usual, key) if asked is None else asked
+        elif asked is not None:
+            option = f"--{key.replace('_', '-')}"
+            raise UsageError(
+                f"{option} has no effect: no guidance is folded in",
+                f"Leave {option} out, or add --guidance 2 for a run with classes.",
+            )
+    return found
 
 
 def choose_guidance(teacher: "TrainedSource", asked: float | None, usual: float) -> float:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.runs.locks import LockPurpose
     from iddm_cli.value_range import ValueRange
 
 
@@ -36,7 +37,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     Raises:
         IddmError: Training cannot start, or failed.
     """
-    check_before_training(profile)
+    check_before_training(profile, options.resumed.name if options.resumed else "")
     ignore_save_signals()
     memory.warn_if_small()
     rank_info = read_rank_info()
@@ -176,7 +177,9 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: Job) -> int:
     compute = setup_compute(job.profile.runtime, device, group)
     run, is_new = find_or_create_run(group, compute, job)
     steal = job.options.steal_lock or group.is_restart
-    with run.lock.hold(steal=steal) if group.is_main else contextlib.nullcontext():
+    purpose: LockPurpose = "distilled" if job.profile.distillation.is_enabled else "trained"
+    lock = run.lock.hold(steal=steal, purpose=purpose)
+    with lock if group.is_main else contextlib.nullcontext():
         if is_new:
             return start_run(group, compute, job, run)
         return resume_run(group, compute, job, run)

@@ -89,7 +89,7 @@ def tune_run(request: TuneRequest, *, as_json: bool) -> None:
     autoguided = request.guide_with is not None
     profile = models.load_sampling_profile(model, given, autoguided=autoguided)
     check_calls(request.calls, profile.diffusion.timesteps)
-    with model.run.lock.hold(steal=request.steal_lock):
+    with model.run.lock.hold(steal=request.steal_lock, purpose="tuned"):
         tables = fit_tables(model, profile, request)
         write_tables(model, tables)
     report_tuning(model, tables, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from iddm_cli.errors import IddmError
 from iddm_cli.profiles.choices import SAMPLERS
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables, list_facts
 
@@ -43,6 +44,31 @@ def select_tables(
                 f"the sampler of {table.calls} calls was tuned with {', '.join(differences)}{again}"
             )
     return tables
+
+
+def read_optional_tables(
+    model: "ModelSource", profile: "ResolvedProfile", consequence: str
+) -> TunedTables:
+    """Return the tuned tables of a model; none, with a warning, where they are damaged.
+
+    Args:
+        model: The model.
+        profile: Its profile, with the sampling section to use.
+        consequence: What damaged tables mean, a clause for the warning; "" where nothing uses them.
+
+    Raises:
+        IddmError: The tables are damaged, and the profile samples with them.
+    """
+    try:
+        return model.read_tuned_tables()
+    except IddmError as error:
+        if SAMPLERS[profile.sampling.sampler].needs_tables:
+            raise
+        if consequence:
+            from iddm_cli.display import console  # reads the terminal, which main prepares
+
+            console.print_warning(f"{error.problem}; {consequence}. {error.hint}".strip())
+        return NO_TABLES
 
 
 def list_table_facts(model: "ModelSource", profile: "ResolvedProfile") -> list[object]:

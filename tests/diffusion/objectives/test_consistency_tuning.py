@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.guidance import find_guided_steps
 from iddm_cli.diffusion.objectives import consistency_tuning
 from iddm_cli.diffusion.objectives.consistency_tuning import (
     ConsistencyObjective,
@@ -16,7 +17,9 @@ from iddm_cli.diffusion.objectives.consistency_tuning import (
     weigh_output,
 )
 from iddm_cli.diffusion.schedules import CLEAN, NoiseSchedule, cosine_schedule, linear_schedule
+from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.profiles.choices import PREDICTIONS
+from iddm_cli.profiles.settings import SamplingSettings
 from tests.diffusion.reference import ConstantBackbone
 
 SPREAD = 0.4
@@ -58,10 +61,12 @@ def make_denoiser(function, error: float = 0.0) -> Denoiser:
     return Denoiser(Exact(function, error), SCHEDULE, prediction="x")
 
 
-def make_objective(*, guidance: float = 1.0, stage_steps: int = 1) -> ConsistencyObjective:
+def make_objective(
+    *, guidance: float = 1.0, stage_steps: int = 1, **more: object
+) -> ConsistencyObjective:
     """Return the objective with the exact teacher."""
     teacher = make_denoiser(denoise_exactly).requires_grad_(False)
-    guided = GuidedTeacher(teacher, guidance, no_label=NO_LABEL, clip=False)
+    guided = GuidedTeacher(teacher, guidance, no_label=NO_LABEL, clip=False, **more)
     return ConsistencyObjective(guided, stage_steps=stage_steps, clip=False)
 
 
@@ -121,6 +126,45 @@ def test_guidance_moves_the_paths_by_the_teachers_guided_step():
     objective.losses(make_denoiser(find_end_exactly), **batch, target=target, step=3)
     torch.testing.assert_close(seen["x_t"], x_r)
     assert torch.equal(seen["t"], r.clamp(min=0))
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_teacher_guides_each_image_as_a_sampler_would_at_its_time(clip):
+    """The interval and the rescaling are those of sampling, where all images have one time."""
+    settings = SamplingSettings(
+        guidance=3.0, guidance_interval=[0.3, 0.9], guidance_rescale=0.7, clip=clip
+    )
+    main = make_denoiser(denoise_exactly).requires_grad_(False)
+    generator = ImageGenerator(main, settings, num_classes=NO_LABEL, shape=SHAPE)
+    teacher = GuidedTeacher(
+        main, 3.0, no_label=NO_LABEL, clip=clip, interval=[0.3, 0.9], rescale=0.7
+    )
+    batch = make_batch()
+    found = teacher.denoise(batch["noise"], batch["t"], batch["label"])
+    rows = [
+        generator.denoise(*(batch[key][row : row + 1] for key in ("noise", "t", "label")))
+        for row in range(len(found))
+    ]
+    torch.testing.assert_close(found, torch.cat(rows))
+    plain = GuidedTeacher(main, 3.0, no_label=NO_LABEL, clip=clip)
+    assert not torch.allclose(plain.denoise(batch["noise"], batch["t"], batch["label"]), found)
+
+
+def test_outside_the_interval_the_teacher_makes_one_pass():
+    sizes = []
+
+    def count(x_t, t, label):
+        sizes.append(len(x_t))
+        return denoise_exactly(x_t, t, label)
+
+    teacher = GuidedTeacher(make_denoiser(count), 3.0, no_label=NO_LABEL, interval=[0.3, 0.9])
+    batch = make_batch()
+    teacher.denoise(batch["noise"], batch["t"], batch["label"])
+    share = find_guided_steps(SCHEDULE, batch["t"].tolist(), [0.3, 0.9])
+    assert sizes == [len(share) + sum(share)]
+    objective = ConsistencyObjective(teacher, stage_steps=1)
+    assert objective.extra_passes == pytest.approx(2 + sum(share) / len(share), abs=0.02)
+    assert make_objective(guidance=3.0).extra_passes == 3
 
 
 def test_without_a_teacher_the_data_links_a_path():

@@ -41,6 +41,7 @@ def test_data_network_and_schedule_are_the_teachers(teacher, tmp_path):
     assert profile.training.batch_size == 12
     assert profile.distillation.model_dump() == {
         "teacher": "pets", "teacher_step": 4000, "guidance": 2.5, "stage_steps": 125,
+        "guidance_interval": [0.1, 0.9], "guidance_rescale": 0.5,
     }  # fmt: skip
 
 
@@ -67,6 +68,17 @@ def test_settings_of_the_command_line_win(teacher, tmp_path):
     assert (profile.data.path, profile.distillation.guidance) == ("elsewhere", 4.0)
     with pytest.raises(ProfileError, match=r"--set evaluation.loss_every=5: a distilled run has"):
         build(teacher, tmp_path, "evaluation.loss_every=5")
+
+
+def test_options_of_guidance_take_the_place_of_the_teachers(teacher, tmp_path):
+    asked = {"guidance_interval": [0.2, 1.0], "guidance_rescale": 0.0}
+    found = build(teacher, tmp_path, **asked).distillation
+    assert (found.guidance, found.guidance_interval, found.guidance_rescale) == (2.5, [0.2, 1], 0)
+    off = build(teacher, tmp_path, guidance=1.0).distillation
+    assert (off.guidance, off.guidance_interval, off.guidance_rescale) == (1, [0, 1], 0)
+    for key, value in asked.items():
+        with pytest.raises(UsageError, match=f"--{key.replace('_', '-')} has no effect"):
+            build(teacher, tmp_path, guidance=1.0, **{key: value})
 
 
 def test_muon_is_the_optimizer_unless_another_is_chosen(tmp_path):

@@ -12,6 +12,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.records.tuned_tables import FILE_NAME
+from iddm_cli.runs.locks import RunLock
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
 from iddm_cli.workflows.models import find_model
@@ -164,6 +165,8 @@ def test_ctrl_c_leaves_the_old_tables(runs, run, monkeypatch):
     before = (run.run.path / FILE_NAME).read_bytes()
 
     def interrupt(*_):
+        with pytest.raises(RunError, match="pets is being tuned"), RunLock(run.run.path).hold():
+            pass
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tune, "tune_table", interrupt)

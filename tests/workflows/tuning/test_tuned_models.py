@@ -4,12 +4,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from iddm_cli.errors import RunError
 from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
 from iddm_cli.workflows.models import RunModel, find_model, load_sampling_profile
-from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
+from iddm_cli.workflows.tuning.tuned_models import (
+    list_table_facts,
+    read_optional_tables,
+    select_tables,
+)
 from tests.build.profiles import tiny_profile
 from tests.tuned import make_tables, make_tuned
 
@@ -52,6 +57,25 @@ def test_other_weights_or_guidance_than_it_was_tuned_with_warn_once(
 def test_other_samplers_have_no_tables(tuned_run):
     profile = load_sampling_profile(tuned_run, given("ddpm"))
     assert not select_tables(tuned_run, profile, SimpleNamespace(step=1))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 9}', '{"format": 1, "tables": [{}]}'])
+def test_damaged_tables_disturb_only_what_samples_with_them(tuned_run, capsys, content):
+    (tuned_run.run.path / FILE_NAME).write_text(content)
+    profile = load_sampling_profile(tuned_run, given("ddpm"))
+    assert not select_tables(tuned_run, profile, SimpleNamespace(step=1))
+    assert not read_optional_tables(tuned_run, profile, "")
+    assert not capsys.readouterr().err
+    assert not read_optional_tables(tuned_run, profile, "the file holds none")
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("warning:") == 1
+    assert "the file holds none. Make it again: iddm tune-sampler pets" in said
+    changed = profile.sampling.model_copy(update={"sampler": "tuned"})
+    profile = profile.model_copy(update={"sampling": changed})
+    for use in (select_tables, lambda *given: read_optional_tables(*given, "")):
+        with pytest.raises(RunError, match="is damaged") as refused:
+            use(tuned_run, profile)
+        assert refused.value.hint == "Make it again: iddm tune-sampler pets"
 
 
 def test_what_images_depend_on_includes_the_table(tuned_run):
