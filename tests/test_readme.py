@@ -25,6 +25,11 @@ SAMPLING = re.findall(
     (README.parent / "docs" / "sampling.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+MANY = re.findall(
+    r"^    (iddm generate .*)",
+    (README.parent / "docs" / "many-processes.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -55,6 +60,10 @@ def shorten(command: str) -> list[str]:
         replaced = {"--usefulness": "--overwrite", "careful": "first", "100,last": "2,last"}
         return [*(replaced.get(word, word) for word in words), "--count", "20", "--overwrite"]
     if words[0] == "generate":
+        if "--devices" in words:
+            words[words.index("--devices") :] = ["--device", "cpu", "--devices", "2"]
+        if "200" in words:
+            words[words.index("200")] = "5"
         return ["@2" if word == "@1000" else word for word in words]
     return words
 
@@ -84,8 +93,9 @@ def test_every_command_runs(tmp_path_factory):
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
+    assert len(MANY) == 3
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
-    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING]):
+    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY]):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

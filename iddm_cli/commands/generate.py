@@ -14,7 +14,9 @@ EXAMPLES = """\
 
   iddm generate first --class 3 --sampler ddim --steps 50 --guidance 2
 
-  iddm generate first --class all --count 1000 --out new-images --no-grid
+  iddm generate first --class all --count 1000 --out new-images --devices 2
+
+  iddm generate first --count 1000 --out new-images --shard 3/16   one share of 16, from 0 to 15
 
   iddm generate first --class 3 --index 7,12     only these two of them
 
@@ -41,6 +43,14 @@ CountOption = Annotated[
         help=f"Number of images per class. (default: {DEFAULT_COUNT})",
         panel=options.SELECTION,
         at_least=1,
+    ),
+]
+StartOption = Annotated[
+    int | None,
+    options.option(
+        help="Index of the first image of each class. (default: 0)",
+        panel=options.SELECTION,
+        at_least=0,
     ),
 ]
 IndexOption = Annotated[
@@ -112,6 +122,32 @@ OutOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
+GenerateDevicesOption = Annotated[
+    str | None,
+    options.option(
+        "--devices",
+        help="Number of devices to generate on, or GPU indices: 4, or 0,2. (default: 1)",
+        panel=options.COMPUTING,
+        metavar="N|N,N",
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    options.option(
+        help="Generate one share of N, which are counted from 0 and write into one --out; slurm: "
+        "that of this task of an array job.",
+        panel=options.COMPUTING,
+        metavar="K/N|slurm",
+    ),
+]
+CheckOption = Annotated[
+    bool,
+    options.option(
+        "--check",
+        help="Generate nothing; name the images that are missing or damaged in --out.",
+        panel=options.OUTPUT,
+    ),
+]
 FormatOption = Annotated[
     Literal["png", "jpg", "webp", "tiff", "npy"] | None,
     options.option(
@@ -136,6 +172,7 @@ def generate(
     run: options.ModelArgument = None,
     class_: ClassOption = None,
     count: CountOption = None,
+    start: StartOption = None,
     index: IndexOption = None,
     seed: options.SeedOption = 0,
     same_noise: options.SameNoiseOption = False,
@@ -157,18 +194,26 @@ def generate(
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
     device: options.DeviceOption = None,
+    devices: GenerateDevicesOption = None,
+    shard: ShardOption = None,
     precision: options.PrecisionOption = None,
     out: OutOption = None,
     form: FormatOption = None,
     grid: GridOption = True,
     trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
+    check: CheckOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,
-) -> None:
-    """Generate images with a trained run."""
-    from iddm_cli.workflows.generating import generation
+) -> int:
+    """Generate images with a trained run.
 
+    A command that was cut off continues where it stopped: give it again, with the same --out.
+    """
+    from iddm_cli.workflows.generating import checking, launch
+
+    if check:
+        return checking.check_images(out, as_json=json)
     sampling = {
         **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
         **guidance_options.collect_guidance_options(
@@ -178,12 +223,13 @@ def generate(
         "--device runtime.device": device,
         "--precision sampling.precision": precision,
     }
-    generation.generate(
+    return launch.generate(
         GenerateOptions(
             model=run,
             runs_dir=runs_dir,
             classes=None if class_ is None else tuple(class_),
             count=count,
+            start=start,
             index=index,
             seed=seed,
             same_noise=same_noise,
@@ -200,6 +246,8 @@ def generate(
             form=form,
             grid=grid,
             overwrite=overwrite,
+            devices=options.parse_devices(devices),
+            shard=shard,
             as_json=json,
         )
     )

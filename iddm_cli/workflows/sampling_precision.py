@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from iddm_cli.checkpoints.weights_source import WeightsSource
+    from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
@@ -46,6 +47,8 @@ def build_sampling_generator(
     images: int,
     progress: ProgressCallback = no_progress,
     guide: "GuidingModel | None" = None,
+    device: "torch.device | None" = None,
+    group: "ProcessGroup | None" = None,
 ) -> "ImageGenerator":
     """Build the image generator of a model, with the precision that its settings stand for.
 
@@ -56,14 +59,17 @@ def build_sampling_generator(
         images: Number of images to generate, see `resolve_precision`.
         progress: Called while precisions are compared.
         guide: The weaker model of autoguidance; None: guidance is classifier-free.
+        device: The device; None: the one that the profile names.
+        group: The processes that share this machine; None: there are no others.
 
     Raises:
         IddmError: The weights are damaged, or this machine lacks the device.
     """
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.models import build_image_generator
+    from iddm_cli.distributed.group import SINGLE_PROCESS
 
-    compute = setup_compute(profile.runtime)
+    compute = setup_compute(profile.runtime, device, group or SINGLE_PROCESS)
     tables = select_tables(model, profile, source, guide.name if guide else "")
     generator = build_image_generator(
         profile,

@@ -246,6 +246,32 @@ def test_a_wish_that_cannot_be_met_is_one_clear_error(shell, trained, words, cod
 def test_pictures_are_never_written_over_unasked(draw, shell, trained):
     draw("a", "--class", "0", "--count", "1")
     runs = ("--runs-dir", trained.folder / "runs")
-    answer = shell.iddm("generate", *runs, "--out", "a", expect=2)
+    answer = shell.iddm("generate", *runs, "--out", "a", "--seed", "1", expect=2)
+    assert "seed 0, not 1" in answer.err
+    (shell.folder / "other").mkdir()
+    (shell.folder / "other" / "letter.txt").touch()
+    answer = shell.iddm("generate", *runs, "--out", "other", expect=2)
     assert "not empty" in answer.err
     shell.iddm("generate", *runs, "--out", "a", "--count", "1", "--overwrite")
+
+
+def test_shares_and_what_was_cut_off_make_the_files_of_one_process(draw, shell, trained):
+    some = ("--class", "0", "--class", "3", "--count", "5", "--batch-size", "4", "--steps", "2")
+    draw("one", *some)
+    draw("parts", *some, "--shard", "1/2")
+    answer = shell.iddm("generate", "--check", "--out", "parts", "--json", expect=1)
+    assert len(json.loads(answer.out)["missing"]) == 6
+    assert not (shell.folder / "parts" / "grid.png").exists()
+    draw("parts", *some, "--shard", "0/2")
+    cut, damaged = sorted((shell.folder / "parts").glob("*/*.png"))[3:5]
+    cut.unlink()
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    draw("parts", *some, "--device", "cpu", "--devices", "2")
+    files = sorted(path for path in (shell.folder / "one").rglob("*") if path.is_file())
+    assert len(files) == 12
+    for path in files:
+        other = shell.folder / "parts" / path.relative_to(shell.folder / "one")
+        assert other.read_bytes() == path.read_bytes(), path.name
+    shell.iddm("generate", "--check", "--out", "parts")
+    for words, said in (((), "--out"), (("--out", "none"), "has no manifest.json")):
+        assert said in shell.iddm("generate", "--check", *words, expect=2).err

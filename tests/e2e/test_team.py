@@ -254,7 +254,7 @@ def test_a_team_that_is_started_again_takes_no_other_run_for_its_own(shell):
     [
         (("--devices", "4"), "PyTorch sees no GPU here"),
         (("--devices", "0,2"), "PyTorch sees no GPU here"),
-        (("--devices", "0"), "training needs at least one device"),
+        (("--devices", "0"), "at least one device is needed"),
         (("--devices", "two"), "is not a list of devices"),
         (("--device", "cpu", "--devices", "0,1"), "there is only one CPU"),
         (("--device", "cpu", "--devices", "9"), "cannot be divided among 9 processes"),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.registry import check_run_name
-from iddm_cli.workflows.generating.file_names import MAX_NAME_BYTES, class_folder_name
 from iddm_cli.workflows.generating.number_lists import check_total
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.file_names import MAX_NAME_BYTES, class_folder_name
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 
 from .conftest import check_refusal, fuzzed
 

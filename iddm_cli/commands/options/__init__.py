@@ -103,7 +103,7 @@ def parse_devices(text: str | None) -> int | list[int] | None:
         return numbers
     if numbers == [0]:
         raise UsageError(
-            "--devices 0: training needs at least one device", "For the first GPU: --devices 0,"
+            "--devices 0: at least one device is needed", "For the first GPU: --devices 0,"
         )
     return numbers[0]
 

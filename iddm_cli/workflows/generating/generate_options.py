@@ -25,6 +25,7 @@ class GenerateOptions:
         runs_dir: Folder of all runs; None: the usual one.
         classes: Names or indices of classes, or all; None: all.
         count: Number of images per class; None: DEFAULT_COUNT.
+        start: Index of the first image of each class; None: 0.
         index: Indices of images, instead of a number of them.
         seed: Random seed.
         same_noise: Whether image i starts from the same noise in every class.
@@ -41,7 +42,10 @@ class GenerateOptions:
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
         grid: Whether an overview is written.
-        overwrite: Whether the folder may hold files already.
+        overwrite: Whether the folder may hold other files already, and existing images are
+            generated again.
+        devices: How many devices generate, or which GPUs; None: one.
+        shard: Which share of the images is generated, see `image_shares.parse_shard`; None: all.
         as_json: Whether the result is printed as JSON.
     """
 
@@ -49,6 +53,7 @@ class GenerateOptions:
     runs_dir: Path | None = None
     classes: tuple[str, ...] | None = None
     count: int | None = None
+    start: int | None = None
     index: str | None = None
     seed: int = 0
     same_noise: bool = False
@@ -65,6 +70,8 @@ class GenerateOptions:
     form: str | None = None
     grid: bool = True
     overwrite: bool = False
+    devices: int | list[int] | None = None
+    shard: str | None = None
     as_json: bool = False
 
     @property
@@ -106,11 +113,14 @@ class GenerateOptions:
     def _list_given(self) -> set[str]:
         options = {
             "--count": self.count,
+            "--start": self.start,
             "--index": self.index,
             "--from": self.source,
             "--strength": self.strength,
             "--mask": self.mask,
             "--interpolate": self.interpolate,
+            "--shard": self.shard,
+            "--out": self.out,
         }
         return {name for name, value in options.items() if value is not None}
 
@@ -119,6 +129,9 @@ HINT = "Leave out one of them."
 
 CONFLICTS = (
     ("--index", "--count", "the indices say how many images there are"),
+    ("--start", "--index", "the indices say which images"),
+    ("--start", "--interpolate", "its first two numbers are the indices"),
+    ("--start", "--from", "the variations of each image are counted from one to the next"),
     ("--interpolate", "--count", "its last number says how many images there are"),
     ("--interpolate", "--index", "its first two numbers are the indices"),
     ("--interpolate", "--from", "its images lie between two noises"),
@@ -128,5 +141,6 @@ CONFLICTS = (
 REQUIREMENTS = (
     ("--mask", "--from", "a mask says which pixels of an image are kept"),
     ("--strength", "--from", "it says how much of an image is made anew"),
+    ("--shard", "--out", "all shards write into one folder, or each into one of its own"),
 )
 """Options that have a meaning only beside another, and why."""

@@ -1,10 +1,9 @@
-"""Image generation: a folder of images, from what `iddm generate` is asked for."""
+"""One process's part of a generation, from what `iddm generate` is asked for."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iddm_cli import array_files
-from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.value_range import ValueRange
@@ -15,34 +14,60 @@ from iddm_cli.workflows.generating.generation_plan import (
     has_own_noise,
     plan_generation,
 )
-from iddm_cli.workflows.generating.image_plan import PlannedImage
+from iddm_cli.workflows.generating.image_shares import Shard
 from iddm_cli.workflows.generating.image_size import set_size
-from iddm_cli.workflows.generating.output_files import write_grid, write_image, write_manifest
-from iddm_cli.workflows.generating.output_layout import OutputLayout, check_empty
-from iddm_cli.workflows.generating.trajectory_files import (
-    choose_images,
-    count_frames,
-    write_trajectory,
-)
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout, check_usable
 from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
 from iddm_cli.workflows.sampling_precision import build_sampling_generator, count_steps
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
 
     from iddm_cli.checkpoints.weights_source import WeightsSource
-    from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
-    from iddm_cli.engine.sampling.trajectories import Trajectory, TrajectoryRecorder
+    from iddm_cli.distributed.group import ProcessGroup
+    from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.profiles.profile import ResolvedProfile
 
 
-def generate(options: GenerateOptions) -> None:
-    """Generate images, and write each as it comes.
+@dataclass(frozen=True)
+class Generation:
+    """One process's part of a generation.
+
+    Attributes:
+        options: The options.
+        profile: The profile, with the sampling section to use.
+        plan: The images of all processes.
+        layout: The files to write.
+        generator: What generates them.
+        metadata: The metadata that they share.
+        group: The processes that share this machine.
+        shard: The share of this process.
+    """
+
+    options: GenerateOptions
+    profile: "ResolvedProfile"
+    plan: GenerationPlan
+    layout: OutputLayout
+    generator: "ImageGenerator"
+    metadata: SamplingMetadata
+    group: "ProcessGroup"
+    shard: Shard
+
+
+def prepare_generation(
+    options: GenerateOptions, shard: Shard, group: "ProcessGroup", device: "torch.device"
+) -> Generation:
+    """Load the model, and plan what is generated.
+
+    Args:
+        options: The options.
+        shard: The share of this process.
+        group: The processes that share this machine.
+        device: The device.
 
     Raises:
-        IddmError: An option is invalid, the model is damaged, or the folder cannot be written to.
+        IddmError: An option is invalid, the model is damaged, or the folder holds other files.
     """
-    options.check()
     model = models.find_model(options.runs_dir, options.model)
     trained = models.load_sampling_profile(
         model, dict(options.sampling), autoguided=options.guide_with is not None
@@ -53,7 +78,7 @@ def generate(options: GenerateOptions) -> None:
         profile = set_size(trained, options.size, keep_batch=batch_size is not None)
     form = resolve_form(options.form, model.values, profile.data.channels)
     out = options.out or model.default_output_dir()
-    check_empty(out, overwrite=options.overwrite)
+    check_usable(out, overwrite=options.overwrite)
     with show_progress() as progress:
         plan = plan_generation(options, model, profile, progress)
     layout = OutputLayout(
@@ -64,12 +89,19 @@ def generate(options: GenerateOptions) -> None:
     check_scale(guide, profile.sampling.guidance)
     with show_progress() as progress:
         generator = build_sampling_generator(
-            model, profile, source, images=len(plan.images), progress=progress, guide=guide
+            model,
+            profile,
+            source,
+            images=len(plan.images),
+            progress=progress,
+            guide=guide,
+            device=device,
+            group=group,
         )
     if plan.known is not None:
         generator = generator.starting_from(plan.known)
     metadata = describe_sampling(model, profile, source, generator, options, guide)
-    generate_images(layout, plan, generator, metadata, profile, options)
+    return Generation(options, profile, plan, layout, generator, metadata, group, shard)
 
 
 def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
@@ -82,105 +114,6 @@ def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:
         return array_files.choose_form(values, channels)
     array_files.check_form(form, values, channels)
     return form
-
-
-def generate_images(
-    layout: OutputLayout,
-    plan: GenerationPlan,
-    generator: "ImageGenerator",
-    metadata: SamplingMetadata,
-    profile: "ResolvedProfile",
-    options: GenerateOptions,
-) -> None:
-    """Generate images, and write each as it comes.
-
-    Args:
-        layout: The files to write.
-        plan: The images.
-        generator: What generates them.
-        metadata: The metadata that they share.
-        profile: The profile, with the sampling section to use.
-        options: The options.
-
-    Raises:
-        IddmError: The folder cannot be written to.
-    """
-    layout.create_folders()
-    total = len(plan.images)
-    rows = plan.collect_rows(layout)
-    trajectories: list[str] = []
-    with show_progress() as progress:
-        results = run_plan(plan, generator, profile.sampling.batch_size, options)
-        for done, (image, pixels, way) in enumerate(results, start=1):
-            with layout.report_failed_write(done - 1, total):
-                write_image(layout, metadata, image, pixels)
-                if way is not None and options.trajectory is not None:
-                    paths = write_trajectory(layout, image, way, pixels, options.trajectory)
-                    trajectories += [path.name for path in paths]
-            rows.add(image, pixels)
-            progress("generating images", done, total)
-    with layout.report_failed_write(total, total):
-        grid = write_grid(layout, rows.list_rows()) if layout.grid else None
-        facts = plan.facts | ({"trajectories": trajectories} if trajectories else {})
-        manifest = write_manifest(layout, metadata, plan.images, facts)
-    if options.as_json:
-        console.print_json(manifest | {"out": str(layout.folder), "grid": grid and str(grid)})
-    else:
-        console.print_result(str(grid or layout.folder))
-        content = _describe_files(layout, profile)
-        console.print_note(
-            f"{total} images in {layout.folder}, computed in {generator.precision}{content}"
-        )
-    if not generator.is_invariant:
-        console.print_warning(
-            f"on this machine an image in {generator.precision} depends on its batch; for images "
-            "that do not: --precision fp32"
-        )
-
-
-def run_plan(
-    plan: GenerationPlan, generator: "ImageGenerator", batch_size: int, options: GenerateOptions
-) -> "Iterator[tuple[PlannedImage, Tensor, Trajectory | None]]":
-    """Yield each image, its pixels, [H, W, C], and its trajectory if it is recorded."""
-    recorder = build_recorder(plan, generator, options)
-    specs = [image.spec for image in plan.images]
-    samples = generator.generate(specs, seed=options.seed, batch_size=batch_size, recorder=recorder)
-    for image, sample in zip(plan.images, samples, strict=True):
-        yield image, sample.pixels, recorder.take(image.spec) if recorder else None
-
-
-def build_recorder(
-    plan: GenerationPlan, generator: "ImageGenerator", options: GenerateOptions
-) -> "TrajectoryRecorder[SampleSpec] | None":
-    """Return what records the trajectories that are asked for; None where none are."""
-    from iddm_cli.engine.image_generator import to_pixels
-    from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-
-    if options.trajectory is None:
-        return None
-    chosen = choose_images(plan.images)
-    if len(chosen) < len(plan.images):
-        console.print_note(
-            f"--trajectory: of {len(plan.images):,} images, the trajectories of {len(chosen)} are "
-            "written (--count or --index chooses others)"
-        )
-    specs = [image.spec for image in chosen]
-    return TrajectoryRecorder(
-        specs,
-        steps=len(generator.solver_table),
-        most=count_frames(generator.shape, len(specs)),
-        convert=to_pixels,
-    )
-
-
-def _describe_files(layout: OutputLayout, profile: "ResolvedProfile") -> str:
-    """Return what the files hold, unless they are ordinary images of 8 bits."""
-    channels = profile.data.channels
-    values = "" if layout.values.is_8_bit else f"; values {layout.values.describe()}"
-    if channels in (1, 3):
-        return values
-    shown = "the first" if channels == 2 else "the first three"
-    return f"{values}; {channels} bands" + (f", of which grid.png shows {shown}" * layout.grid)
 
 
 def describe_sampling(

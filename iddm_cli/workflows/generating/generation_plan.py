@@ -17,12 +17,13 @@ from iddm_cli.workflows.generating.image_plan import (
 )
 from iddm_cli.workflows.generating.mask_images import load_masks
 from iddm_cli.workflows.generating.number_lists import (
+    check_last,
     check_total,
     parse_indices,
     parse_interpolation,
 )
-from iddm_cli.workflows.generating.output_files import GRID_COLUMNS, GridRows
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.output_files import GRID_COLUMNS, GridRows
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 from iddm_cli.workflows.generating.source_images import choose_labels, load_sources
 
 if TYPE_CHECKING:
@@ -165,11 +166,14 @@ def choose_indices(options: GenerateOptions, groups: int) -> Sequence[int]:
         indices: Sequence[int] = parse_indices(options.index)
         check_total(groups * len(indices), f"--index {options.index}")
         return indices
-    count = options.count or DEFAULT_COUNT
+    start, count = options.start or 0, options.count or DEFAULT_COUNT
     check_total(groups * count, f"--count {count}")
-    return range(count)
+    check_last(start + count - 1, f"--start {start}")
+    return range(start, start + count)
 
 
 def _describe_indices(options: GenerateOptions, indices: Sequence[int]) -> dict[str, object]:
     facts: dict[str, object] = {"count": len(indices)}
+    if options.start:
+        facts["start"] = options.start
     return facts if options.index is None else {**facts, "indices": list(indices)}

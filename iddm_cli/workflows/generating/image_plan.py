@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from iddm_cli.workflows.generating.file_names import source_stem
 from iddm_cli.workflows.generating.number_lists import Interpolation
+from iddm_cli.workflows.generating.output.file_names import source_stem
 
 if TYPE_CHECKING:
     from iddm_cli.engine.image_generator import SampleSpec

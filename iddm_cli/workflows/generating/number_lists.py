@@ -24,11 +24,7 @@ def parse_indices(text: str) -> list[int]:
                 f"--index {text or repr(text)} is not a list of indices",
                 "Write 7, or 7,12, or 7,12,20-30.",
             )
-        if int(ends[1]) >= MAX_IMAGES:
-            raise UsageError(
-                f"--index {ends[1]} is too large",
-                f"Indices go up to {MAX_IMAGES - 1:,}; another --seed gives other images.",
-            )
+        check_last(int(ends[1]), f"--index {ends[1]}")
         indices.update(range(int(ends[0]), int(ends[1]) + 1))
     return sorted(indices)
 
@@ -86,4 +82,21 @@ def check_total(total: int, option: str) -> None:
         raise UsageError(
             f"{option} would be {total:,} images",
             f"Generate at most {MAX_IMAGES:,} at a time; another --seed gives other images.",
+        )
+
+
+def check_last(index: int, option: str) -> None:
+    """Check the highest index.
+
+    Args:
+        index: The index.
+        option: What asks for it, as on the command line.
+
+    Raises:
+        UsageError: It is beyond the bound of all indices.
+    """
+    if index >= MAX_IMAGES:
+        raise UsageError(
+            f"{option} is too large",
+            f"Indices go up to {MAX_IMAGES - 1:,}; another --seed gives other images.",
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iddm_cli.workflows.generating.file_names import source_stem
+from iddm_cli.workflows.generating.output.file_names import source_stem
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,18 @@ A class whose name cannot be a folder name gets one with a digest: class-3-01234
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from iddm_cli.durable import PARTIAL_PREFIX
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from iddm_cli.workflows.class_folders import create_class_folders
-from iddm_cli.workflows.generating.file_names import class_folder_name, spare_folder_name
+from iddm_cli.workflows.generating.image_plan import PlannedImage
+from iddm_cli.workflows.generating.output.file_names import class_folder_name, spare_folder_name
+
+MANIFEST = "manifest.json"
 
 
 class OutputLayout:
@@ -64,6 +69,10 @@ class OutputLayout:
         stem = stem or (folder if self.classes else "image")
         return self.folder / folder / f"{stem}-{index:06d}.{self.form}"
 
+    def planned_path(self, image: PlannedImage) -> Path:
+        """Return the path of an image of the plan."""
+        return self.image_path(image.spec.label, image.spec.index, image.stem)
+
     def _folder_name(self, label: int) -> str:
         return class_folder_name(self.classes[label], label) if self.classes else "images"
 
@@ -99,21 +108,30 @@ class OutputLayout:
         except OSError as error:
             raise IddmError(
                 f"{self.folder} cannot be written to: {error.strerror or error}",
-                f"{done} of {total} images are complete there.",
+                f"{done} of {total} images are complete there; the same command with --out "
+                f"{self.folder} generates the others.",
             ) from error
 
 
-def check_empty(folder: Path, *, overwrite: bool) -> None:
-    """Check that a folder is empty, or may be overwritten.
+def check_usable(folder: Path, *, overwrite: bool) -> None:
+    """Check that a folder is empty, was made by `iddm generate`, or may be overwritten.
+
+    Empty folders inside it, and files that are being written, do not count: other processes may
+    be beginning to generate there.
 
     Raises:
-        UsageError: It holds files already, or is not a folder.
+        UsageError: It holds other files already, or is not a folder.
     """
     try:
-        has_files = folder.exists() and any(folder.iterdir())
+        has_files = folder.exists() and any(
+            not entry.name.startswith(PARTIAL_PREFIX)
+            and not (entry.is_dir() and not any(os.scandir(entry)))
+            for entry in os.scandir(folder)
+        )
+        is_ours = has_files and (folder / MANIFEST).is_file()
     except OSError as error:  # a file, a name too long, a folder that may not be entered
         raise _describe_error(folder, error) from error
-    if has_files and not overwrite:
+    if has_files and not is_ours and not overwrite:
         raise UsageError(
             f"--out {folder} is not empty",
             "Choose a new folder, or --overwrite to replace files of the same names.",

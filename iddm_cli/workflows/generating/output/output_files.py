@@ -1,6 +1,5 @@
 """The files of generated images: each image with its metadata, the grid, and the manifest."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from iddm_cli import array_files, durable, image_files
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.value_range import EIGHT_BIT
 from iddm_cli.workflows.generating.image_plan import PlannedImage
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +45,7 @@ def write_image(
         values = layout.values.to_values(pixels.numpy())
         content = array_files.encode_values(values, layout.form, notes)
     # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
-    path = layout.image_path(spec.label, spec.index, image.stem)
+    path = layout.planned_path(image)
     durable.write_file(path, content, flush=False)
 
 
@@ -55,7 +54,7 @@ class GridRows:
 
     Args:
         layout: The folder; without a grid, nothing is collected.
-        images: All images that will be added.
+        images: All images of the folder.
         columns: Images of a row.
         first_cells: Returns the images that stand before the variations of a source.
     """
@@ -74,13 +73,30 @@ class GridRows:
         groups = list(dict.fromkeys(_group(image) for image in images))
         self.most = max(columns, GRID_IMAGES // len(groups)) if first_cells is None else columns
         shown = groups[:GRID_CLASSES] if layout.grid else []
-        self._pixels: dict[RowGroup, list[Tensor]] = {group: [] for group in shown}
+        self.paths: dict[RowGroup, list[Path]] = {group: [] for group in shown}
+        for image in images:
+            row = self.paths.get(_group(image))
+            if row is not None and len(row) < self.most:
+                row.append(layout.planned_path(image))
+        self._pixels: dict[Path, Tensor | None] = dict.fromkeys(
+            path for row in self.paths.values() for path in row
+        )
 
     def add(self, image: PlannedImage, pixels: "Tensor") -> None:
         """Keep an image, [H, W, C], if it is one of the first."""
-        row = self._pixels.get(_group(image))
-        if row is not None and len(row) < self.most:
-            row.append(pixels)
+        path = self.layout.planned_path(image)
+        if path in self._pixels:
+            self._pixels[path] = pixels
+
+    def fill(self, read: "Callable[[Path], Tensor | None]") -> None:
+        """Read the images that were not added: another process, or an earlier call, made them.
+
+        Args:
+            read: Returns the pixels of a file, [H, W, C]; None if it is damaged.
+        """
+        for path, pixels in self._pixels.items():
+            if pixels is None:
+                self._pixels[path] = read(path)
 
     def list_rows(self) -> list[image_files.GridRow]:
         """Return the rows of the grid; the first of each class has its name."""
@@ -88,12 +104,13 @@ class GridRows:
 
         rows: list[image_files.GridRow] = []
         named: set[int] = set()
-        for (label, source), pixels in self._pixels.items():
-            images = [to_image(one) for one in pixels]
+        for (label, source), paths in self.paths.items():
+            found = [self._pixels[path] for path in paths]
+            images = [to_image(pixels) for pixels in found if pixels is not None]
             if self.first_cells is not None and source is not None:
                 images = [*self.first_cells(source), *images]
             width = self.columns if self.first_cells is None else len(images)
-            for start in range(0, len(images), width):
+            for start in range(0, len(images), max(width, 1)):
                 name = "" if label in named else self.layout.class_name(label)
                 named.add(label)
                 rows.append((name, images[start : start + width]))
@@ -111,13 +128,13 @@ def write_grid(layout: OutputLayout, rows: Sequence[image_files.GridRow]) -> Pat
     return path
 
 
-def write_manifest(
+def describe_folder(
     layout: OutputLayout,
     metadata: SamplingMetadata,
     images: Sequence[PlannedImage],
     facts: dict[str, object],
 ) -> dict[str, object]:
-    """Write manifest.json, and return its content.
+    """Return the content of manifest.json: how the images are generated, and their list.
 
     Args:
         layout: The folder.
@@ -125,7 +142,7 @@ def write_manifest(
         images: The images.
         facts: What else was asked for, by key.
     """
-    paths = [layout.image_path(i.spec.label, i.spec.index, i.stem) for i in images]
+    paths = [layout.planned_path(image) for image in images]
     manifest: dict[str, object] = {
         **metadata.to_json(),
         "classes": [layout.classes[label] for label in layout.labels if layout.classes],
@@ -134,6 +151,4 @@ def write_manifest(
     }
     if layout.values != EIGHT_BIT:
         manifest["values"] = layout.values.to_json()
-    content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-    durable.write_file(layout.folder / "manifest.json", content)
     return manifest

@@ -9,12 +9,13 @@ from PIL import Image
 from iddm_cli.engine.image_generator import SampleSpec
 from iddm_cli.engine.sampling.trajectories import Trajectory
 from iddm_cli.workflows.generating.image_plan import PlannedImage, plan_images
-from iddm_cli.workflows.generating.output_layout import OutputLayout
-from iddm_cli.workflows.generating.trajectory_files import (
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.trajectory_files import (
     MOST_IMAGES,
     choose_images,
     count_frames,
     encode_animation,
+    trajectory_paths,
     write_trajectory,
 )
 
@@ -36,7 +37,8 @@ def test_strip_and_animation_end_with_the_image(tmp_path, form):
     way = Trajectory(x_t=steps, denoised=steps)
     image = PlannedImage(SampleSpec(0, 7))
     pixels = torch.full((8, 8, 1), 255, dtype=torch.uint8)
-    strip, animation = write_trajectory(layout, image, way, pixels, form)
+    write_trajectory(layout, image, way, pixels, form)
+    strip, animation = trajectory_paths(layout, image, form)
     assert [strip.name, animation.name] == [
         "trajectory-cat-000007.png",
         f"trajectory-cat-000007.{form}",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.generating.output_layout import OutputLayout, check_empty
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout, check_usable
 
 
 def layout_of(folder: Path, classes=("cat", "dog"), labels=(0, 1), form="png") -> OutputLayout:
@@ -22,12 +22,18 @@ def test_an_image_is_in_the_folder_of_its_class(tmp_path):
 
 def test_a_folder_with_files_is_used_only_when_told_to_overwrite(tmp_path):
     out = tmp_path / "out"
-    check_empty(out, overwrite=False)
+    check_usable(out, overwrite=False)
     out.mkdir()
-    check_empty(out, overwrite=False)
+    check_usable(out, overwrite=False)
     (out / "a").touch()
-    check_empty(out, overwrite=True)
+    check_usable(out, overwrite=True)
     with pytest.raises(UsageError, match="is not empty"):
-        check_empty(out, overwrite=False)
+        check_usable(out, overwrite=False)
+    (out / "cat").mkdir()
+    (out / "a").rename(out / ".partial-1-manifest.json")
+    check_usable(out, overwrite=False)  # another process begins there
+    (out / "manifest.json").touch()
+    (out / "a").touch()
+    check_usable(out, overwrite=False)
     with pytest.raises(UsageError, match="Not a directory"):
-        check_empty(out / "a", overwrite=True)
+        check_usable(out / "a", overwrite=True)

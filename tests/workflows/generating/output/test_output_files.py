@@ -11,15 +11,15 @@ from PIL import Image
 from iddm_cli.engine.image_generator import SampleSpec
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.workflows.generating.image_plan import PlannedImage, plan_images
-from iddm_cli.workflows.generating.output_files import (
+from iddm_cli.workflows.generating.output.output_files import (
     GRID_COLUMNS,
     GRID_IMAGES,
     GridRows,
+    describe_folder,
     write_grid,
     write_image,
-    write_manifest,
 )
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 
 METADATA = SamplingMetadata(
     run="pets", step=7, weights="average", seed=3, sampler="ddim", steps=5,
@@ -100,8 +100,18 @@ def test_variations_stand_in_a_row_behind_their_source(tmp_path):
 def test_the_manifest_lists_images_by_paths_inside_the_folder(tmp_path):
     layout = layout_of(tmp_path, labels=[1])
     images = plan_images([1], [0, 1], own_noise=False)
-    manifest = write_manifest(layout, METADATA, images, {"count": 2})
-    assert manifest == json.loads((tmp_path / "manifest.json").read_text())
+    manifest = describe_folder(layout, METADATA, images, {"count": 2})
+    assert json.loads(json.dumps(manifest)) == manifest
     assert manifest["images"] == ["dog/dog-000000.png", "dog/dog-000001.png"]
     assert (manifest["classes"], manifest["count"], manifest["seed"]) == (["dog"], 2, 3)
     assert "noise" not in manifest, "the rule before there was another one"
+
+
+def test_the_grid_reads_images_that_were_not_generated_now(tmp_path):
+    layout = layout_of(tmp_path, labels=[0])
+    images = [image(0, i) for i in range(3)]
+    rows = GridRows(layout, images)
+    rows.add(images[1], grey(7))
+    rows.fill(lambda path: None if path.stem.endswith("2") else grey(50))
+    ((_, row),) = rows.list_rows()
+    assert [one.getpixel((0, 0)) for one in row] == [50, 7], "a damaged one is left out"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from iddm_cli import durable, image_files
-from iddm_cli.workflows.generating.file_names import shorten_name
 from iddm_cli.workflows.generating.generate_options import AnimationName
 from iddm_cli.workflows.generating.image_plan import PlannedImage
-from iddm_cli.workflows.generating.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.file_names import shorten_name
+from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +56,25 @@ def count_frames(shape: tuple[int, int, int], images: int) -> int:
     return max(STRIP_COLUMNS, min(MOST_FRAMES, MOST_BYTES // bytes_of_step))
 
 
+def trajectory_paths(
+    layout: OutputLayout, image: PlannedImage, form: AnimationName
+) -> tuple[Path, Path]:
+    """Return where the strip and the animation of one image are written."""
+    path = layout.planned_path(image)
+    # Images of two classes may have the same name.
+    name = f"{path.parent.name}-{path.stem}" if image.stem else path.stem
+    stem = f"trajectory-{shorten_name(name)}"
+    return layout.folder / f"{stem}.png", layout.folder / f"{stem}.{form}"
+
+
 def write_trajectory(
     layout: OutputLayout,
     image: PlannedImage,
     trajectory: "Trajectory",
     pixels: "Tensor",
     form: AnimationName,
-) -> list[Path]:
-    """Write the strip and the animation of one image; return their paths.
+) -> None:
+    """Write the strip and the animation of one image.
 
     Args:
         layout: The folder.
@@ -85,14 +96,9 @@ def write_trajectory(
         ("x_t", [*(noisy[k] for k in columns), last]),
         ("estimate", [*(estimates[k] for k in columns), last]),
     ]
-    path = layout.image_path(image.spec.label, image.spec.index, image.stem)
-    # Images of two classes may have the same name.
-    name = f"{path.parent.name}-{path.stem}" if image.stem else path.stem
-    strip = layout.folder / f"trajectory-{shorten_name(name)}.png"
+    strip, animation = trajectory_paths(layout, image, form)
     image_files.save_png(image_files.make_grid(rows), strip)
-    animation = strip.with_name(f"{strip.name.removesuffix('.png')}.{form}")
     durable.write_file(animation, encode_animation([*noisy, last], form), flush=False)
-    return [strip, animation]
 
 
 def encode_animation(frames: Sequence[Image.Image], form: AnimationName) -> bytes:

@@ -1,0 +1,71 @@
+"""Launch a generation: in this process, in one for each device, or under torchrun or srun."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from iddm_cli.display import console
+from iddm_cli.distributed.environment import RankInfo, read_rank_info
+from iddm_cli.errors import UsageError
+from iddm_cli.workflows import models
+from iddm_cli.workflows.generating.generate_options import GenerateOptions
+from iddm_cli.workflows.generating.image_shares import parse_shard
+
+if TYPE_CHECKING:
+    import torch
+
+    from iddm_cli.distributed.group import ProcessGroup
+
+LONGEST_WAIT = 7 * 24 * 3600.0
+"""Seconds that one process waits at its end for slower ones, of which none has failed."""
+
+
+def generate(options: GenerateOptions) -> int:
+    """Generate images on the devices that the options name; return the exit code.
+
+    Raises:
+        IddmError: An option is invalid, the model is damaged, or the folder cannot be written to.
+    """
+    options.check()
+    parse_shard(options.shard)
+    model = models.find_model(options.runs_dir, options.model)
+    device_name = models.load_sampling_profile(
+        model, dict(options.sampling), autoguided=options.guide_with is not None
+    ).runtime.device
+    rank_info = read_rank_info()
+    if rank_info is not None:
+        return _run_joined(options, rank_info, device_name)
+
+    from iddm_cli.distributed.launch import run_local
+    from iddm_cli.engine.device import choose_devices
+
+    devices = choose_devices(device_name, options.devices or 1)
+    job = replace(options, out=options.out or model.default_output_dir())
+    return run_local(run_job, job, devices, LONGEST_WAIT)
+
+
+def _run_joined(options: GenerateOptions, info: RankInfo, device_name: str) -> int:
+    """Run this process's part under torchrun or srun, which it shares without any contact."""
+    from iddm_cli.distributed.group import ProcessGroup
+    from iddm_cli.engine.device import choose_local_devices
+
+    if options.out is None:
+        raise UsageError("--out is needed under torchrun and srun", "All processes write into it.")
+    devices = choose_local_devices(device_name, options.devices or "auto")
+    group = ProcessGroup(info.rank, info.world_size, info.local_world_size, info.is_restart)
+    return run_job(group, devices[info.local_rank % len(devices)], options)
+
+
+def run_job(group: "ProcessGroup", device: "torch.device", options: GenerateOptions) -> int:
+    """Generate one process's share of the images; return its exit code.
+
+    Raises:
+        IddmError: An option is invalid, the model is damaged, or the folder cannot be written to.
+    """
+    from iddm_cli.workflows.generating.generation import prepare_generation
+    from iddm_cli.workflows.generating.image_writing import generate_images
+
+    if not group.is_main:
+        console.silence()
+    shard = parse_shard(options.shard).divide(group.rank, group.world_size)
+    generate_images(prepare_generation(options, shard, group, device))
+    return 0
