@@ -30,6 +30,9 @@ MANY = re.findall(
     (README.parent / "docs" / "many-processes.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+RECIPES = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
+TRANSFER_PART = RECIPES.partition("## From a trained run")[2].partition("\n## ")[0]
+TRANSFERS = re.findall(r"^    (iddm .*)", TRANSFER_PART, re.MULTILINE)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -95,7 +98,7 @@ def test_every_command_runs(tmp_path_factory):
     assert len(EVALUATIONS) > 4
     assert len(MANY) == 3
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
-    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY]):
+    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS]):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

@@ -37,7 +37,8 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
     """
     check_size(profile, len(pack.classes))
     with shapes_only():
-        check_fits_device(build_backbone(profile, len(pack.classes)), device)
+        network = build_backbone(profile, len(pack.classes))
+    check_fits_device(network, device, profile.model)
     choose_cache(profile.data, pack, device)
     check_held_out(profile, pack)
     check_best_metric(profile, pack)

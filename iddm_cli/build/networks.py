@@ -21,6 +21,8 @@ from iddm_cli.machine.memory import MACHINE, total_memory
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.kernels import KERNELS
 from iddm_cli.networks.skeleton import shapes_only
+from iddm_cli.profiles.choices import list_names
+from iddm_cli.profiles.model_settings import BackboneSettings
 from iddm_cli.profiles.profile import ResolvedProfile
 
 
@@ -108,20 +110,20 @@ def check_size(profile: ResolvedProfile, num_classes: int) -> TensorSpecs:
         needed = float(FLOAT_BYTES * sum(p.numel() for p in network.parameters()))
     except RuntimeError:  # more numbers than a tensor can count
         needed = math.inf
-    check_bytes(needed, torch.device("cpu"))
+    check_bytes(needed, torch.device("cpu"), profile.model)
     return specs_of(network.state_dict())
 
 
-def check_fits_device(network: nn.Module, device: torch.device) -> None:
+def check_fits_device(network: nn.Module, device: torch.device, settings: BackboneSettings) -> None:
     """Check that a device can train a network.
 
     Raises:
         UsageError: Its weights, gradients, EMA and moments alone exceed the device's memory.
     """
-    check_bytes(training_bytes(sum(p.numel() for p in network.parameters())), device)
+    check_bytes(training_bytes(sum(p.numel() for p in network.parameters())), device, settings)
 
 
-def check_bytes(needed: float, device: torch.device) -> None:
+def check_bytes(needed: float, device: torch.device, settings: BackboneSettings) -> None:
     """Check that the memory of a device can hold a network.
 
     Raises:
@@ -132,9 +134,9 @@ def check_bytes(needed: float, device: torch.device) -> None:
         place = "this device has"
         if device.type == "cpu" and (limit := total_memory()).source != MACHINE:
             place = f"{limit.source} has"
+        keys = settings.size_keys or ("network",)
         raise UsageError(
             f"the network is too large: it takes {needed / 1e9:.4g} GB, and {place} "
             f"{available / 1e9:.4g} GB",
-            "Choose smaller model.base_channels, model.channel_multipliers or "
-            "model.blocks_per_level.",
+            f"Choose a smaller {list_names(f'model.{key}' for key in keys)}.",
         )

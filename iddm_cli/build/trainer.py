@@ -1,7 +1,7 @@
 """The trainer of a run, and its sample grids."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metri
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.models import build_training_generator
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
+from iddm_cli.build.transferring.adapted_weights import attach_adapters
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -75,9 +76,8 @@ def build_trainer(
     check_best_metric(profile, pack)
     training = decide_micro_batch(profile, pack, compute, group)
     batches = build_loader(profile, pack, compute.device, group)
-    teacher = None
-    if profile.distillation.is_enabled and group.is_main:
-        teacher = ExportedWeights(open_exported_file(run.teacher_path))
+    teacher = open_start(profile, run) if group.is_main else None
+    new_labels = group.broadcast(run.read_new_labels() if group.is_main else [])
     retention = Retention(training.keep, training.keep_every, training.best_metric)
     checkpoints = CheckpointFolder(run.checkpoints_dir, retention)
     train_step = build_train_step(
@@ -87,9 +87,11 @@ def build_trainer(
         compute,
         group,
         training=training,
-        compiling=profile.runtime.compile,
+        # Weights that are computed in each pass have not been compiled on any GPU yet.
+        compiling="none" if training.lora_rank else profile.runtime.compile,
         numerics=checkpoints.read_latest_numerics(),
         teacher=teacher,
+        new_labels=new_labels,
     )
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
@@ -104,6 +106,19 @@ def build_trainer(
     )
 
 
+def open_start(profile: ResolvedProfile, run: Run) -> WeightsSource | None:
+    """Return the weights that a run starts from each time: its teacher, or the base of adapters.
+
+    Raises:
+        CheckpointError: Their file is missing or damaged.
+    """
+    if profile.distillation.is_enabled:
+        return ExportedWeights(open_exported_file(run.teacher_path))
+    if profile.training.lora_rank:
+        return ExportedWeights(open_exported_file(run.base_path))
+    return None
+
+
 def build_train_step(
     profile: ResolvedProfile,
     num_classes: int,
@@ -115,6 +130,7 @@ def build_train_step(
     numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
     teacher: WeightsSource | None = None,
+    new_labels: Sequence[int] = (),
 ) -> TrainStep:
     """Build what makes the updates of an untrained network, or of a copy of its teacher.
 
@@ -127,18 +143,22 @@ def build_train_step(
         training: The training section; None: the profile's.
         numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
-        teacher: The weights of a distilled run's teacher, in the main process; None stands for
-            untrained ones, which take as long.
+        teacher: The weights of a distilled run's teacher, or those that adapters change, in the
+            main process; None stands for untrained ones, which take as long.
+        new_labels: Classes whose embeddings are trained in full beside adapters.
 
     Raises:
         UsageError: The network is too large for the device.
         CheckpointError: The teacher is damaged, or another network.
     """
     denoiser = build_denoiser(profile, num_classes).to(compute.device)
-    check_fits_device(denoiser, compute.device)
+    check_fits_device(denoiser, compute.device, profile.model)
     kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
     use_kernels(denoiser.backbone, KERNELS[kernels])
     objective: Objective | None = None
+    if profile.training.lora_rank:
+        load_teacher(denoiser, teacher, group)
+        attach_adapters(denoiser, profile, new_labels)
     if profile.distillation.is_enabled:
         load_teacher(denoiser, teacher, group)
         objective = build_consistency_objective(profile, denoiser, num_classes)

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from iddm_cli.commands import options
-from iddm_cli.errors import UsageError
 
 EXAMPLES = """\
 [bold]Examples[/bold]
 
   iddm train --profile demo
+
+  iddm train --data PATH
 
   iddm train --profile cifar10.yaml --data PATH --name first --epochs 100
 
@@ -26,7 +27,7 @@ ProfileOption = Annotated[
     options.option(
         "--profile",
         "-p",
-        help="YAML file, or name of a profile (see: iddm profiles). (default: demo)",
+        help="YAML file, or name of a profile. (default: one that suits the dataset)",
         panel=options.BASICS,
         metavar="PROFILE",
         complete=options.complete_profile,
@@ -111,14 +112,13 @@ def train(
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.distilling.teacher import find_teacher
     from iddm_cli.workflows.planning.plan import show_plan
+    from iddm_cli.workflows.planning.profile_choice import choose_profile
     from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
     from iddm_cli.workflows.transferring.class_rows import parse_renames
     from iddm_cli.workflows.transferring.transferred_profile import load_profile_to_train
 
-    if from_ is None:
-        profile = choose_profile(profile, data)
     options.check_length(steps, epochs)
     given: dict[str, object] = {
         "--data data.path": data,
@@ -134,6 +134,8 @@ def train(
     }
     folder = resolve_runs_dir(runs_dir)
     overrides = collect_overrides(given, set_)
+    if profile is None and from_ is None:
+        profile = choose_profile(overrides)
     loaded, source = load_profile_to_train(profile, overrides, source=from_, runs_dir=folder)
     if name is not None:
         check_run_name(name)
@@ -156,18 +158,3 @@ def train(
     )
     if code := launch(with_absolute_data(loaded), job_options):
         raise typer.Exit(code)
-
-
-def choose_profile(profile: str | None, data: str | None) -> str:
-    """Return the profile to train with; the default, demo, only suits its own images.
-
-    Raises:
-        UsageError: A dataset is given without a profile.
-    """
-    if profile is None and data is not None:
-        raise UsageError(
-            f"--data {data}: training on this dataset needs a profile",
-            "Add --profile fashion-mnist (small greyscale images, runs on a CPU), or choose one "
-            "from: iddm profiles",
-        )
-    return profile or "demo"

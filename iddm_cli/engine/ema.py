@@ -47,8 +47,10 @@ class EMA(Generic[Module]):
         """
         weight = weight * (1 - warmed_decay(self.decay, step))
         if module is not self._followed:  # to list them takes as long as to average them
-            self._averages = list(self.module.parameters())
-            self._originals = list(module.parameters())
+            pairs = zip(self.module.parameters(), module.parameters(), strict=True)
+            trained = [(average, original) for average, original in pairs if original.requires_grad]
+            self._averages = [average for average, _ in trained]
+            self._originals = [original for _, original in trained]
             self._followed = module
         averages = [local_tensor(parameter) for parameter in self._averages]
         originals = [local_tensor(parameter) for parameter in self._originals]

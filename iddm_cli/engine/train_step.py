@@ -233,8 +233,8 @@ class TrainStep:
             first = "Set training.recompute=blocks. " if self.settings.recompute == "none" else ""
             raise IddmError(
                 f"not even one image at a time fits the memory: {problem}",
-                f"{first}Choose a smaller network (model.base_channels) or a smaller "
-                "data.image_size.",
+                f"{first}Choose a smaller network (model.base_channels, or "
+                "model.width of a dit) or a smaller data.image_size.",
             )
 
     def _accumulate_micro_batches(self, step: int) -> Tensor:

@@ -57,10 +57,12 @@ class TrainerState:
         self._loss_count = 0
 
     def tensors(self) -> dict[str, Tensors]:
-        """Return the tensors themselves, by the file that they are saved in."""
+        """Return the tensors that training changes, by the file that they are saved in."""
+        backbone, average = self.denoiser.backbone, self.ema.module.backbone
+        frozen = {name for name, each in backbone.named_parameters() if not each.requires_grad}
         return {
-            "model": self.denoiser.backbone.state_dict(),
-            "average": self.ema.module.backbone.state_dict(),
+            "model": drop_names(backbone.state_dict(), frozen),
+            "average": drop_names(average.state_dict(), frozen),
             "optimizer": self._optimizer_tensors(),
         }
 
@@ -145,19 +147,26 @@ class TrainerState:
         return {
             f"{name}.{quantity}": value
             for name, parameter in self.denoiser.backbone.named_parameters()
+            if parameter.requires_grad
             for quantity, value in self.optimizer.state[parameter].items()
         }
 
     def _create_optimizer_state(self) -> None:
         """Let the optimizer create its tensors, in its own memory layout, to be copied into."""
-        if any(self.optimizer.state[parameter] for parameter in self.denoiser.parameters()):
+        parameters = [each for each in self.denoiser.parameters() if each.requires_grad]
+        if any(self.optimizer.state[parameter] for parameter in parameters):
             return
-        for parameter in self.denoiser.parameters():
+        for parameter in parameters:
             parameter.grad = torch.zeros_like(parameter)
         for param_group in self.optimizer.param_groups:
             param_group["lr"] = 0.0
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+
+def drop_names(tensors: Tensors, names: set[str]) -> Tensors:
+    """Return the tensors that have none of these names."""
+    return {name: tensor for name, tensor in tensors.items() if name not in names}
 
 
 def _read_tensors(checkpoint: Checkpoint, like: dict[str, Tensors]) -> dict[str, Tensors]:

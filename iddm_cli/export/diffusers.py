@@ -131,11 +131,13 @@ def check_expressible(model: ModelSettings) -> None:
     Raises:
         UsageError: It cannot; the message names the settings.
     """
-    required: dict[str, object] = {"network": "unet", "activation": "silu", "patch_size": 1}
-    other = {key: value for key, value in required.items() if getattr(model, key, value) != value}
+    required: dict[str, object] = {"network": "unet"}
+    if isinstance(model, UNetSettings):
+        required = {"activation": "silu", "patch_size": 1, "qk_norm": False}
+    other = {key: value for key, value in required.items() if getattr(model, key) != value}
     if other:
-        actual = ", ".join(f"model.{key}: {getattr(model, key)}" for key in other)
-        needed = ", ".join(f"model.{key}: {value}" for key, value in other.items())
+        actual = ", ".join(f"model.{key}: {getattr(model, key)}".lower() for key in other)
+        needed = ", ".join(f"model.{key}: {value}".lower() for key, value in other.items())
         raise UsageError(
             f"diffusers cannot express a network with {actual}",
             f"Train a model with {needed}, or export to another format.",

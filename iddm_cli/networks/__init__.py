@@ -2,7 +2,8 @@
 
 from torch import nn
 
+from iddm_cli.networks.dit import DiT
 from iddm_cli.networks.iddm_unet import IddmUNet
 from iddm_cli.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "iddm-unet": IddmUNet}
+NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet, "iddm-unet": IddmUNet, "dit": DiT}

@@ -10,7 +10,8 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from iddm_cli.networks.kernels import KernelModule, attend, normalize
+from iddm_cli.networks.attention import AttentionLayers
+from iddm_cli.networks.kernels import KernelModule, normalize
 
 EPS = 1e-5
 
@@ -85,7 +86,7 @@ class ResidualBlock(KernelModule):
         return self.shortcut(h) + branch
 
 
-class SelfAttention(KernelModule):
+class SelfAttention(AttentionLayers):
     """Self-attention over all positions.
 
     Args:
@@ -93,29 +94,27 @@ class SelfAttention(KernelModule):
         head_channels: Channels of one head, which divide `channels`; None: one head has them all.
         groups: Groups of the normalisation.
         eps: What the normalisation adds to the variance.
+        qk_norm: Whether queries and keys are normalised in each head.
     """
 
     def __init__(
-        self, channels: int, *, head_channels: int | None, groups: int, eps: float = EPS
+        self,
+        channels: int,
+        *,
+        head_channels: int | None,
+        groups: int,
+        eps: float = EPS,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.heads = channels // (head_channels or channels)
         self.norm = nn.GroupNorm(groups, channels, eps=eps)
-        self.query = nn.Linear(channels, channels)
-        self.key = nn.Linear(channels, channels)
-        self.value = nn.Linear(channels, channels)
-        self.out = nn.Linear(channels, channels)
+        heads = channels // (head_channels or channels)
+        self.add_projections(channels, heads=heads, qk_norm=qk_norm)
         zero_init(self.out)
 
     def forward(self, h: Tensor) -> Tensor:
         """Return [B, C, H, W] for features h, [B, C, H, W]."""
-        tokens = self.norm(h).flatten(2).transpose(1, 2)
-        query, key, value = (
-            project(tokens).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )
-        seen = attend(query, key, value, self.kernels)
-        branch = self.out(seen.transpose(1, 2).flatten(2))
+        branch = self.attend_all(self.norm(h).flatten(2).transpose(1, 2))
         return h + branch.transpose(1, 2).reshape(h.shape)
 
 

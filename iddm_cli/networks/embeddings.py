@@ -1,4 +1,4 @@
-"""Embeddings: time and class as one vector that conditions every block."""
+"""Embeddings: time and class as one vector that conditions every block; positions of patches."""
 
 import math
 from collections.abc import Callable
@@ -24,6 +24,37 @@ def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
     exponent = -math.log(10_000) * torch.arange(half, device=t.device, dtype=torch.float32)
     angle = t.float()[:, None] * torch.exp(exponent / (half - shift))
     return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def encode_positions(
+    height: int, width: int, channels: int, *, span: int, device: torch.device
+) -> Tensor:
+    """Return the positions of a grid as sines and cosines (DiT, arXiv:2212.09748, its code).
+
+    Each side is spread over `span` positions, and positions between them are computed. So a grid of
+    any size covers the same range, and one of `span` x `span` has the whole numbers of DiT.
+
+    Args:
+        height: Rows of the grid.
+        width: Columns of the grid.
+        channels: Length of a code, a multiple of 4.
+        span: Positions along a side.
+        device: Where to compute.
+
+    Returns:
+        [height * width, channels], float32, row by row. The first half encodes the column, the
+        second the row; each half has its sines first, with frequencies 10000^(-4i / channels).
+    """
+    row, column = (_encode_side(side, channels // 2, span, device) for side in (height, width))
+    codes = [column.expand(height, -1, -1), row[:, None].expand(-1, width, -1)]
+    return torch.cat(codes, dim=2).flatten(0, 1)
+
+
+def _encode_side(count: int, channels: int, span: int, device: torch.device) -> Tensor:
+    """Return the codes of the positions along a side, [count, channels]."""
+    middle = torch.arange(count, device=device, dtype=torch.float32) + 0.5
+    position = middle * (span / count) - 0.5
+    return sinusoid(position, channels).roll(channels // 2, dims=1)
 
 
 class ConditionEmbedding(nn.Module):

@@ -1,7 +1,7 @@
 """The U-Net: residual blocks with scale and shift, attention at chosen levels.
 
-With silu and patch_size 1 it is what diffusers' UNet2DModel can express, under other names; the
-time embedding has its cosines first (`flip_sin_to_cos=True`).
+With silu, patch_size 1 and no qk_norm it is what diffusers' UNet2DModel can express, under other
+names; the time embedding has its cosines first (`flip_sin_to_cos=True`).
 """
 
 from collections.abc import Callable, Sequence
@@ -99,6 +99,7 @@ class UNet(nn.Module):
         norm_eps: Epsilon that each normalisation adds to the variance.
         downsample_padding: 1 pads every side before downsampling; 0 right and bottom only.
         frequency_shift: Frequency shift of the time embedding, 0 or 1.
+        qk_norm: Whether attention normalises queries and keys.
         augmentation: Length of the description of an augmentation; 0 ignores it.
     """
 
@@ -120,6 +121,7 @@ class UNet(nn.Module):
         norm_eps: float = EPS,
         downsample_padding: int = 1,
         frequency_shift: int = 0,
+        qk_norm: bool = False,
         augmentation: int = 0,
     ) -> None:
         super().__init__()
@@ -127,7 +129,7 @@ class UNet(nn.Module):
         make_activation = ACTIVATIONS[activation]
         block = partial(
             ResidualBlock,
-            embedding=4 * base_channels,
+            embedding=4 * widths[0],
             groups=norm_groups,
             dropout=dropout,
             activation=make_activation,
@@ -135,7 +137,11 @@ class UNet(nn.Module):
             eps=norm_eps,
         )
         attention = partial(
-            SelfAttention, head_channels=head_channels, groups=norm_groups, eps=norm_eps
+            SelfAttention,
+            head_channels=head_channels,
+            groups=norm_groups,
+            eps=norm_eps,
+            qk_norm=qk_norm,
         )
         attentions = [
             attention if level in attention_levels else None for level in range(len(widths))
@@ -144,14 +150,14 @@ class UNet(nn.Module):
 
         self.patch_size = patch_size
         self.embedding = ConditionEmbedding(
-            base_channels,
-            4 * base_channels,
+            widths[0],
+            4 * widths[0],
             num_classes=num_classes,
             activation=make_activation,
             shift=frequency_shift,
             augmentation=augmentation,
         )
-        self.conv_in = nn.Conv2d(folded, base_channels, 3, padding=1)
+        self.conv_in = nn.Conv2d(folded, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_build_down_levels(widths, blocks_per_level, block, attentions))
         self.downsample = nn.ModuleList(
             [Downsample(width, downsample_padding) for width in widths[:-1]]
@@ -159,9 +165,9 @@ class UNet(nn.Module):
         self.middle = Middle(widths[-1], block, attention)
         self.up = nn.ModuleList(_build_up_levels(widths, blocks_per_level, block, attentions))
         self.upsample = nn.ModuleList([Upsample(width) for width in widths[:0:-1]])
-        self.norm_out = nn.GroupNorm(norm_groups, base_channels, eps=norm_eps)
+        self.norm_out = nn.GroupNorm(norm_groups, widths[0], eps=norm_eps)
         self.activation = make_activation()
-        self.conv_out = nn.Conv2d(base_channels, folded, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[0], folded, 3, padding=1)
         zero_init(self.conv_out)
 
     def units(self) -> list[nn.Module]:

@@ -111,15 +111,16 @@ def _adapt_augmentation(weights: dict[str, Tensor], old: nn.Module, new: nn.Modu
 
 
 def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, after: int) -> None:
-    """Adapt the first and the last convolution to another number of channels.
+    """Adapt the first and the last layer to another number of channels.
 
     From grey to colour, each channel gets an equal share of the input weights, and the same output
     weights. From colour to grey, the input weights are summed, and the output weights averaged.
     """
     edges = new.edge_layers()  # type: ignore[operator]
-    first, last = (find_name(new, layer) for layer in edges)
-    inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, k, k]
-    inputs = inputs.sum(1, keepdim=True).repeat(1, after, 1, 1, 1) / after
+    first, last = find_name(new, edges[0]), find_name(new, edges[-1])
+    inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, ...]
+    inputs = inputs.sum(1, keepdim=True) / after
+    inputs = inputs.repeat(1, after, *[1] * (inputs.dim() - 2))
     weights[f"{first}.weight"] = inputs.flatten(1, 2)
     for name in (f"{last}.weight", f"{last}.bias"):
         if name in weights:

@@ -8,7 +8,7 @@ network's keyword arguments.
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -21,6 +21,9 @@ Level = Annotated[int, Field(ge=0, le=7)]
 ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
 ConditioningName = Literal["scale_shift", "shift"]
 
+TokenNormName = Literal["layer", "rms"]
+FeedForwardName = Literal["gelu", "swiglu"]
+
 DEFAULT_NETWORK = "unet"
 
 
@@ -28,6 +31,9 @@ class BackboneSettings(Settings):
     """Base of the settings of every backbone."""
 
     network: str
+
+    size_keys: ClassVar[tuple[str, ...]] = ()
+    """Settings that decide how large the network is, the width first."""
 
     @property
     @abstractmethod
@@ -48,24 +54,11 @@ class BackboneSettings(Settings):
     def check(self) -> Iterator[Issue]:
         """Yield the issues between these settings."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_foreign_defaults(cls, values: Any) -> Any:
-        """Drop settings of other backbones at their defaults.
-
-        Format 1 of the run folder wrote the keys of all backbones into every profile.yaml.
-        """
-        if not isinstance(values, dict):
-            return values
-        return {
-            key: value
-            for key, value in values.items()
-            if key in cls.model_fields or not _is_default_elsewhere(key, value)
-        }
-
 
 class UNetSettings(BackboneSettings):
     """The U-Net of DDPM and ADM: residual blocks, with self-attention on some levels."""
+
+    size_keys = ("base_channels", "channel_multipliers", "blocks_per_level")
 
     network: Literal["unet"] = "unet"
     """Backbone: unet."""
@@ -108,6 +101,9 @@ class UNetSettings(BackboneSettings):
 
     frequency_shift: Literal[0, 1] = 0
     """Frequency shift of the sinusoidal time embedding; DDPM uses 1."""
+
+    qk_norm: bool = False
+    """Whether attention normalises queries and keys in each head, against growing products."""
 
     @property
     def size_divisor(self) -> int:  # noqa: D102
@@ -157,6 +153,21 @@ class IddmUNetSettings(BackboneSettings):
     activation: ActivationName = "silu"
     """Activation function."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_defaults_of_unet(cls, values: Any) -> Any:
+        """Drop settings of the U-Net at their defaults.
+
+        Format 1 of the run folder wrote the keys of both networks into every profile.yaml.
+        """
+        if not isinstance(values, dict):
+            return values
+        return {
+            key: value
+            for key, value in values.items()
+            if key in cls.model_fields or not _is_default_of_unet(key, value)
+        }
+
     @property
     def size_divisor(self) -> int:  # noqa: D102
         return 8
@@ -173,6 +184,65 @@ class IddmUNetSettings(BackboneSettings):
         yield from ()
 
 
+class DiTSettings(BackboneSettings):
+    """The Diffusion Transformer: blocks of self-attention over the patches of an image."""
+
+    size_keys = ("width", "depth")
+
+    network: Literal["dit"]
+    """Backbone: dit."""
+
+    width: Width = 384
+    """Channels of a token, the representation of one patch."""
+
+    depth: int = Field(default=12, ge=1, le=256)
+    """Number of transformer blocks."""
+
+    head_channels: Width = 64
+    """Channels of each attention head; must divide width."""
+
+    patch_size: int = Field(default=4, ge=1, le=64)
+    """Side of a patch in pixels; twice the side makes a step about 4x cheaper."""
+
+    bottleneck: Width | None = None
+    """Channels between two layers that embed a patch, for large patches; null: one layer."""
+
+    mlp: FeedForwardName = "swiglu"
+    """Feed-forward network of a block: gelu (as DiT), or swiglu of as many weights (as JiT)."""
+
+    mlp_ratio: float = Field(default=4.0, ge=0.25, le=32)
+    """Inner channels of a feed-forward network, as a multiple of width."""
+
+    norm: TokenNormName = "rms"
+    """Normalisation of tokens: layer (as DiT), or rms (as JiT)."""
+
+    qk_norm: bool = True
+    """Whether attention normalises queries and keys in each head, against growing products."""
+
+    position_span: int = Field(default=16, ge=1, le=4096)
+    """Positions along a side that those of the patches are spread over, at every image size."""
+
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout probability inside feed-forward networks during training."""
+
+    @property
+    def size_divisor(self) -> int:  # noqa: D102
+        return self.patch_size
+
+    @property
+    def attention_stride(self) -> int:  # noqa: D102
+        return self.patch_size
+
+    @property
+    def size_divisor_reason(self) -> str:  # noqa: D102
+        return "model.patch_size"
+
+    def check(self) -> Iterator[Issue]:  # noqa: D102
+        yield from _check_divides("head_channels", self.head_channels, [self.width], "a token")
+        if self.width % 4:
+            yield Issue(("model", "width"), "width must be divisible by 4")
+
+
 def _get_network(values: Any) -> str:
     """Return the discriminator of model settings; a name of no backbone if it is not text."""
     if isinstance(values, BackboneSettings):
@@ -184,7 +254,9 @@ def _get_network(values: Any) -> str:
 
 
 ModelSettings = Annotated[
-    Annotated[UNetSettings, Tag("unet")] | Annotated[IddmUNetSettings, Tag("iddm-unet")],
+    Annotated[UNetSettings, Tag("unet")]
+    | Annotated[IddmUNetSettings, Tag("iddm-unet")]
+    | Annotated[DiTSettings, Tag("dit")],
     Discriminator(_get_network),
 ]
 """Settings of the model section, discriminated by `network`."""
@@ -200,19 +272,19 @@ def list_owners(key: str) -> list[str]:
     return [name for name, settings in MODEL_SETTINGS.items() if key in settings.model_fields]
 
 
-def _is_default_elsewhere(key: str, value: object) -> bool:
-    for name in list_owners(key):
-        settings = MODEL_SETTINGS[name]
-        try:
-            parsed = settings.model_validate({"network": name, key: value})
-        except ValidationError:
-            continue
-        if getattr(parsed, key) == settings.model_fields[key].default:
-            return True
-    return False
+def _is_default_of_unet(key: str, value: object) -> bool:
+    if key not in UNetSettings.model_fields:
+        return False
+    try:
+        parsed = UNetSettings.model_validate({key: value})
+    except ValidationError:
+        return False
+    return bool(getattr(parsed, key) == UNetSettings.model_fields[key].default)
 
 
-def _check_divides(key: str, number: int, widths: Sequence[int]) -> Iterator[Issue]:
+def _check_divides(
+    key: str, number: int, widths: Sequence[int], owner: str = "a level"
+) -> Iterator[Issue]:
     wrong = [width for width in widths if width % number]
     if not wrong:
         return
@@ -220,6 +292,6 @@ def _check_divides(key: str, number: int, widths: Sequence[int]) -> Iterator[Iss
     nearest = next(divisor for divisor in range(number, 0, -1) if common % divisor == 0)
     yield Issue(
         ("model", key),
-        f"{key} {number} does not divide the {wrong[0]} channels of a level",
+        f"{key} {number} does not divide the {wrong[0]} channels of {owner}",
         f"{nearest} would.",
     )

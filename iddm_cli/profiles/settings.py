@@ -255,6 +255,9 @@ class TrainingSettings(Settings):
     noise_candidates: int = Field(default=1, ge=1, le=64)
     """Noises sampled for each image, of which the nearest is trained on (immiscible diffusion)."""
 
+    lora_rank: int = Field(default=0, ge=0, le=1024)
+    """Rank of adapters that are trained instead of all weights, with transfer.source; 0: none."""
+
     label_drop: float = Field(default=0.1, ge=0, le=1)
     """Probability of dropping the class label of an image; classifier-free guidance needs it."""
 

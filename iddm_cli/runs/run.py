@@ -47,6 +47,11 @@ class Run:
         return self.path / "teacher.safetensors"
 
     @property
+    def base_path(self) -> Path:
+        """Path of the frozen network, as an exported file, which a run of adapters has."""
+        return self.path / "base.safetensors"
+
+    @property
     def checkpoints_dir(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
@@ -150,6 +155,17 @@ class Run:
         """
         manifest = self.read_json("run.json")
         return bool({"source", "started_from"} & manifest.keys()) or self.teacher_path.exists()
+
+    def read_new_labels(self) -> list[int]:
+        """Return the labels of the classes that the model which it started from did not have.
+
+        Raises:
+            RunError: run.json is missing or damaged.
+        """
+        origin = self.read_json("run.json").get("started_from")
+        labels = origin.get("new_labels") if isinstance(origin, dict) else None
+        found = labels if isinstance(labels, list) else []
+        return [label for label in found if type(label) is int]
 
     def read_state(self) -> str:
         """Return the state in run.json, or "killed" if it claims to run but no process holds it.

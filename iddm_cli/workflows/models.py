@@ -105,11 +105,20 @@ class RunModel:
         if step == "best":
             step = self._find_best_step()
         if step is not None:
-            return folder.at(step, parts)
+            return self._merge(folder.at(step, parts))
         checkpoint, errors = folder.latest_valid(parts)
         for error in errors:
             console.print_warning(f"{error.problem}; using {checkpoint.path.name}")
-        return checkpoint
+        return self._merge(checkpoint)
+
+    def _merge(self, checkpoint: "WeightsSource") -> "WeightsSource":
+        """Return the weights of a checkpoint; merged with the base, if the run trains adapters."""
+        if not self.run.base_path.exists():
+            return checkpoint
+        from iddm_cli.build.transferring.adapted_weights import MergedWeights
+        from iddm_cli.export.exported_weights import ExportedWeights
+
+        return MergedWeights(checkpoint, ExportedWeights(open_exported_file(self.run.base_path)))
 
     def _find_best_step(self) -> int:
         """Return the step of the checkpoint that is best by training.keep_best.

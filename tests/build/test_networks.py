@@ -1,5 +1,6 @@
 """Networks as a profile describes them: a function of the seed, no larger than the machine."""
 
+import math
 import resource
 
 import pytest
@@ -7,10 +8,15 @@ import torch
 
 from iddm_cli.build.networks import build_backbone, build_denoiser, check_fits_device, check_size
 from iddm_cli.checkpoints.tensors import specs_of
-from iddm_cli.diffusion.lookup import build_schedule
+from iddm_cli.diffusion.lookup import build_profile_schedule, build_schedule
 from iddm_cli.engine import device
+from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import UsageError
+from iddm_cli.networks.skeleton import shapes_only
+from iddm_cli.profiles.loading import load_profile
+from iddm_cli.profiles.model_settings import DiTSettings
 from tests.build.profiles import tiny_profile
+from tests.profiles.test_loading import SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -33,10 +39,10 @@ def test_a_network_that_can_be_drawn_from_but_not_trained_is_refused(monkeypatch
     denoiser = build_denoiser(tiny_profile(), 2)
     numbers = sum(p.numel() for p in denoiser.parameters())
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers)
-    check_fits_device(denoiser, torch.device("cpu"))
+    check_fits_device(denoiser, torch.device("cpu"), tiny_profile().model)
     monkeypatch.setattr(device, "all_memory", lambda _: 20 * numbers - 1)
     with pytest.raises(UsageError, match="too large"):
-        check_fits_device(denoiser, torch.device("cpu"))
+        check_fits_device(denoiser, torch.device("cpu"), tiny_profile().model)
     assert build_denoiser(tiny_profile(), 2), "four bytes for each number are there"
 
 
@@ -60,3 +66,42 @@ def test_the_denoiser_has_the_schedule_and_the_prediction_of_the_profile():
     wanted = build_schedule("linear", 50)
     assert torch.equal(denoiser.schedule.alpha, wanted.alpha)
     assert denoiser.prediction == "x"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_network_of_every_shipped_profile_fits_its_images(name):
+    profile = load_profile(name, []).resolve(3)
+    with shapes_only():
+        network = build_backbone(profile, 10)
+        x_t = torch.zeros(2, *profile.data.shape)
+        one = torch.zeros(2, dtype=torch.int64)
+        assert network(x_t, one, one).shape == x_t.shape
+
+
+def test_the_network_of_the_ddpm_paper_has_its_parameters():
+    """35.7 million by the paper (appendix B); google/ddpm-cifar10-32 has exactly as many."""
+    specs = check_size(load_profile("ddpm-2020", []).resolve(3), 0)
+    assert sum(math.prod(shape) for shape, _ in specs.values()) == 35_746_307
+
+
+def test_the_ema_and_the_sampler_of_edm_are_those_of_its_paper():
+    profile = load_profile("edm-2022", []).resolve(3)
+    training = profile.training
+    half_life = math.log(0.5) / math.log(training.ema_decay) * training.batch_size
+    assert half_life == pytest.approx(500_000, rel=0.01)
+    assert training.steps * training.batch_size == 200_000_000
+    schedule = build_profile_schedule(profile.diffusion)
+    table = build_solver_table(profile.sampling, schedule)
+    assert len(table) == 35
+    levels = (schedule.sigma / schedule.alpha)[torch.as_tensor(table.times)[::2]]
+    low, high = 0.002 ** (1 / 7), 80 ** (1 / 7)
+    wanted = torch.tensor([(high + i / 17 * (low - high)) ** 7 for i in range(18)])
+    torch.testing.assert_close(levels.float(), wanted, rtol=0.02, atol=0)
+
+
+def test_the_hint_for_a_transformer_names_its_own_settings():
+    model = {"network": "dit", "width": 4096, "head_channels": 4096, "depth": 256}
+    assert DiTSettings.model_validate(model)
+    with pytest.raises(UsageError) as refused:
+        check_size(tiny_profile(model=model | {"mlp_ratio": 32.0}), 2)
+    assert refused.value.hint == "Choose a smaller model.width or model.depth."

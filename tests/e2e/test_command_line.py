@@ -22,6 +22,7 @@ HEAVY = ("torch", "torchvision", "numpy", "diffusers")
         ("train", "--profile", "no-such-profile"),
         ("train", "--set", "training.lr=fast"),
         ("train", "--profile", "smoke", "--data", "no-such-folder"),
+        ("train", "--data", "no-such-folder"),
         ("train", "--image-size", "big"),
         ("train", "--from", "no-such-run"),
         ("resume", "no-such-run"),
@@ -152,7 +153,7 @@ def test_inspect_says_by_its_exit_code_that_a_folder_cannot_be_trained_on(shell)
 def test_profiles_are_listed_shown_and_copied(shell):
     names = {entry["name"] for entry in shell.iddm("profiles", "list", "--json").json()["profiles"]}
     shipped = {"demo", "cifar10", "fashion-mnist", "neu-det", "landscape", "small-set", "smoke"}
-    assert shipped <= names
+    assert shipped | {"ddpm-2020", "edm-2022"} <= names
     shell.iddm("profiles", "copy", "demo", "mine.yaml")
     shown = shell.iddm("profiles", "show", "mine.yaml", "--set", "training.lr=0.5", "--json").json()
     assert shown["training"]["lr"] == 0.5

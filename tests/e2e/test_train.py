@@ -66,6 +66,47 @@ def test_a_dry_run_tells_and_leaves_nothing(shell):
     assert not (shell.folder / "runs").exists()
 
 
+def test_without_a_profile_iddm_chooses_one_and_says_why(shell):
+    draw_folder(shell.folder / "set", {"cat": 5, "dog": 6}, mode="L", size=(28, 28))
+    small = ("model.base_channels=8", "model.norm_groups=4", "model.head_channels=8")
+    settings = [word for setting in small for word in ("--set", setting)]
+    train = ("train", "--data", "set", "--device", "cpu", "--steps", "2", "--batch-size", "2")
+    answer = shell.iddm(*train, *settings, "--dry-run", "--json")
+    chosen = "profile fashion-mnist, chosen for 11 images of 28 x 28, grey, on a CPU: "
+    assert answer.err.startswith(chosen)
+    assert answer.json()["profile"]["training"]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("name", ["ddpm-2020", "edm-2022"])
+def test_a_profile_of_a_paper_plans_its_training(shell, name):
+    small = ("model.base_channels=8", "model.norm_groups=4", "runtime.threads=1")
+    settings = [word for setting in small for word in ("--set", setting)]
+    train = ("train", "--profile", name, "--data", "demo", "--image-size", "8", "--dry-run")
+    plan = shell.iddm(*train, *settings, "--batch-size", "2", "--json").json()
+    assert plan["steps"] == {"ddpm-2020": 800_000, "edm-2022": 390_625}[name]
+    assert plan["time"]["first_grid_seconds"] > 0
+
+
+def test_a_transformer_trains_resumes_and_generates(shell):
+    model = ("network=dit", "width=16", "depth=2", "head_channels=8", "bottleneck=8")
+    settings = [word for setting in model for word in ("--set", f"model.{setting}")]
+    shell.iddm(*SMOKE, "--name", "one", *settings, "--set", "diffusion.prediction=x",
+               "--set", "training.optimizer=muon", "--set", "data.held_out=0.05")  # fmt: skip
+    run = shell.folder / "runs" / "one"
+    last = run / "checkpoints" / "step-00000010"
+    wanted = (last / "average.safetensors").read_bytes()
+    shutil.rmtree(last)
+    assert "resumed at step 5 of 10" in shell.iddm("resume", "one").err
+    assert (last / "average.safetensors").read_bytes() == wanted
+    shell.iddm("generate", "one", "--class", "patches", "--count", "1", "--size", "8x24",
+               "--out", "wide", "--no-grid")  # fmt: skip
+    assert Image.open(next((shell.folder / "wide").rglob("*.png"))).size == (24, 8)
+    shell.iddm("export", "safetensors", "one")
+    shell.iddm("generate", "one.safetensors", "--count", "1", "--out", "images")
+    refused = shell.iddm("export", "diffusers", "one", "--out", "folder", expect=2)
+    assert "diffusers cannot express a network with model.network: dit" in refused.err
+
+
 def test_a_dry_run_that_cannot_fit_the_machine_says_what_to_set(shell):
     refused = shell.iddm(*SMOKE, "--batch-size", "1000000", "--dry-run", expect=2)
     assert "GB of memory, and" in refused.err

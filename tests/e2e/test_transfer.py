@@ -99,3 +99,29 @@ def test_mistakes_are_reported(started):
     ):
         assert said in " ".join(started.iddm("train", *words, expect=code).err.split())
     assert not any(path.name.startswith("from-") for path in (started.folder / "runs").iterdir())
+
+
+def test_adapters_are_small_resume_exactly_and_are_merged_wherever_images_are_made(started):
+    runs = started.folder / "runs"
+    lora = ("--set", "training.lora_rank=2")
+    said = started.iddm("train", "--from", "old", "--name", "light", *FEW, *lora).err
+    assert "adapters of rank 2" in said
+    wanted = tensors(runs / "light", STEPS)
+    assert wanted
+    assert all(".parametrizations." in name for name in wanted)
+    base = str(runs / "light" / "base.safetensors")
+    check_equal(generate(started, base), generate(started, "old"), generate(started, "old"))
+    images = generate(started, "light")
+    started.iddm("export", "safetensors", "light", "--out", "light.safetensors")
+    check_equal(generate(started, "light.safetensors"), images, images)
+    for kept in (2, 0):
+        half = runs / f"light-{kept}"
+        shutil.copytree(runs / "light", half)
+        for step in range(kept + 2, STEPS + 1, 2):
+            shutil.rmtree(half / "checkpoints" / f"step-{step:08d}")
+        state = json.loads((half / "run.json").read_text())
+        (half / "run.json").write_text(json.dumps({**state, "state": "running"}))
+        started.iddm("resume", half.name)
+        assert tensors(half, STEPS) == wanted
+    said = started.iddm("train", "--profile", "smoke", *lora, expect=2).err
+    assert "training.lora_rank needs transfer.source" in " ".join(said.split())

@@ -180,6 +180,8 @@ def test_an_unknown_class_is_reported(tmp_path):
     [
         ({"patch_size": 2}, "model.patch_size: 2"),
         ({"activation": "gelu"}, "model.activation: gelu"),
+        ({"qk_norm": True}, "model.qk_norm: true"),
+        ({"network": "dit", "width": 8, "head_channels": 8}, "model.network: dit$"),
         ({"activation": "relu", "patch_size": 4}, "model.activation: relu, model.patch_size: 4"),
     ],
 )

@@ -14,7 +14,8 @@ from iddm_cli.networks.augmentation import (
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 
 SMALL = {"base_channels": 8, "channel_multipliers": [1, 2], "blocks_per_level": 1,
-         "attention_levels": [1], "head_channels": 8, "norm_groups": 4}  # fmt: skip
+         "attention_levels": [1], "head_channels": 8, "norm_groups": 4,
+         "width": 16, "depth": 1, "patch_size": 2}  # fmt: skip
 CONDITIONS = 5
 
 INPUTS = (torch.randn(2, 1, 16, 16), torch.tensor([3, 700]), torch.tensor([0, 2]))

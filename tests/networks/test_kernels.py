@@ -10,8 +10,10 @@ from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.kernels import KERNELS, MOST_TOKENS, Kernels, attend, normalize, use_kernels
 from iddm_cli.networks.unet import UNet
 from iddm_cli.profiles.choices import KernelsName
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 
 OTHERS = [name for name in KERNELS if name != "reference"]
+SMALLER = {"dit": {"width": 16, "depth": 2, "head_channels": 4, "patch_size": 2}}
 TINY = {"base_channels": 8, "channel_multipliers": [1, 2], "blocks_per_level": 1}
 
 
@@ -78,9 +80,14 @@ def test_kernels_leave_the_names_and_the_values_of_the_weights():
     assert network.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_network_of_iddm_takes_them_too():
+@pytest.mark.parametrize("name", ["iddm-unet", "dit"])
+def test_other_networks_take_them_too(name):
     torch.manual_seed(0)
-    network = NETWORKS["iddm-unet"](channels=1, num_classes=2).eval()
+    settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALLER.get(name, {})})
+    network = NETWORKS[name](channels=1, num_classes=2, **settings.model_dump(exclude={"network"}))
+    for parameter in network.eval().parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=0.15)
     x_t, t, label = torch.randn(1, 1, 8, 8), torch.tensor([3]), torch.tensor([1])
     with torch.no_grad():
         use_kernels(network, KERNELS["reference"])

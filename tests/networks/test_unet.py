@@ -55,6 +55,7 @@ def theirs(
         (3, 2, [1, 2, 3], 2, [0, 2], (16, 8)),
         (3, 0, [1], 1, [0], (7, 5)),
         (1, 9, [1, 1, 3], 1, [1, 2], (8, 8)),
+        (3, 2, [2, 3], 1, [1], (4, 8)),
     ],
 )
 def test_renamed_it_is_diffusers_network(channels, num_classes, multipliers, blocks, levels, size):

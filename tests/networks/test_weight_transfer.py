@@ -9,7 +9,11 @@ from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
 
-SMALL = {"unet": {**TINY, "blocks_per_level": 1, "patch_size": 2}, "iddm-unet": {}}
+SMALL = {
+    "unet": {**TINY, "blocks_per_level": 1, "patch_size": 2},
+    "iddm-unet": {},
+    "dit": {"width": 16, "depth": 2, "head_channels": 8, "patch_size": 2, "bottleneck": 8},
+}
 
 
 def build(

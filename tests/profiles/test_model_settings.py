@@ -34,11 +34,11 @@ def test_a_network_takes_exactly_its_settings(name):
 
 
 @pytest.mark.parametrize(
-    ("network", "given"), [("dit", "'dit'"), ("null", "null"), ("3", "3"), ("[unet]", "['unet']")]
+    ("network", "given"), [("vit", "'vit'"), ("null", "null"), ("3", "3"), ("[unet]", "['unet']")]
 )
 def test_an_unknown_network_is_refused_with_the_known_ones(refuse, network, given):
     error = refuse(f"model:\n  network: {network}\n  base_channels: 32\n")
-    expected = "model.network must be one of unet or iddm-unet"
+    expected = "model.network must be one of unet, iddm-unet or dit"
     assert error.problem == f"mine.yaml, line 2: {expected}, not {given}"
 
 
@@ -54,7 +54,7 @@ def test_a_foreign_setting_is_named_with_its_line_and_its_owner(refuse):
 
 def test_profiles_that_spell_out_all_settings_for_every_network_still_load(load):
     """Format 1 of the run folder did so, at the defaults of the U-Net."""
-    keys = "\n".join(dump_profile(Profile()).split("model:\n")[1].splitlines()[1:14])
+    keys = "\n".join(dump_profile(Profile()).split("model:\n")[1].splitlines()[1:15])
     assert "norm_eps: 1e-05" in keys
     loaded = load(f"model:\n  network: iddm-unet\n{keys}\n").model
     assert loaded == IddmUNetSettings(network="iddm-unet", activation="silu")

@@ -144,7 +144,7 @@ def split_hidden(backbone: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     excluded = {id(parameter) for layer in others for parameter in layer.parameters()}
     hidden: list[Tensor] = []
     rest: list[Tensor] = []
-    for parameter in backbone.parameters():
+    for parameter in filter(lambda each: each.requires_grad, backbone.parameters()):
         is_hidden = parameter.dim() >= 2 and id(parameter) not in excluded
         (hidden if is_hidden else rest).append(parameter)
     return hidden, rest

@@ -40,7 +40,7 @@ def _build_adam(
     kind: type[AdamW] | type[Adam], parameters: Iterable[Tensor], settings: TrainingSettings
 ) -> AdamW | Adam:
     """Return AdamW or Adam, with a fused kernel where there is one."""
-    parameters = list(parameters)
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     return kind(
         parameters,
         lr=settings.lr,

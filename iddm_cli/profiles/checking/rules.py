@@ -56,8 +56,7 @@ def _check_distilled(profile: Profile) -> Iterator[Issue]:
     if profile.data.augment not in ("off", 0):
         yield Issue(
             ("data", "augment"),
-            "a distilled run cannot use data.augment: nothing conditions its teacher on the "
-            "changes",
+            "a distilled run cannot use data.augment: nothing conditions its teacher on it",
             "Set data.augment: off.",
         )
 
@@ -70,6 +69,18 @@ def _check_origin(profile: Profile) -> Iterator[Issue]:
             "transfer.source and distillation.teacher contradict each other: a network starts from "
             "one of them",
             "Leave one of them out.",
+        )
+    if profile.training.lora_rank and not transfer.is_enabled:
+        yield Issue(
+            ("training", "lora_rank"),
+            "training.lora_rank needs transfer.source: adapters change a trained network",
+            "Name the trained model: iddm train --from RUN.",
+        )
+    if profile.training.lora_rank and profile.runtime.sharding != "none":
+        yield Issue(
+            ("training", "lora_rank"),
+            "training.lora_rank does not work with runtime.sharding: fsdp",
+            "Set runtime.sharding: none.",
         )
     if transfer.rename and not transfer.is_enabled:
         yield Issue(

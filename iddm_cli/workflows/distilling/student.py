@@ -108,6 +108,7 @@ def describe_training(steps: int) -> dict[str, object]:
         "training.lr_final": 0.0,
         "training.warmup_steps": min(steps // 10, 100),
         "training.extensions": [],
+        "training.lora_rank": 0,
         "training.label_drop": 0.0,  # guidance is inside
         "training.checkpoint_every": max(1, math.ceil(steps / STAGES)),
         "training.checkpoint_from": 0,

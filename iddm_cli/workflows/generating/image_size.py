@@ -1,7 +1,8 @@
 """Images of another size than the model was trained at: where the network allows it.
 
 A U-Net is convolutions and attention over all positions, neither of which knows the image's size;
-it has to halve evenly.
+it has to halve evenly. A Diffusion Transformer computes the position of each patch relative to the
+image, which it has to divide evenly.
 """
 
 from typing import TYPE_CHECKING

@@ -39,7 +39,7 @@ def show_plan(
     from iddm_cli.engine import device as devices
 
     if source is not None:
-        show_transfer(plan_transfer(source, profile, pack.classes))
+        show_transfer(plan_transfer(source, profile, pack.classes), pack)
     runtime = profile.runtime
     processes = len(devices.choose_devices(runtime.device, runtime.devices))
     check_divisible(profile, processes)

@@ -61,10 +61,10 @@ def list_smaller(profile: "ResolvedProfile") -> Iterator[tuple[str, "ResolvedPro
     from iddm_cli.profiles.checking.rules import check_rules
 
     height, width = profile.data.size
-    channels = getattr(profile.model, "base_channels", 0)
     sizes = [(height // n, width // n) for n in (2, 4, 8)]
+    keys = profile.model.size_keys[:1]
     proposals: list[tuple[str, str, object]] = [("training", "recompute", "blocks")]
-    proposals += [("model", "base_channels", channels // n) for n in (2, 4)]
+    proposals += [("model", key, getattr(profile.model, key) // n) for key in keys for n in (2, 4)]
     proposals += [("data", "image_size", h if h == w else [h, w]) for h, w in sizes]
     for section, key, value in proposals:
         values = profile.model_dump()

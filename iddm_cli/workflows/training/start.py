@@ -55,12 +55,18 @@ def find_or_create_run(
             options.runs_dir,
             name,
             initial_files(group, compute, job),
-            folders=[INITIAL_FOLDER] if options.source else [],
+            folders=list_folders(job),
             large=iter_large_files(run, job),
             overwrite=options.overwrite,
             steal=options.steal_lock,
         )
     return run, not group.broadcast(was_created)
+
+
+def list_folders(job: "Job") -> list[str]:
+    """Return the folders of a new run besides those that every run has."""
+    has_checkpoint = job.options.source is not None and not job.profile.training.lora_rank
+    return [INITIAL_FOLDER] if has_checkpoint else []
 
 
 def iter_large_files(run: Run, job: "Job") -> "Iterator[tuple[str, bytes]]":
@@ -74,7 +80,7 @@ def iter_large_files(run: Run, job: "Job") -> "Iterator[tuple[str, bytes]]":
         yield from export_teacher(run, options.teacher)
     if options.source is not None:
         plan = plan_transfer(options.source, job.profile, job.pack.classes)
-        yield from iter_initial_files(plan)
+        yield from iter_initial_files(plan, run, job.pack)
 
 
 def was_started_with(run: Run, profile: "Profile") -> bool:
@@ -122,7 +128,7 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     if group.is_main:
         console.err.print(tables.key_value_table(rows))
         if job.options.source is not None:
-            show_transfer(plan_transfer(job.options.source, profile, pack.classes))
+            show_transfer(plan_transfer(job.options.source, profile, pack.classes), pack)
         warn_if_disk_is_small(run, trainer)
         if leak := dataset.describe_leak(pack.report_held_out()):
             console.print_warning(leak)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import UsageError
+from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.attach_dataset import align_classes
 from iddm_cli.workflows.transferring.class_rows import ClassPlan, order_classes, plan_classes
 from iddm_cli.workflows.transferring.trained_source import TrainedSource
@@ -106,17 +107,28 @@ def find_source_values(source: TrainedSource, profile: "Profile") -> "ValueRange
     return values if data.channels == source.load_profile().data.channels else None
 
 
-def iter_initial_files(plan: TransferPlan) -> Iterator[tuple[str, bytes]]:
+def iter_initial_files(plan: TransferPlan, run: Run, pack: "Pack") -> Iterator[tuple[str, bytes]]:
     """Yield the files of the new run that hold the weights it starts from, by their paths in it.
 
-    They are its checkpoint of step 0, so that it never needs the trained model again.
+    They are its checkpoint of step 0, or the base that adapters change, so that it never needs the
+    trained model again.
+
+    Args:
+        plan: The plan.
+        run: The new run.
+        pack: Its dataset.
 
     Raises:
         IddmError: The trained model is no longer there, or is damaged.
     """
+    from iddm_cli.build.transferring.adapted_weights import build_base
     from iddm_cli.build.transferring.initial_weights import iter_initial_checkpoint
 
     weights = plan.load_weights()
+    if plan.profile.training.lora_rank:
+        content = build_base(run.name, plan.profile, pack.classes, pack.values, weights)
+        yield run.base_path.name, content
+        return
     for file, content in iter_initial_checkpoint(weights, weights):
         yield f"{INITIAL_FOLDER}/{file}", content
 
@@ -135,5 +147,6 @@ def describe_origin(plan: TransferPlan) -> dict[str, object]:
         "path": str(source.path),
         "step": source.step,
         "weights": source.weights,
+        "new_labels": [label for label, row in enumerate(plan.classes.rows) if row is None],
         "sha256": source.open_weights().digest(PART_OF_WEIGHTS[source.weights]),
     }

@@ -8,8 +8,12 @@ from iddm_cli.workflows.training.resuming.changes import format_value
 from iddm_cli.workflows.transferring.transferred_profile import FROM_SOURCE
 
 if TYPE_CHECKING:
+    from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.workflows.transferring.transfer_plan import TransferPlan
+
+RARE_SHARE = 0.5
+"""Classes with fewer images than this share of what each would have if all had equally many."""
 
 NOTES = {
     "diffusion.noise_shift": "the network adapts to the other noise levels",
@@ -18,12 +22,14 @@ NOTES = {
 """What a changed setting does, where that is not obvious."""
 
 
-def show_transfer(plan: "TransferPlan") -> None:
-    """Print what was carried over, what is new, and what was left out."""
+def show_transfer(plan: "TransferPlan", pack: "Pack") -> None:
+    """Print what was carried over, what is new, and what was left out; and what is advisable."""
     from iddm_cli.display import console, tables
 
     console.err.print(tables.key_value_table(summarize_transfer(plan)))
     if advice := advise_noise_shift(plan.before, plan.profile):
+        console.print_note(advice)
+    if advice := advise_balance(plan, pack):
         console.print_note(advice)
 
 
@@ -32,6 +38,8 @@ def summarize_transfer(plan: "TransferPlan") -> list[tuple[str, str]]:
     source = plan.source
     rows = [("starts from", f"{source.name}, step {source.step}, {source.weights} weights")]
     rows += list(_summarize_classes(plan))
+    if plan.profile.training.lora_rank:
+        rows.append(("trained", _describe_adapters(plan)))
     rows += [("changed", line) for line in _list_changes(plan.before, plan.profile)]
     return rows
 
@@ -58,6 +66,17 @@ def _describe_start(plan: "TransferPlan") -> str:
     return "start as the mean of the classes of the source"
 
 
+def _describe_adapters(plan: "TransferPlan") -> str:
+    """Return what is trained where the network itself is frozen."""
+    from iddm_cli.build.transferring.adapted_weights import count_adapters
+
+    new = [label for label, row in enumerate(plan.classes.rows) if row is None]
+    trained, total = count_adapters(plan.profile, len(plan.classes.rows), new)
+    rows = " and the vectors of new classes" if new else ""
+    rank = plan.profile.training.lora_rank
+    return f"adapters of rank {rank}{rows}: {trained:,} numbers beside {total:,} frozen ones"
+
+
 def _list_changes(before: "ResolvedProfile", now: "ResolvedProfile") -> Iterator[str]:
     """Yield the settings of images and noise that differ, and what that does."""
     old, new = before.flatten(), now.flatten()
@@ -72,6 +91,26 @@ def _list_changes(before: "ResolvedProfile", now: "ResolvedProfile") -> Iterator
 def _describe_channels(channels: int) -> str:
     rule = "averages its colours" if channels == 1 else "repeats its grey"
     return f"the network {rule}, so grey images mean the same"
+
+
+def advise_balance(plan: "TransferPlan", pack: "Pack") -> str:
+    """Return a hint where a new class has so few images that it is rarely trained on; "" otherwise.
+
+    Args:
+        plan: The plan.
+        pack: The dataset of the new run.
+    """
+    counts = dict(zip(pack.classes, pack.class_counts(), strict=True))
+    equal = pack.count / max(1, len(counts))
+    rare = [name for name in plan.classes.new if counts.get(name, equal) < RARE_SHARE * equal]
+    if not rare or not plan.classes.kept or plan.profile.data.balance > 0:
+        return ""
+    size = plan.profile.training.batch_size
+    seen = size * counts[rare[0]] / pack.count
+    return (
+        f"{rare[0]} has {counts[rare[0]]} of {pack.count} images, {seen:.2g} in each batch of "
+        f"{size}, so it is learned slowly: --set data.balance=1 trains on every class equally often"
+    )
 
 
 def advise_noise_shift(before: "ResolvedProfile", now: "ResolvedProfile") -> str:

@@ -64,6 +64,7 @@ def load_profile_to_train(
         _check_has_images(found, overrides)
         reset = [Override("transfer.rename", [], "--from"),
                  Override("training.extensions", [], "--from"),
+                 Override("training.lora_rank", 0, "--from"),
                  Override("sampling.weights", "average", "--from")]  # fmt: skip
         loaded: Profile = found.load_profile([*reset, *wanted])
     else:

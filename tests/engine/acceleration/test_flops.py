@@ -15,7 +15,7 @@ from iddm_cli.engine.acceleration.flops import (
 )
 from tests.engine.acceleration.test_recompute import build
 
-SHAPES = {"unet": (1, 8, 8), "iddm-unet": (1, 16, 8)}
+SHAPES = {"unet": (1, 8, 8), "iddm-unet": (1, 16, 8), "dit": (1, 8, 8)}
 
 
 class Two(torch.nn.Module):

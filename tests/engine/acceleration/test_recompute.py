@@ -19,6 +19,10 @@ SMALL = {
         "attention_levels": [1], "head_channels": 8, "norm_groups": 4, "dropout": 0.4,
     },
     "iddm-unet": {},
+    "dit": {
+        "width": 16, "depth": 3, "head_channels": 8, "patch_size": 2, "mlp": "swiglu",
+        "norm": "rms", "qk_norm": True, "dropout": 0.4,
+    },
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -46,7 +50,8 @@ def gradients(network: torch.nn.Module, precision: str = "fp32") -> list[torch.T
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), [("unet", "fp32"), ("unet", "bf16"), ("iddm-unet", "fp32")]
+    ("name", "precision"),
+    [("unet", "fp32"), ("unet", "bf16"), ("iddm-unet", "fp32"), ("dit", "fp32"), ("dit", "bf16")],
 )
 def test_gradients_and_what_is_random_afterwards_are_the_same_bits(name, precision):
     kept = build(name)

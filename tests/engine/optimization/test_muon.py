@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.optimization.muon import Muon, orthogonalize, split_hidden
+from iddm_cli.networks.dit import DiT
 from iddm_cli.networks.iddm_unet import IddmUNet
 from iddm_cli.networks.skeleton import shapes_only
 
@@ -86,3 +87,17 @@ def test_the_edges_of_the_network_of_iddm_are_no_hidden_weights():
              network.condition_adapter.label_emb.weight]  # fmt: skip
     assert {id(p) for p in rest if p.dim() >= 2} == {id(p) for p in edges}
     assert len(hidden) + len(rest) == len(list(network.parameters()))
+
+
+def test_the_edges_of_a_transformer_are_no_hidden_weights():
+    with shapes_only():
+        network = DiT(channels=3, num_classes=4, width=16, depth=2, head_channels=8, patch_size=2,
+                      bottleneck=5, mlp="swiglu", qk_norm=True)  # fmt: skip
+    hidden, rest = split_hidden(network)
+    names = {id(p): name for name, p in network.named_parameters()}
+    matrices = {names[id(p)] for p in rest if p.dim() >= 2}
+    assert matrices == {
+        "embedding.classes.weight", "patch_in.0.weight", "patch_in.1.weight", "patch_out.weight",
+    }  # fmt: skip
+    blocks = [names[id(p)] for p in hidden if names[id(p)].startswith("blocks.0.")]
+    assert len(blocks) == 1 + 4 + 3, "condition, attention and feed-forward network"

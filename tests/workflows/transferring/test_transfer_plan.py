@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from iddm_cli.errors import UsageError
+from iddm_cli.runs.run import Run
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from iddm_cli.workflows.transferring.trained_source import TrainedSource
 from iddm_cli.workflows.transferring.transfer_plan import (
@@ -37,12 +38,19 @@ def test_the_dataset_gets_the_labels_of_the_trained_model(tmp_path):
 def test_its_files_are_a_checkpoint_of_step_0_and_its_origin_is_recorded(tmp_path):
     source = make_source(tmp_path)
     plan = plan_transfer(source, tiny_profile(), ("dog", "cat"))
-    names = [name for name, _ in iter_initial_files(plan)]
+    names = [name for name, _ in iter_initial_files(plan, Run(tmp_path), make_pack())]
     assert names == [
         f"checkpoints/step-00000000/{file}"
         for file in ("model.safetensors", "average.safetensors", "optimizer.safetensors",
                      "state.json")
     ]  # fmt: skip
+    light = tiny_profile(training={"lora_rank": 2}, transfer={"source": "pets"})
+    frozen = plan_transfer(source, light, ("dog", "cat", "cow"))
+    pack = make_pack(("dog", "cat", "cow"))
+    assert [name for name, _ in iter_initial_files(frozen, Run(tmp_path), pack)] == [
+        "base.safetensors"
+    ]
+    assert describe_origin(frozen)["new_labels"] == [2]
     origin = describe_origin(plan)
     assert origin["sha256"] == source.open_weights().digest("average")
     assert (origin["run"], origin["step"], origin["path"]) == ("pets", 5, str(source.path))

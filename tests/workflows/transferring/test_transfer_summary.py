@@ -1,8 +1,15 @@
 """The summary of what a new run takes from a trained model."""
 
+from dataclasses import replace
+
 from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
-from iddm_cli.workflows.transferring.transfer_summary import advise_noise_shift, summarize_transfer
+from iddm_cli.workflows.transferring.transfer_summary import (
+    advise_balance,
+    advise_noise_shift,
+    summarize_transfer,
+)
 from tests.build.profiles import tiny_profile
+from tests.workflows.packs import make_pack
 from tests.workflows.transferring.test_transfer_plan import make_source
 
 
@@ -33,6 +40,17 @@ def test_it_says_where_all_classes_go_and_what_else_changes(tmp_path):
         ("changed", "diffusion.noise_shift 1.0 → 2.0: the network adapts to the other noise "
          "levels"),
     ]  # fmt: skip
+
+
+def test_a_rare_new_class_is_to_be_balanced(tmp_path):
+    pack = make_pack(("dog", "cow"), labels=[0] * 38 + [1] * 2)
+    plan = plan_transfer(make_source(tmp_path), tiny_profile(), pack.classes)
+    said = advise_balance(plan, pack)
+    assert "cow has 2 of 40 images, 3.2 in each batch of 64" in said
+    assert "--set data.balance=1" in said
+    assert advise_balance(plan, make_pack(("dog", "cow"), labels=[0, 1, 1, 0])) == ""
+    data = {"channels": 3, "image_size": 16, "balance": 0.5}
+    assert advise_balance(replace(plan, profile=tiny_profile(data=data)), pack) == ""
 
 
 def test_larger_images_want_more_noise_unless_they_have_it():
