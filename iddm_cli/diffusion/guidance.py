@@ -168,7 +168,7 @@ def rescale_estimates(guided: Tensor, plain: Tensor, share: float | Tensor) -> T
     if not isinstance(share, Tensor):
         if share == 0:
             return guided
-        share = guided.new_tensor([share])
+        share = guided.new_full((1,), share)  # no constant, which torch.export cannot branch on
     share = share.view(-1, 1, 1, 1)
     deviation = _deviation_of_images(guided)
     # An image of one colour has no contrast to restore.

@@ -202,6 +202,16 @@ class ImageGenerator:
         """Return a generator whose images start from known ones."""
         return self._copy(self.precision, known)
 
+    def sampling_with(self, settings: SamplingSettings) -> "ImageGenerator":
+        """Return a generator with other settings, which samples from noise without a weaker one."""
+        return ImageGenerator(
+            self.denoiser,
+            settings,
+            num_classes=self.num_classes,
+            shape=self.shape,
+            levels=self.levels,
+        )
+
     def _copy(self, precision: str, known: KnownImages | None) -> "ImageGenerator":
         return ImageGenerator(
             self.denoiser,

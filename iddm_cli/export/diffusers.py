@@ -20,6 +20,7 @@ from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card
 from iddm_cli.export.trained_model import TrainedModel
 from iddm_cli.profiles.choices import (
+    DDIM_SCHEDULER,
     PREDICTIONS,
     SAMPLERS,
     SCHEDULES,
@@ -80,7 +81,7 @@ def export_diffusers(model: TrainedModel, *, progress: Progress) -> ExportArtifa
     with progress("exporting"):
         files = build_diffusers_folder(model)
     differences = (
-        describe_sampling_difference(model.profile.sampling),
+        describe_sampling_difference(model.profile.sampling, has_classes=bool(model.classes)),
         describe_value_difference(model),
     )
     return ExportArtifact(files, warnings=tuple(filter(None, differences)))
@@ -95,7 +96,7 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
     check_expressible(model.profile.model)
     sampling = model.profile.sampling
     classes = list(model.classes)
-    scheduler = find_scheduler(sampling)
+    scheduler = find_scheduler(sampling, has_classes=bool(classes))
     index: dict[str, Any] = {
         "_class_name": ["pipeline", "ClassConditionalPipeline"] if classes else scheduler.pipeline,
         "_diffusers_version": VERSION,
@@ -106,7 +107,7 @@ def build_diffusers_folder(model: TrainedModel) -> dict[str, bytes]:
         "unet/config.json": _encode_json(build_network_config(model)),
         "unet/diffusion_pytorch_model.safetensors": save(convert_weights(model)),
         "scheduler/scheduler_config.json": _encode_json(
-            build_scheduler_config(model.profile.diffusion, sampling)
+            build_scheduler_config(model.profile.diffusion, sampling, scheduler)
         ),
         "README.md": render_model_card(model, "diffusers").encode(),
     }
@@ -144,14 +145,17 @@ def check_expressible(model: ModelSettings) -> None:
         )
 
 
-def describe_sampling_difference(sampling: SamplingSettings) -> str:
+def describe_sampling_difference(sampling: SamplingSettings, *, has_classes: bool = True) -> str:
     """Return a sentence about the sampling settings that the folder cannot follow, or ""."""
-    sampler = find_scheduler(sampling).sampler
+    scheduler = find_scheduler(sampling, has_classes=has_classes)
+    sampler = scheduler.sampler
     if sampler != sampling.sampler:
         missing = f"sampling.sampler {sampling.sampler}"
+        if find_scheduler(sampling).sampler == sampling.sampler:
+            missing += " without classes"
         return f"the folder samples with {sampler}: diffusers cannot express {missing}"
     for key, default in SAMPLERS[sampler].options.items():
-        if (value := getattr(sampling, key)) != default:
+        if key not in scheduler.options and (value := getattr(sampling, key)) != default:
             missing = f"sampling.{key} {value:g}"
             return (
                 f"the folder samples with {key} {default:g}: its pipeline cannot express {missing}"
@@ -175,8 +179,12 @@ def describe_value_difference(model: TrainedModel) -> str:
     )
 
 
-def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
+def find_scheduler(sampling: SamplingSettings, *, has_classes: bool = True) -> DiffusersScheduler:
     """Return the scheduler that a sampler is exported as.
+
+    Args:
+        sampling: The sampling settings.
+        has_classes: Whether the folder has a pipeline of its own, which takes any scheduler.
 
     Raises:
         UsageError: The sampler has none; the hint names those that have.
@@ -184,7 +192,7 @@ def find_scheduler(sampling: SamplingSettings) -> DiffusersScheduler:
     scheduler = SAMPLERS[sampling.sampler].diffusers
     if scheduler is None:
         raise _not_expressible("sampling.sampler", sampling.sampler, SAMPLERS)
-    return scheduler
+    return scheduler if has_classes or scheduler.pipeline is not None else DDIM_SCHEDULER
 
 
 def _not_expressible(key: str, name: str, rows: Mapping[Any, RowOfDiffusers]) -> UsageError:
@@ -232,14 +240,13 @@ def build_network_config(model: TrainedModel) -> dict[str, Any]:
 
 
 def build_scheduler_config(
-    diffusion: DiffusionSettings, sampling: SamplingSettings
+    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: DiffusersScheduler
 ) -> dict[str, Any]:
     """Return the configuration of a scheduler; its noise schedule by name or as betas.
 
     Raises:
-        UsageError: diffusers cannot express the sampler, noise schedule or prediction type.
+        UsageError: diffusers cannot express the noise schedule or prediction type.
     """
-    scheduler = find_scheduler(sampling)
     betas = build_profile_schedule(diffusion).betas
     if betas is None:
         raise _not_expressible("diffusion.schedule", diffusion.schedule, SCHEDULES)
@@ -264,6 +271,7 @@ def build_scheduler_config(
         "timestep_spacing": "trailing",
         "steps_offset": 0,
         **scheduler.config,
+        **{theirs: sampling.sampler_options[ours] for ours, theirs in scheduler.options.items()},
         **(scheduler.clipping if sampling.clip else {}),
         **(build_thresholding(sampling) if sampling.threshold else {}),
     }

@@ -12,14 +12,14 @@ The program includes guidance and clipping, so sampling is a loop over the table
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous))
         previous = [kept, *previous[:-1]]
 
-The program evaluates the network with and without labels, or both networks, at every step, also
-where guidance does not apply: torch.export would store the weights of a program that branches once
-per branch.
+With a scale of 1 the program evaluates one network once, as iddm does where guidance does not
+apply. It branches (torch.cond), and both branches share their weights.
 
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
 
 import io
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
@@ -28,7 +28,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
+from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser, find_guided_steps
 from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.errors import IddmError
@@ -39,12 +41,15 @@ from iddm_cli.export.trained_model import TrainedModel, describe_weaker, list_gu
 METADATA_NAME = "iddm.json"
 """Name of the extra file, or of the metadata entry, with the table and the class names."""
 
+ORIGINS = ("stack_trace", "source_fn_stack", "from_node")
+"""What torch.export notes about each operation and nothing needs to run it."""
+
 TOLERANCE = 1e-4
 """Largest allowed difference of an estimate of x in [-1, 1]; a compiler may fuse operations."""
 
 
 class Program(nn.Module):
-    """A denoiser with guidance and clipping, or dynamic thresholding.
+    """A denoiser with guidance and clipping, or dynamic thresholding, for torch.export.
 
     Args:
         model: The model.
@@ -59,18 +64,32 @@ class Program(nn.Module):
         self.sampling = model.profile.sampling
         self.clip = clip
 
-    def estimate(
-        self, x_t: Tensor, t: Tensor, label: Tensor | None, guidance: Tensor | float
-    ) -> Tensor:
-        """Estimate x, [N, C, H, W], with a guidance scale, []."""
-        denoise = build_step_denoiser(
+    def build_denoise(self, scale: Tensor | float) -> Denoise:
+        """Return the denoiser with a guidance scale: a number, or a tensor, []."""
+        return build_step_denoiser(
             SamplingNetworks(self.denoiser, self.num_classes, self.weaker),
-            scale=guidance,
+            scale=scale,
             rescale=self.sampling.guidance_rescale,
             threshold=self.sampling.threshold,
             clip=self.clip,
         )
-        return denoise(x_t, t, torch.zeros_like(t) if label is None else label)
+
+    def estimate(
+        self, x_t: Tensor, t: Tensor, label: Tensor | None, guidance: Tensor | None
+    ) -> Tensor:
+        """Estimate x, [N, C, H, W], with a guidance scale, []; None and 1 evaluate one network."""
+        label = torch.zeros_like(t) if label is None else label
+        if guidance is None:
+            return self.build_denoise(1.0)(x_t, t, label)
+
+        def guide(x_t: Tensor, t: Tensor, label: Tensor, scale: Tensor) -> Tensor:
+            return self.build_denoise(scale)(x_t, t, label)
+
+        def leave(x_t: Tensor, t: Tensor, label: Tensor, _: Tensor) -> Tensor:
+            return self.build_denoise(1.0)(x_t, t, label)
+
+        estimate: Tensor = torch.cond(guidance != 1, guide, leave, (x_t, t, label, guidance))
+        return estimate
 
 
 class ConditionalProgram(Program):
@@ -94,7 +113,7 @@ class UnconditionalProgram(Program):
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Estimate x, [N, C, H, W]."""
-        return self.estimate(x_t, t, None, 1.0)
+        return self.estimate(x_t, t, None, None)
 
 
 def build_program(model: TrainedModel, *, clip: bool) -> Program:
@@ -161,7 +180,17 @@ def export_program(model: TrainedModel) -> ExportedProgram:
     inputs = example_inputs(model, count=2)
     sizes = tuple({0: batch} if value.dim() else None for value in inputs)
     with suppress_exporter_output(), torch.no_grad():
-        return torch.export.export(module.eval(), inputs, dynamic_shapes=sizes)
+        program = torch.export.export(module.eval(), inputs, dynamic_shapes=sizes)
+    forget_origins(program)
+    return program
+
+
+def forget_origins(program: ExportedProgram) -> None:
+    """Remove where operations come from: most of a file, with the paths of this machine."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            for key in ORIGINS:
+                node.meta.pop(key, None)
 
 
 def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
@@ -209,11 +238,18 @@ def build_metadata(model: TrainedModel) -> str:
 
 
 def _max_difference(model: TrainedModel, module: Callable[..., Tensor]) -> float:
-    reference = build_program(model, clip=True)
-    batches = [example_inputs(model, count) for count in (1, 5)]
-    with torch.no_grad():
-        pairs = [(module(*inputs), reference(*inputs)) for inputs in batches]
-    return max(float((actual.clamp(-1, 1) - wanted).abs().max()) for actual, wanted in pairs)
+    reference, names = build_program(model, clip=True), list_inputs(model)
+    scales = (model.profile.sampling.guidance, 1.0) if "guidance" in names else (1.0,)
+    differences = []
+    for count, scale in itertools.product((1, 5), scales):
+        inputs = dict(zip(names, example_inputs(model, count), strict=True))
+        inputs |= {"guidance": torch.tensor(scale)} if "guidance" in names else {}
+        label = inputs.get("label", torch.zeros_like(inputs["t"]))
+        with torch.no_grad():
+            actual = module(*inputs.values()).clamp(-1, 1)
+            wanted = reference.build_denoise(scale)(inputs["x_t"], inputs["t"], label)
+        differences.append(float((actual - wanted).abs().max()))
+    return max(differences)
 
 
 def _compile(program: ExportedProgram, model: TrainedModel) -> tuple[bytes, Callable[..., Tensor]]:

@@ -43,18 +43,20 @@ class DiffusersScheduler:
 
     Attributes:
         class_name: Its class in diffusers.
-        pipeline: The pipeline of diffusers that samples with it where there are no classes.
+        pipeline: The pipeline of diffusers for a model without classes; None: DDIM_SCHEDULER's.
         sampler: The sampler that it implements. A row whose name is another one exports a
             substitute, and the command warns.
         config: Its configuration, apart from the noise schedule and what all schedulers share.
         clipping: What is added to it where estimates are clipped.
+        options: Its names of the sampler's options.
     """
 
     class_name: str
-    pipeline: str
+    pipeline: str | None
     sampler: str
     config: Mapping[str, object]
     clipping: Mapping[str, object]
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 DDIM_SCHEDULER = DiffusersScheduler(
@@ -81,9 +83,15 @@ DPMPP_2M_SCHEDULER = DiffusersScheduler(
     clipping={"thresholding": True, "sample_max_value": 1.0},
 )
 DPMPP_3M_SCHEDULER = replace(
+    DPMPP_2M_SCHEDULER, sampler="dpmpp-3m", config={**DPMPP_2M_SCHEDULER.config, "solver_order": 3}
+)
+UNIPC_SCHEDULER = replace(
     DPMPP_2M_SCHEDULER,
-    sampler="dpmpp-3m",
-    config={**DPMPP_2M_SCHEDULER.config, "solver_order": 3},
+    class_name="UniPCMultistepScheduler",
+    pipeline=None,  # those of diffusers pass a generator, which it does not take
+    sampler="unipc",
+    config={"solver_type": "bh2", "predict_x0": True, "final_sigmas_type": "zero"},
+    options={"order": "solver_order"},
 )
 DPMPP_2M_SDE_SCHEDULER = replace(
     DPMPP_2M_SCHEDULER,
@@ -249,7 +257,7 @@ SAMPLERS: dict[SamplerName, SamplerRow] = {
         solver="unipc.unipc",
         summary="multistep with a corrector",
         usual_steps=20,
-        diffusers=DDIM_SCHEDULER,
+        diffusers=UNIPC_SCHEDULER,
         options={"order": 2},
         ranges={"order": (2, 3)},
     ),

@@ -1,8 +1,12 @@
 """The precision of generated images, and how close it is to fp32: measured once, and recorded.
 
+It is a function of the trained network and the machine: what a command asks for, such as the number
+of images, the sampler or the guidance, does not change it, so the same seed gives the same images.
+
 A record is a small file of the cache, `precision/<key>.json`. Its key is a digest of everything
-that the comparison depends on: weights, network, sampler settings, device, version of PyTorch. A
-run may be read-only and its files may move to other machines, so the run holds no records.
+that the comparison depends on: weights, network, the run's own sampler settings, device, version of
+PyTorch. A run may be read-only and its files may move to other machines, so the run holds no
+records.
 """
 
 import contextlib
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
+from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:
@@ -25,16 +30,13 @@ if TYPE_CHECKING:
     from iddm_cli.engine.image_generator import ImageGenerator
     from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
+    from iddm_cli.profiles.settings import SamplingSettings
     from iddm_cli.workflows.guiding import GuidingModel
     from iddm_cli.workflows.models import ModelSource
 
-FORMAT = 1
-FEWEST_IMAGES = 64
-"""Images from which on auto compares precisions. The comparison takes the time of about 12 images
-in fp32 where a lower precision is twice as fast, and of 16 where it gains little."""
-
-MOST_SERVED_STEPS = 100
-"""Network calls up to which a server compares precisions while it starts."""
+FORMAT = 2
+MOST_COMPARED_CALLS = 20
+"""Network calls of the images that are compared, where the run's own sampler makes more."""
 
 MAX_RECORD_BYTES = 10_000
 
@@ -44,7 +46,6 @@ def build_sampling_generator(
     profile: "ResolvedProfile",
     source: "WeightsSource",
     *,
-    images: int,
     progress: ProgressCallback = no_progress,
     guide: "GuidingModel | None" = None,
     device: "torch.device | None" = None,
@@ -56,7 +57,6 @@ def build_sampling_generator(
         model: The model.
         profile: Its profile, with the sampling section to use.
         source: Its weights.
-        images: Number of images to generate, see `resolve_precision`.
         progress: Called while precisions are compared.
         guide: The weaker model of autoguidance; None: guidance is classifier-free.
         device: The device; None: the one that the profile names.
@@ -80,9 +80,8 @@ def build_sampling_generator(
         weaker=guide.load_denoiser(compute.device) if guide else None,
         tables=tables,
     )
-    facts = list_facts(model, profile, source, guide)
     precision = resolve_precision(
-        profile, compute.device, facts, lambda: generator, images=images, progress=progress
+        model, profile, source, compute.device, lambda: generator, progress=progress
     )
     return generator.with_precision(precision)
 
@@ -94,12 +93,10 @@ def list_facts(
     guide: "GuidingModel | None" = None,
 ) -> list[object]:
     """Return what images depend on besides seed, index, class and precision, as JSON."""
-    from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
-
     sampling = profile.sampling
     settings = sampling.model_dump(exclude={"batch_size", "weights", "precision"})
     return [
-        source.digest(PART_OF_WEIGHTS[sampling.weights]),
+        source.digest(part_of_weights(sampling.weights)),
         {**settings, "steps": count_steps(profile)},
         profile.model.model_dump(),
         profile.diffusion.model_dump(),
@@ -112,26 +109,25 @@ def list_facts(
 
 
 def resolve_precision(
+    model: "ModelSource",
     profile: "ResolvedProfile",
+    source: "WeightsSource",
     device: "torch.device",
-    facts: list[object],
     build: "Callable[[], ImageGenerator]",
     *,
-    images: int,
     progress: ProgressCallback = no_progress,
 ) -> str:
     """Return the precision that sampling.precision stands for: fp32, bf16 or fp16.
 
     auto is the fast precision of the device if images in it are close to those of fp32. A record
-    of that is used; without one, precisions are compared where enough images follow to pay for it,
-    and auto is fp32 otherwise.
+    of that is used; without one, precisions are compared.
 
     Args:
-        profile: The profile, with the sampling section to use.
+        model: The model.
+        profile: Its profile, with the sampling section to use.
+        source: Its weights.
         device: The device.
-        facts: See `list_facts`.
-        build: Returns the image generator, for a comparison.
-        images: Number of images to generate.
+        build: Returns an image generator of it, for a comparison.
         progress: Called while precisions are compared.
     """
     from iddm_cli.engine.device import choose_precision
@@ -140,17 +136,37 @@ def resolve_precision(
     candidate = choose_precision(wanted, device)
     if wanted != "auto" or candidate == "fp32":
         return candidate
-    path = find_record(facts, device, candidate)
+    compared = profile.model_copy(update={"sampling": choose_compared_sampling(model, profile)})
+    path = find_record(list_facts(model, compared, source), device, candidate)
     comparison = read_record(path)
     if comparison is None:
-        if images < FEWEST_IMAGES:
-            return "fp32"
         from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 
         progress(f"comparing {candidate} with fp32", 0, 1)
-        comparison = compare_with_fp32(build(), candidate)
+        generator = build().sampling_with(compared.sampling)
+        comparison = compare_with_fp32(generator, candidate)
         write_record(path, comparison)
     return candidate if comparison.is_close else "fp32"
+
+
+def choose_compared_sampling(
+    model: "ModelSource", profile: "ResolvedProfile"
+) -> "SamplingSettings":
+    """Return the sampling settings of the images that are compared: the model's own, in few calls.
+
+    Args:
+        model: The model.
+        profile: Its profile, with the weights to use.
+    """
+    from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS
+
+    own = model.load_profile([])
+    update: dict[str, object] = {"weights": profile.sampling.weights}
+    if SAMPLERS[own.sampling.sampler].needs_tables:  # which may change, or be lost
+        update |= {**SAMPLER_SPECIFIC, "sampler": "dpmpp-2m"}
+        own = own.model_copy(update={"sampling": own.sampling.model_copy(update=update)})
+    update["steps"] = min(count_steps(own), MOST_COMPARED_CALLS)
+    return own.sampling.model_copy(update=update)
 
 
 def find_record(facts: list[object], device: "torch.device", precision: str) -> Path | None:
@@ -188,14 +204,6 @@ def write_record(path: Path | None, comparison: "PrecisionComparison") -> None:
     """Write the record of a comparison; without a writable cache it is measured again next time."""
     if path is not None:
         save_record(path, json.dumps(asdict(comparison)).encode())
-
-
-def count_served_images(profile: "ResolvedProfile") -> int:
-    """Return for how many images a server chooses its precision.
-
-    How many requests follow is unknown, so it compares wherever that is quick: its start waits.
-    """
-    return FEWEST_IMAGES if count_steps(profile) <= MOST_SERVED_STEPS else 0
 
 
 def count_steps(profile: "ResolvedProfile") -> int:

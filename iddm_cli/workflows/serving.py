@@ -188,10 +188,7 @@ def load_model(
     from iddm_cli.build.serving import build_served_model
     from iddm_cli.display import console
     from iddm_cli.display.progress import show_progress
-    from iddm_cli.workflows.sampling_precision import (
-        build_sampling_generator,
-        count_served_images,
-    )
+    from iddm_cli.workflows.sampling_precision import build_sampling_generator
     from iddm_cli.workflows.tuning.tuned_models import read_optional_tables
 
     with show_progress() as progress:
@@ -199,7 +196,6 @@ def load_model(
             source,
             profile,
             weights,
-            images=count_served_images(profile),
             progress=progress,
             guide=guide,
         )

@@ -130,15 +130,21 @@ def test_with_classes_the_folders_own_pipeline_generates_what_iddm_generates(
     assert theirs.std() > 10, "the comparison is about something"
 
 
-@pytest.mark.parametrize("sampler", ["dpmpp-2m", "dpmpp-3m"])
+DPM, UNIPC = "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "order", "scheduler"),
+    [("dpmpp-2m", None, DPM), ("dpmpp-3m", None, DPM), ("unipc", None, UNIPC), ("unipc", 3, UNIPC)],
+)
 @pytest.mark.parametrize("clip", [True, False])
-def test_multistep_solvers_are_theirs(tmp_path, sampler, clip):
-    sampling = {"sampler": sampler, "steps": 6, "guidance": 2.0, "clip": clip}
+def test_multistep_solvers_are_theirs(tmp_path, sampler, order, scheduler, clip):
+    sampling = {"sampler": sampler, "order": order, "steps": 6, "guidance": 2.0, "clip": clip}
     model = trained(diffusion={"prediction": "v"}, sampling=sampling)
     made = build_diffusers_folder(model)
     assert describe_sampling_difference(model.profile.sampling) == ""
     index = json.loads(made["model_index.json"])
-    assert index["scheduler"] == ["diffusers", "DPMSolverMultistepScheduler"]
+    assert index["scheduler"] == ["diffusers", scheduler]
     pipeline = load(write(tmp_path / "out", model))
     noise = randomness.normal(3, "sample", items=torch.arange(2), step=0, shape=(3, 8, 16))
     images = pipeline(["cat", 1], latents=noise).images
@@ -153,14 +159,25 @@ def test_multistep_solvers_are_theirs(tmp_path, sampler, clip):
 def test_what_the_folder_cannot_follow_is_reported():
     for changes, said in (
         (
-            {"sampler": "unipc"},
-            "samples with ddim: diffusers cannot express sampling.sampler unipc",
+            {"sampler": "heun"},
+            "samples with ddim: diffusers cannot express sampling.sampler heun",
         ),
         ({"sampler": "dpmpp-3m", "grid": "karras"}, "cannot express sampling.grid karras"),
         ({"sampler": "euler"}, ""),
     ):
         assert said in describe_sampling_difference(SamplingSettings(**changes))
     assert describe_sampling_difference(SamplingSettings(sampler="euler")) == ""
+
+
+def test_without_classes_no_pipeline_samples_with_unipc():
+    model = trained((), sampling={"sampler": "unipc", "order": 3})
+    said = describe_sampling_difference(model.profile.sampling, has_classes=False)
+    assert said.endswith(
+        "with ddim: diffusers cannot express sampling.sampler unipc without classes"
+    )
+    index = json.loads(build_diffusers_folder(model)["model_index.json"])
+    assert index["_class_name"] == "DDIMPipeline"
+    assert index["scheduler"] == ["diffusers", "DDIMScheduler"]
 
 
 def test_rescaled_guidance_is_reported_as_what_the_folder_lacks():

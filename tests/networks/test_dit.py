@@ -9,6 +9,7 @@ from iddm_cli.networks.dit import DiT
 from iddm_cli.networks.embeddings import encode_positions
 from iddm_cli.networks.skeleton import shapes_only
 
+GOLDEN = [-0.074678, 1.442973, -0.519516]
 AS_JIT = {"mlp": "swiglu", "norm": "rms", "qk_norm": True, "bottleneck": 5}
 NAMES = {
     "attention.query": "attn1.to_q",
@@ -195,3 +196,28 @@ def test_its_parts_for_several_devices_hold_nearly_all_of_it():
                       patch_size=4)  # fmt: skip
     parts = sum(p.numel() for unit in network.units() for p in unit.parameters())
     assert parts > 0.95 * sum(p.numel() for p in network.parameters())
+
+
+def test_saved_transformers_stay_readable_and_keep_their_function():
+    """Golden: names, shapes and outputs as of the version that brought this network."""
+    network = ours(**AS_JIT)
+    names = [name for name in network.state_dict() if not name.startswith("blocks.1.")]
+    assert names == [
+        *(f"embedding.perceptron.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")),
+        "embedding.classes.weight", "patch_in.0.weight", "patch_in.1.weight", "patch_in.1.bias",
+        *(f"blocks.0.{layer}.{kind}"
+          for layer in ("condition", "attention.query", "attention.key", "attention.value",
+                        "attention.out")
+          for kind in ("weight", "bias")),
+        "blocks.0.attention.query_norm.weight", "blocks.0.attention.key_norm.weight",
+        *(f"blocks.0.mlp.{layer}.{kind}" for layer in ("gate", "layer_in", "layer_out")
+          for kind in ("weight", "bias")),
+        "condition.weight", "condition.bias", "patch_out.weight", "patch_out.bias",
+    ]  # fmt: skip
+    for parameter in network.parameters():
+        numbers = torch.arange(parameter.numel(), dtype=torch.float64)
+        parameter.data = (0.3 * torch.sin(7 * numbers + 1)).float().view(parameter.shape)
+    x = torch.sin(torch.arange(3 * 4 * 8.0)).view(1, 3, 4, 8)
+    with torch.no_grad():
+        found = network(x, torch.tensor([500]), torch.tensor([2]))[0, :, 1, 2]
+    torch.testing.assert_close(found, torch.tensor(GOLDEN), atol=1e-5, rtol=1e-5)

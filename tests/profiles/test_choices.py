@@ -84,7 +84,8 @@ def test_a_samplers_scheduler_is_one_of_diffusers_and_of_a_sampler_that_is_its_o
     if scheduler is not None:
         parameters = inspect.signature(getattr(diffusers, scheduler.class_name)).parameters
         assert set(scheduler.config) <= set(parameters)
-        assert hasattr(diffusers, scheduler.pipeline)
+        assert set(scheduler.options.values()) <= set(parameters)
+        assert scheduler.pipeline is None or hasattr(diffusers, scheduler.pipeline)
         assert SAMPLERS[scheduler.sampler].diffusers is scheduler
 
 

@@ -98,16 +98,15 @@ class ClassConditionalPipeline(DiffusionPipeline):
         self.scheduler.set_timesteps(steps)
         # DDIM must compute the noise from the clipped estimate, as iddm does.
         parameters = inspect.signature(self.scheduler.step).parameters
-        options = (
-            {"use_clipped_model_output": True} if "use_clipped_model_output" in parameters else {}
-        )
+        given = {"use_clipped_model_output": True, "generator": generator}
+        options = {name: value for name, value in given.items() if name in parameters}
         times = self.scheduler.timesteps.tolist()
         bar = self.progress_bar(self.scheduler.timesteps)
         for t, next_t in zip(bar, [*times[1:], -1], strict=True):
-            if options:
+            if "use_clipped_model_output" in options:
                 self.scheduler.num_inference_steps = self.steps_of_length(int(t) - next_t)
             output = self.predict(x, t, label, scale)
-            x = self.scheduler.step(output, t, x, generator=generator, **options).prev_sample
+            x = self.scheduler.step(output, t, x, **options).prev_sample
         images = (x / 2 + 0.5).clamp(0, 1).cpu().permute(0, 2, 3, 1).float().numpy()
         if output_type == "pil":
             images = self.numpy_to_pil(images)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
-from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest
+from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
@@ -98,7 +98,7 @@ def list_choices(
         profile = models.load_sampling_profile(model, given, autoguided=guide_with is not None)
         source = model.open_weights(checkpoint, profile.sampling.weights)
         guide = find_guiding_model(guide_with, model, profile, source, request.runs_dir)
-        precision = _resolve_precision(model, profile, source, request, progress, guide)
+        precision = _resolve_precision(model, profile, source, progress, guide)
         choice = SamplingChoice(profile, source, precision, guide)
         if all(choice.describe() != other.describe() for other in choices):
             choices.append(choice)
@@ -109,38 +109,23 @@ def _resolve_precision(
     model: models.ModelSource,
     profile: "ResolvedProfile",
     source: "WeightsSource",
-    request: EvaluationRequest,
     progress: ProgressCallback,
     guide: GuidingModel | None,
 ) -> str:
     """Return the precision of a choice; the weights are loaded only for a comparison."""
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.models import build_image_generator
-    from iddm_cli.workflows.sampling_precision import list_facts, resolve_precision
+    from iddm_cli.workflows.sampling_precision import resolve_precision
 
     compute = setup_compute(profile.runtime)
     tables = select_tables(model, profile, source, guide.name if guide else "")
 
     def build() -> "ImageGenerator":
-        weaker = guide.load_denoiser(compute.device) if guide else None
         return build_image_generator(
-            profile,
-            model.classes,
-            source,
-            compute,
-            model.values,
-            weaker=weaker,
-            tables=tables,
+            profile, model.classes, source, compute, model.values, tables=tables
         )
 
-    return resolve_precision(
-        profile,
-        compute.device,
-        list_facts(model, profile, source, guide),
-        build,
-        images=request.count or DEFAULT_COUNT,
-        progress=progress,
-    )
+    return resolve_precision(model, profile, source, compute.device, build, progress=progress)
 
 
 def name_choices(choices: Sequence[SamplingChoice]) -> list[str]:

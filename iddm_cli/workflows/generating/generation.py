@@ -92,7 +92,6 @@ def prepare_generation(
             model,
             profile,
             source,
-            images=len(plan.images),
             progress=progress,
             guide=guide,
             device=device,

@@ -141,14 +141,12 @@ def fit_tables(
     from iddm_cli.display.progress import show_progress
     from iddm_cli.records.tuned_tables import list_facts
     from iddm_cli.workflows.guiding import find_guiding_model
-    from iddm_cli.workflows.sampling_precision import FEWEST_IMAGES, build_sampling_generator
+    from iddm_cli.workflows.sampling_precision import build_sampling_generator
 
     source = model.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, model, profile, source, request.runs_dir)
     with show_progress() as progress, torch.inference_mode():
-        generator = build_sampling_generator(
-            model, profile, source, images=FEWEST_IMAGES, progress=progress, guide=guide
-        )
+        generator = build_sampling_generator(model, profile, source, progress=progress, guide=guide)
         noise, label = sample_noises(generator, request.noises, request.seed)
         denoiser = _BatchedDenoiser(generator, profile.sampling.batch_size, progress)
         tuner = build_tuner(denoiser, generator, noise, label)
