@@ -24,6 +24,7 @@ from iddm_cli.commands import (
 )
 from iddm_cli.commands.acceleration import tune_sampler
 from iddm_cli.commands.machine import bench, doctor
+from iddm_cli.commands.weights import average
 from iddm_cli.display import streams
 from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.machine import garbage, system_limits, user_folders
@@ -57,6 +58,7 @@ app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("distill", epilog=distill.EXAMPLES)(distill.distill)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("average", epilog=average.EXAMPLES)(average.average)
 app.command("tune-sampler", epilog=tune_sampler.EXAMPLES)(tune_sampler.tune_sampler)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("inspect-dataset", epilog=inspect_dataset.EXAMPLES)(inspect_dataset.inspect_dataset)

@@ -33,6 +33,8 @@ MANY = re.findall(
 RECIPES = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 TRANSFER_PART = RECIPES.partition("## From a trained run")[2].partition("\n## ")[0]
 TRANSFERS = re.findall(r"^    (iddm .*)", TRANSFER_PART, re.MULTILINE)
+AVERAGE_PART = RECIPES.partition("## Average of the weights")[2].partition("\n## ")[0]
+AVERAGES = re.findall(r"^    (iddm .*)", AVERAGE_PART, re.MULTILINE)
 
 # Options that make a network of a few thousand parameters; every other setting stays the profile's.
 SMALL_NETWORK = shlex.split(
@@ -56,6 +58,8 @@ def shorten(command: str) -> list[str]:
         words[words.index("--steps") + 1] = "3"
     if words[0] == "tune-sampler":
         return [*words, "--noises", "16"]
+    if words[0] == "average" and "--choose" in words:
+        return [*words, "--count", "20"]
     if words[0] == "bench":
         return [*words, *SMALL_NETWORK, "--seconds", "1"]
     if words[0] == "evaluate":
@@ -98,7 +102,9 @@ def test_every_command_runs(tmp_path_factory):
     assert len(EVALUATIONS) > 4
     assert len(MANY) == 3
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
-    for command in dict.fromkeys([*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS]):
+    for command in dict.fromkeys(
+        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *AVERAGES]
+    ):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
         if command.startswith("iddm serve"):

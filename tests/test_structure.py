@@ -156,6 +156,8 @@ TESTED_THROUGH = {
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/acceleration/tune_sampler": "e2e/test_tuning.py",
+    "commands/weights/average": "e2e/test_average.py",
+    "workflows/averaging/average_report": "e2e/test_average.py",
     "commands/cache": "e2e/test_cache.py",
     "commands/distill": "e2e/test_distill.py",
     "commands/evaluate": "e2e/test_evaluate.py",

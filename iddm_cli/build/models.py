@@ -4,7 +4,6 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.networks import build_denoiser
-from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
@@ -13,6 +12,7 @@ from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
+from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 FEWEST_DURING_TRAINING = 128
@@ -41,7 +41,7 @@ def load_denoiser(
     """
     denoiser = build_denoiser(profile, num_classes).requires_grad_(False).eval()
     targets = denoiser.backbone.state_dict()
-    for name, tensor in source.read(PART_OF_WEIGHTS[weights], targets).items():
+    for name, tensor in source.read(part_of_weights(weights), targets).items():
         targets[name].copy_(tensor)
     return denoiser.to(device)
 

@@ -17,6 +17,7 @@ from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_ke
 from iddm_cli.build.transferring.adapted_weights import attach_adapters
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.snapshots import SnapshotFolder, choose_interval
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
@@ -93,6 +94,10 @@ def build_trainer(
         teacher=teacher,
         new_labels=new_labels,
     )
+    snapshots = None
+    if training.average_snapshots:
+        interval = choose_interval(train_step.total_steps)
+        snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
     generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
     return Trainer(
         train_step,
@@ -103,6 +108,7 @@ def build_trainer(
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
         utilization=_build_utilization(profile, train_step, compute),
+        snapshots=snapshots,
     )
 
 

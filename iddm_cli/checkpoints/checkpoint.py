@@ -11,7 +11,6 @@ A checkpoint gets its name only when every byte of it is on the disk, and is use
 file still has its digest. Each file is hashed once per load.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from safetensors import SafetensorError
 
-from iddm_cli.checkpoints.files import check_regular_file
+from iddm_cli.checkpoints.files import check_digest, check_regular_file
 from iddm_cli.checkpoints.state_file import (
     FORMAT,
     CheckpointState,
@@ -29,22 +27,11 @@ from iddm_cli.checkpoints.state_file import (
     ScalerState,
     sign_state,
 )
-from iddm_cli.checkpoints.tensors import (
-    Tensors,
-    check_compatible,
-    check_header_length,
-    find_non_finite,
-    load_tensors,
-    read_specs,
-    specs_of,
-    truncate,
-)
+from iddm_cli.checkpoints.tensors import Tensors, read_tensors, truncate
 from iddm_cli.errors import CheckpointError
 
 PARTS = ("model", "average", "optimizer")
 WEIGHTS = ("model", "average")
-PART_OF_WEIGHTS = {"average": "average", "raw": "model"}
-"""The part that each value of sampling.weights reads."""
 MAX_STATE_BYTES = 2**20
 
 
@@ -113,43 +100,14 @@ class Checkpoint:
             CheckpointError: The file is missing or damaged, does not match, or holds weights that
                 are not finite.
         """
-        path = self.path / f"{part}.safetensors"
         self.verify([part])
-        try:
-            if like is not None:
-                check_header_length(path, len(like))
-                check_compatible(specs_of(like), read_specs(path), str(self.path / part))
-            tensors = load_tensors(path)
-        except (OSError, SafetensorError, ValueError) as error:
-            raise CheckpointError(f"{path}: {truncate(error)}") from error
-        name = find_non_finite(tensors) if part in WEIGHTS else None
-        if name is not None:
-            raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
-        return tensors
+        path = self.path / f"{part}.safetensors"
+        return read_tensors(path, like, str(self.path / part), check_finite=part in WEIGHTS)
 
     def digest(self, part: str) -> str:
         """Return the SHA-256 of the file of a part, as state.json has it."""
         record: FileRecord = getattr(self.state.files, part)
         return record.sha256
-
-    def _check_digest(self, part: str) -> None:
-        """Compare a file with its size and digest in state.json.
-
-        Raises:
-            CheckpointError: It is missing or damaged.
-        """
-        path = self.path / f"{part}.safetensors"
-        wanted: FileRecord = getattr(self.state.files, part)
-        try:
-            check_regular_file(path)
-            if path.stat().st_size != wanted.bytes:
-                raise CheckpointError(f"{path} is damaged: its size has changed")
-            with path.open("rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
-        except OSError as error:
-            raise CheckpointError(f"{path}: {error.strerror}") from error
-        if found != wanted.sha256:
-            raise CheckpointError(f"{path} is damaged: its SHA-256 has changed")
 
     def verify(self, parts: Iterable[str] = PARTS) -> None:
         """Check the digests of some parts, those that were not checked before.
@@ -159,7 +117,8 @@ class Checkpoint:
         """
         for part in parts:
             if part not in self.verified:
-                self._check_digest(part)
+                record: FileRecord = getattr(self.state.files, part)
+                check_digest(self.path / f"{part}.safetensors", record.bytes, record.sha256)
                 self.verified.add(part)
 
 

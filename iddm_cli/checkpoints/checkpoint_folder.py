@@ -1,7 +1,6 @@
 """The checkpoints of a run: find the latest valid one, add one, delete old ones."""
 
 import contextlib
-import hashlib
 import itertools
 import json
 import re
@@ -13,7 +12,7 @@ from safetensors.torch import save
 from iddm_cli import durable
 from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint, folder_name, open_checkpoint, step_of
 from iddm_cli.checkpoints.retention import Retention, find_best
-from iddm_cli.checkpoints.state_file import FORMAT, sign_state
+from iddm_cli.checkpoints.state_file import FORMAT, record_file, sign_state
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.errors import CheckpointError
 from iddm_cli.machine.system_limits import explain_error
@@ -191,7 +190,7 @@ def checkpoint_files(
     for part, tensors in parts.items():
         content = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         name = f"{part}.safetensors"
-        files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        files[name] = record_file(content).model_dump()
         yield name, content
     document = {"format": FORMAT, "step": step, **state, "files": files}
     yield "state.json", json.dumps(sign_state(document), indent=1).encode()

@@ -22,6 +22,11 @@ class FileRecord(StrictTable):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+def record_file(content: bytes) -> FileRecord:
+    """Return the record of a file with this content."""
+    return FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
 class CheckpointFiles(StrictTable):
     """The files of a checkpoint."""
 

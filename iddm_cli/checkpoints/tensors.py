@@ -99,6 +99,32 @@ def check_header_length(path: Path, tensors: int) -> None:
         raise CheckpointError(f"{path} is damaged: its header claims {length:,} bytes")
 
 
+def read_tensors(path: Path, like: Tensors | None, what: str, *, check_finite: bool) -> Tensors:
+    """Read the tensors of a file; what can be checked is checked before any data is read.
+
+    Args:
+        path: The file.
+        like: Tensors that it must match by name, shape and type; None: any.
+        what: What messages call them.
+        check_finite: Whether all numbers must be finite.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, does not match, or holds numbers that are
+            not finite.
+    """
+    try:
+        if like is not None:
+            check_header_length(path, len(like))
+            check_compatible(specs_of(like), read_specs(path), what)
+        tensors = load_tensors(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: {truncate(error)}") from error
+    name = find_non_finite(tensors) if check_finite else None
+    if name is not None:
+        raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
+    return tensors
+
+
 HINT = "Use the model section of the profile that it was trained with."
 
 

@@ -161,9 +161,10 @@ WeightsListOption = Annotated[
     str | None,
     options.option(
         "--weights",
-        help="Weights: the EMA (average), those the optimizer updates (raw), or both.",
+        help="Weights, separated by commas: the EMA (average), those the optimizer updates (raw), "
+        "and averages that iddm average made, such as average-0.1.",
         panel=options.SAMPLING,
-        metavar="average|raw,...",
+        metavar="average|raw|average-LENGTH,...",
     ),
 ]
 CopiesOption = Annotated[

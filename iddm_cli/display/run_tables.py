@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -28,6 +29,25 @@ def tuning_table(tables: Sequence[TunedTable]) -> Table:
             f"{table.error / table.untuned_error:.2f}" if table.untuned_error else NONE,
         )
         for table in tables
+    ]
+    return column_table(titles, rows)
+
+
+def average_table(averages: Sequence[Mapping[str, Any]]) -> Table:
+    """Return how well each average is that of its length (`iddm average`).
+
+    Args:
+        averages: Their records, see `AverageRecord`.
+    """
+    titles = ("weights", "step", "similarity", "EMAs combined")
+    rows = [
+        (
+            str(one["name"]),
+            str(one["step"]),
+            f"{one['similarity']:.4f}",
+            str(len(one["combined"])),
+        )
+        for one in averages
     ]
     return column_table(titles, rows)
 

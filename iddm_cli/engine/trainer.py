@@ -8,6 +8,7 @@ from pathlib import Path
 from iddm_cli.checkpoints.checkpoint import Checkpoint
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.events import Saved, SaveFailed
+from iddm_cli.checkpoints.snapshots import SnapshotFolder
 from iddm_cli.checkpoints.writer import AsyncCheckpointWriter
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.acceleration.flops import Utilization
@@ -51,6 +52,7 @@ class Trainer:
         held_out_loss: Computes the held-out loss; None where there are no held-out images.
         evaluate: Evaluates generated images; None: nothing does.
         utilization: Measures how much of the device training uses; None: nothing does.
+        snapshots: Where snapshots of the EMA go; None: there are none.
 
     Attributes:
         state: Everything that an update changes, and a checkpoint saves.
@@ -70,6 +72,7 @@ class Trainer:
         held_out_loss: HeldOutLoss | None = None,
         evaluate: Evaluate | None = None,
         utilization: Utilization | None = None,
+        snapshots: SnapshotFolder | None = None,
     ) -> None:
         self.train_step = train_step
         self.state = train_step.state
@@ -78,6 +81,7 @@ class Trainer:
         self.checkpoints = checkpoints
         self.generate_samples = generate_samples
         self.utilization = utilization
+        self.snapshots = snapshots
         self.recipe = {**(recipe or {}), "training.steps": train_step.total_steps}
         self.writer = AsyncCheckpointWriter(checkpoints)
         self.trained_seconds = 0.0
@@ -122,6 +126,7 @@ class Trainer:
             IddmError: Not even one image at a time fits the memory.
         """
         state = self.state
+        self._drop_later_snapshots()
         try:
             if self.step == self.total_steps or self.is_worse:
                 # The process was killed between its last checkpoint and its last grid.
@@ -173,6 +178,7 @@ class Trainer:
             save |= self._evaluate(stopping=stopping)
             yield replace(logged, more={**logged.more, **self.values})
             yield from self._report_evaluation()
+        yield from self._take_snapshot()
         last |= self.is_worse
         if save or last:
             before_checkpoint()
@@ -181,6 +187,25 @@ class Trainer:
             yield from self._generate_samples()
         if self.metrics.steps == 0:
             self.metrics.started = time.perf_counter()
+
+    def _take_snapshot(self) -> Iterator[Event]:
+        """Write a snapshot of the EMA, in the main process, where this step is due for it."""
+        if self.snapshots is None or not self.snapshots.is_due(self.step):
+            return
+        parts = self.state.snapshot(("average",))
+        if parts is None:
+            return
+        try:
+            self.snapshots.write(self.step, parts["average"], self.settings.ema_decay)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            problem = f"the snapshot of step {self.step} could not be saved: {reason}"
+            yield SaveFailed(self.step, problem)
+
+    def _drop_later_snapshots(self) -> None:
+        """Delete snapshots of steps that will be made again, perhaps with other settings."""
+        if self.snapshots is not None and self.group.is_main:
+            self.snapshots.remove_after(self.step)
 
     def _evaluate(self, *, stopping: bool) -> bool:
         """Evaluate what is due; return whether the weights are the best so far, and are kept."""
@@ -292,6 +317,7 @@ class Trainer:
         self.load(good)
         if good is not None:
             self.checkpoints.remove_after(good.step)
+            self._drop_later_snapshots()
         self.state.guard.load_state_dict({"skipped": skipped.total})
         self.state.lr_scale = ROLLBACK_LR_SCALE
         return RolledBack(self.step, failed, self.state.lr_scale * self.settings.lr)

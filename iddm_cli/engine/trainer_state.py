@@ -1,11 +1,12 @@
 """The state of a training: everything that an update changes, and a checkpoint saves."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-from iddm_cli.checkpoints.checkpoint import Checkpoint
+from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint
 from iddm_cli.checkpoints.tensors import Tensors, copy_to_cpu
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
@@ -66,14 +67,18 @@ class TrainerState:
             "optimizer": self._optimizer_tensors(),
         }
 
-    def snapshot(self) -> dict[str, Tensors] | None:
+    def snapshot(self, parts: Collection[str] = PARTS) -> dict[str, Tensors] | None:
         """Return copies of all tensors to the main process, None elsewhere.
 
         Collective: every process must call it.
+
+        Args:
+            parts: The parts of a checkpoint that are copied.
         """
         full = {
             part: {name: self.group.full_tensor(tensor) for name, tensor in tensors.items()}
             for part, tensors in self.tensors().items()
+            if part in parts
         }
         if not self.group.is_main:
             return None

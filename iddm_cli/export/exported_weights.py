@@ -14,10 +14,8 @@ from iddm_cli.checkpoints.tensors import (
     truncate,
 )
 from iddm_cli.errors import CheckpointError, UsageError
+from iddm_cli.records.weights_names import weights_of_part
 from iddm_cli.runs.exported_file import ExportedFile
-
-WEIGHTS_OF_PART = {"average": "average", "model": "raw"}
-"""The value of sampling.weights for each part of a checkpoint that holds weights."""
 
 
 class ExportedWeights:
@@ -35,7 +33,7 @@ class ExportedWeights:
         """Read the weights and check their digest.
 
         Args:
-            part: model or average.
+            part: model, average, or the name of an average of a chosen length.
             like: Tensors whose names, shapes and types they must have; checked before reading.
 
         Raises:
@@ -43,7 +41,7 @@ class ExportedWeights:
             CheckpointError: They have changed, do not match `like`, or are not finite.
         """
         path, weights = self.exported.path, self.exported.record.weights
-        if WEIGHTS_OF_PART[part] != weights:
+        if weights_of_part(part) != weights:
             raise UsageError(
                 f"{path} holds the {weights} weights only", f"Use --weights {weights}."
             )

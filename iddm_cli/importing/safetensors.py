@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 
 from iddm_cli.checkpoints.tensors import read_specs, truncate
 from iddm_cli.errors import CheckpointError
-from iddm_cli.export.exported_weights import WEIGHTS_OF_PART, ExportedWeights
+from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.importing.imported_model import (
     UNKNOWN_DATA_PATH,
     DescribeNetwork,
@@ -17,6 +17,7 @@ from iddm_cli.importing.imported_model import (
     to_weights,
 )
 from iddm_cli.importing.options import ImportOptions, parse_class_names
+from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import open_exported_file
 
 
@@ -39,8 +40,8 @@ def read_exported_file(
         check_weights(describe(profile, len(classes)), read_specs(path), str(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
-    (part,) = (part for part, kind in WEIGHTS_OF_PART.items() if kind == record.weights)
-    weights = to_weights(ExportedWeights(exported).read(part), str(path))
+    read = ExportedWeights(exported).read(part_of_weights(record.weights))
+    weights = to_weights(read, str(path))
     note = f"the file holds {record.weights} weights only; iddm uses them as raw and average"
     values = exported.read_values() if record.dataset.get("values") else None
     return ImportedModel("safetensors", profile, classes, weights, weights, (note,), values)
@@ -50,5 +51,8 @@ def _portable_tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, 
     """Return the profile's sections without those that belong to another machine."""
     if not isinstance(tables.get("data"), dict):
         raise CheckpointError(f"{path} is damaged: it contains no profile")
-    data = {**tables["data"], "path": UNKNOWN_DATA_PATH}
-    return {key: value for key, value in tables.items() if key != "runtime"} | {"data": data}
+    changed = {"data": {**tables["data"], "path": UNKNOWN_DATA_PATH}}
+    sampling = tables.get("sampling")
+    if isinstance(sampling, dict) and is_named_average(str(sampling.get("weights"))):
+        changed["sampling"] = {**sampling, "weights": "average"}  # the new run has no other
+    return {key: value for key, value in tables.items() if key != "runtime"} | changed

@@ -100,7 +100,7 @@ NOT_OF_THE_WEIGHTS = (
     "training.lr_extension", "training.max_skipped", "training.log_every",
     "training.checkpoint_every", "training.checkpoint_from", "training.keep",
     "training.keep_every", "training.keep_best", "training.stop_when", "training.sample_every",
-    "training.sample_count",
+    "training.sample_count", "training.average_snapshots",
 )  # fmt: skip
 """Keys of other sections that decide no weights, or do it through something else.
 

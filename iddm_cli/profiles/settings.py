@@ -27,6 +27,7 @@ from iddm_cli.profiles.choices import (
     list_choices,
 )
 from iddm_cli.profiles.evaluation_metrics import BestMetricName
+from iddm_cli.records.weights_names import WeightsName
 
 # Every number has an upper bound, so that a typo cannot overflow anything.
 LARGEST_SIDE = 8192
@@ -48,7 +49,6 @@ OptimizerName = Literal["adamw", "adam", "muon"]
 LrScheduleName = Literal["constant", "linear", "cosine", "warmup_cosine"]
 LrExtensionName = Literal["auto", "keep", "rewarm", "stretch"]
 LrPhaseName = Literal["keep", "rewarm", "decay"]
-WeightsName = Literal["average", "raw"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 AspectName = Literal["crop", "pad", "squash"]
 BackgroundName = Literal["white", "black", "grey"]
@@ -261,6 +261,9 @@ class TrainingSettings(Settings):
     ema_decay: float = Field(default=0.9999, ge=0, lt=1)
     """Decay of the EMA weights, warmed up so that short runs average their last tenth."""
 
+    average_snapshots: int = Field(default=2, ge=0, le=64)
+    """Snapshots of the EMA kept for each doubling of their age, for iddm average; 0 keeps none."""
+
     log_every: StepCount = 10
     """Steps between lines of metrics.jsonl."""
 
@@ -333,7 +336,7 @@ class SamplingSettings(Settings):
     """Dynamic thresholding instead of clip, at this share of values such as 0.995; 0 disables."""
 
     weights: WeightsName = "average"
-    """Weights to sample from: the EMA (average), or those the optimizer updates (raw)."""
+    """Weights to sample from: the EMA (average), raw ones, or what iddm average made of the EMA."""
 
     batch_size: ImageCount = 64
     """Images generated at once; does not change the images."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from iddm_cli.errors import UsageError
+from iddm_cli.records.weights_names import WeightsName
 
 FORMAT = 1
 FEWEST_CALLS = 2
@@ -46,7 +47,7 @@ class TunedTable(BaseModel):
     step: int = Field(ge=0, lt=2**63)
     """Training step of the network."""
 
-    weights: Literal["average", "raw"]
+    weights: WeightsName
     guidance: Number
     guidance_interval: list[Number] = Field(default=[0.0, 1.0], min_length=2, max_length=2)
     guidance_rescale: Number = 0.0

@@ -6,14 +6,15 @@ record loads no tensor; other programs find the tensors under the network's para
 
 import hashlib
 import json
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iddm_cli.errors import CheckpointError
+from iddm_cli.records.file_headers import read_header
+from iddm_cli.records.weights_names import WeightsName
 
 if TYPE_CHECKING:
     from iddm_cli.records.tuned_tables import TunedTables
@@ -24,7 +25,6 @@ FORMAT = 1
 KEY = "iddm"
 """The metadata entry that holds the record."""
 
-MAX_HEADER_BYTES = 2**25
 CHUNK_BYTES = 2**20
 
 ClassName = Annotated[str, Field(max_length=2**16)]
@@ -40,7 +40,7 @@ class ExportRecord(BaseModel):
     """The run's name, from which output file names are built."""
 
     step: int = Field(ge=0, lt=2**63)
-    weights: Literal["average", "raw"]
+    weights: WeightsName
     profile: dict[str, Any]
     classes: list[ClassName] = Field(max_length=2**16)
     versions: dict[str, str] = {}
@@ -112,7 +112,7 @@ def open_exported_file(path: Path) -> ExportedFile:
         CheckpointError: It is missing, is not an exported file, or has a newer format.
     """
     try:
-        header = _read_header(path)
+        header = read_header(path)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -125,19 +125,6 @@ def open_exported_file(path: Path) -> ExportedFile:
             "Create such a file with: iddm export safetensors RUN",
         )
     return ExportedFile(path, _parse_record(path, text))
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe could block for ever
-        raise ValueError("not a regular file")
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= MAX_HEADER_BYTES:
-            raise ValueError("not a header")
-        header = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        raise ValueError("not a header")
-    return header
 
 
 def _parse_record(path: Path, text: str) -> ExportRecord:

@@ -57,6 +57,16 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """Folder of snapshots of the EMA."""
+        return self.path / "snapshots"
+
+    @property
+    def averages_dir(self) -> Path:
+        """Folder of averages of a chosen length."""
+        return self.path / "averages"
+
+    @property
     def samples_dir(self) -> Path:
         """Folder of sample grids."""
         return self.path / "samples"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.classes import is_index
 from iddm_cli.errors import RunError, UsageError
+from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.workflows import models
 from iddm_cli.workflows.training.resuming.changes import format_value
 
@@ -66,9 +67,7 @@ class GuidingModel:
 
 def digest_weights(profile: "ResolvedProfile", source: "WeightsSource") -> str:
     """Return the digest of the weights that a profile samples from."""
-    from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
-
-    return source.digest(PART_OF_WEIGHTS[profile.sampling.weights])
+    return source.digest(part_of_weights(profile.sampling.weights))
 
 
 def find_guiding_model(

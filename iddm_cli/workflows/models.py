@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from iddm_cli.errors import RunError, UsageError
+from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
+from iddm_cli.workflows.averaging.named_averages import find_average
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +54,7 @@ class ModelSource(Protocol):
         ...
 
     def open_weights(self, step: CheckpointChoice, weights: str) -> "WeightsSource":
-        """Return its weights on the disk, average or raw: of a step, the best or the latest."""
+        """Return its weights of this name on the disk: of a step, the best or the latest."""
         ...
 
     def default_output_dir(self) -> Path:
@@ -91,19 +93,20 @@ class RunModel:
     def open_weights(self, step: CheckpointChoice, weights: str) -> "WeightsSource":
         """Return the checkpoint of a step, the best, or the latest whose weights are valid.
 
-        Only the file of these weights is hashed.
+        Only the file of these weights is hashed. An average of a chosen length has its own file.
 
         Raises:
             CheckpointError: There is none, or it is damaged.
         """
-        from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
         from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
         from iddm_cli.display import console
 
         folder = CheckpointFolder(self.run.checkpoints_dir)
-        parts = [PART_OF_WEIGHTS[weights]]
+        parts = [part_of_weights(weights)]
         if step == "best":
             step = self._find_best_step()
+        if is_named_average(weights):
+            return self._merge(find_average(self.run, weights, step))
         if step is not None:
             return self._merge(folder.at(step, parts))
         checkpoint, errors = folder.latest_valid(parts)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
+from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:
@@ -92,12 +93,10 @@ def list_facts(
     guide: "GuidingModel | None" = None,
 ) -> list[object]:
     """Return what images depend on besides seed, index, class and precision, as JSON."""
-    from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
-
     sampling = profile.sampling
     settings = sampling.model_dump(exclude={"batch_size", "weights", "precision"})
     return [
-        source.digest(PART_OF_WEIGHTS[sampling.weights]),
+        source.digest(part_of_weights(sampling.weights)),
         {**settings, "steps": count_steps(profile)},
         profile.model.model_dump(),
         profile.diffusion.model_dump(),

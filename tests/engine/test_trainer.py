@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
-from iddm_cli.checkpoints.events import Saved
+from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.retention import Retention
+from iddm_cli.checkpoints.snapshots import SnapshotFolder
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
@@ -271,3 +272,45 @@ def test_the_average_trails_behind_the_weights(tmp_path):
         strict=True,
     ):
         torch.testing.assert_close(mean, old * 2 / 11 + new * 9 / 11)
+
+
+def test_a_resumed_training_has_the_snapshots_of_an_undisturbed_one(tmp_path):
+    def train(name: str, *, until: int, start: int = 0) -> dict[str, bytes]:
+        snapshots = SnapshotFolder(tmp_path / name / "snapshots", 1, 1)
+        trainer = make(
+            tmp_path / name / "checkpoints", watch={"snapshots": snapshots}, steps=7, keep=2
+        )
+        if start:
+            trainer.load(trainer.checkpoints.at(start))
+        list(trainer.fit(lambda: stop_at(trainer, until)))
+        return {path.name: path.read_bytes() for path in sorted(snapshots.path.iterdir())}
+
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    straight = train("a", until=99)
+    assert [int(name[5:13]) for name in straight] == [4, 6, 7]
+    before = train("b", until=5)
+    assert max(before) > "step-00000004"
+    (tmp_path / "b/snapshots/step-00001000.safetensors").write_text("of a course that is given up")
+    assert train("b", until=99, start=4) == straight
+
+
+def test_a_snapshot_that_cannot_be_written_does_not_end_training(tmp_path):
+    (tmp_path / "snapshots").write_text("a file")
+    watch = {"snapshots": SnapshotFolder(tmp_path / "snapshots", 3, 1)}
+    events = run(make(tmp_path / "checkpoints", watch=watch))
+    failed = [event for event in events if isinstance(event, SaveFailed)]
+    assert [event.step for event in failed] == [3]
+    assert "snapshot of step 3" in failed[0].problem
+    assert [event.step for event in events if isinstance(event, Saved)] == [2, 4]
+
+
+def test_a_rollback_drops_the_snapshots_after_its_checkpoint(tmp_path):
+    watch = {"snapshots": SnapshotFolder(tmp_path / "snapshots", 1, 1)}
+    trainer = make(tmp_path / "checkpoints", watch=watch)
+    run(trainer)
+    assert watch["snapshots"].steps() == [2, 3, 4]
+    trainer.checkpoints.remove_after(2)
+    trainer._roll_back(trainer.state.guard.read())
+    assert trainer.step == 2
+    assert watch["snapshots"].steps() == [2]

@@ -121,3 +121,12 @@ def test_an_option_for_what_the_file_contains_is_refused(read, model):
     header = {"iddm": json.dumps(document(model))}
     with pytest.raises(UsageError, match="--image-size has no effect"):
         read(header, asked=ImportOptions(image_size=8))
+
+
+def test_an_average_of_a_chosen_length_becomes_the_average_of_the_new_run(read, model):
+    profile = model.profile.model_dump()
+    profile["sampling"]["weights"] = "average-0.1"
+    back = read({"iddm": json.dumps(document(model, weights="average-0.1", profile=profile))})
+    assert back.profile.sampling.weights == "average"
+    name, tensor = next(iter(model.denoiser.backbone.state_dict().items()))
+    assert torch.equal(back.average[name], tensor)

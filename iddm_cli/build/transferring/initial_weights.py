@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from iddm_cli.build.networks import build_backbone
-from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
 from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -11,6 +10,7 @@ from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
 from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.weights_names import part_of_weights
 
 
 def load_initial_weights(
@@ -35,7 +35,7 @@ def load_initial_weights(
     with shapes_only():
         old = build_backbone(before, num_classes)
         new = build_backbone(profile, len(mapping.rows))
-    weights = source.read(PART_OF_WEIGHTS[before.sampling.weights], old.state_dict())
+    weights = source.read(part_of_weights(before.sampling.weights), old.state_dict())
     channels = before.data.channels, profile.data.channels
     return adapt_weights(weights, old, new, mapping, channels)
 

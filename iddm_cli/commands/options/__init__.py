@@ -269,9 +269,10 @@ CheckpointOption = Annotated[
 WeightsOption = Annotated[
     str | None,
     option(
-        help="Weights to use: the EMA (average), or those the optimizer updates (raw).",
+        help="Weights to use: the EMA (average), those the optimizer updates (raw), or the EMA of "
+        "another length that iddm average made, such as average-0.1.",
         panel=SAMPLING,
-        metavar="average|raw",
+        metavar="average|raw|average-LENGTH",
     ),
 ]
 

@@ -1,5 +1,6 @@
 """Messages about profiles: pydantic's validation errors in plain words, with suggestions."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.model_settings import list_owners
 from iddm_cli.profiles.profile import list_keys
 from iddm_cli.profiles.settings import DURATION
+from iddm_cli.records.weights_names import AVERAGE_NAME
 
 KEY_ALIASES = {
     "learning_rate": "training.lr",
@@ -222,8 +224,8 @@ def _describe_expected(error: Any) -> str:
     if kind in CHOICES:
         *others, last = _list_choices(error)
         return f"one of {', '.join(others)} or {last}" if others else last
-    if kind == "string_pattern_mismatch" and context["pattern"] == DURATION:
-        return "a time such as 8h, 90m or 1d12h"
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
     if kind == "too_short":
         return f"a list with {context['min_length']} or more entries"
     if kind == "too_long":
@@ -260,8 +262,13 @@ EXPECTED = {
     "string_too_short": "some text",
     "string_too_long": "shorter text",
     "string_unicode": "text in UTF-8",
-    "string_pattern_mismatch": "auto, cpu, mps, cuda, or cuda:N",
 }
+
+PATTERNS = defaultdict(
+    lambda: "auto, cpu, mps, cuda, or cuda:N",
+    {DURATION: "a time such as 8h, 90m or 1d12h", AVERAGE_NAME: "a name such as average-0.1"},
+)
+"""What the texts that match a pattern are."""
 
 
 CHOICES = {"literal_error": "expected", "union_tag_invalid": "expected_tags"}

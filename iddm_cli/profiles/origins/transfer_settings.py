@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from iddm_cli.profiles.settings import Settings, StepCountOrZero, WeightsName
+from iddm_cli.profiles.settings import Settings, StepCountOrZero
+from iddm_cli.records.weights_names import WeightsName
 
 ClassText = Annotated[str, Field(min_length=1, max_length=2**16)]
 ClassPair = Annotated[list[ClassText], Field(min_length=2, max_length=2)]
@@ -20,7 +21,7 @@ class TransferSettings(Settings):
     """Step of the source's checkpoint; null: its latest one."""
 
     weights: WeightsName = "average"
-    """Weights of the source: its EMA (average), or those its optimizer left (raw)."""
+    """Weights of the source: its EMA (average), raw ones, or what iddm average made of the EMA."""
 
     rename: list[ClassPair] = Field(default=[], max_length=2**16)
     """Classes of the source that have another name in this run, as [old, new]."""

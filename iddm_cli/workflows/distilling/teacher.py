@@ -46,7 +46,8 @@ def check_teacher(model: models.RunModel | models.FileModel) -> None:
         )
     if isinstance(model, models.FileModel) and model.exported.record.weights != "average":
         raise UsageError(
-            f"{model.reference} holds the raw weights, and the averaged ones are distilled",
+            f"{model.reference} holds the {model.exported.record.weights} weights, and those named "
+            "average are distilled",
             "Distil the run, or an export of it: iddm export safetensors RUN --weights average",
         )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEFAULT_COUNT = 1000
 MAX_COUNT = 100_000
 MAX_SETTINGS = 100
+WEIGHTS = ("average", "raw")
 LIST_HINT = "Separate several values by commas, as in --steps 5,10,20."
 
 Value = TypeVar("Value")
@@ -32,7 +33,7 @@ class SamplingGrid:
         guidances: Guidance scales; None: the profile's.
         intervals: Noise levels with guidance, [low, high]; None: the profile's.
         precisions: Precisions of the network; None: the profile's.
-        weights: "average" and "raw"; None: the profile's.
+        weights: "average", "raw" and names of other averages; None: the profile's.
         rescales: Shares of rescaled guidance; None: the profile's.
         thresholds: Shares of dynamic thresholding; None: the profile's.
         guides: Weaker models of autoguidance; None: guidance is classifier-free.
@@ -150,7 +151,7 @@ def build_grid(
         rescales=_parse("--guidance-rescale", guidance_rescale, float),
         thresholds=_parse("--threshold", threshold, float),
         guides=_parse("--guide-with", guide_with, _guide),
-        weights=_parse("--weights", weights, _choice("--weights", ("average", "raw"))),
+        weights=_parse("--weights", weights, _weights),
     )
     count = len(list(grid.combinations()))
     if count > MAX_SETTINGS:
@@ -179,6 +180,17 @@ def _interval(text: str) -> tuple[float, ...]:
     from iddm_cli.profiles.overrides import parse_interval
 
     return tuple(parse_interval(text))
+
+
+def _weights(text: str) -> str:
+    from iddm_cli.records.weights_names import is_named_average
+
+    if text in WEIGHTS or is_named_average(text):
+        return text
+    raise UsageError(
+        f"--weights {text or repr(text)}: there is no such value",
+        "There are: average, raw, and what iddm average makes, such as average-0.1.",
+    )
 
 
 def _guide(text: str) -> str | None:

@@ -144,14 +144,18 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
 
 def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
     """Warn where the disk has no room for the checkpoints that will be kept."""
+    from iddm_cli.checkpoints.snapshots import SNAPSHOT_NUMBER_BYTES, count_kept
     from iddm_cli.engine.memory import checkpoint_bytes
 
     parameters = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
     count = trainer.settings.keep + 1
     needed = count * checkpoint_bytes(parameters)
+    snapshots = count_kept(trainer.total_steps, trainer.settings.average_snapshots)
+    needed += snapshots * SNAPSHOT_NUMBER_BYTES * parameters
     free = free_bytes(run.path)
     if free is not None and free < needed:
+        others = f" and {snapshots} snapshots of the EMA" * bool(snapshots)
         console.print_warning(
-            f"the disk has {free / 1e9:.2f} GB free, and {count} checkpoints take "
+            f"the disk has {free / 1e9:.2f} GB free, and {count} checkpoints{others} take "
             f"{needed / 1e9:.2f} GB; iddm skips a checkpoint that does not fit, and warns"
         )

@@ -26,7 +26,7 @@ class TrainedSource:
         step: Step of its checkpoint.
         classes: Names of its classes, by label; empty where it has none.
         values: The range of values that it was trained on; None: it is not known.
-        weights: Which of its weights: average or raw.
+        weights: Name of its weights, such as average or raw.
     """
 
     name: str
@@ -74,7 +74,7 @@ def describe_source(
     Args:
         model: The model.
         checkpoint: Step of its checkpoint, or best; None: the latest valid one.
-        weights: Which of its weights: average or raw.
+        weights: Name of its weights, such as average or raw.
 
     Raises:
         CheckpointError: There is no such checkpoint, or it is damaged.
@@ -114,7 +114,7 @@ def find_source(
         runs_dir: Folder that holds the runs.
         reference: Name or folder of a run, or an exported file.
         checkpoint: Step of its checkpoint, or best; None: the latest valid one.
-        weights: Which of its weights: average or raw; an exported file has only one of them.
+        weights: Name of its weights; an exported file has only one set.
 
     Raises:
         IddmError: There is none, it is damaged, or no training can start from it.

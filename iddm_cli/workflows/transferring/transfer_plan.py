@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iddm_cli.errors import UsageError
+from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows.training.attach_dataset import align_classes
 from iddm_cli.workflows.transferring.class_rows import ClassPlan, order_classes, plan_classes
@@ -139,8 +140,6 @@ def describe_origin(plan: TransferPlan) -> dict[str, object]:
     Raises:
         IddmError: The trained model is no longer there, or is damaged.
     """
-    from iddm_cli.checkpoints.checkpoint import PART_OF_WEIGHTS
-
     source = plan.source
     return {
         "run": source.name,
@@ -148,5 +147,5 @@ def describe_origin(plan: TransferPlan) -> dict[str, object]:
         "step": source.step,
         "weights": source.weights,
         "new_labels": [label for label, row in enumerate(plan.classes.rows) if row is None],
-        "sha256": source.open_weights().digest(PART_OF_WEIGHTS[source.weights]),
+        "sha256": source.open_weights().digest(part_of_weights(source.weights)),
     }

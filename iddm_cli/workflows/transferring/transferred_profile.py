@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.loading import find_setting, load_profile
 from iddm_cli.profiles.overrides import Override
+from iddm_cli.records.weights_names import is_named_average
 from iddm_cli.workflows import models
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.resuming.changes import format_value
@@ -78,7 +79,8 @@ def _find_named_source(
 ) -> TrainedSource | None:
     """Find the model that --from names, or transfer.source of the profile; None without either."""
     weights = find_setting(profile, overrides, "transfer.weights")
-    weights = weights if weights == "raw" else "average"
+    is_other = weights == "raw" or is_named_average(str(weights))
+    weights = str(weights) if is_other else "average"
     if source is not None:
         return find_source(runs_dir, *parse_source(source), weights)
     named = find_setting(profile, overrides, "transfer.source")

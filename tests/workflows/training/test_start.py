@@ -92,10 +92,13 @@ def test_a_network_that_is_too_large_leaves_no_run(tmp_path, monkeypatch):
 def test_a_disk_too_small_for_the_checkpoints_is_a_warning(monkeypatch, capsys, missing, warned):
     denoiser = torch.nn.Linear(10, 10)
     trainer = SimpleNamespace(
-        train_step=SimpleNamespace(denoiser=denoiser), settings=SimpleNamespace(keep=2)
+        train_step=SimpleNamespace(denoiser=denoiser),
+        settings=SimpleNamespace(keep=2, average_snapshots=1),
+        total_steps=520,
     )
     usage = namedtuple("Usage", "total free")
-    free = 3 * checkpoint_bytes(110) - missing
+    free = 3 * checkpoint_bytes(110) + 7 * 2 * 110 - missing
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, free))
     warn_if_disk_is_small(SimpleNamespace(path=Path("x")), trainer)
-    assert ("3 checkpoints take" in capsys.readouterr().err) is warned
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("3 checkpoints and 7 snapshots of the EMA take" in said) is warned

@@ -1,0 +1,1 @@
+"""Commands that make weights from trained ones."""

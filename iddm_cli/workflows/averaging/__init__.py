@@ -1,0 +1,1 @@
+"""`iddm average`: averages of the weights whose length is chosen after training."""
