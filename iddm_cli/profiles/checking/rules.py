@@ -44,19 +44,19 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
 
 
 def _check_distilled(profile: Profile) -> Iterator[Issue]:
-    if not profile.distillation.is_enabled:
-        return
-    if profile.evaluation.loss_every != 0:
+    is_distilled = profile.distillation.is_enabled
+    if is_distilled and profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
         )
-    if profile.data.augment not in ("off", 0):
+    if (is_distilled or profile.training.lora_rank) and profile.data.augment not in ("off", 0):
+        kind = "distilled run" if is_distilled else "run with adapters"
         yield Issue(
             ("data", "augment"),
-            "a distilled run cannot use data.augment: nothing conditions its teacher on it",
+            f"a {kind} cannot use data.augment: its frozen network knows no augmentation",
             "Set data.augment: off.",
         )
 
