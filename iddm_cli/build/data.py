@@ -9,6 +9,7 @@ from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.balanced_order import BalancedOrder
 from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
+from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
 from iddm_cli.data.loader.stores import (
     FileStore,
     MemoryStore,
@@ -112,6 +113,16 @@ def build_loader(
         augment=Augmentation(data, partial(_uniform, seed)) if changes else None,
         device=device,
     )
+
+
+def build_conditioned_augmentation(profile: ResolvedProfile) -> ConditionedAugmentation | None:
+    """Build what changes images and describes it to the network; None where nothing does."""
+    probability, seed = profile.data.augment_probability, profile.training.seed
+
+    def uniforms(purpose: str, step: int, slots: torch.Tensor, count: int) -> torch.Tensor:
+        return randomness.uniforms(seed, purpose, items=slots, step=step, count=count)
+
+    return ConditionedAugmentation(probability, uniforms) if probability else None
 
 
 def _build_order(profile: ResolvedProfile, pack: Pack) -> EpochOrder:

@@ -40,13 +40,19 @@ def load_trained_model(
         run=name,
         step=saved.step,
         weights=weights,
-        profile=profile,
+        profile=_without_augmentation(profile),
         classes=classes,
         denoiser=load_denoiser(profile, len(classes), saved, weights, torch.device("cpu")),
         provenance=provenance,
         values=values,
         tables=tables,
     )
+
+
+def _without_augmentation(profile: ResolvedProfile) -> ResolvedProfile:
+    """Return the profile of the network that is exported, which has no layer for augmentation."""
+    data = profile.data.model_copy(update={"augment": "off"})
+    return profile.model_copy(update={"data": data})
 
 
 def collect_provenance(run: Run, step: int) -> Provenance:

@@ -10,6 +10,7 @@ from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
+from iddm_cli.networks.augmentation import remove_augmentation
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.records.weights_names import part_of_weights
@@ -27,7 +28,7 @@ def load_denoiser(
     weights: str,
     device: torch.device,
 ) -> Denoiser:
-    """Build a denoiser, and load its weights.
+    """Build a denoiser that generates, and load its weights.
 
     Args:
         profile: The profile that it was trained with.
@@ -43,6 +44,7 @@ def load_denoiser(
     targets = denoiser.backbone.state_dict()
     for name, tensor in source.read(part_of_weights(weights), targets).items():
         targets[name].copy_(tensor)
+    remove_augmentation(denoiser.backbone)
     return denoiser.to(device)
 
 

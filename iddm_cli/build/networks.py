@@ -8,6 +8,7 @@ from torch import nn
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
+from iddm_cli.data.loader.augmentation_parameters import count_conditions
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_profile_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -46,9 +47,13 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
 
 def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
     """Build the network that a profile describes."""
-    settings = profile.model.model_dump(exclude={"network"})
-    channels = profile.data.channels
-    return NETWORKS[profile.model.network](channels=channels, num_classes=num_classes, **settings)
+    data = profile.data
+    return NETWORKS[profile.model.network](
+        channels=data.channels,
+        num_classes=num_classes,
+        augmentation=count_conditions(data.channels) if data.augment_probability else 0,
+        **profile.model.model_dump(exclude={"network"}),
+    )
 
 
 def decide_kernels(

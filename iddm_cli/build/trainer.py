@@ -9,7 +9,7 @@ import torch
 
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import build_loader
+from iddm_cli.build.data import build_conditioned_augmentation, build_loader
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.models import build_training_generator
@@ -186,6 +186,7 @@ def build_train_step(
         group=group,
         compiling=compiling,
         objective=objective,
+        augment=build_conditioned_augmentation(profile),
     )
 
 

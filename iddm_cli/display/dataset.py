@@ -1,6 +1,6 @@
 """The lines about a dataset that `iddm train` prints first: what it trains on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from iddm_cli.data.decoding.formats.left_out import (
     describe_left_out,
@@ -47,6 +47,7 @@ def summarize_pack(
         ("originals", _describe_originals(pack)),
         *([("values", values)] if values else []),
         ("trained at", _describe_preprocessing(pack, profile)),
+        *(("augmented", sentence) for sentence in _describe_augment(profile.data.augment)),
         ("epoch", _describe_epoch(pack, profile, steps, cache)),
     ]
 
@@ -163,6 +164,12 @@ def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
     shape = "" if stats.shown > 0.995 and data.aspect == "crop" else f", {method[data.aspect]}"
     enlarged = f", {stats.enlarged:,} of them enlarged" if stats.enlarged else ""
     return f"{width} x {height} {colour}{shape}{enlarged}"
+
+
+def _describe_augment(augment: float | str) -> Iterator[str]:
+    """Yield a sentence on the changes that condition the network, if there are any."""
+    if augment not in ("off", 0):
+        yield f"each kind of change with probability {augment:g}, none in generated images"
 
 
 def _describe_epoch(pack: Pack, profile: Profile, steps: int, cache: CacheName) -> str:

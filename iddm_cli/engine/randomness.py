@@ -98,6 +98,12 @@ def uniform(seed: int, purpose: str, *, items: Tensor, step: int | Tensor) -> Te
     return (bits >> 8).float() * 2.0**-24
 
 
+def uniforms(seed: int, purpose: str, *, items: Tensor, step: int, count: int) -> Tensor:
+    """Return numbers in [0, 1) for each item, multiples of 2^-24, float32 [B, count]."""
+    bits = words(key_of(seed, purpose), items=items, step=step, count=count)
+    return (bits >> 8).float() * 2.0**-24
+
+
 def _few_uniform(
     key: tuple[int, int], items: NDArray[np.int64], step: int | NDArray[np.int64]
 ) -> Tensor:

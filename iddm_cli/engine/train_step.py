@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_time_distribution
@@ -32,6 +33,7 @@ from iddm_cli.engine.optimization.optimizers import (
 )
 from iddm_cli.engine.trainer_state import TrainerState
 from iddm_cli.errors import IddmError, first_line
+from iddm_cli.networks.augmentation import ConditionedBackbone
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.profiles.training_length import count_steps
 
@@ -51,6 +53,7 @@ class TrainStep:
         group: The processes that train together.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
         objective: What updates minimize; None: the denoising loss.
+        augment: Changes images and conditions the network on it; None: nothing does.
 
     Attributes:
         total_steps: Number of updates of the whole training.
@@ -72,9 +75,11 @@ class TrainStep:
         group: ProcessGroup = SINGLE_PROCESS,
         compiling: str = "none",
         objective: Objective | None = None,
+        augment: ConditionedAugmentation | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.objective = objective or DenoisingObjective()
+        self.augment = augment
         self.batches = batches
         self.settings = settings
         self.times = times
@@ -259,19 +264,17 @@ class TrainStep:
         """
         x, label = self.batches.load_batch(step, slots)
         x, label = copy_to(self.device, x), copy_to(self.device, label)
+        denoiser = denoiser or self.ddp_denoiser
+        if self.augment is not None:
+            x, augmentation = self.augment(x, step, slots)
+            denoiser = denoiser.around(ConditionedBackbone(denoiser.backbone, augmentation))
         noise = self.sample_noise(step, copy_to(self.device, slots), x)
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)
         with autocast(self.device, self.precision):
             return self.objective.losses(
-                denoiser or self.ddp_denoiser,
-                x,
-                t,
-                noise,
-                label,
-                target=self.denoiser,
-                step=step,
+                denoiser, x, t, noise, label, target=self.denoiser, step=step
             )
 
     def sample_noise(self, step: int, slots: Tensor, x: Tensor) -> Tensor:

@@ -140,6 +140,7 @@ class DiT(nn.Module):
         qk_norm: Whether attention normalises queries and keys.
         position_span: Positions along a side that those of the patches are spread over.
         dropout: Dropout probability in feed-forward networks.
+        augmentation: Length of the description of an augmentation; 0 ignores it.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class DiT(nn.Module):
         qk_norm: bool = False,
         position_span: int = 16,
         dropout: float = 0.0,
+        augmentation: int = 0,
     ) -> None:
         super().__init__()
         block = partial(
@@ -175,7 +177,11 @@ class DiT(nn.Module):
         self.patch_size = patch_size
         self.position_span = position_span
         self.embedding = ConditionEmbedding(
-            TIME_CODE, width, num_classes=num_classes, activation=nn.SiLU
+            TIME_CODE,
+            width,
+            num_classes=num_classes,
+            activation=nn.SiLU,
+            augmentation=augmentation,
         )
         self.patch_in = _build_patch_embedding(folded, width, bottleneck)
         self.blocks = nn.ModuleList([block(width) for _ in range(depth)])
@@ -202,9 +208,14 @@ class DiT(nn.Module):
         last = self.embedding.perceptron[-1]
         return last.bias if isinstance(last, nn.Linear) else None
 
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
-        embedding = self.embedding(t, label)
+    def forward(
+        self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None
+    ) -> Tensor:
+        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
+
+        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        """
+        embedding = self.embedding(t, label, augmentation)
         patches = functional.pixel_unshuffle(x_t, self.patch_size)
         height, width = patches.shape[2:]
         h = self.patch_in(patches.flatten(2).transpose(1, 2))
@@ -225,9 +236,9 @@ class DiT(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        for parameter in self.embedding.parameters():
-            if parameter.dim() == 2:
-                nn.init.normal_(parameter, std=EMBEDDING_STD)
+        for layer in self.embedding.modules():  # the layer for augmentation stays zero
+            if isinstance(layer, nn.Linear | nn.Embedding):
+                nn.init.normal_(layer.weight, std=EMBEDDING_STD)
         for module in self.modules():
             if isinstance(module, TransformerBlock | DiT):
                 zero_init(module.condition)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from iddm_cli.networks.augmentation import AugmentationEmbedding
+
 
 def sinusoid(t: Tensor, width: int, shift: int = 0) -> Tensor:
     """Return times as cosines and sines of falling frequency (Vaswani et al. 2017, section 3.5).
@@ -64,6 +66,7 @@ class ConditionEmbedding(nn.Module):
         num_classes: Number of classes, K; row K of the table means "no label". 0 makes no table.
         activation: Makes the non-linearity.
         shift: The shift of the time code's frequencies.
+        augmentation: Length of the description of an augmentation; 0 makes no layer for it.
     """
 
     def __init__(
@@ -74,14 +77,26 @@ class ConditionEmbedding(nn.Module):
         num_classes: int,
         activation: Callable[[], nn.Module],
         shift: int = 0,
+        augmentation: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
         self.shift = shift
         self.perceptron = nn.Sequential(nn.Linear(width, out), activation(), nn.Linear(out, out))
         self.classes = nn.Embedding(num_classes + 1, out) if num_classes else None
+        self.augmentation = AugmentationEmbedding(augmentation, out) if augmentation else None
 
-    def forward(self, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, out] for times t, [B], and labels, [B], int64 in [0, K]."""
+    def forward(self, t: Tensor, label: Tensor, augmentation: Tensor | None = None) -> Tensor:
+        """Return the embedding of each image, [B, out].
+
+        Args:
+            t: Times, [B].
+            label: Labels, [B], int64 in [0, K].
+            augmentation: How each image was augmented, [B, conditions]; None: it was not.
+        """
         embedding = self.perceptron(sinusoid(t, self.width, self.shift))
-        return embedding if self.classes is None else embedding + self.classes(label)
+        if self.classes is not None:
+            embedding = embedding + self.classes(label)
+        if self.augmentation is not None and augmentation is not None:
+            embedding = embedding + self.augmentation(augmentation)
+        return embedding

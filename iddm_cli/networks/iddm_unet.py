@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from iddm_cli.networks.augmentation import AugmentationEmbedding
 from iddm_cli.networks.blocks import ACTIVATIONS
 from iddm_cli.networks.embeddings import sinusoid
 from iddm_cli.networks.kernels import KernelModule, attend
@@ -168,12 +169,21 @@ class IddmUNet(nn.Module):
         channels: Channels of the images, C.
         num_classes: Number of classes, K; 0 ignores labels.
         activation: Name of the non-linearity; IDDM's own default is gelu.
+        augmentation: Length of the description of an augmentation; 0, as in IDDM, ignores it.
     """
 
-    def __init__(self, *, channels: int, num_classes: int, activation: str = "gelu") -> None:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        num_classes: int,
+        activation: str = "gelu",
+        augmentation: int = 0,
+    ) -> None:
         super().__init__()
         act = activation
         self.condition_adapter = ClassVectors(num_classes) if num_classes else None
+        self.augmentation = AugmentationEmbedding(augmentation, CONDITION) if augmentation else None
         self.inc = DoubleConv(channels, 64, act)
         self.down1, self.sa1 = Down(64, 128, act), AttentionBlock(128, act)
         self.down2, self.sa2 = Down(128, 256, act), AttentionBlock(256, act)
@@ -203,9 +213,16 @@ class IddmUNet(nn.Module):
         """Return None: class vectors are added to the time embedding, which has no bias."""
         return None
 
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
+    def forward(
+        self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None
+    ) -> Tensor:
+        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
+
+        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        """
         condition = self._condition(t, label)
+        if self.augmentation is not None and augmentation is not None:
+            condition = condition + self.augmentation(augmentation)
         first = self.inc(x_t)
         half = self.sa1(self.down1(first, condition))
         quarter = self.sa2(self.down2(half, condition))

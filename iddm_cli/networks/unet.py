@@ -100,6 +100,7 @@ class UNet(nn.Module):
         downsample_padding: 1 pads every side before downsampling; 0 right and bottom only.
         frequency_shift: Frequency shift of the time embedding, 0 or 1.
         qk_norm: Whether attention normalises queries and keys.
+        augmentation: Length of the description of an augmentation; 0 ignores it.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class UNet(nn.Module):
         downsample_padding: int = 1,
         frequency_shift: int = 0,
         qk_norm: bool = False,
+        augmentation: int = 0,
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
@@ -153,6 +155,7 @@ class UNet(nn.Module):
             num_classes=num_classes,
             activation=make_activation,
             shift=frequency_shift,
+            augmentation=augmentation,
         )
         self.conv_in = nn.Conv2d(folded, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_build_down_levels(widths, blocks_per_level, block, attentions))
@@ -188,9 +191,14 @@ class UNet(nn.Module):
         last = self.embedding.perceptron[-1]
         return last.bias if isinstance(last, nn.Linear) else None
 
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B]."""
-        embedding = self.embedding(t, label)
+    def forward(
+        self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None
+    ) -> Tensor:
+        """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
+
+        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        """
+        embedding = self.embedding(t, label, augmentation)
         h = self.conv_in(functional.pixel_unshuffle(x_t, self.patch_size))
         h, skips = self._descend(h, embedding)
         h = self._ascend(self.middle(h, embedding), skips, embedding)

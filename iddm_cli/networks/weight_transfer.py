@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from iddm_cli.networks.augmentation import find_augmentation
+
 
 @dataclass(frozen=True)
 class ClassMapping:
@@ -41,6 +43,7 @@ def adapt_weights(
         channels: Channels of the images of the old and of the new network; equal, or one is 1.
     """
     adapted = _adapt_classes(dict(weights), old, new, mapping)
+    _adapt_augmentation(adapted, old, new)
     if channels[0] != channels[1]:
         _adapt_channels(adapted, new, *channels)
     return adapted
@@ -89,6 +92,22 @@ def _find_start(rows: Tensor, *, has_no_label: bool, mapping: ClassMapping) -> T
     if not mapping.knows_no_label:
         return (rows[:-1] if has_no_label else rows).mean(0)
     return rows[-1] if has_no_label else torch.zeros_like(rows[0])
+
+
+def _adapt_augmentation(weights: dict[str, Tensor], old: nn.Module, new: nn.Module) -> None:
+    """Keep, add or drop the layer for augmentation, which adds nothing to unchanged images.
+
+    Of grey and colour, the conditions that both have come first.
+    """
+    before, after = find_augmentation(old), find_augmentation(new)
+    known = weights.pop(f"{find_name(old, before)}.weight") if before is not None else None
+    if after is None:
+        return
+    weight = torch.zeros(after.weight.shape)
+    if known is not None:
+        count = min(known.shape[1], weight.shape[1])
+        weight[:, :count] = known[:, :count]
+    weights[f"{find_name(new, after)}.weight"] = weight
 
 
 def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, after: int) -> None:

@@ -20,6 +20,7 @@ from iddm_cli.profiles.strict_yaml import Document, read_yaml, shorten
 
 VALUES_BEFORE: Mapping[str, object] = {
     "data.held_out": 0.0,  # every image was trained on
+    "data.augment": "off",
     "sampling.grid": "trailing",
     "training.average_snapshots": 0,
     "sampling.precision": "fp32",  # so that an older run generates the same images

@@ -1,6 +1,7 @@
 """The profile: every setting that decides the outcome of training, and how images are sampled."""
 
 from functools import cache
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,8 +16,10 @@ from iddm_cli.profiles.settings import (
     RuntimeSettings,
     SamplingSettings,
     Settings,
+    Share,
     TrainingSettings,
 )
+from iddm_cli.profiles.training_length import choose_augment
 
 
 class Profile(Settings):
@@ -57,9 +60,17 @@ class Profile(Settings):
             for key, value in table.items()
         }
 
-    def resolve(self, channels: int) -> "ResolvedProfile":
-        """Return this profile with the number of channels that was found in the dataset."""
-        data = ResolvedDataSettings.model_validate({**dict(self.data), "channels": channels})
+    def resolve(self, channels: int, images: int | None = None) -> "ResolvedProfile":
+        """Return this profile with what depends on the dataset.
+
+        Args:
+            channels: Number of channels that was found in it.
+            images: Number of training images, which decides data.augment: auto; None: it is off.
+        """
+        found: dict[str, object] = {"channels": channels}
+        if self.data.augment == "auto":
+            found["augment"] = choose_augment(self.training, images) if images else "off"
+        data = ResolvedDataSettings.model_validate({**dict(self.data), **found})
         return ResolvedProfile.model_validate({**dict(self), "data": data})
 
 
@@ -68,6 +79,14 @@ class ResolvedDataSettings(DataSettings):
 
     channels: ChannelCount
     """Channels of each image: 1 for greyscale, 3 for RGB, or the number of bands."""
+
+    augment: Literal["off"] | Share = "off"
+    """Probability of changes on which the network is conditioned; off: none."""
+
+    @property
+    def augment_probability(self) -> float:
+        """Probability of each kind of non-leaky augmentation; 0: none."""
+        return 0.0 if self.augment == "off" else self.augment
 
     @property
     def shape(self) -> tuple[int, int, int]:

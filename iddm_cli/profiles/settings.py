@@ -128,6 +128,9 @@ class DataSettings(Settings):
     rotation: float = Field(default=0.0, ge=0, le=180)
     """Maximum random rotation in degrees (both directions); corners are filled by reflection."""
 
+    augment: Literal["auto", "off"] | Share = "off"
+    """Probability of each non-leaky change, such as 0.12; auto: 0.12 for few images; off: none."""
+
     cache: CacheName = "auto"
     """Where decoded images are kept: device, memory or disk; off decodes them every epoch."""
 

@@ -5,10 +5,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from iddm_cli.build.data import DEVICE_DATA_SHARE, choose_cache
+from iddm_cli.build.data import (
+    DEVICE_DATA_SHARE,
+    build_conditioned_augmentation,
+    choose_cache,
+)
 from iddm_cli.engine import device
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
+from tests.build.profiles import tiny_profile
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 SIZE = 1000
@@ -27,6 +32,23 @@ def free(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(device, "free_memory", lambda _: count)
 
     return set_free
+
+
+@pytest.mark.parametrize("augment", ["off", 0.0])
+def test_without_augmentation_nothing_is_built(augment):
+    data = {"channels": 3, "image_size": 16, "augment": augment}
+    assert build_conditioned_augmentation(tiny_profile(data=data)) is None
+
+
+def test_augmentation_is_a_function_of_the_seed():
+    def change(seed: int) -> torch.Tensor:
+        data = {"channels": 3, "image_size": 16, "augment": 0.5}
+        profile = tiny_profile(data=data, training={"seed": seed})
+        augment = build_conditioned_augmentation(profile)
+        return augment(torch.zeros(8, 3, 16, 16), 2, torch.arange(8))[1]
+
+    assert torch.equal(change(1), change(1))
+    assert not torch.equal(change(1), change(2))
 
 
 def test_auto_keeps_images_on_a_gpu_that_has_ample_room_and_else_on_disk(free):

@@ -17,6 +17,13 @@ def test_a_model_has_the_weights_of_its_profile_and_the_step_of_its_source():
     assert (model.run, model.step, model.weights, model.shape) == ("pets", 7, "raw", (3, 16, 16))
 
 
+def test_a_model_that_was_augmented_is_exported_as_one_that_was_not():
+    profile = tiny_profile(data={"channels": 3, "image_size": 16, "augment": 0.12})
+    model = load_trained_model("pets", profile, ("cat", "dog"), FakeWeights(), Provenance())
+    assert model.profile == tiny_profile(), "from which the same network is built"
+    assert not [name for name in model.denoiser.state_dict() if "augmentation" in name]
+
+
 def test_the_provenance_is_that_of_the_step_and_not_of_a_later_one(tmp_path):
     files = {
         "profile.yaml": b"",

@@ -28,6 +28,14 @@ def test_a_denoiser_has_the_chosen_weights_and_is_frozen(weights, value):
     assert not denoiser.training
 
 
+def test_a_denoiser_that_generates_has_no_layer_for_augmentation():
+    augmented = tiny_profile(data={"channels": 3, "image_size": 16, "augment": 0.12})
+    trained = build_denoiser(augmented, 2).backbone.state_dict()
+    found = load_denoiser(augmented, 2, FakeWeights(), "average", CPU).backbone.state_dict()
+    assert trained["embedding.augmentation.weight"].shape == (32, 14)
+    assert found.keys() == build_denoiser(tiny_profile(), 2).backbone.state_dict().keys()
+
+
 def test_an_image_generator_takes_weights_and_sampler_from_the_profile():
     profile = tiny_profile(sampling={"weights": "raw", "steps": 3})
     compute = ComputeContext(CPU, "fp32")

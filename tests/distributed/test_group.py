@@ -168,6 +168,17 @@ def test_a_group_distils_as_one_process_does(tmp_path: Path) -> None:
             assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-4), key
 
 
+def test_a_group_is_augmented_as_one_process_is(tmp_path: Path) -> None:
+    few = {"augment": 0.3, "steps": 3}
+    (one,) = trained(tmp_path / "1", 1, **few)
+    members = trained(tmp_path / "2", 2, **few)
+    assert members[0]["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert one["weights"]["embedding.augmentation.weight"].any()
+    for key, tensor in one["weights"].items():
+        # Adam divides a gradient by its size, so rounding of a small one is not small.
+        assert torch.allclose(members[0]["weights"][key], tensor, rtol=0, atol=1e-4), key
+
+
 def test_shares_may_differ_in_how_many_parts_they_have(tmp_path: Path) -> None:
     """Five images in parts of two: 2 and 1 for the one, 2 for the other."""
     (one,) = trained(tmp_path / "1", 1, batch_size=5, micro_batch=2)

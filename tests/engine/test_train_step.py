@@ -93,6 +93,46 @@ def test_of_several_noises_the_nearest_to_the_image_is_taken(tmp_path):
     assert torch.equal(torch.cat(halves), near["noise"]), "no batch decides it"
 
 
+def asked_network(trainer, step: int, slots: torch.Tensor) -> list[torch.Tensor]:
+    """Return what the network is called with, and in front of it the images without changes."""
+    seen = []
+    backbone = trainer.train_step.denoiser.backbone
+    handle = backbone.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    trainer.train_step.losses(step, slots)
+    handle.remove()
+    return [trainer.train_step.batches.load_batch(step, slots)[0], *seen]
+
+
+def test_the_network_is_conditioned_on_the_augmentation_of_its_images(tmp_path):
+    """Noise and time taken away, an image is as the vector beside it says."""
+    trainer = make(tmp_path, augment=0.3, batch_size=32)
+    x, x_t, t, _, vector = asked_network(trainer, 3, torch.arange(32))
+    alpha, sigma = trainer.train_step.denoiser.schedule.at(t)
+    noise = randomness.normal(0, "noise", items=torch.arange(32), step=3, shape=(1, 8, 8))
+    clean = (x_t - sigma * noise) / alpha
+    visible = (sigma / alpha < 5).flatten()
+    same = torch.isclose(clean, x, atol=1e-3).flatten(1).all(1)
+    assert torch.equal(same[visible], ~vector.any(1)[visible])
+    assert 0 < int(same.sum()) < int(visible.sum())
+
+
+def test_every_split_of_a_batch_is_augmented_alike(tmp_path):
+    trainer = make(tmp_path, augment=0.3)
+    whole = asked_network(trainer, 3, torch.arange(8))
+    halves = [asked_network(trainer, 3, some) for some in torch.arange(8).split(4)]
+    for tensor, parts in zip(whole, zip(*halves, strict=True), strict=True):
+        assert torch.equal(torch.cat(parts), tensor)
+
+
+def test_augmentation_leaves_times_noise_and_initial_weights_as_they_are(tmp_path):
+    plain, changed = make(tmp_path / "a"), make(tmp_path / "b", augment=0.3)
+    ours, others = (t.train_step.denoiser.backbone.state_dict() for t in (plain, changed))
+    assert others.keys() - ours.keys() == {"embedding.augmentation.weight"}
+    assert all(torch.equal(others[name], tensor) for name, tensor in ours.items())
+    seen = [asked_network(one, 3, torch.arange(8)) for one in (plain, changed)]
+    assert torch.equal(seen[0][2], seen[1][2]) and torch.equal(seen[0][3], seen[1][3])
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 64, 1500])
 def test_there_is_one_time_in_each_stratum_whatever_the_batch_size(tmp_path, batch_size):
     trainer = make(tmp_path, batch_size=batch_size)

@@ -11,7 +11,9 @@ from iddm_cli.checkpoints.events import Saved, SaveFailed
 from iddm_cli.checkpoints.retention import Retention
 from iddm_cli.checkpoints.snapshots import SnapshotFolder
 from iddm_cli.data.loader.augment import Augmentation
+from iddm_cli.data.loader.augmentation_parameters import count_conditions
 from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.objectives.consistency_tuning import ConsistencyObjective, GuidedTeacher
@@ -28,6 +30,10 @@ from iddm_cli.profiles.settings import DataSettings, TrainingSettings
 PICTURES, CLASSES = 20, 3
 
 
+def draw_uniforms(purpose, step, slots, count):
+    return randomness.uniforms(0, purpose, items=slots, step=step, count=count)
+
+
 def make(
     folder: Path,
     *,
@@ -39,6 +45,7 @@ def make(
     watch=None,
     compiling="none",
     distilled=False,
+    augment=None,
     **changes,
 ):
     settings = {
@@ -57,6 +64,7 @@ def make(
         head_channels=8,
         norm_groups=4,
         dropout=dropout,
+        augmentation=count_conditions(1) if augment else 0,
     ).to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(5)
     pixels = torch.randint(0, 256, (PICTURES, 1, 8, 8), generator=generator, dtype=torch.uint8)
@@ -83,6 +91,7 @@ def make(
         group=group,
         compiling=compiling,
         objective=ConsistencyObjective(teacher, stage_steps=2) if distilled else None,
+        augment=ConditionedAugmentation(augment, draw_uniforms) if augment else None,
     )
     retention = Retention(settings["keep"], best=train_step.settings.best_metric)
     return Trainer(
@@ -125,6 +134,7 @@ def run(trainer: Trainer) -> list:
         {"optimizer": "muon", "precision": "fp16"},
         {"dropout": 0.3},
         {"distilled": True},
+        {"augment": 0.3, "optimizer": "muon"},
         {"micro_batch": 3},
         {"precision": "bf16"},
         {"precision": "fp16"},

@@ -1,6 +1,7 @@
 """The diffusers folder: diffusers loads it, computes and generates the same."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from diffusers import DDIMPipeline, DDPMPipeline, DiffusionPipeline, UNet2DModel
 from diffusers.utils import logging
 
 from iddm_cli import durable
+from iddm_cli.build.exporting import load_trained_model
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.errors import UsageError
@@ -55,6 +57,24 @@ def test_the_network_computes_the_same(tmp_path, classes, changes):
     assert wanted.std() > 0.1, "the comparison is about something"
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     assert network.config.sample_size == [8, 16]
+
+
+def test_the_layer_for_augmentation_is_dropped_since_zero_adds_nothing(tmp_path):
+    data = {"channels": 3, "image_size": [8, 16], "augment": 0.12}
+    trained_model = trained(data=data)
+    full = trained_model.denoiser.backbone
+    x, t, label = torch.randn(3, 3, 8, 16), torch.tensor([0, 17, 999]), torch.tensor([0, 1, 2])
+    wanted = full(x, t, label, torch.zeros(3, 14))
+    assert not torch.allclose(full(x, t, label, torch.ones(3, 14)), wanted, atol=0.01)
+    weights = {name: tensor.clone() for name, tensor in full.state_dict().items()}
+    source = SimpleNamespace(step=500, read=lambda _part, _like: weights)
+    model = load_trained_model(
+        "steel", trained_model.profile, ("cat", "dog"), source, trained_model.provenance
+    )
+    folder = write(tmp_path / "out", model)
+    network = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False).eval()
+    found = network(x, t, class_labels=label).sample
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])

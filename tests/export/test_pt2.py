@@ -116,13 +116,13 @@ def test_where_guidance_does_not_apply_one_network_is_evaluated_once(autoguided)
 
 
 def test_a_program_that_differs_from_the_model_is_refused(monkeypatch):
-    other = trained()
+    other = trained(())
     for parameter in other.denoiser.parameters():
         parameter.mul_(1.05)
     program = pt2.export_program(other)
     monkeypatch.setattr(pt2, "export_program", lambda _: program)
     with pytest.raises(IddmError, match="differs from the model"):
-        pt2.build_pt2(trained(), aot=False)
+        pt2.build_pt2(trained(()), aot=False)
 
 
 @pytest.mark.skipif(

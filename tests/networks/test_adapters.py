@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from iddm_cli.networks import NETWORKS
-from iddm_cli.networks.adapters import PARAMETRIZED, add_adapters, merge_adapters
+from iddm_cli.networks.adapters import PARAMETRIZED, LowRankUpdate, add_adapters, merge_adapters
 from tests.networks.test_weight_transfer import ask, build
 
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
@@ -47,6 +47,14 @@ def test_merged_weights_compute_what_the_adapters_do(name):
     assert not torch.allclose(found, ask(base, [0, 1, 2, 3]), atol=1e-3)
     rows = plain.class_table().weight - base.class_table().weight
     assert (rows.abs().amax(1) > 0).tolist()[:3] == [False, False, True], "new rows alone"
+
+
+def test_a_weight_changes_by_b_times_a():
+    layer = torch.nn.Conv2d(3, 6, 3)
+    update = LowRankUpdate(layer.weight, 2)
+    torch.nn.init.normal_(update.up)
+    wanted = torch.einsum("or,rikl->oikl", update.up, update.down.view(2, 3, 3, 3))
+    torch.testing.assert_close(update(layer.weight) - layer.weight, wanted)
 
 
 def test_only_adapters_and_new_rows_have_gradients(name):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.networks import NETWORKS
+from iddm_cli.networks.augmentation import find_augmentation
 from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
@@ -15,12 +16,15 @@ SMALL = {
 }
 
 
-def build(name: str, channels: int, num_classes: int, seed: int = 0) -> torch.nn.Module:
+def build(
+    name: str, channels: int, num_classes: int, seed: int = 0, augmentation: int = 0
+) -> torch.nn.Module:
     """Return a network whose every weight says something."""
     settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALL[name]})
     plain = settings.model_dump(exclude={"network"})
     torch.manual_seed(seed)
-    network = NETWORKS[name](channels=channels, num_classes=num_classes, **plain)
+    sizes = {"channels": channels, "num_classes": num_classes, "augmentation": augmentation}
+    network = NETWORKS[name](**sizes, **plain)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.15)
     return network.eval().requires_grad_(False)
@@ -78,6 +82,17 @@ def test_a_network_that_loses_its_classes_is_as_without_a_label(name):
     new = carry(old, build(name, 3, 0, seed=9), ())
     torch.testing.assert_close(ask(new, [0]), ask(old, [2]), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(ask(old, [2]), ask(old, [0]), atol=1e-3)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 11), (11, 0), (11, 11), (11, 14), (14, 11)])
+def test_the_layer_for_augmentation_is_kept_as_far_as_both_have_it(name, before, after):
+    old = build(name, 3, 2, augmentation=before)
+    new = carry(old, build(name, 3, 2, seed=9, augmentation=after), (0, 1))
+    assert torch.equal(ask(new, [0, 1, 2]), ask(old, [0, 1, 2])), "unchanged images are the same"
+    if after:
+        weight, kept = find_augmentation(new).weight, min(before, after)
+        assert not weight[:, kept:].any()
+        assert not kept or torch.equal(weight[:, :kept], find_augmentation(old).weight[:, :kept])
 
 
 def test_grey_to_colour_and_back_keeps_the_function_of_grey_images(name):

@@ -29,9 +29,8 @@ def test_every_backbone_has_settings_and_a_network():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_exactly_its_settings(name):
     parameters = set(inspect.signature(NETWORKS[name]).parameters)
-    assert parameters - {"channels", "num_classes"} == set(MODEL_SETTINGS[name].model_fields) - {
-        "network"
-    }
+    of_data = {"channels", "num_classes", "augmentation"}
+    assert parameters - of_data == set(MODEL_SETTINGS[name].model_fields) - {"network"}
 
 
 @pytest.mark.parametrize(

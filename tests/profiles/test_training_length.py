@@ -9,7 +9,9 @@ from iddm_cli.profiles.loading import load_profile
 from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.profiles.training_length import (
     advise_length,
+    choose_augment,
     count_steps,
+    count_steps_before_copies,
     is_too_short,
     suggest_steps,
 )
@@ -53,6 +55,57 @@ def test_the_suggestion_is_long_enough(batch):
     assert not is_too_short(settings, suggest_steps(settings))
 
 
+def test_a_training_far_beyond_the_suggestion_names_it():
+    """90 images, of which those of docs/evaluating.md are memorized after step 550."""
+    (note,) = texts(90, steps=3000, epochs=None, batch_size=32)
+    assert note == (
+        "the training takes each image 1,067 times, and a model may copy its images after about "
+        "200; --steps 563, --set training.stop_when=held_out_worse, which ends the run in time or "
+        "--set data.augment=auto, which postpones it"
+    )
+    assert texts(90, steps=1126, epochs=None, batch_size=32, checkpoint_every=9) == []
+    assert texts(90, steps=3000, epochs=None, batch_size=32, stop_when="held_out_worse") == []
+
+
+def test_epochs_that_nobody_chose_are_compared_with_the_suggestion():
+    (note,) = texts(600, checkpoint_every=9)
+    assert "takes each image 300 times" in note
+    assert "--steps 1875" in note
+    assert texts(600, epochs=200, checkpoint_every=9) == []
+    assert texts(5000, epochs=300) == [], "of many images"
+
+
+def test_augmentation_is_not_suggested_to_those_who_have_it_nor_anything_to_a_resumed_run():
+    settings = TrainingSettings(steps=3000, epochs=None, batch_size=32)
+    (note,) = advise_length(settings, 90, augmented=True)
+    assert "data.augment" not in note.text
+    assert advise_length(settings, 90, resumed=True) == []
+
+
+@pytest.mark.parametrize("images", [10, 50, 90, 500, 4999])
+@pytest.mark.parametrize("batch", [4, 32, 256])
+def test_a_suggestion_is_followed_by_no_other(images, batch):
+    """What is suggested for few images is neither too short nor too long."""
+    settings = TrainingSettings(batch_size=batch, checkpoint_every=1)
+    steps = count_steps_before_copies(settings, images)
+    followed = texts(images, steps=steps, epochs=None, batch_size=batch, checkpoint_every=1)
+    assert not any("--steps" in line for line in followed)
+
+
+@pytest.mark.parametrize(
+    ("images", "settings", "expected"),
+    [
+        (90, {"steps": 3000, "batch_size": 32}, 0.12),
+        (4999, {"epochs": 100}, 0.12),
+        (5000, {"epochs": 100}, "off"),
+        (4999, {"epochs": 99, "batch_size": 1}, "off"),
+    ],
+)
+def test_auto_augments_few_images_that_are_trained_on_often(images, settings, expected):
+    changes = {"epochs": None} | settings
+    assert choose_augment(TrainingSettings(**changes), images) == expected
+
+
 def test_a_test_of_the_setup_is_no_warning():
     assert texts(600, steps=10, epochs=None, batch_size=8) == [
         "10 steps only test the setup; for a first model: --steps 1000"
@@ -87,5 +140,7 @@ def test_a_run_with_one_checkpoint_is_told_so():
 )
 def test_no_shipped_profile_is_warned_about(path):
     training = load_profile(str(path), []).training
-    images = {"cifar10": 50_000, "fashion-mnist": 60_000, "neu-det": 1800}.get(path.stem, 3000)
+    images = {"cifar10": 50_000, "fashion-mnist": 60_000, "neu-det": 1800, "small-set": 100}.get(
+        path.stem, 3000
+    )
     assert not any(item.is_warning for item in advise_length(training, images))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from iddm_cli.engine.optimization.never_compiled import NeverCompiled
+from iddm_cli.networks.augmentation import AugmentationEmbedding
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic polynomial that moves all singular values towards 1 (Jordan et al. 2024, "Muon",
@@ -136,7 +137,8 @@ def split_hidden(backbone: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """Return the hidden weights of a backbone, and all its other parameters.
 
     Hidden weights are matrices between features: neither vectors, nor tables of classes, nor the
-    layers that read and write images (`edge_layers`), for which Muon is not meant.
+    map of augmentation, nor the layers that read and write images (`edge_layers`), for which Muon
+    is not meant.
     """
     others = [*backbone.edge_layers(), *_list_embeddings(backbone)]  # type: ignore[operator]
     excluded = {id(parameter) for layer in others for parameter in layer.parameters()}
@@ -149,4 +151,5 @@ def split_hidden(backbone: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def _list_embeddings(backbone: nn.Module) -> list[nn.Module]:
-    return [module for module in backbone.modules() if isinstance(module, nn.Embedding)]
+    kinds = (nn.Embedding, AugmentationEmbedding)
+    return [module for module in backbone.modules() if isinstance(module, kinds)]

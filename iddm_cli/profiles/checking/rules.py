@@ -40,12 +40,24 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
     yield from _check_origin(profile)
-    if profile.distillation.is_enabled and profile.evaluation.loss_every != 0:
+    yield from _check_distilled(profile)
+
+
+def _check_distilled(profile: Profile) -> Iterator[Issue]:
+    is_distilled = profile.distillation.is_enabled
+    if is_distilled and profile.evaluation.loss_every != 0:
         yield Issue(
             ("evaluation", "loss_every"),
             "a distilled run has no held-out loss: the denoising loss rises as its network learns "
             "to reach the image in one call",
             "Set evaluation.loss_every: 0; evaluation.every measures generated images.",
+        )
+    if (is_distilled or profile.training.lora_rank) and profile.data.augment not in ("off", 0):
+        kind = "distilled run" if is_distilled else "run with adapters"
+        yield Issue(
+            ("data", "augment"),
+            f"a {kind} cannot use data.augment: its frozen network knows no augmentation",
+            "Set data.augment: off.",
         )
 
 

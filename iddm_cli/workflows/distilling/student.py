@@ -98,6 +98,7 @@ def build_student_profile(
 def describe_training(steps: int) -> dict[str, object]:
     """Return the settings that a distilled run does not take from its teacher, by their keys."""
     return {
+        "data.augment": "off",  # nothing conditions its teacher on it
         "diffusion.time_distribution": "uniform",
         "diffusion.time_mean": None,
         "diffusion.time_deviation": None,

@@ -195,7 +195,8 @@ def _print_plan(run: PlannedRun, plan: dict[str, object], *, as_json: bool) -> N
     from iddm_cli.profiles.training_length import advise_length
 
     profile, pack = run.profile, run.pack
-    advice = advise_length(profile.training, pack.count)
+    augmented = profile.data.augment_probability > 0
+    advice = advise_length(profile.training, pack.count, augmented=augmented)
     if as_json:
         texts = [item.text for item in advice]
         console.print_json({**plan, "advice": texts, "profile": profile.model_dump()})

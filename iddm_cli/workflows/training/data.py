@@ -24,7 +24,7 @@ def prepare_data(
         values: The range of values that a resumed run has recorded; None for a new run.
 
     Returns:
-        The profile with its channels decided, and the pack.
+        The profile with its channels and augmentation decided, and the pack.
 
     Raises:
         DatasetError: The dataset cannot be found, read or trained on.
@@ -40,7 +40,7 @@ def prepare_data(
     with show_progress() as progress:
         pack = build_pack(source, data, values=values, progress=progress)
 
-    return profile.resolve(pack.channels), pack
+    return profile.resolve(pack.channels, pack.count), pack
 
 
 def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:

@@ -148,7 +148,7 @@ def describe_gap(gap: LossGap, run: Run, best_metric: str | None) -> str:
     return (
         f"the held-out loss has risen since step {gap.since} ({held_out}) while the training loss "
         f"fell ({training}): the model begins to memorize its training images; {advice}. More "
-        "images, or data.horizontal_flip and data.random_crop, postpone it"
+        "images or augmentation (data.augment) postpone it"
     )
 
 

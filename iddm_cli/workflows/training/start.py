@@ -135,7 +135,8 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     if shortage:
         console.print_warning(shortage)
     if not run.starts_trained():
-        console.print_advice(advise_length(profile.training, pack.count))
+        augmented = profile.data.augment_probability > 0
+        console.print_advice(advise_length(profile.training, pack.count, augmented=augmented))
     console.print_note(
         f"run {run.name}: {trainer.total_steps} steps on {describe_compute(group, compute)}"
     )

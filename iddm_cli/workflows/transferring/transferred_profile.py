@@ -78,9 +78,7 @@ def _find_named_source(
     profile: str | None, overrides: Sequence[Override], source: str | None, runs_dir: Path
 ) -> TrainedSource | None:
     """Find the model that --from names, or transfer.source of the profile; None without either."""
-    weights = find_setting(profile, overrides, "transfer.weights")
-    is_other = weights == "raw" or is_named_average(str(weights))
-    weights = str(weights) if is_other else "average"
+    weights = _check_weights(find_setting(profile, overrides, "transfer.weights"))
     if source is not None:
         return find_source(runs_dir, *parse_source(source), weights)
     named = find_setting(profile, overrides, "transfer.source")
@@ -88,6 +86,21 @@ def _find_named_source(
     if not isinstance(named, str) or not named:
         return None
     return find_source(runs_dir, named, step if type(step) is int else None, weights)
+
+
+def _check_weights(value: object) -> str:
+    """Return the weights that transfer.weights names; the averaged ones where it is not set.
+
+    Raises:
+        UsageError: It names none.
+    """
+    name = "average" if value is None else str(value)
+    if name not in ("average", "raw") and not is_named_average(name):
+        raise UsageError(
+            f"transfer.weights: {name} names no weights",
+            "Set average, raw, or an average of another length such as average-0.1.",
+        )
+    return name
 
 
 def _list_defaults(before: "ResolvedProfile") -> dict[str, object]:

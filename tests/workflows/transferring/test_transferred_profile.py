@@ -74,6 +74,12 @@ def test_a_profile_may_name_the_trained_model_itself(runs):
     assert not profile.transfer.is_enabled
 
 
+def test_it_takes_the_weights_that_are_asked_for(runs):
+    assert load(runs, None, transfer__weights="raw")[1].weights == "raw"
+    with pytest.raises(UsageError, match="foo names no weights"):
+        load(runs, None, transfer__weights="foo")
+
+
 def test_an_imported_model_needs_images(tmp_path):
     nothing = {"digest": None, "path": None}
     save_checkpoint(make_run(tmp_path, dataset=nothing), 0, 0.5)
