@@ -82,7 +82,7 @@ def test_the_module_is_the_command(shell):
         (("train", "--name", "../up"), 2, "'../up' is not a valid run name"),
         (("train", "--device", "gpu"), 2, "--device"),
         (("train", "--device", "cuda:7", "--name", "x"), 2, "--device cuda:7"),
-        (("train", "--data", "photos"), 2, "--profile"),
+        (("train", "--data", "photos"), 3, "built-in dataset is called photos"),
         (("train", "--profile", "smoke", "--data", "no-such-folder"), 3, "no-such-folder"),
         (("inspect-dataset", "no-such-folder"), 3, "no-such-folder"),
         (("resume",), 4, "there is no run"),
@@ -163,4 +163,4 @@ def test_profiles_are_listed_shown_and_copied(shell):
 def test_the_schema_knows_every_section(shell):
     schema = shell.iddm("profiles", "schema").json()
     sections = {"data", "model", "diffusion", "training", "evaluation", "sampling", "runtime"}
-    assert set(schema["properties"]) == sections | {"distillation"}
+    assert set(schema["properties"]) == sections | {"distillation", "transfer"}
