@@ -119,7 +119,8 @@ def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
 
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table: means over the seeds, and the least and the largest value."""
-    titles = ["recipe", "minutes", "steps", "seeds"]
+    has_minutes = any("minutes" in row for row in rows)
+    titles = ["recipe", *(["minutes"] if has_minutes else []), "steps", "seeds"]
     titles += [f"{what}, guidance {g}" for g in GUIDANCES for what in ("Fréchet", "agreement")]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     groups: dict[tuple, list[dict]] = {}
@@ -127,9 +128,9 @@ def tabulate(rows: list[dict]) -> str:
         minutes = row.get("minutes")
         groups.setdefault((row["recipe"], minutes or row["steps"]), []).append(row)
     for (name, _), own in groups.items():
-        minutes = own[0].get("minutes", "")
+        minutes = [f"{own[0].get('minutes', '')}"] if has_minutes else []
         steps = statistics.mean(row["steps"] for row in own)
-        cells = [name, f"{minutes}", f"{steps:.0f}", f"{len(own)}"]
+        cells = [name, *minutes, f"{steps:.0f}", f"{len(own)}"]
         for guidance in GUIDANCES:
             found = [row[f"guidance {guidance}"] for row in own]
             distances = [one["frechet"] for one in found]
