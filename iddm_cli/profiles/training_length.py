@@ -26,9 +26,9 @@ def count_warmup_steps(settings: TrainingSettings, total: int) -> int:
 MIN_STEPS, MIN_IMAGES = 200, 4_000
 """A shorter training generates noise, measured with the network of the demo profile.
 
-Six kinds of defects and ten of clothes at 32 x 32, AdamW, batch 64, lr 1e-3: noise after 25, 50 and 100
-steps, shapes after 200, clear images after 400. With batch 8: blurred noise after 200 steps (1,600
-images), clear images after 800 (6,400).
+Six kinds of defects and ten of clothes at 32 x 32, AdamW, batch 64, lr 1e-3: noise after 25, 50 and
+100 steps, shapes after 200, clear images after 400. With batch 8: blurred noise after 200 steps
+(1,600 images), clear images after 800 (6,400).
 """
 
 GOOD_STEPS, GOOD_IMAGES = 500, 8_000

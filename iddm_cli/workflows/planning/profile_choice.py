@@ -100,7 +100,7 @@ PROFILE_RULES = (
     ProfileRule("fashion-mnist", lambda facts: facts.channels == 1, "small grey images"),
     ProfileRule("cifar10", lambda _: True, "small colour images"),
 )  # fmt: skip
-"""In order of precedence: the first rule that suits decides. docs/recipes.md says the same in words."""
+"""In order of precedence: the first rule that suits decides. docs/recipes.md has the same table."""
 
 
 def choose_profile(overrides: Sequence[Override]) -> str:
