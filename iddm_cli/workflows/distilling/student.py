@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
-from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.errors import UsageError
 from iddm_cli.profiles.origins.transfer_settings import TransferSettings
 from iddm_cli.profiles.overrides import Override, collect_overrides
 from iddm_cli.profiles.settings import SamplingSettings, TrainingSettings
-from iddm_cli.workflows import models
-from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
@@ -76,7 +74,7 @@ def build_student_profile(
     profile = teacher.load_profile()
     warn_of_predicted_noise(teacher, profile.diffusion.prediction)
     wanted = collect_overrides(request.options, request.sets)
-    check_has_images(teacher, wanted)
+    teacher.check_has_images(wanted, "distil with", f"iddm distill {teacher.name}")
     guidance = describe_guidance(teacher, request, profile.sampling)
     steps = request.steps or suggest_steps(teacher, guided=guidance["guidance"] != 1)
     changes: dict[str, object] = {
@@ -217,19 +215,3 @@ def suggest_steps(teacher: "TrainedSource", *, guided: bool) -> int:
         )
     cost = GUIDED_COST if guided else PLAIN_COST
     return max(1, round(SHARE_OF_TRAINING * teacher.step / cost))
-
-
-def check_has_images(teacher: "TrainedSource", wanted: "Sequence[Override]") -> None:
-    """Check that there are training images: also what a teacher links starts from an image.
-
-    Raises:
-        DatasetError: The teacher was imported, and no images are given.
-    """
-    model = teacher.open_model()
-    if not isinstance(model, models.RunModel) or has_dataset(model.run):
-        return
-    if not any(override.key == "data.path" for override in wanted):
-        raise DatasetError(
-            f"run {teacher.name} was imported, so it has no images to distil with",
-            f"Name their folder: iddm distill {teacher.name} --data FOLDER",
-        )

@@ -35,7 +35,7 @@ from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 from iddm_cli.workflows.generating.output.trajectory_files import (
     choose_images,
     count_frames,
-    trajectory_paths,
+    locate_trajectory,
     write_trajectory,
 )
 
@@ -75,7 +75,7 @@ def list_facts(generation: Generation) -> dict[str, object]:
     layout, plan, form = generation.layout, generation.plan, generation.options.trajectory
     if form is None:
         return plan.facts
-    paths = [trajectory_paths(layout, image, form) for image in choose_images(plan.images)]
+    paths = [locate_trajectory(layout, image, form) for image in choose_images(plan.images)]
     return plan.facts | {"trajectories": [path.name for pair in paths for path in pair]}
 
 
@@ -89,7 +89,7 @@ def find_left(generation: Generation) -> MissingImages:
         return MissingImages(share, frozenset(paths))
     chosen = [] if options.trajectory is None else choose_images(plan.images)
     companions = {
-        layout.planned_path(image): trajectory_paths(layout, image, options.trajectory)
+        layout.planned_path(image): locate_trajectory(layout, image, options.trajectory)
         for image in chosen
         if options.trajectory is not None
     }

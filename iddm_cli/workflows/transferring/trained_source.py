@@ -1,10 +1,11 @@
 """A trained model that another run starts from: found, and sent to every process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.errors import RunError, UsageError
+from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import parse_guide
@@ -35,6 +36,26 @@ class TrainedSource:
     classes: tuple[str, ...]
     values: "ValueRange | None"
     weights: str = "average"
+
+    def check_has_images(self, overrides: Sequence[Override], purpose: str, command: str) -> None:
+        """Check that there are images to train on, as a distilled run needs too.
+
+        Args:
+            overrides: What overrides its profile.
+            purpose: What the images are needed for: "train on".
+            command: The command that trains.
+
+        Raises:
+            DatasetError: The model was imported, and no images are given.
+        """
+        model = self.open_model()
+        if not isinstance(model, models.RunModel) or has_dataset(model.run):
+            return
+        if not any(override.key == "data.path" for override in overrides):
+            raise DatasetError(
+                f"run {self.name} was imported, so it has no images to {purpose}",
+                f"Name their folder: {command} --data FOLDER",
+            )
 
     def open_model(self) -> models.RunModel | models.FileModel:
         """Return the model on the disk.

@@ -1,9 +1,9 @@
 """The summary of what a new run takes from a trained model, as it is printed before training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from iddm_cli.classes import MAX_LISTED
+from iddm_cli.workflows.evaluating.class_matching import list_names
 from iddm_cli.workflows.training.resuming.changes import format_value
 from iddm_cli.workflows.transferring.transferred_profile import FROM_SOURCE
 
@@ -48,11 +48,11 @@ def _summarize_classes(plan: "TransferPlan") -> Iterator[tuple[str, str]]:
     classes, had = plan.classes, bool(plan.source.classes)
     if classes.kept:
         renamed = {new: f"{new} (was {old})" for old, new in classes.renamed}
-        yield "carried over", _list_names([renamed.get(name, name) for name in classes.kept])
+        yield "carried over", list_names([renamed.get(name, name) for name in classes.kept])
     if classes.new:
-        yield "new", f"{_list_names(classes.new)}: {_describe_start(plan)}"
+        yield "new", f"{list_names(classes.new)}: {_describe_start(plan)}"
     if classes.removed and classes.rows:
-        yield "left out", _list_names(classes.removed)
+        yield "left out", list_names(classes.removed)
     elif had and not classes.rows:
         yield "left out", "all classes; the network is as it was without a label"
 
@@ -126,8 +126,3 @@ def advise_noise_shift(before: "ResolvedProfile", now: "ResolvedProfile") -> str
         f"the images are {factor:.3g} times as large, and the same noise hides less of them: "
         f"--set diffusion.noise_shift={shifts[0] * factor:.3g} keeps what it hides"
     )
-
-
-def _list_names(names: Sequence[str]) -> str:
-    rest = len(names) - MAX_LISTED
-    return ", ".join(names[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.errors import DatasetError, UsageError
+from iddm_cli.errors import UsageError
 from iddm_cli.profiles.loading import find_setting, load_profile
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.records.weights_names import is_named_average
-from iddm_cli.workflows import models
-from iddm_cli.workflows.training.attach_dataset import has_dataset
 from iddm_cli.workflows.training.resuming.changes import format_value
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, find_source, parse_source
 
@@ -62,7 +60,7 @@ def load_profile_to_train(
     ]
     before = found.load_profile()
     if profile is None:
-        _check_has_images(found, overrides)
+        found.check_has_images(overrides, "train on", f"iddm train --from {found.name}")
         reset = [Override("transfer.rename", [], "--from"),
                  Override("training.extensions", [], "--from"),
                  Override("training.lora_rank", 0, "--from"),
@@ -141,19 +139,3 @@ def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> I
     channels, known = new["data.channels"], old["data.channels"]
     if channels not in ("auto", known, 1) and known != 1:
         yield f"data.channels is {channels}, and {known} in {name}: only grey becomes colour"
-
-
-def _check_has_images(source: TrainedSource, overrides: Sequence[Override]) -> None:
-    """Check that there are training images.
-
-    Raises:
-        DatasetError: The model was imported, and no images are given.
-    """
-    model = source.open_model()
-    if not isinstance(model, models.RunModel) or has_dataset(model.run):
-        return
-    if not any(override.key == "data.path" for override in overrides):
-        raise DatasetError(
-            f"run {source.name} was imported, so it has no images to train on",
-            f"Name their folder: iddm train --from {source.name} --data FOLDER",
-        )

@@ -133,7 +133,7 @@ def find_problem(path: Path) -> Problem:
     return "" if is_whole else "damaged"
 
 
-def list_names(folders: Iterable[Path]) -> set[Path]:
+def list_files(folders: Iterable[Path]) -> set[Path]:
     """Return the paths of all files in some folders, without opening them."""
     found: set[Path] = set()
     for folder in folders:
@@ -147,7 +147,7 @@ def list_names(folders: Iterable[Path]) -> set[Path]:
 def count_missing(layout: OutputLayout, images: Sequence[PlannedImage]) -> int:
     """Return how many images have no file."""
     paths = [layout.planned_path(image) for image in images]
-    existing = list_names(dict.fromkeys(path.parent for path in paths))
+    existing = list_files(dict.fromkeys(path.parent for path in paths))
     return sum(path not in existing for path in paths)
 
 
@@ -179,7 +179,7 @@ def find_missing(
         progress: Called while existing files are decoded.
     """
     paths = {layout.planned_path(image) for batch in batches for image in batch}
-    existing = paths & list_names(dict.fromkeys(path.parent for path in paths))
+    existing = paths & list_files(dict.fromkeys(path.parent for path in paths))
     wanted = paths - existing
     for done, path in enumerate(sorted(existing), start=1):
         if find_problem(path) or not all(other.exists() for other in companions.get(path, ())):

@@ -56,7 +56,7 @@ def count_frames(shape: tuple[int, int, int], images: int) -> int:
     return max(STRIP_COLUMNS, min(MOST_FRAMES, MOST_BYTES // bytes_of_step))
 
 
-def trajectory_paths(
+def locate_trajectory(
     layout: OutputLayout, image: PlannedImage, form: AnimationName
 ) -> tuple[Path, Path]:
     """Return where the strip and the animation of one image are written."""
@@ -96,7 +96,7 @@ def write_trajectory(
         ("x_t", [*(noisy[k] for k in columns), last]),
         ("estimate", [*(estimates[k] for k in columns), last]),
     ]
-    strip, animation = trajectory_paths(layout, image, form)
+    strip, animation = locate_trajectory(layout, image, form)
     image_files.save_png(image_files.make_grid(rows), strip)
     durable.write_file(animation, encode_animation([*noisy, last], form), flush=False)
 

@@ -15,7 +15,7 @@ from iddm_cli.workflows.generating.output.trajectory_files import (
     choose_images,
     count_frames,
     encode_animation,
-    trajectory_paths,
+    locate_trajectory,
     write_trajectory,
 )
 
@@ -38,7 +38,7 @@ def test_strip_and_animation_end_with_the_image(tmp_path, form):
     image = PlannedImage(SampleSpec(0, 7))
     pixels = torch.full((8, 8, 1), 255, dtype=torch.uint8)
     write_trajectory(layout, image, way, pixels, form)
-    strip, animation = trajectory_paths(layout, image, form)
+    strip, animation = locate_trajectory(layout, image, form)
     assert [strip.name, animation.name] == [
         "trajectory-cat-000007.png",
         f"trajectory-cat-000007.{form}",
