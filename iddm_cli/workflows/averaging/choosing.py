@@ -55,7 +55,16 @@ def choose_average(
 
 
 def pick_best(names: Sequence[str], evaluations: "Sequence[Evaluation]") -> str:
-    """Return the name whose images have the lowest MIND, of equals the first."""
+    """Return the name whose images have the lowest MIND, of equals the first.
+
+    Raises:
+        RunError: There are so few held-out images that they have no MIND.
+    """
+    if any(METRIC not in evaluation.quality.numbers for evaluation in evaluations):
+        raise RunError(
+            "--choose compares with held-out images, and there are too few of them",
+            "Leave --choose out, or train with a larger data.held_out.",
+        )
     values = [evaluation.quality.numbers[METRIC].value for evaluation in evaluations]
     return names[values.index(min(values))]
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from iddm_cli.errors import RunError
 from iddm_cli.workflows.averaging.choosing import choose_average, keep_default, pick_best
 from iddm_cli.workflows.evaluating import subjects
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
@@ -21,6 +22,11 @@ def test_the_lowest_mind_wins_and_of_equals_the_first():
     names = ("average", "average-0.05", "average-0.1")
     assert pick_best(names, [evaluation(3, 1), evaluation(1, 3), evaluation(2, 0)]) == names[1]
     assert pick_best(names, [evaluation(1), evaluation(1), evaluation(2)]) == "average"
+
+
+def test_without_a_mind_nothing_is_chosen():
+    with pytest.raises(RunError, match="too few"):
+        pick_best(("average",), [SimpleNamespace(quality=SimpleNamespace(numbers={}))])
 
 
 def test_the_default_is_a_setting_of_the_run(model):
