@@ -58,8 +58,6 @@ def shorten(command: str) -> list[str]:
         words[words.index("--steps") + 1] = "3"
     if words[0] == "tune-sampler":
         return [*words, "--noises", "16"]
-    if words[0] == "average" and "--choose" in words:
-        return [*words, "--count", "20"]
     if words[0] == "average":
         return [word for word in words if word != "--choose"]  # too few photos are held out
     if words[0] == "bench":
