@@ -60,7 +60,8 @@ DistillStepsOption = Annotated[
     int | None,
     options.option(
         "--steps",
-        help="Number of optimizer updates. (default: a quarter of the run's training time)",
+        help="Number of optimizer updates. (default: a quarter of the run's training time, but at "
+        "least 100)",
         panel=options.LENGTH,
         at_least=1,
     ),

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.workflows.transferring.trained_source import TrainedSource
 
+FEWEST_STEPS = 100
+"""The demo in two calls has a Fréchet distance of 3.4 after 32 steps, and of 2.2 after 100."""
+
 SHARE_OF_TRAINING = 0.25
 """Time that distilling takes by default, as a share of the teacher's training."""
 
@@ -205,6 +208,8 @@ def choose_guidance(teacher: "TrainedSource", asked: float | None, usual: float)
 def suggest_steps(teacher: "TrainedSource", *, guided: bool) -> int:
     """Return how many steps take a quarter of the time that the teacher was trained for.
 
+    They are at least FEWEST_STEPS, but no more than the teacher's own.
+
     Raises:
         UsageError: It was not trained here.
     """
@@ -214,4 +219,5 @@ def suggest_steps(teacher: "TrainedSource", *, guided: bool) -> int:
             "Say how many updates to make: --steps 5000",
         )
     cost = GUIDED_COST if guided else PLAIN_COST
-    return max(1, round(SHARE_OF_TRAINING * teacher.step / cost))
+    wanted = max(FEWEST_STEPS, round(SHARE_OF_TRAINING * teacher.step / cost))
+    return min(wanted, teacher.step)

@@ -1,5 +1,6 @@
 """The profile of a distilled run: what it keeps of its teacher's, and what it changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from iddm_cli.workflows.distilling.student import (
     KEPT_SAMPLING,
     DistillRequest,
     build_student_profile,
+    suggest_steps,
 )
 from iddm_cli.workflows.transferring.trained_source import TrainedSource
 from tests.workflows.distilling.runs import make_run
@@ -59,6 +61,11 @@ def test_it_takes_a_quarter_of_the_teachers_time(teacher, tmp_path):
     assert build(teacher, tmp_path).training.steps == 500, "each step costs as much as two"
     assert build(teacher, tmp_path, guidance=1.0).training.steps == 750, "or as four thirds"
     assert build(teacher, tmp_path, steps=80).training.steps == 80
+
+
+@pytest.mark.parametrize(("trained", "expected"), [(300, 100), (60, 60)])
+def test_a_short_training_is_distilled_for_longer(teacher, trained, expected):
+    assert suggest_steps(replace(teacher, step=trained), guided=True) == expected
 
 
 def test_settings_of_the_command_line_win(teacher, tmp_path):
