@@ -203,10 +203,9 @@ class DiT(nn.Module):
         """Return the table of class vectors, whose last row means "no label"; None: no classes."""
         return self.embedding.classes
 
-    def class_bias(self) -> nn.Parameter | None:
+    def class_bias(self) -> nn.Parameter:
         """Return the bias that class vectors are added to."""
-        last = self.embedding.perceptron[-1]
-        return last.bias if isinstance(last, nn.Linear) else None
+        return self.embedding.class_bias()
 
     def forward(
         self, x_t: Tensor, t: Tensor, label: Tensor, augmentation: Tensor | None = None

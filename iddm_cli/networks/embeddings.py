@@ -86,6 +86,12 @@ class ConditionEmbedding(nn.Module):
         self.classes = nn.Embedding(num_classes + 1, out) if num_classes else None
         self.augmentation = AugmentationEmbedding(augmentation, out) if augmentation else None
 
+    def class_bias(self) -> nn.Parameter:
+        """Return the bias that class vectors are added to."""
+        last = self.perceptron[-1]
+        assert isinstance(last, nn.Linear), "the perceptron ends with a linear layer"
+        return last.bias
+
     def forward(self, t: Tensor, label: Tensor, augmentation: Tensor | None = None) -> Tensor:
         """Return the embedding of each image, [B, out].
 

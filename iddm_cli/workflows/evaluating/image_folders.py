@@ -1,16 +1,16 @@
 """Folders of generated images: read as the real images are, their classes matched by name."""
 
-import json
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.errors import DatasetError
+from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
 from iddm_cli.workflows.evaluating.image_probes import LARGEST_SIDE, ImageProbe
 from iddm_cli.workflows.evaluating.real_images import name_dataset
+from iddm_cli.workflows.generating.output.existing_images import read_manifest
 
 if TYPE_CHECKING:
     from iddm_cli.data.progress import ProgressCallback
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from iddm_cli.workflows.evaluating.real_images import RealImages
 
 MOST_GENERATED = 50_000
-MAX_MANIFEST_BYTES = 2**28
 
 
 def choose_size(probe: ImageProbe) -> tuple[list[int], str]:
@@ -109,13 +108,14 @@ def read_class_names(folder: Path) -> dict[str, str]:
     Without a valid one it is empty; a class whose name cannot be a folder's has another one there.
     """
     try:
-        with (folder / "manifest.json").open("rb") as file:
-            manifest = json.loads(file.read(MAX_MANIFEST_BYTES))
-        classes, images = manifest["classes"], manifest["images"]
-        folders = list(dict.fromkeys(image.partition("/")[0] for image in images))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        manifest = read_manifest(folder) or {}
+    except UsageError:
         return {}
-    if not isinstance(classes, list) or len(classes) != len(folders):
+    classes, images = manifest.get("classes"), manifest.get("images")
+    if not isinstance(classes, list) or not isinstance(images, list):
+        return {}
+    folders = list(dict.fromkeys(image.partition("/")[0] for image in images))
+    if len(classes) != len(folders):
         return {}
     names = zip(folders, classes, strict=True)
     return {unicodedata.normalize("NFC", name): str(label) for name, label in names}

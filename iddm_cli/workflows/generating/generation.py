@@ -55,12 +55,17 @@ class Generation:
 
 
 def prepare_generation(
-    options: GenerateOptions, shard: Shard, group: "ProcessGroup", device: "torch.device"
+    options: GenerateOptions,
+    trained: "ResolvedProfile",
+    shard: Shard,
+    group: "ProcessGroup",
+    device: "torch.device",
 ) -> Generation:
     """Load the model, and plan what is generated.
 
     Args:
         options: The options.
+        trained: The model's profile, with the sampling options.
         shard: The share of this process.
         group: The processes that share this machine.
         device: The device.
@@ -69,9 +74,6 @@ def prepare_generation(
         IddmError: An option is invalid, the model is damaged, or the folder holds other files.
     """
     model = models.find_model(options.runs_dir, options.model)
-    trained = models.load_sampling_profile(
-        model, dict(options.sampling), autoguided=options.guide_with is not None
-    )
     profile = trained
     if options.size is not None:
         batch_size = options.sampling.get("--batch-size sampling.batch_size")

@@ -1,6 +1,6 @@
 """Launch a generation: in this process, in one for each device, or under torchrun or srun."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
@@ -14,9 +14,23 @@ if TYPE_CHECKING:
     import torch
 
     from iddm_cli.distributed.group import ProcessGroup
+    from iddm_cli.profiles.profile import ResolvedProfile
 
 LONGEST_WAIT = 7 * 24 * 3600.0
 """Seconds that one process waits at its end for slower ones, of which none has failed."""
+
+
+@dataclass(frozen=True)
+class SharedGeneration:
+    """What every process is given.
+
+    Attributes:
+        options: The options.
+        profile: The model's profile, with the sampling options.
+    """
+
+    options: GenerateOptions
+    profile: "ResolvedProfile"
 
 
 def generate(options: GenerateOptions) -> int:
@@ -27,35 +41,37 @@ def generate(options: GenerateOptions) -> int:
     """
     options.check()
     parse_shard(options.shard)
-    model = models.find_model(options.runs_dir, options.model)
-    device_name = models.load_sampling_profile(
-        model, dict(options.sampling), autoguided=options.guide_with is not None
-    ).runtime.device
     rank_info = read_rank_info()
+    if rank_info is not None and rank_info.rank != 0:
+        console.silence()
+    model = models.find_model(options.runs_dir, options.model)
+    profile = models.load_sampling_profile(
+        model, dict(options.sampling), autoguided=options.guide_with is not None
+    )
     if rank_info is not None:
-        return _run_joined(options, rank_info, device_name)
+        return _run_joined(SharedGeneration(options, profile), rank_info)
 
     from iddm_cli.distributed.launch import run_local
     from iddm_cli.engine.device import choose_devices
 
-    devices = choose_devices(device_name, options.devices or 1)
-    job = replace(options, out=options.out or model.default_output_dir())
-    return run_local(run_job, job, devices, LONGEST_WAIT)
+    devices = choose_devices(profile.runtime.device, options.devices or 1)
+    options = replace(options, out=options.out or model.default_output_dir())
+    return run_local(run_job, SharedGeneration(options, profile), devices, LONGEST_WAIT)
 
 
-def _run_joined(options: GenerateOptions, info: RankInfo, device_name: str) -> int:
+def _run_joined(job: SharedGeneration, info: RankInfo) -> int:
     """Run this process's part under torchrun or srun, which it shares without any contact."""
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.device import choose_local_devices
 
-    if options.out is None:
+    if job.options.out is None:
         raise UsageError("--out is needed under torchrun and srun", "All processes write into it.")
-    devices = choose_local_devices(device_name, options.devices or "auto")
+    devices = choose_local_devices(job.profile.runtime.device, job.options.devices or "auto")
     group = ProcessGroup(info.rank, info.world_size, info.local_world_size, info.is_restart)
-    return run_job(group, devices[info.local_rank % len(devices)], options)
+    return run_job(group, devices[info.local_rank % len(devices)], job)
 
 
-def run_job(group: "ProcessGroup", device: "torch.device", options: GenerateOptions) -> int:
+def run_job(group: "ProcessGroup", device: "torch.device", job: SharedGeneration) -> int:
     """Generate one process's share of the images; return its exit code.
 
     Raises:
@@ -66,6 +82,6 @@ def run_job(group: "ProcessGroup", device: "torch.device", options: GenerateOpti
 
     if not group.is_main:
         console.silence()
-    shard = parse_shard(options.shard).divide(group.rank, group.world_size)
-    generate_images(prepare_generation(options, shard, group, device))
+    shard = parse_shard(job.options.shard).divide(group.rank, group.world_size)
+    generate_images(prepare_generation(job.options, job.profile, shard, group, device))
     return 0
