@@ -42,6 +42,7 @@ class SamplingMetadata:
         strength: How much of the image that it starts from was made anew; 1: it started from noise.
         interpolate: The two indices that it lies between, and the number of images on the path.
         size: Height and width in pixels, where the model was trained at another size.
+        windows: The windows that it was computed in, and what they share; "": computed whole.
     """
 
     run: str
@@ -63,6 +64,7 @@ class SamplingMetadata:
     strength: float = 1.0
     interpolate: str = ""
     size: str = ""
+    windows: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields by name, without those that have their default."""

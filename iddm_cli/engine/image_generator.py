@@ -22,10 +22,8 @@ from iddm_cli.diffusion.guidance import (
     build_step_denoiser,
     find_guided_steps,
 )
-from iddm_cli.diffusion.lookup import build_time_grid, find_solver
 from iddm_cli.diffusion.sampling import sample
-from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.diffusion.windows import WindowedDenoiser, WindowSettings
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
@@ -34,8 +32,8 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
 )
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
 from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
+from iddm_cli.engine.sampling.sampler_tables import build_partial_table
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
@@ -104,52 +102,6 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
 
 
-def build_solver_table(
-    settings: SamplingSettings,
-    schedule: NoiseSchedule,
-    highest: int | None = None,
-    *,
-    tables: TunedTables = NO_TABLES,
-) -> SolverTable:
-    """Return the table of the sampler that the settings name, with its time grid and options.
-
-    Args:
-        settings: The settings.
-        schedule: The noise schedule.
-        highest: The time that the first step starts from; None: the last entry of the schedule. A
-            table has at most one row for each time below.
-        tables: The tables that were tuned for the network.
-
-    Raises:
-        UsageError: A tuned sampler has no table of so many calls.
-    """
-    grid = build_time_grid(settings.grid, schedule, highest)
-    calls = settings.steps or usual_steps(settings.sampler, len(schedule))
-    calls = min(calls, grid.highest + 1)
-    options: dict[str, object] = dict(settings.sampler_options)
-    if SAMPLERS[settings.sampler].needs_tables:
-        options["tables"] = tables
-        calls = tables.resolve_calls(settings.steps) if highest is None else calls
-    return find_solver(settings.sampler)(schedule, grid, calls, **options)
-
-
-def build_partial_table(
-    settings: SamplingSettings,
-    schedule: NoiseSchedule,
-    known: KnownImages | None,
-    tables: TunedTables = NO_TABLES,
-) -> SolverTable:
-    """Return the table of a sampler that starts from images; None or strength 1: from noise.
-
-    It has the same share of the calls as of the times (as image-to-image pipelines of diffusers).
-    """
-    if known is None or known.strength in (0, 1):
-        return build_solver_table(settings, schedule, tables=tables)
-    calls = known.count_calls(settings.steps or usual_steps(settings.sampler, len(schedule)))
-    fewer = settings.model_copy(update={"steps": calls})
-    return build_solver_table(fewer, schedule, known.highest_time(schedule), tables=tables)
-
-
 class ImageGenerator:
     """Generates images on the denoiser's device.
 
@@ -165,6 +117,7 @@ class ImageGenerator:
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         known: Images that sampling starts from; None: it starts from noise.
         tables: The tables that were tuned for the network.
+        windows: The windows that the network computes an image in; None: it computes it whole.
     """
 
     def __init__(
@@ -179,8 +132,10 @@ class ImageGenerator:
         weaker: Denoiser | None = None,
         known: KnownImages | None = None,
         tables: TunedTables = NO_TABLES,
+        windows: WindowSettings | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.windows = windows
         self.weaker = weaker
         self.known = known
         self.settings = settings
@@ -203,12 +158,15 @@ class ImageGenerator:
         return self._copy(self.precision, known)
 
     def sampling_with(self, settings: SamplingSettings) -> "ImageGenerator":
-        """Return a generator with other settings, which samples from noise without a weaker one."""
+        """Return a generator with other settings, which samples from noise without a weaker one.
+
+        Its images have the size that the network computes.
+        """
         return ImageGenerator(
             self.denoiser,
             settings,
             num_classes=self.num_classes,
-            shape=self.shape,
+            shape=self.network_shape,
             levels=self.levels,
         )
 
@@ -223,12 +181,19 @@ class ImageGenerator:
             weaker=self.weaker,
             known=known,
             tables=self.tables,
+            windows=self.windows,
         )
+
+    @property
+    def network_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network computes."""
+        return self.shape if self.windows is None else (self.shape[0], *self.windows.size)
 
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        networks = (self._networks.main, self._networks.weaker)
+        networks = [self._networks.main, self._networks.weaker]
+        networks = [n.denoise if isinstance(n, WindowedDenoiser) else n for n in networks]
         return all(n.is_invariant for n in networks if isinstance(n, BatchInvariantDenoiser))
 
     @cached_property
@@ -238,10 +203,13 @@ class ImageGenerator:
 
     def _prepare(self, denoiser: Denoiser) -> Denoise:
         """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
+        prepared: Denoise
         if self.precision == "fp32":
-            return graph_calls(denoiser)
-        denoiser.eval()
-        return make_batch_invariant(lower_precision(denoiser, self.precision), self.shape)
+            prepared = graph_calls(denoiser)
+        else:
+            lowered = lower_precision(denoiser.eval(), self.precision)
+            prepared = make_batch_invariant(lowered, self.network_shape)
+        return prepared if self.windows is None else WindowedDenoiser(prepared, self.windows)
 
     @torch.inference_mode()
     def generate_batch(

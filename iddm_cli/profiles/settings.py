@@ -369,6 +369,9 @@ class SamplingSettings(Settings):
     batch_size: ImageCount = 64
     """Images generated at once; does not change the images."""
 
+    window_overlap: float = Field(default=0.5, ge=0, le=0.9)
+    """Share of the side that windows of an image larger than a crop have in common, at least."""
+
     precision: PrecisionName = "auto"
     """Precision of the network; auto uses bf16 where that is fast and changes images little."""
 

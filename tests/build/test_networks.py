@@ -10,7 +10,7 @@ from iddm_cli.build.networks import build_backbone, build_denoiser, check_fits_d
 from iddm_cli.checkpoints.tensors import specs_of
 from iddm_cli.diffusion.lookup import build_profile_schedule, build_schedule
 from iddm_cli.engine import device
-from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.sampling.sampler_tables import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.loading import load_profile

@@ -36,6 +36,7 @@ class GenerateOptions:
         interpolate: Two indices and a number of images between them.
         trajectory: The format of animations of the way from noise to image; None: none are made.
         size: Height and width in pixels; None: those that the model was trained at.
+        windows: Whether a larger image is computed in windows; None: as the model was trained.
         sampling: Options that change the profile, see `models.load_sampling_profile`.
         checkpoint: The checkpoint.
         guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
@@ -63,6 +64,7 @@ class GenerateOptions:
     interpolate: str | None = None
     trajectory: AnimationName | None = None
     size: tuple[int, int] | None = None
+    windows: bool | None = None
     sampling: Mapping[str, object] = field(default_factory=dict)
     checkpoint: "CheckpointChoice" = None
     guide_with: str | None = None
@@ -121,6 +123,9 @@ class GenerateOptions:
             "--interpolate": self.interpolate,
             "--shard": self.shard,
             "--out": self.out,
+            "--size": self.size,
+            "--windows": self.windows,
+            "--overlap": self.sampling.get("--overlap sampling.window_overlap"),
         }
         return {name for name, value in options.items() if value is not None}
 
@@ -141,6 +146,8 @@ CONFLICTS = (
 REQUIREMENTS = (
     ("--mask", "--from", "a mask says which pixels of an image are kept"),
     ("--strength", "--from", "it says how much of an image is made anew"),
+    ("--windows", "--size", "it says how a larger image is computed"),
+    ("--overlap", "--size", "it says how much the windows of a larger image share"),
     ("--shard", "--out", "all shards write into one folder, or each into one of its own"),
 )
 """Options that have a meaning only beside another, and why."""
