@@ -85,9 +85,13 @@ class Pack:
 
     @property
     def names(self) -> list[str]:
-        """Name of each image; read from the disk at each access."""
+        """Name of each image, or of each tile; read from the disk at each access."""
         names = store.read_names(self.folder)
-        return names if self.rows is None else [names[row] for row in self.rows]
+        names = names if self.rows is None else [names[row] for row in self.rows]
+        if self.tiles is None:
+            return names
+        corners = self.tiles.tolist()
+        return [f"{n} at {x},{y}" for n, (y, x) in zip(names, corners, strict=True)]
 
     def class_counts(self) -> list[int]:
         """Return the number of images, or of their tiles, of each class."""

@@ -1,0 +1,34 @@
+"""Rules on the size trained at: crops decide it, and what does not work with them is refused."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("  crop: 64\n  image_size: 32\n", "data.crop: 64 and data.image_size: 32 contradict"),
+        ("  crop: 38\n", "must be divisible by 8"),
+        ("  crop: 64\n  cache: off\n", "data.cache: off does not work with data.crop"),
+        ("  crop_scale: 0.5\n", "data.crop_scale has no effect without data.crop"),
+        ("  crop_position: true\n", "data.crop_position has no effect without data.crop"),
+        (
+            "  crop: 64\n  crop_position: true\n  horizontal_flip: true\n",
+            "data.crop_position does not work with data.horizontal_flip",
+        ),
+        (
+            "  crop: 64\n  crop_position: true\n  augment: 0.1\n",
+            "data.crop_position does not work with data.augment",
+        ),
+        ("  crop: 64\n  crop_position: true\n  random_crop: 0.8\n", "with data.random_crop"),
+    ],
+)
+def test_what_does_not_work_with_crops_is_refused(refuse, text, said):
+    assert said in refuse("data:\n" + text + "model:\n  attention_levels: []\n").problem
+
+
+@pytest.mark.parametrize("size", [64, [32, 64]])
+def test_crops_are_the_size_trained_at(load, size):
+    data = load(f"data:\n  crop: {size}\n").data
+    height, width = (size, size) if isinstance(size, int) else size
+    assert data.size == data.crop_size == (height, width)
+    assert data.stored_size == (height, width)
