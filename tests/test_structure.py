@@ -150,6 +150,8 @@ def test_tests_mirror_the_package():
 
 
 TESTED_THROUGH = {
+    "data/packs/record": "data/packs/test_store.py",
+    "engine/sampling/sampler_tables": "engine/test_image_generator.py",
     "__main__": "e2e/test_command_line.py",
     "build/importing": "importing/test_diffusers.py",
     "build/speed/training_probe": "e2e/test_train.py",

@@ -1,5 +1,7 @@
 """The laws of windows: they agree, cover an image, and leave images of a batch alone."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -35,8 +37,7 @@ def test_windows_reach_every_border_and_share_at_least_the_overlap(size, overlap
         assert starts[0] == 0
         assert starts[-1] == size[axis] - length
         assert all(
-            length - (b - a) >= overlap * length - 1e-9
-            for a, b in zip(starts, starts[1:], strict=False)
+            length - (b - a) >= overlap * length - 1e-9 for a, b in itertools.pairwise(starts)
         )
     assert len(set(corners)) == len(corners)
 

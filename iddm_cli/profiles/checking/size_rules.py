@@ -38,7 +38,7 @@ def check_crops(data: DataSettings) -> Iterator[Issue]:
             ("data", "image_size"),
             f"data.crop: {data.crop} and data.image_size: {size} contradict each other: a network "
             "that trains on crops is trained at their size",
-            "Leave data.image_size out. To change the size of the crops, set both.",
+            "Leave data.image_size out.",
         )
     if data.cache == "off":
         yield Issue(

@@ -106,7 +106,9 @@ def test_an_image_counts_as_often_as_crops_fit_into_it(surfaces):
 
 
 def test_images_shrink_before_they_are_cropped(surfaces):
-    pack = build_pack(FolderSource(surfaces), change(crop_scale=0.5, crop=[4, 6], image_size=[4, 6]))
+    pack = build_pack(
+        FolderSource(surfaces), change(crop_scale=0.5, crop=[4, 6], image_size=[4, 6])
+    )
     sizes = store.read_sizes(pack.folder)
     names = store.read_names(pack.folder)
     originals = np.array([read_file(surfaces, name).shape[1:] for name in names])
