@@ -6,7 +6,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
-from iddm_cli.diffusion.windows import WindowSettings
+from iddm_cli.diffusion.windowed_denoiser import WindowSettings
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator

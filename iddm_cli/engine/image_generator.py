@@ -23,7 +23,7 @@ from iddm_cli.diffusion.guidance import (
     find_guided_steps,
 )
 from iddm_cli.diffusion.sampling import sample
-from iddm_cli.diffusion.windows import WindowedDenoiser, WindowSettings
+from iddm_cli.diffusion.windowed_denoiser import WindowedDenoiser, WindowSettings
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (

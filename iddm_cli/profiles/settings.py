@@ -95,9 +95,6 @@ class DataSettings(Settings):
     crop_scale: float = Field(default=1.0, ge=0.01, le=1)
     """Factor that images shrink by before they are cropped; 1 keeps every pixel."""
 
-    crop_position: bool = False
-    """Whether the network is told where in its image a crop lies; textures do not need it."""
-
     channels: Literal["auto"] | ChannelCount = "auto"
     """1 for greyscale, 3 for RGB, up to 16 bands; auto: 1 if every image is grey, or all bands."""
 

@@ -1,9 +1,19 @@
 """Crops through the command: train on parts of large images, generate larger ones by windows."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+PAGE = Path(__file__).parents[2] / "docs" / "larger-images.md"
+SECTION = (
+    PAGE.read_text(encoding="utf-8").partition("## Crops and windows")[2].partition("\n## ")[0]
+)
+COMMANDS = re.findall(r"^    iddm (.*)", SECTION, re.MULTILINE)
+SMALLER = {"textures-256": "smoke", "512x768": "24x37", "300x1000": "20x40", "128": "8"}
 
 
 def write_surfaces(folder):
@@ -17,12 +27,18 @@ def write_surfaces(folder):
 
 
 def test_crops_are_trained_on_and_windows_make_larger_images(shell):
-    write_surfaces(shell.folder / "surfaces")
-    crops = ("--data", "surfaces", "--profile", "smoke", "--set", "data.crop=16",
-             "--set", "data.held_out=0.2")  # fmt: skip
+    write_surfaces(shell.folder / "photographs")
+    crops = ("--data", "photographs", "--profile", "smoke", "--set", "data.crop=16",
+             "--set", "data.held_out=0.2", "--set", "training.steps=2")  # fmt: skip
     plan = shell.iddm("train", *crops, "--dry-run", "--json").json()
     assert plan["image_size"] == [16, 16]
     answer = shell.iddm("train", *crops, "--name", "tex")
+    assert len(COMMANDS) == 4
+    for command in COMMANDS:
+        words = [SMALLER.get(word, word) for word in shlex.split(command)]
+        if words[0] == "train":
+            words += ["--set", "data.crop=16", "--steps", "1"]
+        shell.iddm(*words, *(["--count", "1"] * (words[0] == "generate")))
     assert "crops fit into them beside each other" in answer.err
     assert "1 unreadable (smaller than data.crop)" in answer.err
     record = json.loads((shell.folder / "runs/tex/dataset.json").read_text())

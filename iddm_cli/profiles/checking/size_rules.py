@@ -6,9 +6,6 @@ from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.model_settings import BackboneSettings
 from iddm_cli.profiles.settings import LARGEST_SIDE, DataSettings
 
-MOVING = ("horizontal_flip", "random_crop", "rotation", "augment")
-"""Settings that move what an image shows, so that its position would no longer be true."""
-
 
 def check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Issue]:
     """Yield the issue of a size that the network cannot halve evenly."""
@@ -30,7 +27,12 @@ def check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Is
 def check_crops(data: DataSettings) -> Iterator[Issue]:
     """Yield the issues of the settings of crops."""
     if data.crop_size is None:
-        yield from _check_unused(data)
+        if data.crop_scale != DataSettings.model_fields["crop_scale"].default:
+            yield Issue(
+                ("data", "crop_scale"),
+                "data.crop_scale has no effect without data.crop",
+                "Set data.crop to the size of the crops, such as 128.",
+            )
         return
     if data.crop_size != data.size:
         size = data.image_size if isinstance(data.image_size, int) else [*data.image_size]
@@ -46,25 +48,3 @@ def check_crops(data: DataSettings) -> Iterator[Issue]:
             "data.cache: off does not work with data.crop: each crop would decode a whole image",
             "Leave data.cache out.",
         )
-    if data.crop_position:
-        yield from _check_position(data)
-
-
-def _check_unused(data: DataSettings) -> Iterator[Issue]:
-    for key in ("crop_scale", "crop_position"):
-        if getattr(data, key) != DataSettings.model_fields[key].default:
-            yield Issue(
-                ("data", key),
-                f"data.{key} has no effect without data.crop",
-                "Set data.crop to the size of the crops, such as 128.",
-            )
-
-
-def _check_position(data: DataSettings) -> Iterator[Issue]:
-    for key in MOVING:
-        if getattr(data, key) not in (DataSettings.model_fields[key].default, 0):
-            yield Issue(
-                ("data", "crop_position"),
-                f"data.crop_position does not work with data.{key}, which moves what a crop shows",
-                f"Leave one of them out: data.{key} suits textures, which need no position.",
-            )

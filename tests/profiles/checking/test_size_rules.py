@@ -10,16 +10,6 @@ import pytest
         ("  crop: 38\n", "must be divisible by 4"),
         ("  crop: 64\n  cache: off\n", "data.cache: off does not work with data.crop"),
         ("  crop_scale: 0.5\n", "data.crop_scale has no effect without data.crop"),
-        ("  crop_position: true\n", "data.crop_position has no effect without data.crop"),
-        (
-            "  crop: 64\n  crop_position: true\n  horizontal_flip: true\n",
-            "data.crop_position does not work with data.horizontal_flip",
-        ),
-        (
-            "  crop: 64\n  crop_position: true\n  augment: 0.1\n",
-            "data.crop_position does not work with data.augment",
-        ),
-        ("  crop: 64\n  crop_position: true\n  random_crop: 0.8\n", "with data.random_crop"),
     ],
 )
 def test_what_does_not_work_with_crops_is_refused(refuse, text, said):

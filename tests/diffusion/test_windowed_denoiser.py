@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from iddm_cli.diffusion.windows import (
+from iddm_cli.diffusion.windowed_denoiser import (
     CPU_BLOCK,
     WindowedDenoiser,
     WindowSettings,
