@@ -5,7 +5,7 @@ import torch
 
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.augmentation import find_augmentation
-from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
 

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from iddm_cli.networks import NETWORKS
-from iddm_cli.networks.adapters import PARAMETRIZED, LowRankUpdate, add_adapters, merge_adapters
-from tests.networks.test_weight_transfer import ask, build
+from iddm_cli.networks.transferring.adapters import (
+    PARAMETRIZED,
+    LowRankUpdate,
+    add_adapters,
+    merge_adapters,
+)
+from tests.networks.transferring.test_weight_transfer import ask, build
 
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
