@@ -188,6 +188,8 @@ TESTED_THROUGH = {
     "display/html/template": "display/test_evaluation_page.py",
     "display/html/usefulness_section": "display/test_evaluation_page.py",
     "engine/optimization/joint": "engine/optimization/test_optimizers.py",
+    "profiles/checking/origin_rules": "profiles/checking/test_rules.py",
+    "engine/sampling/solver_choice": "engine/test_image_generator.py",
     "engine/optimization/never_compiled": "engine/optimization/test_optimizers.py",
     "evaluation/features/shared_extractor": "build/test_evaluator.py",
     "export/onnx/exporter": "e2e/test_export.py",

@@ -1,26 +1,13 @@
-"""The trainer of a run: classes in its sample grids, and its micro-batch."""
+"""The trainer of a run: its micro-batch."""
 
-import itertools
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from iddm_cli.build import trainer
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.trainer import choose_evenly
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from tests.build.profiles import tiny_profile
-
-
-@pytest.mark.parametrize("most", [1, 7, 64])
-@pytest.mark.parametrize("count", [1, 5, 64, 65, 1000])
-def test_the_classes_of_a_grid_are_evenly_spaced(count, most):
-    chosen = choose_evenly(count, most)
-    assert len(chosen) == min(count, most)
-    assert chosen[0] == 0
-    gaps = {after - before for before, after in itertools.pairwise([*chosen, count])}
-    assert max(gaps) - min(gaps) <= 1 <= min(gaps)
 
 
 def test_micro_batch_auto_is_an_estimate_on_the_cpu_and_measured_elsewhere(monkeypatch):

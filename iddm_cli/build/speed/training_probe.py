@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
+from iddm_cli.build.samples.sample_grid import count_grid_images
 from iddm_cli.build.speed.sampling_probe import time_image
-from iddm_cli.build.trainer import build_train_step, count_grid_images, decide_micro_batch
+from iddm_cli.build.trainer import build_train_step, decide_micro_batch
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine.device import peak_memory

@@ -137,5 +137,7 @@ def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> I
         if new[key] != old[key]:
             yield f"{key} is {format_value(new[key])}, and {format_value(old[key])} in {name}"
     channels, known = new["data.channels"], old["data.channels"]
-    if channels not in ("auto", known, 1) and known != 1:
+    if channels not in ("auto", known) and now.model.is_upscaler:
+        yield f"data.channels is {channels}, and {known} in {name}, which upscales images"
+    elif channels not in ("auto", known, 1) and known != 1:
         yield f"data.channels is {channels}, and {known} in {name}: only grey becomes colour"
