@@ -74,7 +74,7 @@ def _open_archive(url: str, options: SourceOptions, policy: RetryPolicy) -> Sour
 
 
 def _find_base(names: Sequence[str]) -> str:
-    """Return the folder around some files, or the only name if it is no file."""
+    """Return the folder around some files, or the only name where it is a folder."""
     if not names[0].lower().endswith((*TARS.suffixes, *PARQUET.suffixes)):
         return names[0]
     folders = [name.partition("*")[0].rpartition("/")[0].split("/") for name in names]
