@@ -157,6 +157,14 @@ FormatOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
+ToOption = Annotated[
+    Literal["tar", "parquet"] | None,
+    options.option(
+        help="Write shards of 1,000 images instead of a folder, for webdataset or Hugging Face "
+        "datasets; without an overview.",
+        panel=options.OUTPUT,
+    ),
+]
 GridOption = Annotated[
     bool,
     options.option(
@@ -199,6 +207,7 @@ def generate(
     precision: options.PrecisionOption = None,
     out: OutOption = None,
     form: FormatOption = None,
+    to: ToOption = None,
     grid: GridOption = True,
     trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
@@ -244,7 +253,8 @@ def generate(
             guide_with=guide_with,
             out=out,
             form=form,
-            grid=grid,
+            to=to,
+            grid=grid and to is None,
             overwrite=overwrite,
             devices=options.parse_devices(devices),
             shard=shard,

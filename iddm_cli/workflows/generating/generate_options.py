@@ -14,6 +14,7 @@ DEFAULT_COUNT = 16
 DEFAULT_STRENGTH = 0.5
 
 AnimationName = Literal["webp", "gif"]
+ShardFormName = Literal["tar", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class GenerateOptions:
         guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
+        to: The format of the shards that are written; None: a folder of images.
         grid: Whether an overview is written.
         overwrite: Whether the folder may hold other files already, and existing images are
             generated again.
@@ -68,6 +70,7 @@ class GenerateOptions:
     guide_with: str | None = None
     out: Path | None = None
     form: str | None = None
+    to: ShardFormName | None = None
     grid: bool = True
     overwrite: bool = False
     devices: int | list[int] | None = None
@@ -121,6 +124,8 @@ class GenerateOptions:
             "--interpolate": self.interpolate,
             "--shard": self.shard,
             "--out": self.out,
+            "--to": self.to,
+            "--trajectory": self.trajectory,
         }
         return {name for name, value in options.items() if value is not None}
 
@@ -134,6 +139,7 @@ CONFLICTS = (
     ("--start", "--from", "the variations of each image are counted from one to the next"),
     ("--interpolate", "--count", "its last number says how many images there are"),
     ("--interpolate", "--index", "its first two numbers are the indices"),
+    ("--to", "--trajectory", "a trajectory is a file beside an image"),
     ("--interpolate", "--from", "its images lie between two noises"),
 )
 """Pairs of options of which one has no meaning beside the other, and why."""
