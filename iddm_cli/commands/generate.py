@@ -165,6 +165,14 @@ FormatOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
+ToOption = Annotated[
+    Literal["tar", "parquet"] | None,
+    options.option(
+        help="Write shards of 1,000 images instead of a folder, for webdataset or Hugging Face "
+        "datasets; without an overview.",
+        panel=options.OUTPUT,
+    ),
+]
 GridOption = Annotated[
     bool,
     options.option(
@@ -209,6 +217,7 @@ def generate(
     precision: options.PrecisionOption = None,
     out: OutOption = None,
     form: FormatOption = None,
+    to: ToOption = None,
     grid: GridOption = True,
     trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
@@ -256,7 +265,8 @@ def generate(
             noise_level=noise_level,
             out=out,
             form=form,
-            grid=grid,
+            to=to,
+            grid=grid and to is None,
             overwrite=overwrite,
             devices=options.parse_devices(devices),
             shard=shard,

@@ -16,6 +16,7 @@ DEFAULT_NOISE_LEVEL = 0.1
 """Of generated images that are upscaled: hides errors of the model that generated them."""
 
 AnimationName = Literal["webp", "gif"]
+ShardFormName = Literal["tar", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class GenerateOptions:
         noise_level: Level of the noise that an image gets before; None: DEFAULT_NOISE_LEVEL.
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
+        to: The format of the shards that are written; None: a folder of images.
         grid: Whether an overview is written.
         overwrite: Whether the folder may hold other files already, and existing images are
             generated again.
@@ -74,6 +76,7 @@ class GenerateOptions:
     noise_level: float | None = None
     out: Path | None = None
     form: str | None = None
+    to: ShardFormName | None = None
     grid: bool = True
     overwrite: bool = False
     devices: int | list[int] | None = None
@@ -130,6 +133,8 @@ class GenerateOptions:
             "--noise-level": self.noise_level,
             "--trajectory": self.trajectory,
             "--out": self.out,
+            "--to": self.to,
+            "--trajectory": self.trajectory,
         }
         return {name for name, value in options.items() if value is not None}
 
@@ -143,6 +148,7 @@ CONFLICTS = (
     ("--start", "--from", "the variations of each image are counted from one to the next"),
     ("--interpolate", "--count", "its last number says how many images there are"),
     ("--interpolate", "--index", "its first two numbers are the indices"),
+    ("--to", "--trajectory", "a trajectory is a file beside an image"),
     ("--interpolate", "--from", "its images lie between two noises"),
     ("--upscale", "--mask", "upscaling changes the pixels that a mask keeps"),
     ("--upscale", "--trajectory", "it would show the way of the smaller images"),
