@@ -131,7 +131,6 @@ class GenerateOptions:
             "--shard": self.shard,
             "--upscale": self.upscale,
             "--noise-level": self.noise_level,
-            "--trajectory": self.trajectory,
             "--out": self.out,
             "--to": self.to,
             "--trajectory": self.trajectory,
