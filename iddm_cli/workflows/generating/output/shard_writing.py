@@ -89,7 +89,7 @@ def generate_shards(generation: Generation) -> None:
     manifest["images"] = [shard.path.name for shard in shards]
     total = len(plan.images)
     with layout.report_failed_write(0, total):
-        adopt_folder(layout, manifest, overwrite=options.overwrite)
+        adopt_folder(layout.folder, manifest, overwrite=options.overwrite)
     missing = [
         shard
         for shard in generation.shard.select(shards)
