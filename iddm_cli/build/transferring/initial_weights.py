@@ -57,13 +57,11 @@ def _grow_weights(
     growth = find_growth(before.model, profile.model)
     if not growth:
         return weights
-    with shapes_only():
-        shapes = build_backbone(profile, num_classes)
+    network = build_denoiser(profile, num_classes).backbone
     if growth.patch > 1:
         channels = profile.data.channels
-        weights = grow_patches(weights, shapes, channels=channels, factor=growth.patch)
+        weights = grow_patches(weights, network, channels=channels, factor=growth.patch)
     if growth.levels:
-        network = build_denoiser(profile, num_classes).backbone
         assert isinstance(network, UNet), "only a U-Net grows by levels"
         weights = add_levels(weights, network, growth.levels)
     return weights

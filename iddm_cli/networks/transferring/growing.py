@@ -1,18 +1,19 @@
 """Weights of a network that grows with its images: more levels outside, larger patches.
 
-A network with larger patches computes what the old one did of the images' averages: it shrinks an
-image, and enlarges what the old network answers. One with more levels keeps all levels it had, the
-innermost as the innermost. The new ones pass on what they get, so that the first old level sees the
-averages of what it was trained on, and the output starts at zero, as an untrained network's does.
+A network with larger patches computes what the old one did where an image is the enlarged one that
+the old network knows; besides the averages, its first layer reads details, with weights that are
+untrained. One with more levels keeps all levels it had, the
+innermost as the innermost, and the first layer; new levels and the last layer start untrained, so
+that it answers zero at first, as an untrained network does.
+
+What was tried, and learns more slowly: new levels that start by passing on what they get (averages on
+the way down, repeated on the way up), and larger patches of which only averages are read at first.
 """
 
 import re
-from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 
-from iddm_cli.networks.blocks import Downsample, Upsample
 from iddm_cli.networks.transferring.weight_transfer import find_name
 from iddm_cli.networks.unet import UNet
 
@@ -27,12 +28,12 @@ def grow_patches(
 ) -> dict[str, Tensor]:
     """Return the weights of a network whose patches have sides that are `factor` times as long.
 
-    It answers with what the old one answers for the images' averages over squares of that side,
-    each pixel repeated over its square.
+    For images whose pixels are repeated over squares of that side, it answers with what the old
+    network answers for the pixels, repeated alike.
 
     Args:
         weights: The old network's weights, by name.
-        new: The new network; only its structure matters.
+        new: The new network, untrained.
         channels: Channels of the images, C.
         factor: Factor of the side of patches.
     """
@@ -40,19 +41,27 @@ def grow_patches(
     first, last = find_name(new, edges[0]), find_name(new, edges[-1])
     grown = dict(weights)
     name = f"{first}.weight"
-    grown[name] = _repeat_pixels(weights[name], 1, channels, factor) / factor**2
+    averages = _repeat_pixels(weights[name], channels, factor, dim=1) / factor**2
+    grown[name] = averages + _select_details(edges[0].weight.detach(), channels, factor)
     for name in (f"{last}.weight", f"{last}.bias"):
-        grown[name] = _repeat_pixels(weights[name], 0, channels, factor)
+        grown[name] = _repeat_pixels(weights[name], channels, factor, dim=0)
     return grown
 
 
-def _repeat_pixels(weight: Tensor, dim: int, channels: int, factor: int) -> Tensor:
+def _repeat_pixels(weight: Tensor, channels: int, factor: int, *, dim: int) -> Tensor:
     """Repeat the rows and columns of patches, which a dimension of C * side * side lists."""
     side = round((weight.shape[dim] / channels) ** 0.5)
     pixels = weight.unflatten(dim, (channels, side, side))
     for axis in (dim + 1, dim + 2):
         pixels = pixels.repeat_interleave(factor, dim=axis)
     return pixels.flatten(dim, dim + 2)
+
+
+def _select_details(weight: Tensor, channels: int, factor: int) -> Tensor:
+    """Return weights that read patches, less their means over squares of pixels."""
+    side = round((weight.shape[1] / channels) ** 0.5) // factor
+    pixels = weight.unflatten(1, (channels, side, factor, side, factor))
+    return (pixels - pixels.mean((3, 5), keepdim=True)).flatten(1, 5)
 
 
 def add_levels(weights: dict[str, Tensor], new: UNet, levels: int) -> dict[str, Tensor]:
@@ -62,10 +71,9 @@ def add_levels(weights: dict[str, Tensor], new: UNet, levels: int) -> dict[str, 
 
     Args:
         weights: The old network's weights, by name.
-        new: The new network, untrained; it is changed.
+        new: The new network, untrained.
         levels: Number of its levels that the old one did not have.
     """
-    pass_through(new, levels)
     grown = {name: tensor.clone() for name, tensor in new.state_dict().items()}
     kept = {_shift_name(name, levels): tensor for name, tensor in weights.items()}
     output = find_name(new, new.edge_layers()[-1])
@@ -87,48 +95,3 @@ def _find_block(name: str) -> str:
     """Return the block that a tensor belongs to, or its own name where it belongs to none."""
     found = BLOCK.match(name)
     return found[0] if found else name
-
-
-@torch.no_grad()
-def pass_through(network: UNet, levels: int) -> None:
-    """Let the outermost levels of an untrained U-Net pass on what they get.
-
-    On the way down, each halves the size by averages; on the way up, each repeats what comes from
-    below, and adds nothing of its skip connections.
-
-    Args:
-        network: The network, whose blocks start as identities.
-        levels: Number of these levels.
-    """
-    for layer in _iter_layers(network, levels):
-        if isinstance(layer, Downsample):
-            _let_average(layer)
-        elif isinstance(layer, Upsample):
-            _let_copy(layer.conv)
-        elif isinstance(layer, nn.Conv2d):
-            _let_copy(layer)
-
-
-def _iter_layers(network: UNet, levels: int) -> Iterator[nn.Module]:
-    """Yield what is between the residual branches of the outermost levels."""
-    yield from list(network.downsample)[:levels]
-    yield from list(network.upsample)[len(network.upsample) - levels :]
-    for level in (*list(network.down)[:levels], *list(network.up)[len(network.up) - levels :]):
-        yield from (block.shortcut for block in level.blocks)  # type: ignore[union-attr]
-
-
-def _let_copy(conv: nn.Conv2d) -> None:
-    """Let a convolution copy its first channels, as far as there are such."""
-    nn.init.dirac_(conv.weight)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-
-
-def _let_average(layer: Downsample) -> None:
-    """Let downsampling average squares of two by two, whichever side is padded."""
-    conv = layer.conv
-    start = 1 if isinstance(layer.pad, nn.Identity) else 0
-    _let_copy(conv)
-    kernel = torch.zeros(conv.weight.shape[2:])
-    kernel[start : start + 2, start : start + 2] = 0.25
-    conv.weight.copy_(conv.weight[:, :, 1:2, 1:2] * kernel)

@@ -48,6 +48,8 @@ def find_growth(before: BackboneSettings, now: BackboneSettings) -> Growth | Non
         inner = [level - levels for level in now.attention_levels if level >= levels]
         is_grown = (
             levels >= 0
+            # The first width decides that of the embedding, which conditions all blocks.
+            and now.channel_multipliers[0] == before.channel_multipliers[0]
             and now.channel_multipliers[levels:] == before.channel_multipliers
             and sorted(inner) == sorted(before.attention_levels)
             and now.patch_size % before.patch_size == 0

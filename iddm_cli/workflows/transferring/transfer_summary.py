@@ -57,8 +57,8 @@ def _summarize_growth(
         side, old = settings["patch_size"], before.model.model_dump()["patch_size"]
         yield (
             "grown",
-            f"patches of {side} x {side} pixels instead of {old} x {old}: averaged on the way in, "
-            "repeated on the way out",
+            f"patches of {side} x {side} pixels instead of {old} x {old}: all blocks "
+            "are kept, and the first layer begins to read details",
         )
     if growth.levels:
         height, width = (side // settings["patch_size"] for side in now.data.size)
@@ -66,7 +66,7 @@ def _summarize_growth(
         inner = list_names([f"{n - growth.levels} as {n}" for n in range(growth.levels, count)])
         outer = list_names([f"{n} ({height >> n} x {width >> n})" for n in range(growth.levels)])
         yield "levels kept", f"{inner}, with all that is between them"
-        yield "levels new", f"{outer}, and the last layer; they pass on what they get at first"
+        yield "levels new", f"{outer}, and the last layer"
 
 
 def _summarize_classes(plan: "TransferPlan") -> Iterator[tuple[str, str]]:
