@@ -147,7 +147,7 @@ def estimate_run_memory(
     use_kernels(denoiser.backbone, KERNELS[presume_kernels(profile, compute)])
     return estimate_memory(
         denoiser,
-        shape=profile.data.shape,
+        shape=profile.input_shape,
         micro_batch=size,
         precision=compute.precision,
         data=pack.pixels_bytes if on_device else 0,

@@ -108,7 +108,7 @@ def estimate_memory(
 
     Args:
         denoiser: The denoiser, on the CPU.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
         micro_batch: Images computed at once.
         precision: fp32, bf16 or fp16.
         data: Bytes of images held on the device.
@@ -173,7 +173,8 @@ def _kept_for_backward(
         KeptTensors(denoiser.backbone, recompute=recompute) as kept,
         autocast(x.device, precision),
     ):
-        loss = denoiser.loss(x, some, torch.zeros_like(x), some)
+        noise = torch.zeros_like(denoiser.split_condition(x)[0])
+        loss = denoiser.loss(x, some, noise, some)
     del loss
     return kept
 

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iddm_cli.diffusion.lookup import build_profile_schedule
-from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card

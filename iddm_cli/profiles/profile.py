@@ -122,6 +122,16 @@ class ResolvedProfile(Profile):
     diffusion: ResolvedDiffusionSettings = Field(default_factory=ResolvedDiffusionSettings)
     """The noise schedule and what the network predicts."""
 
+    @property
+    def condition_channels(self) -> int:
+        """Channels that the network reads besides those of the image: see `low_resolution`."""
+        return self.data.channels + 1 if self.model.is_upscaler else 0
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network reads."""
+        return self.data.channels + self.condition_channels, *self.data.size
+
 
 def get_section_classes(section: str) -> dict[str, type[Settings]]:
     """Return the settings classes of a section, by backbone; the key is "" outside `model`."""

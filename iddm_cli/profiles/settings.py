@@ -80,7 +80,7 @@ class DataSettings(Settings):
     """The training images, and how each is decoded, resized and augmented."""
 
     path: str = Field(default="demo", min_length=1, max_length=4096)
-    """A folder, a zip or tar archive, a built-in dataset (cifar10, mnist, ...), or demo."""
+    """A folder, an archive, tar shards, Parquet, a built-in dataset (cifar10, ...), or demo."""
 
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size of training and generated images in pixels: one number, or [height, width]."""

@@ -100,7 +100,7 @@ class TimedNetwork:
         on_cpu = self.workload.device.type == "cpu"
         estimate = estimate_memory(
             self.train_step.denoiser,
-            shape=self.workload.profile.data.shape,
+            shape=self.workload.profile.input_shape,
             micro_batch=images,
             precision=self.precision,
             data=0,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
 from iddm_cli.build.memory import choose_micro_batch
+from iddm_cli.build.samples.sample_grid import count_grid_images
 from iddm_cli.build.speed.sampling_probe import time_image
-from iddm_cli.build.trainer import build_train_step, count_grid_images
+from iddm_cli.build.trainer import build_train_step
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.engine.device import peak_memory
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES

@@ -59,8 +59,7 @@ def _grow_weights(
         return weights
     network = build_denoiser(profile, num_classes).backbone
     if growth.patch > 1:
-        channels = profile.data.channels
-        weights = grow_patches(weights, network, channels=channels, factor=growth.patch)
+        weights = grow_patches(weights, network, growth.patch)
     if growth.levels:
         assert isinstance(network, UNet), "only a U-Net grows by levels"
         weights = add_levels(weights, network, growth.levels)

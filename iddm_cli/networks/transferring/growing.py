@@ -6,8 +6,9 @@ untrained. One with more levels keeps all levels it had, the
 innermost as the innermost, and the first layer; new levels and the last layer start untrained, so
 that it answers zero at first, as an untrained network does.
 
-What was tried, and learns more slowly: new levels that start by passing on what they get (averages on
-the way down, repeated on the way up), and larger patches of which only averages are read at first.
+What was tried, and learns more slowly: new levels that start by passing on what they get (averages
+on the way down, repeated on the way up), and larger patches of which only averages are read at
+first.
 """
 
 import re
@@ -23,9 +24,7 @@ FROM_OUTSIDE = re.compile(r"^(down|downsample)\.(\d+)\.")
 BLOCK = re.compile(r"^(down|up)\.\d+\.blocks\.\d+\.")
 
 
-def grow_patches(
-    weights: dict[str, Tensor], new: nn.Module, *, channels: int, factor: int
-) -> dict[str, Tensor]:
+def grow_patches(weights: dict[str, Tensor], new: nn.Module, factor: int) -> dict[str, Tensor]:
     """Return the weights of a network whose patches have sides that are `factor` times as long.
 
     For images whose pixels are repeated over squares of that side, it answers with what the old
@@ -34,33 +33,31 @@ def grow_patches(
     Args:
         weights: The old network's weights, by name.
         new: The new network, untrained.
-        channels: Channels of the images, C.
         factor: Factor of the side of patches.
     """
     edges = new.edge_layers()  # type: ignore[operator]
     first, last = find_name(new, edges[0]), find_name(new, edges[-1])
+    side: int = new.patch_size // factor  # type: ignore[assignment, operator]
     grown = dict(weights)
     name = f"{first}.weight"
-    averages = _repeat_pixels(weights[name], channels, factor, dim=1) / factor**2
-    grown[name] = averages + _select_details(edges[0].weight.detach(), channels, factor)
+    averages = _repeat_pixels(weights[name], side, factor, dim=1) / factor**2
+    grown[name] = averages + _select_details(edges[0].weight.detach(), side, factor)
     for name in (f"{last}.weight", f"{last}.bias"):
-        grown[name] = _repeat_pixels(weights[name], channels, factor, dim=0)
+        grown[name] = _repeat_pixels(weights[name], side, factor, dim=0)
     return grown
 
 
-def _repeat_pixels(weight: Tensor, channels: int, factor: int, *, dim: int) -> Tensor:
+def _repeat_pixels(weight: Tensor, side: int, factor: int, *, dim: int) -> Tensor:
     """Repeat the rows and columns of patches, which a dimension of C * side * side lists."""
-    side = round((weight.shape[dim] / channels) ** 0.5)
-    pixels = weight.unflatten(dim, (channels, side, side))
+    pixels = weight.unflatten(dim, (-1, side, side))
     for axis in (dim + 1, dim + 2):
         pixels = pixels.repeat_interleave(factor, dim=axis)
     return pixels.flatten(dim, dim + 2)
 
 
-def _select_details(weight: Tensor, channels: int, factor: int) -> Tensor:
+def _select_details(weight: Tensor, side: int, factor: int) -> Tensor:
     """Return weights that read patches, less their means over squares of pixels."""
-    side = round((weight.shape[1] / channels) ** 0.5) // factor
-    pixels = weight.unflatten(1, (channels, side, factor, side, factor))
+    pixels = weight.unflatten(1, (-1, side, factor, side, factor))
     return (pixels - pixels.mean((3, 5), keepdim=True)).flatten(1, 5)
 
 

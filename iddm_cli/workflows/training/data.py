@@ -62,10 +62,10 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
 
 def with_absolute_data(profile: "Profile") -> "Profile":
     """Return the profile with an absolute data.path, so that the run resumes from anywhere."""
-    from iddm_cli.data.sources.source import find_existing
+    from iddm_cli.data.sources.source import make_absolute
 
-    path = find_existing(profile.data.path)
-    if path is None:
+    path = make_absolute(profile.data.path)
+    if path == profile.data.path:
         return profile
-    data = profile.data.model_copy(update={"path": str(path.resolve())})
+    data = profile.data.model_copy(update={"path": path})
     return profile.model_copy(update={"data": data})

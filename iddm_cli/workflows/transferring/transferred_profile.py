@@ -145,7 +145,7 @@ def choose_grown_settings(
 
 
 def _read_size(value: object) -> tuple[int, int] | None:
-    """Return the height and width that data.image_size names; None where it is no size."""
+    """Return the height and width that data.image_size names; None where it names none."""
     sides = value if isinstance(value, list) else [value, value]
     whole = [side for side in sides if type(side) is int and side > 0]
     return (whole[0], whole[1]) if len(whole) == len(sides) == 2 else None
@@ -183,5 +183,7 @@ def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> I
         if new[key] != old[key]:
             yield f"{key} is {format_value(new[key])}, and {format_value(old[key])} in {name}"
     channels, known = new["data.channels"], old["data.channels"]
-    if channels not in ("auto", known, 1) and known != 1:
+    if channels not in ("auto", known) and now.model.is_upscaler:
+        yield f"data.channels is {channels}, and {known} in {name}, which upscales images"
+    elif channels not in ("auto", known, 1) and known != 1:
         yield f"data.channels is {channels}, and {known} in {name}: only grey becomes colour"

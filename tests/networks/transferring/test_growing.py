@@ -37,7 +37,7 @@ def test_larger_patches_answer_as_the_old_network_does_for_enlarged_images(name)
         size = list(getattr(layer, key).shape)
         size[1 if layer is first else 0] *= 4
         setattr(layer, key, torch.nn.Parameter(torch.randn(size), requires_grad=False))
-    new.load_state_dict(grow_patches(old.state_dict(), new, channels=3, factor=2))
+    new.load_state_dict(grow_patches(old.state_dict(), new, 2))
     torch.manual_seed(1)
     x, t, label = torch.randn(2, 3, 8, 8), torch.tensor([9, 400]), torch.tensor([0, 2])
     wanted = functional.interpolate(old(x, t, label), scale_factor=2.0)

@@ -1,10 +1,8 @@
-"""The trainer of a run: classes in its sample grids."""
-
 import itertools
 
 import pytest
 
-from iddm_cli.build.trainer import choose_evenly
+from iddm_cli.build.samples.sample_grid import choose_evenly
 
 
 @pytest.mark.parametrize("most", [1, 7, 64])
