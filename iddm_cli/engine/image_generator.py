@@ -31,7 +31,12 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
 )
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
 from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch, make_blank_batch
-from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
+from iddm_cli.engine.sampling.sample_noise import (
+    PURPOSE,
+    NoisePath,
+    own_noise_index,
+    sample_noise,
+)
 from iddm_cli.engine.sampling.solver_choice import build_partial_table
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
 from iddm_cli.profiles.settings import SamplingSettings
@@ -232,13 +237,14 @@ class ImageGenerator:
         if isinstance(known, KnownBatch) and known.strength == 0:
             return known.pixels()
         items = [spec.noise_item for spec in specs]
+        purpose = PURPOSE if known is None else known.purpose
         noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
         x = sample(
             self._denoise_steps(label, known),
             self.solver_table,
-            noise=self._begin(noise_of("sample", step=0), known),
+            noise=self._begin(noise_of(purpose, step=0), known),
             label=label,
-            noise_at=lambda k: noise_of("sample-step", step=k),
+            noise_at=lambda k: noise_of(f"{purpose}-step", step=k),
             observe=None if recorder is None else partial(recorder.record, specs),
         )
         pixels = to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()

@@ -1,6 +1,7 @@
 """Low-resolution images of one batch, which a network that upscales is conditioned on."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ class LowResolutionBatch:
     """
 
     condition: Tensor
+    purpose: ClassVar[str] = "upscale"
+    """Of the noise: other than that of a generated image with the same noise index."""
 
     def begin(self, noise: Tensor, _schedule: NoiseSchedule, _time: int) -> Tensor:
         """Return x_t where sampling starts: the noise."""

@@ -8,7 +8,7 @@ import torch
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
-from iddm_cli.engine.sampling.upscaler import Upscaler
+from iddm_cli.engine.sampling.upscaler import Cascade, Upscaler
 from iddm_cli.networks import UNet
 from iddm_cli.profiles.settings import SamplingSettings
 
@@ -79,3 +79,39 @@ def test_images_of_another_size_are_upscaled_by_the_same_factor():
 def test_without_an_image_the_generator_upscales_grey_for_measurements():
     blank = make_generator().generate_batch(SPECS, 0)
     assert blank.shape == (5, 8, 8, 1)
+
+
+def test_sizes_that_the_network_cannot_divide_are_padded_and_cropped():
+    low = make_low(1, (3, 5))
+    padded = torch.cat([low, low[..., -1:]], 3)
+    padded = torch.cat([padded, padded[:, :, -1:]], 2)
+    upscaler = Upscaler(make_generator(), FACTOR, 0.2, divisor=4)
+    result = upscaler.upscale(low, SPECS[:1], seed=0)
+    assert result.shape == (1, 6, 10, 1)
+    assert torch.equal(result, upscaler.upscale(padded, SPECS[:1], seed=0)[:, :6, :10])
+
+
+def make_base() -> ImageGenerator:
+    torch.manual_seed(1)
+    network = UNet(
+        channels=1, num_classes=2, base_channels=8, channel_multipliers=[1], blocks_per_level=1,
+        attention_levels=[], head_channels=8, norm_groups=4,
+    ).eval()  # fmt: skip
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    denoiser = Denoiser(network, cosine_schedule(100), prediction="v")
+    return ImageGenerator(denoiser, SamplingSettings(steps=2), num_classes=2, shape=(1, 4, 4))
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_a_cascade_upscales_what_the_base_generates_with_the_labels_of_the_upscaler(size):
+    base, upscaler = make_base(), Upscaler(make_generator(), FACTOR, 0.2)
+    cascade = Cascade(base, upscaler, [2, 0, 3], batch_size=size)
+    specs = [SampleSpec(0, 5), SampleSpec(1, 5), SampleSpec(2, 9)]
+    samples = [*cascade.generate(specs, seed=3, batch_size=3)]
+    assert [sample.spec for sample in samples] == specs
+    small = torch.stack([one.pixels for one in base.generate(specs, seed=3, batch_size=3)])
+    own = [SampleSpec(2, 5), SampleSpec(0, 5), SampleSpec(3, 9)]
+    wanted = upscaler.upscale(small.permute(0, 3, 1, 2), own, seed=3)
+    found = torch.stack([sample.pixels for sample in samples])
+    assert (found.int() - wanted.int()).abs().max() <= 1
