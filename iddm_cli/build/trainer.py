@@ -13,7 +13,7 @@ from iddm_cli.build.data import (
     build_low_resolution,
 )
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
-from iddm_cli.build.memory import largest_micro_batch
+from iddm_cli.build.memory import choose_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
 from iddm_cli.build.samples.sample_grid import generate_sample_grid
 from iddm_cli.build.transferring.adapted_weights import attach_adapters
@@ -30,6 +30,7 @@ from iddm_cli.diffusion.objectives.objective import Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
+from iddm_cli.engine.memory import MicroBatch
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 from iddm_cli.engine.train_step import TrainStep
@@ -38,7 +39,6 @@ from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.exported_file import open_exported_file
 from iddm_cli.runs.run import Run
 
@@ -70,7 +70,7 @@ def build_trainer(
     """
     check_held_out(profile, pack)
     check_best_metric(profile, pack)
-    training = decide_micro_batch(profile, pack, compute, group)
+    training = profile.training
     batches = build_loader(profile, pack, compute.device, group)
     teacher = open_start(profile, run) if group.is_main else None
     new_labels = group.broadcast(run.read_new_labels() if group.is_main else [])
@@ -82,7 +82,7 @@ def build_trainer(
         batches,
         compute,
         group,
-        training=training,
+        micro_batch=choose_micro_batch(profile, pack, compute, group),
         # Weights that are computed in each pass have not been compiled on any GPU yet.
         compiling="none" if training.lora_rank else profile.runtime.compile,
         numerics=checkpoints.read_latest_numerics(),
@@ -127,7 +127,7 @@ def build_train_step(
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
     *,
-    training: TrainingSettings | None = None,
+    micro_batch: MicroBatch | None = None,
     numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
     teacher: WeightsSource | None = None,
@@ -141,7 +141,7 @@ def build_train_step(
         batches: The images of each step.
         compute: The compute context.
         group: The processes that train together.
-        training: The training section; None: the profile's.
+        micro_batch: How many images are computed at once; None: as many as the profile says.
         numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
         teacher: The weights of a distilled run's teacher, or those that adapters change, in the
@@ -166,7 +166,7 @@ def build_train_step(
     return TrainStep(
         denoiser,
         batches,
-        training or profile.training,
+        profile.training,
         times=profile.diffusion.times,
         time_distribution=build_profile_time_distribution(profile.diffusion, denoiser.schedule),
         precision=compute.precision,
@@ -182,6 +182,7 @@ def build_train_step(
         compiling=compiling,
         objective=objective,
         augment=build_conditioned_augmentation(profile),
+        micro_batch=micro_batch,
         condition=build_low_resolution(profile),
     )
 
@@ -245,14 +246,3 @@ def _build_utilization(
     passes = 1 + train_step.objective.extra_passes / TRAINING_PASSES
     flops = round(passes * count_training_flops(network, profile.input_shape))
     return Utilization(flops, peak and peak * train_step.group.world_size)
-
-
-def decide_micro_batch(
-    profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
-) -> TrainingSettings:
-    """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
-    training = profile.training
-    if training.micro_batch != "auto" or compute.device.type != "cpu":
-        return training
-    size = largest_micro_batch(profile, pack, compute, group)
-    return training.model_copy(update={"micro_batch": size})

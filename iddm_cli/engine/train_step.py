@@ -55,6 +55,7 @@ class TrainStep:
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
         objective: What updates minimize; None: the denoising loss.
         augment: Changes images and conditions the network on it; None: nothing does.
+        micro_batch: How many images are computed at once; None: as many as the settings say.
         condition: Makes the condition channels of images; None: the network has none.
 
     Attributes:
@@ -78,6 +79,7 @@ class TrainStep:
         compiling: str = "none",
         objective: Objective | None = None,
         augment: ConditionedAugmentation | None = None,
+        micro_batch: MicroBatch | None = None,
         condition: LowResolutionCondition | None = None,
     ) -> None:
         self.denoiser = denoiser
@@ -98,9 +100,9 @@ class TrainStep:
         self.total_steps = count_steps(settings, len(batches))
         self._numerics = numerics
         self.compiled: CompiledBlocks | None = None
-        self.state = self._build_state(compiling)
+        self.state = self._build_state(compiling, micro_batch)
 
-    def _build_state(self, compiling: str) -> TrainerState:
+    def _build_state(self, compiling: str, micro_batch: MicroBatch | None) -> TrainerState:
         denoiser, settings, group = self.denoiser, self.settings, self.group
         ema = EMA(denoiser, settings.ema_decay)  # before: what is copied is neither
         if should_compile(compiling, self.device, self.total_steps):
@@ -114,7 +116,7 @@ class TrainStep:
             build_optimizer(denoiser.backbone, settings, precision=self.precision),
             torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
             NonFiniteGuard(self.device, settings.max_skipped, group),
-            MicroBatch(settings.micro_batch, len(self.slots)),
+            micro_batch or MicroBatch(settings.micro_batch, len(self.slots)),
             group,
         )
 

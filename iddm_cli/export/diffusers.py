@@ -29,7 +29,7 @@ from iddm_cli.profiles.choices import (
     list_names,
 )
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
-from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
+from iddm_cli.profiles.settings import ResolvedDiffusionSettings, SamplingSettings
 
 VERSION = "0.30.0"
 """The oldest version of diffusers that knows every key written here."""
@@ -240,7 +240,7 @@ def build_network_config(model: TrainedModel) -> dict[str, Any]:
 
 
 def build_scheduler_config(
-    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: DiffusersScheduler
+    diffusion: ResolvedDiffusionSettings, sampling: SamplingSettings, scheduler: DiffusersScheduler
 ) -> dict[str, Any]:
     """Return the configuration of a scheduler; its noise schedule by name or as betas.
 
