@@ -43,6 +43,8 @@ class SamplingMetadata:
         interpolate: The two indices that it lies between, and the number of images on the path.
         size: Height and width in pixels, where the model was trained at another size.
         windows: The windows that it was computed in, and what they share; "": computed whole.
+        upscale_with: The model that upscaled a generated image, as RUN@STEP; "": none did.
+        noise_level: Level of the noise that an image got before it was upscaled; None: it was not.
     """
 
     run: str
@@ -65,6 +67,8 @@ class SamplingMetadata:
     interpolate: str = ""
     size: str = ""
     windows: str = ""
+    upscale_with: str = ""
+    noise_level: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the fields by name, without those that have their default."""

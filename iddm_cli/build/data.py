@@ -11,6 +11,7 @@ from iddm_cli.data.loader.balanced_order import BalancedOrder
 from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
 from iddm_cli.data.loader.crop_store import CropStore, RandomCrops
+from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.stores import (
     FileStore,
     MemoryStore,
@@ -19,7 +20,7 @@ from iddm_cli.data.loader.stores import (
     pixel_dtype,
 )
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.packs.store import read_sizes
+from iddm_cli.data.packs.store import read_shapes
 from iddm_cli.data.sources.registry import open_dataset
 from iddm_cli.data.sources.source import Source
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -76,7 +77,7 @@ def build_store(
         crops = open_crops(pack)
         return crops if cache == "disk" else crops.to(_choose_memory(cache, device))
     rows = None if pack.rows is None else torch.from_numpy(pack.rows)
-    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values), rows)
+    store = FileStore(pack.images_paths, shape, pixel_dtype(pack.values), rows)
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(_choose_memory(cache, device)))
@@ -92,7 +93,7 @@ def open_crops(pack: Pack) -> CropStore:
     assert pack.tiles is not None, "crops are taken of it"
     return CropStore(
         pack.images_path,
-        read_sizes(pack.folder),
+        read_shapes(pack.folder),
         shape=(pack.channels, pack.height, pack.width),
         dtype=pixel_dtype(pack.values),
         rows=pack.rows,
@@ -153,6 +154,30 @@ def build_conditioned_augmentation(profile: ResolvedProfile) -> ConditionedAugme
         return randomness.uniforms(seed, purpose, items=slots, step=step, count=count)
 
     return ConditionedAugmentation(probability, uniforms) if probability else None
+
+
+def build_low_resolution(
+    profile: ResolvedProfile, prefix: str = ""
+) -> LowResolutionCondition | None:
+    """Build what conditions a network on smaller images; None where it does not upscale.
+
+    Args:
+        profile: The profile.
+        prefix: Beginning of the purposes of its random numbers.
+    """
+    model, seed = profile.model, profile.training.seed
+    if not model.is_upscaler:
+        return None
+
+    def uniform(purpose: str, step: int, slots: torch.Tensor) -> torch.Tensor:
+        return _uniform(seed, prefix + purpose, step, slots)
+
+    def normal(
+        purpose: str, step: int, slots: torch.Tensor, shape: tuple[int, ...]
+    ) -> torch.Tensor:
+        return randomness.normal(seed, prefix + purpose, items=slots, step=step, shape=shape)
+
+    return LowResolutionCondition(model.upscale_factor, model.upscale_noise, uniform, normal)
 
 
 def _build_order(profile: ResolvedProfile, pack: Pack) -> EpochOrder:

@@ -3,6 +3,7 @@
 packs/       datasets as arrays, see packs/store.py
 datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
+remote/      copies of remote files, see sources/remote/
 indices/     which images sharded datasets hold, see sources/shards/
 digests/     digests of files that were read before, see sources/fingerprint.py
 surveys/     which values the images of a dataset hold, see values/survey.py
@@ -170,6 +171,7 @@ def list_entries() -> list[CacheEntry]:
     entries = [
         *(_build_entry(path, "partial" if _is_partial(path) else "pack") for path in packs),
         *(_build_entry(path, "download") for path in _list_children("datasets")),
+        *(_build_entry(path, "download") for path in _list_children("remote") if path.is_dir()),
         *(_build_entry(p, "partial" if _is_partial(p) else "archive") for p in archives),
         *(_build_entry(path, "compiled") for path in _list_children("compiled")),
         *(_build_entry(path, "index") for path in _list_children("indices") if path.is_dir()),
@@ -332,7 +334,7 @@ def _try_lock(path: Path) -> Iterator[bool]:
 
 def _remove_orphans() -> None:
     """Remove locks, digests and surveys that belong to entries which no longer exist."""
-    rooms = [cache_folder() / name for name in ("packs", "indices")]
+    rooms = [cache_folder() / name for name in ("packs", "indices", "remote")]
     rooms += map(evaluation_folder, EVALUATION_ROOMS)
     for path in (lock for room in rooms for lock in room.glob(f"*{LOCK_SUFFIX}")):
         name = path.name.removesuffix(LOCK_SUFFIX)

@@ -59,7 +59,9 @@ class WindowedDenoiser:
             [self._denoise_image(*image) for image in zip(windows, t, label, strict=True)], dim=1
         )
         weight = weigh_window(self.settings).to(x_t.device)
-        total, weights = torch.zeros_like(x_t, dtype=torch.float32), x_t.new_zeros(x_t.shape[2:])
+        # Of condition channels, which follow those of the image, there is no estimate.
+        total = x_t.new_zeros(len(x_t), estimates.shape[2], *x_t.shape[2:])
+        weights = x_t.new_zeros(x_t.shape[2:])
         for (top, left), estimate in zip(corners, estimates, strict=True):
             place = (..., slice(top, top + height), slice(left, left + width))
             total[place] += weight * estimate

@@ -57,6 +57,7 @@ class ExportFormat:
         takes_guide: Whether an export can hold a weaker network that guides, from --guide-with.
         without_tables: What it means for an export if the run's tuned samplers are damaged, a
             clause; "" where it holds at most the one that it samples with.
+        upscales: Whether an export can hold a network that upscales images.
         usage: How to use the export, a clause with {path} in it.
     """
 
@@ -70,6 +71,7 @@ class ExportFormat:
     fixed_suffix: bool = False
     takes_guide: bool = False
     without_tables: str = ""
+    upscales: bool = False
     usage: str = ""
 
     def default_path(self, run: str, variant: str = "") -> Path:
@@ -110,6 +112,7 @@ EXPORT_FORMATS = {
             exporter="iddm_cli.export.safetensors:export_safetensors",
             fixed_suffix=True,
             without_tables="the file holds no tuned samplers",
+            upscales=True,
             usage="generate images with: iddm generate {path}",
         ),
         ExportFormat(

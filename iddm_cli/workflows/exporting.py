@@ -98,8 +98,17 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         IddmError: A setting is invalid, or the weights are missing or damaged.
     """
     profile = models.load_sampling_profile(
-        source, dict(request.sampling), autoguided=request.guide_with is not None
+        source,
+        dict(request.sampling),
+        autoguided=request.guide_with is not None,
+        upscales=None,
     )
+    if profile.model.is_upscaler and not request.format.upscales:
+        raise UsageError(
+            f"{source.reference} upscales images, which an export as {request.format.name} cannot "
+            "hold",
+            f"Export it as a file for iddm: iddm export safetensors {source.reference}",
+        )
     saved = source.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, source, profile, saved, request.runs_dir)
 

@@ -24,7 +24,7 @@ def take_crops(pack: Pack) -> Pack:
     if not pack.record.cropped:
         return pack
     rows = np.arange(pack.record.count) if pack.rows is None else pack.rows
-    tiles = [plan_tiles(size, pack.spec.size) for size in store.read_sizes(pack.folder)[rows]]
+    tiles = [plan_tiles(size, pack.spec.size) for size in store.read_shapes(pack.folder)[rows]]
     counts = [len(places) for places in tiles]
     return replace(
         pack,

@@ -45,5 +45,7 @@ class PackRecord(Settings):
     """Whether every image is known to be one of 8 bits; packs of earlier versions do not say."""
     values: ValueRange = EIGHT_BIT
     """The range of values that the levels stand for; absent from the file for 8 bits."""
+    slices: tuple[str, ...] = ()
+    """Folders below the pack's that hold its pixels, in order; absent for a pack of one file."""
     cropped: bool = False
     """Whether images have their own sizes, and height and width are those of crops of them."""

@@ -3,11 +3,14 @@
 images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are streamed. Where
               crops are taken, each image has its own size, and they follow without gaps
 images.u16    uint16 instead, little-endian: levels of deeper values, see value_range.py
-sizes.i32     height and width of each, little-endian int32 [N, 2]; only where crops are taken
+shapes.i32    height and width of each, little-endian int32 [N, 2]; only where crops are taken
 labels.i32    class index of each image, little-endian int32 [N]
 names.txt     name of each image, one JSON string per line
 digests.u8    uint8 [N, 32]: digest of each image's content, then that of its pixels
 pack.json     a PackRecord
+
+A pack of more than one file has those of its pixels in slices/*/, see slices/. Each of these
+folders is a pack as well, and has sizes.i32: width and height of each original, int32 [N, 2].
 
 An unfinished pack is a folder whose name begins with .partial-. It holds the images as far as they
 are written, and journal.jsonl, from which an interrupted build resumes.
@@ -15,8 +18,6 @@ are written, and journal.jsonl, from which an interrupted build resumes.
 
 import hashlib
 import json
-import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,25 +31,33 @@ from iddm_cli import durable
 from iddm_cli.data.decoding.formats.packages import is_readable_now
 from iddm_cli.data.decoding.images import digest_bytes
 from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
+from iddm_cli.data.packs.journal import from_json, to_json
 from iddm_cli.data.packs.record import PackRecord
 from iddm_cli.storage import features
 from iddm_cli.value_range import ValueRange
 
 PIXELS, DEEP_PIXELS = "images.u8", "images.u16"
 LABELS = "labels.i32"
-SIZES = "sizes.i32"
 NAMES = "names.txt"
 DIGESTS = "digests.u8"
 DIGEST_BYTES = 16
 RECORD = "pack.json"
 JOURNAL = "journal.jsonl"
-PARTIAL_LIFETIME = 14 * 86_400
-"""Seconds after which an interrupted build that nobody resumed is removed."""
+BLOCK = 2**16
+SIZES = "sizes.i32"
+SHAPES = "shapes.i32"
+SLICES = "slices"
 
 
 def pixels_file(values: ValueRange) -> str:
     """Return the name of the file of the pixels."""
     return PIXELS if values.is_8_bit else DEEP_PIXELS
+
+
+def pixels_paths(folder: Path, record: PackRecord) -> tuple[Path, ...]:
+    """Return the files of the pixels of a pack, in order."""
+    name = pixels_file(record.values)
+    return tuple(folder / part / name for part in record.slices) or (folder / name,)
 
 
 def partial_folder(folder: Path) -> Path:
@@ -65,8 +74,8 @@ def read_record(folder: Path) -> PackRecord | None:
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES, DIGESTS)]
-        name = pixels_file(record.values)
-        pixels = (folder / name).stat().st_size if record.stored else 0
+        files = pixels_paths(folder, record) if record.stored else ()
+        pixels = sum(path.stat().st_size for path in files)
         labels = read_labels(folder)
         positions = _count_positions(folder, record)
     except (OSError, ValueError):
@@ -88,7 +97,7 @@ def _count_positions(folder: Path, record: PackRecord) -> int:
     """
     if not record.cropped:
         return record.count * record.height * record.width
-    sizes = read_sizes(folder)
+    sizes = read_shapes(folder)
     if len(sizes) != record.count or (sizes < [record.height, record.width]).any():
         raise ValueError("damaged sizes")
     return int(sizes.prod(axis=1).sum())
@@ -101,6 +110,15 @@ def mark_ordinary(folder: Path, record: PackRecord) -> None:
         durable.write_file(folder / RECORD, content)
 
 
+def write_record(folder: Path, record: PackRecord) -> None:
+    """Write the record of a pack.
+
+    Raises:
+        OSError: The cache cannot be written.
+    """
+    durable.write_file(folder / RECORD, _encode_record(record))
+
+
 def _encode_record(record: PackRecord) -> bytes:
     """Encode a record; what has its default is left out, so that earlier versions read it."""
     return record.model_dump_json(exclude_defaults=True).encode()
@@ -111,8 +129,13 @@ def read_labels(folder: Path) -> ndarray:
     return np.fromfile(folder / LABELS, dtype="<i4").astype(np.int64)
 
 
-def read_sizes(folder: Path) -> ndarray:
+def read_shapes(folder: Path) -> ndarray:
     """Return the height and width of each image that crops are taken of, int64 [N, 2]."""
+    return np.fromfile(folder / SHAPES, dtype="<i4").astype(np.int64).reshape(-1, 2)
+
+
+def read_sizes(folder: Path) -> ndarray:
+    """Return width and height of each original of a slice, int64 [N, 2]."""
     return np.fromfile(folder / SIZES, dtype="<i4").astype(np.int64).reshape(-1, 2)
 
 
@@ -135,7 +158,10 @@ class ImageDigests:
 
     def digest_pixels(self, rows: ndarray) -> str:
         """Return what PackRecord.pixels is for a pack of these rows alone."""
-        return hashlib.sha256(self.pixels[rows].tobytes().hex().encode()).hexdigest()
+        digest = hashlib.sha256()
+        for start in range(0, len(rows), BLOCK):
+            digest.update(self.pixels[rows[start : start + BLOCK]].tobytes().hex().encode())
+        return digest.hexdigest()
 
 
 def read_digests(folder: Path) -> ImageDigests:
@@ -190,7 +216,7 @@ class PackWriter:
     def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
-                results = [_from_json(entry) for entry in json.loads(line)]
+                results = [from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
             if any(isinstance(result, str) and is_readable_now(result) for result in results):
@@ -214,7 +240,7 @@ class PackWriter:
         if self.stored:
             planes = b"".join(image.planes for image in select_prepared(results))
             durable.disk.write(self._pixels, planes)
-        self._journal.append(json.dumps([_to_json(result) for result in results]))
+        self._journal.append(json.dumps([to_json(result) for result in results]))
         self.results += [_without_planes(result) for result in results]
 
     def read_planes(self) -> Iterator[bytes]:
@@ -224,9 +250,22 @@ class PackWriter:
                 yield handle.read(self._count_bytes(image))
 
     def publish(
-        self, folder: Path, record: PackRecord, labels: list[int], names: list[str]
+        self,
+        folder: Path,
+        record: PackRecord,
+        labels: list[int],
+        names: list[str],
+        *,
+        with_sizes: bool = False,
     ) -> None:
         """Finish the pack and rename it to its final name; a damaged one there is replaced.
+
+        Args:
+            folder: The final name.
+            record: The record.
+            labels: Class of each image.
+            names: Name of each image.
+            with_sizes: Whether the sizes of the originals are kept, as slices need them.
 
         Raises:
             OSError: The cache cannot be written.
@@ -238,18 +277,21 @@ class PackWriter:
             self.path.unlink()
         durable.write_file(self.folder / LABELS, np.array(labels, dtype="<i4").tobytes())
         if record.cropped:
-            durable.write_file(self.folder / SIZES, self._list_sizes().tobytes())
+            durable.write_file(self.folder / SHAPES, self._list_shapes().tobytes())
         text = "".join(f"{json.dumps(name)}\n" for name in names)
         durable.write_file(self.folder / NAMES, text.encode())
         digests = "".join(image.content + image.digest for image in select_prepared(self.results))
         durable.write_file(self.folder / DIGESTS, bytes.fromhex(digests))
-        durable.write_file(self.folder / RECORD, _encode_record(record))
+        if with_sizes:
+            sizes = [(image.width, image.height) for image in select_prepared(self.results)]
+            durable.write_file(self.folder / SIZES, np.array(sizes, dtype="<i4").tobytes())
+        write_record(self.folder, record)
         (self.folder / JOURNAL).unlink()
         if folder.exists():
             durable.disk.remove(folder)
         durable.publish_folder(self.folder, folder)
 
-    def _list_sizes(self) -> ndarray:
+    def _list_shapes(self) -> ndarray:
         """Return the height and width of each stored image, int32 [N, 2]."""
         images = select_prepared(self.results)
         sizes = [self.spec.find_stored_size(image.width, image.height) for image in images]
@@ -286,41 +328,5 @@ def select_prepared(results: list[PrepareResult]) -> list[PreparedImage]:
     return [result for result in results if isinstance(result, PreparedImage)]
 
 
-def remove_stale_partials(packs: Path) -> None:
-    """Remove interrupted builds that nobody resumed for PARTIAL_LIFETIME."""
-    for partial in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
-        if time.time() - _last_written(partial) > PARTIAL_LIFETIME:
-            durable.discard(partial)
-
-
-def _last_written(partial: Path) -> float:
-    """Return when a folder was last written to; now, if it has just been removed."""
-    try:
-        return max(path.stat().st_mtime for path in (partial, *partial.rglob("*")))
-    except (OSError, ValueError):
-        return time.time()
-
-
 def _without_planes(result: PrepareResult) -> PrepareResult:
     return result if isinstance(result, str) else replace(result, planes=b"")
-
-
-def _to_json(result: PrepareResult) -> object:
-    if isinstance(result, str):
-        return result
-    facts = [result.digest, result.width, result.height, result.grey, result.animated]
-    return [*facts, result.content]
-
-
-_ENTRY = [str, int, int, bool, bool, str]
-_DIGEST = re.compile(r"[0-9a-f]{32}")
-
-
-def _from_json(entry: object) -> PrepareResult:
-    if isinstance(entry, str):
-        return entry
-    if not isinstance(entry, list) or [type(part) for part in entry] != _ENTRY:
-        raise ValueError("not an entry of a journal")
-    if not (_DIGEST.fullmatch(entry[0]) and _DIGEST.fullmatch(entry[-1])):
-        raise ValueError("not the digests of an image")
-    return PreparedImage(b"", *entry)

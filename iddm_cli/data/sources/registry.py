@@ -12,6 +12,7 @@ from iddm_cli.data.sources.demo import DemoSource, open_demo
 from iddm_cli.data.sources.folder import exists_on_disk, open_folder
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import to_printable
+from iddm_cli.data.sources.remote.remote_source import is_remote, open_remote
 from iddm_cli.data.sources.shards.shard_source import (
     is_parquet,
     is_tar_shards,
@@ -47,6 +48,13 @@ class DatasetSource:
 
 
 DATASET_SOURCES: tuple[DatasetSource, ...] = (
+    DatasetSource(
+        name="remote",
+        summary="An archive, tar shards or Parquet at a URL, fetched to the cache.",
+        accepts="a URL of an archive or of shards (s3://, gs://, https://, hf://, ...)",
+        matches=is_remote,
+        open=open_remote,
+    ),
     DatasetSource(
         name="archive",
         summary="A .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file of images, read in place.",

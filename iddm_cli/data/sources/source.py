@@ -158,4 +158,5 @@ def make_absolute(path: str) -> str:
     found = find_existing(path)
     if found is not None:
         return str(found.resolve())
-    return str(Path(path).expanduser().absolute()) if "*" in path or "{" in path else path
+    is_local_pattern = ("*" in path or "{" in path) and "://" not in path
+    return str(Path(path).expanduser().absolute()) if is_local_pattern else path

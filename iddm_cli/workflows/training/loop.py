@@ -180,7 +180,10 @@ def _find_best_step(trainer: "Trainer") -> int | None:
 def _report_finished(run: Run, trainer: "Trainer") -> None:
     settings, steps = trainer.settings, trainer.total_steps
     if run.starts_trained() or not is_too_short(settings, steps):
-        console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")
+        command = f"generate images with: iddm generate {run.name}"
+        if trainer.train_step.condition is not None:
+            command = f"upscale images with: iddm upscale {run.name} FOLDER"
+        console.print_note(f"finished {run.name}; {command}")
         return
     decays = settings.lr_schedule != "constant"
     stretch = " --set training.lr_extension=stretch" if decays else ""

@@ -109,7 +109,7 @@ def test_images_shrink_before_they_are_cropped(surfaces):
     pack = build_pack(
         FolderSource(surfaces), change(crop_scale=0.5, crop=[4, 6], image_size=[4, 6])
     )
-    sizes = store.read_sizes(pack.folder)
+    sizes = store.read_shapes(pack.folder)
     names = store.read_names(pack.folder)
     originals = np.array([read_file(surfaces, name).shape[1:] for name in names])
     assert (np.abs(sizes - originals / 2) <= 0.5).all()
@@ -129,9 +129,9 @@ def test_a_grey_set_has_one_channel_and_is_found_again(surfaces):
 def test_a_damaged_list_of_sizes_is_no_pack(surfaces):
     source = FolderSource(surfaces)
     folder = build_pack(source, SETTINGS).folder
-    sizes = store.read_sizes(folder)
+    sizes = store.read_shapes(folder)
     for wrong in (sizes[:-1], sizes + 1, sizes - 40):
-        (folder / store.SIZES).write_bytes(wrong.astype("<i4").tobytes())
+        (folder / store.SHAPES).write_bytes(wrong.astype("<i4").tobytes())
         assert store.read_record(folder) is None
     rebuilt = build_pack(source, SETTINGS)
-    assert (store.read_sizes(rebuilt.folder) == sizes).all()
+    assert (store.read_shapes(rebuilt.folder) == sizes).all()

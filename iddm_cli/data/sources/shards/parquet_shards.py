@@ -42,7 +42,9 @@ class ParquetImage:
     def open(self, min_side: int = 0) -> DecodedImage:
         """Decode the image; see `ImageHandle.open`."""
         try:
-            content = _open_reader(self.path).read(self.row)
+            status = Path(self.path).stat()
+            reader = _open_reader(self.path, status.st_mtime_ns, status.st_size)
+            content = reader.read(self.row)
         except _list_errors() as error:
             raise UnreadableImageError(f"damaged in its table: {_describe(error)}") from error
         if content is None:
@@ -126,7 +128,8 @@ class _RowReader:
 
 
 @lru_cache(maxsize=OPEN_FILES)
-def _open_reader(path: str) -> _RowReader:
+def _open_reader(path: str, _changed: int, _size: int) -> _RowReader:
+    """Return the reader of a file, which stays open until others are read or it changes."""
     return _RowReader(path)
 
 

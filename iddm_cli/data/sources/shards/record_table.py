@@ -158,6 +158,7 @@ class RecordTableWriter:
         Raises:
             OSError: The disk is full, or cannot be written.
         """
+        durable.fsync_file(self._names)
         self.close()
         kept = None
         if origin is not None:

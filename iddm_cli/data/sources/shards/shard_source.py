@@ -138,7 +138,6 @@ def open_parquet(path: str, options: SourceOptions) -> ShardSource:
         DatasetError: A file is missing or damaged, or there is no image.
         UsageError: pyarrow is not installed.
     """
-    require_extra("parquet", ["pyarrow"], needed_by="a dataset in Parquet")
     return _open(path, PARQUET, options)
 
 
@@ -151,9 +150,33 @@ def _means_shards(path: str, form: ShardFormat, *, single: bool) -> bool:
     return find_shards(path, form.suffixes) is not None
 
 
+def open_shards(
+    shards: ShardPaths, form: ShardFormat, options: SourceOptions, *, name: str, location: str
+) -> ShardSource:
+    """Open a dataset of shards that were found elsewhere and copied here.
+
+    Args:
+        shards: The copies.
+        form: Their format.
+        options: The settings that labels depend on.
+        name: Name of the dataset.
+        location: Where they come from.
+
+    Raises:
+        DatasetError: A shard is damaged, or there is no image.
+        UsageError: A package is missing.
+    """
+    if form is PARQUET:
+        require_extra("parquet", ["pyarrow"], needed_by="a dataset in Parquet")
+    source = ShardSource(shards, form, options, name, "")
+    source.location = to_printable(location)
+    return source
+
+
 def _open(path: str, form: ShardFormat, options: SourceOptions) -> ShardSource:
     shards = find_shards(path, form.suffixes)
     if shards is None:
         raise DatasetError(f"{to_printable(path)} holds no {form.name}", "Check data.path.")
     name = os.path.basename(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100,PTH111,PTH119
-    return ShardSource(shards, form, options, to_printable(name), "")
+    location = str(shards.base.resolve())
+    return open_shards(shards, form, options, name=to_printable(name), location=location)

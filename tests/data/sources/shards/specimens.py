@@ -66,5 +66,5 @@ def write_parquet(
         content = json.dumps({"info": {"features": features}})
         table = table.replace_schema_metadata({"huggingface": content})
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, row_group_size=rows)
+    pq.write_table(table, path, row_group_size=rows, compression="none")
     return path

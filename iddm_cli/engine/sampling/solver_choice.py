@@ -1,4 +1,4 @@
-"""The table of a sampler that settings name: from noise, or from images that are known in part."""
+"""The choice of a solver table: that of the sampler that sampling settings name."""
 
 from iddm_cli.diffusion.lookup import build_time_grid, find_solver
 from iddm_cli.diffusion.schedules import NoiseSchedule
