@@ -214,7 +214,7 @@ FIDELITY = Fidelity(
 def test_fidelity_is_shown_with_its_lowest_image_beside_other_numbers_or_alone():
     pages = (
         render_evaluation_page([make_evaluation(fidelity=FIDELITY)], title="pets"),
-        render_fidelity_page("larger", FIDELITY, [SCRIPT]),
+        render_fidelity_page("larger", [("", FIDELITY)], [SCRIPT]),
     )
     for text in pages:
         page = check_loads_nothing(text)
