@@ -86,8 +86,7 @@ def print_fidelities(
     """
     first = results[0][1]
     console.print_note(
-        f"{first.count:,} images ({name}) compared with those of the same names in "
-        f"{first.references}"
+        f"{first.count:,} images ({name}) compared with their references ({first.references})"
     )
     for title, fidelity in results:
         if title:

@@ -218,5 +218,5 @@ def test_fidelity_is_shown_with_its_lowest_image_beside_other_numbers_or_alone()
     )
     for text in pages:
         page = check_loads_nothing(text)
-        for words in ("PSNR (dB)", "25.5", "20.5", "SSIM", "0.812", "0.75", SCRIPT, "in originals"):
+        for words in ("PSNR (dB)", "25.5", "20.5", "SSIM", "0.812", "0.75", SCRIPT, "(originals)"):
             assert words in page.text, words

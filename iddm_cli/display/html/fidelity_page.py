@@ -34,8 +34,8 @@ def render_fidelity_page(
 def describe_fidelity(fidelity: Fidelity) -> dict[str, Any]:
     """Return the numbers as values of the templates."""
     return {
-        "sentence": f"{pluralize(fidelity.count, 'image')} compared with those of the same names "
-        f"in {fidelity.references}.",
+        "sentence": f"{pluralize(fidelity.count, 'image')} compared with their references "
+        f"({fidelity.references}).",
         "rows": [
             {
                 "title": find_measure(key).title,
