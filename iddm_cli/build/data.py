@@ -72,7 +72,7 @@ def build_store(
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     shape = (pack.channels, pack.height, pack.width)
     rows = None if pack.rows is None else torch.from_numpy(pack.rows)
-    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values), rows)
+    store = FileStore(pack.images_paths, shape, pixel_dtype(pack.values), rows)
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))

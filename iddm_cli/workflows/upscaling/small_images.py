@@ -13,9 +13,9 @@ from iddm_cli.profiles.settings import LARGEST_SIDE, BackgroundName
 from iddm_cli.workflows.generating.source_images import (
     MOST_BYTES,
     decode_images,
-    list_images,
     match_each_label,
 )
+from iddm_cli.workflows.upscaling.image_listing import list_every_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ def load_small_images(
     spec = OwnSizeSpec(data.channels, data.background, values)
     images: list[SmallImage] = []
     for path in paths:
-        files = list_images(path, "", data)
+        files = list_every_image(path, "", data)
         labels = [given] * len(files.names)
         if given is None and classes:
             labels = match_each_label(files, classes, path)
