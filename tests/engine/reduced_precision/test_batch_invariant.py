@@ -7,8 +7,8 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     CPU_BLOCKS,
     GPU_PIXELS,
     MOST_GPU_ROWS,
-    find_gpu_blocks,
     BatchInvariantDenoiser,
+    find_gpu_blocks,
     split_into_blocks,
 )
 
