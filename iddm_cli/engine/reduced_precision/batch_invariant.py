@@ -45,7 +45,7 @@ MOST_GPU_ROWS = 256
 
 
 def find_gpu_blocks(height: int, width: int) -> BlockSizes:
-    """Return the block sizes for images of a size on a GPU: of equally many pixels for every size."""
+    """Return the block sizes on a GPU: blocks of about as many pixels for every image size."""
     rows = MOST_GPU_ROWS
     while rows > 4 and rows * height * width > GPU_PIXELS:
         rows //= 2
