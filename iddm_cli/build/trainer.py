@@ -10,6 +10,7 @@ import torch
 from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_conditioned_augmentation, build_loader
+from iddm_cli.build.latents.reconstructions import save_reconstruction_grid
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import largest_micro_batch
 from iddm_cli.build.models import build_training_generator
@@ -98,7 +99,8 @@ def build_trainer(
     if training.average_snapshots:
         interval = choose_interval(train_step.total_steps)
         snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
-    generate_samples = partial(_generate_sample_grid, profile, pack.classes, run, group)
+    save_grid = save_reconstruction_grid if profile.model.is_autoencoder else _generate_sample_grid
+    generate_samples = partial(save_grid, profile, pack, run, group)
     return Trainer(
         train_step,
         checkpoints=checkpoints,
@@ -264,13 +266,14 @@ def decide_micro_batch(
 
 def _generate_sample_grid(
     profile: ResolvedProfile,
-    classes: tuple[str, ...],
+    pack: Pack,
     run: Run,
     group: ProcessGroup,
     ema: Denoiser,
     step: int,
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file."""
+    classes = pack.classes
     count = profile.training.sample_count
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
     specs = [SampleSpec(label, index) for label in labels for index in range(count)]

@@ -8,6 +8,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 from iddm_cli.workflows.averaging.named_averages import find_average
+from iddm_cli.workflows.latents.refusal import check_generates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -261,6 +262,7 @@ def load_sampling_profile(
 
     overrides: list[Override] = collect_overrides(given)
     profile = model.load_profile([])
+    check_generates(profile, model.reference)
     _check_ranges(model, profile.data.channels)
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:

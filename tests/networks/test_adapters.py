@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch
 
-from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.adapters import PARAMETRIZED, LowRankUpdate, add_adapters, merge_adapters
 from tests.networks.test_weight_transfer import ask, build
+
+from .backbones import DENOISING
 
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
 
-@pytest.fixture(params=list(NETWORKS))
+@pytest.fixture(params=DENOISING)
 def name(request) -> str:
     return request.param
 

@@ -9,6 +9,8 @@ from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
 
+from .backbones import DENOISING
+
 SMALL = {
     "unet": {**TINY, "blocks_per_level": 1, "patch_size": 2},
     "iddm-unet": {},
@@ -44,7 +46,7 @@ def ask(network, labels, channels=3, *, grey=False):
     return network(x.contiguous(), torch.full((len(labels),), 400), torch.tensor(labels))
 
 
-@pytest.fixture(params=list(NETWORKS))
+@pytest.fixture(params=DENOISING)
 def name(request) -> str:
     return request.param
 

@@ -157,9 +157,7 @@ class Autoencoder(nn.Module):
     def class_bias(self) -> None:
         """Return None: there are no class vectors."""
 
-    def forward(
-        self, x: Tensor, t: Tensor, label: Tensor, noise: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the reconstruction of images x, [B, C, H, W]; times and labels are ignored.
 
         `noise`, [B, C, H, W], standard normal, is where the noise of the latents comes from in

@@ -12,6 +12,7 @@ from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
 from iddm_cli.profiles.training_length import is_test, is_too_short, suggest_steps
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.latents.refusal import advise_use
 from iddm_cli.workflows.training.run_logger import RunLogger, latest_sample_grid, save_loss_plot
 from iddm_cli.workflows.training.stop_requests import StopRequests
 
@@ -178,7 +179,12 @@ def _find_best_step(trainer: "Trainer") -> int | None:
 
 
 def _report_finished(run: Run, trainer: "Trainer") -> None:
+    from iddm_cli.diffusion.objectives.reconstruction import Reconstructor
+
     settings, steps = trainer.settings, trainer.total_steps
+    if isinstance(trainer.train_step.denoiser, Reconstructor):
+        console.print_note(f"finished {run.name}. {advise_use(run.name)}")
+        return
     if run.starts_trained() or not is_too_short(settings, steps):
         console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")
         return
