@@ -12,8 +12,7 @@ from iddm_cli.networks.augmentation import (
     remove_augmentation,
 )
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
-
-from .backbones import DENOISING
+from tests.networks.backbones import DENOISING
 
 SMALL = {"base_channels": 8, "channel_multipliers": [1, 2], "blocks_per_level": 1,
          "attention_levels": [1], "head_channels": 8, "norm_groups": 4,

@@ -11,8 +11,8 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.export.trained_model import Provenance, TrainedModel
-from iddm_cli.networks.adapters import add_adapters, merge_adapters
 from iddm_cli.networks.skeleton import shapes_only
+from iddm_cli.networks.transferring.adapters import add_adapters, merge_adapters
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.value_range import ValueRange
 

@@ -8,7 +8,7 @@ from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
 from iddm_cli.networks.skeleton import shapes_only
-from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.weights_names import part_of_weights
 

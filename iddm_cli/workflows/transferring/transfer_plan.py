@@ -14,7 +14,7 @@ from iddm_cli.workflows.transferring.trained_source import TrainedSource
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.tensors import Tensors
     from iddm_cli.data.packs.pack import Pack
-    from iddm_cli.networks.weight_transfer import ClassMapping
+    from iddm_cli.networks.transferring.weight_transfer import ClassMapping
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
     from iddm_cli.value_range import ValueRange
 
@@ -41,7 +41,7 @@ class TransferPlan:
     @property
     def mapping(self) -> "ClassMapping":
         """Which classes of the trained model those of the new run are."""
-        from iddm_cli.networks.weight_transfer import ClassMapping
+        from iddm_cli.networks.transferring.weight_transfer import ClassMapping
 
         return ClassMapping(self.classes.rows, self.before.training.label_drop > 0)
 

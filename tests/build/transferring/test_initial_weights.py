@@ -9,7 +9,7 @@ from iddm_cli.build.transferring.initial_weights import (
     load_initial_weights,
 )
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
-from iddm_cli.networks.weight_transfer import ClassMapping
+from iddm_cli.networks.transferring.weight_transfer import ClassMapping
 from tests.build.profiles import tiny_profile
 from tests.build.weights import FakeWeights
 

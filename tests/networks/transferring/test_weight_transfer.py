@@ -5,11 +5,10 @@ import torch
 
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.augmentation import find_augmentation
-from iddm_cli.networks.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
-
-from .backbones import DENOISING
+from tests.networks.backbones import DENOISING
 
 SMALL = {
     "unet": {**TINY, "blocks_per_level": 1, "patch_size": 2},

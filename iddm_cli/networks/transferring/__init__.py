@@ -1,0 +1,1 @@
+"""Weights of a trained network in another one: other classes, more levels, adapters."""
