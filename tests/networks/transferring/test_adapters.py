@@ -5,20 +5,14 @@ import copy
 import pytest
 import torch
 
-<<<<<<< HEAD:tests/networks/test_adapters.py
-from iddm_cli.networks.adapters import PARAMETRIZED, LowRankUpdate, add_adapters, merge_adapters
-from tests.networks.test_weight_transfer import ask, build
-=======
 from iddm_cli.networks.transferring.adapters import (
     PARAMETRIZED,
     LowRankUpdate,
     add_adapters,
     merge_adapters,
 )
-from tests.networks.transferring.test_weight_transfer import ask, build
->>>>>>> main:tests/networks/transferring/test_adapters.py
-
 from tests.networks.backbones import DENOISING
+from tests.networks.transferring.test_weight_transfer import ask, build
 
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
