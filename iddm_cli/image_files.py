@@ -42,6 +42,8 @@ class SamplingMetadata:
         strength: How much of the image that it starts from was made anew; 1: it started from noise.
         interpolate: The two indices that it lies between, and the number of images on the path.
         size: Height and width in pixels, where the model was trained at another size.
+        upscale_with: The model that upscaled a generated image, as RUN@STEP; "": none did.
+        noise_level: Level of the noise that an image got before it was upscaled; None: it was not.
     """
 
     run: str
@@ -63,6 +65,8 @@ class SamplingMetadata:
     strength: float = 1.0
     interpolate: str = ""
     size: str = ""
+    upscale_with: str = ""
+    noise_level: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the fields by name, without those that have their default."""

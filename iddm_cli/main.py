@@ -21,6 +21,7 @@ from iddm_cli.commands import (
     runs,
     serve,
     train,
+    upscale,
 )
 from iddm_cli.commands.acceleration import tune_sampler
 from iddm_cli.commands.machine import bench, doctor
@@ -57,6 +58,7 @@ app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("resume", epilog=resume.EXAMPLES)(resume.resume)
 app.command("distill", epilog=distill.EXAMPLES)(distill.distill)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
+app.command("upscale", epilog=upscale.EXAMPLES)(upscale.upscale)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("average", epilog=average.EXAMPLES)(average.average)
 app.command("tune-sampler", epilog=tune_sampler.EXAMPLES)(tune_sampler.tune_sampler)

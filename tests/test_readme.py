@@ -33,6 +33,11 @@ MANY = re.findall(
 RECIPES = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 TRANSFER_PART = RECIPES.partition("## From a trained run")[2].partition("\n## ")[0]
 TRANSFERS = re.findall(r"^    (iddm .*)", TRANSFER_PART, re.MULTILINE)
+LARGER = re.findall(
+    r"^    (iddm .*)",
+    (README.parent / "docs" / "larger-images.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 AVERAGE_PART = RECIPES.partition("## Average of the weights")[2].partition("\n## ")[0]
 AVERAGES = re.findall(r"^    (iddm .*)", AVERAGE_PART, re.MULTILINE)
 
@@ -103,7 +108,7 @@ def test_every_command_runs(tmp_path_factory):
     assert len(MANY) == 3
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
     for command in dict.fromkeys(
-        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *AVERAGES]
+        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *LARGER, *AVERAGES]
     ):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it

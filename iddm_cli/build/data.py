@@ -10,6 +10,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.balanced_order import BalancedOrder
 from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
+from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.stores import (
     FileStore,
     MemoryStore,
@@ -71,7 +72,7 @@ def build_store(
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     shape = (pack.channels, pack.height, pack.width)
     rows = None if pack.rows is None else torch.from_numpy(pack.rows)
-    store = FileStore(pack.images_path, shape, pixel_dtype(pack.values), rows)
+    store = FileStore(pack.images_paths, shape, pixel_dtype(pack.values), rows)
     if cache == "disk":
         return store
     return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
@@ -123,6 +124,30 @@ def build_conditioned_augmentation(profile: ResolvedProfile) -> ConditionedAugme
         return randomness.uniforms(seed, purpose, items=slots, step=step, count=count)
 
     return ConditionedAugmentation(probability, uniforms) if probability else None
+
+
+def build_low_resolution(
+    profile: ResolvedProfile, prefix: str = ""
+) -> LowResolutionCondition | None:
+    """Build what conditions a network on smaller images; None where it does not upscale.
+
+    Args:
+        profile: The profile.
+        prefix: Beginning of the purposes of its random numbers.
+    """
+    model, seed = profile.model, profile.training.seed
+    if not model.is_upscaler:
+        return None
+
+    def uniform(purpose: str, step: int, slots: torch.Tensor) -> torch.Tensor:
+        return _uniform(seed, prefix + purpose, step, slots)
+
+    def normal(
+        purpose: str, step: int, slots: torch.Tensor, shape: tuple[int, ...]
+    ) -> torch.Tensor:
+        return randomness.normal(seed, prefix + purpose, items=slots, step=step, shape=shape)
+
+    return LowResolutionCondition(model.upscale_factor, model.upscale_noise, uniform, normal)
 
 
 def _build_order(profile: ResolvedProfile, pack: Pack) -> EpochOrder:

@@ -3,11 +3,11 @@
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import build_store
+from iddm_cli.build.data import build_low_resolution, build_store
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
-from iddm_cli.engine.monitoring.held_out_loss import EvaluationImages, HeldOutLoss
+from iddm_cli.engine.monitoring.held_out_loss import PURPOSE, EvaluationImages, HeldOutLoss
 from iddm_cli.engine.monitoring.loss_plan import LossPlan, plan_loss
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
@@ -115,4 +115,5 @@ def build_held_out_loss(
         seed=profile.training.seed,
         precision=compute.precision,
         group=group,
+        condition=build_low_resolution(profile, f"{PURPOSE}/"),
     )

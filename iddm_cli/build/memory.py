@@ -17,7 +17,7 @@ from iddm_cli.build.networks import (
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
-from iddm_cli.engine.memory import MemoryEstimate, estimate_memory
+from iddm_cli.engine.memory import MemoryEstimate, MicroBatch, estimate_memory
 from iddm_cli.machine.memory import free_memory, used_memory
 from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.networks.skeleton import shapes_only
@@ -25,6 +25,9 @@ from iddm_cli.profiles.profile import ResolvedProfile
 
 MEMORY_SHARE = 0.8
 """Share of the free memory that training.micro_batch: auto uses."""
+
+SYSTEM_SHARE = 0.95
+"""Share of a machine's memory that a training can have: the system needs some."""
 
 
 def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) -> None:
@@ -44,22 +47,30 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
     check_best_metric(profile, pack)
 
 
-def largest_micro_batch(
+def choose_micro_batch(
     profile: ResolvedProfile,
     pack: Pack,
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
-) -> int:
-    """Return an estimate of how many images this process can compute at once."""
+) -> MicroBatch:
+    """Return how many images this process computes at once.
+
+    With training.micro_batch: auto, as many as fit the memory: on the CPU by an estimate, elsewhere
+    the whole share until a probe of the device says otherwise. A resumed run keeps what its
+    checkpoint holds, so that its bits do not depend on what else is running.
+    """
+    requested = profile.training.micro_batch
+    share = len(group.slots(profile.training.batch_size))
+    if requested != "auto" or compute.device.type != "cpu":
+        return MicroBatch(requested, share)
     memory = estimate_run_memory(profile, pack, compute, group)
     room = MEMORY_SHARE * devices.free_memory(compute.device) / group.local_world_size
-    if compute.device.type == "cpu":
-        room += min(memory.program, used_memory())  # this part of the estimate is in use already
-    most = count_fitting(memory, room)
-    size = len(group.slots(profile.training.batch_size))
-    while size > max(1, most):
+    room += min(memory.program, used_memory())  # this part of the estimate is in use already
+    size, fitting = share, count_fitting(memory, room)
+    while size > max(1, fitting):
         size = (size + 1) // 2
-    return size
+    whole = SYSTEM_SHARE * devices.all_memory(compute.device) / group.local_world_size
+    return MicroBatch(requested, share, chosen=size, most=count_fitting(memory, whole))
 
 
 def count_fitting(memory: MemoryEstimate, room: float) -> int:
@@ -136,7 +147,7 @@ def estimate_run_memory(
     use_kernels(denoiser.backbone, KERNELS[presume_kernels(profile, compute)])
     return estimate_memory(
         denoiser,
-        shape=profile.data.shape,
+        shape=profile.input_shape,
         micro_batch=size,
         precision=compute.precision,
         data=pack.pixels_bytes if on_device else 0,

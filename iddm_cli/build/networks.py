@@ -46,6 +46,7 @@ def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
         prediction=profile.diffusion.prediction,
         loss_weight=profile.diffusion.loss_weight,
         loss=profile.diffusion.loss,
+        condition_channels=profile.condition_channels,
     )
 
 
@@ -56,7 +57,8 @@ def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
         channels=data.channels,
         num_classes=num_classes,
         augmentation=count_conditions(data.channels) if data.augment_probability else 0,
-        **profile.model.model_dump(exclude={"network"}),
+        condition_channels=profile.condition_channels,
+        **profile.model.model_dump(exclude=set(BackboneSettings.model_fields)),
     )
 
 
@@ -88,7 +90,7 @@ def decide_kernels(
     if name not in KERNELS:
         name = "reference"
         if compute.device.type == "cpu" and group.is_main:
-            name = choose_kernels(denoiser, profile.data.shape, compute.precision)
+            name = choose_kernels(denoiser, profile.input_shape, compute.precision)
     return group.broadcast(name)
 
 

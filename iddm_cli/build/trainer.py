@@ -3,18 +3,20 @@
 import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from iddm_cli import image_files
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import build_conditioned_augmentation, build_loader
+from iddm_cli.build.data import (
+    build_conditioned_augmentation,
+    build_loader,
+    build_low_resolution,
+)
 from iddm_cli.build.latents.reconstructions import save_reconstruction_grid
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
-from iddm_cli.build.memory import largest_micro_batch
-from iddm_cli.build.models import build_training_generator
+from iddm_cli.build.memory import choose_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
+from iddm_cli.build.samples.sample_grid import generate_sample_grid
 from iddm_cli.build.transferring.adapted_weights import attach_adapters
 from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.checkpoints.retention import Retention
@@ -29,7 +31,7 @@ from iddm_cli.diffusion.objectives.objective import Objective
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops, find_peak
-from iddm_cli.engine.image_generator import SampleSpec, to_image
+from iddm_cli.engine.memory import MicroBatch
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 from iddm_cli.engine.train_step import TrainStep
@@ -38,15 +40,8 @@ from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.profile import ResolvedProfile
-from iddm_cli.profiles.settings import TrainingSettings
 from iddm_cli.runs.exported_file import open_exported_file
 from iddm_cli.runs.run import Run
-
-SAMPLE_SEED = 0
-"""Sample grids start from the same noise in every run, so that runs and steps can be compared."""
-
-MAX_CLASSES_IN_GRID = 64
-"""With more classes a sample grid shows some of them, always the same."""
 
 
 def build_trainer(
@@ -76,7 +71,7 @@ def build_trainer(
     """
     check_held_out(profile, pack)
     check_best_metric(profile, pack)
-    training = decide_micro_batch(profile, pack, compute, group)
+    training = profile.training
     batches = build_loader(profile, pack, compute.device, group)
     teacher = open_start(profile, run) if group.is_main else None
     new_labels = group.broadcast(run.read_new_labels() if group.is_main else [])
@@ -88,7 +83,7 @@ def build_trainer(
         batches,
         compute,
         group,
-        training=training,
+        micro_batch=choose_micro_batch(profile, pack, compute, group),
         # Weights that are computed in each pass have not been compiled on any GPU yet.
         compiling="none" if training.lora_rank else profile.runtime.compile,
         numerics=checkpoints.read_latest_numerics(),
@@ -99,7 +94,7 @@ def build_trainer(
     if training.average_snapshots:
         interval = choose_interval(train_step.total_steps)
         snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
-    save_grid = save_reconstruction_grid if profile.model.is_autoencoder else _generate_sample_grid
+    save_grid = save_reconstruction_grid if profile.model.is_autoencoder else generate_sample_grid
     generate_samples = partial(save_grid, profile, pack, run, group)
     return Trainer(
         train_step,
@@ -134,7 +129,7 @@ def build_train_step(
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
     *,
-    training: TrainingSettings | None = None,
+    micro_batch: MicroBatch | None = None,
     numerics: Mapping[str, object] | None = None,
     compiling: str = "none",
     teacher: WeightsSource | None = None,
@@ -148,7 +143,7 @@ def build_train_step(
         batches: The images of each step.
         compute: The compute context.
         group: The processes that train together.
-        training: The training section; None: the profile's.
+        micro_batch: How many images are computed at once; None: as many as the profile says.
         numerics: The numerics of the checkpoint that a resumed run starts from.
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
         teacher: The weights of a distilled run's teacher, or those that adapters change, in the
@@ -173,7 +168,7 @@ def build_train_step(
     return TrainStep(
         denoiser,
         batches,
-        training or profile.training,
+        profile.training,
         times=profile.diffusion.times,
         time_distribution=build_profile_time_distribution(profile.diffusion, denoiser.schedule),
         precision=compute.precision,
@@ -189,6 +184,8 @@ def build_train_step(
         compiling=compiling,
         objective=objective,
         augment=build_conditioned_augmentation(profile),
+        micro_batch=micro_batch,
+        condition=build_low_resolution(profile),
     )
 
 
@@ -249,54 +246,5 @@ def _build_utilization(
     # The EMA is neither compiled nor recomputed.
     network = train_step.state.ema.module
     passes = 1 + train_step.objective.extra_passes / TRAINING_PASSES
-    flops = round(passes * count_training_flops(network, profile.data.shape))
+    flops = round(passes * count_training_flops(network, profile.input_shape))
     return Utilization(flops, peak and peak * train_step.group.world_size)
-
-
-def decide_micro_batch(
-    profile: ResolvedProfile, pack: Pack, compute: ComputeContext, group: ProcessGroup
-) -> TrainingSettings:
-    """Return the training section; on the CPU, micro_batch: auto becomes an estimate."""
-    training = profile.training
-    if training.micro_batch != "auto" or compute.device.type != "cpu":
-        return training
-    size = largest_micro_batch(profile, pack, compute, group)
-    return training.model_copy(update={"micro_batch": size})
-
-
-def _generate_sample_grid(
-    profile: ResolvedProfile,
-    pack: Pack,
-    run: Run,
-    group: ProcessGroup,
-    ema: Denoiser,
-    step: int,
-) -> Path | None:
-    """Generate the sample grid, each process its share; the main process writes the file."""
-    classes = pack.classes
-    count = profile.training.sample_count
-    labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
-    specs = [SampleSpec(label, index) for label in labels for index in range(count)]
-    generator = build_training_generator(ema, profile, len(classes), images=len(specs), group=group)
-    samples = generator.generate(
-        group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size
-    )
-    pixels = group.gather_items([sample.pixels for sample in samples], len(specs))
-    if not group.is_main:
-        return None
-    images = [to_image(one) for one in pixels]
-    names = [classes[label] if classes else "" for label in labels]
-    rows = [(name, images[i * count : (i + 1) * count]) for i, name in enumerate(names)]
-    path = run.samples_dir / f"step-{step:08d}.png"
-    image_files.save_png(image_files.make_grid(rows), path)
-    return path
-
-
-def count_grid_images(profile: ResolvedProfile, num_classes: int) -> int:
-    """Return the number of images in a sample grid."""
-    return min(max(1, num_classes), MAX_CLASSES_IN_GRID) * profile.training.sample_count
-
-
-def choose_evenly(count: int, most: int) -> list[int]:
-    """Return up to `most` of the numbers 0 to count - 1, evenly spaced."""
-    return [i * count // min(count, most) for i in range(min(count, most))]

@@ -17,6 +17,8 @@ EXAMPLES = """\
 
   iddm evaluate new-images --against photos      compare any two folders of images
 
+  iddm evaluate larger --references originals    PSNR and SSIM of images of the same names
+
   iddm evaluate first --usefulness               do the images help a classifier?
 """
 MEASURING = "Measuring"
@@ -36,6 +38,14 @@ AgainstOption = Annotated[
         "the held-out images of the run)",
         panel=options.SELECTION,
         metavar="DATASET",
+    ),
+]
+ReferencesOption = Annotated[
+    str | None,
+    options.option(
+        help="Folder of what each image of a folder should be, by file name: PSNR and SSIM.",
+        panel=options.SELECTION,
+        metavar="FOLDER",
     ),
 ]
 CountOption = Annotated[
@@ -231,6 +241,7 @@ OutOption = Annotated[
 def evaluate(
     subject: SubjectArgument = None,
     against: AgainstOption = None,
+    references: ReferencesOption = None,
     count: CountOption = None,
     seed: options.SeedOption = 0,
     same_noise: options.SameNoiseOption = False,
@@ -268,6 +279,7 @@ def evaluate(
     request = EvaluationRequest(
         subject=subject,
         against=against,
+        references=references,
         grid=build_grid(
             checkpoints=[options.parse_checkpoint(part.strip()) for part in checkpoint.split(",")],
             sampler=sampler,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from iddm_cli.commands import options
-from iddm_cli.commands.options import guidance_options
+from iddm_cli.commands.options import guidance_options, upscaling_options
 from iddm_cli.workflows.generating.generate_options import DEFAULT_COUNT, GenerateOptions
 
 EXAMPLES = """\
@@ -107,6 +107,14 @@ SizeOption = Annotated[
         metavar="N|HxW",
     ),
 ]
+UpscaleOption = Annotated[
+    str | None,
+    options.option(
+        help="Run that upscales each image, trained with model.condition: low_resolution.",
+        panel=options.SAMPLING,
+        metavar="RUN",
+    ),
+]
 TrajectoryOption = Annotated[
     Literal["webp", "gif"] | None,
     options.option(
@@ -157,6 +165,14 @@ FormatOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
+ToOption = Annotated[
+    Literal["tar", "parquet"] | None,
+    options.option(
+        help="Write shards of 1,000 images instead of a folder, for webdataset or Hugging Face "
+        "datasets; without an overview.",
+        panel=options.OUTPUT,
+    ),
+]
 GridOption = Annotated[
     bool,
     options.option(
@@ -190,6 +206,8 @@ def generate(
     guidance_rescale: guidance_options.GuidanceRescaleOption = None,
     threshold: guidance_options.ThresholdOption = None,
     guide_with: guidance_options.GuideWithOption = None,
+    upscale: UpscaleOption = None,
+    noise_level: upscaling_options.NoiseLevelOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
@@ -199,6 +217,7 @@ def generate(
     precision: options.PrecisionOption = None,
     out: OutOption = None,
     form: FormatOption = None,
+    to: ToOption = None,
     grid: GridOption = True,
     trajectory: TrajectoryOption = None,
     overwrite: options.OverwriteOption = False,
@@ -242,9 +261,12 @@ def generate(
             sampling=sampling,
             checkpoint=options.parse_checkpoint(checkpoint),
             guide_with=guide_with,
+            upscale=upscale,
+            noise_level=noise_level,
             out=out,
             form=form,
-            grid=grid,
+            to=to,
+            grid=grid and to is None,
             overwrite=overwrite,
             devices=options.parse_devices(devices),
             shard=shard,

@@ -3,6 +3,8 @@
 packs/       datasets as arrays, see packs/store.py
 datasets/    built-in datasets as they were downloaded
 archives/    decompressed copies of compressed tars, see sources/untar.py
+remote/      copies of remote files, see sources/remote/
+indices/     which images sharded datasets hold, see sources/shards/
 digests/     digests of files that were read before, see sources/fingerprint.py
 surveys/     which values the images of a dataset hold, see values/survey.py
 evaluations/ what `iddm evaluate` computed: generated images, feature networks, classifiers
@@ -46,8 +48,9 @@ _READ_BY_LISTING = (
 )  # the last two by packs.store.read_record; that does not count as a use
 
 CacheKind = Literal[
-    "pack", "partial", "download", "archive", "generated", "features", "classifiers", "compiled"
-]
+    "pack", "partial", "download", "archive", "index", "generated", "features", "classifiers",
+    "compiled",
+]  # fmt: skip
 
 EvaluationRoom = Literal["generated", "features", "classifiers"]
 EVALUATION_ROOMS: tuple[EvaluationRoom, ...] = get_args(EvaluationRoom)
@@ -133,7 +136,7 @@ def cache_error(error: OSError, folder: Path) -> DatasetError:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One removable item of the cache: a pack, a download, an archive, part of an evaluation."""
+    """One removable item of the cache: a pack, a download, an index, part of an evaluation."""
 
     path: Path
     kind: CacheKind
@@ -168,8 +171,10 @@ def list_entries() -> list[CacheEntry]:
     entries = [
         *(_build_entry(path, "partial" if _is_partial(path) else "pack") for path in packs),
         *(_build_entry(path, "download") for path in _list_children("datasets")),
+        *(_build_entry(path, "download") for path in _list_children("remote") if path.is_dir()),
         *(_build_entry(p, "partial" if _is_partial(p) else "archive") for p in archives),
         *(_build_entry(path, "compiled") for path in _list_children("compiled")),
+        *(_build_entry(path, "index") for path in _list_children("indices") if path.is_dir()),
         *(
             _build_entry(path, "partial" if _is_partial(path) else room)
             for room in EVALUATION_ROOMS
@@ -329,7 +334,8 @@ def _try_lock(path: Path) -> Iterator[bool]:
 
 def _remove_orphans() -> None:
     """Remove locks, digests and surveys that belong to entries which no longer exist."""
-    rooms = [cache_folder() / "packs", *map(evaluation_folder, EVALUATION_ROOMS)]
+    rooms = [cache_folder() / name for name in ("packs", "indices", "remote")]
+    rooms += map(evaluation_folder, EVALUATION_ROOMS)
     for path in (lock for room in rooms for lock in room.glob(f"*{LOCK_SUFFIX}")):
         name = path.name.removesuffix(LOCK_SUFFIX)
         with suppress(OSError), _try_lock(path) as free:

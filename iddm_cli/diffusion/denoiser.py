@@ -6,6 +6,7 @@ this file depends on which it is.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from iddm_cli.diffusion.lookup import find_prediction
@@ -15,7 +16,11 @@ from iddm_cli.profiles.choices import PredictionName
 from iddm_cli.profiles.settings import LossName, LossWeightName
 
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""`denoise(x_t [B, C, H, W], t [B], label [B])` returns an estimate of x, [B, C, H, W]."""
+"""`denoise(x_t [B, C, H, W], t [B], label [B])` returns an estimate of x, [B, C, H, W].
+
+Where a network has condition channels, they follow those of the image in x_t, [B, C + N, H, W]: so
+whatever cuts, repeats or joins batches takes each image's condition along.
+"""
 
 
 class Denoiser(nn.Module):
@@ -27,6 +32,8 @@ class Denoiser(nn.Module):
         prediction: What the backbone predicts: epsilon, v or x.
         loss_weight: How much the error of each noise level counts: uniform, min_snr or p2.
         loss: How an error counts: mse or huber.
+        condition_channels: Channels that follow those of the image in x and x_t, which the backbone
+            reads, and which have neither noise nor an estimate.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class Denoiser(nn.Module):
         prediction: PredictionName,
         loss_weight: LossWeightName = "uniform",
         loss: LossName = "mse",
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -44,20 +52,36 @@ class Denoiser(nn.Module):
         self.prediction = prediction
         self.loss_weight = loss_weight
         self.loss_name = loss
+        self.condition_channels = condition_channels
         self._prediction = find_prediction(prediction)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return the estimate of x, float32, [B, C, H, W]."""
+        x_t, condition = self.split_condition(x_t)
         unit = self.schedule.at_unit_variance(x_t, t)
-        return self._prediction.to_x(self._predict(x_t, t, label, unit), *unit)
+        return self._prediction.to_x(self._predict(x_t, t, label, unit, condition), *unit)
+
+    def split_condition(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return images, [B, C, H, W], and their condition channels; None: there are none."""
+        if not self.condition_channels:
+            return x, None
+        channels = x.shape[1] - self.condition_channels
+        return x[:, :channels], x[:, channels:]
 
     def _predict(
-        self, x_t: Tensor, t: Tensor, label: Tensor, unit: tuple[Tensor, Tensor, Tensor]
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        label: Tensor,
+        unit: tuple[Tensor, Tensor, Tensor],
+        condition: Tensor | None,
     ) -> Tensor:
         """Return the backbone's output, float32, given x_t, alpha and sigma at unit variance."""
         if self._prediction.input_scale is not None:
             x_t, alpha, sigma = unit
             x_t = x_t * self._prediction.input_scale(alpha, sigma)
+        if condition is not None:
+            x_t = torch.cat([x_t, condition], dim=1)
         return self.backbone(x_t, t, label).float()
 
     def around(self, backbone: nn.Module) -> "Denoiser":
@@ -70,14 +94,23 @@ class Denoiser(nn.Module):
             prediction=self.prediction,
             loss_weight=self.loss_weight,
             loss=self.loss_name,
+            condition_channels=self.condition_channels,
         )
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
-        """Return each image's weighted mean error of the backbone's output, [B]."""
+        """Return each image's weighted mean error of the backbone's output, [B].
+
+        Args:
+            x: Images, [B, C, H, W], followed by their condition channels.
+            t: Times, [B].
+            noise: Standard normal noise, [B, C, H, W].
+            label: Labels, [B].
+        """
+        x, condition = self.split_condition(x)
         alpha, sigma = self.schedule.at(t)
         x_t = alpha * x + sigma * noise
         unit = self.schedule.at_unit_variance(x_t, t)
-        out = self._predict(x_t, t, label, unit)
+        out = self._predict(x_t, t, label, unit, condition)
         _, alpha, sigma = unit
         error = LOSSES[self.loss_name](out - self._prediction.target(x, noise, alpha, sigma))
         weigh = LOSS_WEIGHTS[self.loss_weight]

@@ -20,7 +20,7 @@ from iddm_cli.profiles.choices import (
     ScheduleName,
     TimeDistributionName,
 )
-from iddm_cli.profiles.settings import DiffusionSettings
+from iddm_cli.profiles.settings import DiffusionSettings, ResolvedDiffusionSettings
 
 
 def build_schedule(
@@ -39,7 +39,7 @@ def build_schedule(
     return schedules.end_in_noise(schedule) if zero_terminal_snr else schedule
 
 
-def build_profile_schedule(diffusion: DiffusionSettings) -> NoiseSchedule:
+def build_profile_schedule(diffusion: ResolvedDiffusionSettings) -> NoiseSchedule:
     """Return the noise schedule of a profile."""
     return build_schedule(
         diffusion.schedule,

@@ -21,6 +21,7 @@ from iddm_cli.display.tables import column_table
 
 if TYPE_CHECKING:
     from iddm_cli.evaluation.numbers import Number
+    from iddm_cli.evaluation.pair_fidelity import Fidelity
     from iddm_cli.evaluation.results import Evaluation, EvaluationSeries, Usefulness
 
 ARROWS = {"lower": "↓", "higher": "↑", None: ""}
@@ -62,12 +63,43 @@ def _print_details(evaluation: "Evaluation", *, several: bool) -> None:
     if evaluation.canonical is not None:
         console.out.print()
         print_table(canonical_table(evaluation))
+    if evaluation.fidelity is not None:
+        console.out.print()
+        print_table(fidelity_table(evaluation.fidelity))
     if evaluation.usefulness is not None:
         console.out.print()
         if several:
             console.print_result(evaluation.title)
         print_table(arm_table(evaluation.usefulness))
         console.print_result(describe_usefulness(evaluation.usefulness))
+
+
+def print_fidelity(name: str, fidelity: "Fidelity", warnings: Sequence[str]) -> None:
+    """Print how close images are to their references, and what to know of it on stderr."""
+    console.print_note(
+        f"{fidelity.count:,} images ({name}) compared with those of the same names in "
+        f"{fidelity.references}"
+    )
+    print_table(fidelity_table(fidelity))
+    for warning in warnings:
+        console.print_warning(warning)
+
+
+def fidelity_table(fidelity: "Fidelity") -> Table:
+    """Return the mean of each number, and the image whose value is lowest."""
+    rows = [
+        (
+            title_of(key),
+            format_value(number.value),
+            format_value(getattr(fidelity.lowest[key], key)),
+            f"{number.count:,}",
+            escape_control(fidelity.lowest[key].name),
+        )
+        for key, number in fidelity.numbers.items()
+    ]
+    table = _right_aligned(("against references", "mean", "lowest", "images", "lowest image"), rows)
+    table.columns[-1].justify = "left"
+    return table
 
 
 def describe_comparison(evaluation: "Evaluation") -> str:

@@ -16,6 +16,7 @@ from iddm_cli.display.html.evaluation_tables import (
     describe_number,
     describe_quality,
 )
+from iddm_cli.display.html.fidelity_page import describe_fidelity
 from iddm_cli.display.html.template import render_template
 from iddm_cli.display.html.usefulness_section import describe_usefulness
 from iddm_cli.display.measures import find_measure, format_value
@@ -81,6 +82,7 @@ def _describe_evaluation(evaluation: Evaluation, pages: int, *, is_open: bool) -
             "description": canonical.description,
             "warnings": canonical.warnings,
         },
+        "fidelity": None if evaluation.fidelity is None else describe_fidelity(evaluation.fidelity),
         "usefulness": None
         if evaluation.usefulness is None
         else describe_usefulness(evaluation.usefulness),
@@ -164,7 +166,9 @@ def _describe_figure(row: dict[str, Any]) -> tuple[str, str, str]:
 def _list_measures(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """Return title and explanation of each number on the page."""
     canonical = (key for one in evaluations if one.canonical for key in one.canonical.numbers)
-    keys = dict.fromkeys([*(key for one in evaluations for key in list_numbers(one)), *canonical])
+    compared = (key for one in evaluations if one.fidelity for key in one.fidelity.numbers)
+    numbers = (key for one in evaluations for key in list_numbers(one))
+    keys = dict.fromkeys([*numbers, *canonical, *compared])
     found = [find_measure(key) for key in keys]
     return [
         (

@@ -41,6 +41,14 @@ OTHER_MEASURES: dict[str, Measure] = {
         "Inception Score", "higher", is_share=False,
         summary="how sure and how varied the classes are that Inception sees",
     ),
+    "psnr": Measure(
+        "PSNR (dB)", "higher", is_share=False,
+        summary="ratio of the range of values to the error against a reference, in decibels",
+    ),
+    "ssim": Measure(
+        "SSIM", "higher", is_share=False,
+        summary="how alike structures of 11 x 11 pixels are to those of a reference; 1 is equal",
+    ),
 }  # fmt: skip
 """Numbers that are not in QUALITY_METRICS, by their key in --json."""
 

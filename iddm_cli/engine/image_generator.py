@@ -22,10 +22,7 @@ from iddm_cli.diffusion.guidance import (
     build_step_denoiser,
     find_guided_steps,
 )
-from iddm_cli.diffusion.lookup import build_time_grid, find_solver
 from iddm_cli.diffusion.sampling import sample
-from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.diffusion.solver_table import SolverTable
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
@@ -33,12 +30,21 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     make_batch_invariant,
 )
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
-from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
+from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch, make_blank_batch
+from iddm_cli.engine.sampling.sample_noise import (
+    PURPOSE,
+    NoisePath,
+    own_noise_index,
+    sample_noise,
+)
+from iddm_cli.engine.sampling.solver_choice import build_partial_table
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-from iddm_cli.profiles.choices import SAMPLERS, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
+
+ImageCondition = KnownBatch | LowResolutionBatch
+"""What is known of the images of a batch before they are generated."""
 
 
 @dataclass(frozen=True)
@@ -104,52 +110,6 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
 
 
-def build_solver_table(
-    settings: SamplingSettings,
-    schedule: NoiseSchedule,
-    highest: int | None = None,
-    *,
-    tables: TunedTables = NO_TABLES,
-) -> SolverTable:
-    """Return the table of the sampler that the settings name, with its time grid and options.
-
-    Args:
-        settings: The settings.
-        schedule: The noise schedule.
-        highest: The time that the first step starts from; None: the last entry of the schedule. A
-            table has at most one row for each time below.
-        tables: The tables that were tuned for the network.
-
-    Raises:
-        UsageError: A tuned sampler has no table of so many calls.
-    """
-    grid = build_time_grid(settings.grid, schedule, highest)
-    calls = settings.steps or usual_steps(settings.sampler, len(schedule))
-    calls = min(calls, grid.highest + 1)
-    options: dict[str, object] = dict(settings.sampler_options)
-    if SAMPLERS[settings.sampler].needs_tables:
-        options["tables"] = tables
-        calls = tables.resolve_calls(settings.steps) if highest is None else calls
-    return find_solver(settings.sampler)(schedule, grid, calls, **options)
-
-
-def build_partial_table(
-    settings: SamplingSettings,
-    schedule: NoiseSchedule,
-    known: KnownImages | None,
-    tables: TunedTables = NO_TABLES,
-) -> SolverTable:
-    """Return the table of a sampler that starts from images; None or strength 1: from noise.
-
-    It has the same share of the calls as of the times (as image-to-image pipelines of diffusers).
-    """
-    if known is None or known.strength in (0, 1):
-        return build_solver_table(settings, schedule, tables=tables)
-    calls = known.count_calls(settings.steps or usual_steps(settings.sampler, len(schedule)))
-    fewer = settings.model_copy(update={"steps": calls})
-    return build_solver_table(fewer, schedule, known.highest_time(schedule), tables=tables)
-
-
 class ImageGenerator:
     """Generates images on the denoiser's device.
 
@@ -196,11 +156,15 @@ class ImageGenerator:
 
     def with_precision(self, precision: str) -> "ImageGenerator":
         """Return a generator of the same images, but for its precision."""
-        return self._copy(precision, self.known)
+        return self._copy(precision=precision)
 
     def starting_from(self, known: KnownImages) -> "ImageGenerator":
         """Return a generator whose images start from known ones."""
-        return self._copy(self.precision, known)
+        return self._copy(known=known)
+
+    def with_size(self, size: tuple[int, int]) -> "ImageGenerator":
+        """Return a generator of images of another height and width."""
+        return self if size == self.shape[1:] else self._copy(shape=(self.shape[0], *size))
 
     def sampling_with(self, settings: SamplingSettings) -> "ImageGenerator":
         """Return a generator with other settings, which samples from noise without a weaker one."""
@@ -212,16 +176,22 @@ class ImageGenerator:
             levels=self.levels,
         )
 
-    def _copy(self, precision: str, known: KnownImages | None) -> "ImageGenerator":
+    def _copy(
+        self,
+        *,
+        precision: str | None = None,
+        known: KnownImages | None = None,
+        shape: tuple[int, int, int] | None = None,
+    ) -> "ImageGenerator":
         return ImageGenerator(
             self.denoiser,
             self.settings,
             num_classes=self.num_classes,
-            shape=self.shape,
+            shape=shape or self.shape,
             levels=self.levels,
-            precision=precision,
+            precision=precision or self.precision,
             weaker=self.weaker,
-            known=known,
+            known=known or self.known,
             tables=self.tables,
         )
 
@@ -241,7 +211,9 @@ class ImageGenerator:
         if self.precision == "fp32":
             return graph_calls(denoiser)
         denoiser.eval()
-        return make_batch_invariant(lower_precision(denoiser, self.precision), self.shape)
+        channels, height, width = self.shape
+        shape = (channels + denoiser.condition_channels, height, width)
+        return make_batch_invariant(lower_precision(denoiser, self.precision), shape)
 
     @torch.inference_mode()
     def generate_batch(
@@ -249,6 +221,7 @@ class ImageGenerator:
         specs: Sequence[SampleSpec],
         seed: int,
         recorder: TrajectoryRecorder[SampleSpec] | None = None,
+        known: ImageCondition | None = None,
     ) -> Tensor:
         """Return one batch of images, [B, H, W, C], see `to_pixels`.
 
@@ -256,39 +229,45 @@ class ImageGenerator:
             specs: The images.
             seed: Random seed.
             recorder: Records the trajectories of some of them.
+            known: What is known of them; None: their sources among the known images.
         """
         device = self.denoiser.schedule.alpha.device
         label = torch.tensor([spec.label for spec in specs], device=device)
-        known = self._select_known(specs)
-        if known is not None and known.strength == 0:
+        known = known or self._select_known(specs)
+        if isinstance(known, KnownBatch) and known.strength == 0:
             return known.pixels()
         items = [spec.noise_item for spec in specs]
+        purpose = PURPOSE if known is None else known.purpose
         noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
         x = sample(
             self._denoise_steps(label, known),
             self.solver_table,
-            noise=self._begin(noise_of("sample", step=0), known),
+            noise=self._begin(noise_of(purpose, step=0), known),
             label=label,
-            noise_at=lambda k: noise_of("sample-step", step=k),
+            noise_at=lambda k: noise_of(f"{purpose}-step", step=k),
             observe=None if recorder is None else partial(recorder.record, specs),
         )
         pixels = to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
         return pixels if known is None else known.paste(pixels)
 
-    def _select_known(self, specs: Sequence[SampleSpec]) -> KnownBatch | None:
-        """Return the known images of a batch, of which each has one or none has."""
-        rows = [spec.source for spec in specs if spec.source is not None]
-        if self.known is None or not rows:
-            return None
-        return self.known.select(rows, self.denoiser.schedule.alpha.device)
+    def _select_known(self, specs: Sequence[SampleSpec]) -> ImageCondition | None:
+        """Return the known images of a batch, of which each has one or none has.
 
-    def _begin(self, noise: Tensor, known: KnownBatch | None) -> Tensor:
+        Without them, a network that upscales gets blank ones: see `Upscaler`.
+        """
+        rows = [spec.source for spec in specs if spec.source is not None]
+        device, extra = self.denoiser.schedule.alpha.device, self.denoiser.condition_channels
+        if extra:
+            return make_blank_batch(len(specs), extra, self.shape[1:], device)
+        return self.known.select(rows, device) if self.known is not None and rows else None
+
+    def _begin(self, noise: Tensor, known: ImageCondition | None) -> Tensor:
         """Return where sampling starts: at noise, or at known images with noise."""
         if known is None:
             return noise
         return known.begin(noise, self.denoiser.schedule, self.solver_table.times[0])
 
-    def _denoise_steps(self, label: Tensor, known: KnownBatch | None) -> list[Denoise]:
+    def _denoise_steps(self, label: Tensor, known: ImageCondition | None) -> list[Denoise]:
         """Return the denoiser of each step."""
         plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
         if known is not None:

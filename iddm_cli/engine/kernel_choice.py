@@ -43,7 +43,7 @@ def choose_kernels(denoiser: Denoiser, shape: tuple[int, int, int], precision: s
 
     Args:
         denoiser: The denoiser, on the CPU; it stays as it is.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
         precision: fp32, bf16 or fp16.
     """
     parameters = {name: tuple(p.shape) for name, p in denoiser.named_parameters()}
@@ -82,7 +82,7 @@ def measure_kernels(
 
     Args:
         denoiser: The denoiser, on the CPU; it stays as it is.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
         precision: fp32, bf16 or fp16.
 
     Returns:
@@ -109,7 +109,7 @@ def time_kernels(
 
     Args:
         denoiser: The denoiser, on the CPU; it stays as it is.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
         precision: fp32, bf16 or fp16.
         names: The kernels to measure.
         images: Number of images of a pass.
@@ -132,7 +132,8 @@ def time_kernels(
 def _compute_gradients(denoiser: Denoiser, x: Tensor, precision: str) -> None:
     label = torch.zeros(len(x), dtype=torch.int64)
     with torch.random.fork_rng([]), autocast(x.device, precision):
-        denoiser.loss(x, label, x, label).mean().backward()
+        noise, _ = denoiser.split_condition(x)
+        denoiser.loss(x, label, noise, label).mean().backward()
     denoiser.zero_grad(set_to_none=True)
 
 

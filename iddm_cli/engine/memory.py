@@ -108,7 +108,7 @@ def estimate_memory(
 
     Args:
         denoiser: The denoiser, on the CPU.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
         micro_batch: Images computed at once.
         precision: fp32, bf16 or fp16.
         data: Bytes of images held on the device.
@@ -173,7 +173,8 @@ def _kept_for_backward(
         KeptTensors(denoiser.backbone, recompute=recompute) as kept,
         autocast(x.device, precision),
     ):
-        loss = denoiser.loss(x, some, torch.zeros_like(x), some)
+        noise = torch.zeros_like(denoiser.split_condition(x)[0])
+        loss = denoiser.loss(x, some, noise, some)
     del loss
     return kept
 
@@ -184,15 +185,25 @@ class MicroBatch:
     Args:
         requested: training.micro_batch of the profile; None: the whole share.
         share: Number of this process's slots in a batch.
+        chosen: The size that suits the memory that is free now; None: what is requested.
+        most: The largest size that all of the memory could hold; None: the present one.
 
     Attributes:
         size: The present micro-batch size.
     """
 
-    def __init__(self, requested: int | str | None, share: int) -> None:
+    def __init__(
+        self,
+        requested: int | str | None,
+        share: int,
+        *,
+        chosen: int | None = None,
+        most: int | None = None,
+    ) -> None:
         self.requested = requested
         self.share = share
-        self.size = min(requested, share) if isinstance(requested, int) else share
+        self.size = min(requested, share) if isinstance(requested, int) else chosen or share
+        self.most = min(share, max(self.size, most or 0))
 
     def split(self, slots: Tensor) -> tuple[Tensor, ...]:
         """Return the slots in parts of at most `size`, [B] each."""
@@ -210,10 +221,13 @@ class MicroBatch:
         return {"asked": self.requested, "share": self.share, "size": self.size}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Restore a size that was found before, unless the profile or the share has changed."""
+        """Restore a size that was found before.
+
+        Not where the profile or the share has changed, or where it would not fit this machine.
+        """
         size = state.get("size")
         same = state.get("asked") == self.requested and state.get("share") == self.share
-        if same and isinstance(size, int) and 1 <= size <= self.size:
+        if same and isinstance(size, int) and 1 <= size <= self.most:
             self.size = size
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
+from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_time_distribution
@@ -54,6 +55,8 @@ class TrainStep:
         compiling: Whether the network's blocks are compiled: auto, none or blocks.
         objective: What updates minimize; None: the denoising loss.
         augment: Changes images and conditions the network on it; None: nothing does.
+        micro_batch: How many images are computed at once; None: as many as the settings say.
+        condition: Makes the condition channels of images; None: the network has none.
 
     Attributes:
         total_steps: Number of updates of the whole training.
@@ -76,10 +79,13 @@ class TrainStep:
         compiling: str = "none",
         objective: Objective | None = None,
         augment: ConditionedAugmentation | None = None,
+        micro_batch: MicroBatch | None = None,
+        condition: LowResolutionCondition | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.objective = objective or DenoisingObjective()
         self.augment = augment
+        self.condition = condition
         self.batches = batches
         self.settings = settings
         self.times = times
@@ -94,9 +100,9 @@ class TrainStep:
         self.total_steps = count_steps(settings, len(batches))
         self._numerics = numerics
         self.compiled: CompiledBlocks | None = None
-        self.state = self._build_state(compiling)
+        self.state = self._build_state(compiling, micro_batch)
 
-    def _build_state(self, compiling: str) -> TrainerState:
+    def _build_state(self, compiling: str, micro_batch: MicroBatch | None) -> TrainerState:
         denoiser, settings, group = self.denoiser, self.settings, self.group
         ema = EMA(denoiser, settings.ema_decay)  # before: what is copied is neither
         if should_compile(compiling, self.device, self.total_steps):
@@ -110,7 +116,7 @@ class TrainStep:
             build_optimizer(denoiser.backbone, settings, precision=self.precision),
             torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
             NonFiniteGuard(self.device, settings.max_skipped, group),
-            MicroBatch(settings.micro_batch, len(self.slots)),
+            micro_batch or MicroBatch(settings.micro_batch, len(self.slots)),
             group,
         )
 
@@ -269,6 +275,8 @@ class TrainStep:
             x, augmentation = self.augment(x, step, slots)
             denoiser = denoiser.around(ConditionedBackbone(denoiser.backbone, augmentation))
         noise = self.sample_noise(step, copy_to(self.device, slots), x)
+        if self.condition is not None:
+            x = torch.cat([x, self.condition(x, step, slots)], dim=1)
         dropped = self._uniform("label-drop", slots, step) < self.settings.label_drop
         label = torch.where(dropped, self.num_classes, label)
         t = self.sample_times(step, slots)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from iddm_cli.evaluation.image_set import ImageSet
 from iddm_cli.evaluation.numbers import Number
+from iddm_cli.evaluation.pair_fidelity import Fidelity
 
 Verdict = Literal["helps", "does not help", "cannot tell"]
 
@@ -192,6 +193,7 @@ class Evaluation:
         copies: Copies of training images; None if it was not asked for.
         canonical: Numbers in the features of Inception; None without.
         usefulness: Whether the images help a classifier; None if it was not asked for.
+        fidelity: How close the images are to references of the same names; None without.
         warnings: What to know before the numbers are trusted, as sentences.
     """
 
@@ -205,6 +207,7 @@ class Evaluation:
     copies: Copies | None = None
     canonical: CanonicalNumbers | None = None
     usefulness: Usefulness | None = None
+    fidelity: Fidelity | None = None
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -244,6 +247,8 @@ class Evaluation:
             }
         if self.usefulness is not None:
             content["usefulness"] = _usefulness_to_json(self.usefulness)
+        if self.fidelity is not None:
+            content |= self.fidelity.to_json()
         content["warnings"] = list(self.warnings)
         return content
 

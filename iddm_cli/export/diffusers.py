@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iddm_cli.diffusion.lookup import build_profile_schedule
-from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.model_card import render_model_card
@@ -29,7 +29,7 @@ from iddm_cli.profiles.choices import (
     list_names,
 )
 from iddm_cli.profiles.model_settings import ModelSettings, UNetSettings
-from iddm_cli.profiles.settings import DiffusionSettings, SamplingSettings
+from iddm_cli.profiles.settings import ResolvedDiffusionSettings, SamplingSettings
 
 VERSION = "0.30.0"
 """The oldest version of diffusers that knows every key written here."""
@@ -240,7 +240,7 @@ def build_network_config(model: TrainedModel) -> dict[str, Any]:
 
 
 def build_scheduler_config(
-    diffusion: DiffusionSettings, sampling: SamplingSettings, scheduler: DiffusersScheduler
+    diffusion: ResolvedDiffusionSettings, sampling: SamplingSettings, scheduler: DiffusersScheduler
 ) -> dict[str, Any]:
     """Return the configuration of a scheduler; its noise schedule by name or as betas.
 

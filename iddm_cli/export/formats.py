@@ -55,9 +55,9 @@ class ExportFormat:
             --overwrite replaces only folders that contain it. Empty: an export is one file.
         fixed_suffix: Whether the output name must end in the suffix.
         takes_guide: Whether an export can hold a weaker network that guides, from --guide-with.
-        takes_autoencoders: Whether an export can hold an autoencoder, for data.encoder.
         without_tables: What it means for an export if the run's tuned samplers are damaged, a
             clause; "" where it holds at most the one that it samples with.
+        upscales: Whether an export can hold a network that upscales images.
         usage: How to use the export, a clause with {path} in it.
     """
 
@@ -70,8 +70,8 @@ class ExportFormat:
     folder_marker: str = ""
     fixed_suffix: bool = False
     takes_guide: bool = False
-    takes_autoencoders: bool = False
     without_tables: str = ""
+    upscales: bool = False
     usage: str = ""
 
     def default_path(self, run: str, variant: str = "") -> Path:
@@ -111,8 +111,8 @@ EXPORT_FORMATS = {
             suffix=SUFFIX,
             exporter="iddm_cli.export.safetensors:export_safetensors",
             fixed_suffix=True,
-            takes_autoencoders=True,
             without_tables="the file holds no tuned samplers",
+            upscales=True,
             usage="generate images with: iddm generate {path}",
         ),
         ExportFormat(

@@ -32,7 +32,7 @@ from torch.fx import GraphModule
 
 from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser, find_guided_steps
-from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import IddmError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.formats import ExportArtifact, Progress

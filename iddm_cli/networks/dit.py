@@ -141,6 +141,7 @@ class DiT(nn.Module):
         position_span: Positions along a side that those of the patches are spread over.
         dropout: Dropout probability in feed-forward networks.
         augmentation: Length of the description of an augmentation; 0 ignores it.
+        condition_channels: Channels of x_t after those of the image, which the network only reads.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class DiT(nn.Module):
         position_span: int = 16,
         dropout: float = 0.0,
         augmentation: int = 0,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         block = partial(
@@ -172,6 +174,7 @@ class DiT(nn.Module):
             dropout=dropout,
         )
         folded = channels * patch_size**2
+        folded_in = (channels + condition_channels) * patch_size**2
 
         self.width = width
         self.patch_size = patch_size
@@ -183,7 +186,7 @@ class DiT(nn.Module):
             activation=nn.SiLU,
             augmentation=augmentation,
         )
-        self.patch_in = _build_patch_embedding(folded, width, bottleneck)
+        self.patch_in = _build_patch_embedding(folded_in, width, bottleneck)
         self.blocks = nn.ModuleList([block(width) for _ in range(depth)])
         self.condition = nn.Linear(width, 2 * width)
         self.norm_out = TOKEN_NORMS[norm](width)
@@ -212,7 +215,8 @@ class DiT(nn.Module):
     ) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
 
-        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        Condition channels follow those of the image in x_t. `augmentation`, [B, conditions],
+        describes how each image was augmented; None: it was not.
         """
         embedding = self.embedding(t, label, augmentation)
         patches = functional.pixel_unshuffle(x_t, self.patch_size)

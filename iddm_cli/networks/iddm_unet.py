@@ -170,6 +170,7 @@ class IddmUNet(nn.Module):
         num_classes: Number of classes, K; 0 ignores labels.
         activation: Name of the non-linearity; IDDM's own default is gelu.
         augmentation: Length of the description of an augmentation; 0, as in IDDM, ignores it.
+        condition_channels: Channels of x_t after those of the image, which the network only reads.
     """
 
     def __init__(
@@ -179,12 +180,13 @@ class IddmUNet(nn.Module):
         num_classes: int,
         activation: str = "gelu",
         augmentation: int = 0,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         act = activation
         self.condition_adapter = ClassVectors(num_classes) if num_classes else None
         self.augmentation = AugmentationEmbedding(augmentation, CONDITION) if augmentation else None
-        self.inc = DoubleConv(channels, 64, act)
+        self.inc = DoubleConv(channels + condition_channels, 64, act)
         self.down1, self.sa1 = Down(64, 128, act), AttentionBlock(128, act)
         self.down2, self.sa2 = Down(128, 256, act), AttentionBlock(256, act)
         self.down3, self.sa3 = Down(256, 256, act), AttentionBlock(256, act)
@@ -218,7 +220,8 @@ class IddmUNet(nn.Module):
     ) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
 
-        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        Condition channels follow those of the image in x_t. `augmentation`, [B, conditions],
+        describes how each image was augmented; None: it was not.
         """
         condition = self._condition(t, label)
         if self.augmentation is not None and augmentation is not None:

@@ -101,6 +101,7 @@ class UNet(nn.Module):
         frequency_shift: Frequency shift of the time embedding, 0 or 1.
         qk_norm: Whether attention normalises queries and keys.
         augmentation: Length of the description of an augmentation; 0 ignores it.
+        condition_channels: Channels of x_t after those of the image, which the network only reads.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class UNet(nn.Module):
         frequency_shift: int = 0,
         qk_norm: bool = False,
         augmentation: int = 0,
+        condition_channels: int = 0,
     ) -> None:
         super().__init__()
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
@@ -147,6 +149,7 @@ class UNet(nn.Module):
             attention if level in attention_levels else None for level in range(len(widths))
         ]
         folded = channels * patch_size**2
+        folded_in = (channels + condition_channels) * patch_size**2
 
         self.patch_size = patch_size
         self.embedding = ConditionEmbedding(
@@ -157,7 +160,7 @@ class UNet(nn.Module):
             shift=frequency_shift,
             augmentation=augmentation,
         )
-        self.conv_in = nn.Conv2d(folded, widths[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(folded_in, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_build_down_levels(widths, blocks_per_level, block, attentions))
         self.downsample = nn.ModuleList(
             [Downsample(width, downsample_padding) for width in widths[:-1]]
@@ -195,7 +198,8 @@ class UNet(nn.Module):
     ) -> Tensor:
         """Return [B, C, H, W] for noisy images x_t, [B, C, H, W], times [B] and labels [B].
 
-        `augmentation`, [B, conditions], describes how each image was augmented; None: it was not.
+        Condition channels follow those of the image in x_t. `augmentation`, [B, conditions],
+        describes how each image was augmented; None: it was not.
         """
         embedding = self.embedding(t, label, augmentation)
         h = self.conv_in(functional.pixel_unshuffle(x_t, self.patch_size))

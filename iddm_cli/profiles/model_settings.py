@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from iddm_cli.profiles.checking.issues import Issue
-from iddm_cli.profiles.settings import Settings
+from iddm_cli.profiles.settings import Settings, Share
 
 Width = Annotated[int, Field(ge=1, le=4096)]
 Multiplier = Annotated[int, Field(ge=1, le=64)]
@@ -21,6 +21,7 @@ Level = Annotated[int, Field(ge=0, le=7)]
 ActivationName = Literal["silu", "gelu", "relu", "relu6", "lrelu"]
 ConditioningName = Literal["scale_shift", "shift"]
 
+ConditionName = Literal["none", "low_resolution"]
 TokenNormName = Literal["layer", "rms"]
 FeedForwardName = Literal["gelu", "swiglu"]
 
@@ -32,11 +33,25 @@ class BackboneSettings(Settings):
 
     network: str
 
+    condition: ConditionName = "none"
+    """What each image is generated from: none, or low_resolution, a smaller one to upscale."""
+
+    upscale_factor: int = Field(default=4, ge=2, le=16)
+    """With condition: low_resolution, how many times larger the image is than the smaller one."""
+
+    upscale_noise: Share = 0.5
+    """With condition: low_resolution, the highest level of noise that smaller images get."""
+
     size_keys: ClassVar[tuple[str, ...]] = ()
     """Settings that decide how large the network is, the width first."""
 
     is_autoencoder: ClassVar[bool] = False
     """Whether it encodes and decodes images, and denoises none."""
+
+    @property
+    def is_upscaler(self) -> bool:
+        """Whether the network upscales images."""
+        return self.condition == "low_resolution"
 
     @property
     @abstractmethod

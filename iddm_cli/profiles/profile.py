@@ -1,5 +1,6 @@
 """The profile: every setting that decides the outcome of training, and how images are sampled."""
 
+import math
 from functools import cache
 from typing import Literal
 
@@ -13,6 +14,7 @@ from iddm_cli.profiles.settings import (
     ChannelCount,
     DataSettings,
     DiffusionSettings,
+    ResolvedDiffusionSettings,
     RuntimeSettings,
     SamplingSettings,
     Settings,
@@ -20,6 +22,19 @@ from iddm_cli.profiles.settings import (
     TrainingSettings,
 )
 from iddm_cli.profiles.training_length import choose_augment
+
+REFERENCE_SIDE = 32
+"""Side of the images whose noise is not shifted by diffusion.noise_shift: auto."""
+
+
+def choose_noise_shift(size: tuple[int, int]) -> float:
+    """Return the factor on the noise of images of a height and width.
+
+    It hides as much of larger images as the unshifted schedule hides of their averages at 32 x 32
+    (Hoogeboom et al. 2023, arXiv:2301.11093, eq. 4, whose shift of log SNR is 2 log (32 / side)).
+    """
+    side = math.sqrt(size[0] * size[1])
+    return round(max(1.0, side / REFERENCE_SIDE), 4)
 
 
 class Profile(Settings):
@@ -71,7 +86,11 @@ class Profile(Settings):
         if self.data.augment == "auto":
             found["augment"] = choose_augment(self.training, images) if images else "off"
         data = ResolvedDataSettings.model_validate({**dict(self.data), **found})
-        return ResolvedProfile.model_validate({**dict(self), "data": data})
+        diffusion = dict(self.diffusion)
+        if self.diffusion.noise_shift == "auto":
+            diffusion["noise_shift"] = choose_noise_shift(self.data.size)
+        sections = {"data": data, "diffusion": ResolvedDiffusionSettings.model_validate(diffusion)}
+        return ResolvedProfile.model_validate({**dict(self), **sections})
 
 
 class ResolvedDataSettings(DataSettings):
@@ -99,6 +118,19 @@ class ResolvedProfile(Profile):
 
     data: ResolvedDataSettings
     """The training images."""
+
+    diffusion: ResolvedDiffusionSettings = Field(default_factory=ResolvedDiffusionSettings)
+    """The noise schedule and what the network predicts."""
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels that the network reads besides those of the image: see `low_resolution`."""
+        return self.data.channels + 1 if self.model.is_upscaler else 0
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network reads."""
+        return self.data.channels + self.condition_channels, *self.data.size
 
 
 def get_section_classes(section: str) -> dict[str, type[Settings]]:

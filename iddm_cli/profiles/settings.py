@@ -41,6 +41,7 @@ DeviceIndex = Annotated[int, Field(ge=0, lt=4096)]
 DeviceIndices = Annotated[list[DeviceIndex], Field(min_length=1, max_length=64)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
+NoiseShift = Annotated[float, Field(gt=0, le=100)]
 Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 LossWeightName = Literal["uniform", "min_snr", "p2"]
 LossName = Literal["mse", "huber"]
@@ -79,7 +80,7 @@ class DataSettings(Settings):
     """The training images, and how each is decoded, resized and augmented."""
 
     path: str = Field(default="demo", min_length=1, max_length=4096)
-    """A folder, a zip or tar archive, a built-in dataset (cifar10, mnist, ...), or demo."""
+    """A folder, an archive, tar shards, Parquet, a built-in dataset (cifar10, ...), or demo."""
 
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size of training and generated images in pixels: one number, or [height, width]."""
@@ -167,8 +168,8 @@ class DiffusionSettings(Settings):
         default="linear", description=f"Noise schedule: {list_choices(SCHEDULES)}."
     )
 
-    noise_shift: float = Field(default=1.0, gt=0, le=100)
-    """Factor on the noise of every time; for larger images, their side divided by 32 or 64."""
+    noise_shift: Literal["auto"] | NoiseShift = 1.0
+    """Factor on the noise of every time; auto: the side of larger images divided by 32."""
 
     zero_terminal_snr: bool = False
     """Whether the schedule ends in pure noise, so that no brightness leaks (Lin et al. 2024)."""
@@ -196,6 +197,13 @@ class DiffusionSettings(Settings):
 
     time_deviation: Annotated[float, Field(gt=0, le=20)] | None = None
     """Standard deviation of the same; null: 1 for logit-normal, 1.2 for log-normal."""
+
+
+class ResolvedDiffusionSettings(DiffusionSettings):
+    """Diffusion settings whose noise suits the size of images."""
+
+    noise_shift: NoiseShift = 1.0
+    """Factor on the noise of every time."""
 
 
 class TrainingSettings(Settings):

@@ -10,6 +10,7 @@ DESCRIPTIONS = {
     "partial": "incomplete",
     "download": "download",
     "archive": "tar",
+    "index": "index of shards",
     "generated": "generated images",
     "features": "feature network",
     "classifiers": "classifiers",

@@ -15,7 +15,6 @@ from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
-    from iddm_cli.profiles.profile import ResolvedProfile
 
 CHOOSE_OUT = "Choose another --out."
 
@@ -98,7 +97,18 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
     Raises:
         IddmError: A setting is invalid, or the weights are missing or damaged.
     """
-    profile = _load_profile(source, request)
+    profile = models.load_sampling_profile(
+        source,
+        dict(request.sampling),
+        autoguided=request.guide_with is not None,
+        upscales=None,
+    )
+    if profile.model.is_upscaler and not request.format.upscales:
+        raise UsageError(
+            f"{source.reference} upscales images, which an export as {request.format.name} cannot "
+            "hold",
+            f"Export it as a file for iddm: iddm export safetensors {source.reference}",
+        )
     saved = source.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, source, profile, saved, request.runs_dir)
 
@@ -119,19 +129,6 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         return model
     weaker = guide.load_denoiser(model.denoiser.schedule.alpha.device)
     return replace(model, weaker=weaker, guide_with=guide.name)
-
-
-def _load_profile(source: models.ModelSource, request: ExportRequest) -> "ResolvedProfile":
-    """Return the model's profile with the request's sampling settings.
-
-    An autoencoder has none of effect, and only weights to export, for data.encoder.
-    """
-    profile = source.load_profile([])
-    if profile.model.is_autoencoder and request.format.takes_autoencoders:
-        return profile
-    return models.load_sampling_profile(
-        source, dict(request.sampling), autoguided=request.guide_with is not None
-    )
 
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:

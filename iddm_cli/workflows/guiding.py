@@ -169,6 +169,8 @@ def list_differences(
         yield "its image size is {}, not {}".format(*sizes)
     if ours.channels != theirs.channels:
         yield f"it has {theirs.channels} channels, not {ours.channels}"
+    if guide_profile.condition_channels != profile.condition_channels:
+        yield "only one of them upscales images"
     for key in ("schedule", "timesteps", "noise_shift", "zero_terminal_snr"):
         own, other = getattr(profile.diffusion, key), getattr(guide_profile.diffusion, key)
         if own != other:

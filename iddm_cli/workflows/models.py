@@ -9,6 +9,7 @@ from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 from iddm_cli.workflows.averaging.named_averages import find_average
 from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.upscaling.upscaling_models import check_upscales
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,7 +243,11 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
 
 
 def load_sampling_profile(
-    model: ModelSource, given: dict[str, object], *, autoguided: bool = False
+    model: ModelSource,
+    given: dict[str, object],
+    *,
+    autoguided: bool = False,
+    upscales: bool | None = False,
 ) -> "ResolvedProfile":
     """Return a model's profile with the options of the command line.
 
@@ -253,9 +258,10 @@ def load_sampling_profile(
         given: Values of options, by "--option setting.key"; None where not given.
         autoguided: Whether a weaker model guides, so that --guidance needs no training without
             labels.
+        upscales: Whether the model must upscale images, or must not; None: it may.
 
     Raises:
-        IddmError: An option is invalid, or the model is damaged.
+        IddmError: An option is invalid, or the model is damaged, or of the other kind.
     """
     from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
     from iddm_cli.profiles.overrides import Override, collect_overrides
@@ -264,6 +270,7 @@ def load_sampling_profile(
     profile = model.load_profile([])
     check_generates(profile, model.reference)
     _check_ranges(model, profile.data.channels)
+    check_upscales(model, profile, wanted=upscales)
     sampler = given["--sampler sampling.sampler"]
     if sampler is not None and sampler != profile.sampling.sampler:
         defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]

@@ -7,7 +7,7 @@ import torch
 
 from iddm_cli.build import memory
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.memory import MEMORY_SHARE, estimate_run_memory, largest_micro_batch
+from iddm_cli.build.memory import MEMORY_SHARE, choose_micro_batch, estimate_run_memory
 from iddm_cli.engine import device
 from iddm_cli.engine import memory as engine_memory
 from iddm_cli.machine.memory import MemoryBound
@@ -28,9 +28,12 @@ def test_auto_takes_as_many_pictures_as_fit_by_the_estimate(monkeypatch, batch_s
     for most in (1000, 20, 3, 0.5):
         free = (rest + most * one) / MEMORY_SHARE + 1
         monkeypatch.setattr(device, "free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(device, "all_memory", lambda _: 2**40)
         monkeypatch.setattr(memory, "used_memory", lambda: 0)
-        size = largest_micro_batch(chosen, pack, place)
+        found_size = choose_micro_batch(chosen, pack, place)
+        size = found_size.size
         assert size <= max(1, most)
+        assert found_size.most == batch_size, "all of the memory holds the batch"
         assert size == batch_size or 2 * size > most or size == 1, "not smaller than it must be"
 
 
@@ -90,3 +93,13 @@ def test_the_images_that_fit_are_those_of_the_estimate() -> None:
     assert [memory.count_fitting(found, room) for room in (230, 199, 160, 159, 100)] == [
         8, 4, 1, 0, 0
     ]  # fmt: skip
+
+
+def test_a_gpu_is_probed_and_a_number_is_taken_as_it_is():
+    pack, gpu = SimpleNamespace(), ComputeContext(torch.device("cuda", 0), "fp32")
+    auto = tiny_profile(training={"micro_batch": "auto"})
+    found = choose_micro_batch(auto, pack, gpu)
+    assert (found.requested, found.size, found.most) == ("auto", 64, 64)
+    fixed = tiny_profile(training={"micro_batch": 5})
+    found = choose_micro_batch(fixed, pack, ComputeContext(torch.device("cpu"), "fp32"))
+    assert (found.requested, found.size, found.most) == (5, 5, 5)

@@ -10,12 +10,12 @@ from iddm_cli.build.networks import build_backbone, build_denoiser, check_fits_d
 from iddm_cli.checkpoints.tensors import specs_of
 from iddm_cli.diffusion.lookup import build_profile_schedule, build_schedule
 from iddm_cli.engine import device
-from iddm_cli.engine.image_generator import build_solver_table
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.profiles.loading import load_profile
 from iddm_cli.profiles.model_settings import DiTSettings
-from tests.build.profiles import tiny_profile
+from tests.build.profiles import TINY, tiny_profile
 from tests.profiles.test_loading import SHIPPED
 
 
@@ -105,3 +105,34 @@ def test_the_hint_for_a_transformer_names_its_own_settings():
     with pytest.raises(UsageError) as refused:
         check_size(tiny_profile(model=model | {"mlp_ratio": 32.0}), 2)
     assert refused.value.hint == "Choose a smaller model.width or model.depth."
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TINY,
+        {"network": "dit", "width": 16, "depth": 1, "head_channels": 8, "patch_size": 4},
+    ],
+    ids=lambda model: model.get("network", "unet"),
+)
+def test_a_network_that_upscales_reads_the_smaller_image_and_its_noise_level(model):
+    profile = tiny_profile(model={**model, "condition": "low_resolution"})
+    denoiser = build_denoiser(profile, 0).eval()
+    for parameter in denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    assert profile.input_shape == (7, 16, 16)
+    x_t, t = torch.randn(1, 7, 16, 16), torch.tensor([500])
+    estimates = [denoiser(x_t, t, torch.zeros_like(t))]
+    for channel in (3, 6):
+        changed = x_t.clone()
+        changed[:, channel] += 0.5
+        estimates.append(denoiser(changed, t, torch.zeros_like(t)))
+    assert estimates[0].shape == (1, 3, 16, 16)
+    assert all(not torch.allclose(estimates[0], other) for other in estimates[1:])
+
+
+def test_the_network_of_iddm_can_upscale_as_well():
+    model = {"network": "iddm-unet", "condition": "low_resolution"}
+    with shapes_only():
+        network = build_backbone(tiny_profile(model=model), 0)
+    assert [layer.weight.shape[1] for layer in network.edge_layers()] == [7, 64]

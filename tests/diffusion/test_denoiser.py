@@ -5,7 +5,7 @@ import torch
 
 from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
 from iddm_cli.diffusion.lookup import build_schedule, find_prediction
-from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.diffusion.schedules import NoiseSchedule, cosine_schedule
 from iddm_cli.profiles.choices import PREDICTIONS
 from tests.diffusion.reference import ConstantBackbone, edm, flow_matching
 
@@ -134,3 +134,28 @@ def test_clipping_holds_estimates_in_range():
         torch.tensor([-1.0, -0.1, 0.2, 1.0]), None, None
     )
     torch.testing.assert_close(estimate, torch.tensor([-1.0, -0.3, 0.6, 1.0]))
+
+
+class Recording(torch.nn.Module):
+    """Returns the image's channels of what it is given, and remembers it all."""
+
+    def forward(self, x_t, t, label):
+        self.seen = x_t
+        return x_t[:, :2]
+
+
+def test_condition_channels_reach_the_backbone_as_they_are_and_have_no_estimate():
+    backbone = Recording()
+    denoiser = Denoiser(backbone, cosine_schedule(10), prediction="v", condition_channels=3)
+    image, condition = torch.randn(2, 2, 4, 4), torch.randn(2, 3, 4, 4)
+    t, label = torch.tensor([2, 7]), torch.zeros(2, dtype=torch.int64)
+    estimate = denoiser(torch.cat([image, condition], 1), t, label)
+    assert torch.equal(backbone.seen[:, 2:], condition)
+    plain = Denoiser(Recording(), cosine_schedule(10), prediction="v")
+    assert torch.equal(estimate, plain(image, t, label))
+
+    noise = torch.randn(2, 2, 4, 4)
+    loss = denoiser.loss(torch.cat([image, condition], 1), t, noise, label)
+    assert torch.equal(backbone.seen[:, 2:], condition), "no noise is added to the condition"
+    assert torch.equal(loss, plain.loss(image, t, noise, label))
+    assert denoiser.around(Recording()).condition_channels == 3

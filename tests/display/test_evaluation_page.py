@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from iddm_cli.display.evaluation_page import render_evaluation_page
+from iddm_cli.display.html.fidelity_page import render_fidelity_page
 from iddm_cli.evaluation.numbers import Number
+from iddm_cli.evaluation.pair_fidelity import Fidelity, PairFidelity
 from iddm_cli.evaluation.results import FeatureSummary, Quality
 from tests.display.evaluations import (
     CLASSES,
@@ -202,3 +204,19 @@ def test_many_evaluations_of_noise_share_the_room_of_the_page():
     images = make_images("noise", 160, side=48)
     one = make_evaluation(generated=images, real=images, training=images)
     assert len(render_evaluation_page([one] * 15, title="many")) < 5e6
+
+
+FIDELITY = Fidelity(
+    "originals", (PairFidelity(SCRIPT, 20.5, 0.75), PairFidelity("b.png", 30.5, 0.875))
+)
+
+
+def test_fidelity_is_shown_with_its_lowest_image_beside_other_numbers_or_alone():
+    pages = (
+        render_evaluation_page([make_evaluation(fidelity=FIDELITY)], title="pets"),
+        render_fidelity_page("larger", FIDELITY, [SCRIPT]),
+    )
+    for text in pages:
+        page = check_loads_nothing(text)
+        for words in ("PSNR (dB)", "25.5", "20.5", "SSIM", "0.812", "0.75", SCRIPT, "in originals"):
+            assert words in page.text, words

@@ -85,7 +85,9 @@ def test_classes_come_go_and_change_their_names_and_the_others_keep_their_images
     words = ("train", "--from", "more.safetensors", "--data", "two", "--steps", "2")
     said = shell.iddm(*words, "--name", "less", "--image-size", "32").err
     assert "scratch, burn" in said, "in the order of its labels"
-    assert "--set diffusion.noise_shift=2" in said
+    assert "diffusion.noise_shift 1.0 → 2.0: hides as much" in " ".join(said.split())
+    assert "levels kept 0 as 1, 1 as 2" in " ".join(said.split())
+    assert generate(shell, "less")["dent/000000"].shape[:2] == (32, 32)
     assert shell.iddm(*words, "--set", "data.channels=1", "--name", "grey").err.count("3 → 1") == 1
 
 

@@ -7,7 +7,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.engine import memory
 from iddm_cli.engine.events import MicroBatchReduced
-from iddm_cli.engine.memory import estimate_memory, measure_kept
+from iddm_cli.engine.memory import MicroBatch, estimate_memory, measure_kept
 from iddm_cli.errors import IddmError
 from iddm_cli.networks.unet import UNet
 from tests.engine.test_trainer import bits, make, run
@@ -58,6 +58,19 @@ def test_after_a_resume_the_size_that_fitted_is_taken_at_once(tmp_path):
     assert second.state.micro_batch.size == 2
     run(second)
     assert bits(second) == bits(straight)
+
+
+def test_a_resume_takes_the_size_that_auto_chose_if_the_machine_can_hold_it():
+    state = MicroBatch("auto", 64, chosen=32, most=64).state_dict()
+    for chosen, most, size in ((8, 40, 32), (64, 64, 32), (8, 16, 8)):
+        resumed = MicroBatch("auto", 64, chosen=chosen, most=most)
+        assert resumed.size == chosen
+        resumed.load_state_dict(state)
+        assert resumed.size == size
+    for other in (MicroBatch("auto", 48, chosen=8, most=48), MicroBatch(16, 64)):
+        size = other.size
+        other.load_state_dict(state)
+        assert other.size == size, "of another share, or of another setting"
 
 
 def test_a_size_asked_for_afterwards_is_taken_instead(tmp_path):

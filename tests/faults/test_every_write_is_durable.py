@@ -23,6 +23,13 @@ REASONED = {
     "array_files.py": {"np.save"},  # into memory
     "data/decoding/workers.py": {"replace"},  # a pool of processes, not a file
     "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
+    "data/sources/remote/downloads.py": {"touch", "open"},  # continued, and renamed once whole
+    "data/sources/shards/record_table.py": {
+        "np.memmap",
+        "np.save",
+        "open",
+    },  # a folder renamed whole
+    "workflows/generating/output/shard_files.py": {"open"},  # flushed and renamed once whole
     "data/sources/untar.py": {"open"},  # the copy of an archive; it is made anew
     "storage/claims.py": {"touch", "open", "write_bytes"},  # locks, which no crash has to outlive
     "storage/space.py": {"open"},  # a file that is removed at once

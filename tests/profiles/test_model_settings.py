@@ -6,7 +6,11 @@ import pytest
 
 from iddm_cli.errors import ProfileError
 from iddm_cli.networks import NETWORKS
-from iddm_cli.profiles.model_settings import MODEL_SETTINGS, IddmUNetSettings
+from iddm_cli.profiles.model_settings import (
+    MODEL_SETTINGS,
+    BackboneSettings,
+    IddmUNetSettings,
+)
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.writing import build_profile_schema, dump_profile
 
@@ -29,8 +33,9 @@ def test_every_backbone_has_settings_and_a_network():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_takes_exactly_its_settings(name):
     parameters = set(inspect.signature(NETWORKS[name]).parameters)
-    of_data = {"channels", "num_classes", "augmentation"}
-    assert parameters - of_data == set(MODEL_SETTINGS[name].model_fields) - {"network"}
+    of_data = {"channels", "num_classes", "augmentation", "condition_channels"}
+    of_every_network = set(BackboneSettings.model_fields)
+    assert parameters - of_data == set(MODEL_SETTINGS[name].model_fields) - of_every_network
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,9 @@ def test_profiles_that_spell_out_all_settings_for_every_network_still_load(load)
 
 def test_a_saved_profile_has_the_settings_of_its_network_only(load):
     text = dump_profile(load("model:\n  network: iddm-unet\n  activation: gelu\n"))
-    assert "model:\n  network: iddm-unet\n  activation: gelu\n\n" in text
+    model = text.split("\nmodel:\n")[1].split("\n\n")[0]
+    assert model.startswith("  network: iddm-unet\n") and model.endswith("\n  activation: gelu")
+    assert len(model.splitlines()) == len(IddmUNetSettings.model_fields)
 
 
 def test_the_schema_tells_the_networks_apart():

@@ -13,7 +13,7 @@ from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.loader.stores import MemoryStore
 from iddm_cli.engine import randomness
 from iddm_cli.engine.device import free_memory
-from iddm_cli.engine.memory import LOADED_LATER, MemoryEstimate, estimate_memory
+from iddm_cli.engine.memory import LOADED_LATER, MemoryEstimate, MicroBatch, estimate_memory
 from iddm_cli.engine.monitoring.step_timing import synchronize
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.machine.memory import used_memory
@@ -82,9 +82,12 @@ class TimedNetwork:
         self.workload = workload
         self.precision = precision
         self.compute = ComputeContext(workload.device, precision)
-        training = profile.training.model_copy(update={"micro_batch": None})
         self.train_step: TrainStep = build_train_step(
-            profile, workload.num_classes, workload.build_loader(), self.compute, training=training
+            profile,
+            workload.num_classes,
+            workload.build_loader(),
+            self.compute,
+            micro_batch=MicroBatch(None, profile.training.batch_size),
         )
         denoiser = self.train_step.state.ema.module.eval()
         generator, self.sampling_factor = build_short_generator(
@@ -97,7 +100,7 @@ class TimedNetwork:
         on_cpu = self.workload.device.type == "cpu"
         estimate = estimate_memory(
             self.train_step.denoiser,
-            shape=self.workload.profile.data.shape,
+            shape=self.workload.profile.input_shape,
             micro_batch=images,
             precision=self.precision,
             data=0,

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_loader
+from iddm_cli.build.memory import choose_micro_batch
+from iddm_cli.build.samples.sample_grid import count_grid_images
 from iddm_cli.build.speed.sampling_probe import time_image
-from iddm_cli.build.trainer import build_train_step, count_grid_images, decide_micro_batch
+from iddm_cli.build.trainer import build_train_step
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine.device import peak_memory
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 from iddm_cli.engine.monitoring.step_timing import StepTiming, time_steps
@@ -46,7 +47,6 @@ def probe_training(profile: ResolvedProfile, pack: Pack, compute: ComputeContext
     Raises:
         IddmError: Not even one image fits the memory.
     """
-    training = decide_micro_batch(profile, pack, compute, SINGLE_PROCESS)
     batches = build_loader(profile, pack, compute.device)
     try:
         train_step = build_train_step(
@@ -54,10 +54,10 @@ def probe_training(profile: ResolvedProfile, pack: Pack, compute: ComputeContext
             len(pack.classes),
             batches,
             compute,
-            training=training,
+            micro_batch=choose_micro_batch(profile, pack, compute),
             compiling=profile.runtime.compile,
         )
-        if compute.device.type == "cuda" and training.micro_batch == "auto":
+        if compute.device.type == "cuda" and profile.training.micro_batch == "auto":
             train_step.probe_memory(0)
         timing = time_steps(train_step)
         whole = timing.images == len(train_step.slots)

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 
-from iddm_cli.build.networks import build_backbone
+from iddm_cli.build.networks import build_backbone, build_denoiser
 from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
 from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.engine.optimization.optimizers import initial_optimizer_state
 from iddm_cli.networks.skeleton import shapes_only
+from iddm_cli.networks.transferring.growing import add_levels, grow_patches
 from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
+from iddm_cli.networks.unet import UNet
+from iddm_cli.profiles.origins.growth import find_growth
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.weights_names import part_of_weights
 
@@ -21,6 +24,8 @@ def load_initial_weights(
     mapping: ClassMapping,
 ) -> Tensors:
     """Return the weights of a trained model, adapted to the network of a new run.
+
+    Layers that the trained model did not have start untrained, as a function of the seed.
 
     Args:
         before: The profile of the trained model; its sampling section names the weights to read.
@@ -37,7 +42,28 @@ def load_initial_weights(
         new = build_backbone(profile, len(mapping.rows))
     weights = source.read(part_of_weights(before.sampling.weights), old.state_dict())
     channels = before.data.channels, profile.data.channels
-    return adapt_weights(weights, old, new, mapping, channels)
+    adapted = adapt_weights(weights, old, new, mapping, channels)
+    return _grow_weights(adapted, before, profile, len(mapping.rows))
+
+
+def _grow_weights(
+    weights: Tensors, before: ResolvedProfile, profile: ResolvedProfile, num_classes: int
+) -> Tensors:
+    """Return weights for a network with more levels, or larger patches, than they were trained in.
+
+    Raises:
+        UsageError: The machine has not enough memory for it.
+    """
+    growth = find_growth(before.model, profile.model)
+    if not growth:
+        return weights
+    network = build_denoiser(profile, num_classes).backbone
+    if growth.patch > 1:
+        weights = grow_patches(weights, network, growth.patch)
+    if growth.levels:
+        assert isinstance(network, UNet), "only a U-Net grows by levels"
+        weights = add_levels(weights, network, growth.levels)
+    return weights
 
 
 def iter_initial_checkpoint(raw: Tensors, average: Tensors) -> Iterator[tuple[str, bytes]]:

@@ -38,7 +38,6 @@ def run_export(
 def print_export(result: ExportResult, export_format: ExportFormat, *, json: bool) -> None:
     """Print where the export is, and what the exporter measured."""
     from iddm_cli.display import console
-    from iddm_cli.workflows.latents.refusal import advise_use
 
     model, artifact = result.model, result.artifact
     for warning in artifact.warnings:
@@ -58,7 +57,7 @@ def print_export(result: ExportResult, export_format: ExportFormat, *, json: boo
         return
     console.print_result(str(result.path))
     usage = export_format.usage.format(path=result.path)
-    if model.profile.model.is_autoencoder:
-        usage = advise_use(str(result.path))
+    if model.profile.model.is_upscaler:
+        usage = f"upscale images with: iddm upscale {result.path} FOLDER"
     notes = (f"step {model.step} of {model.run}", artifact.summary, usage)
     console.print_note("; ".join(note for note in notes if note))

@@ -4,9 +4,11 @@ Every store returns the same pixels for the same dataset; they differ in speed a
 """
 
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -80,23 +82,23 @@ class MemoryStore:
 
 
 class FileStore:
-    """Images in the file of a pack, read on demand.
+    """Images in the files of a pack, read on demand.
 
-    The file is read, not mapped: the system caches it as far as memory allows, and this process
+    A file is read, not mapped: the system caches it as far as memory allows, and this process
     needs memory only for its batches.
 
     Args:
-        path: uint8 or uint16 [M, C, H, W], C-contiguous, no header.
+        paths: Each uint8 or uint16 [M, C, H, W], C-contiguous, no header; one follows the other.
         shape: Channels, height and width of an image.
         dtype: Type of the pixels.
-        rows: Position of each image in the file, int64 [N]; None for all of them, in order.
+        rows: Position of each image in the files, int64 [N]; None for all of them, in order.
     """
 
     prefetch_steps = 0
 
     def __init__(
         self,
-        path: Path,
+        paths: Path | Sequence[Path],
         shape: Shape,
         dtype: torch.dtype = torch.uint8,
         rows: Tensor | None = None,
@@ -105,26 +107,30 @@ class FileStore:
         self.rows = rows
         self.dtype = dtype
         self.bytes = shape[0] * shape[1] * shape[2] * dtype.itemsize
-        self._file = path.open("rb", buffering=0)
-        self._count = os.fstat(self._file.fileno()).st_size // self.bytes
+        paths = [paths] if isinstance(paths, Path) else paths
+        self._files = [path.open("rb", buffering=0) for path in paths]
+        counts = [os.fstat(file.fileno()).st_size // self.bytes for file in self._files]
+        self._ends = list(accumulate(counts))
 
     def __len__(self) -> int:
-        return self._count if self.rows is None else len(self.rows)
+        return self._ends[-1] if self.rows is None else len(self.rows)
 
     def read(self, index: Tensor) -> Tensor:
         """Return images, uint8 or uint16 [B, C, H, W].
 
         Raises:
-            DatasetError: The file was truncated since it was opened.
+            DatasetError: A file was truncated since it was opened.
         """
         index = index if self.rows is None else self.rows[index]
         pixels = torch.empty((len(index), *self.shape), dtype=self.dtype)
         rows = pixels.view(torch.uint8).view(len(index), self.bytes).numpy()
         for row, i in zip(rows, index.tolist(), strict=True):
-            self._file.seek(i * self.bytes)
-            if self._file.readinto(row.data) != self.bytes:
+            number = bisect_right(self._ends, i)
+            file = self._files[number]
+            file.seek((i - (self._ends[number - 1] if number else 0)) * self.bytes)
+            if file.readinto(row.data) != self.bytes:
                 raise DatasetError(
-                    f"the cache file {self._file.name} was truncated",
+                    f"the cache file {file.name} was truncated",
                     "Clear it (iddm cache clear) and resume: iddm decodes the images again.",
                 )
         return pixels
@@ -137,8 +143,9 @@ class FileStore:
         """Do nothing: the operating system reads ahead."""
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the files."""
+        for file in self._files:
+            file.close()
 
 
 class StreamStore:

@@ -24,8 +24,18 @@ from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
 from iddm_cli.data.packs.disk_room import DiskRoom
-from iddm_cli.data.packs.pack import Pack, StoredPack, build_record, view_images
+from iddm_cli.data.packs.pack import (
+    Pack,
+    StoredPack,
+    build_record,
+    is_conditional,
+    make_unreadable_error,
+    view_images,
+)
+from iddm_cli.data.packs.slices.slice_source import SliceSource
+from iddm_cli.data.packs.slices.sliced_build import SlicedBuild
 from iddm_cli.data.packs.splitting import hold_out
+from iddm_cli.data.packs.stale_partials import remove_stale_partials
 from iddm_cli.data.packs.store import PackWriter
 from iddm_cli.data.packs.value_watch import ValueWatch
 from iddm_cli.data.progress import ProgressCallback, no_progress
@@ -67,7 +77,7 @@ def build_pack(
             image cannot be decoded and data.on_error is fail; no image can be decoded; or the cache
             cannot be written.
     """
-    conditional = _is_conditional(source, settings)
+    conditional = is_conditional(source, settings)
     builder = _PackBuilder(source, settings, progress)
     stored = builder.find_or_build(values)
     value_notes = builder.plan.notes if builder.plan else ()
@@ -80,35 +90,26 @@ def build_pack(
     return hold_out(pack, source, settings.held_out, find_or_build_part)
 
 
-def _is_conditional(source: Source, settings: DataSettings) -> bool:
-    if settings.conditional is True and not source.classes:
-        raise DatasetError(
-            f"{source.name} has no classes, but data.conditional is true",
-            "Put the images of each class into its own folder, or set data.conditional to false.",
-        )
-    conditional = bool(source.classes) and settings.conditional is not False
-    if settings.balance > 0 and not conditional:
-        raise DatasetError(
-            f"data.balance is {settings.balance:g}, but no classes of {source.name} are trained",
-            "Put the images of each class into its own folder, or leave data.balance out.",
-        )
-    return conditional
-
-
 class _PackBuilder:
     """Finds the pack of a source in the cache, or builds it."""
 
-    def __init__(self, source: Source, settings: DataSettings, progress: ProgressCallback) -> None:
+    def __init__(
+        self,
+        source: Source,
+        settings: DataSettings,
+        progress: ProgressCallback,
+        packs: Path | None = None,
+    ) -> None:
         self.source = source
         self.settings = settings
         self.progress = progress
-        self.packs = cache_folder() / "packs"
+        self.packs = packs or cache_folder() / "packs"
         self.room = DiskRoom(self.packs, len(source), settings.cache)
         self.fingerprint = source.fingerprint(progress)
         # A pack without pixels is enough only if none are wanted.
         self.usable = (True, False) if settings.cache == "off" else (True,)
         self.plan: ValuePlan | None = None
-        self.watch = ValueWatch(settings)
+        self.watch = ValueWatch(settings, is_first=getattr(source, "start", 0) == 0)
 
     def find_or_build(self, values: ValueRange | None) -> StoredPack:
         """Return the pack, from the cache or newly built.
@@ -118,7 +119,7 @@ class _PackBuilder:
         """
         found = self._find_or_decide(values)
         if found.record.skipped and self.settings.on_error == "fail":
-            raise _unreadable(*found.record.skipped[0])
+            raise make_unreadable_error(*found.record.skipped[0])
         return found
 
     def _find_or_decide(self, values: ValueRange | None) -> StoredPack:
@@ -130,11 +131,11 @@ class _PackBuilder:
         channels = self.settings.channels
         if values is not None:
             assert channels != "auto", "a run has recorded them"
-            return self._find_or_build(self._spec(channels, values))
+            return self.find_or_build_pack(self._spec(channels, values))
         if self.settings.value_range in ("auto", [0, 255]) and not find_survey(self.fingerprint):
             self.watch.active = True
             try:
-                found = self._find_or_build_ordinary()
+                found = self.find_or_build_ordinary()
                 if not found.record.ordinary:
                     pixels = found.folder / store.PIXELS
                     self.watch.check_pack(pixels, found.spec, self.source)
@@ -144,11 +145,11 @@ class _PackBuilder:
                 self.watch.active = False
         survey = survey_values(self.source, self.settings, self.fingerprint, self.progress)
         if not survey.groups:  # the reasons are reported as for any set
-            return self._find_or_build_ordinary()
+            return self.find_or_build_ordinary()
         self.plan = plan_values(survey, self.settings)
-        return self._find_or_build(self._spec(self.plan.channels, self.plan.values))
+        return self.find_or_build_pack(self._spec(self.plan.channels, self.plan.values))
 
-    def _find_or_build_ordinary(self) -> StoredPack:
+    def find_or_build_ordinary(self) -> StoredPack:
         """Return the pack of a set of ordinary images.
 
         Raises:
@@ -156,25 +157,29 @@ class _PackBuilder:
         """
         if self.settings.channels != "auto":
             channels = self.settings.channels
-            return self._find_or_build(self._spec(channels, ordinary_range(channels)))
-        decided = self._decide_from_cache(self.usable)
+            return self.find_or_build_pack(self._spec(channels, ordinary_range(channels)))
+        decided = self.decide_from_cache(self.usable)
         if decided is not None:
-            return self._find_or_build(decided)
+            return self.find_or_build_pack(decided)
         with self._prepared_cache():
+            grey, colour = self._spec(1), self._spec(3)
+            root = store.partial_folder(self.folder(colour, stored=True, auto=True))
+            if sliced := self._slice(root, colour, grey):
+                return sliced.build(sliced.decide(grey, colour))
             return self._build_auto()
 
     def _spec(self, channels: int, values: ValueRange = EIGHT_BIT) -> PixelSpec:
         return PixelSpec.from_settings(self.settings, channels, values)
 
-    def _decide_from_cache(self, usable: Sequence[bool]) -> PixelSpec | None:
+    def decide_from_cache(self, usable: Sequence[bool]) -> PixelSpec | None:
         """Return what `channels: auto` is if a pack in the cache settles it: all grey, or not."""
-        packs = [self._find(self._spec(channels), usable) for channels in (1, 3)]
+        packs = [self.find_pack(self._spec(channels), usable) for channels in (1, 3)]
         known = [pack.record.grey for pack in packs if pack]
         if not known:
             return None
         return self._spec(1) if all(known) else self._spec(3)
 
-    def _folder(self, spec: PixelSpec, *, stored: bool, auto: bool = False) -> Path:
+    def folder(self, spec: PixelSpec, *, stored: bool, auto: bool = False) -> Path:
         """Return the folder, named by a digest of everything that the pixels depend on.
 
         The time limit per image is included: an image that takes too long may succeed with more.
@@ -185,10 +190,10 @@ class _PackBuilder:
         facts += [] if spec.values == EIGHT_BIT else [spec.values.to_json()]
         return self.packs / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def _find(self, spec: PixelSpec, usable: Sequence[bool]) -> StoredPack | None:
+    def find_pack(self, spec: PixelSpec, usable: Sequence[bool]) -> StoredPack | None:
         """Return a complete pack with these pixels; `usable` is whether they must be stored."""
         for stored in usable:
-            folder = self._folder(spec, stored=stored)
+            folder = self.folder(spec, stored=stored)
             if record := store.read_record(folder):
                 mark_used(folder)
                 return StoredPack(folder, spec, record)
@@ -199,7 +204,7 @@ class _PackBuilder:
         """Create the cache's folder, and report errors of the disk as errors of the cache."""
         try:
             self.packs.mkdir(parents=True, exist_ok=True)
-            store.remove_stale_partials(self.packs)
+            remove_stale_partials(self.packs)
             yield
         except OSError as error:
             raise cache_error(error, self.packs) from error
@@ -211,18 +216,33 @@ class _PackBuilder:
             lambda: self.progress("waiting for another process that reads the same images", 0, 1),
         )
 
-    def _find_or_build(self, spec: PixelSpec) -> StoredPack:
+    def find_or_build_pack(self, spec: PixelSpec) -> StoredPack:
         """Return the pack with these pixels."""
-        if found := self._find(spec, self.usable):
+        if found := self.find_pack(spec, self.usable):
             return found
         with self._prepared_cache():
-            begun = store.partial_folder(self._folder(spec, stored=True))
-            begun /= store.pixels_file(spec.values)
-            stored = self.room.should_store(spec, begun)
-            folder = self._folder(spec, stored=stored)
+            root = store.partial_folder(self.folder(spec, stored=True))
+            if sliced := self._slice(root, spec, spec):
+                return sliced.build(spec)
+            stored = self.room.should_store(spec, root / store.pixels_file(spec.values))
+            folder = self.folder(spec, stored=stored)
             with self._hold(folder):
                 # The process that held the lock before may have built it.
-                return self._find(spec, (stored,)) or self._build(spec, folder, stored=stored)
+                return self.find_pack(spec, (stored,)) or self._build(spec, folder, stored=stored)
+
+    def _slice(self, root: Path, widest: PixelSpec, least: PixelSpec) -> SlicedBuild | None:
+        """Return what builds the pack in slices; None where its pixels fit into one file."""
+        if isinstance(self.source, SliceSource):
+            return None
+        sliced = SlicedBuild(self, root, widest, least)
+        return sliced if sliced.is_needed else None
+
+    def build_slice(self, part: SliceSource, *, stored: bool, packs: Path) -> "_PackBuilder":
+        """Return what builds a slice, in a folder of its own."""
+        settings = self.settings.model_copy(update={"cache": "disk" if stored else "off"})
+        builder = _PackBuilder(part, settings, part.shift_progress(self.progress), packs)
+        builder.watch.active = self.watch.active
+        return builder
 
     def _build(self, spec: PixelSpec, folder: Path, *, stored: bool) -> StoredPack:
         name = store.pixels_file(spec.values)
@@ -242,14 +262,14 @@ class _PackBuilder:
     def _build_auto(self) -> StoredPack:
         """Decode the dataset once, and build the pack of as many channels as it needs."""
         grey, colour = self._spec(1), self._spec(3)
-        begun = store.partial_folder(self._folder(colour, stored=True, auto=True))
+        begun = store.partial_folder(self.folder(colour, stored=True, auto=True))
         stored = self.room.should_store(grey, begun / GREY / store.PIXELS)
-        folder = self._folder(colour, stored=stored, auto=True)
+        folder = self.folder(colour, stored=stored, auto=True)
         with self._hold(folder):
             # The process that held the lock before may have decided.
-            decided = self._decide_from_cache((*self.usable, stored))
+            decided = self.decide_from_cache((*self.usable, stored))
             if decided is not None:
-                return self._find_or_build(decided)
+                return self.find_or_build_pack(decided)
             writer = AutoChannelsWriter(
                 store.partial_folder(folder),
                 grey,
@@ -274,10 +294,10 @@ class _PackBuilder:
                 if self.settings.cache == "disk" and not writer.stored:
                     raise self.room.error(writer.spec, writer.writer.folder / store.PIXELS)
                 self.progress("reading images", len(writer.results), len(self.source))
-        spec, folder = writer.spec, self._folder(writer.spec, stored=writer.stored)
+        spec, folder = writer.spec, self.folder(writer.spec, stored=writer.stored)
         with self._hold(folder):
             # Another process may have built this pack with data.channels 1 or 3.
-            pack = self._find(spec, (writer.stored,))
+            pack = self.find_pack(spec, (writer.stored,))
             pack = pack or self._publish(writer.writer, spec, folder)
         writer.discard()
         return pack
@@ -302,7 +322,7 @@ class _PackBuilder:
         if self.settings.on_error == "fail":
             for i, result in enumerate(results, start=first):
                 if isinstance(result, str):
-                    raise _unreadable(self.source.item_name(i), result)
+                    raise make_unreadable_error(self.source.item_name(i), result)
 
     def _publish(self, writer: PackWriter, spec: PixelSpec, folder: Path) -> StoredPack:
         """Complete a pack whose images are all written."""
@@ -313,7 +333,8 @@ class _PackBuilder:
         classes = self.source.classes or ("",)
         used = [i for i, r in enumerate(writer.results) if isinstance(r, PreparedImage)]
         labels = [index.get(classes[self.source.labels[i]], 0) for i in used]
-        writer.publish(folder, record, labels, [self.source.item_name(i) for i in used])
+        names, is_slice = map(self.source.item_name, used), isinstance(self.source, SliceSource)
+        writer.publish(folder, record, labels, list(names), with_sizes=is_slice)
         return StoredPack(folder, spec, record)
 
 
@@ -327,10 +348,3 @@ def _discarding_on_error(writer: PackWriter | AutoChannelsWriter) -> Iterator[No
         raise
     finally:
         writer.close()
-
-
-def _unreadable(name: str, reason: str) -> DatasetError:
-    return DatasetError(
-        f"{name} cannot be decoded: {reason}",
-        "Repair or remove the file, or set data.on_error to skip.",
-    )

@@ -26,7 +26,7 @@ class DiskRoom:
         self.count = count
         self.cache = cache
 
-    def should_store(self, spec: PixelSpec, begun: Path) -> bool:
+    def should_store(self, spec: PixelSpec, *begun: Path) -> bool:
         """Return whether to store the pixels on the disk.
 
         Args:
@@ -38,25 +38,25 @@ class DiskRoom:
         """
         if self.cache == "off":
             return False
-        if self.has_room(spec, begun):
+        if self.has_room(spec, *begun):
             return True
         if self.cache == "auto":
             return False
-        raise self.error(spec, begun)
+        raise self.error(spec, *begun)
 
-    def has_room(self, spec: PixelSpec, begun: Path) -> bool:
+    def has_room(self, spec: PixelSpec, *begun: Path) -> bool:
         """Return whether the disk has room for the pixels that are still missing."""
         free = free_bytes(self.folder)
-        return free is None or self._missing_bytes(spec, begun) <= free
+        return free is None or self._missing_bytes(spec, *begun) <= free
 
-    def error(self, spec: PixelSpec, begun: Path) -> DatasetError:
+    def error(self, spec: PixelSpec, *begun: Path) -> DatasetError:
         """Return the error for a disk without room."""
-        needed, free = self._missing_bytes(spec, begun) / 1e9, (free_bytes(self.folder) or 0) / 1e9
+        needed, free = self._missing_bytes(spec, *begun) / 1e9, (free_bytes(self.folder) or 0) / 1e9
         return DatasetError(
             f"the pack needs {needed:.2f} GB in {self.folder}, where {free:.2f} GB are free",
             f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",
         )
 
-    def _missing_bytes(self, spec: PixelSpec, begun: Path) -> int:
+    def _missing_bytes(self, spec: PixelSpec, *begun: Path) -> int:
         needed = round(SIZE_MARGIN * self.count * spec.image_bytes)
-        return needed - (begun.stat().st_size if begun.exists() else 0)
+        return needed - sum(path.stat().st_size for path in begun if path.exists())

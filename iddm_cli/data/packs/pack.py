@@ -18,6 +18,7 @@ from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
+from iddm_cli.profiles.settings import DataSettings
 from iddm_cli.value_range import ValueRange
 
 
@@ -90,9 +91,14 @@ class Pack:
         return self.count * self.spec.image_bytes
 
     @property
+    def images_paths(self) -> tuple[Path, ...]:
+        """Files of the raw pixels of all rows: uint8 or uint16 [N, C, H, W], C-contiguous."""
+        return store.pixels_paths(self.folder, self.record)
+
+    @property
     def images_path(self) -> Path:
-        """File of the raw pixels of all rows: uint8 or uint16 [N, C, H, W], C-contiguous."""
-        return self.folder / store.pixels_file(self.values)
+        """The first of these files, for most packs the only one."""
+        return self.images_paths[0]
 
     def report_held_out(self) -> HeldOutReport:
         """Return the report on the held-out images."""
@@ -152,8 +158,13 @@ def view_images(
 
 def digest_pack(pixels: str, labels: ndarray, classes: tuple[str, ...]) -> str:
     """Return the digest of the images of a pack and their classes."""
-    content = json.dumps([pixels, labels.tolist(), classes])
-    return hashlib.sha256(content.encode()).hexdigest()
+    # The digest of json.dumps([pixels, labels, classes]), of which the labels may be many.
+    digest = hashlib.sha256(f"[{json.dumps(pixels)}, [".encode())
+    for start in range(0, len(labels), store.BLOCK):
+        block = ", ".join(map(str, labels[start : start + store.BLOCK].tolist()))
+        digest.update(f"{', ' if start else ''}{block}".encode())
+    digest.update(f"], {json.dumps(classes)}]".encode())
+    return digest.hexdigest()
 
 
 class StoredPack(NamedTuple):
@@ -196,21 +207,31 @@ def build_record(
         left_out=unreadable,
         values=spec.values,
         grey=all(image.grey for image in images),
-        looks=_source_stats(images, spec),
+        looks=describe_originals(
+            np.array([(image.width, image.height) for image in images]),
+            spec,
+            sum(image.animated for image in images),
+        ),
         pixels=pixels.hexdigest(),
     )
 
 
-def _source_stats(images: list[PreparedImage], spec: PixelSpec) -> SourceStats:
-    widths = np.array([image.width for image in images])
-    heights = np.array([image.height for image in images])
+def describe_originals(sizes: ndarray, spec: PixelSpec, animated: int) -> SourceStats:
+    """Return the statistics of the original images.
+
+    Args:
+        sizes: Width and height of each, int64 [N, 2].
+        spec: What they were resized to.
+        animated: Number of those of several frames or pages.
+    """
+    widths, heights = sizes[:, 0], sizes[:, 1]
     resized = ResizeStats(widths, heights, spec.size, spec.aspect)
     return SourceStats(
         width=min_median_max(widths),
         height=min_median_max(heights),
         shown=float(resized.kept.mean()),
         enlarged=int((resized.scale > 1).sum()),
-        animated=sum(image.animated for image in images),
+        animated=animated,
     )
 
 
@@ -227,3 +248,31 @@ def _none_readable(source: Source, skipped: list[SkippedFile]) -> NoImageError:
         f"none of the {len(skipped)} images of {source.name} can be decoded; {name}: {reason}",
         "Check that these files are images: iddm inspect-dataset lists the reason for each.",
     )
+
+
+def make_unreadable_error(name: str, reason: str) -> DatasetError:
+    """Return the error for an image that cannot be decoded, where none may be skipped."""
+    return DatasetError(
+        f"{name} cannot be decoded: {reason}",
+        "Repair or remove the file, or set data.on_error to skip.",
+    )
+
+
+def is_conditional(source: Source, settings: DataSettings) -> bool:
+    """Return whether classes are trained.
+
+    Raises:
+        DatasetError: They are required, and there are none.
+    """
+    if settings.conditional is True and not source.classes:
+        raise DatasetError(
+            f"{source.name} has no classes, but data.conditional is true",
+            "Put the images of each class into its own folder, or set data.conditional to false.",
+        )
+    conditional = bool(source.classes) and settings.conditional is not False
+    if settings.balance > 0 and not conditional:
+        raise DatasetError(
+            f"data.balance is {settings.balance:g}, but no classes of {source.name} are trained",
+            "Put the images of each class into its own folder, or leave data.balance out.",
+        )
+    return conditional

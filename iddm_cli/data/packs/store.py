@@ -7,14 +7,15 @@ names.txt     name of each image, one JSON string per line
 digests.u8    uint8 [N, 32]: digest of each image's content, then that of its pixels
 pack.json     a PackRecord
 
+A pack of more than one file has those of its pixels in slices/*/, see slices/. Each of these
+folders is a pack as well, and has sizes.i32: width and height of each original, int32 [N, 2].
+
 An unfinished pack is a folder whose name begins with .partial-. It holds the images as far as they
 are written, and journal.jsonl, from which an interrupted build resumes.
 """
 
 import hashlib
 import json
-import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from iddm_cli import durable
 from iddm_cli.data.decoding.formats.packages import is_readable_now
 from iddm_cli.data.decoding.images import digest_bytes
 from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult
+from iddm_cli.data.packs.journal import from_json, to_json
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.profiles.settings import Settings
 from iddm_cli.storage import features
@@ -40,8 +42,9 @@ DIGESTS = "digests.u8"
 DIGEST_BYTES = 16
 RECORD = "pack.json"
 JOURNAL = "journal.jsonl"
-PARTIAL_LIFETIME = 14 * 86_400
-"""Seconds after which an interrupted build that nobody resumed is removed."""
+BLOCK = 2**16
+SIZES = "sizes.i32"
+SLICES = "slices"
 
 
 class SourceStats(Settings):
@@ -84,11 +87,19 @@ class PackRecord(Settings):
     """Whether every image is known to be one of 8 bits; packs of earlier versions do not say."""
     values: ValueRange = EIGHT_BIT
     """The range of values that the levels stand for; absent from the file for 8 bits."""
+    slices: tuple[str, ...] = ()
+    """Folders below the pack's that hold its pixels, in order; absent for a pack of one file."""
 
 
 def pixels_file(values: ValueRange) -> str:
     """Return the name of the file of the pixels."""
     return PIXELS if values.is_8_bit else DEEP_PIXELS
+
+
+def pixels_paths(folder: Path, record: PackRecord) -> tuple[Path, ...]:
+    """Return the files of the pixels of a pack, in order."""
+    name = pixels_file(record.values)
+    return tuple(folder / part / name for part in record.slices) or (folder / name,)
 
 
 def partial_folder(folder: Path) -> Path:
@@ -105,8 +116,8 @@ def read_record(folder: Path) -> PackRecord | None:
     try:
         record = PackRecord.model_validate_json((folder / RECORD).read_bytes())
         sizes = [(folder / name).stat().st_size for name in (LABELS, NAMES, DIGESTS)]
-        name = pixels_file(record.values)
-        pixels = (folder / name).stat().st_size if record.stored else 0
+        files = pixels_paths(folder, record) if record.stored else ()
+        pixels = sum(path.stat().st_size for path in files)
         labels = read_labels(folder)
     except (OSError, ValueError):
         return None
@@ -126,6 +137,15 @@ def mark_ordinary(folder: Path, record: PackRecord) -> None:
         durable.write_file(folder / RECORD, content)
 
 
+def write_record(folder: Path, record: PackRecord) -> None:
+    """Write the record of a pack.
+
+    Raises:
+        OSError: The cache cannot be written.
+    """
+    durable.write_file(folder / RECORD, _encode_record(record))
+
+
 def _encode_record(record: PackRecord) -> bytes:
     """Encode a record; what has its default is left out, so that earlier versions read it."""
     return record.model_dump_json(exclude_defaults=True).encode()
@@ -134,6 +154,11 @@ def _encode_record(record: PackRecord) -> bytes:
 def read_labels(folder: Path) -> ndarray:
     """Return the class index of each image, int64 [N]."""
     return np.fromfile(folder / LABELS, dtype="<i4").astype(np.int64)
+
+
+def read_sizes(folder: Path) -> ndarray:
+    """Return width and height of each original of a slice, int64 [N, 2]."""
+    return np.fromfile(folder / SIZES, dtype="<i4").astype(np.int64).reshape(-1, 2)
 
 
 def read_names(folder: Path) -> list[str]:
@@ -155,7 +180,10 @@ class ImageDigests:
 
     def digest_pixels(self, rows: ndarray) -> str:
         """Return what PackRecord.pixels is for a pack of these rows alone."""
-        return hashlib.sha256(self.pixels[rows].tobytes().hex().encode()).hexdigest()
+        digest = hashlib.sha256()
+        for start in range(0, len(rows), BLOCK):
+            digest.update(self.pixels[rows[start : start + BLOCK]].tobytes().hex().encode())
+        return digest.hexdigest()
 
 
 def read_digests(folder: Path) -> ImageDigests:
@@ -209,7 +237,7 @@ class PackWriter:
     def _read_journal(self) -> Iterator[tuple[str, list[PrepareResult]]]:
         for line in self._journal.read_lines():
             try:
-                results = [_from_json(entry) for entry in json.loads(line)]
+                results = [from_json(entry) for entry in json.loads(line)]
             except (ValueError, TypeError):
                 return
             if any(isinstance(result, str) and is_readable_now(result) for result in results):
@@ -230,7 +258,7 @@ class PackWriter:
         if self.image_bytes:
             planes = b"".join(image.planes for image in select_prepared(results))
             durable.disk.write(self._pixels, planes)
-        self._journal.append(json.dumps([_to_json(result) for result in results]))
+        self._journal.append(json.dumps([to_json(result) for result in results]))
         self.results += [_without_planes(result) for result in results]
 
     def read_planes(self) -> Iterator[bytes]:
@@ -240,9 +268,22 @@ class PackWriter:
                 yield handle.read(self.image_bytes)
 
     def publish(
-        self, folder: Path, record: PackRecord, labels: list[int], names: list[str]
+        self,
+        folder: Path,
+        record: PackRecord,
+        labels: list[int],
+        names: list[str],
+        *,
+        with_sizes: bool = False,
     ) -> None:
         """Finish the pack and rename it to its final name; a damaged one there is replaced.
+
+        Args:
+            folder: The final name.
+            record: The record.
+            labels: Class of each image.
+            names: Name of each image.
+            with_sizes: Whether the sizes of the originals are kept, as slices need them.
 
         Raises:
             OSError: The cache cannot be written.
@@ -257,7 +298,10 @@ class PackWriter:
         durable.write_file(self.folder / NAMES, text.encode())
         digests = "".join(image.content + image.digest for image in select_prepared(self.results))
         durable.write_file(self.folder / DIGESTS, bytes.fromhex(digests))
-        durable.write_file(self.folder / RECORD, _encode_record(record))
+        if with_sizes:
+            sizes = [(image.width, image.height) for image in select_prepared(self.results)]
+            durable.write_file(self.folder / SIZES, np.array(sizes, dtype="<i4").tobytes())
+        write_record(self.folder, record)
         (self.folder / JOURNAL).unlink()
         if folder.exists():
             durable.disk.remove(folder)
@@ -294,41 +338,5 @@ def select_prepared(results: list[PrepareResult]) -> list[PreparedImage]:
     return [result for result in results if isinstance(result, PreparedImage)]
 
 
-def remove_stale_partials(packs: Path) -> None:
-    """Remove interrupted builds that nobody resumed for PARTIAL_LIFETIME."""
-    for partial in packs.glob(f"{durable.PARTIAL_PREFIX}*"):
-        if time.time() - _last_written(partial) > PARTIAL_LIFETIME:
-            durable.discard(partial)
-
-
-def _last_written(partial: Path) -> float:
-    """Return when a folder was last written to; now, if it has just been removed."""
-    try:
-        return max(path.stat().st_mtime for path in (partial, *partial.rglob("*")))
-    except (OSError, ValueError):
-        return time.time()
-
-
 def _without_planes(result: PrepareResult) -> PrepareResult:
     return result if isinstance(result, str) else replace(result, planes=b"")
-
-
-def _to_json(result: PrepareResult) -> object:
-    if isinstance(result, str):
-        return result
-    facts = [result.digest, result.width, result.height, result.grey, result.animated]
-    return [*facts, result.content]
-
-
-_ENTRY = [str, int, int, bool, bool, str]
-_DIGEST = re.compile(r"[0-9a-f]{32}")
-
-
-def _from_json(entry: object) -> PrepareResult:
-    if isinstance(entry, str):
-        return entry
-    if not isinstance(entry, list) or [type(part) for part in entry] != _ENTRY:
-        raise ValueError("not an entry of a journal")
-    if not (_DIGEST.fullmatch(entry[0]) and _DIGEST.fullmatch(entry[-1])):
-        raise ValueError("not the digests of an image")
-    return PreparedImage(b"", *entry)

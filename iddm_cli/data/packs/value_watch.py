@@ -28,15 +28,16 @@ class ValueWatch:
 
     Args:
         settings: The settings; with a data.value_range, labels are not looked for.
+        is_first: Whether the first images are those of a dataset, and not of a later slice.
 
     Attributes:
         active: Whether anything is watched: not if the values are known.
     """
 
-    def __init__(self, settings: DataSettings) -> None:
+    def __init__(self, settings: DataSettings, *, is_first: bool = True) -> None:
         self.active = False
         self._settings = settings
-        self._finds_labels = settings.value_range == "auto"
+        self._finds_labels = is_first and settings.value_range == "auto"
 
     def check_results(self, results: Sequence[PreparedImage | BothForms | str], first: int) -> None:
         """Check images from index `first` on; all of the first ones decide.

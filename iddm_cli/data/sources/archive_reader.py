@@ -79,7 +79,7 @@ def read_archive(
     names = NameDecoder(encoding)
     try:
         is_zip = path.name.lower().endswith(ZIP_SUFFIXES)
-        listing, members = _list_zip(path, names) if is_zip else _list_tar(path, names)
+        listing, members = _list_zip(path, names) if is_zip else list_tar(path, names)
     except ARCHIVE_ERRORS as error:
         raise DatasetError(
             f"{path} cannot be read as an archive: {describe_damage(error)}",
@@ -197,7 +197,8 @@ def _list_zip(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, Archiv
     )
 
 
-def _list_tar(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
+def list_tar(path: Path, names: NameDecoder) -> tuple[Listing, dict[str, ArchiveMember]]:
+    """Return the files of a tar, and where to read each."""
     plain = as_plain_tar(path)
     try:
         return _build_listing(names.decode(_tar_entries(plain)))

@@ -12,6 +12,13 @@ from iddm_cli.data.sources.demo import DemoSource, open_demo
 from iddm_cli.data.sources.folder import exists_on_disk, open_folder
 from iddm_cli.data.sources.indexing.labels.labelling import DEFAULT_LABELS, LabelOptions
 from iddm_cli.data.sources.indexing.listing import to_printable
+from iddm_cli.data.sources.remote.remote_source import is_remote, open_remote
+from iddm_cli.data.sources.shards.shard_source import (
+    is_parquet,
+    is_tar_shards,
+    open_parquet,
+    open_tar_shards,
+)
 from iddm_cli.data.sources.source import Source, SourceOptions
 from iddm_cli.errors import DatasetError, did_you_mean
 from iddm_cli.profiles.settings import DataSettings
@@ -42,11 +49,32 @@ class DatasetSource:
 
 DATASET_SOURCES: tuple[DatasetSource, ...] = (
     DatasetSource(
+        name="remote",
+        summary="An archive, tar shards or Parquet at a URL, fetched to the cache.",
+        accepts="a URL of an archive or of shards (s3://, gs://, https://, hf://, ...)",
+        matches=is_remote,
+        open=open_remote,
+    ),
+    DatasetSource(
         name="archive",
         summary="A .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file of images, read in place.",
         accepts="a zip or tar archive of images",
         matches=is_archive,
         open=open_archive,
+    ),
+    DatasetSource(
+        name="parquet",
+        summary="Parquet files with a column of images, as Hugging Face datasets writes them.",
+        accepts="a Parquet file or a folder of Parquet files",
+        matches=is_parquet,
+        open=open_parquet,
+    ),
+    DatasetSource(
+        name="tar-shards",
+        summary="Many tar files of images and labels, as webdataset writes them.",
+        accepts="a folder of tar shards or a pattern such as train-{000..127}.tar",
+        matches=is_tar_shards,
+        open=open_tar_shards,
     ),
     DatasetSource(
         name="folder",

@@ -151,3 +151,12 @@ def find_existing(path: str) -> Path | None:
         return expanded if expanded.exists() else None
     except (OSError, RuntimeError, ValueError):
         return None
+
+
+def make_absolute(path: str) -> str:
+    """Return an absolute path of what exists, or of a pattern; a name of a dataset as it is."""
+    found = find_existing(path)
+    if found is not None:
+        return str(found.resolve())
+    is_local_pattern = ("*" in path or "{" in path) and "://" not in path
+    return str(Path(path).expanduser().absolute()) if is_local_pattern else path

@@ -31,12 +31,21 @@ def _decompressors() -> dict[bytes, Callable[[Path], IO[bytes]]]:
     }
 
 
-def as_plain_tar(path: Path) -> Path:
-    """Return the path of the tar itself, or of its decompressed copy in the cache."""
+def is_compressed(path: Path) -> bool:
+    """Return whether a tar is compressed, by its first bytes."""
+    return _find_opener(path) is not None
+
+
+def _find_opener(path: Path) -> Callable[[Path], IO[bytes]] | None:
     with path.open("rb") as handle:
         start = handle.read(6)
     known = _decompressors().items()
-    opener = next((opener for magic, opener in known if start.startswith(magic)), None)
+    return next((opener for magic, opener in known if start.startswith(magic)), None)
+
+
+def as_plain_tar(path: Path) -> Path:
+    """Return the path of the tar itself, or of its decompressed copy in the cache."""
+    opener = _find_opener(path)
     if opener is None:
         return path
     content = digest_files(path, [""], no_progress)

@@ -125,7 +125,7 @@ def count_training_flops(denoiser: Denoiser, shape: tuple[int, int, int]) -> int
 
     Args:
         denoiser: The denoiser, not compiled; if it is sharded, every process must call this.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what the network reads.
     """
     device = denoiser.schedule.alpha.device
     x = torch.zeros(1, *shape, device=device)

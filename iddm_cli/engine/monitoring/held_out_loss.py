@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.data.loader.batch_loader import normalize
+from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.stores import PixelStore
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -68,6 +69,7 @@ class HeldOutLoss:
         seed: Decides the images, their noise and times.
         precision: fp32, bf16 or fp16, as in training.
         group: The processes that share the work.
+        condition: Makes the condition channels of images; None: the network has none.
     """
 
     def __init__(
@@ -79,12 +81,14 @@ class HeldOutLoss:
         seed: int,
         precision: str,
         group: ProcessGroup = SINGLE_PROCESS,
+        condition: LowResolutionCondition | None = None,
     ) -> None:
         self.sets = {HELD_OUT_LOSS: held_out, TRAINING_LOSS: training}
         self.size = size
         self.seed = seed
         self.precision = precision
         self.group = group
+        self.condition = condition
         self._subsets = {name: self._choose_images(name) for name in self.sets}
 
     def _choose_images(self, set_name: str) -> Tensor:
@@ -139,6 +143,8 @@ class HeldOutLoss:
         x, label = self._read(batch, device)
         t = self._choose_times(batch, images, len(denoiser.schedule)).to(device)
         noise = self._sample_noise(batch, tuple(x.shape[1:]), device)
+        if self.condition is not None:
+            x = torch.cat([x, self._make_condition(batch, x, self.condition)], dim=1)
         with autocast(device, self.precision):
             return denoiser.loss(x, t, noise, label).float().cpu()
 
@@ -174,6 +180,16 @@ class HeldOutLoss:
         )[bands, torch.arange(len(batch))]
         fraction = (bands + (part + within) / images) / BANDS
         return (fraction * timesteps).long().clamp(max=timesteps - 1)
+
+    def _make_condition(
+        self, batch: Sequence[LossItem], x: Tensor, condition: LowResolutionCondition
+    ) -> Tensor:
+        """Return the condition channels of each item: of the same noise for both sets."""
+        parts = [
+            condition(x[row : row + 1], item.band, torch.tensor([item.number]))
+            for row, item in enumerate(batch)
+        ]
+        return torch.cat(parts)
 
     def _sample_noise(
         self, batch: Sequence[LossItem], shape: tuple[int, ...], device: torch.device

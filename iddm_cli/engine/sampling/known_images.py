@@ -14,6 +14,7 @@ one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import normalize
 from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.engine.sampling.sample_noise import PURPOSE
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,8 @@ class KnownBatch:
     x: Tensor
     strength: float
     generated: Tensor | None
+    purpose: ClassVar[str] = PURPOSE
+    """Of the noise: that of an image that starts from nothing else."""
 
     def begin(self, noise: Tensor, schedule: NoiseSchedule, time: int) -> Tensor:
         """Return x_t where sampling starts, [B, C, H, W].

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from iddm_cli.engine import randomness
 
+PURPOSE = "sample"
+"""Of the noise of generated images."""
+
 ITEMS = 2**32
 SPREAD = 2_654_435_769
 """2^32 divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4)."""

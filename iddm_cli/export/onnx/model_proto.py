@@ -8,8 +8,8 @@ from onnx import helper
 from iddm_cli import __version__
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import find_guided_steps
-from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.memory import FLOAT_BYTES
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.onnx.estimate_nodes import EstimateSpec

@@ -1,4 +1,4 @@
-"""Rules of profiles that name a trained model from which a run starts."""
+"""Rules of profiles whose network starts from a trained one."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,8 @@ from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.profile import Profile
 
 
-def check_origins(profile: Profile) -> Iterator[Issue]:
-    """Yield the issues of the transfer and the distillation section."""
-    yield from _check_origin(profile)
-    yield from _check_distilled(profile)
-
-
-def _check_distilled(profile: Profile) -> Iterator[Issue]:
+def check_distilled(profile: Profile) -> Iterator[Issue]:
+    """Yield the issues of a distilled run, or of one with adapters."""
     is_distilled = profile.distillation.is_enabled
     if is_distilled and profile.evaluation.loss_every != 0:
         yield Issue(
@@ -30,7 +25,8 @@ def _check_distilled(profile: Profile) -> Iterator[Issue]:
         )
 
 
-def _check_origin(profile: Profile) -> Iterator[Issue]:
+def check_origin(profile: Profile) -> Iterator[Issue]:
+    """Yield the issues of settings that name a trained model."""
     transfer = profile.transfer
     if transfer.is_enabled and profile.distillation.is_enabled:
         yield Issue(

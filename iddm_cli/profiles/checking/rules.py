@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.checking.latent_rules import check_latents
-from iddm_cli.profiles.checking.origin_rules import check_origins
+from iddm_cli.profiles.checking.origin_rules import check_distilled, check_origin
+from iddm_cli.profiles.checking.upscaling_rules import check_upscaler
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, TIME_DISTRIBUTIONS, list_names
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
@@ -32,6 +33,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_image_size(profile.data, profile.model)
     yield from _check_value_range(profile.data)
     yield from profile.model.check()
+    yield from check_upscaler(profile)
     yield from _check_length(profile.training)
     yield from _check_optimizer(profile.training)
     yield from _check_times(profile.diffusion)
@@ -41,7 +43,8 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_sharding(profile.runtime, profile.training)
     yield from _check_guidance(profile)
     yield from _check_best(profile.training, profile.evaluation)
-    yield from check_origins(profile)
+    yield from check_origin(profile)
+    yield from check_distilled(profile)
     yield from check_latents(profile)
 
 

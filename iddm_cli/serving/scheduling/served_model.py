@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
-from iddm_cli.engine.image_generator import build_solver_table
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
+from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.workflows.evaluating.references.reference_report import report_references
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.html_pages import check_page, write_page
 from iddm_cli.workflows.inspecting import check_image_size
@@ -40,6 +41,9 @@ def report_evaluation(
     from iddm_cli.workflows.evaluating.subjects import evaluate, find_subject
 
     subject = find_subject(request)
+    if isinstance(subject, str) and request.references is not None and request.against is None:
+        report_references(subject, request, out=out, as_json=as_json)
+        return
     series = evaluate(subject, request)
     if as_json and isinstance(series.stopped_by, IddmError):
         raise series.stopped_by  # its own document is the only one

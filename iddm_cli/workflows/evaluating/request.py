@@ -79,6 +79,7 @@ class EvaluationRequest:
 
     Attributes:
         subject: A run, an exported file, or a folder of images; None: the run last trained.
+        references: A folder of what each image of the subject should be, by file name; None: none.
         against: A dataset to compare with; None: the held-out images of the run.
         grid: The sampling settings.
         count: Number of images to generate, or to read of a folder; None: the default.
@@ -98,6 +99,7 @@ class EvaluationRequest:
 
     subject: str | None = None
     against: str | None = None
+    references: str | None = None
     grid: SamplingGrid = SamplingGrid()
     count: int | None = None
     seed: int = 0

@@ -18,6 +18,7 @@ from iddm_cli.workflows.evaluating.real_images import (
     load_run_images,
     name_dataset,
 )
+from iddm_cli.workflows.evaluating.references.reference_report import measure
 from iddm_cli.workflows.evaluating.request import DEFAULT_COUNT, EvaluationRequest, SamplingGrid
 from iddm_cli.workflows.evaluating.sampling_choices import (
     SamplingChoice,
@@ -59,16 +60,19 @@ def find_subject(request: EvaluationRequest) -> Subject:
     from iddm_cli.data.sources.source import find_existing
 
     try:
-        return models.find_model(request.runs_dir, request.subject)
+        model = models.find_model(request.runs_dir, request.subject)
+        _check_no_references(model, request)
+        return model
     except RunError:
         path = find_existing(request.subject or "")
         if request.subject is None or path is None or (path / "run.json").exists():
             raise
-    if request.against is None:
+    if request.against is None and request.references is None:
         raise UsageError(
             f"{request.subject} is not a run, and a folder of images needs real ones to compare "
             "with",
-            f"Name them: iddm evaluate {request.subject} --against DATASET",
+            f"Name them: iddm evaluate {request.subject} --against DATASET, or --references FOLDER "
+            "for images of the same names",
         )
     if request.grid != SamplingGrid() or request.same_noise:
         raise UsageError(
@@ -77,6 +81,19 @@ def find_subject(request: EvaluationRequest) -> Subject:
             "--same-noise.",
         )
     return request.subject
+
+
+def _check_no_references(model: "models.ModelSource", request: EvaluationRequest) -> None:
+    """Check that references are given for a folder alone.
+
+    Raises:
+        UsageError: They are given for a model.
+    """
+    if request.references is not None:
+        raise UsageError(
+            f"--references: {model.reference} is a model, whose images have other names",
+            "Name a folder of images: iddm evaluate FOLDER --references FOLDER",
+        )
 
 
 def _evaluate_folder(
@@ -89,7 +106,12 @@ def _evaluate_folder(
     generated, real = load_folder_images(folder, real, most=request.count, progress=progress)
     notes = [note] * bool(note) + [*warn_of_values(probe, real.values, title)]
     real = replace(real, warnings=(*notes, *real.warnings))
-    return Measuring(real, request, progress).evaluate(generated, title=title, settings={})
+    evaluation = Measuring(real, request, progress).evaluate(generated, title=title, settings={})
+    if request.references is None:
+        return evaluation
+    fidelity, warnings = measure(folder, request, progress)
+    warned = (*evaluation.warnings, *warnings)
+    return replace(evaluation, fidelity=fidelity, warnings=warned)
 
 
 def _evaluate_model(

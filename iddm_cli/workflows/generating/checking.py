@@ -7,6 +7,7 @@ from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows.generating.output.existing_images import find_problem, read_manifest
 from iddm_cli.workflows.generating.output.output_layout import MANIFEST
+from iddm_cli.workflows.generating.output.shard_checks import find_shard_problem, is_shard
 
 
 def check_images(folder: Path | None, *, as_json: bool) -> int:
@@ -30,17 +31,21 @@ def check_images(folder: Path | None, *, as_json: bool) -> int:
     found: dict[str, list[str]] = {"missing": [], "damaged": []}
     with show_progress() as progress:
         for done, image in enumerate(images, start=1):
-            if problem := find_problem(folder / image):
+            path = folder / image
+            problem = (
+                find_shard_problem(path, decode=True) if is_shard(path) else find_problem(path)
+            )
+            if problem:
                 found[problem].append(image)
             progress("checking images", done, len(images))
     total, bad = len(images), len(found["missing"]) + len(found["damaged"])
     if as_json:
         console.print_json({"images": total, **found})
     else:
-        for kind, paths in found.items():
-            for path in paths:
-                console.print_result(f"{kind} {path}")
-        console.print_note(f"{total - bad:,} of {total:,} images in {folder} are whole")
+        for text in (f"{kind} {name}" for kind, names in found.items() for name in names):
+            console.print_result(text)
+        kind = "shards" if "samples" in manifest else "images"
+        console.print_note(f"{total - bad:,} of {total:,} {kind} in {folder} are whole")
         if bad:
             console.print_note(
                 "The command that generated them, given again, generates the others."

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 16
 DEFAULT_STRENGTH = 0.5
+DEFAULT_NOISE_LEVEL = 0.1
+"""Of generated images that are upscaled: hides errors of the model that generated them."""
 
 AnimationName = Literal["webp", "gif"]
+ShardFormName = Literal["tar", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class GenerateOptions:
         sampling: Options that change the profile, see `models.load_sampling_profile`.
         checkpoint: The checkpoint.
         guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
+        upscale: A run that upscales each image, or an exported file of one; None: none does.
+        noise_level: Level of the noise that an image gets before; None: DEFAULT_NOISE_LEVEL.
         out: The folder; None: a new one.
         form: File format; None: one that can hold the values.
+        to: The format of the shards that are written; None: a folder of images.
         grid: Whether an overview is written.
         overwrite: Whether the folder may hold other files already, and existing images are
             generated again.
@@ -66,8 +72,11 @@ class GenerateOptions:
     sampling: Mapping[str, object] = field(default_factory=dict)
     checkpoint: "CheckpointChoice" = None
     guide_with: str | None = None
+    upscale: str | None = None
+    noise_level: float | None = None
     out: Path | None = None
     form: str | None = None
+    to: ShardFormName | None = None
     grid: bool = True
     overwrite: bool = False
     devices: int | list[int] | None = None
@@ -120,7 +129,11 @@ class GenerateOptions:
             "--mask": self.mask,
             "--interpolate": self.interpolate,
             "--shard": self.shard,
+            "--upscale": self.upscale,
+            "--noise-level": self.noise_level,
             "--out": self.out,
+            "--to": self.to,
+            "--trajectory": self.trajectory,
         }
         return {name for name, value in options.items() if value is not None}
 
@@ -134,13 +147,17 @@ CONFLICTS = (
     ("--start", "--from", "the variations of each image are counted from one to the next"),
     ("--interpolate", "--count", "its last number says how many images there are"),
     ("--interpolate", "--index", "its first two numbers are the indices"),
+    ("--to", "--trajectory", "a trajectory is a file beside an image"),
     ("--interpolate", "--from", "its images lie between two noises"),
+    ("--upscale", "--mask", "upscaling changes the pixels that a mask keeps"),
+    ("--upscale", "--trajectory", "it would show the way of the smaller images"),
 )
 """Pairs of options of which one has no meaning beside the other, and why."""
 
 REQUIREMENTS = (
     ("--mask", "--from", "a mask says which pixels of an image are kept"),
     ("--strength", "--from", "it says how much of an image is made anew"),
+    ("--noise-level", "--upscale", "images get this noise before they are upscaled"),
     ("--shard", "--out", "all shards write into one folder, or each into one of its own"),
 )
 """Options that have a meaning only beside another, and why."""

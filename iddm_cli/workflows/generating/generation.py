@@ -19,6 +19,12 @@ from iddm_cli.workflows.generating.image_size import set_size
 from iddm_cli.workflows.generating.output.output_layout import OutputLayout, check_usable
 from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
 from iddm_cli.workflows.sampling_precision import build_sampling_generator, count_steps
+from iddm_cli.workflows.upscaling.cascade import (
+    add_second_model,
+    build_cascade,
+    enlarge_profile,
+    load_second_model,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
     from iddm_cli.distributed.group import ProcessGroup
     from iddm_cli.engine.image_generator import ImageGenerator
+    from iddm_cli.engine.sampling.upscaler import Cascade
     from iddm_cli.profiles.profile import ResolvedProfile
 
 
@@ -48,7 +55,7 @@ class Generation:
     profile: "ResolvedProfile"
     plan: GenerationPlan
     layout: OutputLayout
-    generator: "ImageGenerator"
+    generator: "ImageGenerator | Cascade"
     metadata: SamplingMetadata
     group: "ProcessGroup"
     shard: Shard
@@ -102,7 +109,14 @@ def prepare_generation(
     if plan.known is not None:
         generator = generator.starting_from(plan.known)
     metadata = describe_sampling(model, profile, source, generator, options, guide)
-    return Generation(options, profile, plan, layout, generator, metadata, group, shard)
+    if options.upscale is None:
+        return Generation(options, profile, plan, layout, generator, metadata, group, shard)
+    with show_progress() as progress:
+        loaded = load_second_model(options, model, profile, progress, device, group)
+    cascade = build_cascade(generator, loaded, model.classes)
+    metadata = add_second_model(metadata, loaded)
+    profile = enlarge_profile(profile, loaded.factor)
+    return Generation(options, profile, plan, layout, cascade, metadata, group, shard)
 
 
 def resolve_form(form: str | None, values: ValueRange, channels: int) -> str:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
     from iddm_cli.engine.sampling.trajectories import Trajectory, TrajectoryRecorder
+    from iddm_cli.engine.sampling.upscaler import Cascade
     from iddm_cli.profiles.profile import ResolvedProfile
 
 
@@ -57,7 +58,7 @@ def generate_images(generation: Generation) -> None:
     layout.create_folders()
     manifest = describe_folder(layout, generation.metadata, plan.images, list_facts(generation))
     with layout.report_failed_write(0, len(plan.images)):
-        adopt_folder(layout, manifest, overwrite=options.overwrite)
+        adopt_folder(layout.folder, manifest, overwrite=options.overwrite)
     missing = find_left(generation)
     rows = plan.collect_rows(layout)
     written = write_missing(generation, missing, rows)
@@ -168,14 +169,15 @@ def run_batches(
 
 
 def build_recorder(
-    plan: GenerationPlan, generator: "ImageGenerator", options: GenerateOptions
+    plan: GenerationPlan, generator: "ImageGenerator | Cascade", options: GenerateOptions
 ) -> "TrajectoryRecorder[SampleSpec] | None":
     """Return what records the trajectories that are asked for; None where none are."""
-    from iddm_cli.engine.image_generator import to_pixels
+    from iddm_cli.engine.image_generator import ImageGenerator, to_pixels
     from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
 
     if options.trajectory is None:
         return None
+    assert isinstance(generator, ImageGenerator), "--upscale and --trajectory contradict each other"
     chosen = choose_images(plan.images)
     if len(chosen) < len(plan.images):
         console.print_note(

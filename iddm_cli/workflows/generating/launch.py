@@ -79,9 +79,14 @@ def run_job(group: "ProcessGroup", device: "torch.device", job: SharedGeneration
     """
     from iddm_cli.workflows.generating.generation import prepare_generation
     from iddm_cli.workflows.generating.image_writing import generate_images
+    from iddm_cli.workflows.generating.output.shard_writing import generate_shards
 
     if not group.is_main:
         console.silence()
     shard = parse_shard(job.options.shard).divide(group.rank, group.world_size)
-    generate_images(prepare_generation(job.options, job.profile, shard, group, device))
+    generation = prepare_generation(job.options, job.profile, shard, group, device)
+    if job.options.to is None:
+        generate_images(generation)
+    else:
+        generate_shards(generation)
     return 0

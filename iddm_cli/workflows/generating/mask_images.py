@@ -1,6 +1,7 @@
 """Masks: which pixels of an image are generated (white), and which are kept (black)."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def load_masks(
         UsageError: There is no such file, an image has no mask, or a mask does not suit its image.
         DatasetError: A mask cannot be decoded.
     """
-    from iddm_cli.data.decoding.preprocess import PixelSpec
+    from iddm_cli.data.decoding.preprocess import PixelSpec, prepare_image
 
     data = profile.data.model_copy(update={"layout": "folders"})
     files = list_images(path, "--mask", data)
@@ -54,7 +55,7 @@ def load_masks(
         tuple(files.names[i] for i in needed), tuple(files.handles[i] for i in needed)
     )
     spec = PixelSpec(data.size, 1, data.aspect, "black")
-    images = decode_images(chosen, spec, data, progress)
+    images = decode_images(chosen, partial(prepare_image, spec), data, progress)
     masks = stack_images(images, spec) >= WHITE
     for name, mask in zip(chosen.names, masks, strict=True):
         if not mask.any():

@@ -1,7 +1,7 @@
 """The images that variations start from, decoded exactly as training images are."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from iddm_cli.data.decoding.images import ImageHandle
-    from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage
+    from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.profiles.settings import DataSettings
     from iddm_cli.value_range import ValueRange
@@ -82,7 +82,7 @@ def load_sources(
         UsageError: There is no such file.
         DatasetError: An image cannot be decoded.
     """
-    from iddm_cli.data.decoding.preprocess import PixelSpec
+    from iddm_cli.data.decoding.preprocess import PixelSpec, prepare_image
 
     data = profile.data
     files = list_images(path, "--from", data)
@@ -92,8 +92,8 @@ def load_sources(
             f"--from {path}: {len(files.names):,} images do not fit into the memory",
             f"Take at most {MOST_BYTES // spec.image_bytes:,} of them at a time.",
         )
-    images = decode_images(files, spec, data, progress)
-    labels = _match_labels(files, classes, path)
+    images = decode_images(files, partial(prepare_image, spec), data, progress)
+    labels = match_labels(files, classes, path)
     return SourceImages(
         files.names, labels, stack_images(images, spec), tuple((i.width, i.height) for i in images)
     )
@@ -104,7 +104,7 @@ def list_images(path: Path, option: str, data: "DataSettings") -> ImageFiles:
 
     Args:
         path: The file, folder or archive.
-        option: The option that names it.
+        option: The option that names it; "" for the argument of `iddm upscale`.
         data: The settings by which the folder's layout is understood.
 
     Raises:
@@ -120,8 +120,8 @@ def list_images(path: Path, option: str, data: "DataSettings") -> ImageFiles:
     found = find_existing(str(path))
     if found is None:
         raise UsageError(
-            f"{option} {to_printable(str(path))}: there is no such file or folder",
-            f"Name an image, or a folder of images: {option} image.png",
+            f"{option} {to_printable(str(path))}: there is no such file or folder".lstrip(),
+            f"Name an image, or a folder of images: {option or 'iddm upscale RUN'} image.png",
         )
     if not found.is_dir() and not is_archive(str(found)):
         handle = FileImage(str(found.parent), found.name)
@@ -138,20 +138,29 @@ def list_images(path: Path, option: str, data: "DataSettings") -> ImageFiles:
 
 
 def decode_images(
-    files: ImageFiles, spec: "PixelSpec", data: "DataSettings", progress: ProgressCallback
+    files: ImageFiles,
+    prepare: "Callable[[ImageHandle], PrepareResult]",
+    data: "DataSettings",
+    progress: ProgressCallback,
 ) -> "list[PreparedImage]":
     """Decode images in processes of their own, as a damaged file may hang or crash a decoder.
+
+    Args:
+        files: The images.
+        prepare: Decodes one of them; must be picklable.
+        data: The settings of the processes.
+        progress: Called while images are decoded.
 
     Raises:
         DatasetError: One of them cannot be decoded.
     """
-    from iddm_cli.data.decoding.preprocess import PreparedImage, prepare_image
+    from iddm_cli.data.decoding.preprocess import PreparedImage
     from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool, choose_count
 
     images: list[PreparedImage] = []
     count = min(data.workers or choose_count(), len(files.names))
     with WorkerPool(count, timeout=data.timeout) as workers:
-        for results in workers.map_ordered(partial(prepare_image, spec), files.handles, chunk=8):
+        for results in workers.map_ordered(prepare, files.handles, chunk=8):
             for result in results:
                 if not isinstance(result, PreparedImage):
                     reason = result.reason if isinstance(result, WorkerFailure) else result
@@ -175,15 +184,19 @@ def stack_images(images: "Sequence[PreparedImage]", spec: "PixelSpec") -> "Tenso
     return torch.frombuffer(planes, dtype=pixel_dtype(spec.values)).view(shape)
 
 
-def _match_labels(
-    files: ImageFiles, classes: tuple[str, ...], path: Path
-) -> tuple[int, ...] | None:
-    """Return the class of the model that each image has; None where one is unknown.
+def match_labels(files: ImageFiles, classes: tuple[str, ...], path: Path) -> tuple[int, ...] | None:
+    """Return the class of the model that each image has; None where one is unknown."""
+    if not classes:
+        return None
+    labels = match_each_label(files, classes, path)
+    return None if None in labels else tuple(label or 0 for label in labels)
+
+
+def match_each_label(files: ImageFiles, classes: tuple[str, ...], path: Path) -> list[int | None]:
+    """Return the class of the model that each image has, or None where that is unknown.
 
     Without class folders it is that of the folder in which all images lie.
     """
-    if not classes:
-        return None
     found = path.expanduser().resolve()
     folder = found if found.is_dir() else found.parent
     known = read_class_names(folder if files.classes else folder.parent)
@@ -192,8 +205,7 @@ def _match_labels(
         for name in files.classes or (folder.name,)
     ]
     numbers = match_classes(names, classes)
-    labels = [numbers[label] for label in files.labels or [0] * len(files.names)]
-    return None if None in labels else tuple(label or 0 for label in labels)
+    return [numbers[label] for label in files.labels or [0] * len(files.names)]
 
 
 def choose_labels(

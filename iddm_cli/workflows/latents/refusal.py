@@ -21,13 +21,6 @@ def check_generates(profile: "Profile", reference: str) -> None:
     if profile.model.is_autoencoder:
         raise UsageError(
             f"{reference} is an autoencoder: it encodes and decodes images, and generates none",
-            f"{advise_use(reference)}. Its quality: iddm evaluate {reference}",
+            f"See what it keeps of images in the sample grids and metrics.jsonl of {reference}; to "
+            "generate images, train another network, such as model.network: unet.",
         )
-
-
-def advise_use(reference: str) -> str:
-    """Return the command that trains a model on the latents of an autoencoder."""
-    return (
-        "Train a model on its latents: iddm train --profile photos-256 --data FOLDER --set "
-        f"data.encoder={reference}"
-    )

@@ -130,7 +130,7 @@ def describe_time(
 ) -> dict[str, object]:
     """Return how long the training takes, in seconds, as --json prints it."""
     from iddm_cli.build.loss_evaluation import plan_held_out_loss
-    from iddm_cli.build.trainer import count_grid_images
+    from iddm_cli.build.samples.sample_grid import count_grid_images
     from iddm_cli.engine.memory import checkpoint_bytes
     from iddm_cli.engine.monitoring.time_plan import TimePlan, UnitCosts, checkpoint_seconds
 

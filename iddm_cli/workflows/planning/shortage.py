@@ -1,21 +1,39 @@
 """Where a training cannot fit the memory of a machine: what to set instead."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.planning.smaller import iter_other_networks, iter_same_results
 
 if TYPE_CHECKING:
     from iddm_cli.engine.memory import MemoryEstimate
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.workflows.planning.planned_run import PlannedRun
+    from iddm_cli.workflows.planning.smaller import Change
 
-SYSTEM_SHARE = 0.95
-"""Share of a machine's memory that a training can have: the system needs some."""
+
+class Proposal(NamedTuple):
+    """Settings with which a training fits.
+
+    Attributes:
+        settings: The arguments of --set.
+        memory: Bytes that it then takes, over all processes on the machine.
+    """
+
+    settings: tuple[str, ...]
+    memory: float
+
+    def __str__(self) -> str:
+        words = " ".join(f"--set {setting}" for setting in self.settings)
+        return f"{words} ({self.memory / 1e9:.3g} GB)"
 
 
 def check_fits_machine(run: "PlannedRun", memory: "MemoryEstimate") -> None:
     """Check that a training fits all memory of its device, whatever else is running now.
+
+    A GPU that is full makes iddm halve the micro-batch, so there one image at once has to fit; so
+    it has where iddm chooses the micro-batch.
 
     Raises:
         UsageError: It does not; the hint names the settings with which it would.
@@ -24,69 +42,66 @@ def check_fits_machine(run: "PlannedRun", memory: "MemoryEstimate") -> None:
     from iddm_cli.engine.device import all_memory
     from iddm_cli.machine.memory import total_memory
 
-    device = run.compute.device
-    room = SYSTEM_SHARE * all_memory(device) / run.sharing
-    is_decided_later = run.profile.training.micro_batch == "auto"
-    fits = count_fitting(memory, room)
-    if memory.total <= room or (is_decided_later and fits):
+    device, room = run.compute.device, find_room(run)
+    is_auto = run.profile.training.micro_batch == "auto"
+    is_decided_later = is_auto or device.type != "cpu"
+    if memory.total <= room or (is_decided_later and count_fitting(memory, room)):
         return
     place = total_memory().source if device.type == "cpu" else str(device)
     raise UsageError(
         f"this training takes about {memory.total * run.sharing / 1e9:.3g} GB of memory, and "
         f"{place} has {all_memory(device) / 1e9:.3g} GB",
-        _advise(run, memory, fits, room),
+        advise_smaller(run, memory, room),
     )
 
 
-def _advise(run: "PlannedRun", memory: "MemoryEstimate", fits: int, room: float) -> str:
-    """Return what to set, so that the training fits `room` bytes."""
-    from iddm_cli.build.memory import divide_evenly
+def find_room(run: "PlannedRun") -> float:
+    """Return the bytes that each process of a training can have on its device at most."""
+    from iddm_cli.build.memory import SYSTEM_SHARE
+    from iddm_cli.engine.device import all_memory
 
-    if fits:
-        size = divide_evenly(memory.micro_batch, fits)
-        return (
-            f"Compute fewer images at once, which changes no more than the last bits: --set "
-            f"training.micro_batch={size}"
-        )
-    found = [setting for setting, changed in list_smaller(run.profile) if _fits(run, changed, room)]
-    if not found:
+    return SYSTEM_SHARE * all_memory(run.compute.device) / run.sharing
+
+
+def advise_smaller(run: "PlannedRun", memory: "MemoryEstimate", room: float) -> str:
+    """Return what to set, so that the training fits `room` bytes in each process."""
+    same = next(_iter_fitting(run, memory, room, iter_same_results(run.profile)), None)
+    other = next(_iter_fitting(run, memory, room, iter_other_networks(run.profile)), None)
+    told = []
+    if same:
+        told.append(f"These settings fit, and change no more than the last bits: {same}.")
+    if other:
+        told.append(f"{'Another network' if same else 'Only another network'} fits with: {other}.")
+    if not told:
         return "Not even one image at once fits; choose a much smaller network and image size."
-    return f"Not even one image at once fits. One would with: --set {', or --set '.join(found)}"
+    return " ".join(told)
 
 
-def list_smaller(profile: "ResolvedProfile") -> Iterator[tuple[str, "ResolvedProfile"]]:
-    """Yield settings that save memory, and the profile with each."""
-    from pydantic import ValidationError
+def _iter_fitting(
+    run: "PlannedRun", memory: "MemoryEstimate", room: float, changes: "Iterator[Change]"
+) -> Iterator[Proposal]:
+    """Yield those of some changes with which the training fits, in micro-batches if need be."""
+    from iddm_cli.build.memory import count_fitting, divide_evenly
 
-    from iddm_cli.profiles.checking.rules import check_rules
-
-    height, width = profile.data.size
-    sizes = [(height // n, width // n) for n in (2, 4, 8)]
-    keys = profile.model.size_keys[:1]
-    proposals: list[tuple[str, str, object]] = [("training", "recompute", "blocks")]
-    proposals += [("model", key, getattr(profile.model, key) // n) for key in keys for n in (2, 4)]
-    proposals += [("data", "image_size", h if h == w else [h, w]) for h, w in sizes]
-    for section, key, value in proposals:
-        values = profile.model_dump()
-        if key not in values[section]:
+    for settings, profile in changes:
+        found = memory if not settings else _estimate(run, profile)
+        if found is None or not (fits := count_fitting(found, room)):
             continue
-        values[section][key] = value
-        try:
-            changed = type(profile).model_validate(values)
-        except ValidationError:
-            continue
-        if any(check_rules(changed)):
-            continue
-        yield f"{section}.{key}={value}".replace(" ", ""), changed
+        size = found.micro_batch
+        if fits < size:
+            size = divide_evenly(size, fits)
+            settings = (*settings, f"training.micro_batch={size}")
+        if settings:
+            needed = found.total - (found.micro_batch - size) * found.per_image
+            yield Proposal(settings, needed * run.sharing)
 
 
-def _fits(run: "PlannedRun", profile: "ResolvedProfile", room: float) -> bool:
-    """Return whether one image at once fits `room` bytes."""
-    from iddm_cli.build.memory import count_fitting, estimate_run_memory
+def _estimate(run: "PlannedRun", profile: "ResolvedProfile") -> "MemoryEstimate | None":
+    """Return the memory that the training would take with another profile; None if it cannot be."""
+    from iddm_cli.build.memory import estimate_run_memory
     from iddm_cli.errors import IddmError
 
     try:
-        memory = estimate_run_memory(profile, run.pack, run.compute)
+        return estimate_run_memory(run._replace(profile=profile).share, run.pack, run.compute)
     except IddmError:
-        return False
-    return count_fitting(memory, room) > 0
+        return None

@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from iddm_cli.display.progress import show_progress
+from iddm_cli.distributed.environment import read_rank_info
 
 if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
+    from iddm_cli.profiles.settings import DataSettings
     from iddm_cli.value_range import ValueRange
 
 
@@ -38,9 +40,19 @@ def prepare_data(
         data = data.model_copy(update={"conditional": False})
     source = open_dataset(data, require_labels=known_classes is None)
     with show_progress() as progress:
-        pack = build_pack(source, data, values=values, progress=progress)
+        pack = build_pack(source, _share_cores(data), values=values, progress=progress)
 
     return profile.resolve(pack.channels, pack.count), pack
+
+
+def _share_cores(data: "DataSettings") -> "DataSettings":
+    """Return the settings for one of several processes of this machine that all pack slices."""
+    from iddm_cli.data.decoding.workers import choose_count
+
+    info = read_rank_info()
+    if info is None or info.local_world_size == 1 or data.workers:
+        return data
+    return data.model_copy(update={"workers": max(1, choose_count() // info.local_world_size)})
 
 
 def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
@@ -62,10 +74,10 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
 
 def with_absolute_data(profile: "Profile") -> "Profile":
     """Return the profile with an absolute data.path, so that the run resumes from anywhere."""
-    from iddm_cli.data.sources.source import find_existing
+    from iddm_cli.data.sources.source import make_absolute
 
-    path = find_existing(profile.data.path)
-    if path is None:
+    path = make_absolute(profile.data.path)
+    if path == profile.data.path:
         return profile
-    data = profile.data.model_copy(update={"path": str(path.resolve())})
+    data = profile.data.model_copy(update={"path": path})
     return profile.model_copy(update={"data": data})

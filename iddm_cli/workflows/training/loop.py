@@ -12,7 +12,6 @@ from iddm_cli.errors import CheckpointError, NonFiniteError, RunError
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
 from iddm_cli.profiles.training_length import is_test, is_too_short, suggest_steps
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.latents.refusal import advise_use
 from iddm_cli.workflows.training.run_logger import RunLogger, latest_sample_grid, save_loss_plot
 from iddm_cli.workflows.training.stop_requests import StopRequests
 
@@ -183,10 +182,13 @@ def _report_finished(run: Run, trainer: "Trainer") -> None:
 
     settings, steps = trainer.settings, trainer.total_steps
     if isinstance(trainer.train_step.denoiser, Reconstructor):
-        console.print_note(f"finished {run.name}. {advise_use(run.name)}")
+        console.print_note(f"finished {run.name}; its sample grids show what it keeps of images")
         return
     if run.starts_trained() or not is_too_short(settings, steps):
-        console.print_note(f"finished {run.name}; generate images with: iddm generate {run.name}")
+        command = f"generate images with: iddm generate {run.name}"
+        if trainer.train_step.condition is not None:
+            command = f"upscale images with: iddm upscale {run.name} FOLDER"
+        console.print_note(f"finished {run.name}; {command}")
         return
     decays = settings.lr_schedule != "constant"
     stretch = " --set training.lr_extension=stretch" if decays else ""

@@ -51,6 +51,8 @@ def find_or_create_run(
     was_created = group.is_restart and group.is_main and was_started_with(run, job.profile)
     if group.is_main and not was_created:
         check_trainable(job.profile, job.pack, compute.device)
+        if shortage := check_memory(group, compute, job):
+            console.print_warning(shortage)
         create_run(
             options.runs_dir,
             name,
@@ -61,6 +63,23 @@ def find_or_create_run(
             steal=options.steal_lock,
         )
     return run, not group.broadcast(was_created)
+
+
+def check_memory(group: "ProcessGroup", compute: "ComputeContext", job: "Job") -> str:
+    """Check that a training fits this machine; return a warning where its memory is in use now.
+
+    Raises:
+        UsageError: It cannot fit; the hint names settings with which it would.
+    """
+    from iddm_cli.build.memory import describe_shortage, estimate_run_memory
+    from iddm_cli.workflows.planning.planned_run import PlannedRun
+    from iddm_cli.workflows.planning.shortage import check_fits_machine
+
+    if job.profile.runtime.sharding != "none":  # each process holds a part of the network
+        return ""
+    memory = estimate_run_memory(job.profile, job.pack, compute, group)
+    check_fits_machine(PlannedRun(job.profile, job.pack, compute, group.local_world_size), memory)
+    return describe_shortage(job.profile, job.pack, compute, group, memory=memory)
 
 
 def list_folders(job: "Job") -> list[str]:
@@ -113,12 +132,10 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     """Train a new run; return the exit code. Collective: every process must call it."""
     from iddm_cli.build.data import choose_cache
     from iddm_cli.build.evaluator import build_evaluator
-    from iddm_cli.build.memory import describe_shortage
     from iddm_cli.build.trainer import build_trainer
     from iddm_cli.display import dataset, tables
 
     profile, pack = job.profile, job.pack
-    shortage = describe_shortage(profile, pack, compute, group) if group.is_main else ""
     evaluate = build_evaluator(profile, job.evaluated, group)
     trainer = build_trainer(profile, pack, run, compute, group, evaluate)
     if job.options.source is not None:
@@ -132,8 +149,6 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
         warn_if_disk_is_small(run, trainer)
         if leak := dataset.describe_leak(pack.report_held_out()):
             console.print_warning(leak)
-    if shortage:
-        console.print_warning(shortage)
     if not run.starts_trained():
         augmented = profile.data.augment_probability > 0
         console.print_advice(advise_length(profile.training, pack.count, augmented=augmented))

@@ -1,8 +1,10 @@
 """The summary of what a new run takes from a trained model, as it is printed before training."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from iddm_cli.profiles.origins.growth import find_growth, measure_ratio
 from iddm_cli.workflows.evaluating.class_matching import list_names
 from iddm_cli.workflows.training.resuming.changes import format_value
 from iddm_cli.workflows.transferring.transferred_profile import FROM_SOURCE
@@ -27,8 +29,6 @@ def show_transfer(plan: "TransferPlan", pack: "Pack") -> None:
     from iddm_cli.display import console, tables
 
     console.err.print(tables.key_value_table(summarize_transfer(plan)))
-    if advice := advise_noise_shift(plan.before, plan.profile):
-        console.print_note(advice)
     if advice := advise_balance(plan, pack):
         console.print_note(advice)
 
@@ -37,11 +37,36 @@ def summarize_transfer(plan: "TransferPlan") -> list[tuple[str, str]]:
     """Return what was carried over, what is new, and what was left out, as names and values."""
     source = plan.source
     rows = [("starts from", f"{source.name}, step {source.step}, {source.weights} weights")]
+    rows += list(_summarize_growth(plan.before, plan.profile))
     rows += list(_summarize_classes(plan))
     if plan.profile.training.lora_rank:
         rows.append(("trained", _describe_adapters(plan)))
     rows += [("changed", line) for line in _list_changes(plan.before, plan.profile)]
     return rows
+
+
+def _summarize_growth(
+    before: "ResolvedProfile", now: "ResolvedProfile"
+) -> Iterator[tuple[str, str]]:
+    """Yield what became of the levels and patches of the network, where it grew."""
+    growth = find_growth(before.model, now.model)
+    if not growth:
+        return
+    settings = now.model.model_dump()
+    if growth.patch > 1:
+        side, old = settings["patch_size"], before.model.model_dump()["patch_size"]
+        yield (
+            "grown",
+            f"patches of {side} x {side} pixels instead of {old} x {old}: all blocks "
+            "are kept, and the first layer begins to read details",
+        )
+    if growth.levels:
+        height, width = (side // settings["patch_size"] for side in now.data.size)
+        count = len(settings["channel_multipliers"])
+        inner = list_names([f"{n - growth.levels} as {n}" for n in range(growth.levels, count)])
+        outer = list_names([f"{n} ({height >> n} x {width >> n})" for n in range(growth.levels)])
+        yield "levels kept", f"{inner}, with all that is between them"
+        yield "levels new", f"{outer}, and the last layer"
 
 
 def _summarize_classes(plan: "TransferPlan") -> Iterator[tuple[str, str]]:
@@ -82,10 +107,20 @@ def _list_changes(before: "ResolvedProfile", now: "ResolvedProfile") -> Iterator
     old, new = before.flatten(), now.flatten()
     for key in FROM_SOURCE:
         if old[key] != new[key]:
-            note = _describe_channels(now.data.channels) if key == "data.channels" else ""
-            note = note or NOTES.get(key, "")
+            note = _describe_change(key, before, now)
             values = f"{format_value(old[key])} → {format_value(new[key])}"
             yield f"{key} {values}{note and f': {note}'}"
+
+
+def _describe_change(key: str, before: "ResolvedProfile", now: "ResolvedProfile") -> str:
+    """Return what a changed setting does, where that is not obvious."""
+    if key == "data.channels":
+        return _describe_channels(now.data.channels)
+    shifts = before.diffusion.noise_shift, now.diffusion.noise_shift
+    ratio = measure_ratio(before.data.size, now.data.size)
+    if key == "diffusion.noise_shift" and math.isclose(shifts[1], shifts[0] * ratio, rel_tol=1e-3):
+        return "hides as much of the larger images as before"
+    return NOTES.get(key, "")
 
 
 def _describe_channels(channels: int) -> str:
@@ -110,19 +145,4 @@ def advise_balance(plan: "TransferPlan", pack: "Pack") -> str:
     return (
         f"{rare[0]} has {counts[rare[0]]} of {pack.count} images, {seen:.2g} in each batch of "
         f"{size}, so it is learned slowly: --set data.balance=1 trains on every class equally often"
-    )
-
-
-def advise_noise_shift(before: "ResolvedProfile", now: "ResolvedProfile") -> str:
-    """Return a hint where images are larger, and the noise is not; "" otherwise.
-
-    Larger images show more through the same noise (Hoogeboom et al. 2023, arXiv:2301.11093).
-    """
-    factor = max(now.data.size) / max(before.data.size)
-    shifts = before.diffusion.noise_shift, now.diffusion.noise_shift
-    if factor <= 1 or shifts[0] != shifts[1]:
-        return ""
-    return (
-        f"the images are {factor:.3g} times as large, and the same noise hides less of them: "
-        f"--set diffusion.noise_shift={shifts[0] * factor:.3g} keeps what it hides"
     )

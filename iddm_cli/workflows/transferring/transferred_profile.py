@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.loading import find_setting, load_profile
+from iddm_cli.profiles.origins.growth import (
+    GROWING_KEYS,
+    choose_growth,
+    find_growth,
+    measure_ratio,
+)
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.records.weights_names import is_named_average
 from iddm_cli.workflows.training.resuming.changes import format_value
@@ -59,15 +65,17 @@ def load_profile_to_train(
         Override("transfer.weights", found.weights, "--from"),
     ]
     before = found.load_profile()
+    grown = choose_grown_settings(before, profile, overrides)
     if profile is None:
         found.check_has_images(overrides, "train on", f"iddm train --from {found.name}")
         reset = [Override("transfer.rename", [], "--from"),
                  Override("training.extensions", [], "--from"),
                  Override("training.lora_rank", 0, "--from"),
                  Override("sampling.weights", "average", "--from")]  # fmt: skip
-        loaded: Profile = found.load_profile([*reset, *wanted])
+        larger = [Override(key, value, "--from") for key, value in grown.items()]
+        loaded: Profile = found.load_profile([*reset, *larger, *wanted])
     else:
-        loaded = load_profile(profile, wanted, _list_defaults(before))
+        loaded = load_profile(profile, wanted, {**_list_defaults(before), **grown})
     check_carries_over(found.name, before, loaded)
     return loaded, found
 
@@ -110,6 +118,39 @@ def _list_defaults(before: "ResolvedProfile") -> dict[str, object]:
     }
 
 
+def choose_grown_settings(
+    before: "ResolvedProfile", profile: str | None, overrides: Sequence[Override]
+) -> dict[str, object]:
+    """Return the settings that change with the size of images, where the user does not set them.
+
+    The network grows by levels or patches. Averages of larger images have less noise than images of
+    that size, in proportion to the ratio of their sides; the schedule makes up for it (Hoogeboom et
+    al. 2023, arXiv:2301.11093, eq. 4), so that the trained levels see the noise that they know.
+
+    Args:
+        before: The profile of the trained model.
+        profile: Name or path of the profile of the new run; None: that of the trained model.
+        overrides: Settings of the command line.
+    """
+    keys = (*GROWING_KEYS, "data.image_size", "diffusion.noise_shift")
+    found = {key: find_setting(profile, overrides, key) for key in keys}
+    given = {key: value for key, value in found.items() if value is not None}
+    size = _read_size(given.get("data.image_size"))
+    if size is None or (ratio := measure_ratio(before.data.size, size)) <= 1:
+        return {}
+    chosen = choose_growth(before.model, (before.data.size, size), given)
+    if "diffusion.noise_shift" not in given:
+        chosen["diffusion.noise_shift"] = round(before.diffusion.noise_shift * ratio, 4)
+    return chosen
+
+
+def _read_size(value: object) -> tuple[int, int] | None:
+    """Return the height and width that data.image_size names; None where it names none."""
+    sides = value if isinstance(value, list) else [value, value]
+    whole = [side for side in sides if type(side) is int and side > 0]
+    return (whole[0], whole[1]) if len(whole) == len(sides) == 2 else None
+
+
 def check_carries_over(name: str, before: "ResolvedProfile", now: "Profile") -> None:
     """Check that the weights of a trained model mean the same in a new run.
 
@@ -133,9 +174,16 @@ def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> I
     keys = [key for key in new if key.startswith("model.") and key not in FREE_TO_CHANGE]
     if old["model.network"] != new["model.network"]:
         keys = ["model.network"]
+    growth = find_growth(before.model, now.model)
+    if growth is not None:
+        keys = [key for key in keys if key not in GROWING_KEYS]
+    if growth and now.training.lora_rank:
+        yield "its network grows, and training.lora_rank would freeze what is new in it"
     for key in (*keys, *MUST_EQUAL):
         if new[key] != old[key]:
             yield f"{key} is {format_value(new[key])}, and {format_value(old[key])} in {name}"
     channels, known = new["data.channels"], old["data.channels"]
-    if channels not in ("auto", known, 1) and known != 1:
+    if channels not in ("auto", known) and now.model.is_upscaler:
+        yield f"data.channels is {channels}, and {known} in {name}, which upscales images"
+    elif channels not in ("auto", known, 1) and known != 1:
         yield f"data.channels is {channels}, and {known} in {name}: only grey becomes colour"

@@ -5,10 +5,9 @@ from dataclasses import replace
 from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
 from iddm_cli.workflows.transferring.transfer_summary import (
     advise_balance,
-    advise_noise_shift,
     summarize_transfer,
 )
-from tests.build.profiles import tiny_profile
+from tests.build.profiles import TINY, tiny_profile
 from tests.workflows.packs import make_pack
 from tests.workflows.transferring.test_transfer_plan import make_source
 
@@ -31,13 +30,13 @@ def test_it_names_what_is_carried_over_new_and_left_out(tmp_path):
 
 def test_it_says_where_all_classes_go_and_what_else_changes(tmp_path):
     data = {"channels": 1, "image_size": 32}
-    rows = summarize(tmp_path, (), data=data, diffusion={"noise_shift": 2.0})
+    rows = summarize(tmp_path, (), data=data, diffusion={"noise_shift": 3.0})
     assert rows[1:] == [
         ("left out", "all classes; the network is as it was without a label"),
         ("changed", "data.image_size 16 → 32"),
         ("changed", "data.channels 3 → 1: the network averages its colours, so grey images mean "
          "the same"),
-        ("changed", "diffusion.noise_shift 1.0 → 2.0: the network adapts to the other noise "
+        ("changed", "diffusion.noise_shift 1.0 → 3.0: the network adapts to the other noise "
          "levels"),
     ]  # fmt: skip
 
@@ -53,11 +52,21 @@ def test_a_rare_new_class_is_to_be_balanced(tmp_path):
     assert advise_balance(replace(plan, profile=tiny_profile(data=data)), pack) == ""
 
 
-def test_larger_images_want_more_noise_unless_they_have_it():
-    small, large = tiny_profile(), tiny_profile(data={"channels": 3, "image_size": 64})
-    assert "--set diffusion.noise_shift=4 " in advise_noise_shift(small, large)
-    assert advise_noise_shift(large, small) == ""
-    shifted = large.model_copy(
-        update={"diffusion": large.diffusion.model_copy(update={"noise_shift": 4.0})}
+def test_it_names_the_levels_that_are_kept_and_those_that_are_new(tmp_path):
+    data = {"channels": 3, "image_size": 32}
+    for name in ("levels", "patches"):
+        (tmp_path / name).mkdir()
+    larger = {**TINY, "channel_multipliers": [1, 1, 2], "attention_levels": [2]}
+    rows = dict(summarize(tmp_path / "levels", ("cat",), data=data, model=larger))
+    assert rows["levels kept"].startswith("0 as 1, 1 as 2")
+    assert rows["levels new"].startswith("0 (32 x 32), and the last layer")
+    rows = summarize(
+        tmp_path,
+        ("cat",),
+        data=data,
+        model={**TINY, "patch_size": 2},
+        diffusion={"noise_shift": 2.0},
     )
-    assert advise_noise_shift(small, shifted) == ""
+    assert dict(rows)["grown"].startswith("patches of 2 x 2 pixels instead of 1 x 1")
+    shifted = "diffusion.noise_shift 1.0 → 2.0: hides as much of the larger images as before"
+    assert ("changed", shifted) in rows

@@ -45,7 +45,6 @@ def test_a_profile_takes_network_and_noise_from_the_trained_model_where_it_lacks
     assert (profile.model.base_channels, profile.model.channel_multipliers) == (8, [1, 2])
     assert (profile.diffusion.prediction, profile.diffusion.schedule) == ("v", "cosine")
     assert (profile.data.image_size, profile.data.channels) == (16, 3)
-    assert load(runs, "data:\n  image_size: 32\n")[0].data.size == (32, 32)
     assert load(runs, "diffusion:\n  noise_shift: 4\n")[0].diffusion.noise_shift == 4
     assert load(runs, "model:\n  dropout: 0.1\n")[0].model.dropout == 0.1
 
@@ -64,6 +63,35 @@ def test_what_the_weights_depend_on_is_refused_by_its_name(runs, text, said):
     with pytest.raises(UsageError, match=said) as refused:
         load(runs, text)
     assert "Leave these settings out" in refused.value.hint
+
+
+def test_with_larger_images_the_network_grows_and_the_noise_with_them(runs):
+    for profile, _ in (load(runs, None, data__image_size=64), load(runs, "data: {image_size: 64}")):
+        assert profile.data.size == (64, 64)
+        assert profile.model.channel_multipliers == [1, 1, 1, 2]
+        assert profile.model.attention_levels == [3]
+        assert profile.diffusion.noise_shift == 8.0, "four times what it was"
+    given = {"data__image_size": 64, "diffusion__noise_shift": 3.0, "model__patch_size": 4}
+    profile, _ = load(runs, None, **given)
+    assert (profile.model.patch_size, profile.model.channel_multipliers) == (4, [1, 2])
+    assert profile.diffusion.noise_shift == 3.0
+    same = load(runs, None, data__image_size=64, model__channel_multipliers=[1, 2])[0]
+    assert same.model.attention_levels == [1]
+    small = load(runs, None, data__image_size=8)[0]
+    assert (small.model.channel_multipliers, small.diffusion.noise_shift) == ([1, 2], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model__channel_multipliers": [2, 1, 1]}, "channel_multipliers is .2, 1, 1., and .1, 2."),
+        ({"model__attention_levels": [0]}, "attention_levels is .0., and .1. in pets"),
+        ({"training__lora_rank": 2}, "would freeze what is new"),
+    ],
+)
+def test_what_is_no_growth_is_refused(runs, changes, said):
+    with pytest.raises(UsageError, match=said):
+        load(runs, None, **{"data__image_size": 64, **changes})
 
 
 def test_a_profile_may_name_the_trained_model_itself(runs):

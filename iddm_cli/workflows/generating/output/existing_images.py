@@ -97,11 +97,11 @@ def _show(value: object) -> str:
     return "absent" if value is None else str(value)
 
 
-def adopt_folder(layout: OutputLayout, manifest: dict[str, object], *, overwrite: bool) -> None:
+def adopt_folder(folder: Path, manifest: dict[str, object], *, overwrite: bool) -> None:
     """Write the manifest before any image, so that other processes can see whose folder it is.
 
     Args:
-        layout: The folder.
+        folder: The folder.
         manifest: The manifest of what is generated.
         overwrite: Whether the folder may hold other images.
 
@@ -109,12 +109,12 @@ def adopt_folder(layout: OutputLayout, manifest: dict[str, object], *, overwrite
         UsageError: The folder holds other images.
         OSError: It cannot be written to.
     """
-    before = None if overwrite else read_manifest(layout.folder)
+    before = None if overwrite else read_manifest(folder)
     if before is not None:
-        check_same_generation(layout.folder, before, manifest)
+        check_same_generation(folder, before, manifest)
     if before != manifest:
         content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-        durable.write_file(layout.folder / MANIFEST, content)
+        durable.write_file(folder / MANIFEST, content)
 
 
 def find_problem(path: Path) -> Problem:

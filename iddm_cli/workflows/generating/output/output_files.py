@@ -27,7 +27,16 @@ RowGroup = tuple[int, int | None]
 def write_image(
     layout: OutputLayout, metadata: SamplingMetadata, image: PlannedImage, pixels: "Tensor"
 ) -> None:
-    """Write one image, with its metadata inside the file.
+    """Write one image, with its metadata inside the file; for the arguments see `encode`."""
+    content = encode(layout, metadata, image, pixels)
+    # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
+    durable.write_file(layout.planned_path(image), content, flush=False)
+
+
+def encode(
+    layout: OutputLayout, metadata: SamplingMetadata, image: PlannedImage, pixels: "Tensor"
+) -> bytes:
+    """Return the bytes of an image's file, with its metadata in it.
 
     Args:
         layout: The folder.
@@ -40,13 +49,9 @@ def write_image(
     spec = image.spec
     notes = metadata.text_notes(spec.index, layout.class_name(spec.label), image.notes)
     if layout.form in array_files.LOSSY_FORMS:
-        content = image_files.encode_image(to_image(pixels), layout.form, notes)
-    else:
-        values = layout.values.to_values(pixels.numpy())
-        content = array_files.encode_values(values, layout.form, notes)
-    # Thousands of files: each whole or absent, but not each flushed to the disk by itself.
-    path = layout.planned_path(image)
-    durable.write_file(path, content, flush=False)
+        return image_files.encode_image(to_image(pixels), layout.form, notes)
+    values = layout.values.to_values(pixels.numpy())
+    return array_files.encode_values(values, layout.form, notes)
 
 
 class GridRows:

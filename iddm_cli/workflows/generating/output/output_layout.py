@@ -5,6 +5,8 @@
 <out>/grid.png                      the first images of each class
 <out>/manifest.json                 how they were generated, and their list
 
+With --to, it holds shards instead of these folders, and no grid: 00000.tar or 00000.parquet.
+
 A class whose name cannot be a folder name gets one with a digest: class-3-0123456789.
 """
 
@@ -75,6 +77,17 @@ class OutputLayout:
 
     def _folder_name(self, label: int) -> str:
         return class_folder_name(self.classes[label], label) if self.classes else "images"
+
+    def create_folder(self) -> None:
+        """Create the folder alone, without those of the classes.
+
+        Raises:
+            UsageError: It cannot be created.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _describe_error(self.folder, error) from error
 
     def create_folders(self) -> None:
         """Create the folders of the classes, under names that the file system accepts.

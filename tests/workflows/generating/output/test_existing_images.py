@@ -31,13 +31,13 @@ def layout(tmp_path):
 
 
 def test_the_same_command_and_one_for_more_images_find_their_folder_again(layout):
-    adopt_folder(layout, dict(MANIFEST), overwrite=False)
-    adopt_folder(layout, dict(MANIFEST), overwrite=False)
+    adopt_folder(layout.folder, dict(MANIFEST), overwrite=False)
+    adopt_folder(layout.folder, dict(MANIFEST), overwrite=False)
     more = MANIFEST | {"count": 3, "images": [*MANIFEST["images"], "cat/cat-000002.png"]}
-    adopt_folder(layout, more, overwrite=False)
+    adopt_folder(layout.folder, more, overwrite=False)
     assert read_manifest(layout.folder) == more
     with pytest.raises(UsageError, match="also holds 1 images"):
-        adopt_folder(layout, dict(MANIFEST), overwrite=False)
+        adopt_folder(layout.folder, dict(MANIFEST), overwrite=False)
     assert read_manifest(layout.folder) == more
 
 
@@ -46,10 +46,10 @@ def test_the_same_command_and_one_for_more_images_find_their_folder_again(layout
     [({"seed": 4}, "seed 3, not 4"), ({"threshold": 0.9}, "threshold absent, not 0.9")],
 )
 def test_images_of_other_settings_are_not_mixed_in(layout, change, said):
-    adopt_folder(layout, dict(MANIFEST), overwrite=False)
+    adopt_folder(layout.folder, dict(MANIFEST), overwrite=False)
     with pytest.raises(UsageError, match=said):
-        adopt_folder(layout, MANIFEST | change, overwrite=False)
-    adopt_folder(layout, MANIFEST | change, overwrite=True)
+        adopt_folder(layout.folder, MANIFEST | change, overwrite=False)
+    adopt_folder(layout.folder, MANIFEST | change, overwrite=True)
     assert read_manifest(layout.folder) == MANIFEST | change
 
 

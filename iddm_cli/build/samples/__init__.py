@@ -1,0 +1,1 @@
+"""Samples of a training: the grids of images that a run shows while it trains."""

@@ -1,0 +1,1 @@
+"""Shards: a dataset in many large files, tar shards as in webdataset or Parquet."""

@@ -1,0 +1,1 @@
+"""References: what each image of a folder should be, matched by file name."""
