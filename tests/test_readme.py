@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -107,6 +108,7 @@ def test_every_command_runs(tmp_path_factory):
     assert len(EVALUATIONS) > 4
     assert len(MANY) == 3
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
+    shutil.copytree(shell.folder / "photos", shell.folder / "restored")
     for command in dict.fromkeys(
         [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *LARGER, *AVERAGES]
     ):

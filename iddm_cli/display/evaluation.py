@@ -74,13 +74,24 @@ def _print_details(evaluation: "Evaluation", *, several: bool) -> None:
         console.print_result(describe_usefulness(evaluation.usefulness))
 
 
-def print_fidelity(name: str, fidelity: "Fidelity", warnings: Sequence[str]) -> None:
-    """Print how close images are to their references, and what to know of it on stderr."""
+def print_fidelities(
+    name: str, results: "Sequence[tuple[str, Fidelity]]", warnings: Sequence[str]
+) -> None:
+    """Print how close images are to their references, and what to know of it on stderr.
+
+    Args:
+        name: What the images are called.
+        results: Title and numbers of each way of making them; at least one.
+        warnings: What to know of them, as sentences.
+    """
+    first = results[0][1]
     console.print_note(
-        f"{fidelity.count:,} images ({name}) compared with those of the same names in "
-        f"{fidelity.references}"
+        f"{first.count:,} images ({name}) compared with their references ({first.references})"
     )
-    print_table(fidelity_table(fidelity))
+    for title, fidelity in results:
+        if title:
+            console.print_result(title)
+        print_table(fidelity_table(fidelity))
     for warning in warnings:
         console.print_warning(warning)
 

@@ -214,9 +214,9 @@ FIDELITY = Fidelity(
 def test_fidelity_is_shown_with_its_lowest_image_beside_other_numbers_or_alone():
     pages = (
         render_evaluation_page([make_evaluation(fidelity=FIDELITY)], title="pets"),
-        render_fidelity_page("larger", FIDELITY, [SCRIPT]),
+        render_fidelity_page("larger", [("", FIDELITY)], [SCRIPT]),
     )
     for text in pages:
         page = check_loads_nothing(text)
-        for words in ("PSNR (dB)", "25.5", "20.5", "SSIM", "0.812", "0.75", SCRIPT, "in originals"):
+        for words in ("PSNR (dB)", "25.5", "20.5", "SSIM", "0.812", "0.75", SCRIPT, "(originals)"):
             assert words in page.text, words

@@ -17,7 +17,7 @@ def test_a_folder_is_compared_with_references(shell):
     answer = shell.iddm(*words, "--out", "report.html")
     assert "PSNR (dB) ↑" in answer.out and "cat/" in answer.out
     page = (shell.folder / "report.html").read_text(encoding="utf-8")
-    assert "SSIM" in page and "2 images compared with those of the same names in wanted." in page
+    assert "SSIM" in page and "2 images compared with their references (wanted)." in page
     found = shell.iddm(*words, "--json").json()
     assert found["psnr"]["count"] == found["ssim"]["count"] == 2
     assert 34 < found["psnr"]["lowest"] <= found["psnr"]["value"] < 40

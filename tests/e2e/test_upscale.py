@@ -65,6 +65,18 @@ def test_a_folder_is_upscaled_and_keeps_its_names(upscaling):
         assert (image.text["iddm:class"], image.text["iddm:noise_level"]) == ("inclusion", "0.3")
 
 
+def test_held_out_images_are_upscaled_and_compared_with_interpolation(upscaling):
+    words = ("--set", "data.held_out=0.1", "--name", "held", "--steps", "1")
+    upscaling.iddm(*UPSCALER, *words, "--batch-size", "4")
+    words = ("evaluate", "held", "--count", "4", "--steps", "1,2", "--out", "held.html")
+    found = upscaling.iddm(*words, "--json").json()["evaluations"]
+    assert [one["title"] for one in found] == ["bicubic interpolation", "1 steps", "2 steps"]
+    assert all(one["psnr"]["count"] == one["ssim"]["count"] == 4 for one in found)
+    assert found[0]["psnr"]["value"] > found[1]["psnr"]["value"], "one update teaches nothing"
+    assert "held-out images of held" in found[0]["references"]
+    assert "bicubic interpolation" in (upscaling.folder / "held.html").read_text()
+
+
 def test_what_another_run_generates_is_upscaled(upscaling):
     upscaling.iddm(*SMOKE, "--image-size", "4", "--name", "base")
     words = ("generate", "base", "--upscale", "large", "--class", "2", "--count", "2")

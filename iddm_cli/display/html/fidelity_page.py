@@ -9,19 +9,23 @@ from iddm_cli.display.measures import find_measure, format_value
 from iddm_cli.evaluation.pair_fidelity import Fidelity
 
 
-def render_fidelity_page(title: str, fidelity: Fidelity, warnings: Sequence[str]) -> str:
+def render_fidelity_page(
+    title: str, results: Sequence[tuple[str, Fidelity]], warnings: Sequence[str]
+) -> str:
     """Return a self-contained HTML page.
 
     Args:
-        title: Name of the images.
-        fidelity: How close they are to their references.
+        title: Heading of the page.
+        results: Title and numbers of each way of making the images; at least one.
         warnings: What to know before the numbers are trusted, as sentences.
     """
-    measures = [find_measure(key) for key in fidelity.numbers]
+    first = results[0][1]
+    measures = [find_measure(key) for key in first.numbers]
     return render_template(
         "fidelity.html.j2",
         title=title,
-        fidelity=describe_fidelity(fidelity),
+        sentence=describe_fidelity(first)["sentence"],
+        results=[(name, describe_fidelity(one)) for name, one in results],
         warnings=warnings,
         measures=[(one.title, f"{one.summary[:1].upper()}{one.summary[1:]}.") for one in measures],
     )
@@ -30,8 +34,8 @@ def render_fidelity_page(title: str, fidelity: Fidelity, warnings: Sequence[str]
 def describe_fidelity(fidelity: Fidelity) -> dict[str, Any]:
     """Return the numbers as values of the templates."""
     return {
-        "sentence": f"{pluralize(fidelity.count, 'image')} compared with those of the same names "
-        f"in {fidelity.references}.",
+        "sentence": f"{pluralize(fidelity.count, 'image')} compared with their references "
+        f"({fidelity.references}).",
         "rows": [
             {
                 "title": find_measure(key).title,

@@ -32,6 +32,7 @@ def _check_autoencoder(profile: Profile) -> Iterator[Issue]:
     for key, is_used in (
         ("training.lora_rank", profile.training.lora_rank > 0),
         ("distillation.teacher", profile.distillation.is_enabled),
+        ("model.condition", profile.model.is_upscaler),
     ):
         if is_used:
             section, _, name = key.partition(".")

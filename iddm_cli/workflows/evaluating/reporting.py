@@ -9,6 +9,7 @@ from iddm_cli.workflows.evaluating.references.reference_report import report_ref
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.html_pages import check_page, write_page
 from iddm_cli.workflows.inspecting import check_image_size
+from iddm_cli.workflows.upscaling.upscaler_evaluation import evaluate_upscaler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +44,9 @@ def report_evaluation(
     subject = find_subject(request)
     if isinstance(subject, str) and request.references is not None and request.against is None:
         report_references(subject, request, out=out, as_json=as_json)
+        return
+    if not isinstance(subject, str) and subject.load_profile([]).model.is_upscaler:
+        evaluate_upscaler(subject, request, out=out, as_json=as_json)
         return
     series = evaluate(subject, request)
     if as_json and isinstance(series.stopped_by, IddmError):

@@ -95,7 +95,9 @@ def list_choices(
             "--batch-size sampling.batch_size": request.batch_size,
             "--device runtime.device": request.device,
         }
-        profile = models.load_sampling_profile(model, given, autoguided=guide_with is not None)
+        profile = models.load_sampling_profile(
+            model, given, autoguided=guide_with is not None, upscales=None
+        )
         source = model.open_weights(checkpoint, profile.sampling.weights)
         guide = find_guiding_model(guide_with, model, profile, source, request.runs_dir)
         precision = _resolve_precision(model, profile, source, progress, guide)

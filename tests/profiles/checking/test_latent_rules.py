@@ -15,10 +15,12 @@ AUTOENCODER = {"model": {"network": "autoencoder"}}
         ({"training": {"keep_best": "mind"}}, "training.keep_best"),
         ({"training": {"lora_rank": 4}}, "training.lora_rank"),
         ({"distillation": {"teacher": "run"}}, "distillation.teacher"),
+        ({"model": {"condition": "low_resolution"}}, "model.condition"),
     ],
 )
 def test_what_an_autoencoder_cannot_use_is_named(changes, key):
-    (issue,) = check_latents(Profile.model_validate({**AUTOENCODER, **changes}))
+    model = {"network": "autoencoder", **changes.get("model", {})}
+    (issue,) = check_latents(Profile.model_validate({**changes, "model": model}))
     assert ".".join(map(str, issue.path)) == key
     assert list(check_latents(Profile.model_validate(changes))) == []
 

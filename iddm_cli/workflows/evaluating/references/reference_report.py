@@ -40,17 +40,18 @@ def report_references(
     with show_progress() as progress:
         fidelity, warnings = measure(folder, request, progress)
 
-    from iddm_cli.display.evaluation import print_fidelity
+    from iddm_cli.display.evaluation import print_fidelities
 
     if as_json:
         content = {"title": name_dataset(folder), **fidelity.to_json(), "warnings": warnings}
         console.print_json(content)
     else:
-        print_fidelity(name_dataset(folder), fidelity, warnings)
+        print_fidelities(name_dataset(folder), [("", fidelity)], warnings)
     if out is not None:
         from iddm_cli.display.html.fidelity_page import render_fidelity_page
 
-        write_page(out, render_fidelity_page(name_dataset(folder), fidelity, warnings))
+        page = render_fidelity_page(name_dataset(folder), [("", fidelity)], warnings)
+        write_page(out, page)
         console.print_note(f"report: {out}")
 
 
