@@ -8,7 +8,6 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 from iddm_cli.workflows.averaging.named_averages import find_average
-from iddm_cli.workflows.latents.refusal import check_generates
 from iddm_cli.workflows.upscaling.upscaling_models import check_upscales
 
 if TYPE_CHECKING:
@@ -268,7 +267,6 @@ def load_sampling_profile(
 
     overrides: list[Override] = collect_overrides(given)
     profile = model.load_profile([])
-    check_generates(profile, model.reference)
     _check_ranges(model, profile.data.channels)
     check_upscales(model, profile, wanted=upscales)
     sampler = given["--sampler sampling.sampler"]

@@ -118,6 +118,7 @@ class Autoencoder(nn.Module):
         norm_groups: Groups of each normalisation.
         latent_noise: Standard deviation of the noise on latents during training.
         augmentation: Ignored.
+        condition_channels: Ignored.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Autoencoder(nn.Module):
         norm_groups: int,
         latent_noise: float = 0.0,
         augmentation: int = 0,  # noqa: ARG002
+        condition_channels: int = 0,  # noqa: ARG002
     ) -> None:
         super().__init__()
         count = (downsampling // PATCH).bit_length()

@@ -17,8 +17,7 @@ def _check_autoencoder(profile: Profile) -> Iterator[Issue]:
     if profile.data.augment not in ("off", 0):
         yield Issue(
             ("data", "augment"),
-            "data.augment does not work with model.network: autoencoder, which no condition "
-            "tells of the change",
+            "data.augment does not work with model.network: autoencoder, which has no condition",
             "Set data.augment: off.",
         )
     best = profile.training.keep_best
