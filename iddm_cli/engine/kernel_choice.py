@@ -33,6 +33,9 @@ MARGIN = 0.97
 FEW, MANY = 8, 32
 """Images of the first comparison, and of the second, in which faster ones must prove themselves."""
 
+FEW_PIXELS = FEW * 64 * 64
+"""Pixels of the first comparison at most, but for two images, so that large ones fit the memory."""
+
 ROUNDS = 3
 SHORT = 0.5
 """Seconds of a pass over a few images up to which it is repeated, and many are measured at all."""
@@ -88,9 +91,10 @@ def measure_kernels(
     Returns:
         The shortest time, by name, of `USUAL` and of all that may be faster.
     """
-    few = time_kernels(denoiser, shape, precision, KERNELS, images=FEW)
+    images = max(2, min(FEW, FEW_PIXELS // (shape[1] * shape[2])))
+    few = time_kernels(denoiser, shape, precision, KERNELS, images=images)
     faster = [name for name, taken in few.items() if taken < MARGIN * few[USUAL]]
-    if not faster or few[USUAL] > SHORT:
+    if not faster or few[USUAL] > SHORT or images < FEW:
         return few
     return time_kernels(denoiser, shape, precision, [USUAL, *faster], images=MANY)
 

@@ -60,6 +60,11 @@ def test_kernels_must_be_faster_with_many_images_too(
     scale, few = 1.0, dict.fromkeys(KERNELS, 0.04)
     measure_kernels(denoiser, SHAPE, "fp32")
     assert len(calls) == 2, "nothing is faster than the usual kernels"
+    calls.clear()
+    for size in (128, 512):
+        few = dict.fromkeys(KERNELS, 0.04) | {"channels-last": 0.02}
+        measure_kernels(denoiser, (1, size, size), "fp32")
+    assert [images for images, _ in calls] == [2, 2], "more large images might not fit the memory"
 
 
 def test_small_networks_are_not_measured(denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch):

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from iddm_cli.workflows.planning.large_images import list_advice
 from iddm_cli.workflows.planning.planned_run import PlannedRun
-from iddm_cli.workflows.planning.shortage import check_fits_machine
+from iddm_cli.workflows.planning.shortage import advise_smaller, check_fits_machine, find_free_room
 from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
 from iddm_cli.workflows.transferring.transfer_summary import show_transfer
 
@@ -53,6 +54,8 @@ def show_plan(
     probe = probe_if_free(run, memory)
     plan = describe_plan(run, memory, probe)
     _print_plan(run, plan, as_json=as_json)
+    for advice in list_advice(profile):
+        console.print_note(advice)
     if leak := dataset.describe_leak(pack.report_held_out()):
         console.print_warning(leak)
     _warn_of_shortage(run, memory)
@@ -215,3 +218,4 @@ def _warn_of_shortage(run: PlannedRun, memory: "MemoryEstimate") -> None:
         shortage = describe_shortage(run.profile, run.pack, run.compute, memory=memory)
         if shortage:
             console.print_warning(shortage)
+            console.print_note(advise_smaller(run, memory, find_free_room(run, memory)))

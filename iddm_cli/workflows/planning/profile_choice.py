@@ -1,7 +1,7 @@
 """The choice of a profile for a dataset, where the user names none."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,6 +23,9 @@ SAMPLED_IMAGES = 24
 FEW_IMAGES = (50, 500)
 """Numbers of images that `small-set` is made for, the lowest and the highest."""
 
+LARGE_SIDE = 96
+"""Longer side, in pixels, from which images are large: others suit networks without patches."""
+
 HELD_OUT_FROM = 10
 """Images of a class from which on some are held out, which `small-set` needs."""
 
@@ -38,6 +41,7 @@ class DatasetFacts:
         channels: 1 where all sampled images are grey, else the most bands of one.
         classes: Number of classes; 0 where it has none.
         device: Type of the device to train on: cpu, cuda or mps.
+        wanted: The longer side at which the user wants to train; 0: as the profile says.
     """
 
     images: int
@@ -46,6 +50,7 @@ class DatasetFacts:
     channels: int
     classes: int
     device: str
+    wanted: int = 0
 
     @property
     def side(self) -> int:
@@ -84,6 +89,11 @@ PROFILE_RULES = (
         "made for few images",
     ),
     ProfileRule(
+        "neu-det-200",
+        lambda facts: facts.wanted >= LARGE_SIDE,
+        "made for large images, with patches, shifted noise and parts of a batch that fit",
+    ),
+    ProfileRule(
         "fashion-mnist",
         lambda facts: facts.device == "cpu",
         "its network trains on a CPU within minutes, at 32 x 32",
@@ -118,7 +128,7 @@ def choose_profile(overrides: Sequence[Override]) -> str:
     path = next((o.value for o in reversed(overrides) if o.key == "data.path"), DEFAULT_PROFILE)
     if path == DEFAULT_PROFILE:
         return DEFAULT_PROFILE
-    facts = find_facts(_settings_for_reading(overrides))
+    facts = replace(find_facts(_settings_for_reading(overrides)), wanted=_find_wanted(overrides))
     rule = find_rule(facts, {entry.name for entry in list_profiles()})
     rank_info = read_rank_info()
     if facts.side and (rank_info is None or rank_info.rank == 0):
@@ -127,6 +137,14 @@ def choose_profile(overrides: Sequence[Override]) -> str:
             "another one"
         )
     return rule.profile
+
+
+def _find_wanted(overrides: Sequence[Override]) -> int:
+    """Return the longer side that the user sets; 0 without one, or where it is not valid."""
+    values = [override.value for override in overrides if override.key == "data.image_size"]
+    value = values[-1] if values else 0
+    sides = value if isinstance(value, list) else [value]
+    return max((side for side in sides if type(side) is int), default=0)
 
 
 def find_rule(facts: DatasetFacts, known: Collection[str]) -> ProfileRule:

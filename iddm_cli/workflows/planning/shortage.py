@@ -63,6 +63,13 @@ def find_room(run: "PlannedRun") -> float:
     return SYSTEM_SHARE * all_memory(run.compute.device) / run.sharing
 
 
+def find_free_room(run: "PlannedRun", memory: "MemoryEstimate") -> float:
+    """Return the bytes of the main memory that each process can have now, with those it has."""
+    from iddm_cli.machine.memory import free_memory, used_memory
+
+    return free_memory().free / run.sharing + min(memory.program, used_memory())
+
+
 def advise_smaller(run: "PlannedRun", memory: "MemoryEstimate", room: float) -> str:
     """Return what to set, so that the training fits `room` bytes in each process."""
     same = next(_iter_fitting(run, memory, room, iter_same_results(run.profile)), None)

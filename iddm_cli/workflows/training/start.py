@@ -9,6 +9,7 @@ from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 from iddm_cli.storage.space import free_bytes
 from iddm_cli.workflows.distilling.teacher import export_teacher
+from iddm_cli.workflows.planning.large_images import list_advice
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
 from iddm_cli.workflows.training.resume import load_latest
@@ -149,6 +150,8 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
         warn_if_disk_is_small(run, trainer)
         if leak := dataset.describe_leak(pack.report_held_out()):
             console.print_warning(leak)
+    for advice in list_advice(profile):
+        console.print_note(advice)
     if not run.starts_trained():
         augmented = profile.data.augment_probability > 0
         console.print_advice(advise_length(profile.training, pack.count, augmented=augmented))

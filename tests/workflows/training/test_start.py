@@ -10,6 +10,8 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
+from iddm_cli.engine import device
+from iddm_cli.engine import memory as engine_memory
 from iddm_cli.engine.memory import checkpoint_bytes
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.profiles.loading import load_profile
@@ -40,6 +42,20 @@ def test_a_new_run_has_its_profile_its_dataset_and_its_state(tmp_path):
     assert run.read_classes() == ("cat", "dog")
     manifest = run.read_json("run.json")
     assert (manifest["state"], manifest["world_size"]) == ("starting", 1)
+
+
+def test_a_run_that_cannot_fit_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    job, memory = job_of(tmp_path), 3 * 10**9
+    monkeypatch.setattr(device, "all_memory", lambda _: memory)
+    monkeypatch.setattr(engine_memory, "used_memory", lambda: 2 * memory)
+    with pytest.raises(UsageError, match="this machine has 3 GB") as refused:
+        find_or_create_run(SINGLE_PROCESS, COMPUTE, job)
+    assert refused.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+    sharded = job.profile.model_copy(
+        update={"runtime": job.profile.runtime.model_copy(update={"sharding": "fsdp"})}
+    )
+    find_or_create_run(SINGLE_PROCESS, COMPUTE, Job(sharded, job.pack, job.options))
 
 
 def test_a_run_is_created_only_once_but_for_overwriting(tmp_path):
