@@ -114,7 +114,7 @@ class ResolvedDataSettings(DataSettings):
 
     @property
     def window_size(self) -> tuple[int, int] | None:
-        """Height and width of the windows of a larger image; None where one crop holds all of it."""
+        """Height and width of the windows of a larger image; None where one crop covers it."""
         crop = self.crop_size
         if crop is None or all(
             side <= length for side, length in zip(self.size, crop, strict=True)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
+from iddm_cli.profiles.checking.latent_rules import check_latents
 from iddm_cli.profiles.checking.origin_rules import check_distilled, check_origin
 from iddm_cli.profiles.checking.size_rules import check_crops, check_image_size
 from iddm_cli.profiles.checking.upscaling_rules import check_upscaler
@@ -44,6 +45,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_best(profile.training, profile.evaluation)
     yield from check_origin(profile)
     yield from check_distilled(profile)
+    yield from check_latents(profile)
 
 
 def check_untrained(profile: Profile) -> Iterator[Issue]:
