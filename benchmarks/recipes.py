@@ -1,13 +1,14 @@
 """Training recipes: how good images are after the same time of training, one change at a time.
 
-    python benchmarks/recipes.py --data FOLDER [--minutes 5 | --steps 390] [--json FILE]
+    python benchmarks/recipes.py --data FOLDER [--minutes 5] [--steps 390] [--json FILE]
 
 The folder has train/ and test/ with one folder per class. Each recipe trains the network of the
 profile `fashion-mnist` for about --minutes: a dry run predicts the time of a step, and that gives
-the number of steps. --steps gives the number instead, for a machine that is not idle. Then
-`iddm evaluate` compares generated images with the test images, with and without guidance. Rows that
-the file of --json holds already are not measured again, so a long measurement can be interrupted
-and continued; `--table FILE` only prints the table of an earlier call.
+the number of steps. --steps gives the number, for a machine that is not idle or not the one whose
+minutes are meant. Then `iddm evaluate` compares generated images with the test images, at several
+guidance scales. Rows that the file of --json holds already are not measured again, so a long
+measurement can be interrupted and continued; `--table FILE` only prints the table of an earlier
+call.
 """
 
 import argparse
@@ -68,8 +69,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
 COMMON = (
     "training.sample_every=0", "training.checkpoint_every=100000", "evaluation.loss_every=0",
 )  # fmt: skip
-SAMPLING = ("--sampler", "dpmpp-2m", "--steps", "12", "--no-copies")
-GUIDANCES = (2, 1)
+SAMPLING = ("--sampler", "unipc", "--steps", "10", "--no-copies")
+GUIDANCES = (1, 1.5, 2)
 KEYS = ("frechet", "mind", "agreement")
 
 
@@ -82,8 +83,10 @@ def run_iddm(*words: object, folder: Path) -> dict:
 
 
 def get_budget(options: argparse.Namespace) -> dict:
-    """Return what every recipe is given: steps, or minutes."""
-    return {"minutes": options.minutes} if options.steps is None else {"steps": options.steps}
+    """Return what every recipe is given: steps, minutes, or steps that stand for minutes."""
+    minutes = options.minutes or (5.0 if options.steps is None else None)
+    budget = {"minutes": minutes, "steps": options.steps}
+    return {key: value for key, value in budget.items() if value is not None}
 
 
 def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
@@ -94,14 +97,16 @@ def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path)
     steps = options.steps
     if steps is None:
         plan = run_iddm("train", *words, "--steps", 1000, "--dry-run", folder=folder)
-        steps = max(10, round(60 * options.minutes / plan["time"]["step_seconds"]))
+        minutes = get_budget(options)["minutes"]
+        steps = max(10, round(60 * minutes / plan["time"]["step_seconds"]))
     run = "-".join([*re.findall(r"\w+", name), str(steps), str(seed)])
     run_iddm("train", *words, "--steps", steps, "--name", run, "--overwrite", folder=folder)
     row = {"recipe": name, "seed": seed, **get_budget(options), "steps": steps}
-    for guidance in GUIDANCES:
-        words = [*SAMPLING, "--count", options.count, "--guidance", guidance]
-        found = run_iddm("evaluate", run, *words, folder=folder)
-        row[f"guidance {guidance}"] = {key: found[key]["value"] for key in KEYS}
+    scales = ",".join(map(str, GUIDANCES))
+    words = [*SAMPLING, "--count", options.count, "--guidance", scales]
+    for found in run_iddm("evaluate", run, *words, folder=folder)["evaluations"]:
+        guidance = found["settings"]["guidance"]
+        row[f"guidance {guidance:g}"] = {key: found[key]["value"] for key in KEYS}
     return row
 
 
@@ -121,18 +126,19 @@ def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table: means over the seeds, and the least and the largest value."""
     has_minutes = any("minutes" in row for row in rows)
     titles = ["recipe", *(["minutes"] if has_minutes else []), "steps", "seeds"]
-    titles += [f"{what}, guidance {g}" for g in GUIDANCES for what in ("Fréchet", "agreement")]
+    guidances = [key for key in rows[0] if key.startswith("guidance ")]
+    titles += [f"{what}, {key}" for key in guidances for what in ("Fréchet", "agreement")]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         minutes = row.get("minutes")
         groups.setdefault((row["recipe"], minutes or row["steps"]), []).append(row)
     for (name, _), own in groups.items():
-        minutes = [f"{own[0].get('minutes', '')}"] if has_minutes else []
+        minutes = [f"{own[0].get('minutes', 0):g}"] if has_minutes else []
         steps = statistics.mean(row["steps"] for row in own)
         cells = [name, *minutes, f"{steps:.0f}", f"{len(own)}"]
-        for guidance in GUIDANCES:
-            found = [row[f"guidance {guidance}"] for row in own]
+        for key in guidances:
+            found = [row[key] for row in own]
             distances = [one["frechet"] for one in found]
             spread = f" ({min(distances):.2f} to {max(distances):.2f})" if len(found) > 1 else ""
             cells.append(f"{statistics.mean(distances):.2f}{spread}")
@@ -146,8 +152,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with train/ and test/")
     parser.add_argument("--profile", default="fashion-mnist")
-    parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--steps", type=int, help="the same steps for each, instead of minutes")
+    parser.add_argument("--minutes", type=float, help="time of each training (default: 5)")
+    parser.add_argument("--steps", type=int, help="the same steps for each")
     parser.add_argument("--count", type=int, default=1000, help="images that are generated")
     parser.add_argument(
         "--seeds", type=lambda text: [int(part) for part in text.split(",")], default=(0, 1, 2)

@@ -14,6 +14,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from reporting import (
@@ -32,45 +33,52 @@ CALLS = (4, 5, 6, 8, 10, 15, 20, 50)
 ANCESTRAL = ("ddpm", 1000)
 """What all are compared with."""
 
+SETTINGS = ("time_grid", "guidance", "seed", "count")
 KEYS = ("frechet", "mind", "agreement")
 
 
-def evaluate(run: str, sampler: str, calls: int, options: argparse.Namespace) -> dict:
-    """Return the row of a run, a sampler and a number of calls."""
-    words = ["evaluate", run, "--sampler", sampler, "--steps", str(calls), "--no-copies"]
+def evaluate(
+    run: str, samplers: Sequence[str], calls: int, options: argparse.Namespace
+) -> list[dict]:
+    """Return the rows of a run, several samplers and a number of calls."""
+    words = ["evaluate", run, "--sampler", ",".join(samplers), "--steps", str(calls)]
+    words += ["--no-copies"]
     words += ["--count", str(options.count), "--seed", str(options.seed), "--json"]
     if options.runs_dir:
         words += ["--runs-dir", str(options.runs_dir)]
-    for name in ("guidance", "time_grid"):
+    for name in ("guidance", "time_grid", "precision", "batch_size"):
         if getattr(options, name) is not None:
             words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     print("+ iddm", *words, file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "iddm_cli", *words]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found = json.loads(done.stdout)
-    return {
-        "run": run,
-        "sampler": sampler,
-        "calls": calls,
-        "time_grid": options.time_grid,
-        "guidance": options.guidance,
-        "seed": options.seed,
-        "count": options.count,
-        **{key: found[key]["value"] for key in KEYS},
-    }
+    answer = json.loads(done.stdout)
+    return [
+        {
+            "run": run,
+            "sampler": found["settings"]["sampler"],
+            "calls": calls,
+            **{key: getattr(options, key) for key in SETTINGS},
+            **{key: found[key]["value"] for key in KEYS},
+        }
+        for found in answer.get("evaluations", [answer])
+    ]
 
 
 def measure(options: argparse.Namespace) -> list[dict]:
-    """Return all rows; each is saved as soon as it is measured."""
+    """Return all rows; those of a run and a number of calls are saved as soon as they are there."""
     rows = read_earlier_rows(options)
-    settings = {key: getattr(options, key) for key in ("time_grid", "guidance", "seed", "count")}
-    choices = [(name, calls) for calls in options.calls for name in options.samplers]
-    choices += [ANCESTRAL] * options.ancestral
-    for sampler, calls in choices:
+    settings = {key: getattr(options, key) for key in SETTINGS}
+    choices: list[tuple[Sequence[str], int]] = [
+        (options.samplers, calls) for calls in options.calls
+    ]
+    choices += [((ANCESTRAL[0],), ANCESTRAL[1])] * options.ancestral
+    for samplers, calls in choices:
         for run in options.run:
-            wanted = {"run": run, "sampler": sampler, "calls": calls, **settings}
-            if not has_row(rows, wanted):
-                rows.append(evaluate(run, sampler, calls, options))
+            wanted = {"run": run, "calls": calls, **settings}
+            missing = [one for one in samplers if not has_row(rows, {**wanted, "sampler": one})]
+            if missing:
+                rows += evaluate(run, missing, calls, options)
                 save_rows(rows, options)
     return rows
 
@@ -111,6 +119,8 @@ def main() -> None:
     )
     parser.add_argument("--time-grid")
     parser.add_argument("--guidance", type=float)
+    parser.add_argument("--precision")
+    parser.add_argument("--batch-size", type=int, help="large ones suit a GPU")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-ancestral", dest="ancestral", action="store_false")

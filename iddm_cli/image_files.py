@@ -42,6 +42,7 @@ class SamplingMetadata:
         strength: How much of the image that it starts from was made anew; 1: it started from noise.
         interpolate: The two indices that it lies between, and the number of images on the path.
         size: Height and width in pixels, where the model was trained at another size.
+        windows: The windows that it was computed in, and what they share; "": computed whole.
         upscale_with: The model that upscaled a generated image, as RUN@STEP; "": none did.
         noise_level: Level of the noise that an image got before it was upscaled; None: it was not.
     """
@@ -65,6 +66,7 @@ class SamplingMetadata:
     strength: float = 1.0
     interpolate: str = ""
     size: str = ""
+    windows: str = ""
     upscale_with: str = ""
     noise_level: float | None = None
 

@@ -58,6 +58,12 @@ SMALL_NETWORK = shlex.split(
 )
 
 
+SMALL_AUTOENCODER = shlex.split(
+    "--image-size 16 --set model.base_channels=8 --set model.norm_groups=4"
+    " --set training.sample_count=1 --set runtime.threads=1"
+)
+
+
 def shorten(command: str) -> list[str]:
     """Return the arguments of a command, with training reduced to a small network and few steps."""
     words = shlex.split(string.Template(command).safe_substitute(TASK))[1:]
@@ -65,7 +71,8 @@ def shorten(command: str) -> list[str]:
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = "1"
             return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
-        return [*words, *SMALL_NETWORK, "--batch-size", "4", "--steps", "2"]
+        small = SMALL_AUTOENCODER if "autoencoder" in words else SMALL_NETWORK
+        return [*words, *small, "--batch-size", "4", "--steps", "2"]
     if words[0] == "distill":
         return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":

@@ -10,6 +10,7 @@ from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.balanced_order import BalancedOrder
 from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
+from iddm_cli.data.loader.crop_store import CropStore, RandomCrops
 from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.stores import (
     FileStore,
@@ -19,6 +20,7 @@ from iddm_cli.data.loader.stores import (
     pixel_dtype,
 )
 from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.packs.store import read_shapes
 from iddm_cli.data.sources.registry import open_dataset
 from iddm_cli.data.sources.source import Source
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -71,11 +73,37 @@ def build_store(
         workers = max(1, (data.workers or choose_count()) // group.local_world_size)
         return StreamStore(source, kept, pack.spec, workers=workers, timeout=data.timeout)
     shape = (pack.channels, pack.height, pack.width)
+    if pack.tiles is not None:
+        crops = open_crops(pack)
+        return crops if cache == "disk" else crops.to(_choose_memory(cache, device))
     rows = None if pack.rows is None else torch.from_numpy(pack.rows)
     store = FileStore(pack.images_paths, shape, pixel_dtype(pack.values), rows)
     if cache == "disk":
         return store
-    return MemoryStore(store.read_all().to(device if cache == "device" else "cpu"))
+    return MemoryStore(store.read_all().to(_choose_memory(cache, device)))
+
+
+def open_crops(pack: Pack) -> CropStore:
+    """Open the images of a pack that crops are taken of.
+
+    Raises:
+        DatasetError: Their file was truncated.
+    """
+    assert pack.rows is not None, "each tile has a row"
+    assert pack.tiles is not None, "crops are taken of it"
+    return CropStore(
+        pack.images_path,
+        read_shapes(pack.folder),
+        shape=(pack.channels, pack.height, pack.width),
+        dtype=pixel_dtype(pack.values),
+        rows=pack.rows,
+        tiles=pack.tiles,
+    )
+
+
+def _choose_memory(cache: CacheName, device: torch.device) -> torch.device:
+    """Return the device in whose memory all pixels are kept."""
+    return device if cache == "device" else torch.device("cpu")
 
 
 def _open_source(data: DataSettings, pack: Pack) -> Source:
@@ -106,12 +134,14 @@ def build_loader(
     """
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
+    uniform, store = partial(_uniform, seed), build_store(profile, pack, device, group)
     return BatchLoader(
-        build_store(profile, pack, device, group),
+        store,
         torch.from_numpy(pack.labels),
         batch_size=profile.training.batch_size,
         order=_build_order(profile, pack),
-        augment=Augmentation(data, partial(_uniform, seed)) if changes else None,
+        augment=Augmentation(data, uniform) if changes else None,
+        read=RandomCrops(store, uniform).read if isinstance(store, CropStore) else None,
         device=device,
     )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from iddm_cli.build.image_sets import RunImages, load_run_images
+from iddm_cli.build.latents.reconstructions import ReconstructionEvaluator
 from iddm_cli.build.models import build_training_generator
 from iddm_cli.data.loader.stores import pixel_dtype
 from iddm_cli.data.packs.pack import Pack
@@ -13,6 +14,7 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.image_generator import SampleSpec, specify_with_own_noise
+from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.evaluation.copies import find_copies
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.features.shared_extractor import load_extractor
@@ -109,7 +111,7 @@ def _to_levels(pixels: Tensor, dtype: torch.dtype) -> Tensor:
 
 def build_evaluator(
     profile: ResolvedProfile, pack: Pack | None, group: ProcessGroup
-) -> Evaluator | None:
+) -> Evaluate | None:
     """Build the evaluator of a training; None where there is nothing to compare with.
 
     The feature network should be in the cache by then, see `prepare_features`: while the main
@@ -127,6 +129,8 @@ def build_evaluator(
         return None
     data = profile.data.model_copy(update={"random_crop": 1.0})
     profile = profile.model_copy(update={"data": data})
+    if profile.model.is_autoencoder:
+        return ReconstructionEvaluator(profile, pack, group)
     reference = _build_reference(profile, pack) if group.is_main else None
     return Evaluator(profile, pack, group, reference)
 

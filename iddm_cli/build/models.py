@@ -6,6 +6,7 @@ from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.windowed_denoiser import WindowSettings
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
@@ -82,7 +83,14 @@ def build_image_generator(
         levels=values.levels,
         weaker=weaker,
         tables=tables,
+        windows=choose_windows(profile),
     )
+
+
+def choose_windows(profile: ResolvedProfile) -> WindowSettings | None:
+    """Return the windows that images are computed in; None: they are computed whole."""
+    size = profile.data.window_size
+    return None if size is None else WindowSettings(size, profile.sampling.window_overlap)
 
 
 def build_training_generator(

@@ -11,6 +11,7 @@ from iddm_cli.checkpoints.tensors import TensorSpecs, specs_of
 from iddm_cli.data.loader.augmentation_parameters import count_conditions
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_profile_schedule
+from iddm_cli.diffusion.objectives.reconstruction import Reconstructor
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine import device as devices
 from iddm_cli.engine import randomness
@@ -29,13 +30,16 @@ from iddm_cli.profiles.profile import ResolvedProfile
 def build_denoiser(profile: ResolvedProfile, num_classes: int) -> Denoiser:
     """Build an untrained denoiser on the CPU; its weights are a function of the seed.
 
+    An autoencoder comes as a `Reconstructor`.
+
     Raises:
         UsageError: The machine has not enough memory for it.
     """
     check_size(profile, num_classes)
     randomness.seed_library(profile.training.seed, "weights", step=0)
     backbone = build_backbone(profile, num_classes)
-    return Denoiser(
+    kind = Reconstructor if profile.model.is_autoencoder else Denoiser
+    return kind(
         # Convolutions are faster with the channels innermost, on CPUs and GPUs alike.
         backbone.to(memory_format=torch.channels_last),
         build_profile_schedule(profile.diffusion),

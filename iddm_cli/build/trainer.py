@@ -12,6 +12,7 @@ from iddm_cli.build.data import (
     build_loader,
     build_low_resolution,
 )
+from iddm_cli.build.latents.reconstructions import save_reconstruction_grid
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import choose_micro_batch
 from iddm_cli.build.networks import build_denoiser, check_fits_device, decide_kernels
@@ -93,7 +94,8 @@ def build_trainer(
     if training.average_snapshots:
         interval = choose_interval(train_step.total_steps)
         snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
-    generate_samples = partial(generate_sample_grid, profile, pack, run, group)
+    save_grid = save_reconstruction_grid if profile.model.is_autoencoder else generate_sample_grid
+    generate_samples = partial(save_grid, profile, pack, run, group)
     return Trainer(
         train_step,
         checkpoints=checkpoints,

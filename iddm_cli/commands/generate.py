@@ -24,6 +24,8 @@ EXAMPLES = """\
 
   iddm generate first --from a.png --mask m.png --class 3        replace what the mask shows
 
+  iddm generate wood --size 512x768              larger than the crops that it was trained on
+
   iddm generate steel.safetensors                use an exported file
 """
 STARTING = "Where sampling starts"
@@ -105,6 +107,26 @@ SizeOption = Annotated[
         "(height x width).",
         panel=STARTING,
         metavar="N|HxW",
+    ),
+]
+WindowsOption = Annotated[
+    bool | None,
+    options.option(
+        "--windows/--no-windows",
+        help="Whether a larger --size is computed in overlapping windows of the trained size. "
+        "(default: if the model was trained on crops)",
+        panel=STARTING,
+    ),
+]
+OverlapOption = Annotated[
+    float | None,
+    options.option(
+        help="Share of its side that a window has in common with the next one. (default: the "
+        "profile's, 0.5)",
+        panel=STARTING,
+        at_least=0,
+        at_most=0.9,
+        metavar="SHARE",
     ),
 ]
 UpscaleOption = Annotated[
@@ -197,6 +219,8 @@ def generate(
     mask: MaskOption = None,
     interpolate: InterpolateOption = None,
     size: SizeOption = None,
+    windows: WindowsOption = None,
+    overlap: OverlapOption = None,
     sampler: options.SamplerOption = None,
     steps: options.SolverStepsOption = None,
     time_grid: options.TimeGridOption = None,
@@ -241,6 +265,7 @@ def generate(
         "--batch-size sampling.batch_size": batch_size,
         "--device runtime.device": device,
         "--precision sampling.precision": precision,
+        "--overlap sampling.window_overlap": overlap,
     }
     return launch.generate(
         GenerateOptions(
@@ -258,6 +283,7 @@ def generate(
             interpolate=interpolate,
             trajectory=trajectory,
             size=None if size is None else options.parse_sides(size, "--size"),
+            windows=windows,
             sampling=sampling,
             checkpoint=options.parse_checkpoint(checkpoint),
             guide_with=guide_with,

@@ -83,15 +83,22 @@ def describe_leak(report: HeldOutReport) -> str:
 
 
 def _describe_counts(pack: Pack) -> str:
-    counts = pack.class_counts()
+    counts, total = pack.image_class_counts(), len(pack.image_labels)
     if not counts:
-        return f"{pack.count:,}, without classes"
+        return f"{total:,}, without classes{_describe_tiles(pack)}"
     ordered = sorted(zip(counts, pack.classes, strict=True))
     (least, smallest), (most, largest) = ordered[0], ordered[-1]
     each = f"{least:,} each" if least == most else f"{smallest} {least:,} to {largest} {most:,}"
-    few = sum(count < FEW_IMAGES for count in counts)
+    few = sum(count < FEW_IMAGES for count in pack.class_counts())
     warning = f"; {few} with fewer than {FEW_IMAGES} images may be memorized" if few else ""
-    return f"{pack.count:,} in {len(counts):,} classes, {each}{warning}"
+    return f"{total:,} in {len(counts):,} classes, {each}{_describe_tiles(pack)}{warning}"
+
+
+def _describe_tiles(pack: Pack) -> str:
+    """Return how many crops the images hold; "" where whole images are trained on."""
+    if pack.tiles is None:
+        return ""
+    return f"; {pack.count:,} crops fit into them beside each other"
 
 
 def join_first_names(names: Sequence[str]) -> str:
@@ -156,6 +163,9 @@ def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
     stats, data = pack.record.looks, profile.data
     height, width = data.size
     colour = describe_channels(pack.channels)
+    if data.crop is not None:
+        scaled = f"of images at {data.crop_scale:g} of their size" * (data.crop_scale != 1)
+        return f"{width} x {height} {colour}, random crops {scaled}".strip()
     method = {
         "crop": f"cropped to {stats.shown:.0%} of their area",
         "pad": "padded",

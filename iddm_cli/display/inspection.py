@@ -153,7 +153,9 @@ def preprocessing_rows(inspection: Inspection) -> Rows:
     colour = describe_channels(preview.channels)
     rows = [
         ("trained at", f"{preview.width} x {preview.height}, {colour}"),
-        ("aspect", _format_aspect(inspection)),
+        ("crops", _format_crops(inspection))
+        if preview.crops
+        else ("aspect", _format_aspect(inspection)),
     ]
     if preview.enlarged:
         factor = f"{preview.enlarged_by:.3g} times at the median"
@@ -161,6 +163,11 @@ def preprocessing_rows(inspection: Inspection) -> Rows:
     rows.append(("cache", format_amount(preview.pack_bytes)))
     rows.append(("epoch", f"{preview.steps_per_epoch:,.4g} steps of {preview.batch_size}"))
     return rows
+
+
+def _format_crops(inspection: Inspection) -> str:
+    crops, images = inspection.treatment.crops, inspection.count
+    return f"anywhere in the images; {crops:,} fit beside each other, {crops / images:,.3g} of each"
 
 
 def _format_aspect(inspection: Inspection) -> str:

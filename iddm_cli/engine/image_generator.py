@@ -23,6 +23,7 @@ from iddm_cli.diffusion.guidance import (
     find_guided_steps,
 )
 from iddm_cli.diffusion.sampling import sample
+from iddm_cli.diffusion.windowed_denoiser import WindowedDenoiser, WindowSettings
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
@@ -125,6 +126,7 @@ class ImageGenerator:
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         known: Images that sampling starts from; None: it starts from noise.
         tables: The tables that were tuned for the network.
+        windows: The windows that the network computes an image in; None: it computes it whole.
     """
 
     def __init__(
@@ -139,8 +141,10 @@ class ImageGenerator:
         weaker: Denoiser | None = None,
         known: KnownImages | None = None,
         tables: TunedTables = NO_TABLES,
+        windows: WindowSettings | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.windows = windows
         self.weaker = weaker
         self.known = known
         self.settings = settings
@@ -167,12 +171,15 @@ class ImageGenerator:
         return self if size == self.shape[1:] else self._copy(shape=(self.shape[0], *size))
 
     def sampling_with(self, settings: SamplingSettings) -> "ImageGenerator":
-        """Return a generator with other settings, which samples from noise without a weaker one."""
+        """Return a generator with other settings, which samples from noise without a weaker one.
+
+        Its images have the size that the network computes.
+        """
         return ImageGenerator(
             self.denoiser,
             settings,
             num_classes=self.num_classes,
-            shape=self.shape,
+            shape=self.network_shape,
             levels=self.levels,
         )
 
@@ -193,12 +200,19 @@ class ImageGenerator:
             weaker=self.weaker,
             known=known or self.known,
             tables=self.tables,
+            windows=self.windows,
         )
+
+    @property
+    def network_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network computes."""
+        return self.shape if self.windows is None else (self.shape[0], *self.windows.size)
 
     @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
-        networks = (self._networks.main, self._networks.weaker)
+        networks = [self._networks.main, self._networks.weaker]
+        networks = [n.denoise if isinstance(n, WindowedDenoiser) else n for n in networks]
         return all(n.is_invariant for n in networks if isinstance(n, BatchInvariantDenoiser))
 
     @cached_property
@@ -208,12 +222,15 @@ class ImageGenerator:
 
     def _prepare(self, denoiser: Denoiser) -> Denoise:
         """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
+        prepared: Denoise
         if self.precision == "fp32":
-            return graph_calls(denoiser)
-        denoiser.eval()
-        channels, height, width = self.shape
-        shape = (channels + denoiser.condition_channels, height, width)
-        return make_batch_invariant(lower_precision(denoiser, self.precision), shape)
+            prepared = graph_calls(denoiser)
+        else:
+            lowered = lower_precision(denoiser.eval(), self.precision)
+            channels, height, width = self.network_shape
+            shape = (channels + denoiser.condition_channels, height, width)
+            prepared = make_batch_invariant(lowered, shape)
+        return prepared if self.windows is None else WindowedDenoiser(prepared, self.windows)
 
     @torch.inference_mode()
     def generate_batch(

@@ -34,8 +34,8 @@ def zero_init(layer: nn.Conv2d | nn.Linear) -> None:
 class ResidualBlock(KernelModule):
     """Two convolutions around a conditioning.
 
-    By scale and shift after the second normalisation (ADM, arXiv:2105.05233, section 3), or by a
-    shift before it (DDPM, arXiv:2006.11239, its code).
+    By scale and shift after the second normalisation (ADM, arXiv:2105.05233, section 3), by a
+    shift before it (DDPM, arXiv:2006.11239, its code), or without one.
 
     Args:
         channels: Channels in.
@@ -44,7 +44,7 @@ class ResidualBlock(KernelModule):
         groups: Groups of the normalisations.
         dropout: Share of activations dropped before the second convolution.
         activation: Makes the non-linearity.
-        conditioning: scale_shift, or shift.
+        conditioning: scale_shift, shift, or none: forward then needs no embedding.
         eps: What the normalisations add to the variance.
     """
 
@@ -64,7 +64,8 @@ class ResidualBlock(KernelModule):
         self.scales = conditioning == "scale_shift"
         self.norm1 = nn.GroupNorm(groups, channels, eps=eps)
         self.conv1 = nn.Conv2d(channels, out, 3, padding=1)
-        self.condition = nn.Linear(embedding, 2 * out if self.scales else out)
+        length = {"scale_shift": 2 * out, "shift": out, "none": 0}[conditioning]
+        self.condition = nn.Linear(embedding, length) if length else None
         self.norm2 = nn.GroupNorm(groups, out, eps=eps)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out, out, 3, padding=1)
@@ -72,11 +73,15 @@ class ResidualBlock(KernelModule):
         self.activation = activation()
         zero_init(self.conv2)
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, h: Tensor, embedding: Tensor | None = None) -> Tensor:
         """Return [B, out, H, W] for features h, [B, channels, H, W]."""
-        condition = self.condition(self.activation(embedding))[:, :, None, None]
+        condition = None
+        if self.condition is not None and embedding is not None:
+            condition = self.condition(self.activation(embedding))[:, :, None, None]
         branch = self.conv1(self.activation(self.norm1(h)))
-        if self.scales:
+        if condition is None:
+            branch = self.norm2(branch)
+        elif self.scales:
             scale, shift = condition.chunk(2, dim=1)
             fused = self.kernels.normalization == "fused"
             branch = normalize(branch, self.norm2, scale, shift, fused=fused)

@@ -278,6 +278,12 @@ class _MergedProfile:
         other = {"steps": "epochs", "epochs": "steps"}.get(key)
         if section == "training" and other and override.value is not None:
             self._section(section)[other] = None
+        # Crops are the size trained at: the last one given is both.
+        data = self._section("data")
+        if override.key == "data.crop" and override.value is not None:
+            data["image_size"] = override.value
+        if override.key == "data.image_size" and data.get("crop") is not None:
+            data["crop"] = override.value
 
     @staticmethod
     def _drop_default_epochs(training: dict[str, Any]) -> None:

@@ -45,6 +45,9 @@ class BackboneSettings(Settings):
     size_keys: ClassVar[tuple[str, ...]] = ()
     """Settings that decide how large the network is, the width first."""
 
+    is_autoencoder: ClassVar[bool] = False
+    """Whether it encodes and decodes images, and denoises none."""
+
     @property
     def is_upscaler(self) -> bool:
         """Whether the network upscales images."""
@@ -258,6 +261,49 @@ class DiTSettings(BackboneSettings):
             yield Issue(("model", "width"), "width must be divisible by 4")
 
 
+class AutoencoderSettings(BackboneSettings):
+    """The autoencoder of latent diffusion: residual blocks without attention, images to latents."""
+
+    size_keys = ("base_channels", "blocks_per_level")
+    is_autoencoder = True
+
+    network: Literal["autoencoder"]
+    """Backbone: autoencoder."""
+
+    downsampling: Literal[4, 8] = 8
+    """Pixels along a side for each position of a latent; 4 keeps more detail."""
+
+    latent_channels: int = Field(default=4, ge=1, le=16)
+    """Channels of the latents; more keep more detail, and are harder to generate."""
+
+    base_channels: Width = 64
+    """Channels of the largest size; each further size has twice as many, up to four times."""
+
+    blocks_per_level: int = Field(default=2, ge=1, le=64)
+    """Residual blocks of each size, in the encoder and in the decoder."""
+
+    norm_groups: Width = 32
+    """Groups of each group normalisation; must divide base_channels."""
+
+    latent_noise: float = Field(default=0.02, ge=0, le=1)
+    """Standard deviation of the noise on latents, in (-1, 1), during training."""
+
+    @property
+    def size_divisor(self) -> int:  # noqa: D102
+        return self.downsampling
+
+    @property
+    def attention_stride(self) -> int:  # noqa: D102
+        return self.downsampling
+
+    @property
+    def size_divisor_reason(self) -> str:  # noqa: D102
+        return "model.downsampling"
+
+    def check(self) -> Iterator[Issue]:  # noqa: D102
+        yield from _check_divides("norm_groups", self.norm_groups, [self.base_channels])
+
+
 def _get_network(values: Any) -> str:
     """Return the discriminator of model settings; a name of no backbone if it is not text."""
     if isinstance(values, BackboneSettings):
@@ -271,7 +317,8 @@ def _get_network(values: Any) -> str:
 ModelSettings = Annotated[
     Annotated[UNetSettings, Tag("unet")]
     | Annotated[IddmUNetSettings, Tag("iddm-unet")]
-    | Annotated[DiTSettings, Tag("dit")],
+    | Annotated[DiTSettings, Tag("dit")]
+    | Annotated[AutoencoderSettings, Tag("autoencoder")],
     Discriminator(_get_network),
 ]
 """Settings of the model section, discriminated by `network`."""

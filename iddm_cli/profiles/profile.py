@@ -112,6 +112,21 @@ class ResolvedDataSettings(DataSettings):
         """Channels, height and width of an image, (C, H, W)."""
         return self.channels, *self.size
 
+    @property
+    def window_size(self) -> tuple[int, int] | None:
+        """Height and width of the windows of a larger image; None where one crop covers it."""
+        crop = self.crop_size
+        if crop is None or all(
+            side <= length for side, length in zip(self.size, crop, strict=True)
+        ):
+            return None
+        return min(self.size[0], crop[0]), min(self.size[1], crop[1])
+
+    def at_window_size(self) -> "ResolvedDataSettings":
+        """Return the settings of images of one window."""
+        window = self.window_size
+        return self if window is None else self.model_copy(update={"image_size": [*window]})
+
 
 class ResolvedProfile(Profile):
     """A profile with a known number of channels, from which objects can be built."""

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from iddm_cli.profiles.choices import (
     GRIDS,
@@ -76,6 +76,11 @@ class Settings(BaseModel):
     )
 
 
+def _to_sides(size: int | list[int]) -> tuple[int, int]:
+    """Return height and width of a size: one number, or both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
 class DataSettings(Settings):
     """The training images, and how each is decoded, resized and augmented."""
 
@@ -84,6 +89,12 @@ class DataSettings(Settings):
 
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 32
     """Size of training and generated images in pixels: one number, or [height, width]."""
+
+    crop: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
+    """Trains on random crops of this size, of images that keep theirs; null: on whole images."""
+
+    crop_scale: float = Field(default=1.0, ge=0.01, le=1)
+    """Factor that images shrink by before they are cropped; 1 keeps every pixel."""
 
     channels: Literal["auto"] | ChannelCount = "auto"
     """1 for greyscale, 3 for RGB, up to 16 bands; auto: 1 if every image is grey, or all bands."""
@@ -144,12 +155,23 @@ class DataSettings(Settings):
     workers: int = Field(default=0, ge=0, le=1024)
     """Number of worker processes that decode images; 0 uses one per CPU core."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _size_crops(cls, values: Any) -> Any:
+        """Let crops decide the size trained at, where nothing else does."""
+        if isinstance(values, dict) and values.get("crop") is not None:
+            return {"image_size": values["crop"], **values}
+        return values
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        if isinstance(self.image_size, int):
-            return self.image_size, self.image_size
-        return self.image_size[0], self.image_size[1]
+        return _to_sides(self.image_size)
+
+    @property
+    def crop_size(self) -> tuple[int, int] | None:
+        """Height and width of the crops that are trained on; None: whole images are."""
+        return None if self.crop is None else _to_sides(self.crop)
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -351,6 +373,9 @@ class SamplingSettings(Settings):
 
     batch_size: ImageCount = 64
     """Images generated at once; does not change the images."""
+
+    window_overlap: float = Field(default=0.5, ge=0, le=0.9)
+    """Share of the side that windows of an image larger than a crop have in common, at least."""
 
     precision: PrecisionName = "auto"
     """Precision of the network; auto uses bf16 where that is fast and changes images little."""

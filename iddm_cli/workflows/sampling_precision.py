@@ -94,7 +94,9 @@ def list_facts(
 ) -> list[object]:
     """Return what images depend on besides seed, index, class and precision, as JSON."""
     sampling = profile.sampling
-    settings = sampling.model_dump(exclude={"batch_size", "weights", "precision"})
+    # No image that is compared or evaluated is larger than the network computes at once.
+    unused = {"batch_size", "weights", "precision", "window_overlap"}
+    settings = sampling.model_dump(exclude=unused)
     return [
         source.digest(part_of_weights(sampling.weights)),
         {**settings, "steps": count_steps(profile)},
@@ -136,7 +138,8 @@ def resolve_precision(
     candidate = choose_precision(wanted, device)
     if wanted != "auto" or candidate == "fp32":
         return candidate
-    compared = profile.model_copy(update={"sampling": choose_compared_sampling(model, profile)})
+    sampling, data = choose_compared_sampling(model, profile), profile.data.at_window_size()
+    compared = profile.model_copy(update={"sampling": sampling, "data": data})
     path = find_record(list_facts(model, compared, source), device, candidate)
     comparison = read_record(path)
     if comparison is None:

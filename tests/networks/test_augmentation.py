@@ -12,6 +12,7 @@ from iddm_cli.networks.augmentation import (
     remove_augmentation,
 )
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS
+from tests.networks.backbones import DENOISING
 
 SMALL = {"base_channels": 8, "channel_multipliers": [1, 2], "blocks_per_level": 1,
          "attention_levels": [1], "head_channels": 8, "norm_groups": 4,
@@ -21,7 +22,7 @@ CONDITIONS = 5
 INPUTS = (torch.randn(2, 1, 16, 16), torch.tensor([3, 700]), torch.tensor([0, 2]))
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(params=DENOISING)
 def build(request):
     """Return a function that builds a network of each kind, without layers that are zero."""
     fields = MODEL_SETTINGS[request.param].model_fields

@@ -43,7 +43,7 @@ def test_a_network_takes_exactly_its_settings(name):
 )
 def test_an_unknown_network_is_refused_with_the_known_ones(refuse, network, given):
     error = refuse(f"model:\n  network: {network}\n  base_channels: 32\n")
-    expected = "model.network must be one of unet, iddm-unet or dit"
+    expected = "model.network must be one of unet, iddm-unet, dit or autoencoder"
     assert error.problem == f"mine.yaml, line 2: {expected}, not {given}"
 
 
@@ -53,7 +53,7 @@ def test_a_misspelled_network_gets_a_suggestion(refuse):
 
 def test_a_foreign_setting_is_named_with_its_line_and_its_owner(refuse):
     error = refuse("model:\n  network: iddm-unet\n  activation: gelu\n  norm_groups: 8\n")
-    problem = "mine.yaml, line 4: model.norm_groups belongs to unet, not to iddm-unet"
+    problem = "mine.yaml, line 4: model.norm_groups belongs to unet, autoencoder, not to iddm-unet"
     assert (error.problem, error.hint) == (problem, "Leave it out.")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.packs.pack import Pack
-from iddm_cli.data.packs.store import PackRecord, SourceStats
+from iddm_cli.data.packs.record import PackRecord, SourceStats
 
 
 def make_pack(

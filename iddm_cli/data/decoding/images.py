@@ -62,6 +62,13 @@ class DecodedImage:
     content: str = ""
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as decoded, in pixels."""
+        if isinstance(self.image, Image.Image):
+            return self.image.size
+        return self.image.shape[1], self.image.shape[0]
+
+    @property
     def mode(self) -> str:
         """Pillow's mode; for an array its type, and how many channels it has if not one."""
         if isinstance(self.image, Image.Image):

@@ -60,18 +60,49 @@ class PixelSpec:
     aspect: AspectName
     background: BackgroundName
     values: ValueRange = EIGHT_BIT
+    crop_scale: float | None = None  # images keep their size times this, for crops of `size`
 
     @classmethod
     def from_settings(
         cls, settings: DataSettings, channels: int, values: ValueRange = EIGHT_BIT
     ) -> "PixelSpec":
         """Return the specification of these settings, with a number of channels and a range."""
-        return cls(settings.stored_size, channels, settings.aspect, settings.background, values)
+        scale = None if settings.crop is None else settings.crop_scale
+        aspect, background = settings.aspect, settings.background
+        return cls(settings.stored_size, channels, aspect, background, values, scale)
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether images are stored at their own sizes, and crops of them are read."""
+        return self.crop_scale is not None
 
     @property
     def image_bytes(self) -> int:
-        """Number of bytes of one image."""
-        return self.size[0] * self.size[1] * self.channels * self.values.level_dtype.itemsize
+        """Number of bytes of one image, or of one crop."""
+        return self._count_bytes(*self.size)
+
+    def count_stored_bytes(self, width: int, height: int) -> int:
+        """Return the number of bytes that are stored of an image of this size in pixels."""
+        return self._count_bytes(*self.find_stored_size(width, height))
+
+    def find_stored_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the height and width at which an image of this size is stored."""
+        if self.crop_scale is None:
+            return self.size
+        return max(1, round(height * self.crop_scale)), max(1, round(width * self.crop_scale))
+
+    def _count_bytes(self, height: int, width: int) -> int:
+        return height * width * self.channels * self.values.level_dtype.itemsize
+
+    @property
+    def min_side(self) -> int:
+        """Number of pixels that suffices on each side of a decoded image; 0: all of them."""
+        return 0 if self.is_cropped else max(self.size)
+
+    @property
+    def _fitted_aspect(self) -> AspectName:
+        """What happens to another aspect ratio: a size of its own differs by rounding alone."""
+        return "squash" if self.is_cropped else self.aspect
 
     @property
     def is_ordinary(self) -> bool:
@@ -86,9 +117,9 @@ class PixelSpec:
         """
         return to_pixels(
             image,
-            size=self.size,
+            size=self.find_stored_size(*image.size),
             channels=self.channels,
-            aspect=self.aspect,
+            aspect=self._fitted_aspect,
             background=self.background,
         )
 
@@ -101,9 +132,9 @@ class PixelSpec:
         return to_levels(
             decoded,
             self.values,
-            size=self.size,
+            size=self.find_stored_size(*decoded.size),
             channels=self.channels,
-            aspect=self.aspect,
+            aspect=self._fitted_aspect,
             background=self.background,
         )
 
@@ -124,7 +155,9 @@ def prepare_image(
         DeepValuesError: They do, and this is one.
     """
     try:
-        decoded = handle.open(max(spec.size))
+        decoded = handle.open(spec.min_side)
+        if reason := find_shortage(spec, decoded.width, decoded.height):
+            return reason
         if only_8_bits and not has_ordinary_8_bits(decoded):
             raise DeepValuesError
         pixels, grey, may_be_labels = _convert(spec, decoded)
@@ -142,6 +175,14 @@ def prepare_image(
         content=decoded.content or digest,
         may_be_labels=may_be_labels,
     )
+
+
+def find_shortage(spec: PixelSpec, width: int, height: int) -> str:
+    """Return why an image of this size holds no crop; "" if it does, or none is taken."""
+    have, want = spec.find_stored_size(width, height), spec.size
+    if have[0] >= want[0] and have[1] >= want[1]:
+        return ""
+    return f"smaller than data.crop: {have[1]} x {have[0]} pixels, of {want[1]} x {want[0]}"
 
 
 def _convert(spec: PixelSpec, decoded: DecodedImage) -> tuple[ndarray, bool, bool]:

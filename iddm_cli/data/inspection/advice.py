@@ -213,7 +213,7 @@ def _check_size(inspection: Inspection, settings: DataSettings) -> Iterator[Advi
             f"{pluralize(preview.enlarged, 'image')} would be enlarged, {preview.enlarged_by:.2g} "
             f"times at the median, and look blurred in training: {fix}."
         )
-    elif suggested >= SIZE_HEADROOM * shorter:
+    elif suggested >= SIZE_HEADROOM * shorter and settings.crop is None:
         yield _hint(
             f"The median of the images' shorter sides is {median:,} pixels, and training uses "
             f"{shorter}: data.image_size {SIZE_HEADROOM * shorter} would show more detail, at "

@@ -6,6 +6,7 @@ from numpy import ndarray
 from iddm_cli.data.decoding.preprocess import PixelSpec
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.inspection.report_data import PreprocessingPreview, Spread
+from iddm_cli.data.packs.crops import plan_tiles
 from iddm_cli.profiles.settings import DataSettings
 
 
@@ -31,7 +32,12 @@ def preview_preprocessing(
     height, width = settings.size
     some = len(stats) > 0
     widths, heights = (stats["width"], stats["height"]) if some else (np.ones(1), np.ones(1))
-    shapes = ResizeStats(widths, heights, settings.stored_size, settings.aspect)
+    fitted = settings.stored_size
+    sizes = np.stack([widths, heights], axis=1).tolist() if some else []
+    if spec.is_cropped:  # each image keeps its shape
+        widths, heights = np.full_like(widths, fitted[1]), np.full_like(heights, fitted[0])
+    shapes = ResizeStats(widths, heights, fitted, settings.aspect)
+    crops = _count_tiles(spec, sizes)
     enlarged = shapes.scale[shapes.scale > 1] if some else np.empty(0)
     return PreprocessingPreview(
         profile=profile,
@@ -47,10 +53,19 @@ def preview_preprocessing(
         enlarged=len(enlarged),
         enlarged_by=_round(np.median(enlarged)) if enlarged.size else 1.0,
         channels=spec.channels,
-        pack_bytes=len(stats) * spec.image_bytes,
+        pack_bytes=sum(spec.count_stored_bytes(*size) for size in sizes),
         batch_size=batch_size,
-        steps_per_epoch=training / batch_size,
+        steps_per_epoch=training / batch_size * (crops / max(1, len(stats)) if crops else 1),
+        crops=crops,
     )
+
+
+def _count_tiles(spec: PixelSpec, sizes: list[tuple[int, int]]) -> int:
+    """Return how many crops fit beside each other into images of these sizes; 0: none are taken."""
+    if not spec.is_cropped:
+        return 0
+    stored = [spec.find_stored_size(*size) for size in sizes]
+    return sum(len(plan_tiles(np.array(size), spec.size)) for size in stored)
 
 
 def _round(number: float) -> float:

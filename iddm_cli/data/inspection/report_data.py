@@ -138,6 +138,7 @@ class PreprocessingPreview:
     pack_bytes: int
     batch_size: int
     steps_per_epoch: float
+    crops: int = 0  # crops that fit into all images beside each other; 0: whole images are trained
 
 
 @dataclass(frozen=True)

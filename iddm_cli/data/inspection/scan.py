@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy import ndarray
 
-from iddm_cli.data.decoding.preprocess import PixelSpec
+from iddm_cli.data.decoding.preprocess import PixelSpec, find_shortage
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.inspection.duplicates import (
     Groups,
@@ -110,7 +110,7 @@ def _measure_all(
     """Return STATS_DTYPE of each image, and by its index the reason why an image has none."""
     stats = np.zeros(len(source), STATS_DTYPE)
     reasons: dict[int, str] = {}
-    done = 0
+    spec, done = PixelSpec.from_settings(settings, 3), 0
     images = (source.image(i) for i in range(len(source)))
     with WorkerPool(settings.workers, timeout=settings.timeout) as workers:
         chunks = workers.map_ordered(partial(measure_image, settings), images, chunk=CHUNK_SIZE)
@@ -119,6 +119,8 @@ def _measure_all(
                 for i, result in enumerate(chunk, start=done):
                     if isinstance(result, WorkerFailure | str):
                         reasons[i] = result.reason if isinstance(result, WorkerFailure) else result
+                    elif shortage := find_shortage(spec, result.width, result.height):
+                        reasons[i] = shortage
                     else:
                         stats[i] = tuple(result)
                 done += len(chunk)

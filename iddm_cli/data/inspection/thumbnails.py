@@ -147,9 +147,13 @@ def _decode_rows(
 def _make_pair(spec: PixelSpec, named_image: tuple[str, ImageHandle]) -> ThumbnailPair | None:
     name, image = named_image
     try:
-        decoded = image.open(SIDE)
+        decoded = image.open(0 if spec.is_cropped else SIDE)
         view = to_view(decoded, spec.values, spec.background)
         pixels = spec.to_pixels(view) if spec.is_ordinary else spec.to_levels(decoded)
+        top, left = (
+            (have - want) // 2 for have, want in zip(pixels.shape, spec.size, strict=False)
+        )
+        pixels = pixels[top : top + spec.size[0], left : left + spec.size[1]]
     except UnreadableImageError:
         return None
     preprocessed = _to_image(spec, pixels)

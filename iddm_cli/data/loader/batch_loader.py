@@ -26,6 +26,10 @@ def normalize(pixels: Tensor) -> Tensor:
     return (signed + (signed < 0) * 65_536.0) / (DEEP_LEVELS / 2) - 1
 
 
+ReadFn = Callable[[Tensor, int, Tensor], Tensor]
+"""`read(index, step, slots)` returns the pixels of some items, uint8 or uint16 [B, C, H, W]."""
+
+
 class BatchLoader:
     """Loads the batch of any step, as a function of the step alone.
 
@@ -38,6 +42,7 @@ class BatchLoader:
         batch_size: Images of the global batch.
         order: The permutation of each epoch.
         augment: Random changes; None for no augmentation.
+        read: Reads what the items of a step hold, such as random crops; None: the store itself.
         device: Device of the batches.
     """
 
@@ -49,6 +54,7 @@ class BatchLoader:
         batch_size: int,
         order: EpochOrder,
         augment: AugmentFn | None = None,
+        read: ReadFn | None = None,
         device: torch.device | None = None,
     ) -> None:
         self.store = store
@@ -56,6 +62,7 @@ class BatchLoader:
         self.batch_size = batch_size
         self.order = lru_cache(maxsize=2)(order)
         self.augment = augment
+        self.read = read
         self.device = device or torch.device("cpu")
 
     def __len__(self) -> int:
@@ -78,7 +85,8 @@ class BatchLoader:
         self.store.prefetch(index)
         for ahead in range(1, self.store.prefetch_steps + 1):
             self.store.prefetch(self.indices(step + ahead, slots))
-        x = normalize(copy_to(self.device, self.store.read(index)))
+        pixels = self.read(index, step, slots) if self.read else self.store.read(index)
+        x = normalize(copy_to(self.device, pixels))
         if self.augment is not None:
             x = self.augment(x, step, slots)
         return x, copy_to(self.device, self.labels[index])

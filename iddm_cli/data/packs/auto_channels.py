@@ -72,7 +72,7 @@ def prepare_both(grey: PixelSpec, colour: PixelSpec, image: ImageHandle) -> Both
         DeepValuesError: It is not an ordinary image of 8 bits.
     """
     try:
-        handle = _DecodedHandle(image.open(max(colour.size)))
+        handle = _DecodedHandle(image.open(colour.min_side))
     except UnreadableImageError as error:
         return str(error)
     in_colour = prepare_image(colour, handle, only_8_bits=True)
@@ -134,7 +134,7 @@ class AutoChannelsWriter:
     @property
     def stored(self) -> bool:
         """Whether `writer` stores pixels."""
-        return self.writer.image_bytes > 0
+        return self.writer.stored
 
     def open(self) -> None:
         """Resume an earlier build.
@@ -155,14 +155,14 @@ class AutoChannelsWriter:
                 self.open()
 
     def _open_grey(self) -> PackWriter:
-        grey = PackWriter(self._folder / GREY, self._specs[0].image_bytes * self._stored)
+        grey = PackWriter(self._folder / GREY, self._specs[0], stored=self._stored)
         grey.open()
         return grey
 
     def _open_colour(self) -> PackWriter:
         folder = self._folder / COLOUR
         stored = self._stored and self._should_store_colour(folder / PIXELS)
-        colour = PackWriter(folder, self._specs[1].image_bytes * stored)
+        colour = PackWriter(folder, self._specs[1], stored=stored)
         colour.open()
         return colour
 

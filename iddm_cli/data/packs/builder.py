@@ -23,6 +23,7 @@ from iddm_cli.data.decoding.preprocess import (
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.auto_channels import GREY, AutoChannelsWriter, BothForms, prepare_both
+from iddm_cli.data.packs.crops import take_crops
 from iddm_cli.data.packs.disk_room import DiskRoom
 from iddm_cli.data.packs.pack import (
     Pack,
@@ -87,7 +88,7 @@ def build_pack(
         decided = settings.model_copy(update={"channels": pack.channels})
         return _PackBuilder(part, decided, progress).find_or_build(pack.values)
 
-    return hold_out(pack, source, settings.held_out, find_or_build_part)
+    return take_crops(hold_out(pack, source, settings.held_out, find_or_build_part))
 
 
 class _PackBuilder:
@@ -188,6 +189,7 @@ class _PackBuilder:
         facts = [FORMAT, self.fingerprint, spec.size, channels, spec.aspect, spec.background]
         facts += [self.settings.timeout, stored]
         facts += [] if spec.values == EIGHT_BIT else [spec.values.to_json()]
+        facts += [["cropped", spec.crop_scale]] if spec.is_cropped else []
         return self.packs / hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def find_pack(self, spec: PixelSpec, usable: Sequence[bool]) -> StoredPack | None:
@@ -232,7 +234,7 @@ class _PackBuilder:
 
     def _slice(self, root: Path, widest: PixelSpec, least: PixelSpec) -> SlicedBuild | None:
         """Return what builds the pack in slices; None where its pixels fit into one file."""
-        if isinstance(self.source, SliceSource):
+        if isinstance(self.source, SliceSource) or widest.is_cropped:
             return None
         sliced = SlicedBuild(self, root, widest, least)
         return sliced if sliced.is_needed else None
@@ -245,13 +247,12 @@ class _PackBuilder:
         return builder
 
     def _build(self, spec: PixelSpec, folder: Path, *, stored: bool) -> StoredPack:
-        name = store.pixels_file(spec.values)
-        writer = PackWriter(store.partial_folder(folder), spec.image_bytes if stored else 0, name)
+        writer = PackWriter(store.partial_folder(folder), spec, stored=stored)
         with _discarding_on_error(writer):
             writer.open()
             self._check(writer.results, 0)
             work = partial(prepare_image, spec, only_8_bits=self.watch.active)
-            with closing(self._decode(work, len(writer.results), spec.image_bytes)) as lists:
+            with closing(self._decode(work, len(writer.results), spec)) as lists:
                 for results in lists:
                     self._check(results, len(writer.results))
                     self.watch.check_results(results, len(writer.results))
@@ -285,8 +286,7 @@ class _PackBuilder:
     ) -> StoredPack:
         writer.open()
         self._check(writer.results, 0)
-        image_bytes = self._spec(3).image_bytes
-        with closing(self._decode(work, len(writer.results), image_bytes)) as lists:
+        with closing(self._decode(work, len(writer.results), self._spec(3))) as lists:
             for results in lists:
                 self._check(results, len(writer.results))
                 self.watch.check_results(results, len(writer.results))
@@ -303,13 +303,14 @@ class _PackBuilder:
         return pack
 
     def _decode(
-        self, work: Callable[[ImageHandle], Result | str], first: int, image_bytes: int
+        self, work: Callable[[ImageHandle], Result | str], first: int, spec: PixelSpec
     ) -> Generator[list[Result | str], None, None]:
         """Yield work(image) for the images from index `first` on, in order, in lists."""
         if first >= len(self.source):
             return
         images = (self.source.image(i) for i in range(first, len(self.source)))
-        chunk = max(1, min(MAX_CHUNK, CHUNK_BYTES // image_bytes))
+        chunk = max(1, min(MAX_CHUNK, CHUNK_BYTES // spec.image_bytes))
+        chunk = 1 if spec.is_cropped else chunk
         with (
             WorkerPool(self.settings.workers, timeout=self.settings.timeout) as workers,
             closing(workers.map_ordered(work, images, chunk=chunk)) as lists,
@@ -326,8 +327,7 @@ class _PackBuilder:
 
     def _publish(self, writer: PackWriter, spec: PixelSpec, folder: Path) -> StoredPack:
         """Complete a pack whose images are all written."""
-        stored = writer.image_bytes > 0
-        record = build_record(self.source, spec, writer.results, stored=stored)
+        record = build_record(self.source, spec, writer.results, stored=writer.stored)
         record = record.model_copy(update={"ordinary": self.watch.active})
         index = {name: label for label, name in enumerate(record.classes)}
         classes = self.source.classes or ("",)

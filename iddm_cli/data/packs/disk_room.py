@@ -34,13 +34,13 @@ class DiskRoom:
             begun: The pixels that an earlier build has stored already.
 
         Raises:
-            DatasetError: data.cache is disk, and there is no room.
+            DatasetError: There is no room, and data.cache is disk or crops need it.
         """
         if self.cache == "off":
             return False
         if self.has_room(spec, *begun):
             return True
-        if self.cache == "auto":
+        if self.cache == "auto" and not spec.is_cropped:
             return False
         raise self.error(spec, *begun)
 
@@ -52,11 +52,15 @@ class DiskRoom:
     def error(self, spec: PixelSpec, *begun: Path) -> DatasetError:
         """Return the error for a disk without room."""
         needed, free = self._missing_bytes(spec, *begun) / 1e9, (free_bytes(self.folder) or 0) / 1e9
+        at_least = "at least " if spec.is_cropped else ""
+        off = " Or set data.cache to off, which decodes the images in every epoch."
         return DatasetError(
-            f"the pack needs {needed:.2f} GB in {self.folder}, where {free:.2f} GB are free",
-            f"{CACHE_HINT} Or set data.cache to off, which decodes the images in every epoch.",
+            f"the pack needs {at_least}{needed:.2f} GB in {self.folder}, where {free:.2f} GB are "
+            "free",
+            f"{CACHE_HINT}{'' if spec.is_cropped else off}",
         )
 
     def _missing_bytes(self, spec: PixelSpec, *begun: Path) -> int:
+        # Of images that keep their size, which is not known yet, each has at least one crop.
         needed = round(SIZE_MARGIN * self.count * spec.image_bytes)
         return needed - sum(path.stat().st_size for path in begun if path.exists())

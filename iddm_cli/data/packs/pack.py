@@ -14,7 +14,8 @@ from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareR
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.held_out import NOTHING_HELD_OUT, HeldOutFacts, HeldOutReport
-from iddm_cli.data.packs.store import PackRecord, SourceStats, select_prepared
+from iddm_cli.data.packs.record import PackRecord, SourceStats
+from iddm_cli.data.packs.store import select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
 from iddm_cli.data.sources.source import Source
 from iddm_cli.errors import DatasetError
@@ -27,7 +28,8 @@ class Pack:
     """A dataset preprocessed into one array, with what is known of its training images.
 
     It is a view of some rows of a stored pack: of its training images, or of the held-out ones.
-    `record` is about all rows.
+    `record` is about all rows. Where crops are trained on, an item is one of the tiles that an
+    image is divided into, see `crops`, and the row of an image occurs once for each of them.
     """
 
     folder: Path
@@ -43,11 +45,19 @@ class Pack:
     part: str = ""  # the dataset's own part that the stored pack holds; "": the training part
     held_out: "Pack | None" = None  # images that are never trained on; None if there are none
     held_out_facts: HeldOutFacts = NOTHING_HELD_OUT
+    tiles: ndarray | None = None  # top and left of each item in its image, int64 [N, 2]
 
     @property
     def count(self) -> int:
-        """Number of images."""
+        """Number of images, or of their tiles."""
         return len(self.labels)
+
+    @property
+    def image_labels(self) -> ndarray:
+        """The class of each image, which may have several tiles, int64 [images]."""
+        if self.tiles is None or self.rows is None:
+            return self.labels
+        return self.labels[np.unique(self.rows, return_index=True)[1]]
 
     @property
     def channels(self) -> int:
@@ -76,19 +86,32 @@ class Pack:
 
     @property
     def names(self) -> list[str]:
-        """Name of each image; read from the disk at each access."""
+        """Name of each image, or of each tile; read from the disk at each access."""
         names = store.read_names(self.folder)
-        return names if self.rows is None else [names[row] for row in self.rows]
+        names = names if self.rows is None else [names[row] for row in self.rows]
+        if self.tiles is None:
+            return names
+        corners = self.tiles.tolist()
+        return [f"{n} at {x},{y}" for n, (y, x) in zip(names, corners, strict=True)]
 
     def class_counts(self) -> list[int]:
+        """Return the number of images, or of their tiles, of each class."""
+        return self._count_classes(self.labels)
+
+    def image_class_counts(self) -> list[int]:
         """Return the number of images of each class."""
-        counts: list[int] = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return self._count_classes(self.image_labels)
+
+    def _count_classes(self, labels: ndarray) -> list[int]:
+        counts: list[int] = np.bincount(labels, minlength=len(self.classes)).tolist()
         return counts[: len(self.classes)]
 
     @property
     def pixels_bytes(self) -> int:
         """Bytes of the pixels of all images."""
-        return self.count * self.spec.image_bytes
+        if self.tiles is None:
+            return self.count * self.spec.image_bytes
+        return self.images_path.stat().st_size
 
     @property
     def images_paths(self) -> tuple[Path, ...]:
@@ -103,11 +126,13 @@ class Pack:
     def report_held_out(self) -> HeldOutReport:
         """Return the report on the held-out images."""
         kept, facts = self.held_out, self.held_out_facts
+        training = len(self.image_labels)
         if kept is None:
-            return HeldOutReport(facts, self.count)
+            return HeldOutReport(facts, training)
         unreadable = len(kept.unreadable) if kept.part else 0
-        classes = dict(zip(kept.classes, kept.class_counts(), strict=True))
-        return HeldOutReport(facts, self.count, kept.count, classes, unreadable, kept.digest)
+        classes = dict(zip(kept.classes, kept.image_class_counts(), strict=True))
+        count = len(kept.image_labels)
+        return HeldOutReport(facts, training, count, classes, unreadable, kept.digest)
 
     def select(self, rows: ndarray) -> "Pack":
         """Return the view of some of its rows, int64 [N]."""
@@ -206,6 +231,7 @@ def build_record(
         skipped=skipped,
         left_out=unreadable,
         values=spec.values,
+        cropped=spec.is_cropped,
         grey=all(image.grey for image in images),
         looks=describe_originals(
             np.array([(image.width, image.height) for image in images]),
@@ -229,8 +255,8 @@ def describe_originals(sizes: ndarray, spec: PixelSpec, animated: int) -> Source
     return SourceStats(
         width=min_median_max(widths),
         height=min_median_max(heights),
-        shown=float(resized.kept.mean()),
-        enlarged=int((resized.scale > 1).sum()),
+        shown=1.0 if spec.is_cropped else float(resized.kept.mean()),
+        enlarged=0 if spec.is_cropped else int((resized.scale > 1).sum()),
         animated=animated,
     )
 

@@ -1,7 +1,9 @@
 """Packs on the disk: each is a folder in the cache that appears as a whole, or not at all.
 
-images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are streamed
+images.u8     uint8 [N, C, H, W], C-contiguous, no header; absent if images are streamed. Where
+              crops are taken, each image has its own size, and they follow without gaps
 images.u16    uint16 instead, little-endian: levels of deeper values, see value_range.py
+shapes.i32    height and width of each, little-endian int32 [N, 2]; only where crops are taken
 labels.i32    class index of each image, little-endian int32 [N]
 names.txt     name of each image, one JSON string per line
 digests.u8    uint8 [N, 32]: digest of each image's content, then that of its pixels
@@ -28,12 +30,11 @@ from numpy import ndarray
 from iddm_cli import durable
 from iddm_cli.data.decoding.formats.packages import is_readable_now
 from iddm_cli.data.decoding.images import digest_bytes
-from iddm_cli.data.decoding.preprocess import PreparedImage, PrepareResult
+from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareResult
 from iddm_cli.data.packs.journal import from_json, to_json
-from iddm_cli.data.sources.indexing.listing import SkippedFile
-from iddm_cli.profiles.settings import Settings
+from iddm_cli.data.packs.record import PackRecord
 from iddm_cli.storage import features
-from iddm_cli.value_range import EIGHT_BIT, ValueRange
+from iddm_cli.value_range import ValueRange
 
 PIXELS, DEEP_PIXELS = "images.u8", "images.u16"
 LABELS = "labels.i32"
@@ -44,51 +45,8 @@ RECORD = "pack.json"
 JOURNAL = "journal.jsonl"
 BLOCK = 2**16
 SIZES = "sizes.i32"
+SHAPES = "shapes.i32"
 SLICES = "slices"
-
-
-class SourceStats(Settings):
-    """Statistics of the original images; the names of the fields are keys of pack.json."""
-
-    width: tuple[int, int, int]
-    """Minimum, median and maximum, in pixels."""
-    height: tuple[int, int, int]
-    shown: float
-    """Mean share of an original's area that stays in view, from 0 to 1; the rest is cropped."""
-    enlarged: int
-    """Images smaller than the stored size."""
-    animated: int
-    """Images of several frames or pages, of which only the first is used."""
-
-
-class PackRecord(Settings):
-    """The content of pack.json; the names of the fields are its keys."""
-
-    source: str
-    place: str
-    count: int
-    height: int
-    width: int
-    channels: int
-    stored: bool
-    """Whether the pixels are in the pack."""
-    classes: tuple[str, ...]
-    """Classes with at least one readable image, also for training without classes."""
-    skipped: list[SkippedFile]
-    """Images that cannot be decoded, and the reasons."""
-    left_out: list[int]
-    """Their indices in the source."""
-    grey: bool
-    """Whether every image is grey, however it was stored."""
-    looks: SourceStats
-    pixels: str
-    """SHA-256 of the digests of all images."""
-    ordinary: bool = False
-    """Whether every image is known to be one of 8 bits; packs of earlier versions do not say."""
-    values: ValueRange = EIGHT_BIT
-    """The range of values that the levels stand for; absent from the file for 8 bits."""
-    slices: tuple[str, ...] = ()
-    """Folders below the pack's that hold its pixels, in order; absent for a pack of one file."""
 
 
 def pixels_file(values: ValueRange) -> str:
@@ -119,15 +77,30 @@ def read_record(folder: Path) -> PackRecord | None:
         files = pixels_paths(folder, record) if record.stored else ()
         pixels = sum(path.stat().st_size for path in files)
         labels = read_labels(folder)
+        positions = _count_positions(folder, record)
     except (OSError, ValueError):
         return None
-    numbers = record.count * record.channels * record.height * record.width
+    numbers = positions * record.channels
     expected = numbers * record.values.level_dtype.itemsize * record.stored
     valid = bool(((labels >= 0) & (labels < max(1, len(record.classes)))).all())
     complete = sizes[0] == 4 * record.count and sizes[1] > 0 and pixels == expected
     complete &= sizes[2] == 2 * DIGEST_BYTES * record.count
     outdated = any(is_readable_now(reason) for _, reason in record.skipped)
     return record if valid and complete and record.count > 0 and not outdated else None
+
+
+def _count_positions(folder: Path, record: PackRecord) -> int:
+    """Return the number of pixels of all images, each counted once for all its channels.
+
+    Raises:
+        ValueError: The sizes of the images are damaged.
+    """
+    if not record.cropped:
+        return record.count * record.height * record.width
+    sizes = read_shapes(folder)
+    if len(sizes) != record.count or (sizes < [record.height, record.width]).any():
+        raise ValueError("damaged sizes")
+    return int(sizes.prod(axis=1).sum())
 
 
 def mark_ordinary(folder: Path, record: PackRecord) -> None:
@@ -154,6 +127,11 @@ def _encode_record(record: PackRecord) -> bytes:
 def read_labels(folder: Path) -> ndarray:
     """Return the class index of each image, int64 [N]."""
     return np.fromfile(folder / LABELS, dtype="<i4").astype(np.int64)
+
+
+def read_shapes(folder: Path) -> ndarray:
+    """Return the height and width of each image that crops are taken of, int64 [N, 2]."""
+    return np.fromfile(folder / SHAPES, dtype="<i4").astype(np.int64).reshape(-1, 2)
 
 
 def read_sizes(folder: Path) -> ndarray:
@@ -199,17 +177,18 @@ class PackWriter:
 
     Args:
         folder: Where the unfinished pack is.
-        image_bytes: Bytes of the pixels of one image; 0 stores no pixels.
-        name: Name of the file of the pixels.
+        spec: Its pixels.
+        stored: Whether pixels are stored.
 
     Attributes:
         results: What is known of each image of the source so far, without the pixels.
     """
 
-    def __init__(self, folder: Path, image_bytes: int, name: str = PIXELS) -> None:
+    def __init__(self, folder: Path, spec: PixelSpec, *, stored: bool) -> None:
         self.folder = folder
-        self.path = folder / name
-        self.image_bytes = image_bytes
+        self.path = folder / pixels_file(spec.values)
+        self.spec = spec
+        self.stored = stored
         self.results: list[PrepareResult] = []
         self._pixels: IO[bytes] | None = None
         self._journal = durable.LineFile(folder / JOURNAL)
@@ -229,7 +208,7 @@ class PackWriter:
                     break
                 valid.append(line)
                 self.results += results
-        if not _truncate(self.path, self.image_bytes * len(select_prepared(self.results))):
+        if not _truncate(self.path, sum(map(self._count_bytes, select_prepared(self.results)))):
             self.results, valid = [], []
         self._journal.rewrite(valid)
         self._pixels = durable.disk.append_to(self.path)
@@ -246,16 +225,19 @@ class PackWriter:
 
     def _verify(self, handle: IO[bytes], results: list[PrepareResult]) -> bool:
         """Compare pixels on the disk with their digests; a power cut may have lost some."""
-        if not self.image_bytes:
-            return True
-        prepared = select_prepared(results)
-        digests = [digest_bytes(handle.read(self.image_bytes)) for _ in prepared]
-        return digests == [image.digest for image in prepared]
+        return not self.stored or all(
+            digest_bytes(handle.read(self._count_bytes(image))) == image.digest
+            for image in select_prepared(results)
+        )
+
+    def _count_bytes(self, image: PreparedImage) -> int:
+        """Return the number of bytes that are stored of an image."""
+        return self.stored * self.spec.count_stored_bytes(image.width, image.height)
 
     def append(self, results: list[PrepareResult]) -> None:
         """Write some images: first their pixels, then their entries in the journal."""
         assert self._pixels is not None, "it is open"
-        if self.image_bytes:
+        if self.stored:
             planes = b"".join(image.planes for image in select_prepared(results))
             durable.disk.write(self._pixels, planes)
         self._journal.append(json.dumps([to_json(result) for result in results]))
@@ -264,8 +246,8 @@ class PackWriter:
     def read_planes(self) -> Iterator[bytes]:
         """Yield the stored pixels of each prepared image, in order."""
         with self.path.open("rb") as handle:
-            for _ in select_prepared(self.results):
-                yield handle.read(self.image_bytes)
+            for image in select_prepared(self.results):
+                yield handle.read(self._count_bytes(image))
 
     def publish(
         self,
@@ -294,6 +276,8 @@ class PackWriter:
         if not record.stored:
             self.path.unlink()
         durable.write_file(self.folder / LABELS, np.array(labels, dtype="<i4").tobytes())
+        if record.cropped:
+            durable.write_file(self.folder / SHAPES, self._list_shapes().tobytes())
         text = "".join(f"{json.dumps(name)}\n" for name in names)
         durable.write_file(self.folder / NAMES, text.encode())
         digests = "".join(image.content + image.digest for image in select_prepared(self.results))
@@ -306,6 +290,12 @@ class PackWriter:
         if folder.exists():
             durable.disk.remove(folder)
         durable.publish_folder(self.folder, folder)
+
+    def _list_shapes(self) -> ndarray:
+        """Return the height and width of each stored image, int32 [N, 2]."""
+        images = select_prepared(self.results)
+        sizes = [self.spec.find_stored_size(image.width, image.height) for image in images]
+        return np.array(sizes, dtype="<i4")
 
     def close(self) -> None:
         """Close the files; a later process can resume from them."""

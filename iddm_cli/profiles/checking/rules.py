@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
+from iddm_cli.profiles.checking.latent_rules import check_latents
 from iddm_cli.profiles.checking.origin_rules import check_distilled, check_origin
+from iddm_cli.profiles.checking.size_rules import check_crops, check_image_size
 from iddm_cli.profiles.checking.upscaling_rules import check_upscaler
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, TIME_DISTRIBUTIONS, list_names
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
-from iddm_cli.profiles.model_settings import BackboneSettings
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import (
-    LARGEST_SIDE,
     DataSettings,
     DiffusionSettings,
     RuntimeSettings,
@@ -29,7 +29,8 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     """Yield the issues between the settings of a profile."""
     yield from _check_labels(profile.data)
     yield from _check_archive_encoding(profile.data)
-    yield from _check_image_size(profile.data, profile.model)
+    yield from check_image_size(profile.data, profile.model)
+    yield from check_crops(profile.data)
     yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from check_upscaler(profile)
@@ -44,6 +45,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_best(profile.training, profile.evaluation)
     yield from check_origin(profile)
     yield from check_distilled(profile)
+    yield from check_latents(profile)
 
 
 def check_untrained(profile: Profile) -> Iterator[Issue]:
@@ -153,22 +155,6 @@ def _check_archive_encoding(data: DataSettings) -> Iterator[Issue]:
             f"{name} is not an encoding of text",
             "Set auto, or for example gbk, shift_jis, cp866, big5, euc_kr or cp437.",
         )
-
-
-def _check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Issue]:
-    divisor = model.size_divisor
-    if all(side % divisor == 0 for side in data.size):
-        return
-    down = [max(1, side // divisor) * divisor for side in data.size]
-    up = [-(-side // divisor) * divisor for side in data.size]
-    sizes = [down, up] if max(up) <= LARGEST_SIDE else [down]
-    height, width = data.size
-    yield Issue(
-        ("data", "image_size"),
-        f"an image size of {height} x {width} must be divisible by {divisor}: "
-        f"{model.size_divisor_reason}",
-        f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
-    )
 
 
 def _check_value_range(data: DataSettings) -> Iterator[Issue]:

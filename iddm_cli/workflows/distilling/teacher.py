@@ -10,6 +10,7 @@ from pathlib import Path
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
+from iddm_cli.workflows.latents.refusal import check_generates
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
 
@@ -37,7 +38,9 @@ def check_teacher(model: models.RunModel | models.FileModel) -> None:
     Raises:
         UsageError: It was distilled itself, or has no averaged weights.
     """
-    distillation = model.load_profile([]).distillation
+    profile = model.load_profile([])
+    check_generates(profile, model.reference)
+    distillation = profile.distillation
     if distillation.teacher is not None:
         raise UsageError(
             f"{model.reference} was distilled itself, so its estimates link no path to distil",

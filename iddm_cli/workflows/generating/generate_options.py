@@ -39,6 +39,7 @@ class GenerateOptions:
         interpolate: Two indices and a number of images between them.
         trajectory: The format of animations of the way from noise to image; None: none are made.
         size: Height and width in pixels; None: those that the model was trained at.
+        windows: Whether a larger image is computed in windows; None: as the model was trained.
         sampling: Options that change the profile, see `models.load_sampling_profile`.
         checkpoint: The checkpoint.
         guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
@@ -69,6 +70,7 @@ class GenerateOptions:
     interpolate: str | None = None
     trajectory: AnimationName | None = None
     size: tuple[int, int] | None = None
+    windows: bool | None = None
     sampling: Mapping[str, object] = field(default_factory=dict)
     checkpoint: "CheckpointChoice" = None
     guide_with: str | None = None
@@ -132,6 +134,9 @@ class GenerateOptions:
             "--upscale": self.upscale,
             "--noise-level": self.noise_level,
             "--out": self.out,
+            "--size": self.size,
+            "--windows": self.windows,
+            "--overlap": self.sampling.get("--overlap sampling.window_overlap"),
             "--to": self.to,
             "--trajectory": self.trajectory,
         }
@@ -157,6 +162,8 @@ CONFLICTS = (
 REQUIREMENTS = (
     ("--mask", "--from", "a mask says which pixels of an image are kept"),
     ("--strength", "--from", "it says how much of an image is made anew"),
+    ("--windows", "--size", "it says how a larger image is computed"),
+    ("--overlap", "--size", "it says how much the windows of a larger image share"),
     ("--noise-level", "--upscale", "images get this noise before they are upscaled"),
     ("--shard", "--out", "all shards write into one folder, or each into one of its own"),
 )

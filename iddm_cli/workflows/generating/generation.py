@@ -84,7 +84,9 @@ def prepare_generation(
     profile = trained
     if options.size is not None:
         batch_size = options.sampling.get("--batch-size sampling.batch_size")
-        profile = set_size(trained, options.size, keep_batch=batch_size is not None)
+        profile = set_size(
+            trained, options.size, keep_batch=batch_size is not None, windows=options.windows
+        )
     form = resolve_form(options.form, model.values, profile.data.channels)
     out = options.out or model.default_output_dir()
     check_usable(out, overwrite=options.overwrite)
@@ -154,4 +156,13 @@ def describe_sampling(
         strength=1.0 if options.source is None else options.effective_strength,
         interpolate=options.interpolate or "",
         size="x".join(map(str, profile.data.size)) if resized else "",
+        windows=describe_windows(profile),
     )
+
+
+def describe_windows(profile: "ResolvedProfile") -> str:
+    """Return the windows that images are computed in; "" where they are computed whole."""
+    window = profile.data.window_size
+    if window is None:
+        return ""
+    return f"{window[0]}x{window[1]}, overlap {profile.sampling.window_overlap:g}"

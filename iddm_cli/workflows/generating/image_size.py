@@ -1,8 +1,10 @@
-"""Images of another size than the model was trained at: where the network allows it.
+"""Images of another size than the model was trained at: whole, or by overlapping windows.
 
-A U-Net is convolutions and attention over all positions, neither of which knows the image's size;
-it has to halve evenly. A Diffusion Transformer computes the position of each patch relative to the
-image, which it has to divide evenly.
+A model of crops computes larger images in windows of the size of a crop; others compute them whole,
+unless windows are asked for. Whole, the network has to allow the size. A U-Net is convolutions and
+attention over all positions, neither of which knows the image's size; it has to halve evenly. A
+Diffusion Transformer computes the position of each patch relative to the image, which it has to
+divide evenly.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +20,11 @@ FLOAT_BYTES = 4
 
 
 def set_size(
-    profile: "ResolvedProfile", size: tuple[int, int], *, keep_batch: bool
+    profile: "ResolvedProfile",
+    size: tuple[int, int],
+    *,
+    keep_batch: bool,
+    windows: bool | None = None,
 ) -> "ResolvedProfile":
     """Return a profile that generates images of another size; warn of what that means.
 
@@ -28,6 +34,7 @@ def set_size(
         profile: The profile of a model.
         size: Height and width in pixels.
         keep_batch: Whether the batch size stays, as --batch-size gives it.
+        windows: Whether larger images are computed in windows; None: those of a model of crops are.
 
     Raises:
         UsageError: The network cannot compute this size.
@@ -35,33 +42,56 @@ def set_size(
     trained = profile.data.size
     if size == trained:
         return profile
-    check_size(profile, size)
+    windows = profile.data.crop is not None if windows is None else windows
+    data = profile.data.model_copy(
+        update={"image_size": [*size], "crop": [*trained] if windows else None}
+    )
+    check_size(profile, data.window_size or size, size)
     area, trained_area = size[0] * size[1], trained[0] * trained[1]
     sampling = profile.sampling
     if not keep_batch and area > trained_area:
         batch_size = max(1, sampling.batch_size * trained_area // area)
         sampling = sampling.model_copy(update={"batch_size": batch_size})
-    console.print_warning(
-        f"the model was trained at {trained[0]} x {trained[1]} pixels; at {size[0]} x {size[1]} it "
-        "sees more or less of an image at once, so shapes may repeat or be cut off"
-    )
-    warn_of_attention(profile, size)
-    data = profile.data.model_copy(update={"image_size": [*size]})
+    if data.window_size is None:
+        console.print_warning(
+            f"the model was trained at {trained[0]} x {trained[1]} pixels; at {size[0]} x "
+            f"{size[1]} it sees more or less of an image at once, so shapes may repeat or be cut "
+            "off"
+        )
+        warn_of_attention(profile, size)
+    elif profile.data.crop is None:
+        console.print_warning(
+            f"the model was trained on whole images; each window of {trained[0]} x {trained[1]} "
+            "pixels shows one, so windows suit only textures (--no-windows computes the image "
+            "whole)"
+        )
     return profile.model_copy(update={"data": data, "sampling": sampling})
 
 
-def check_size(profile: "ResolvedProfile", size: tuple[int, int]) -> None:
+def check_size(
+    profile: "ResolvedProfile", size: tuple[int, int], whole: tuple[int, int] | None = None
+) -> None:
     """Check that a network can compute images of a size.
+
+    Args:
+        profile: The profile of its model.
+        size: Height and width that the network computes.
+        whole: Height and width of the image, of which that is a window; None: the same.
 
     Raises:
         UsageError: It cannot.
     """
-    divisor = profile.model.size_divisor
-    text = f"--size {size[0]}x{size[1]}"
+    divisor, asked = profile.model.size_divisor, whole or size
+    text = f"--size {asked[0]}x{asked[1]}"
+    if max(asked) > LARGEST_SIDE:
+        raise UsageError(f"{text}: sides are 1 to {LARGEST_SIDE} pixels", "Write --size 64x96.")
     if min(size) < 1 or max(size) > LARGEST_SIDE:
         raise UsageError(f"{text}: sides are 1 to {LARGEST_SIDE} pixels", "Write --size 64x96.")
     if size[0] % divisor or size[1] % divisor:
-        nearest = "x".join(str(max(1, round(side / divisor)) * divisor) for side in size)
+        nearest = "x".join(
+            str(whole_side if side % divisor == 0 else max(1, round(side / divisor)) * divisor)
+            for side, whole_side in zip(size, asked, strict=True)
+        )
         raise UsageError(
             f"{text}: height and width must be divisible by {divisor}, which is "
             f"{profile.model.size_divisor_reason}",

@@ -90,7 +90,7 @@ PROFILE_RULES = (
     ),
     ProfileRule(
         "neu-det-200",
-        lambda facts: facts.wanted >= LARGE_SIDE,
+        lambda facts: facts.device != "cpu" and facts.wanted >= LARGE_SIDE,  # days on a CPU
         "made for large images, with patches, shifted noise and parts of a batch that fit",
     ),
     ProfileRule(

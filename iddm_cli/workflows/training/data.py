@@ -62,6 +62,7 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "path": path,
         "digest": pack.digest,
         "count": pack.count,
+        **({} if pack.tiles is None else {"images": len(pack.image_labels)}),
         "classes": dict(zip(pack.classes, counts, strict=True)),
         "channels": pack.channels,
         "values": pack.values.to_json(),

@@ -33,7 +33,8 @@ def prepare_evaluation(
         return None
     from iddm_cli.build.evaluator import prepare_features
 
-    if pack.held_out is None:
+    is_autoencoder = profile.model.is_autoencoder
+    if pack.held_out is None and not is_autoencoder:
         console.print_warning(
             "evaluation.every compares generated images with training images, since there are no "
             "held-out ones (data.held_out)"
@@ -44,6 +45,8 @@ def prepare_evaluation(
     if profile.data.random_crop < 1:
         profile, pack = _pack_without_crops(profile, pack)
     pack = align_classes(pack, classes, name)
+    if is_autoencoder:  # which is compared with its originals, without features
+        return pack
     with show_progress() as progress:
         prepare_features(profile, pack, progress=progress)
     return pack

@@ -178,7 +178,12 @@ def _find_best_step(trainer: "Trainer") -> int | None:
 
 
 def _report_finished(run: Run, trainer: "Trainer") -> None:
+    from iddm_cli.diffusion.objectives.reconstruction import Reconstructor
+
     settings, steps = trainer.settings, trainer.total_steps
+    if isinstance(trainer.train_step.denoiser, Reconstructor):
+        console.print_note(f"finished {run.name}; its sample grids show what it keeps of images")
+        return
     if run.starts_trained() or not is_too_short(settings, steps):
         command = f"generate images with: iddm generate {run.name}"
         if trainer.train_step.condition is not None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Protocol
 
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.latents.refusal import check_generates
 
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import ResolvedProfile
@@ -24,8 +25,9 @@ def check_upscales(model: NamedModel, profile: "ResolvedProfile", *, wanted: boo
         wanted: Whether it must; None: both kinds do.
 
     Raises:
-        UsageError: It is of the other kind.
+        UsageError: It is of the other kind, or an autoencoder.
     """
+    check_generates(profile, model.reference)
     if wanted is None or profile.model.is_upscaler == wanted:
         return
     name = model.reference

@@ -32,7 +32,7 @@ def make_images(count=6, side=16) -> torch.Tensor:
 
 
 def test_a_smaller_image_has_the_mean_of_what_it_stands_for():
-    stripes = torch.tensor([1.0, -1.0]).repeat(16).expand(1, 1, 32, 32)
+    stripes = torch.tensor([1.0, -1.0, -1.0, 1.0]).repeat(8).expand(1, 1, 32, 32)
     assert reduce_size(stripes, 4).abs()[..., 2:-2].max() < 0.05, "no stripe survives as an alias"
     grey = torch.full((1, 3, 8, 12), 0.25)
     torch.testing.assert_close(reduce_size(grey, 4), torch.full((1, 3, 2, 3), 0.25))

@@ -5,7 +5,10 @@ import torch
 
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     CPU_BLOCKS,
+    GPU_PIXELS,
+    MOST_GPU_ROWS,
     BatchInvariantDenoiser,
+    find_gpu_blocks,
     split_into_blocks,
 )
 
@@ -56,3 +59,12 @@ def test_the_trial_finds_block_sizes_that_give_other_bits(generator):
     dependent = BatchDependentDenoiser(generator, by_size=True)
     wrapped = BatchInvariantDenoiser(dependent, generator.shape, blocks=CPU_BLOCKS, num_threads=1)
     assert (wrapped.sizes, wrapped.is_invariant) == ((8,), True)
+
+
+def test_blocks_on_a_gpu_have_equally_many_pixels():
+    assert find_gpu_blocks(32, 32).reference == MOST_GPU_ROWS
+    for side in (64, 128, 200, 256):
+        blocks = find_gpu_blocks(side, side)
+        assert blocks.reference * side**2 <= GPU_PIXELS < 2 * blocks.reference * side**2
+        assert all(1 <= size < blocks.reference for size in blocks.candidates)
+    assert find_gpu_blocks(1024, 1024).reference == 4

@@ -5,19 +5,19 @@ import copy
 import pytest
 import torch
 
-from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.transferring.adapters import (
     PARAMETRIZED,
     LowRankUpdate,
     add_adapters,
     merge_adapters,
 )
+from tests.networks.backbones import DENOISING
 from tests.networks.transferring.test_weight_transfer import ask, build
 
 LAYERS = (torch.nn.Conv2d, torch.nn.Linear)
 
 
-@pytest.fixture(params=list(NETWORKS))
+@pytest.fixture(params=DENOISING)
 def name(request) -> str:
     return request.param
 

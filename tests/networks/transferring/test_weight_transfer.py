@@ -8,6 +8,7 @@ from iddm_cli.networks.augmentation import find_augmentation
 from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.profiles.model_settings import MODEL_SETTINGS, BackboneSettings
 from tests.build.profiles import TINY
+from tests.networks.backbones import DENOISING
 
 SMALL = {
     "unet": {**TINY, "blocks_per_level": 1, "patch_size": 2},
@@ -44,7 +45,7 @@ def ask(network, labels, channels=3, *, grey=False):
     return network(x.contiguous(), torch.full((len(labels),), 400), torch.tensor(labels))
 
 
-@pytest.fixture(params=list(NETWORKS))
+@pytest.fixture(params=DENOISING)
 def name(request) -> str:
     return request.param
 

@@ -18,7 +18,7 @@ import pytest
         ("training:\n  keep_best: mind\n", "mind needs evaluations during training"),
         (
             "model:\n  network: iddm-unet\n  base_channels: 32\n",
-            "model.base_channels belongs to unet, not to iddm-unet",
+            "model.base_channels belongs to unet, autoencoder, not to iddm-unet",
         ),
         (
             "model:\n  network: iddm-unet\ndata:\n  image_size: 36\n",

@@ -29,6 +29,37 @@ def test_the_trained_size_is_no_change_and_another_a_warning(capsys):
     assert f"trained at {height} x {width} pixels" in " ".join(capsys.readouterr().err.split())
 
 
+def crop_profile():
+    """A profile of crops of 8 x 8, of a network that halves them once."""
+    return tiny_profile(
+        data={"channels": 3, "crop": 8},
+        model={"channel_multipliers": [1, 2], "attention_levels": []},
+    )
+
+
+def test_a_model_of_crops_computes_larger_images_in_windows(capsys):
+    data = set_size(crop_profile(), (21, 35), keep_batch=False).data
+    assert (data.size, data.window_size) == ((21, 35), (8, 8))
+    assert capsys.readouterr().err == ""
+    assert set_size(crop_profile(), (4, 35), keep_batch=False).data.window_size == (4, 8)
+    with pytest.raises(UsageError, match="--size 3x35: height and width must be divisible") as no:
+        set_size(crop_profile(), (3, 35), keep_batch=False)
+    assert "--size 4x35" in no.value.hint
+    whole = set_size(crop_profile(), (16, 32), keep_batch=False, windows=False).data
+    assert whole.window_size is None
+    assert "so shapes may repeat" in " ".join(capsys.readouterr().err.split())
+
+
+def test_windows_of_a_model_of_whole_images_are_a_warning(capsys):
+    profile = tiny_profile()
+    height, width = profile.data.size
+    assert set_size(profile, (2 * height, width), keep_batch=False).data.window_size is None
+    capsys.readouterr()
+    larger = set_size(profile, (2 * height, width + 1), keep_batch=False, windows=True)
+    assert larger.data.window_size == (height, width)
+    assert "windows suit only textures" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_batch_keeps_its_number_of_pixels():
     profile = tiny_profile(sampling={"batch_size": 16})
     height, width = profile.data.size

@@ -12,8 +12,8 @@ import numpy as np
 from iddm_cli import durable
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.pack import StoredPack, describe_originals
+from iddm_cli.data.packs.record import PackRecord
 from iddm_cli.data.packs.slices.slice_source import SliceSource
-from iddm_cli.data.packs.store import PackRecord
 from iddm_cli.data.sources.source import Source
 
 

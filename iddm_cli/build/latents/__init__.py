@@ -1,0 +1,1 @@
+"""Latents: what autoencoders make of the images of packs, and how well."""

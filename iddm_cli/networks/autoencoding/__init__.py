@@ -1,0 +1,1 @@
+"""The autoencoder of latent diffusion: from images to latents, and back."""
