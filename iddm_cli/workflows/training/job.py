@@ -27,6 +27,7 @@ class JobOptions:
         steal_lock: Whether the run is taken over from a process on another machine.
         teacher: The model that the new run is distilled from; None: it is trained as usual.
         source: The model whose weights the new run starts from; None: it starts untrained.
+        encoder: The autoencoder whose latents are trained on; None: pixels are.
         started: When the command started, by time.monotonic().
     """
 
@@ -39,6 +40,7 @@ class JobOptions:
     steal_lock: bool = False
     teacher: "TrainedSource | None" = None
     source: "TrainedSource | None" = None
+    encoder: "TrainedSource | None" = None
     started: float = field(default_factory=time.monotonic)
 
 
