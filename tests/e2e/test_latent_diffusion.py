@@ -50,9 +50,6 @@ def test_a_network_trains_on_latents_and_generates_images_alone(shell):
     images = read_images(one)
     assert images == read_images(other)
     assert Image.open(next(one.rglob("*0000.png"))).size == (16, 16)
-    wide = shell.folder / "wide"
-    shell.iddm("generate", "halves", "--count", "1", "--size", "16x32", "--out", str(wide))
-    shell.iddm("generate", "halves", "--interpolate", "0:1:3", "--out", "path")
     for command in (
         ("generate", "halves", "--from", str(one)),
         ("export", "safetensors", "halves"),

@@ -28,7 +28,7 @@ def test_the_profile_takes_channels_and_latents_of_its_autoencoder():
 
 
 def test_images_of_other_channels_are_refused():
-    with pytest.raises(UsageError, match="data.channels is 1.*codec was trained on 3"):
+    with pytest.raises(UsageError, match=r"data.channels is 1.*codec was trained on 3"):
         adopt_encoder(latent(channels=1), encoder())
 
 
@@ -42,7 +42,7 @@ def test_without_an_encoder_nothing_is_opened(tmp_path):
 
 
 def test_a_missing_autoencoder_is_named_with_the_setting(tmp_path):
-    with pytest.raises(RunError, match="data.encoder: ") as refused:
+    with pytest.raises(RunError, match=r"data\.encoder: ") as refused:
         find_encoder(latent(), tmp_path)
     assert "--profile autoencoder" in refused.value.hint
 

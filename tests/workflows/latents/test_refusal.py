@@ -26,7 +26,7 @@ def test_other_models_pass():
 
 
 def test_a_network_on_latents_is_refused_where_pixels_are_needed():
-    with pytest.raises(UsageError, match="mine was trained on latents .*cannot be served yet"):
+    with pytest.raises(UsageError, match=r"mine was trained on latents .*cannot be served yet"):
         check_pixels(LATENT, "mine", "be served")
     check_pixels(Profile(), "mine", "be served")
 
