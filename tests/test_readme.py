@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import string
 import subprocess
 import sys
 import textwrap
@@ -31,6 +32,13 @@ MANY = re.findall(
     (README.parent / "docs" / "many-processes.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+MACHINES = re.findall(
+    r"(?:^    |&& |- )(iddm (?:generate|train) [^\n\"]*)",
+    (README.parent / "docs" / "many-machines.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+TASK = {"i": "3", "JOB_COMPLETION_INDEX": "15", "SLURM_ARRAY_TASK_ID": "2"}
+"""What a loop, Kubernetes and SLURM tell a share."""
 RECIPES = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 TRANSFER_PART = RECIPES.partition("## From a trained run")[2].partition("\n## ")[0]
 TRANSFERS = re.findall(r"^    (iddm .*)", TRANSFER_PART, re.MULTILINE)
@@ -58,7 +66,7 @@ SMALL_AUTOENCODER = shlex.split(
 
 def shorten(command: str) -> list[str]:
     """Return the arguments of a command, with training reduced to a small network and few steps."""
-    words = shlex.split(command)[1:]
+    words = shlex.split(string.Template(command).safe_substitute(TASK))[1:]
     if words[0] == "train":
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = "1"
@@ -114,10 +122,12 @@ def test_every_command_runs(tmp_path_factory):
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
     assert len(MANY) == 3
+    assert len(MACHINES) == 5
+    shell.env |= {**TASK, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "16"}
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
     shutil.copytree(shell.folder / "photos", shell.folder / "restored")
     for command in dict.fromkeys(
-        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *LARGER, *AVERAGES]
+        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *MACHINES, *TRANSFERS, *LARGER, *AVERAGES]
     ):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it
