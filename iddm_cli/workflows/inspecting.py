@@ -41,8 +41,8 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     data = profile.data
     if output is not None:
         check_output_folder(output, data.path)
-    source = open_dataset(data)
     with show_progress() as progress:
+        source = open_dataset(data, progress=progress)
         scanned = scan(source, data, progress=progress)
         inspection = summarize(
             scanned, profile=to_printable(profile_name), batch_size=profile.training.batch_size

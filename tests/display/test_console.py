@@ -26,6 +26,7 @@ def test_a_document_is_json_with_its_letters_kept(capsys):
 def test_notices_are_printed_as_warnings(capsys, monkeypatch):
     monkeypatch.setattr(notices.board, "_listener", None)
     monkeypatch.setattr(notices.board, "_given", set())
+    monkeypatch.setattr(notices.board, "_unread", [])
     console.show_notices()
     console.show_notices()
     notices.notify_once("no locks here [x]")

@@ -6,6 +6,7 @@ To add a source, write its module and add its row to DATASET_SOURCES.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.archive import is_archive, open_archive
 from iddm_cli.data.sources.builtin import BUILTIN_NAMES, open_builtin
 from iddm_cli.data.sources.demo import DemoSource, open_demo
@@ -109,6 +110,7 @@ def open_source(
     size: tuple[int, int],
     labels: LabelOptions = DEFAULT_LABELS,
     archive_encoding: str = "auto",
+    progress: ProgressCallback = no_progress,
 ) -> Source:
     """Open the dataset that `data.path` means, by the first row of DATASET_SOURCES that matches.
 
@@ -117,23 +119,30 @@ def open_source(
         size: Height and width that generated images are rendered at.
         labels: The settings that labels depend on.
         archive_encoding: Encoding of names in an archive that are not marked as UTF-8.
+        progress: Called while files are fetched from a remote place.
 
     Raises:
         DatasetError: There is no such dataset, or it contains nothing to train on.
     """
     for row in DATASET_SOURCES:
         if row.matches(path):
-            return row.open(path, SourceOptions(size, labels, archive_encoding))
+            return row.open(path, SourceOptions(size, labels, archive_encoding, progress))
     raise _unknown_dataset(path)
 
 
-def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
+def open_dataset(
+    data: DataSettings,
+    *,
+    require_labels: bool = True,
+    progress: ProgressCallback = no_progress,
+) -> Source:
     """Open the dataset of a profile.
 
     Args:
         data: The settings.
         require_labels: Whether a label file without usable labels is an error, unless
             data.conditional is false.
+        progress: Called while files are fetched from a remote place.
 
     Raises:
         DatasetError: There is no such dataset, or it contains nothing to train on.
@@ -149,6 +158,7 @@ def open_dataset(data: DataSettings, *, require_labels: bool = True) -> Source:
             required=required,
         ),
         archive_encoding=data.archive_encoding,
+        progress=progress,
     )
 
 

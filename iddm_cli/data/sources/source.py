@@ -85,6 +85,9 @@ class SourceOptions:
     archive_encoding: str = "auto"
     """Encoding of names in an archive that are not marked as UTF-8."""
 
+    progress: ProgressCallback = no_progress
+    """Called while files are fetched from a remote place."""
+
 
 class IndexedSource(ABC):
     """What folders and archives have in common: images that an index lists.

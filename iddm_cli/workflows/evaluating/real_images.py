@@ -264,7 +264,7 @@ def _pack(
     data = profile.data
     if classes == () and data.conditional == "auto":
         data = data.model_copy(update={"conditional": False})
-    source = open_dataset(data, require_labels=False)
+    source = open_dataset(data, require_labels=False, progress=progress)
     pack = build_pack(source, data, values=values, progress=progress)
     return profile.resolve(pack.channels), pack
 

@@ -38,8 +38,8 @@ def prepare_data(
     if known_classes == () and data.conditional == "auto":
         # Label files that an older version did not understand must not add classes to the run.
         data = data.model_copy(update={"conditional": False})
-    source = open_dataset(data, require_labels=known_classes is None)
     with show_progress() as progress:
+        source = open_dataset(data, require_labels=known_classes is None, progress=progress)
         pack = build_pack(source, _share_cores(data), values=values, progress=progress)
 
     return profile.resolve(pack.channels, pack.count), pack

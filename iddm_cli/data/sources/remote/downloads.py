@@ -24,10 +24,10 @@ from iddm_cli.data.cache import (
     lock_path,
     mark_used,
 )
+from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.data.sources.remote.filesystems import RemoteFacts, RemotePlace
 from iddm_cli.data.sources.remote.retries import RetryPolicy, retry
 from iddm_cli.errors import DatasetError
-from iddm_cli.notices import notify_once
 from iddm_cli.storage.file_locks import hold_or_wait
 from iddm_cli.storage.space import free_bytes
 
@@ -40,7 +40,11 @@ _STRANGE = re.compile(r"[^A-Za-z0-9.]+")
 
 
 def fetch_files(
-    place: RemotePlace, url: str, files: Mapping[str, RemoteFacts], policy: RetryPolicy
+    place: RemotePlace,
+    url: str,
+    files: Mapping[str, RemoteFacts],
+    policy: RetryPolicy,
+    progress: ProgressCallback = no_progress,
 ) -> Path:
     """Fetch the files that the cache lacks, or holds in another version; return their folder.
 
@@ -49,6 +53,7 @@ def fetch_files(
         url: Its URL, the folder around the files.
         files: What the server says of each, by its path below the place.
         policy: How often to try again.
+        progress: Called with the number of files that are there.
 
     Raises:
         DatasetError: A file cannot be fetched, or the cache has no room.
@@ -63,7 +68,10 @@ def fetch_files(
                 _check_room(folder, url, [files[path] for path in missing])
                 work = partial(_fetch_file, place, url, folder, policy)
                 with ThreadPoolExecutor(THREADS) as pool:
-                    list(pool.map(work, missing, [files[path] for path in missing]))
+                    fetched = pool.map(work, missing, [files[path] for path in missing])
+                    progress("fetching files", len(files) - len(missing), len(files))
+                    for done, _ in enumerate(fetched, len(files) - len(missing) + 1):
+                        progress("fetching files", done, len(files))
     except OSError as error:
         raise cache_error(error, folder) from error
     mark_used(folder)
@@ -98,7 +106,6 @@ def _check_room(folder: Path, url: str, files: Sequence[RemoteFacts]) -> None:
             f"{url} takes {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free in {folder}",
             f"{CACHE_HINT} Or name fewer files.",
         )
-    notify_once(f"fetching {len(files):,} files of {needed / 1e9:.2f} GB from {url} to {folder}")
 
 
 def _fetch_file(

@@ -59,7 +59,7 @@ def open_remote(path: str, options: SourceOptions, policy: RetryPolicy = DEFAULT
         )
     shards = _select(files, form.suffixes)
     beside = _select(files, NAME_FILES)
-    folder = fetch_files(place, base, {**shards, **beside}, policy)
+    folder = fetch_files(place, base, {**shards, **beside}, policy, options.progress)
     found = ShardPaths(folder, tuple(shards), tuple(beside))
     return open_shards(found, form, options, name=_last_part(path), location=path)
 
@@ -68,7 +68,8 @@ def _open_archive(url: str, options: SourceOptions, policy: RetryPolicy) -> Sour
     base, _, name = url.rpartition("/")
     place = open_place(base, policy.silence)
     files = _find_named(place, base, [url], policy)
-    source = open_archive(str(fetch_files(place, base, files, policy) / name), options)
+    folder = fetch_files(place, base, files, policy, options.progress)
+    source = open_archive(str(folder / name), options)
     source.location = to_printable(url)
     return source
 

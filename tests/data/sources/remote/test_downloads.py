@@ -37,6 +37,19 @@ def test_a_download_survives_every_fault(knows_ranges: bool) -> None:
         assert (server.sent < 1.5 * len(CONTENT)) is knows_ranges
 
 
+def test_progress_counts_the_files_that_are_there() -> None:
+    calls: list[tuple[str, int, int]] = []
+    with serve({"/a.bin": CONTENT, "/b.bin": CONTENT}, []) as server:
+        place = open_place(server.url, AT_ONCE.silence)
+        info = place.files.info
+        files = {
+            name: RemoteFacts.from_info(info(f"{server.url}/{name}")) for name in ("a.bin", "b.bin")
+        }
+        fetch(server)
+        fetch_files(place, server.url, files, AT_ONCE, lambda *call: calls.append(call))
+    assert [call[1:] for call in calls] == [(1, 2), (2, 2)]
+
+
 def test_what_is_there_is_not_fetched_again_until_it_changes() -> None:
     with serve({"/a.bin": CONTENT}) as server:
         first = fetch(server)
