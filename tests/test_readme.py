@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import string
 import subprocess
 import sys
 import textwrap
@@ -31,6 +32,13 @@ MANY = re.findall(
     (README.parent / "docs" / "many-processes.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+MACHINES = re.findall(
+    r"(?:^    |&& |- )(iddm (?:generate|train) [^\n\"]*)",
+    (README.parent / "docs" / "many-machines.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+TASK = {"i": "3", "JOB_COMPLETION_INDEX": "15", "SLURM_ARRAY_TASK_ID": "2"}
+"""What a loop, Kubernetes and SLURM tell a share."""
 RECIPES = (README.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
 TRANSFER_PART = RECIPES.partition("## From a trained run")[2].partition("\n## ")[0]
 TRANSFERS = re.findall(r"^    (iddm .*)", TRANSFER_PART, re.MULTILINE)
@@ -58,13 +66,14 @@ SMALL_AUTOENCODER = shlex.split(
 
 def shorten(command: str) -> list[str]:
     """Return the arguments of a command, with training reduced to a small network and few steps."""
-    words = shlex.split(command)[1:]
+    words = shlex.split(string.Template(command).safe_substitute(TASK))[1:]
     if words[0] == "train":
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = "1"
             return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
         small = SMALL_AUTOENCODER if "autoencoder" in words else SMALL_NETWORK
-        return [*words, *small, "--batch-size", "4", "--steps", "2"]
+        crop = ["--image-size", "16"] if "textures-256" in words else []
+        return [*words, *crop, *small, "--batch-size", "4", "--steps", "2"]
     if words[0] == "distill":
         return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
@@ -84,7 +93,8 @@ def shorten(command: str) -> list[str]:
             words[words.index("--devices") :] = ["--device", "cpu", "--devices", "2"]
         if "200" in words:
             words[words.index("200")] = "5"
-        return ["@2" if word == "@1000" else word for word in words]
+        replaced = {"@1000": "@2", "512x768": "24x40", "300x1000": "20x36"}
+        return [replaced.get(word, word) for word in words]
     return words
 
 
@@ -109,15 +119,18 @@ def start_and_stop_server(shell: Shell, command: str) -> None:
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 12, "dog": 11}, size=(28, 28))
+    draw_folder(shell.folder / "photographs", {"wood": 3, "steel": 3}, size=(48, 40))
     state = weights()
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
     assert len(EVALUATIONS) > 4
     assert len(MANY) == 3
+    assert len(MACHINES) == 5
+    shell.env |= {**TASK, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "16"}
     Image.new("L", (64, 64), 255).save(shell.folder / "mask.png")
     shutil.copytree(shell.folder / "photos", shell.folder / "restored")
     for command in dict.fromkeys(
-        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *TRANSFERS, *LARGER, *AVERAGES]
+        [*COMMANDS, *EVALUATIONS, *SAMPLING, *MANY, *MACHINES, *TRANSFERS, *LARGER, *AVERAGES]
     ):
         if command == "iddm doctor":
             continue  # tests/e2e/test_machine.py calls it

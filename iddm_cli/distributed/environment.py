@@ -15,6 +15,8 @@ class RankInfo:
         local_rank: Number of this process on this machine, from 0.
         local_world_size: Number of processes on this machine.
         is_restart: Whether the group was restarted after a failure.
+        is_restartable: Whether torchrun starts this command again after a failure, and also, as if
+            for the first time, where machines join.
     """
 
     rank: int
@@ -22,6 +24,7 @@ class RankInfo:
     local_rank: int
     local_world_size: int
     is_restart: bool
+    is_restartable: bool = False
 
 
 def read_rank_info() -> RankInfo | None:
@@ -36,6 +39,7 @@ def read_rank_info() -> RankInfo | None:
             local_rank=int(env.get("LOCAL_RANK", 0)),
             local_world_size=int(env.get("LOCAL_WORLD_SIZE", 1)),
             is_restart=int(env.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0,
+            is_restartable=int(env.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0,
         )
     # Set for the tasks of srun only, not for the batch script around them.
     if int(env.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and "SLURM_PROCID" in env:

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,6 +77,9 @@ def run_joined(
         sharded=sharded,
     )
     try:
+        # A machine that joins a restarted group has restarted nothing itself.
+        is_restart = bool(group.all_reduce_max(int(group.is_restart)))
+        group = replace(group, is_restart=is_restart)
         code = worker(group, devices[info.local_rank % len(devices)], job)
     except Exception as error:
         if not is_lost_contact(error):

@@ -21,6 +21,11 @@ REACH_HINT = (
     "runtime.timeout is long enough."
 )
 
+ELASTIC_HINT = (
+    "If machines may join under torchrun, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on all of them."
+)
+"""Else torchrun gives those that join another address than the others (torch 2.14)."""
+
 NO_ADDRESS_WORDS = ("Unable to find address for", "unable to resolve hostname")
 """Words of gloo's errors where it finds no network interface, or none for the machine's name."""
 
@@ -61,18 +66,27 @@ def init_group(
             backend, store=store, rank=rank, world_size=world_size, timeout=timeout
         )
     except (dist.DistError, RuntimeError, ValueError, OSError) as error:
-        hint = REACH_HINT
-        if any(words in str(error) for words in NO_ADDRESS_WORDS):
-            name = os.environ.get("GLOO_SOCKET_IFNAME", "the one of this machine's name")
-            hint = (
-                f"Gloo needs a network interface that is up, and {name} is not. Name another one "
-                "in GLOO_SOCKET_IFNAME; for processes on one machine lo, after: ip link set lo up"
-            )
         raise IddmError(
-            f"process {rank} of {world_size} did not find the others: {first_line(error)}", hint
+            f"process {rank} of {world_size} did not find the others: {first_line(error)}",
+            advise_meeting(str(error)),
         ) from error
     group_class = FSDPGroup if sharded else DDPGroup
     return group_class(rank, world_size, local_world_size, is_restart)
+
+
+def advise_meeting(message: str) -> str:
+    """Return what to check where the processes did not find each other, by torch's message."""
+    env = os.environ
+    if any(words in message for words in NO_ADDRESS_WORDS):
+        name = env.get("GLOO_SOCKET_IFNAME", "the one of this machine's name")
+        return (
+            f"Gloo needs a network interface that is up, and {name} is not. Name another one "
+            "in GLOO_SOCKET_IFNAME; for processes on one machine lo, after: ip link set lo up"
+        )
+    is_restartable = int(env.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+    if is_restartable and env.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return f"{REACH_HINT} {ELASTIC_HINT}"
+    return REACH_HINT
 
 
 def _open_store(init_method: str, rank: int, world_size: int, timeout: timedelta) -> Store:

@@ -29,6 +29,14 @@ def test_torchrun(environment: pytest.MonkeyPatch) -> None:
     assert read_rank_info() == RankInfo(11, 16, 3, 8, is_restart=True)
 
 
+def test_a_machine_that_joins_an_elastic_group_has_restarted_nothing(environment) -> None:
+    given = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "TORCHELASTIC_MAX_RESTARTS": "3"}
+    for name, value in given.items():
+        environment.setenv(name, value)
+    info = read_rank_info()
+    assert info == RankInfo(0, 2, 0, 1, is_restart=False, is_restartable=True)
+
+
 @pytest.mark.parametrize(
     ("nodes", "first"),
     [

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch.distributed as dist
 
-from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
+from iddm_cli.distributed.rendezvous import advise_meeting, init_group, is_lost_contact
 from iddm_cli.errors import IddmError
 
 
@@ -18,6 +18,15 @@ def test_a_process_that_waits_in_vain_is_an_error_that_names_it(tmp_path):
     assert "runtime.timeout" in refused.value.hint
     assert time.monotonic() - began < 60
     assert not dist.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("restarts", "shared", "advised"), [("3", "True", True), ("0", "True", False), ("3", "", False)]
+)
+def test_machines_that_join_are_told_to_share_no_store(monkeypatch, restarts, shared, advised):
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", restarts)
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", shared)
+    assert ("TORCH_DISABLE_SHARE" in advise_meeting("timed out")) is advised
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ class JobOptions:
         overwrite: Whether an older run of that name is replaced.
         as_json: Whether the result is printed as JSON.
         steal_lock: Whether the run is taken over from a process on another machine.
+        may_exist: Whether a run of that name and profile is resumed, since torchrun starts the
+            command again.
         teacher: The model that the new run is distilled from; None: it is trained as usual.
         source: The model whose weights the new run starts from; None: it starts untrained.
         started: When the command started, by time.monotonic().
@@ -37,6 +39,7 @@ class JobOptions:
     overwrite: bool = False
     as_json: bool = False
     steal_lock: bool = False
+    may_exist: bool = False
     teacher: "TrainedSource | None" = None
     source: "TrainedSource | None" = None
     started: float = field(default_factory=time.monotonic)

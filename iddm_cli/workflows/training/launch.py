@@ -41,6 +41,8 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     ignore_save_signals()
     memory.warn_if_small()
     rank_info = read_rank_info()
+    if rank_info is not None and rank_info.is_restartable and options.resumed is None:
+        options = replace(options, may_exist=True)
     if rank_info is None or rank_info.rank == 0:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
@@ -125,16 +127,38 @@ def check_can_start(options: JobOptions, *, is_restart: bool) -> None:
     """Check what can be checked before anything long begins.
 
     Raises:
-        UsageError: The folder of runs cannot be written to.
+        UsageError: The folder of runs cannot be written to, or a restart would begin another run.
         RunError: The name is taken, or another process trains this run.
     """
     if options.resumed is not None:
         check_runs_dir_writable(options.resumed.path)
         with options.resumed.lock.hold(steal=options.steal_lock or is_restart):
             return
+    if options.may_exist:
+        check_restartable(options)
     check_runs_dir_writable(options.runs_dir)
-    if options.name is not None and not options.overwrite and not is_restart:
+    if not (options.name is None or options.overwrite or options.may_exist or is_restart):
         check_name_free(options.runs_dir, options.name)
+
+
+def check_restartable(options: JobOptions) -> None:
+    """Check that a command which torchrun starts again continues its run.
+
+    Raises:
+        UsageError: It would begin another run each time.
+    """
+    if options.name is None:
+        raise UsageError(
+            "torchrun --max-restarts starts this command again, and without a name it would begin "
+            "a new run each time",
+            "Name the run: --name NAME",
+        )
+    if options.overwrite:
+        raise UsageError(
+            "torchrun --max-restarts starts this command again, and --overwrite would replace the "
+            "run each time",
+            "Choose another --name, or delete the folder of the older run first.",
+        )
 
 
 def _run_supervised(job: Job, devices: "list[torch.device]") -> int:

@@ -49,7 +49,8 @@ def find_or_create_run(
         return options.resumed, False
     name = group.broadcast(options.name or make_run_name(options.runs_dir, options.stem))
     run = Run(options.runs_dir / name)
-    was_created = group.is_restart and group.is_main and was_started_with(run, job.profile)
+    may_exist = group.is_restart or options.may_exist
+    was_created = may_exist and group.is_main and was_started_with(run, job.profile)
     if group.is_main and not was_created:
         check_trainable(job.profile, job.pack, compute.device)
         if shortage := check_memory(group, compute, job):

@@ -93,7 +93,18 @@ def test_a_taken_name_is_refused_but_for_overwriting_and_restarting(tmp_path):
         check_can_start(options, is_restart=False)
     check_can_start(options, is_restart=True)
     check_can_start(replace(options, overwrite=True), is_restart=False)
+    check_can_start(replace(options, may_exist=True), is_restart=False)
     check_can_start(replace(options, name="two"), is_restart=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [({"name": None}, "without a name"), ({"overwrite": True}, "--overwrite would replace")],
+)
+def test_a_command_that_is_started_again_must_continue_its_run(tmp_path, options, problem):
+    given = {"name": "one", **options}
+    with pytest.raises(UsageError, match=problem):
+        check_can_start(JobOptions(tmp_path, may_exist=True, **given), is_restart=True)
 
 
 def test_a_run_that_is_being_trained_is_not_resumed(tmp_path):
