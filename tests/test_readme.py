@@ -72,7 +72,8 @@ def shorten(command: str) -> list[str]:
             words[words.index("--epochs") + 1] = "1"
             return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
         small = SMALL_AUTOENCODER if "autoencoder" in words else SMALL_NETWORK
-        return [*words, *small, "--batch-size", "4", "--steps", "2"]
+        crop = ["--image-size", "16"] if "textures-256" in words else []
+        return [*words, *crop, *small, "--batch-size", "4", "--steps", "2"]
     if words[0] == "distill":
         return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
@@ -92,7 +93,8 @@ def shorten(command: str) -> list[str]:
             words[words.index("--devices") :] = ["--device", "cpu", "--devices", "2"]
         if "200" in words:
             words[words.index("200")] = "5"
-        return ["@2" if word == "@1000" else word for word in words]
+        replaced = {"@1000": "@2", "512x768": "24x40", "300x1000": "20x36"}
+        return [replaced.get(word, word) for word in words]
     return words
 
 
@@ -117,6 +119,7 @@ def start_and_stop_server(shell: Shell, command: str) -> None:
 def test_every_command_runs(tmp_path_factory):
     shell = Shell(tmp_path_factory.mktemp("readme"), tmp_path_factory.mktemp("cache"))
     draw_folder(shell.folder / "photos", {"cat": 12, "dog": 11}, size=(28, 28))
+    draw_folder(shell.folder / "photographs", {"wood": 3, "steel": 3}, size=(48, 40))
     state = weights()
     torch.save(today(state, state, image_size=[8, 8]), shell.folder / "ckpt_last.pt")
     assert len(COMMANDS) > 10
