@@ -11,6 +11,7 @@ from iddm_cli.data.loader.balanced_order import BalancedOrder
 from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
 from iddm_cli.data.loader.crop_store import CropStore, RandomCrops
+from iddm_cli.data.loader.latent_store import LatentStore
 from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.stores import (
     FileStore,
@@ -83,6 +84,26 @@ def build_store(
     return MemoryStore(store.read_all().to(_choose_memory(cache, device)))
 
 
+def build_training_store(
+    profile: ResolvedProfile, pack: Pack, device: torch.device, group: ProcessGroup = SINGLE_PROCESS
+) -> PixelStore:
+    """Open what a network is trained on: the pixels of a pack, or its latents.
+
+    Raises:
+        DatasetError: data.cache names a memory that has no room for them.
+    """
+    latents = pack.latents
+    if latents is None:
+        return build_store(profile, pack, device, group)
+    cache = choose_cache(profile.data, pack, device)
+    rows = None if pack.rows is None else torch.from_numpy(pack.rows)
+    store: PixelStore = FileStore(latents.path, latents.shape, torch.float16, rows)
+    if cache in ("memory", "device"):
+        pixels = store.read(torch.arange(len(store)))
+        store = MemoryStore(pixels.to(_choose_memory(cache, device)))
+    return LatentStore(store, latents.scale)
+
+
 def open_crops(pack: Pack) -> CropStore:
     """Open the images of a pack that crops are taken of.
 
@@ -134,7 +155,7 @@ def build_loader(
     """
     seed, data = profile.training.seed, profile.data
     changes = data.horizontal_flip or data.random_crop < 1 or data.rotation > 0
-    uniform, store = partial(_uniform, seed), build_store(profile, pack, device, group)
+    uniform, store = partial(_uniform, seed), build_training_store(profile, pack, device, group)
     return BatchLoader(
         store,
         torch.from_numpy(pack.labels),

@@ -15,6 +15,7 @@ from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.image_generator import SampleSpec, specify_with_own_noise
 from iddm_cli.engine.monitoring.evaluations import Evaluate
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.evaluation.copies import find_copies
 from iddm_cli.evaluation.features.extractor import FeatureExtractor
 from iddm_cli.evaluation.features.shared_extractor import load_extractor
@@ -43,6 +44,7 @@ class Evaluator:
         pack: The dataset, without random crops.
         group: The processes that train together.
         reference: What images are measured with; None in every process but the main one.
+        decoder: The decoder of latents; None: the network generates pixels.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Evaluator:
         pack: Pack,
         group: ProcessGroup,
         reference: _Reference | None,
+        decoder: LatentDecoder | None = None,
     ) -> None:
         self.profile = profile
         self.pack = pack
         self.group = group
         self.reference = reference
+        self.decoder = decoder
 
     def __call__(self, ema: Denoiser, step: int) -> dict[str, float]:  # noqa: ARG002
         """Return the numbers by name, see BEST_METRICS; only the main process gets them.
@@ -89,6 +93,7 @@ class Evaluator:
             images=len(specs),
             group=self.group,
             levels=pack.values.levels,
+            decoder=self.decoder,
         )
         samples = generator.generate(
             self.group.shard_items(specs), seed=SEED, batch_size=profile.sampling.batch_size
@@ -110,7 +115,10 @@ def _to_levels(pixels: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def build_evaluator(
-    profile: ResolvedProfile, pack: Pack | None, group: ProcessGroup
+    profile: ResolvedProfile,
+    pack: Pack | None,
+    group: ProcessGroup,
+    decoder: LatentDecoder | None = None,
 ) -> Evaluate | None:
     """Build the evaluator of a training; None where there is nothing to compare with.
 
@@ -121,6 +129,7 @@ def build_evaluator(
         profile: The profile.
         pack: The dataset, without random crops; None where evaluation.every is 0.
         group: The processes that train together.
+        decoder: The decoder of latents; None: the network generates pixels.
 
     Raises:
         DatasetError: The images cannot be read.
@@ -132,7 +141,7 @@ def build_evaluator(
     if profile.model.is_autoencoder:
         return ReconstructionEvaluator(profile, pack, group)
     reference = _build_reference(profile, pack) if group.is_main else None
-    return Evaluator(profile, pack, group, reference)
+    return Evaluator(profile, pack, group, reference, decoder)
 
 
 def prepare_features(

@@ -3,7 +3,7 @@
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import build_low_resolution, build_store
+from iddm_cli.build.data import build_low_resolution, build_training_store
 from iddm_cli.data.loader.batch_loader import BatchLoader
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
@@ -107,11 +107,11 @@ def build_held_out_loss(
         return None
     return HeldOutLoss(
         EvaluationImages(
-            build_store(profile, held_out, compute.device, group),
+            build_training_store(profile, held_out, compute.device, group),
             torch.from_numpy(held_out.labels),
         ),
         EvaluationImages(batches.store, batches.labels),
-        size=profile.data.size,
+        size=profile.data.diffused_size,
         seed=profile.training.seed,
         precision=compute.precision,
         group=group,

@@ -11,6 +11,7 @@ from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.networks.augmentation import remove_augmentation
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
@@ -58,6 +59,7 @@ def build_image_generator(
     weaker: Denoiser | None = None,
     *,
     tables: TunedTables = NO_TABLES,
+    decoder: LatentDecoder | None = None,
 ) -> ImageGenerator:
     """Build the image generator of a trained model.
 
@@ -69,6 +71,7 @@ def build_image_generator(
         values: The range of values that it was trained on.
         weaker: The weaker denoiser of autoguidance, on the same device.
         tables: The tables that were tuned for the network.
+        decoder: The decoder of its latents; None: it generates pixels.
 
     Raises:
         CheckpointError: The source is damaged, or belongs to another network.
@@ -79,11 +82,12 @@ def build_image_generator(
         denoiser,
         sampling,
         num_classes=len(classes),
-        shape=profile.data.shape,
+        shape=profile.data.diffused_shape,
         levels=values.levels,
         weaker=weaker,
         tables=tables,
         windows=choose_windows(profile),
+        decoder=decoder,
     )
 
 
@@ -101,6 +105,7 @@ def build_training_generator(
     images: int,
     group: ProcessGroup,
     levels: int = EIGHT_BIT.levels,
+    decoder: LatentDecoder | None = None,
 ) -> ImageGenerator:
     """Build the image generator of a sample grid or an evaluation during training.
 
@@ -113,9 +118,15 @@ def build_training_generator(
         images: Number of images that all processes will generate with it.
         group: The processes that train together.
         levels: The highest level of a pixel.
+        decoder: The decoder of latents; None: the network generates pixels.
     """
     generator = ImageGenerator(
-        ema, profile.sampling, num_classes=num_classes, shape=profile.data.shape, levels=levels
+        ema,
+        profile.sampling,
+        num_classes=num_classes,
+        shape=profile.data.diffused_shape,
+        levels=levels,
+        decoder=decoder,
     )
     return generator.with_precision(_choose_training_precision(generator, images, group))
 

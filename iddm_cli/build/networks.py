@@ -54,7 +54,7 @@ def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
     """Build the network that a profile describes."""
     data = profile.data
     return NETWORKS[profile.model.network](
-        channels=data.channels,
+        channels=data.diffused_shape[0],
         num_classes=num_classes,
         augmentation=count_conditions(data.channels) if data.augment_probability else 0,
         condition_channels=profile.condition_channels,

@@ -34,6 +34,7 @@ from iddm_cli.engine.acceleration.flops import Utilization, count_training_flops
 from iddm_cli.engine.memory import MicroBatch
 from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.export.exported_weights import ExportedWeights
@@ -51,6 +52,7 @@ def build_trainer(
     compute: ComputeContext,
     group: ProcessGroup = SINGLE_PROCESS,
     evaluate: Evaluate | None = None,
+    decoder: LatentDecoder | None = None,
 ) -> Trainer:
     """Build the trainer of a run.
 
@@ -61,6 +63,7 @@ def build_trainer(
         compute: The compute context.
         group: The processes that train together.
         evaluate: Evaluates generated images, see `build.evaluator`; None: nothing does.
+        decoder: The decoder of latents, for sample grids; None: the network generates pixels.
 
     Raises:
         UsageError: The network is too large for the device, or the training too short for its
@@ -94,7 +97,9 @@ def build_trainer(
     if training.average_snapshots:
         interval = choose_interval(train_step.total_steps)
         snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
-    save_grid = save_reconstruction_grid if profile.model.is_autoencoder else generate_sample_grid
+    save_grid = partial(generate_sample_grid, decoder=decoder)
+    if profile.model.is_autoencoder:
+        save_grid = partial(save_reconstruction_grid)
     generate_samples = partial(save_grid, profile, pack, run, group)
     return Trainer(
         train_step,

@@ -111,9 +111,10 @@ def train(
     from iddm_cli.profiles.overrides import collect_overrides
     from iddm_cli.runs.registry import check_run_name, resolve_runs_dir
     from iddm_cli.workflows.distilling.teacher import find_teacher
+    from iddm_cli.workflows.latents.encoder_source import prepare_planned_data
     from iddm_cli.workflows.planning.plan import show_plan
     from iddm_cli.workflows.planning.profile_choice import choose_profile
-    from iddm_cli.workflows.training.data import prepare_data, with_absolute_data
+    from iddm_cli.workflows.training.data import with_absolute_data
     from iddm_cli.workflows.training.job import JobOptions
     from iddm_cli.workflows.training.launch import launch
     from iddm_cli.workflows.transferring.class_rows import parse_renames
@@ -140,7 +141,7 @@ def train(
     if name is not None:
         check_run_name(name)
     if dry_run:
-        show_plan(*prepare_data(loaded), as_json=json, source=source)
+        show_plan(*prepare_planned_data(loaded, folder), as_json=json, source=source)
         return
     distillation = loaded.distillation
     teacher = None

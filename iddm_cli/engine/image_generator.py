@@ -31,6 +31,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     make_batch_invariant,
 )
 from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch, make_blank_batch
 from iddm_cli.engine.sampling.sample_noise import (
     PURPOSE,
@@ -120,13 +121,14 @@ class ImageGenerator:
         denoiser: A trained denoiser.
         settings: Sampler, steps, guidance and so on.
         num_classes: Number of classes that it was trained on, K; 0 for none.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of an image, or of a latent.
         levels: The highest level of a pixel: 255, or 65535 for deeper values.
         precision: fp32, bf16 or fp16.
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         known: Images that sampling starts from; None: it starts from noise.
         tables: The tables that were tuned for the network.
         windows: The windows that the network computes an image in; None: it computes it whole.
+        decoder: What makes images of sampled latents, whose shape is given; None: they are images.
     """
 
     def __init__(
@@ -142,8 +144,10 @@ class ImageGenerator:
         known: KnownImages | None = None,
         tables: TunedTables = NO_TABLES,
         windows: WindowSettings | None = None,
+        decoder: LatentDecoder | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.decoder = decoder
         self.windows = windows
         self.weaker = weaker
         self.known = known
@@ -181,6 +185,7 @@ class ImageGenerator:
             num_classes=self.num_classes,
             shape=self.network_shape,
             levels=self.levels,
+            decoder=self.decoder,
         )
 
     def _copy(
@@ -201,6 +206,7 @@ class ImageGenerator:
             known=known or self.known,
             tables=self.tables,
             windows=self.windows,
+            decoder=self.decoder,
         )
 
     @property
@@ -264,6 +270,7 @@ class ImageGenerator:
             noise_at=lambda k: noise_of(f"{purpose}-step", step=k),
             observe=None if recorder is None else partial(recorder.record, specs),
         )
+        x = x if self.decoder is None else self.decoder.decode(x)
         pixels = to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
         return pixels if known is None else known.paste(pixels)
 

@@ -67,6 +67,17 @@ class Profile(Settings):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     """Which devices compute, and how."""
 
+    @property
+    def size_divisor(self) -> int:
+        """Number of pixels that must divide the height and width of an image."""
+        return self.model.size_divisor * (self.data.latents[1] if self.data.latents else 1)
+
+    @property
+    def size_divisor_reason(self) -> str:
+        """Why they must be divisible by that."""
+        reason = self.model.size_divisor_reason
+        return f"{reason}, times the downsampling of data.encoder" if self.data.latents else reason
+
     def flatten(self) -> dict[str, object]:
         """Return the value of every setting by its dotted key, such as training.lr."""
         return {
@@ -88,8 +99,13 @@ class Profile(Settings):
         data = ResolvedDataSettings.model_validate({**dict(self.data), **found})
         diffusion = dict(self.diffusion)
         if self.diffusion.noise_shift == "auto":
-            diffusion["noise_shift"] = choose_noise_shift(self.data.size)
-        sections = {"data": data, "diffusion": ResolvedDiffusionSettings.model_validate(diffusion)}
+            diffusion["noise_shift"] = choose_noise_shift(self.data.diffused_size)
+        sections: dict[str, Settings] = {
+            "data": data,
+            "diffusion": ResolvedDiffusionSettings.model_validate(diffusion),
+        }
+        if self.data.latents is not None:  # which lie in no range that estimates can be clipped to
+            sections["sampling"] = self.sampling.model_copy(update={"clip": False})
         return ResolvedProfile.model_validate({**dict(self), **sections})
 
 
@@ -111,6 +127,12 @@ class ResolvedDataSettings(DataSettings):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image, (C, H, W)."""
         return self.channels, *self.size
+
+    @property
+    def diffused_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what noise is added to: an image, or its latent."""
+        channels = self.channels if self.latents is None else self.latents[0]
+        return channels, *self.diffused_size
 
     @property
     def window_size(self) -> tuple[int, int] | None:
@@ -145,7 +167,8 @@ class ResolvedProfile(Profile):
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the network reads."""
-        return self.data.channels + self.condition_channels, *self.data.size
+        channels, height, width = self.data.diffused_shape
+        return channels + self.condition_channels, height, width
 
 
 def get_section_classes(section: str) -> dict[str, type[Settings]]:

@@ -96,6 +96,12 @@ class DataSettings(Settings):
     crop_scale: float = Field(default=1.0, ge=0.01, le=1)
     """Factor that images shrink by before they are cropped; 1 keeps every pixel."""
 
+    encoder: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """An autoencoder run, whose latents of the images are trained on; null: pixels are."""
+
+    latents: Annotated[list[ChannelCount], Field(min_length=2, max_length=2)] | None = None
+    """With data.encoder: channels of a latent, and pixels along its sides; a run records them."""
+
     channels: Literal["auto"] | ChannelCount = "auto"
     """1 for greyscale, 3 for RGB, up to 16 bands; auto: 1 if every image is grey, or all bands."""
 
@@ -172,6 +178,12 @@ class DataSettings(Settings):
     def crop_size(self) -> tuple[int, int] | None:
         """Height and width of the crops that are trained on; None: whole images are."""
         return None if self.crop is None else _to_sides(self.crop)
+
+    @property
+    def diffused_size(self) -> tuple[int, int]:
+        """Height and width of what the network computes: pixels, or positions of latents."""
+        factor = 1 if self.latents is None else self.latents[1]
+        return self.size[0] // factor, self.size[1] // factor
 
     @property
     def stored_size(self) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
 
 if TYPE_CHECKING:
+    from iddm_cli.records.latent_scale import LatentScale
     from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
@@ -50,6 +51,11 @@ class Run:
     def base_path(self) -> Path:
         """Path of the frozen network, as an exported file, which a run of adapters has."""
         return self.path / "base.safetensors"
+
+    @property
+    def encoder_path(self) -> Path:
+        """Path of the autoencoder, as an exported file, which a run on latents has."""
+        return self.path / "encoder.safetensors"
 
     @property
     def checkpoints_dir(self) -> Path:
@@ -125,6 +131,19 @@ class Run:
 
         try:
             return parse_value_range(self.read_json("dataset.json"))
+        except ValueError as error:
+            raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
+
+    def read_latent_scale(self) -> "LatentScale":
+        """Return the scale of the latents that the run is trained on.
+
+        Raises:
+            RunError: dataset.json is missing or damaged.
+        """
+        from iddm_cli.records.latent_scale import parse_latent_scale
+
+        try:
+            return parse_latent_scale(self.read_json("dataset.json"))
         except ValueError as error:
             raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
 

@@ -11,6 +11,7 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import find_guiding_model
+from iddm_cli.workflows.latents.refusal import check_pixels
 from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_tables
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         autoguided=request.guide_with is not None,
         upscales=None,
     )
+    check_pixels(profile, source.reference, "be exported")
     if profile.model.is_upscaler and not request.format.upscales:
         raise UsageError(
             f"{source.reference} upscales images, which an export as {request.format.name} cannot "

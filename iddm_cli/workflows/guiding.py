@@ -167,6 +167,8 @@ def list_differences(
     if ours.size != theirs.size:
         sizes = ["x".join(map(str, each.size)) for each in (theirs, ours)]
         yield "its image size is {}, not {}".format(*sizes)
+    if (ours.latents, ours.encoder) != (theirs.latents, theirs.encoder):
+        yield "it was trained on other latents"
     if ours.channels != theirs.channels:
         yield f"it has {theirs.channels} channels, not {ours.channels}"
     if guide_profile.condition_channels != profile.condition_channels:

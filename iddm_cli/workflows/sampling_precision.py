@@ -20,6 +20,7 @@ from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
 from iddm_cli.records.weights_names import part_of_weights
+from iddm_cli.workflows.latents.encoder_source import list_decoder_facts, load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def build_sampling_generator(
         model.values,
         weaker=guide.load_denoiser(compute.device) if guide else None,
         tables=tables,
+        decoder=load_model_decoder(model, profile, compute.device),
     )
     precision = resolve_precision(
         model, profile, source, compute.device, lambda: generator, progress=progress
@@ -107,6 +109,7 @@ def list_facts(
         len(model.classes),
         *([] if guide is None else guide.list_facts()),
         *list_table_facts(model, profile),
+        *list_decoder_facts(model, profile),
     ]
 
 

@@ -73,7 +73,9 @@ def test_a_best_metric_that_would_never_be_measured_is_refused():
 
 def test_it_is_built_on_the_held_out_images_and_the_store_of_the_training(monkeypatch):
     training, opened = make_images(20), make_images(10, seed=6)
-    monkeypatch.setattr(loss_evaluation, "build_store", lambda profile, pack, *_: opened.store)
+    monkeypatch.setattr(
+        loss_evaluation, "build_training_store", lambda profile, pack, *_: opened.store
+    )
     profile = tiny_profile(training={**LONG, "seed": 4})
     compute = ComputeContext(torch.device("cpu"), "fp32")
     loss = build_held_out_loss(profile, pack(20, 10), training, compute)

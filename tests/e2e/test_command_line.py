@@ -153,7 +153,7 @@ def test_inspect_says_by_its_exit_code_that_a_folder_cannot_be_trained_on(shell)
 def test_profiles_are_listed_shown_and_copied(shell):
     names = {entry["name"] for entry in shell.iddm("profiles", "list", "--json").json()["profiles"]}
     shipped = {"demo", "cifar10", "fashion-mnist", "neu-det", "landscape", "small-set", "smoke"}
-    shipped |= {"textures-256"}
+    shipped |= {"textures-256", "photos-256"}
     assert shipped | {"ddpm-2020", "edm-2022"} <= names
     shell.iddm("profiles", "copy", "demo", "mine.yaml")
     shown = shell.iddm("profiles", "show", "mine.yaml", "--set", "training.lr=0.5", "--json").json()

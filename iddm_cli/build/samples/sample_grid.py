@@ -11,6 +11,7 @@ from iddm_cli.data.packs.pack import Pack
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.image_generator import SampleSpec, to_image
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.runs.run import Run
 
@@ -22,7 +23,14 @@ MAX_CLASSES_IN_GRID = 64
 
 
 def generate_sample_grid(
-    profile: ResolvedProfile, pack: Pack, run: Run, group: ProcessGroup, ema: Denoiser, step: int
+    profile: ResolvedProfile,
+    pack: Pack,
+    run: Run,
+    group: ProcessGroup,
+    ema: Denoiser,
+    step: int,
+    *,
+    decoder: LatentDecoder | None = None,
 ) -> Path | None:
     """Generate the sample grid, each process its share; the main process writes the file.
 
@@ -36,14 +44,17 @@ def generate_sample_grid(
         group: The processes that train together.
         ema: The denoiser with the EMA weights.
         step: Number of updates made.
+        decoder: The decoder of latents; None: the network generates pixels.
 
     Returns:
         The path of the file, in the main process.
     """
     classes = pack.classes
     labels = choose_evenly(max(1, len(classes)), MAX_CLASSES_IN_GRID)
-    generate = _upscale_rows if profile.model.is_upscaler else _generate_rows
-    cells = generate(profile, pack, group, ema, labels)
+    if profile.model.is_upscaler:
+        cells = _upscale_rows(profile, pack, group, ema, labels)
+    else:
+        cells = _generate_rows(profile, pack, group, ema, labels, decoder)
     if not group.is_main:
         return None
     images = [to_image(one) for one in cells]
@@ -56,13 +67,18 @@ def generate_sample_grid(
 
 
 def _generate_rows(
-    profile: ResolvedProfile, pack: Pack, group: ProcessGroup, ema: Denoiser, labels: list[int]
+    profile: ResolvedProfile,
+    pack: Pack,
+    group: ProcessGroup,
+    ema: Denoiser,
+    labels: list[int],
+    decoder: LatentDecoder | None,
 ) -> list[Tensor]:
     """Return the cells of all rows, [H, W, C] each, in the main process."""
     count = profile.training.sample_count
     specs = [SampleSpec(label, index) for label in labels for index in range(count)]
     generator = build_training_generator(
-        ema, profile, len(pack.classes), images=len(specs), group=group
+        ema, profile, len(pack.classes), images=len(specs), group=group, decoder=decoder
     )
     samples = generator.generate(
         group.shard_items(specs), seed=SAMPLE_SEED, batch_size=profile.sampling.batch_size

@@ -34,7 +34,7 @@ def build_short_generator(
     few = min(steps, PROBED_STEPS)
     settings = profile.sampling.model_copy(update={"steps": few})
     generator = ImageGenerator(
-        denoiser, settings, num_classes=num_classes, shape=profile.data.shape
+        denoiser, settings, num_classes=num_classes, shape=profile.data.diffused_shape
     )
     return generator, steps / few
 

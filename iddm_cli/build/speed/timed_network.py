@@ -56,7 +56,7 @@ def build_synthetic_loader(
 ) -> BatchLoader:
     """Build a loader of images of noise, in the shape of a profile."""
     numbers = torch.arange(SYNTHETIC_IMAGES)
-    shape = profile.data.shape
+    shape = profile.data.diffused_shape
     noise = randomness.normal(SEED, "bench", items=numbers, step=0, shape=shape)
     return BatchLoader(
         MemoryStore((128 + 40 * noise).clamp(0, 255).to(torch.uint8).to(device)),

@@ -18,7 +18,9 @@ AugmentFn = Callable[[Tensor, int, Tensor], Tensor]
 
 
 def normalize(pixels: Tensor) -> Tensor:
-    """Convert levels, uint8 or uint16, to float32 in [-1, 1]."""
+    """Convert levels, uint8 or uint16, to float32 in [-1, 1]; latents are what they are."""
+    if pixels.is_floating_point():
+        return pixels
     if pixels.dtype == torch.uint8:
         return pixels.float() / 127.5 - 1
     # Few devices compute with uint16: the same bits, read as int16, lack 2^16 from 2^15 on.

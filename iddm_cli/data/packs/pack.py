@@ -14,6 +14,7 @@ from iddm_cli.data.decoding.preprocess import PixelSpec, PreparedImage, PrepareR
 from iddm_cli.data.decoding.resize_stats import ResizeStats, min_median_max
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.held_out import NOTHING_HELD_OUT, HeldOutFacts, HeldOutReport
+from iddm_cli.data.packs.latents.latent_pack import LatentPack
 from iddm_cli.data.packs.record import PackRecord, SourceStats
 from iddm_cli.data.packs.store import select_prepared
 from iddm_cli.data.sources.indexing.listing import SkippedFile
@@ -46,6 +47,7 @@ class Pack:
     held_out: "Pack | None" = None  # images that are never trained on; None if there are none
     held_out_facts: HeldOutFacts = NOTHING_HELD_OUT
     tiles: ndarray | None = None  # top and left of each item in its image, int64 [N, 2]
+    latents: LatentPack | None = None  # what is trained on in the place of pixels; None: pixels are
 
     @property
     def count(self) -> int:
@@ -108,7 +110,9 @@ class Pack:
 
     @property
     def pixels_bytes(self) -> int:
-        """Bytes of the pixels of all images."""
+        """Bytes of the pixels of all images, or of the latents in their place."""
+        if self.latents is not None:
+            return self.count * self.latents.latent_bytes
         if self.tiles is None:
             return self.count * self.spec.image_bytes
         return self.images_path.stat().st_size

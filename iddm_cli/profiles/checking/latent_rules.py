@@ -1,4 +1,4 @@
-"""Rules of autoencoders."""
+"""Rules of autoencoders, and of networks that are trained on their latents."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,49 @@ from iddm_cli.profiles.profile import Profile
 
 
 def check_latents(profile: Profile) -> Iterator[Issue]:
-    """Yield the issues of a profile that trains an autoencoder."""
+    """Yield the issues of a profile that trains an autoencoder, or on latents."""
     if profile.model.is_autoencoder:
         yield from _check_autoencoder(profile)
+    if profile.data.encoder is not None:
+        yield from _check_encoded(profile)
+    elif profile.data.latents is not None:
+        yield Issue(
+            ("data", "latents"),
+            "data.latents has no effect without data.encoder",
+            "Leave it out: a run records it.",
+        )
+
+
+def _check_encoded(profile: Profile) -> Iterator[Issue]:
+    """Yield the settings that are about pixels, where latents are trained on."""
+    data = profile.data
+    for key, is_used in (
+        ("data.crop", data.crop is not None),
+        ("data.horizontal_flip", data.horizontal_flip),
+        ("data.random_crop", data.random_crop < 1),
+        ("data.rotation", data.rotation > 0),
+        ("data.augment", data.augment not in ("off", 0)),
+        ("sampling.threshold", profile.sampling.threshold > 0),
+    ):
+        if is_used:
+            section, _, name = key.partition(".")
+            yield Issue(
+                (section, name),
+                f"{key} changes pixels, and with data.encoder a network is trained on latents",
+                "Leave it out.",
+            )
+    for key, is_used in (
+        ("model.network", profile.model.is_autoencoder),
+        ("model.condition", profile.model.is_upscaler),
+        ("transfer.source", profile.transfer.source is not None),
+        ("distillation.teacher", profile.distillation.is_enabled),
+    ):
+        if is_used:
+            section, _, name = key.partition(".")
+            value = profile.flatten()[key]
+            yield Issue(
+                (section, name), f"{key}: {value} does not work with data.encoder", "Leave it out."
+            )
 
 
 def _check_autoencoder(profile: Profile) -> Iterator[Issue]:

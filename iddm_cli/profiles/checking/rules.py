@@ -29,7 +29,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     """Yield the issues between the settings of a profile."""
     yield from _check_labels(profile.data)
     yield from _check_archive_encoding(profile.data)
-    yield from check_image_size(profile.data, profile.model)
+    yield from check_image_size(profile)
     yield from check_crops(profile.data)
     yield from _check_value_range(profile.data)
     yield from profile.model.check()

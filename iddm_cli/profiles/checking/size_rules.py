@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
-from iddm_cli.profiles.model_settings import BackboneSettings
+from iddm_cli.profiles.profile import Profile
 from iddm_cli.profiles.settings import LARGEST_SIDE, DataSettings
 
 
-def check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Issue]:
-    """Yield the issue of a size that the network cannot halve evenly."""
-    divisor = model.size_divisor
+def check_image_size(profile: Profile) -> Iterator[Issue]:
+    """Yield the issue of a size that the network cannot halve evenly.
+
+    What an encoder does with it is not known before the encoder is found.
+    """
+    data, divisor = profile.data, profile.size_divisor
+    if data.encoder is not None and data.latents is None:
+        return
     if all(side % divisor == 0 for side in data.size):
         return
     down = [max(1, side // divisor) * divisor for side in data.size]
@@ -19,7 +24,7 @@ def check_image_size(data: DataSettings, model: BackboneSettings) -> Iterator[Is
     yield Issue(
         ("data", "image_size"),
         f"an image size of {height} x {width} must be divisible by {divisor}: "
-        f"{model.size_divisor_reason}",
+        f"{profile.size_divisor_reason}",
         f"Sizes that work: {', '.join(f'{high}x{wide}' for high, wide in sizes)}.",
     )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
+from iddm_cli.workflows.latents.refusal import check_benched
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +103,7 @@ def prepare_workload(request: BenchRequest, device: "torch.device") -> "Workload
     from iddm_cli.workflows.training.data import prepare_data
 
     profile = request.profile
+    check_benched(profile, has_data=request.has_data)
     if request.has_data:
         resolved, pack = prepare_data(profile)
         loader = build_loader(resolved, pack, device)

@@ -10,7 +10,7 @@ from pathlib import Path
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
-from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.latents.refusal import check_generates, check_pixels
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
 
@@ -40,6 +40,7 @@ def check_teacher(model: models.RunModel | models.FileModel) -> None:
     """
     profile = model.load_profile([])
     check_generates(profile, model.reference)
+    check_pixels(profile, model.reference, "be distilled")
     distillation = profile.distillation
     if distillation.teacher is not None:
         raise UsageError(
@@ -61,16 +62,4 @@ def export_teacher(run: Run, teacher: TrainedSource) -> Iterator[tuple[str, byte
     Raises:
         IddmError: The teacher is no longer there, or is damaged.
     """
-    from iddm_cli.build.exporting import load_trained_model
-    from iddm_cli.export.safetensors import build_safetensors
-
-    model = teacher.open_model()
-    trained = load_trained_model(
-        teacher.name,
-        teacher.load_profile(),
-        teacher.classes,
-        teacher.open_weights(),
-        model.load_provenance(teacher.step),
-        model.values,
-    )
-    yield run.teacher_path.name, build_safetensors(trained)
+    yield run.teacher_path.name, teacher.build_file()

@@ -9,6 +9,7 @@ from iddm_cli import __version__
 from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
+from iddm_cli.workflows.latents.encoder_source import load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def build_generator(model: "ModelSource", choice: "SamplingChoice") -> "ImageGen
         model.values,
         weaker=weaker,
         tables=select_tables(model, choice.profile),
+        decoder=load_model_decoder(model, choice.profile, compute.device),
     )
     return generator.with_precision(choice.precision)
 

@@ -9,6 +9,7 @@ from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
+from iddm_cli.workflows.latents.encoder_source import load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
@@ -123,8 +124,9 @@ def _resolve_precision(
     tables = select_tables(model, profile, source, guide.name if guide else "")
 
     def build() -> "ImageGenerator":
+        decoder = load_model_decoder(model, profile, compute.device)
         return build_image_generator(
-            profile, model.classes, source, compute, model.values, tables=tables
+            profile, model.classes, source, compute, model.values, tables=tables, decoder=decoder
         )
 
     return resolve_precision(model, profile, source, compute.device, build, progress=progress)

@@ -98,7 +98,7 @@ class GenerateOptions:
         Raises:
             UsageError: Two of them contradict each other, or one needs another.
         """
-        given = self._list_given()
+        given = self.list_given()
         for one, other, reason in CONFLICTS:
             if one in given and other in given:
                 raise UsageError(f"{one} and {other} cannot be combined: {reason}", HINT)
@@ -121,7 +121,8 @@ class GenerateOptions:
                 "Choose a larger --strength.",
             )
 
-    def _list_given(self) -> set[str]:
+    def list_given(self) -> set[str]:
+        """Return the names of the options that were given, of those that can contradict others."""
         options = {
             "--count": self.count,
             "--start": self.start,

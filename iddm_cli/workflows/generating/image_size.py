@@ -58,7 +58,7 @@ def set_size(
             f"{size[1]} it sees more or less of an image at once, so shapes may repeat or be cut "
             "off"
         )
-        warn_of_attention(profile, size)
+        warn_of_attention(profile, data.diffused_size)
     elif profile.data.crop is None:
         console.print_warning(
             f"the model was trained on whole images; each window of {trained[0]} x {trained[1]} "
@@ -81,7 +81,7 @@ def check_size(
     Raises:
         UsageError: It cannot.
     """
-    divisor, asked = profile.model.size_divisor, whole or size
+    divisor, asked = profile.size_divisor, whole or size
     text = f"--size {asked[0]}x{asked[1]}"
     if max(asked) > LARGEST_SIDE:
         raise UsageError(f"{text}: sides are 1 to {LARGEST_SIDE} pixels", "Write --size 64x96.")
@@ -94,7 +94,7 @@ def check_size(
         )
         raise UsageError(
             f"{text}: height and width must be divisible by {divisor}, which is "
-            f"{profile.model.size_divisor_reason}",
+            f"{profile.size_divisor_reason}",
             f"The nearest is --size {nearest}.",
         )
 

@@ -9,6 +9,7 @@ from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.generating.generate_options import GenerateOptions
 from iddm_cli.workflows.generating.image_shares import parse_shard
+from iddm_cli.workflows.latents.refusal import check_latent_options
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +49,7 @@ def generate(options: GenerateOptions) -> int:
     profile = models.load_sampling_profile(
         model, dict(options.sampling), autoguided=options.guide_with is not None
     )
+    check_latent_options(profile, model.reference, options.list_given())
     if rank_info is not None:
         return _run_joined(SharedGeneration(options, profile), rank_info)
 

@@ -19,7 +19,7 @@ def list_advice(profile: "ResolvedProfile") -> list[str]:
 
 
 def _advise_attention(profile: "ResolvedProfile") -> Iterator[str]:
-    stride, (height, width) = profile.model.attention_stride, profile.data.size
+    stride, (height, width) = profile.model.attention_stride, profile.data.diffused_size
     rows, columns = height // stride, width // stride
     if rows * columns <= MOST_POSITIONS:
         return
@@ -31,7 +31,7 @@ def _advise_attention(profile: "ResolvedProfile") -> Iterator[str]:
 
 def _find_remedy(profile: "ResolvedProfile") -> str:
     """Return how attention has fewer positions; "" where nothing in the settings decides it."""
-    model, (height, width) = profile.model.model_dump(), profile.data.size
+    model, (height, width) = profile.model.model_dump(), profile.data.diffused_size
     if (side := model.get("patch_size")) is None:
         return ""
     count = len(model.get("channel_multipliers", ()))
@@ -49,7 +49,7 @@ def _find_remedy(profile: "ResolvedProfile") -> str:
 
 def _advise_noise(profile: "ResolvedProfile") -> Iterator[str]:
     """Yield a hint where the noise is that of small images (simple diffusion, arXiv:2301.11093)."""
-    height, width = profile.data.size
+    height, width = profile.data.diffused_size
     if max(height, width) > UNSHIFTED_SIDE and profile.diffusion.noise_shift == 1:
         yield (
             f"images of {height} x {width} show much through the noise of a schedule for small "

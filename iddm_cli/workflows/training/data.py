@@ -66,6 +66,7 @@ def describe_dataset(pack: "Pack", path: str) -> dict[str, object]:
         "classes": dict(zip(pack.classes, counts, strict=True)),
         "channels": pack.channels,
         "values": pack.values.to_json(),
+        **({} if pack.latents is None else {"latents": pack.latents.scale.to_json()}),
         "height": pack.height,
         "width": pack.width,
         "skipped": [list(item) for item in pack.unreadable],

@@ -29,6 +29,7 @@ class JobOptions:
             command again.
         teacher: The model that the new run is distilled from; None: it is trained as usual.
         source: The model whose weights the new run starts from; None: it starts untrained.
+        encoder: The autoencoder whose latents are trained on; None: pixels are.
         started: When the command started, by time.monotonic().
     """
 
@@ -42,6 +43,7 @@ class JobOptions:
     may_exist: bool = False
     teacher: "TrainedSource | None" = None
     source: "TrainedSource | None" = None
+    encoder: "TrainedSource | None" = None
     started: float = field(default_factory=time.monotonic)
 
 

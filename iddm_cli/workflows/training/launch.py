@@ -12,6 +12,7 @@ from iddm_cli.profiles.loading import check_before_training
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.latents.encoder_source import adopt_encoder, encode_images, find_encoder
 from iddm_cli.workflows.training.attach_dataset import align_classes, has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
@@ -47,24 +48,28 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
+    encoder = find_encoder(profile, options.runs_dir, options.resumed)
+    options = replace(options, encoder=encoder)
     resolved, pack = find_data(profile, options)
     if options.teacher is not None:
         pack = align_classes(pack, options.teacher.classes, options.teacher.name)
     if options.source is not None:
         pack = arrange_classes(pack, options.source, resolved)
-    job = Job(resolved, pack, options, prepare_evaluation(resolved, pack, options.resumed))
+    evaluated = prepare_evaluation(resolved, pack, options.resumed)
 
     from iddm_cli.build.compute import check_divisible
     from iddm_cli.distributed.launch import run_joined
     from iddm_cli.engine.device import choose_devices, choose_local_devices
 
     runtime = resolved.runtime
+    choose = choose_devices if rank_info is None else choose_local_devices
+    devices = choose(runtime.device, runtime.devices)
+    check_divisible(resolved, len(devices) if rank_info is None else rank_info.world_size)
+    if encoder is not None:
+        pack = encode_images(resolved, pack, encoder, devices[0], options.resumed)
+    job = Job(resolved, pack, options, evaluated)
     if rank_info is None:
-        devices = choose_devices(runtime.device, runtime.devices)
-        check_divisible(resolved, len(devices))
         return _run_supervised(job, devices)
-    check_divisible(resolved, rank_info.world_size)
-    devices = choose_local_devices(runtime.device, runtime.devices)
     sharded = runtime.sharding == "fsdp"
     return run_joined(rank_info, run_job, job, devices, runtime.timeout, sharded=sharded)
 
@@ -77,6 +82,8 @@ def find_data(profile: "Profile", options: JobOptions) -> "tuple[ResolvedProfile
     """
     from iddm_cli.data.sources.source import find_existing
 
+    if options.encoder is not None:
+        profile = adopt_encoder(profile, options.encoder)
     try:
         return prepare_data(
             profile,
@@ -105,6 +112,8 @@ def find_recorded_values(options: JobOptions, profile: "Profile") -> "ValueRange
     """
     if options.teacher is not None:
         return options.teacher.values
+    if options.encoder is not None and options.resumed is None:
+        return options.encoder.values
     if options.source is not None:
         return find_source_values(options.source, profile)
     run = options.resumed

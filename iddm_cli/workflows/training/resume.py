@@ -8,6 +8,7 @@ from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.profiles.overrides import select_recipe
 from iddm_cli.profiles.training_length import advise_length, count_steps
 from iddm_cli.runs.run import Run
+from iddm_cli.workflows.latents.encoder_source import load_source_decoder
 from iddm_cli.workflows.training import attach_dataset
 from iddm_cli.workflows.training.loop import describe_early_stop, run_training
 from iddm_cli.workflows.training.resuming.changes import (
@@ -46,8 +47,9 @@ def resume_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run
     pack = attach_dataset.align_classes(job.pack, classes, run.name)
     if group.is_main and (shortage := describe_shortage(profile, pack, compute, group)):
         console.print_warning(shortage)
-    evaluate = build_evaluator(profile, job.evaluated, group)
-    trainer = build_trainer(profile, pack, run, compute, group, evaluate)
+    decoder = load_source_decoder(job.options.encoder, pack, compute.device)
+    evaluate = build_evaluator(profile, job.evaluated, group, decoder)
+    trainer = build_trainer(profile, pack, run, compute, group, evaluate, decoder)
     exactness, report = load_latest(group, trainer, stored)
     check_not_beyond_end(run, trainer)
     finished = group.is_main and run.read_json("run.json").get("state") == "finished"

@@ -9,6 +9,7 @@ from iddm_cli.runs.registry import create_run, make_run_name
 from iddm_cli.runs.run import Run, encode_json, stamp_manifest
 from iddm_cli.storage.space import free_bytes
 from iddm_cli.workflows.distilling.teacher import export_teacher
+from iddm_cli.workflows.latents.encoder_source import export_encoder, load_source_decoder
 from iddm_cli.workflows.planning.large_images import list_advice
 from iddm_cli.workflows.training.data import describe_dataset
 from iddm_cli.workflows.training.loop import run_training
@@ -99,6 +100,8 @@ def iter_large_files(run: Run, job: "Job") -> "Iterator[tuple[str, bytes]]":
     options = job.options
     if options.teacher is not None:
         yield from export_teacher(run, options.teacher)
+    if options.encoder is not None:
+        yield from export_encoder(run, options.encoder)
     if options.source is not None:
         plan = plan_transfer(options.source, job.profile, job.pack.classes)
         yield from iter_initial_files(plan, run, job.pack)
@@ -138,8 +141,9 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
     from iddm_cli.display import dataset, tables
 
     profile, pack = job.profile, job.pack
-    evaluate = build_evaluator(profile, job.evaluated, group)
-    trainer = build_trainer(profile, pack, run, compute, group, evaluate)
+    decoder = load_source_decoder(job.options.encoder, pack, compute.device)
+    evaluate = build_evaluator(profile, job.evaluated, group, decoder)
+    trainer = build_trainer(profile, pack, run, compute, group, evaluate, decoder)
     if job.options.source is not None:
         load_latest(group, trainer)
     cache = choose_cache(profile.data, pack, compute.device)

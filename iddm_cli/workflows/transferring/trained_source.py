@@ -9,6 +9,7 @@ from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import parse_guide
+from iddm_cli.workflows.latents.refusal import check_pixels
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
@@ -82,6 +83,26 @@ class TrainedSource:
         """
         return self.open_model().open_weights(self.step, self.weights)
 
+    def build_file(self) -> bytes:
+        """Return the content of an exported file of it, for a run that depends on it.
+
+        Raises:
+            IddmError: It is no longer there, or is damaged.
+        """
+        from iddm_cli.build.exporting import load_trained_model
+        from iddm_cli.export.safetensors import build_safetensors
+
+        model = self.open_model()
+        trained = load_trained_model(
+            self.name,
+            self.load_profile(),
+            self.classes,
+            self.open_weights(),
+            model.load_provenance(self.step),
+            model.values,
+        )
+        return build_safetensors(trained)
+
     def refer_from(self, runs_dir: Path) -> str:
         """Return how a profile names it: its name inside this folder of runs, or its path."""
         return self.name if self.path == (runs_dir / self.name).resolve() else str(self.path)
@@ -149,7 +170,9 @@ def find_source(
             f"--from {reference}: this is not a run of iddm",
             f"Import it first: iddm import {reference} --name NAME. Then: iddm train --from NAME",
         ) from error
-    distillation = model.load_profile([]).distillation
+    profile = model.load_profile([])
+    check_pixels(profile, model.reference, "start another training")
+    distillation = profile.distillation
     if distillation.teacher is not None:
         raise UsageError(
             f"--from {reference}: {model.name} was distilled, so its network no longer removes "

@@ -4,7 +4,14 @@ import pytest
 
 from iddm_cli.errors import UsageError
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.latents.refusal import (
+    check_benched,
+    check_generates,
+    check_latent_options,
+    check_pixels,
+)
+
+LATENT = Profile.model_validate({"data": {"encoder": "codec"}})
 
 
 def test_an_autoencoder_generates_nothing_and_the_hint_says_what_it_has():
@@ -16,3 +23,26 @@ def test_an_autoencoder_generates_nothing_and_the_hint_says_what_it_has():
 
 def test_other_models_pass():
     check_generates(Profile(), "mine")
+
+
+def test_a_network_on_latents_is_refused_where_pixels_are_needed():
+    with pytest.raises(UsageError, match=r"mine was trained on latents .*cannot be served yet"):
+        check_pixels(LATENT, "mine", "be served")
+    check_pixels(Profile(), "mine", "be served")
+
+
+def test_options_about_pixels_are_refused_on_latents():
+    with pytest.raises(UsageError, match="--mask needs a model of pixels"):
+        check_latent_options(LATENT, "mine", {"--mask", "--count"})
+    check_latent_options(LATENT, "mine", {"--count"})
+    check_latent_options(Profile(), "mine", {"--mask"})
+
+
+def test_latents_of_noise_are_timed_where_their_shape_is_known():
+    with pytest.raises(UsageError, match="the shape of a latent"):
+        check_benched(LATENT, has_data=False)
+    known = Profile.model_validate({"data": {"encoder": "codec", "latents": [4, 8]}})
+    check_benched(known, has_data=False)
+    with pytest.raises(UsageError, match="no images"):
+        check_benched(known, has_data=True)
+    check_benched(Profile(), has_data=True)

@@ -1,0 +1,158 @@
+"""Encoders and decoders of autoencoder runs, and the latents of packs."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from iddm_cli.build.data import build_store
+from iddm_cli.build.models import load_denoiser
+from iddm_cli.checkpoints.weights_source import WeightsSource
+from iddm_cli.data.loader.batch_loader import normalize
+from iddm_cli.data.packs.latents.latent_pack import (
+    NUMBER_BYTES,
+    LatentPack,
+    find_or_write_latents,
+)
+from iddm_cli.data.packs.pack import Pack
+from iddm_cli.data.progress import ProgressCallback, no_progress
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
+from iddm_cli.networks.autoencoding.autoencoder import Autoencoder
+from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.latent_scale import LatentScale
+
+AT_ONCE = 8
+"""Images that are encoded at once."""
+
+LEAST_DEVIATION = 1e-4
+"""A channel that is almost constant is not blown up to noise."""
+
+
+def load_autoencoder(
+    profile: ResolvedProfile, source: WeightsSource, device: torch.device
+) -> Autoencoder:
+    """Load the averaged weights of an autoencoder.
+
+    Args:
+        profile: Its profile.
+        source: The checkpoint or exported file.
+        device: Where it will compute.
+
+    Raises:
+        CheckpointError: The source is damaged, or belongs to another network.
+    """
+    network = load_denoiser(profile, 0, source, "average", device).backbone
+    assert isinstance(network, Autoencoder), "the profile is that of an autoencoder"
+    return network
+
+
+def load_decoder(
+    profile: ResolvedProfile, source: WeightsSource, scale: LatentScale, device: torch.device
+) -> LatentDecoder:
+    """Load the decoder of latents of a scale.
+
+    Raises:
+        CheckpointError: The source is damaged, or belongs to another network.
+    """
+    return LatentDecoder(load_autoencoder(profile, source, device), scale, profile.data.channels)
+
+
+def pack_latents(
+    profile: ResolvedProfile,
+    pack: Pack,
+    autoencoder: Autoencoder,
+    *,
+    scale: LatentScale | None = None,
+    progress: ProgressCallback = no_progress,
+) -> Pack:
+    """Return a pack with the latents of its images, and of its held-out images.
+
+    They are encoded once for each encoder, and kept beside the pixels.
+
+    Args:
+        profile: The profile.
+        pack: The dataset.
+        autoencoder: The autoencoder, on the device that encodes.
+        scale: The scale that a run has recorded; None measures that of the training images.
+        progress: Called after every block of images.
+
+    Raises:
+        DatasetError: The images can no longer be read, or the cache cannot be written.
+    """
+    latents = _encode_pack(profile, pack, autoencoder, progress)
+    latents = replace(latents, scale=scale or measure_scale(latents, pack.rows))
+    held_out = pack.held_out
+    if held_out is not None:
+        own = _encode_pack(profile, held_out, autoencoder, progress)
+        held_out = replace(held_out, latents=replace(own, scale=latents.scale))
+    return replace(pack, latents=latents, held_out=held_out)
+
+
+def _encode_pack(
+    profile: ResolvedProfile, pack: Pack, autoencoder: Autoencoder, progress: ProgressCallback
+) -> LatentPack:
+    """Return the latents of all rows of a stored pack, without their scale."""
+    channels, factor = autoencoder.latent_channels, autoencoder.downsampling
+    shape = (channels, pack.height // factor, pack.width // factor)
+    latents = LatentPack(pack.folder, shape, LatentScale((0.0,) * channels, (1.0,) * channels))
+    path = find_or_write_latents(
+        pack.folder,
+        digest_encoder(autoencoder),
+        pack.record.count * latents.latent_bytes,
+        partial(_encode_images, profile, pack, autoencoder, progress),
+        progress,
+    )
+    return replace(latents, path=path)
+
+
+@torch.inference_mode()
+def _encode_images(
+    profile: ResolvedProfile, pack: Pack, autoencoder: Autoencoder, progress: ProgressCallback
+) -> Iterator[bytes]:
+    """Yield the latents of all rows of a stored pack, as the bytes of float16."""
+    cache = "disk" if pack.record.stored else "off"  # each image is read once
+    data = profile.data.model_copy(update={"cache": cache})
+    profile = profile.model_copy(update={"data": data})
+    device = autoencoder.encoder.conv_in.weight.device
+    whole, total = replace(pack, rows=None), pack.record.count
+    with closing(build_store(profile, whole, torch.device("cpu"))) as store:
+        for start in range(0, total, AT_ONCE):
+            index = torch.arange(start, min(start + AT_ONCE, total))
+            x = normalize(store.read(index)).to(device)
+            yield autoencoder.encode(x).half().cpu().contiguous().numpy().tobytes()
+            progress("encoding images", start + len(index), total)
+
+
+def digest_encoder(autoencoder: Autoencoder) -> str:
+    """Return the SHA-256 of the weights of an encoder, whichever file they come from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(autoencoder.encoder.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def measure_scale(latents: LatentPack, rows: np.ndarray | None) -> LatentScale:
+    """Return mean and deviation of each channel of some latents.
+
+    Args:
+        latents: The latents of a stored pack.
+        rows: Those that are trained on, int64 [N]; None: all.
+    """
+    channels = latents.shape[0]
+    count = latents.path.stat().st_size // latents.latent_bytes
+    numbers = np.memmap(latents.path, np.float16, "r", shape=(count, *latents.shape))
+    chosen = np.arange(count) if rows is None else rows
+    totals, squares = np.zeros(channels), np.zeros(channels)
+    for start in range(0, len(chosen), 1024):
+        block = numbers[chosen[start : start + 1024]].astype(np.float64)
+        totals += block.sum((0, 2, 3))
+        squares += np.square(block).sum((0, 2, 3))
+    each = len(chosen) * latents.latent_bytes // NUMBER_BYTES // channels
+    mean = totals / each
+    deviation = np.sqrt(np.maximum(squares / each - mean**2, LEAST_DEVIATION**2))
+    return LatentScale(tuple(mean.tolist()), tuple(deviation.tolist()))
