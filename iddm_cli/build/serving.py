@@ -47,7 +47,7 @@ def build_served_model(
         reference=reference,
         trained_steps=trained_steps,
         classes=classes,
-        shape=generator.shape,
+        shape=generator.image_shape,
         sampling=generator.settings,
         denoiser=generator.denoiser,
         batch_denoiser=prepare(generator.denoiser),
@@ -57,4 +57,5 @@ def build_served_model(
         guide_with=guide_with,
         tables=tables,
         no_guidance=no_guidance,
+        decoder=generator.decoder,
     )

@@ -215,6 +215,11 @@ class ImageGenerator:
         return self.shape if self.windows is None else (self.shape[0], *self.windows.size)
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.shape if self.decoder is None else self.decoder.shape_images(self.shape)
+
+    @property
     def is_invariant(self) -> bool:
         """Whether an image depends on nothing else in its batch, but for rounding in float32."""
         networks = [self._networks.main, self._networks.weaker]

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
-from iddm_cli.workflows.latents.refusal import check_pixels
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -76,8 +75,6 @@ def serve_models(
     policy = build_access_policy(access)
     sources = find_models(references, runs_dir)
     profiles = [models.load_sampling_profile(source, given) for source in sources]
-    for source, profile in zip(sources, profiles, strict=True):
-        check_pixels(profile, source.reference, "be served")
     listener = open_port(access.host, access.port)
 
     from iddm_cli.serving.scheduling.limits import Limits

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 SMALL = {
     "model.base_channels": 8,
     "model.norm_groups": 4,
@@ -30,11 +32,15 @@ def test_an_autoencoder_is_a_run_like_any_other_and_generates_nothing(shell):
     assert 0 < last["local_error"] <= 1
     assert last["ssim"] <= 1
     assert (runs[1] / "samples" / "step-00000004.png").is_file()
+    measured = shell.iddm("evaluate", "straight", "--json").json()
+    assert measured["step"] == 4
+    for name in ("psnr", "ssim", "local_error"):
+        assert measured[name] == pytest.approx(last[name], rel=1e-4), name
+    assert measured["worst"] in shell.iddm("evaluate", "straight").out
     for command in (
         ("generate", "straight"),
         ("export", "safetensors", "straight"),
         ("distill", "straight", "--steps", "4"),
-        ("evaluate", "straight"),
     ):
         answer = shell.iddm(*command, expect=2)
         assert "is an autoencoder" in answer.err

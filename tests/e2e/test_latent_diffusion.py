@@ -56,7 +56,6 @@ def test_a_network_trains_on_latents_and_generates_images_alone(shell):
         ("export", "onnx", "halves"),
         ("distill", "halves", "--steps", "4"),
         ("train", "--from", "halves"),
-        ("serve", "halves"),
     ):
         answer = shell.iddm(*command, expect=2)
         assert "was trained on latents" in answer.err, answer.err

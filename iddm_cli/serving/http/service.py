@@ -280,14 +280,14 @@ async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:
     return await asyncio.to_thread(image_files.encode_image, image, FILE_EXTENSIONS[form], notes)
 
 
-async def encode_preview(denoised: Tensor) -> bytes:
-    """Return the denoiser's current estimate of an image, [C, H, W], as a PNG."""
-    return await asyncio.to_thread(_encode_preview, denoised)
+async def encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
+    """Return the current estimate of an image, or of its latent, [C, H, W], as a PNG."""
+    return await asyncio.to_thread(_encode_preview, denoised, model)
 
 
 @torch.inference_mode()
-def _encode_preview(denoised: Tensor) -> bytes:
-    pixels = to_pixels(denoised).permute(1, 2, 0).contiguous().cpu()
+def _encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
+    pixels = to_pixels(model.decode(denoised)).permute(1, 2, 0).contiguous().cpu()
     return image_files.encode_image(to_image(pixels), "png")
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
@@ -35,6 +38,7 @@ class ServedModel:
         guide_with: What the weaker denoiser is: RUN@STEP, as --guide-with takes it.
         tables: The tables that were tuned for the network.
         no_guidance: Why requests can have no guidance scale but 1; "" where they can.
+        decoder: The decoder of the latents that it generates; None: it generates pixels.
     """
 
     name: str
@@ -51,6 +55,7 @@ class ServedModel:
     guide_with: str = ""
     tables: TunedTables = NO_TABLES
     no_guidance: str = ""
+    decoder: LatentDecoder | None = None
 
     @property
     def is_invariant(self) -> bool:
@@ -58,12 +63,21 @@ class ServedModel:
         networks = (self.batch_denoiser, self.batch_weaker)
         return all(network.is_invariant for network in networks if network is not None)
 
+    @property
+    def diffused_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what noise is added to: an image, or its latent."""
+        return self.shape if self.decoder is None else self.decoder.shape_latents(self.shape)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Return the image of a sample, or of an estimate of it, in about [-1, 1], [C, H, W]."""
+        return x if self.decoder is None else self.decoder.decode(x[None])[0]
+
     def advance(self, samples: Sequence[InFlightSample]) -> None:
         """Take the next solver step of each sample, all in one batch."""
         take_step(
             SamplingNetworks(self.batch_denoiser, len(self.classes), self.batch_weaker),
             samples,
-            shape=self.shape,
+            shape=self.diffused_shape,
             device=self.denoiser.schedule.alpha.device,
             clip=self.sampling.clip,
         )

@@ -51,8 +51,7 @@ class SamplingWorker:
     def _step(self, model: ServedModel, samples: list[InFlightSample]) -> None:
         started = time.perf_counter()
         model.advance(samples)
-        levels = model.values.levels
-        finished = {sample: _take_pixels(sample, levels) for sample in samples if sample.finished}
+        finished = {sample: _take_pixels(sample, model) for sample in samples if sample.finished}
         seconds = time.perf_counter() - started
         self.scheduler.update_throughput(len(samples) / seconds)
         self.metrics.count("iddm_steps_total", model=model.name)
@@ -64,10 +63,11 @@ class SamplingWorker:
 
 
 @torch.inference_mode()
-def _take_pixels(sample: InFlightSample, levels: int) -> Tensor:
+def _take_pixels(sample: InFlightSample, model: ServedModel) -> Tensor:
     """Return a finished image, [H, W, C], and release the sample's tensors."""
     assert sample.x_t is not None, "a finished sample has taken its steps"
-    pixels = to_pixels(sample.x_t, levels).permute(1, 2, 0).contiguous().cpu()
+    x = model.decode(sample.x_t)
+    pixels = to_pixels(x, model.values.levels).permute(1, 2, 0).contiguous().cpu()
     sample.x_t = sample.denoised = None
     sample.previous.clear()
     return pixels

@@ -9,6 +9,7 @@ from iddm_cli.workflows.evaluating.references.reference_report import report_ref
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.html_pages import check_page, write_page
 from iddm_cli.workflows.inspecting import check_image_size
+from iddm_cli.workflows.latents.autoencoder_evaluation import evaluate_autoencoder
 from iddm_cli.workflows.upscaling.upscaler_evaluation import evaluate_upscaler
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ def report_evaluation(
     if isinstance(subject, str) and request.references is not None and request.against is None:
         report_references(subject, request, out=out, as_json=as_json)
         return
-    if not isinstance(subject, str) and subject.load_profile([]).model.is_upscaler:
+    network = None if isinstance(subject, str) else subject.load_profile([]).model
+    if not isinstance(subject, str) and network is not None and network.is_autoencoder:
+        evaluate_autoencoder(subject, request, out=out, as_json=as_json)
+        return
+    if not isinstance(subject, str) and network is not None and network.is_upscaler:
         evaluate_upscaler(subject, request, out=out, as_json=as_json)
         return
     series = evaluate(subject, request)

@@ -30,8 +30,8 @@ def check_generates(profile: "Profile", reference: str) -> None:
     if profile.model.is_autoencoder:
         raise UsageError(
             f"{reference} is an autoencoder: it encodes and decodes images, and generates none",
-            f"See what it keeps of images in the sample grids and metrics.jsonl of {reference}; to "
-            "generate images, train another network, such as model.network: unet.",
+            f"See what it keeps of images: iddm evaluate {reference}. To generate images, train a "
+            f"network on its latents: --set data.encoder={reference}",
         )
 
 

@@ -1,6 +1,9 @@
 """The worker runs jobs to their end, and survives a step that fails."""
 
 import dataclasses
+from typing import ClassVar
+
+import torch
 
 from iddm_cli.serving.scheduling.jobs import JobState
 from iddm_cli.serving.scheduling.limits import Limits
@@ -33,6 +36,31 @@ def test_finished_samples_become_pixels_and_release_their_tensors(model):
     text = metrics.render({})
     assert 'iddm_images_total{model="pets"} 2' in text
     assert 'iddm_steps_total{model="pets"} 3' in text
+
+
+class Enlarger:
+    """Decodes a latent by making it twice as large, and notes how many it was given at once."""
+
+    counts: ClassVar[list[int]] = []
+
+    def shape_latents(self, image):
+        return image[0], image[1] // 2, image[2] // 2
+
+    def decode(self, latents):
+        self.counts.append(len(latents))
+        return latents.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_samples_of_a_network_on_latents_are_decoded_one_at_a_time(model):
+    latent = dataclasses.replace(model, decoder=Enlarger())
+    job = make_job(latent, 2, steps=2)
+    _, reports = run_jobs(job)
+    assert (job.state, reports) == (JobState.DONE, [])
+    assert Enlarger.counts == [1, 1]
+    for pixels in job.pixels.values():
+        assert tuple(pixels.shape) == (8, 16, 3)
+        assert torch.equal(pixels[::2, ::2], pixels[1::2, 1::2])
+        assert not torch.equal(pixels[:4], pixels[4:])
 
 
 def test_a_failed_step_ends_its_jobs_and_is_reported(model):

@@ -18,7 +18,7 @@ def test_an_autoencoder_generates_nothing_and_the_hint_says_what_it_has():
     profile = Profile.model_validate({"model": {"network": "autoencoder"}})
     with pytest.raises(UsageError, match="mine is an autoencoder") as caught:
         check_generates(profile, "mine")
-    assert "sample grids and metrics.jsonl of mine" in caught.value.hint
+    assert "iddm evaluate mine" in caught.value.hint
 
 
 def test_other_models_pass():
