@@ -22,6 +22,8 @@ CALLS = ("storage/disk.py", "storage/moves.py")
 REASONED = {
     "array_files.py": {"np.save"},  # into memory
     "data/decoding/workers.py": {"replace"},  # a pool of processes, not a file
+    "build/latents/encoding.py": {"np.memmap"},  # read only
+    "data/packs/latents/latent_pack.py": {"open"},  # flushed and renamed once whole
     "data/packs/store.py": {"touch", "open"},  # pixels, which are compared with their digests
     "data/sources/remote/downloads.py": {"touch", "open"},  # continued, and renamed once whole
     "data/sources/shards/record_table.py": {

@@ -76,7 +76,7 @@ def _write(path: Path, blocks: Iterable[bytes]) -> None:
     try:
         with temporary.open("wb") as file:
             for block in blocks:
-                file.write(block)
+                durable.disk.write(file, block)
             durable.fsync_file(file)
         durable.publish_file(temporary, path)
     finally:
