@@ -206,6 +206,7 @@ TESTED_THROUGH = {
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",
     "display/html/fidelity_page": "display/test_evaluation_page.py",
     "workflows/evaluating/references/reference_report": "e2e/test_references.py",
+    "workflows/evaluating/references/fidelity_report": "e2e/test_references.py",
     "workflows/generating/checking": "e2e/test_generate.py",
     "workflows/generating/image_writing": "e2e/test_generate.py",
     "workflows/generating/launch": "e2e/test_generate.py",

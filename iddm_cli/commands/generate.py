@@ -178,15 +178,6 @@ CheckOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
-FormatOption = Annotated[
-    Literal["png", "jpg", "webp", "tiff", "npy"] | None,
-    options.option(
-        "--format",
-        help="File format of the images. (default: png, or tiff or npy where a PNG cannot hold "
-        "their values)",
-        panel=options.OUTPUT,
-    ),
-]
 ToOption = Annotated[
     Literal["tar", "parquet"] | None,
     options.option(
@@ -240,7 +231,7 @@ def generate(
     shard: ShardOption = None,
     precision: options.PrecisionOption = None,
     out: OutOption = None,
-    form: FormatOption = None,
+    form: options.FormatOption = None,
     to: ToOption = None,
     grid: GridOption = True,
     trajectory: TrajectoryOption = None,

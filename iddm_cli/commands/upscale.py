@@ -1,7 +1,7 @@
 """`iddm upscale`: upscale images with a trained run."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -50,15 +50,6 @@ OutOption = Annotated[
         panel=options.OUTPUT,
     ),
 ]
-FormatOption = Annotated[
-    Literal["png", "jpg", "webp", "tiff", "npy"] | None,
-    options.option(
-        "--format",
-        help="File format of the images. (default: png, or tiff or npy where a PNG cannot hold "
-        "their values)",
-        panel=options.OUTPUT,
-    ),
-]
 
 
 def upscale(
@@ -78,7 +69,7 @@ def upscale(
     device: options.DeviceOption = None,
     precision: options.PrecisionOption = None,
     out: OutOption = None,
-    form: FormatOption = None,
+    form: options.FormatOption = None,
     overwrite: options.OverwriteOption = False,
     runs_dir: options.RunsDirOption = None,
     json: options.JsonOption = False,

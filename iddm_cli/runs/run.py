@@ -7,16 +7,20 @@ import socket
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from iddm_cli import durable
 from iddm_cli.errors import RunError
 from iddm_cli.runs.locks import RunLock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iddm_cli.records.latent_scale import LatentScale
     from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
+
+Parsed = TypeVar("Parsed")
 
 MAX_JSON_BYTES = 2**26
 """Enough for the names of ten thousand skipped files."""
@@ -129,10 +133,7 @@ class Run:
         """
         from iddm_cli.value_range import parse_value_range
 
-        try:
-            return parse_value_range(self.read_json("dataset.json"))
-        except ValueError as error:
-            raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
+        return self._parse_dataset_file(parse_value_range)
 
     def read_latent_scale(self) -> "LatentScale":
         """Return the scale of the latents that the run is trained on.
@@ -142,8 +143,11 @@ class Run:
         """
         from iddm_cli.records.latent_scale import parse_latent_scale
 
+        return self._parse_dataset_file(parse_latent_scale)
+
+    def _parse_dataset_file(self, parse: "Callable[[dict[str, Any]], Parsed]") -> Parsed:
         try:
-            return parse_latent_scale(self.read_json("dataset.json"))
+            return parse(self.read_json("dataset.json"))
         except ValueError as error:
             raise RunError(f"{self.path / 'dataset.json'} is damaged: {error}") from error
 

@@ -1,10 +1,12 @@
 """Encoders and decoders of autoencoder runs, and the latents of packs."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -83,30 +85,29 @@ def pack_latents(
     Raises:
         DatasetError: The images can no longer be read, or the cache cannot be written.
     """
-    latents = _encode_pack(profile, pack, autoencoder, progress)
-    latents = replace(latents, scale=scale or measure_scale(latents, pack.rows))
+    path, shape = _encode_pack(profile, pack, autoencoder, progress)
+    scale = scale or measure_scale(path, shape, pack.rows)
     held_out = pack.held_out
     if held_out is not None:
         own = _encode_pack(profile, held_out, autoencoder, progress)
-        held_out = replace(held_out, latents=replace(own, scale=latents.scale))
-    return replace(pack, latents=latents, held_out=held_out)
+        held_out = replace(held_out, latents=LatentPack(*own, scale))
+    return replace(pack, latents=LatentPack(path, shape, scale), held_out=held_out)
 
 
 def _encode_pack(
     profile: ResolvedProfile, pack: Pack, autoencoder: Autoencoder, progress: ProgressCallback
-) -> LatentPack:
-    """Return the latents of all rows of a stored pack, without their scale."""
+) -> tuple[Path, tuple[int, int, int]]:
+    """Return the file of the latents of all rows of a stored pack, and the shape of each."""
     channels, factor = autoencoder.latent_channels, autoencoder.downsampling
     shape = (channels, pack.height // factor, pack.width // factor)
-    latents = LatentPack(pack.folder, shape, LatentScale((0.0,) * channels, (1.0,) * channels))
     path = find_or_write_latents(
         pack.folder,
         digest_encoder(autoencoder),
-        pack.record.count * latents.latent_bytes,
+        pack.record.count * math.prod(shape) * NUMBER_BYTES,
         partial(_encode_images, profile, pack, autoencoder, progress),
         progress,
     )
-    return replace(latents, path=path)
+    return path, shape
 
 
 @torch.inference_mode()
@@ -136,23 +137,24 @@ def digest_encoder(autoencoder: Autoencoder) -> str:
     return digest.hexdigest()
 
 
-def measure_scale(latents: LatentPack, rows: np.ndarray | None) -> LatentScale:
+def measure_scale(path: Path, shape: tuple[int, int, int], rows: np.ndarray | None) -> LatentScale:
     """Return mean and deviation of each channel of some latents.
 
     Args:
-        latents: The latents of a stored pack.
+        path: The file of the latents of a stored pack.
+        shape: Channels, height and width of a latent.
         rows: Those that are trained on, int64 [N]; None: all.
     """
-    channels = latents.shape[0]
-    count = latents.path.stat().st_size // latents.latent_bytes
-    numbers = np.memmap(latents.path, np.float16, "r", shape=(count, *latents.shape))
+    channels, height, width = shape
+    count = path.stat().st_size // (math.prod(shape) * NUMBER_BYTES)
+    numbers = np.memmap(path, np.float16, "r", shape=(count, *shape))
     chosen = np.arange(count) if rows is None else rows
     totals, squares = np.zeros(channels), np.zeros(channels)
     for start in range(0, len(chosen), 1024):
         block = numbers[chosen[start : start + 1024]].astype(np.float64)
         totals += block.sum((0, 2, 3))
         squares += np.square(block).sum((0, 2, 3))
-    each = len(chosen) * latents.latent_bytes // NUMBER_BYTES // channels
+    each = len(chosen) * height * width
     mean = totals / each
     deviation = np.sqrt(np.maximum(squares / each - mean**2, LEAST_DEVIATION**2))
     return LatentScale(tuple(mean.tolist()), tuple(deviation.tolist()))

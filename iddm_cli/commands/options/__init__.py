@@ -306,6 +306,15 @@ DeviceOption = Annotated[
     str | None,
     option(help="Device: auto, cpu, cuda, cuda:1 or mps.", panel=COMPUTING, metavar="DEVICE"),
 ]
+FormatOption = Annotated[
+    Literal["png", "jpg", "webp", "tiff", "npy"] | None,
+    option(
+        "--format",
+        help="File format of the images. (default: png, or tiff or npy where a PNG cannot hold "
+        "their values)",
+        panel=OUTPUT,
+    ),
+]
 DevicesOption = Annotated[
     str | None,
     option(

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows.evaluating.generated_images import build_generator
 from iddm_cli.workflows.evaluating.real_images import open_run_dataset
+from iddm_cli.workflows.evaluating.references.fidelity_report import report_fidelities
 from iddm_cli.workflows.evaluating.sampling_choices import (
     SamplingChoice,
     list_choices,
     name_choices,
 )
-from iddm_cli.workflows.html_pages import write_page
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,23 +70,15 @@ def evaluate_upscaler(
                 (title, _measure_choice(model, choice, originals, request.seed, progress))
             )
 
-    from iddm_cli.display.evaluation import print_fidelities
-
-    if as_json:
-        console.print_json(
-            {
-                "run": model.name,
-                "evaluations": [{"title": title, **one.to_json()} for title, one in results],
-                "warnings": warnings,
-            }
-        )
-    else:
-        print_fidelities(f"upscaled images of {model.name}", results, warnings)
-    if out is not None:
-        from iddm_cli.display.html.fidelity_page import render_fidelity_page
-
-        write_page(out, render_fidelity_page(f"Evaluation of {model.name}", results, warnings))
-        console.print_note(f"report: {out}")
+    evaluations = [{"title": title, **one.to_json()} for title, one in results]
+    report_fidelities(
+        f"upscaled images of {model.name}",
+        results,
+        warnings,
+        document={"run": model.name, "evaluations": evaluations} if as_json else None,
+        out=out,
+        page_title=f"Evaluation of {model.name}",
+    )
 
 
 def check_options(request: "EvaluationRequest") -> None:

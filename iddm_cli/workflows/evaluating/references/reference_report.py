@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows.evaluating.real_images import name_dataset
+from iddm_cli.workflows.evaluating.references.fidelity_report import report_fidelities
 from iddm_cli.workflows.evaluating.references.reference_pairs import measure_references
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
-from iddm_cli.workflows.html_pages import write_page
 
 if TYPE_CHECKING:
     from iddm_cli.data.progress import ProgressCallback
@@ -40,19 +39,9 @@ def report_references(
     with show_progress() as progress:
         fidelity, warnings = measure(folder, request, progress)
 
-    from iddm_cli.display.evaluation import print_fidelities
-
-    if as_json:
-        content = {"title": name_dataset(folder), **fidelity.to_json(), "warnings": warnings}
-        console.print_json(content)
-    else:
-        print_fidelities(name_dataset(folder), [("", fidelity)], warnings)
-    if out is not None:
-        from iddm_cli.display.html.fidelity_page import render_fidelity_page
-
-        page = render_fidelity_page(name_dataset(folder), [("", fidelity)], warnings)
-        write_page(out, page)
-        console.print_note(f"report: {out}")
+    title = name_dataset(folder)
+    document = {"title": title, **fidelity.to_json()} if as_json else None
+    report_fidelities(title, [("", fidelity)], warnings, document=document, out=out)
 
 
 def measure(
