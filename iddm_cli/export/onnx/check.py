@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.errors import IddmError
 from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
@@ -49,8 +49,7 @@ def check_onnx_model(
     try:
         onnx.checker.check_model(proto, full_check=True)
         session = open_session(proto.SerializeToString())
-        compare = compare_images if options.part == "pipeline" else compare_estimates
-        agreement = compare(model, session)
+        agreement = COMPARISONS[options.part](model, session)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise IddmError(f"the exported graph is not valid ONNX: {error}") from error
     except onnxruntime.capi.onnxruntime_pybind11_state.OrtException as error:
@@ -89,7 +88,7 @@ def build_inputs(
 ) -> dict[str, Any]:
     """Return the inputs for which a pipeline generates what `ImageGenerator` generates."""
     index = torch.tensor([spec.index for spec in specs])
-    noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.shape)
+    noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.diffused_shape)
     scale = model.profile.sampling.guidance if guidance is None else guidance
     inputs = {
         "noise": noise.numpy(),
@@ -111,11 +110,28 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
-        shape=model.shape,
+        shape=model.diffused_shape,
         levels=model.values.levels,
         weaker=model.weaker,
         tables=model.tables,
+        decoder=model.decoder,
     ).generate_batch(specs, SEED)
+    return _compare_pixels(model, actual, expected)
+
+
+def compare_decoded(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
+    """Decode two latents with both programs."""
+    assert model.decoder is not None, "checked before it was traced"
+    latents = randomness.normal(
+        SEED, "sample", items=torch.arange(2), step=0, shape=model.diffused_shape
+    )
+    (actual,) = session.run(None, {"latents": latents.numpy()})
+    decoded = to_pixels(model.decoder.decode(latents), model.values.levels)
+    return _compare_pixels(model, actual, decoded.permute(0, 2, 3, 1))
+
+
+def _compare_pixels(model: TrainedModel, actual: np.ndarray, expected: torch.Tensor) -> Agreement:
+    """Return the difference between values in a model's units and levels, both [N, H, W, C]."""
     wanted = model.values.to_values(expected.numpy())
     if model.values.is_8_bit:
         return measure_agreement(actual.astype(np.float64), wanted.astype(np.float64))
@@ -127,15 +143,29 @@ def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession
     """Estimate x at the first, the middle and the last time with both programs."""
     schedule = model.denoiser.schedule
     t = torch.tensor([0, len(schedule) // 2, len(schedule) - 1])
-    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.shape)
+    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.diffused_shape)
     label = t % (len(model.classes) + 1)
     inputs = {"x_t": x_t.numpy(), "t": t.numpy(), "label": label.numpy()}
     (actual,) = session.run(
         None, {value.name: inputs[value.name] for value in session.get_inputs()}
     )
     with torch.inference_mode():
-        expected = model.denoiser(x_t, t, label).clamp(-1, 1)
-    return measure_agreement(actual.clip(-1, 1) * 127.5, expected.numpy() * 127.5)
+        expected = model.denoiser(x_t, t, label)
+    return measure_agreement(*(_to_levels(model, x) for x in (torch.from_numpy(actual), expected)))
+
+
+def _to_levels(model: TrainedModel, x: torch.Tensor) -> np.ndarray:
+    """Return estimates of x, images or latents, in 255 levels of the range that they lie in."""
+    bounded = x.clamp(-1, 1) if model.decoder is None else model.decoder.unscale(x)
+    return 127.5 * bounded.numpy()
+
+
+COMPARISONS = {
+    "pipeline": compare_images,
+    "denoiser": compare_estimates,
+    "decoder": compare_decoded,
+}
+"""How the file of each part is compared with the model."""
 
 
 def measure_agreement(actual: np.ndarray, expected: np.ndarray) -> Agreement:

@@ -63,11 +63,13 @@ class PipelineGraphs:
         weaker: The same of the weaker network; None: guidance is classifier-free.
         step_noise: That of `build_step_noise_graph`, which adds the inputs index and seed; None if
             no step adds noise.
+        decoder: That of `build_decoder_graph`; None: the denoiser samples pixels.
     """
 
     denoiser: onnx.ModelProto
     weaker: onnx.ModelProto | None = None
     step_noise: onnx.ModelProto | None = None
+    decoder: onnx.ModelProto | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,15 @@ class PipelineSpec:
     Attributes:
         table: The sampler's solver table.
         estimate: How a step makes its estimate.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what is sampled: an image, or its latent.
+        image_shape: Those of an image.
         values: The range of values that the images have.
     """
 
     table: SolverTable
     estimate: EstimateSpec
     shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]
     values: ValueRange = EIGHT_BIT
 
     @property
@@ -94,25 +98,61 @@ class PipelineSpec:
 
 def build_pipeline(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.ModelProto:
     """Return the pipeline: noise and, with classes, label and guidance -> image."""
-    denoiser = graphs.denoiser
+    decoder = graphs.decoder
     body = _build_body(graphs, spec)
-    state = ["x", *_list_previous(spec.table)]
+    state = ["x" if decoder is None else "latents", *_list_previous(spec.table)]
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _parse_nodes(SPLIT_BATCH) if spec.estimate.repeats_images else []
     graph = helper.make_graph(
-        [*before, loop, *_parse_nodes(_to_pixels(spec.values))],
+        [*before, loop, *([] if decoder is None else _inline_decoder(decoder)),
+         *_parse_nodes(_to_pixels(spec.values))],
         "pipeline",
         _build_inputs(spec),
-        [_declare("image", spec.values.dtype, ["N", *spec.shape[1:], spec.shape[0]])],
-        _build_constants(spec),
+        [_declare_image(spec.image_shape, spec.values)],
+        _build_constants(spec) + ([] if decoder is None else _take_weights(decoder)),
+    )  # fmt: skip
+    traced = (graphs.denoiser, graphs.weaker, decoder)
+    return _build_model(graph, [each for each in traced if each is not None])
+
+
+def build_decoding(
+    decoder: onnx.ModelProto,
+    shape: tuple[int, int, int],
+    image_shape: tuple[int, int, int],
+    values: ValueRange,
+) -> onnx.ModelProto:
+    """Return the end of a pipeline alone: latents -> image.
+
+    Args:
+        decoder: The graph of `build_decoder_graph`.
+        shape: Channels, height and width of a latent.
+        image_shape: Those of an image.
+        values: The range of values that the images have.
+    """
+    nodes = [*_inline_decoder(decoder), *_parse_nodes(_to_pixels(values))]
+    constants = _to_initializers(_list_pixel_constants(values))
+    graph = helper.make_graph(
+        nodes,
+        "decoding",
+        [_declare("latents", "float", ["N", *shape])],
+        [_declare_image(image_shape, values)],
+        constants + _take_weights(decoder),
     )
-    model = helper.make_model(
-        graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
-    )
-    models = [each for each in (denoiser, graphs.weaker) if each is not None]
-    functions = {(f.domain, f.name, f.overload): f for each in models for f in each.functions}
+    return _build_model(graph, [decoder])
+
+
+def _build_model(graph: onnx.GraphProto, traced: list[onnx.ModelProto]) -> onnx.ModelProto:
+    """Return a graph as a model, with the functions of the traced models that it is made of."""
+    first = traced[0]
+    model = helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version)
+    functions = {(f.domain, f.name, f.overload): f for each in traced for f in each.functions}
     model.functions.extend(functions.values())
     return model
+
+
+def _inline_decoder(decoder: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes that turn latents into x, in [-1, 1]."""
+    return _inline(decoder, "decoder", {"latents": "latents", "decoded": "x"})
 
 
 def _to_pixels(values: ValueRange) -> str:
@@ -141,18 +181,25 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "coefficients": spec.table.compact()[1].numpy(),
         **({} if spec.table.keeps is None else {"keeps": spec.table.keeps.numpy()}),
         "on": np.array(True),
-        "minus_one": np.array(-1, np.float32),
-        "one": np.array(1, np.float32),
+        **_list_pixel_constants(spec.values),
     }
-    if spec.values.is_8_bit:
-        constants["half_of_255"] = np.array(127.5, np.float32)
-    else:
-        low, high = (np.array(end).reshape(-1, 1, 1) for end in (spec.values.low, spec.values.high))
-        constants["low"] = low.astype(np.float32)
-        constants["half_span"] = ((high - low) / 2).astype(np.float32)
     constants |= spec.estimate.list_constants(math.prod(spec.shape))
     if spec.adds_noise:
         constants["seed"] = np.array(0)
+    return _to_initializers(constants)
+
+
+def _list_pixel_constants(values: ValueRange) -> dict[str, np.ndarray]:
+    """Return the constants of `_to_pixels`, by name."""
+    constants = {"minus_one": np.array(-1, np.float32), "one": np.array(1, np.float32)}
+    if values.is_8_bit:
+        return constants | {"half_of_255": np.array(127.5, np.float32)}
+    low, high = (np.array(end).reshape(-1, 1, 1) for end in (values.low, values.high))
+    spans = {"low": low, "half_span": (high - low) / 2}
+    return constants | {name: array.astype(np.float32) for name, array in spans.items()}
+
+
+def _to_initializers(constants: dict[str, np.ndarray]) -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
@@ -233,6 +280,10 @@ def _advancing(table: SolverTable) -> str:
     lines += [f"kept_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
     lines += [] if table.keeps is None else KEEP_TENSOR.split("\n")
     return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
+
+
+def _declare_image(shape: tuple[int, int, int], values: ValueRange) -> onnx.ValueInfoProto:
+    return _declare("image", values.dtype, ["N", *shape[1:], shape[0]])
 
 
 def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:

@@ -13,6 +13,7 @@ from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import ProfileError, RunError, UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
+from iddm_cli.workflows.latents.own_encoder import open_run_encoder
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from iddm_cli.data.packs.pack import Pack
     from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
-    from iddm_cli.records.latent_scale import LatentScale
 
 
 def find_encoder(
@@ -42,7 +42,7 @@ def find_encoder(
     if reference is None:
         return None
     if resumed is not None:
-        return describe_source(models.find_model(None, str(resumed.encoder_path)), None, "average")
+        return describe_source(open_run_encoder(resumed), None, "average")
     try:
         model = models.find_model(runs_dir, reference)
     except RunError as error:
@@ -144,43 +144,6 @@ def load_source_decoder(
         return None
     profile, weights = encoder.load_profile(), encoder.open_weights()
     return load_decoder(profile, weights, pack.latents.scale, device)
-
-
-def load_model_decoder(
-    model: models.ModelSource, profile: "ResolvedProfile", device: "torch.device"
-) -> "LatentDecoder | None":
-    """Load the decoder of a trained model; None where it generates pixels.
-
-    Raises:
-        IddmError: The run, or its copy of the autoencoder, is damaged.
-    """
-    from iddm_cli.build.latents.encoding import load_decoder
-
-    if profile.data.encoder is None:
-        return None
-    encoder, scale = _find_own_encoder(model)
-    source = describe_source(encoder, None, "average")
-    return load_decoder(source.load_profile(), source.open_weights(), scale, device)
-
-
-def list_decoder_facts(model: models.ModelSource, profile: "ResolvedProfile") -> list[object]:
-    """Return what images depend on through a decoder, as JSON; nothing without one.
-
-    Raises:
-        IddmError: The run, or its copy of the autoencoder, is damaged.
-    """
-    if profile.data.encoder is None:
-        return []
-    encoder, scale = _find_own_encoder(model)
-    return [encoder.exported.record.sha256, scale.to_json()]
-
-
-def _find_own_encoder(model: models.ModelSource) -> "tuple[models.FileModel, LatentScale]":
-    """Return a run's copy of its autoencoder, and the scale of its latents."""
-    assert isinstance(model, models.RunModel), "exports hold no decoder"
-    encoder = models.find_model(None, str(model.run.encoder_path))
-    assert isinstance(encoder, models.FileModel), "its name ends in .safetensors"
-    return encoder, model.run.read_latent_scale()
 
 
 def export_encoder(run: Run, encoder: TrainedSource) -> Iterator[tuple[str, bytes]]:
