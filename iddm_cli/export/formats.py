@@ -98,6 +98,7 @@ EXPORT_FORMATS = {
             extra="onnx",
             packages=("onnx", "onnxruntime", "onnxscript"),
             takes_guide=True,
+            upscales=True,
             holds_decoder=True,
         ),
         ExportFormat(

@@ -73,6 +73,20 @@ class TrainedModel:
         return self.profile.data.diffused_shape
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what its network reads."""
+        return self.profile.input_shape
+
+    @property
+    def low_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of the images that it upscales; None: it upscales none."""
+        if not self.profile.model.is_upscaler:
+            return None
+        channels, height, width = self.shape
+        factor = self.profile.model.upscale_factor
+        return channels, height // factor, width // factor
+
+    @property
     def decoder(self) -> LatentDecoder | None:
         """The decoder of its latents; None: it generates pixels."""
         return None if self.latents is None else self.latents.decoder

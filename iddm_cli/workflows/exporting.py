@@ -138,17 +138,20 @@ def _check_expressible(
         UsageError: It cannot.
     """
     name = source.reference
+    others = (
+        f"Export it for onnxruntime: iddm export onnx {name}. Or for iddm: iddm export "
+        f"safetensors {name}"
+    )
     if profile.model.is_upscaler and not form.upscales:
         raise UsageError(
             f"{name} upscales images, which an export as {form.name} cannot hold",
-            f"Export it as a file for iddm: iddm export safetensors {name}",
+            others,
         )
     if profile.data.encoder is not None and not form.holds_decoder:
         raise UsageError(
             f"{name} was trained on latents, and an export as {form.name} cannot hold their "
             "decoder",
-            f"Export it for onnxruntime: iddm export onnx {name}. Or for iddm: iddm export "
-            f"safetensors {name}",
+            others,
         )
 
 

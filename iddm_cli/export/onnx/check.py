@@ -10,6 +10,10 @@ import torch
 
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch
+from iddm_cli.engine.sampling.sample_noise import PURPOSE
+from iddm_cli.engine.sampling.upscaler import PURPOSE as LOW_NOISE
+from iddm_cli.engine.sampling.upscaler import Upscaler
 from iddm_cli.errors import IddmError
 from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
@@ -72,9 +76,14 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def encode_seed(seed: int) -> np.ndarray:
-    """Return the value of the input `seed` that gives the noise of `iddm generate --seed`."""
-    low, high = randomness.key_of(seed, "sample-step")
+def encode_seed(seed: int, purpose: str = PURPOSE) -> np.ndarray:
+    """Return the value of the input `seed` that gives the noise of `iddm generate --seed`.
+
+    Args:
+        seed: The seed.
+        purpose: Of the noise that sampling starts from; that of an upscaler is another one.
+    """
+    low, high = randomness.key_of(seed, f"{purpose}-step")
     return np.array(low | high << 32, np.uint64).astype(np.int64)
 
 
@@ -85,18 +94,36 @@ def build_inputs(
     *,
     seed: int,
     guidance: float | None = None,
+    low: np.ndarray | None = None,
+    noise_level: float = 0.0,
 ) -> dict[str, Any]:
-    """Return the inputs for which a pipeline generates what `ImageGenerator` generates."""
+    """Return the inputs for which a pipeline makes the images of `ImageGenerator` or `Upscaler`.
+
+    Args:
+        session: The loaded file.
+        model: The model.
+        specs: The images.
+        seed: Random seed of iddm generate, or iddm upscale.
+        guidance: Guidance scale; None: the profile's.
+        low: The images that are upscaled, [N, h, w, C], in the model's units.
+        noise_level: Level of the noise that they get first.
+    """
     index = torch.tensor([spec.index for spec in specs])
-    noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.diffused_shape)
+    purpose = PURPOSE if low is None else LowResolutionBatch.purpose
+    noise = randomness.normal(seed, purpose, items=index, step=0, shape=model.diffused_shape)
     scale = model.profile.sampling.guidance if guidance is None else guidance
     inputs = {
         "noise": noise.numpy(),
         "label": np.array([spec.label for spec in specs]),
         "guidance": np.array(scale, np.float32),
         "index": index.numpy(),
-        "seed": encode_seed(seed),
+        "seed": encode_seed(seed, purpose),
     }
+    if low is not None and model.low_shape is not None:
+        inputs |= {"low_resolution": low, "noise_level": np.array(noise_level, np.float32)}
+        inputs["low_noise"] = randomness.normal(
+            seed, LOW_NOISE, items=index, step=0, shape=model.low_shape
+        ).numpy()
     values = (*session.get_inputs(), *session.get_overridable_initializers())
     return {value.name: inputs[value.name] for value in values}
 
@@ -105,8 +132,23 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
     """Generate two images, of the first and of the last class, with both programs."""
     last = max(0, len(model.classes) - 1)
     specs = [SampleSpec(0, 0), SampleSpec(last, 1)]
-    (actual,) = session.run(None, build_inputs(session, model, specs, seed=SEED))
-    expected = ImageGenerator(
+    generator = build_generator(model)
+    if model.low_shape is None:
+        low = None
+        expected = generator.generate_batch(specs, SEED)
+    else:
+        levels = _make_small_images(model, model.low_shape)
+        low = model.values.to_values(levels.permute(0, 2, 3, 1).numpy())
+        factor = model.profile.model.upscale_factor
+        unit = levels / (model.values.levels / 2) - 1
+        expected = Upscaler(generator, factor, 0.0).upscale_values(unit, specs, seed=SEED)
+    (actual,) = session.run(None, build_inputs(session, model, specs, seed=SEED, low=low))
+    return _compare_pixels(model, actual, expected)
+
+
+def build_generator(model: TrainedModel) -> ImageGenerator:
+    """Return what generates the images of a model in PyTorch."""
+    return ImageGenerator(
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
@@ -115,8 +157,13 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
         weaker=model.weaker,
         tables=model.tables,
         decoder=model.decoder,
-    ).generate_batch(specs, SEED)
-    return _compare_pixels(model, actual, expected)
+    )
+
+
+def _make_small_images(model: TrainedModel, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Return two images to upscale, the levels of noise, [2, C, h, w]."""
+    noise = randomness.normal(SEED, "check", items=torch.arange(2), step=0, shape=shape)
+    return to_pixels(noise / 2, model.values.levels)
 
 
 def compare_decoded(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
@@ -143,7 +190,7 @@ def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession
     """Estimate x at the first, the middle and the last time with both programs."""
     schedule = model.denoiser.schedule
     t = torch.tensor([0, len(schedule) // 2, len(schedule) - 1])
-    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.diffused_shape)
+    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.input_shape)
     label = t % (len(model.classes) + 1)
     inputs = {"x_t": x_t.numpy(), "t": t.numpy(), "label": label.numpy()}
     (actual,) = session.run(

@@ -12,6 +12,7 @@ from iddm_cli.engine.memory import FLOAT_BYTES
 from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.errors import UsageError
 from iddm_cli.export.exporter_output import suppress_exporter_output
+from iddm_cli.export.onnx.condition_nodes import build_condition_graph
 from iddm_cli.export.onnx.estimate_nodes import EstimateSpec
 from iddm_cli.export.onnx.graphs import (
     build_decoder_graph,
@@ -51,10 +52,12 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
             rescale=sampling.guidance_rescale,
             threshold=sampling.threshold,
             clip=sampling.clip,
+            has_condition=model.low_shape is not None,
         ),
         shape=model.diffused_shape,
         image_shape=model.shape,
         values=model.values,
+        low_shape=model.low_shape,
     )
 
 
@@ -89,7 +92,7 @@ def build_onnx_model(model: TrainedModel, options: OnnxOptions) -> onnx.ModelPro
 
 def _build_part(model: TrainedModel, options: OnnxOptions) -> onnx.ModelProto:
     """Return the graph of a part, without metadata."""
-    decoder = noise = weaker = None
+    decoder = noise = weaker = condition = None
     if model.decoder is not None and options.part != "denoiser":
         graph = build_decoder_graph(model.decoder, model.diffused_shape, opset=options.opset)
         decoder = strip_exporter_metadata(graph)
@@ -104,20 +107,27 @@ def _build_part(model: TrainedModel, options: OnnxOptions) -> onnx.ModelProto:
     if spec.adds_noise:
         noise_graph = build_step_noise_graph(model.diffused_shape, opset=options.opset)
         noise = strip_exporter_metadata(noise_graph)
-    return build_pipeline(PipelineGraphs(denoiser, weaker, noise, decoder), spec)
+    if model.low_shape is not None:
+        factor = model.profile.model.upscale_factor
+        graph = build_condition_graph(factor, model.low_shape, opset=options.opset)
+        condition = strip_exporter_metadata(graph)
+    return build_pipeline(PipelineGraphs(denoiser, weaker, noise, decoder, condition), spec)
 
 
 def _trace_denoiser(
     model: TrainedModel, denoiser: Denoiser, options: OnnxOptions
 ) -> onnx.ModelProto:
     graph = build_denoiser_graph(
-        denoiser, model.diffused_shape, conditional=bool(model.classes), opset=options.opset
+        denoiser, model.input_shape, conditional=bool(model.classes), opset=options.opset
     )
     return strip_exporter_metadata(PRECISIONS[options.precision](graph))
 
 
 def _describe_x(model: TrainedModel) -> dict[str, object]:
-    """Return what x is: an image in [-1, 1], or a latent and its scale."""
+    """Return what x is: an image in [-1, 1], perhaps of a smaller one; or a latent and its scale."""
+    if model.low_shape is not None:
+        factor = model.profile.model.upscale_factor
+        return {"value_range": [-1, 1], "upscale_factor": factor}
     if model.latents is None:
         return {"value_range": [-1, 1]}
     return {"latent_shape": model.diffused_shape, "latent_scale": model.latents.scale.to_json()}

@@ -13,7 +13,9 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.export.onnx.condition_nodes import TO_UNITS, list_condition_constants
 from iddm_cli.export.onnx.estimate_nodes import SPLIT_BATCH, EstimateSpec
+from iddm_cli.export.onnx.pixel_nodes import convert_to_pixels, list_pixel_constants
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 LOOK_UP_STEP = """
@@ -32,28 +34,6 @@ KEEP_TENSOR = """
 """
 """`SolverTable.keep`, for samplers that keep something else than their estimates."""
 
-TO_PIXELS = """
-    clipped = Clip(x, minus_one, one)
-    shifted = Add(clipped, one)
-    levels = Mul(shifted, half_of_255)
-    rounded = Round(levels)
-    pixels = Cast<to = 2>(rounded)
-    image = Transpose<perm = [0, 2, 3, 1]>(pixels)
-"""
-
-
-TO_VALUES = """
-    clipped = Clip(x, minus_one, one)
-    shifted = Add(clipped, one)
-    scaled = Mul(shifted, half_span)
-    numbers = Add(scaled, low)
-    rounded = {rounding}(numbers)
-    pixels = Cast<to = {type}>(rounded)
-    image = Transpose<perm = [0, 2, 3, 1]>(pixels)
-"""
-"""The same for deeper values: to the type and units of the training images."""
-
-
 @dataclass(frozen=True)
 class PipelineGraphs:
     """The traced graphs that a pipeline is made of.
@@ -64,12 +44,19 @@ class PipelineGraphs:
         step_noise: That of `build_step_noise_graph`, which adds the inputs index and seed; None if
             no step adds noise.
         decoder: That of `build_decoder_graph`; None: the denoiser samples pixels.
+        condition: That of `build_condition_graph`; None: the denoiser reads no smaller images.
     """
 
     denoiser: onnx.ModelProto
     weaker: onnx.ModelProto | None = None
     step_noise: onnx.ModelProto | None = None
     decoder: onnx.ModelProto | None = None
+    condition: onnx.ModelProto | None = None
+
+    def list_all(self) -> list[onnx.ModelProto]:
+        """Return those that there are."""
+        graphs = (self.denoiser, self.weaker, self.step_noise, self.decoder, self.condition)
+        return [graph for graph in graphs if graph is not None]
 
 
 @dataclass(frozen=True)
@@ -82,6 +69,8 @@ class PipelineSpec:
         shape: Channels, height and width of what is sampled: an image, or its latent.
         image_shape: Those of an image.
         values: The range of values that the images have.
+        low_shape: Channels, height and width of the smaller images that are upscaled; None: the
+            denoiser reads none.
     """
 
     table: SolverTable
@@ -89,6 +78,7 @@ class PipelineSpec:
     shape: tuple[int, int, int]
     image_shape: tuple[int, int, int]
     values: ValueRange = EIGHT_BIT
+    low_shape: tuple[int, int, int] | None = None
 
     @property
     def adds_noise(self) -> bool:
@@ -98,21 +88,26 @@ class PipelineSpec:
 
 def build_pipeline(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.ModelProto:
     """Return the pipeline: noise and, with classes, label and guidance -> image."""
-    decoder = graphs.decoder
+    decoder, condition = graphs.decoder, graphs.condition
     body = _build_body(graphs, spec)
     state = ["x" if decoder is None else "latents", *_list_previous(spec.table)]
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _parse_nodes(SPLIT_BATCH) if spec.estimate.repeats_images else []
+    after = [] if decoder is None else _inline_decoder(decoder)
+    if condition is not None:
+        outer = {"low_noise": "low_noise_of_all"}
+        before += [*_parse_nodes(TO_UNITS), *_inline(condition, "condition", outer)]
     graph = helper.make_graph(
-        [*before, loop, *([] if decoder is None else _inline_decoder(decoder)),
-         *_parse_nodes(_to_pixels(spec.values))],
+        [*before, loop, *after, *_parse_nodes(convert_to_pixels(spec.values))],
         "pipeline",
         _build_inputs(spec),
-        [_declare_image(spec.image_shape, spec.values)],
-        _build_constants(spec) + ([] if decoder is None else _take_weights(decoder)),
-    )  # fmt: skip
-    traced = (graphs.denoiser, graphs.weaker, decoder)
-    return _build_model(graph, [each for each in traced if each is not None])
+        [_declare_image("image", spec.image_shape, spec.values)],
+        [
+            *_build_constants(spec),
+            *(weight for each in (decoder, condition) if each for weight in _take_weights(each)),
+        ],
+    )
+    return _build_model(graph, graphs.list_all())
 
 
 def build_decoding(
@@ -129,13 +124,13 @@ def build_decoding(
         image_shape: Those of an image.
         values: The range of values that the images have.
     """
-    nodes = [*_inline_decoder(decoder), *_parse_nodes(_to_pixels(values))]
-    constants = _to_initializers(_list_pixel_constants(values))
+    nodes = [*_inline_decoder(decoder), *_parse_nodes(convert_to_pixels(values))]
+    constants = _to_initializers(list_pixel_constants(values))
     graph = helper.make_graph(
         nodes,
         "decoding",
         [_declare("latents", "float", ["N", *shape])],
-        [_declare_image(image_shape, values)],
+        [_declare_image("image", image_shape, values)],
         constants + _take_weights(decoder),
     )
     return _build_model(graph, [decoder])
@@ -155,21 +150,17 @@ def _inline_decoder(decoder: onnx.ModelProto) -> list[onnx.NodeProto]:
     return _inline(decoder, "decoder", {"latents": "latents", "decoded": "x"})
 
 
-def _to_pixels(values: ValueRange) -> str:
-    """Return the nodes that turn x, in [-1, 1], into the image."""
-    if values.is_8_bit:
-        return TO_PIXELS
-    dtype = np.dtype(values.dtype)
-    rounding = "Identity" if dtype.kind == "f" else "Round"
-    return TO_VALUES.format(rounding=rounding, type=int(helper.np_dtype_to_tensor_dtype(dtype)))
-
-
 def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
     inputs = [_declare("noise", "float", ["N", *spec.shape])]
+    if spec.low_shape is not None:
+        inputs.append(_declare_image("low_resolution", spec.low_shape, spec.values))
     inputs += [_declare("label", "int64", ["N"])] if spec.estimate.num_classes else []
     inputs += [_declare("guidance", "float", [])] if spec.estimate.is_guided else []
     if spec.adds_noise:
         inputs += [_declare("index", "int64", ["N"]), _declare("seed", "int64", [])]
+    if spec.low_shape is not None:
+        inputs.append(_declare("noise_level", "float", []))
+        inputs.append(_declare("low_noise", "float", ["noise_N", "noise_C", "noise_h", "noise_w"]))
     return inputs
 
 
@@ -181,22 +172,14 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "coefficients": spec.table.compact()[1].numpy(),
         **({} if spec.table.keeps is None else {"keeps": spec.table.keeps.numpy()}),
         "on": np.array(True),
-        **_list_pixel_constants(spec.values),
+        **list_pixel_constants(spec.values),
     }
     constants |= spec.estimate.list_constants(math.prod(spec.shape))
+    if spec.low_shape is not None:
+        constants |= list_condition_constants(spec.values)
     if spec.adds_noise:
         constants["seed"] = np.array(0)
     return _to_initializers(constants)
-
-
-def _list_pixel_constants(values: ValueRange) -> dict[str, np.ndarray]:
-    """Return the constants of `_to_pixels`, by name."""
-    constants = {"minus_one": np.array(-1, np.float32), "one": np.array(1, np.float32)}
-    if values.is_8_bit:
-        return constants | {"half_of_255": np.array(127.5, np.float32)}
-    low, high = (np.array(end).reshape(-1, 1, 1) for end in (values.low, values.high))
-    spans = {"low": low, "half_span": (high - low) / 2}
-    return constants | {name: array.astype(np.float32) for name, array in spans.items()}
 
 
 def _to_initializers(constants: dict[str, np.ndarray]) -> list[onnx.TensorProto]:
@@ -282,8 +265,10 @@ def _advancing(table: SolverTable) -> str:
     return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
 
 
-def _declare_image(shape: tuple[int, int, int], values: ValueRange) -> onnx.ValueInfoProto:
-    return _declare("image", values.dtype, ["N", *shape[1:], shape[0]])
+def _declare_image(
+    name: str, shape: tuple[int, int, int], values: ValueRange
+) -> onnx.ValueInfoProto:
+    return _declare(name, values.dtype, ["N", *shape[1:], shape[0]])
 
 
 def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:
