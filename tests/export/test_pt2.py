@@ -20,7 +20,7 @@ from iddm_cli.export.onnx.check import build_generator
 from iddm_cli.value_range import ValueRange
 from tests.export import one_layer
 from tests.export.conftest import trained
-from tests.export.latent_models import latent
+from tests.export.latent_models import one_layer_latent
 from tests.export.one_layer import ALL
 from tests.tuned import make_tables
 
@@ -130,7 +130,7 @@ def test_a_program_that_differs_from_the_model_is_refused(monkeypatch):
 def test_the_file_of_a_latent_model_has_a_second_program_that_decodes():
     from torch.export.pt2_archive._package import load_pt2
 
-    model = latent(())
+    model = one_layer_latent(())
     made, off = pt2.build_pt2(model, aot=False)
     assert off < 1e-4
     archive = load_pt2(io.BytesIO(made))

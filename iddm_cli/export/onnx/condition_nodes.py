@@ -50,7 +50,7 @@ class ConditionModule(nn.Module):
 def build_condition_graph(
     factor: int, low_shape: tuple[int, int, int], *, opset: int
 ) -> onnx.ModelProto:
-    """Return the graph of the condition: low_images, noise_level, low_noise -> condition_channels."""
+    """Return the graph from low_images, noise_level and low_noise to condition_channels."""
     low = torch.zeros(BATCH, *low_shape)
     inputs = {"low_images": low, "noise_level": torch.tensor(0.0), "low_noise": low.clone()}
     return trace_module(ConditionModule(factor), inputs, "condition_channels", opset=opset)

@@ -124,7 +124,7 @@ def _trace_denoiser(
 
 
 def _describe_x(model: TrainedModel) -> dict[str, object]:
-    """Return what x is: an image in [-1, 1], perhaps of a smaller one; or a latent and its scale."""
+    """Return what x is: an image in [-1, 1], or a latent and its scale."""
     if model.low_shape is not None:
         factor = model.profile.model.upscale_factor
         return {"value_range": [-1, 1], "upscale_factor": factor}

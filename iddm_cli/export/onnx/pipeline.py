@@ -34,6 +34,7 @@ KEEP_TENSOR = """
 """
 """`SolverTable.keep`, for samplers that keep something else than their estimates."""
 
+
 @dataclass(frozen=True)
 class PipelineGraphs:
     """The traced graphs that a pipeline is made of.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
-from iddm_cli.errors import ProfileError, RunError, UsageError
+from iddm_cli.errors import IddmError, ProfileError, RunError, UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
 from iddm_cli.workflows.latents.own_encoder import (

@@ -17,7 +17,7 @@ from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
-from tests.export.latent_models import SCALE, latent
+from tests.export.latent_models import SCALE, one_layer_latent
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
 from tests.tuned import make_tables
 
@@ -102,7 +102,7 @@ def test_other_samplers_generate_the_same(network, changes):
 
 @pytest.mark.parametrize("sampler", ["dpmpp-2m", "ddpm"])
 def test_a_latent_model_generates_images_with_its_decoder_inside(sampler):
-    exported = OnnxExport(latent(**SAMPLERS[sampler]))
+    exported = OnnxExport(one_layer_latent(**SAMPLERS[sampler]))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     found = exported.generate(specs, 2.5)
     assert found.shape == (5, 16, 32, 3)
@@ -110,7 +110,7 @@ def test_a_latent_model_generates_images_with_its_decoder_inside(sampler):
 
 
 def test_the_parts_of_a_latent_model_fit_together():
-    model = latent()
+    model = one_layer_latent()
     noise = np.random.default_rng(0).normal(size=(3, *model.diffused_shape)).astype(np.float32)
     decoder = OnnxExport(model, OnnxOptions("decoder"))
     wanted = to_pixels(model.decoder.decode(torch.from_numpy(noise))).permute(0, 2, 3, 1)

@@ -82,7 +82,7 @@ def test_a_run_on_trained_weights_takes_the_autoencoder_and_the_scale_of_these(t
     found = find_encoder(latent(), tmp_path, parent=parent)
     assert (found.path, found.is_inside, found.name) == (parent.path, True, "codec")
     assert found.load_profile().model.is_autoencoder
-    assert adopt_encoder(latent(), found).data.latents == [2, 4]
+    assert adopt_encoder(latent(), found).data.latents == [3, 4]
     assert find_scale(None, parent) == SCALE
     assert find_scale(None, None) is None
     same = write_autoencoder(tmp_path / "same.safetensors", 1.0)
@@ -107,9 +107,7 @@ def test_weights_of_other_latents_or_of_pixels_are_refused(tmp_path, parent):
 def test_an_autoencoder_that_was_trained_further_is_mentioned(tmp_path, parent, monkeypatch):
     changed = write_autoencoder(tmp_path / "changed.safetensors", 0.5)
     find, notes = models.find_model, []
-    monkeypatch.setattr(
-        models, "find_model", lambda d, r: find(d, changed if r == "codec" else r)
-    )
+    monkeypatch.setattr(models, "find_model", lambda d, r: find(d, changed if r == "codec" else r))
     monkeypatch.setattr(console, "print_note", notes.append)
     assert find_encoder(latent(), tmp_path, parent=parent).is_inside
     assert "codec has changed since" in notes[0]
