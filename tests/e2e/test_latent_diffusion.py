@@ -4,12 +4,8 @@ import json
 import shutil
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 from PIL import Image
-
-from iddm_cli.engine.sampling.sample_noise import sample_noise
 
 from .conftest import Shell
 from .test_generate import pixels
@@ -74,41 +70,24 @@ def test_a_network_trains_on_latents_and_generates_images_alone(latent):
         assert "was trained on latents" in answer.err, answer.err
 
 
-def test_a_latent_model_is_exported_with_its_decoder(latent):
+def test_a_latent_model_is_exported_with_its_autoencoder(latent):
     words = ("--count", "1", "--same-noise", "--no-grid", "--out")
     latent.iddm("generate", "straight", *words, "wanted")
-    wanted = pixels(latent.folder / "wanted")
     latent.iddm("export", "safetensors", "straight", "--out", "alone.safetensors")
-    latent.iddm("import", "alone.safetensors", "--name", "imported")
-    for name in ("alone.safetensors", "imported"):
-        latent.iddm("generate", name, *words, f"of-{name}")
-        found = pixels(latent.folder / f"of-{name}")
-        assert all(np.array_equal(found[path], image) for path, image in wanted.items()), name
-
-    latent.iddm("export", "onnx", "alone.safetensors", "--out", "alone.onnx")
-    session = onnxruntime.InferenceSession(latent.folder / "alone.onnx")
-    classes = json.loads((latent.folder / "runs/straight/dataset.json").read_text())["classes"]
-    shape, device = (4, 4, 4), torch.device("cpu")
-    noise = sample_noise(0, "sample", items=[0] * len(classes), step=0, shape=shape, device=device)
-    (found,) = session.run(None, {"noise": noise.numpy(), "label": np.arange(len(classes))})
-    for name, image in zip(classes, found, strict=True):
-        (same,) = (image for path, image in wanted.items() if path.startswith(f"{name}/"))
-        assert (np.abs(image.astype(int) - same.reshape(image.shape)) <= 1).mean() > 0.999
+    latent.iddm("generate", "alone.safetensors", *words, "found")
+    wanted, found = (pixels(latent.folder / name) for name in ("wanted", "found"))
+    assert len(wanted) > 1
+    assert all(np.array_equal(found[path], image) for path, image in wanted.items())
 
 
 def test_other_trainings_start_from_a_latent_model(latent):
-    latent.iddm("export", "safetensors", "straight", "--out", "parent.safetensors")
-    latent.iddm("train", "--from", "parent.safetensors", "--data", "demo", "--steps", "1",
+    latent.iddm("train", "--from", "alone.safetensors", "--data", "demo", "--steps", "1",
                 "--name", "further")  # fmt: skip
     latent.iddm("distill", "straight", "--steps", "2", "--name", "fast")
-    runs = latent.folder / "runs"
-    copies = {(runs / name / "encoder.safetensors").read_bytes() for name in ("further", "fast")}
-    scales = [json.loads((runs / name / "dataset.json").read_text())["latents"]
-              for name in ("straight", "further", "fast")]  # fmt: skip
-    assert copies == {(runs / "straight/encoder.safetensors").read_bytes()}
+    runs = [latent.folder / "runs" / name for name in ("straight", "further", "fast")]
+    assert len({(run / "encoder.safetensors").read_bytes() for run in runs}) == 1
+    scales = [json.loads((run / "dataset.json").read_text())["latents"] for run in runs]
     assert scales[0] == scales[1] == scales[2]
-    latent.iddm("generate", "fast", "--count", "1", "--out", "quick")
-    latent.iddm("generate", str(runs / "fast/teacher.safetensors"), "--count", "1", "--out", "slow")
-    (runs / "fast/encoder.safetensors").unlink()
+    (runs[2] / "encoder.safetensors").unlink()
     lost = latent.iddm("generate", "fast", "--count", "1", "--out", "none", expect=4)
     assert "fast has lost the autoencoder of its latents" in " ".join(lost.err.split())
