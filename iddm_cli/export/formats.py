@@ -59,6 +59,7 @@ class ExportFormat:
             clause; "" where it holds at most the one that it samples with.
         upscales: Whether an export can hold a network that upscales images.
         holds_decoder: Whether an export of a latent model holds the decoder of its latents.
+        takes_positions: Whether an export can hold a network that reads the positions of crops.
         usage: How to use the export, a clause with {path} in it.
     """
 
@@ -74,6 +75,7 @@ class ExportFormat:
     without_tables: str = ""
     upscales: bool = False
     holds_decoder: bool = False
+    takes_positions: bool = False
     usage: str = ""
 
     def default_path(self, run: str, variant: str = "") -> Path:
@@ -118,6 +120,7 @@ EXPORT_FORMATS = {
             without_tables="the file holds no tuned samplers",
             upscales=True,
             holds_decoder=True,
+            takes_positions=True,
             usage="generate images with: iddm generate {path}",
         ),
         ExportFormat(

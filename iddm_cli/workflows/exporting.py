@@ -147,6 +147,12 @@ def _check_expressible(
             f"{name} upscales images, which an export as {form.name} cannot hold",
             others,
         )
+    if profile.data.crop_position and not form.takes_positions:
+        raise UsageError(
+            f"{name} was trained on the positions of crops (data.crop_position), which an export "
+            f"as {form.name} cannot hold",
+            f"Export it as a file for iddm: iddm export safetensors {name}",
+        )
     if profile.data.encoder is not None and not form.holds_decoder:
         raise UsageError(
             f"{name} was trained on latents, and an export as {form.name} cannot hold their "
