@@ -7,11 +7,7 @@ from functools import partial
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import (
-    build_conditioned_augmentation,
-    build_loader,
-    build_low_resolution,
-)
+from iddm_cli.build.data import build_condition, build_conditioned_augmentation, build_loader
 from iddm_cli.build.latents.reconstructions import save_reconstruction_grid
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import choose_micro_batch
@@ -190,7 +186,7 @@ def build_train_step(
         objective=objective,
         augment=build_conditioned_augmentation(profile),
         micro_batch=micro_batch,
-        condition=build_low_resolution(profile),
+        condition=build_condition(profile, batches),
     )
 
 
