@@ -12,11 +12,10 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from plotting import Panel, draw
 from reporting import add_options, print_earlier_table, report_rows
 from torch import Tensor
 
@@ -30,12 +29,11 @@ SAMPLERS = (
     ("euler", {}), ("heun", {}), ("dpm2", {}), ("plms", {}), ("ipndm", {"order": 4}),
     ("dpmpp-2m", {}), ("dpmpp-3m", {}), ("unipc", {"order": 2}), ("unipc", {"order": 3}),
 )  # fmt: skip
-COLOURS = ("#555555", "#c8321e", "#e39b2d", "#8a5a2b", "#2a7d46", "#2f6fb5", "#163d73", "#b04fb5",
-           "#6d2077")  # fmt: skip
 EVEN, TRAILING = "levels even in log-SNR", "cosine schedule, trailing steps"
 CALLS = {EVEN: (5, 9, 17, 33, 65, 129, 257), TRAILING: (4, 5, 6, 8, 10, 15, 20, 50, 100)}
 FINE = {EVEN: 2000, TRAILING: 1000}
-WIDE, HIGH, MARGIN = 640, 460, 64
+POWERS = {EVEN: range(-7, 2), TRAILING: range(-4, 1)}
+"""Powers of ten of the errors that are drawn."""
 
 
 def even_levels(timesteps: int = 4097) -> NoiseSchedule:
@@ -118,46 +116,18 @@ def list_points(rows: list[dict], panel: str, name: str) -> list[tuple[int, floa
     return [(r["calls"], r["error"]) for r in rows if (r["grid"], r["sampler"]) == (panel, name)]
 
 
-def draw(rows: list[dict]) -> Image.Image:
-    """Return both plots side by side, with logarithmic axes."""
-    sheet = Image.new("RGB", (2 * WIDE + 130, HIGH), "white")
-    for number, panel in enumerate(CALLS):
-        sheet.paste(draw_panel(rows, panel), (number * WIDE, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    for number, ((name, options), colour) in enumerate(zip(SAMPLERS, COLOURS, strict=True)):
-        top = MARGIN + 24 * number
-        pen.line((2 * WIDE, top + 8, 2 * WIDE + 24, top + 8), colour, 3)
-        pen.text((2 * WIDE + 30, top), title(name, options), "black", font)
-    return sheet
-
-
-def draw_panel(rows: list[dict], panel: str) -> Image.Image:
-    """Return one plot."""
-    image = Image.new("RGB", (WIDE, HIGH), "white")
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(14)
-    first, last = CALLS[panel][0], CALLS[panel][-1]
-    low, high = (-7, 1) if panel == EVEN else (-4, 0)
-
-    def place(calls: float, error: float) -> tuple[float, float]:
-        across = math.log(calls / first) / math.log(last / first)
-        up = (math.log10(error) - low) / (high - low)
-        return MARGIN + across * (WIDE - 1.5 * MARGIN), HIGH - MARGIN - up * (HIGH - 1.75 * MARGIN)
-
-    pen.text((MARGIN, 10), f"mean error, {panel}", "black", ImageFont.load_default(16))
-    for power in range(low, high + 1):
-        (left, y), right = place(first, 10**power), place(last, 10**power)[0]
-        pen.line((left, y, right, y), "#dddddd")
-        pen.text((left - 8, y), f"1e{power}" if power else "1", "black", font, anchor="rm")
-    for calls in CALLS[panel]:
-        x, y = place(calls, 10**low)
-        pen.line((x, y, x, place(calls, 10**high)[1]), "#eeeeee")
-        pen.text((x, y + 8), str(calls), "black", font, anchor="mt")
-    pen.text((WIDE / 2, HIGH - 24), "network calls", "black", font, anchor="mt")
-    for (name, options), colour in zip(SAMPLERS, COLOURS, strict=True):
-        points = [place(*point) for point in list_points(rows, panel, title(name, options))]
-        for ends in pairwise(points):
-            pen.line([*ends[0], *ends[1]], colour, 3)
-    return image
+def list_panels(rows: list[dict]) -> list[Panel]:
+    """Return both plots."""
+    names = [title(name, options) for name, options in SAMPLERS]
+    return [
+        Panel(
+            f"mean error, {panel}",
+            {name: list_points(rows, panel, name) for name in names},
+            calls,
+            {10**power: f"1e{power}" if power else "1" for power in POWERS[panel]},
+        )
+        for panel, calls in CALLS.items()
+    ]
 
 
 def main() -> None:
@@ -167,13 +137,13 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="file for the plots")
     options = parser.parse_args()
     if options.plot and options.table:
-        draw(json.loads(options.table.read_text())).save(options.plot)
+        draw(list_panels(json.loads(options.table.read_text()))).save(options.plot)
         return
     if print_earlier_table(options, tabulate):
         return
     rows = [row for panel in CALLS for row in measure(panel)]
     if options.plot:
-        draw(rows).save(options.plot, optimize=True)
+        draw(list_panels(rows)).save(options.plot, optimize=True)
     report_rows(rows, options, tabulate)
 
 

@@ -9,9 +9,13 @@ Images are grey, and noise: their content changes no time.
     pixel         the U-Net of `fashion-mnist` without patches, one more level for each doubling
     patch 2, 4    the same on patches, with one or two levels fewer
     dit           a transformer over patches of a sixteenth of the side
+    latent        the U-Net on latents of an eighth of the side, which data.encoder packs once
+    autoencoder   the network of the profile `autoencoder`, which makes these latents
 
 Each measurement runs in a new process. Memory is the most that the process held, with Python and
-PyTorch; a further image is the difference of two processes, divided by the images between them.
+PyTorch; a further image is the difference of two processes, divided by the images between them (32
+at 64 x 64, 4 at 512 x 512; 64 latents). Images per second are those of the process that
+computes more images at once.
 """
 
 import argparse
@@ -24,8 +28,11 @@ from collections.abc import Callable
 from reporting import add_options, print_earlier_table, report_rows
 
 SIZES = (64, 128, 256, 512)
-IMAGES = (2, 4)
-"""Images at once of the two processes whose memory is compared."""
+DOWNSAMPLING = 8
+LATENT_CHANNELS = 4
+FEW = 2
+LATENTS = 64
+"""How many more latents are computed at once: they are small, and their memory must show."""
 
 INNERMOST = 16
 STEPS = 2
@@ -33,7 +40,7 @@ STEPS = 2
 
 def describe_unet(size: int, patch: int) -> dict[str, object]:
     """Return the settings of a U-Net on patches, with its innermost level at 16 x 16."""
-    levels = (size // patch // INNERMOST).bit_length()
+    levels = max(1, (size // patch // INNERMOST).bit_length())
     multipliers = [1] * max(0, levels - 2) + [2, 2]
     return {
         "base_channels": 64,
@@ -49,7 +56,29 @@ NETWORKS: dict[str, Callable[[int], dict[str, object]]] = {
     "patch 2": lambda size: describe_unet(size, 2),
     "patch 4": lambda size: describe_unet(size, 4),
     "dit": lambda size: {"network": "dit", "patch_size": size // INNERMOST},
+    "latent": lambda size: describe_unet(size // DOWNSAMPLING, 1),
+    "autoencoder": lambda _: {
+        "network": "autoencoder",
+        "downsampling": DOWNSAMPLING,
+        "latent_channels": LATENT_CHANNELS,
+        "base_channels": 64,
+        "blocks_per_level": 1,
+    },
 }
+
+
+def describe(network: str, size: int, images: int) -> dict[str, object]:
+    """Return the profile of a training of a network on images of a size."""
+    training = {"batch_size": images, "optimizer": "muon", "sample_count": 0}
+    profile = {"model": NETWORKS[network](size), "training": training}
+    if network == "autoencoder":
+        data = {"channels": 1, "image_size": size, "conditional": False}
+        training["label_drop"] = 0
+        return profile | {"data": data, "sampling": {"guidance": 1}}
+    data = {"channels": 1, "image_size": size}
+    if network == "latent":
+        data = {"channels": LATENT_CHANNELS, "image_size": size // DOWNSAMPLING}
+    return profile | {"data": data, "diffusion": {"schedule": "flow", "prediction": "flow"}}
 
 
 def measure(network: str, size: int, images: int, precision: str) -> dict[str, object]:
@@ -65,14 +94,7 @@ def measure(network: str, size: int, images: int, precision: str) -> dict[str, o
 
     device.setup_process(0)
     cpu = torch.device("cpu")
-    profile = ResolvedProfile.model_validate(
-        {
-            "data": {"channels": 1, "image_size": size},
-            "model": NETWORKS[network](size),
-            "diffusion": {"schedule": "flow", "prediction": "flow"},
-            "training": {"batch_size": images, "optimizer": "muon", "sample_count": 0},
-        }
-    )
+    profile = ResolvedProfile.model_validate(describe(network, size, images))
     loader = build_synthetic_loader(profile, 0, cpu)
     compute = ComputeContext(cpu, device.choose_precision(precision, cpu))
     train_step = build_train_step(profile, 0, loader, compute)
@@ -91,7 +113,8 @@ def measure(network: str, size: int, images: int, precision: str) -> dict[str, o
 def measure_row(network: str, size: int, precision: str) -> dict[str, object]:
     """Measure a network at a size, in two processes; return its row."""
     found = []
-    for images in IMAGES:
+    further = LATENTS if network == "latent" else max(2, 2048 // size)
+    for images in (FEW, FEW + further):
         words = ["--one", network, str(size), str(images), "--precision", precision]
         command = [sys.executable, __file__, *words]
         output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -103,15 +126,15 @@ def measure_row(network: str, size: int, precision: str) -> dict[str, object]:
         "parameters": many["parameters"],
         "precision": many["precision"],
         "two_images": few["peak"],
-        "further_image": (many["peak"] - few["peak"]) / (IMAGES[1] - IMAGES[0]),
-        "images_per_second": IMAGES[1] / many["seconds"],
+        "further_image": (many["peak"] - few["peak"]) / further,
+        "images_per_second": (FEW + further) / many["seconds"],
     }
 
 
 def count_fitting(row: dict, gibibytes: int) -> int:
     """Return how many images at once fit so much memory."""
     room = 0.95 * gibibytes * 2**30 - row["two_images"]
-    return max(0, 2 + int(room / row["further_image"])) if room >= 0 else 0
+    return max(0, FEW + int(room / row["further_image"])) if room >= 0 else 0
 
 
 def tabulate(rows: list[dict]) -> str:
@@ -132,7 +155,7 @@ def tabulate(rows: list[dict]) -> str:
             f"{row['two_images'] / 2**30:.2f} GiB",
             f"{row['further_image'] / 2**20:.0f} MiB",
             *(f"{count_fitting(row, gibibytes):,}" for gibibytes in (8, 16)),
-            f"{row['images_per_second']:.2g}",
+            f"{row['images_per_second']:.{0 if row['images_per_second'] >= 10 else 1}f}",
             f"{times[name, size] / times[name, first]:.2f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -6,7 +6,8 @@ Evaluates each run with each sampler at each number of calls (`iddm evaluate`), 
 timesteps, which the others are compared with. Runs of several training seeds are averaged. Rows
 that the file of --json holds already are not measured again, so a long measurement can be
 interrupted and continued. Prints a table of Fréchet distances and one of MIND, each divided by that
-of ddpm; `--table FILE` only does that, from the rows of an earlier call.
+of ddpm; `--table FILE` only does that, from the rows of an earlier call, and with `--plot IMAGE` it
+draws them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from plotting import Panel, draw
 from reporting import (
     add_options,
     has_row,
@@ -35,6 +37,9 @@ ANCESTRAL = ("ddpm", 1000)
 
 SETTINGS = ("time_grid", "guidance", "seed", "count")
 KEYS = ("frechet", "mind", "agreement")
+NAMES = {"frechet": "Fréchet distance", "mind": "MIND"}
+LEVELS = (0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4)
+"""Where a plot has lines."""
 
 
 def evaluate(
@@ -85,27 +90,59 @@ def measure(options: argparse.Namespace) -> list[dict]:
 
 def tabulate(rows: list[dict]) -> str:
     """Return a table for each of Fréchet distance and MIND."""
-    return "\n\n".join(_tabulate_one(rows, key) for key in ("frechet", "mind"))
+    return "\n\n".join(_tabulate_one(rows, key) for key in NAMES)
 
 
 def _tabulate_one(rows: list[dict], key: str) -> str:
-    def mean(sampler: str, calls: int) -> float | None:
-        own = [r[key] for r in rows if (r["sampler"], r["calls"]) == (sampler, calls)]
-        return statistics.mean(own) if own else None
-
-    base = mean(*ANCESTRAL)
-    columns = sorted({row["calls"] for row in rows} - {ANCESTRAL[1]})
-    title = {"frechet": "Fréchet distance", "mind": "MIND"}[key]
-    title += f", {ANCESTRAL[0]} with {ANCESTRAL[1]} calls = 1" if base else ""
+    base = find_mean(rows, key, *ANCESTRAL)
+    columns = list_calls(rows)
+    title = NAMES[key] + (f", {ANCESTRAL[0]} with {ANCESTRAL[1]} calls = 1" if base else "")
     lines = [
         f"| {title} | " + " | ".join(map(str, columns)) + " |",
         "|---" * (1 + len(columns)) + "|",
     ]
-    for sampler in dict.fromkeys(row["sampler"] for row in rows if row["calls"] in columns):
-        found = [mean(sampler, calls) for calls in columns]
+    for sampler in list_samplers(rows):
+        found = [find_mean(rows, key, sampler, calls) for calls in columns]
         cells = ["" if value is None else f"{value / (base or 1):.2f}" for value in found]
         lines.append(f"| {sampler} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def find_mean(rows: list[dict], key: str, sampler: str, calls: int) -> float | None:
+    """Return the mean over the runs; None where nothing was measured."""
+    own = [row[key] for row in rows if (row["sampler"], row["calls"]) == (sampler, calls)]
+    return statistics.mean(own) if own else None
+
+
+def list_calls(rows: list[dict]) -> list[int]:
+    """Return the numbers of calls that were measured, without that of ddpm."""
+    return sorted({row["calls"] for row in rows} - {ANCESTRAL[1]})
+
+
+def list_samplers(rows: list[dict]) -> list[str]:
+    """Return the samplers that were measured, ddpm only if it was at fewer calls too."""
+    return list(dict.fromkeys(row["sampler"] for row in rows if row["calls"] != ANCESTRAL[1]))
+
+
+def list_panels(rows: list[dict]) -> list[Panel]:
+    """Return a plot for each of Fréchet distance and MIND, relative to ddpm."""
+    calls = list_calls(rows)
+    panels = []
+    for key, name in NAMES.items():
+        base = find_mean(rows, key, *ANCESTRAL) or 1
+        curves = {
+            sampler: [
+                (number, value / base)
+                for number in calls
+                if (value := find_mean(rows, key, sampler, number)) is not None
+            ]
+            for sampler in list_samplers(rows)
+        }
+        highest = max(value for points in curves.values() for _, value in points)
+        levels = {level: f"{level:g}" for level in LEVELS if level < 1.3 * highest}
+        title = f"{name.replace('é', 'e')}, ddpm with 1,000 calls = 1"  # the font has no é
+        panels.append(Panel(title, curves, calls, levels))
+    return panels
 
 
 def main() -> None:
@@ -125,7 +162,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-ancestral", dest="ancestral", action="store_false")
     add_options(parser)
+    parser.add_argument("--plot", type=Path, help="file for plots of the rows of --table")
     options = parser.parse_args()
+    if options.plot and options.table:
+        draw(list_panels(json.loads(options.table.read_text()))).save(options.plot, optimize=True)
+        return
     if print_earlier_table(options, tabulate):
         return
     if not options.run:

@@ -70,14 +70,18 @@ def shorten(command: str) -> list[str]:
     if words[0] == "train":
         if "--epochs" in words:
             words[words.index("--epochs") + 1] = "1"
-            return [*words, *SMALL_NETWORK, "--batch-size", "3000"]
+            return [*words, *SMALL_NETWORK, "--batch-size", "24" if "photos" in words else "3000"]
         small = SMALL_AUTOENCODER if "autoencoder" in words else SMALL_NETWORK
-        crop = ["--image-size", "16"] if "textures-256" in words else []
+        small_images = {"textures-256", "model.condition=low_resolution"} & set(words)
+        crop = ["--image-size", "16"] if small_images else []
         return [*words, *crop, *small, "--batch-size", "4", "--steps", "2"]
     if words[0] == "distill":
         return [*words, "--steps", "2"]
     if "--steps" in words and words[0] == "resume":
         words[words.index("--steps") + 1] = "3"
+    if words[0] in ("resume", "generate") and "steel" in words:  # 24 million parameters
+        few = ["--set", "training.batch_size=2"] if words[0] == "resume" else ["--steps", "2"]
+        return [*words, *few]
     if words[0] == "tune-sampler":
         return [*words, "--noises", "16"]
     if words[0] == "average":

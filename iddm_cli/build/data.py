@@ -8,8 +8,9 @@ import torch
 from iddm_cli.data.decoding.workers import choose_count
 from iddm_cli.data.loader.augment import Augmentation
 from iddm_cli.data.loader.balanced_order import BalancedOrder
-from iddm_cli.data.loader.batch_loader import BatchLoader, EpochOrder
+from iddm_cli.data.loader.batch_loader import BatchLoader, ConditionFn, EpochOrder
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
+from iddm_cli.data.loader.crop_positions import PositionCondition, build_blank_coordinates
 from iddm_cli.data.loader.crop_store import CropStore, RandomCrops
 from iddm_cli.data.loader.latent_store import LatentStore
 from iddm_cli.data.loader.low_resolution import LowResolutionCondition
@@ -199,6 +200,26 @@ def build_low_resolution(
         return randomness.normal(seed, prefix + purpose, items=slots, step=step, shape=shape)
 
     return LowResolutionCondition(model.upscale_factor, model.upscale_noise, uniform, normal)
+
+
+def build_condition(profile: ResolvedProfile, batches: BatchLoader) -> ConditionFn | None:
+    """Build what makes the condition channels of training images; None where there are none.
+
+    Args:
+        profile: The profile.
+        batches: The loader of the images.
+    """
+    if not profile.data.crop_position:
+        return build_low_resolution(profile)
+    if not isinstance(batches.store, CropStore):  # images of noise, which a benchmark times
+        return build_blank_coordinates
+    uniform = partial(_uniform, profile.training.seed)
+    flips = Augmentation(profile.data, uniform).choose_flips
+    return PositionCondition(
+        RandomCrops(batches.store, uniform),
+        batches.indices,
+        flips if profile.data.horizontal_flip else None,
+    )
 
 
 def _build_order(profile: ResolvedProfile, pack: Pack) -> EpochOrder:

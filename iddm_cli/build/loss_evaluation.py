@@ -1,10 +1,15 @@
 """What a run is evaluated by: its held-out loss, on which images, and whether there are any."""
 
+from functools import partial
+
 import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_low_resolution, build_training_store
 from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.crop_positions import locate_tiles
+from iddm_cli.data.loader.crop_store import CropStore
+from iddm_cli.data.loader.stores import PixelStore
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine.monitoring.held_out_loss import PURPOSE, EvaluationImages, HeldOutLoss
@@ -111,12 +116,10 @@ def build_held_out_loss(
     held_out = pack.held_out
     if held_out is None or profile.evaluation.loss_every == 0:
         return None
+    store = build_training_store(profile, held_out, compute.device, group)
     return HeldOutLoss(
-        EvaluationImages(
-            build_training_store(profile, held_out, compute.device, group),
-            torch.from_numpy(held_out.labels),
-        ),
-        EvaluationImages(batches.store, batches.labels),
+        _describe_images(profile, store, torch.from_numpy(held_out.labels)),
+        _describe_images(profile, batches.store, batches.labels),
         size=profile.data.diffused_size,
         seed=profile.training.seed,
         precision=compute.precision,
@@ -124,3 +127,13 @@ def build_held_out_loss(
         condition=build_low_resolution(profile, f"{PURPOSE}/"),
         bands=count_bands(profile),
     )
+
+
+def _describe_images(
+    profile: ResolvedProfile, store: PixelStore, labels: torch.Tensor
+) -> EvaluationImages:
+    """Return images with their labels, and with their positions where the network reads them."""
+    if not profile.data.crop_position:
+        return EvaluationImages(store, labels)
+    assert isinstance(store, CropStore), "positions are those of crops"
+    return EvaluationImages(store, labels, partial(locate_tiles, store))

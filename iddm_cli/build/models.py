@@ -11,6 +11,7 @@ from iddm_cli.distributed.group import ProcessGroup
 from iddm_cli.engine.device import choose_precision
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.precision_comparison import compare_with_fp32
+from iddm_cli.engine.sampling.crop_places import CropPlaces
 from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.networks.augmentation import remove_augmentation
 from iddm_cli.profiles.profile import ResolvedProfile
@@ -88,6 +89,7 @@ def build_image_generator(
         tables=tables,
         windows=choose_windows(profile),
         decoder=decoder,
+        places=choose_places(profile),
     )
 
 
@@ -95,6 +97,15 @@ def choose_windows(profile: ResolvedProfile) -> WindowSettings | None:
     """Return the windows that images are computed in; None: they are computed whole."""
     size = profile.data.window_size
     return None if size is None else WindowSettings(size, profile.sampling.window_overlap)
+
+
+def choose_places(profile: ResolvedProfile) -> CropPlaces | None:
+    """Return where in whole images generated ones lie; None: the network knows no positions."""
+    data = profile.data
+    if not data.crop_position:
+        return None
+    height, width = data.whole_size or data.size
+    return CropPlaces((height, width))
 
 
 def build_training_generator(
@@ -127,6 +138,7 @@ def build_training_generator(
         shape=profile.data.diffused_shape,
         levels=levels,
         decoder=decoder,
+        places=choose_places(profile),
     )
     return generator.with_precision(_choose_training_precision(generator, images, group))
 

@@ -40,7 +40,10 @@ def build_served_model(
 
     def prepare(denoiser: Denoiser) -> BatchInvariantDenoiser:
         lowered = lower_precision(denoiser, generator.precision)
-        return make_batch_invariant(lowered, generator.shape)
+        channels, height, width = generator.shape
+        return make_batch_invariant(
+            lowered, (channels + denoiser.condition_channels, height, width)
+        )
 
     return ServedModel(
         name=name,
@@ -58,4 +61,5 @@ def build_served_model(
         tables=tables,
         no_guidance=no_guidance,
         decoder=generator.decoder,
+        places=generator.places,
     )

@@ -7,11 +7,7 @@ from functools import partial
 import torch
 
 from iddm_cli.build.compute import ComputeContext
-from iddm_cli.build.data import (
-    build_conditioned_augmentation,
-    build_loader,
-    build_low_resolution,
-)
+from iddm_cli.build.data import build_condition, build_conditioned_augmentation, build_loader
 from iddm_cli.build.latents.discriminator_setup import (
     build_adversarial_objective,
     find_adversarial_settings,
@@ -196,7 +192,7 @@ def build_train_step(
         objective=objective or adversarial,
         augment=build_conditioned_augmentation(profile),
         micro_batch=micro_batch,
-        condition=build_low_resolution(profile),
+        condition=build_condition(profile, batches),
         discriminator_lr=settings.discriminator_lr if settings else 0.0,
     )
 

@@ -126,3 +126,19 @@ def clip_estimates(denoise: Denoise) -> Denoise:
         return denoise(x_t, t, label).clamp(-1, 1)
 
     return estimate
+
+
+def condition_on(denoise: Denoise, condition: Tensor | None) -> Denoise:
+    """Return a denoiser of x_t alone, whose network also reads some condition channels.
+
+    Args:
+        denoise: A denoiser of images that are followed by their condition channels.
+        condition: The condition channels of a batch, [B, N, H, W]; None: the network has none.
+    """
+    if condition is None:
+        return denoise
+
+    def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        return denoise(torch.cat([x_t, condition], dim=1), t, label)
+
+    return estimate

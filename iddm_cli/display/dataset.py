@@ -165,7 +165,8 @@ def _describe_preprocessing(pack: Pack, profile: Profile) -> str:
     colour = describe_channels(pack.channels)
     if data.crop is not None:
         scaled = f"of images at {data.crop_scale:g} of their size" * (data.crop_scale != 1)
-        return f"{width} x {height} {colour}, random crops {scaled}".strip()
+        crops = "random crops" + " and their positions" * data.crop_position
+        return f"{width} x {height} {colour}, {crops} {scaled}".strip()
     method = {
         "crop": f"cropped to {stats.shown:.0%} of their area",
         "pad": "padded",

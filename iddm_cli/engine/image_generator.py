@@ -16,12 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise, Denoiser
-from iddm_cli.diffusion.guidance import (
-    SamplingNetworks,
-    build_step_denoiser,
-    find_guided_steps,
-)
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser, condition_on
+from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser, find_guided_steps
 from iddm_cli.diffusion.sampling import sample
 from iddm_cli.diffusion.windowed_denoiser import WindowedDenoiser, WindowSettings
 from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
@@ -31,23 +27,17 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     choose_blocks,
     make_batch_invariant,
 )
-from iddm_cli.engine.sampling.known_images import KnownBatch, KnownImages
+from iddm_cli.engine.sampling.crop_places import CropPlaces, PlacedBatch
+from iddm_cli.engine.sampling.image_condition import ImageCondition
+from iddm_cli.engine.sampling.known_images import KnownImages
 from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
-from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch, make_blank_batch
-from iddm_cli.engine.sampling.sample_noise import (
-    PURPOSE,
-    NoisePath,
-    own_noise_index,
-    sample_noise,
-)
+from iddm_cli.engine.sampling.low_resolution_batch import make_blank_batch
+from iddm_cli.engine.sampling.sample_noise import NoisePath, own_noise_index, sample_noise
 from iddm_cli.engine.sampling.solver_choice import build_partial_table
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import DEEP_LEVELS
-
-ImageCondition = KnownBatch | LowResolutionBatch
-"""What is known of the images of a batch before they are generated."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +120,7 @@ class ImageGenerator:
         tables: The tables that were tuned for the network.
         windows: The windows that the network computes an image in; None: it computes it whole.
         decoder: What makes images of sampled latents, whose shape is given; None: they are images.
+        places: Where in whole images they lie; None: the network knows no positions.
     """
 
     def __init__(
@@ -146,8 +137,10 @@ class ImageGenerator:
         tables: TunedTables = NO_TABLES,
         windows: WindowSettings | None = None,
         decoder: LatentDecoder | None = None,
+        places: CropPlaces | None = None,
     ) -> None:
         self.denoiser = denoiser
+        self.places = places
         self.decoder = decoder
         self.windows = windows
         self.weaker = weaker
@@ -187,6 +180,7 @@ class ImageGenerator:
             shape=self.network_shape,
             levels=self.levels,
             decoder=self.decoder,
+            places=self.places,
         )
 
     def _copy(
@@ -208,6 +202,7 @@ class ImageGenerator:
             tables=self.tables,
             windows=self.windows,
             decoder=self.decoder,
+            places=self.places,
         )
 
     @property
@@ -262,46 +257,42 @@ class ImageGenerator:
         """
         device = self.denoiser.schedule.alpha.device
         label = torch.tensor([spec.label for spec in specs], device=device)
-        known = known or self._select_known(specs)
-        if isinstance(known, KnownBatch) and known.strength == 0:
-            return known.pixels()
-        items = [spec.noise_item for spec in specs]
-        purpose = PURPOSE if known is None else known.purpose
+        known = known or self._find_condition(specs, seed)
+        if (result := known.find_result()) is not None:
+            return result
+        items, purpose = [spec.noise_item for spec in specs], known.purpose
         noise_of = partial(sample_noise, seed, items=items, shape=self.shape, device=device)
+        start = self.solver_table.times[0]
         x = sample(
             self._denoise_steps(label, known),
             self.solver_table,
-            noise=self._begin(noise_of(purpose, step=0), known),
+            noise=known.begin(noise_of(purpose, step=0), self.denoiser.schedule, start),
             label=label,
             noise_at=lambda k: noise_of(f"{purpose}-step", step=k),
             observe=None if recorder is None else partial(recorder.record, specs),
         )
         x = x if self.decoder is None else self.decoder.decode(x)
-        pixels = to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous()
-        return pixels if known is None else known.paste(pixels)
+        return known.paste(to_pixels(x, self.levels).permute(0, 2, 3, 1).contiguous())
 
-    def _select_known(self, specs: Sequence[SampleSpec]) -> ImageCondition | None:
-        """Return the known images of a batch, of which each has one or none has.
+    def _find_condition(self, specs: Sequence[SampleSpec], seed: int) -> ImageCondition:
+        """Return what is known of a batch, of which each image has a source or none has.
 
-        Without them, a network that upscales gets blank ones: see `Upscaler`.
+        Without smaller images, a network that upscales gets blank ones: see `Upscaler`.
         """
         rows = [spec.source for spec in specs if spec.source is not None]
         device, extra = self.denoiser.schedule.alpha.device, self.denoiser.condition_channels
-        if extra:
-            return make_blank_batch(len(specs), extra, self.shape[1:], device)
-        return self.known.select(rows, device) if self.known is not None and rows else None
+        size = self.shape[1], self.shape[2]
+        if extra and self.places is None:
+            return make_blank_batch(len(specs), extra, size, device)
+        known = self.known.select(rows, device) if self.known and rows else ImageCondition()
+        if self.places is None:
+            return known
+        items = [spec.noise_item for spec in specs]
+        return PlacedBatch(self.places.build_condition(items, seed, size, device), known)
 
-    def _begin(self, noise: Tensor, known: ImageCondition | None) -> Tensor:
-        """Return where sampling starts: at noise, or at known images with noise."""
-        if known is None:
-            return noise
-        return known.begin(noise, self.denoiser.schedule, self.solver_table.times[0])
-
-    def _denoise_steps(self, label: Tensor, known: ImageCondition | None) -> list[Denoise]:
+    def _denoise_steps(self, label: Tensor, known: ImageCondition) -> list[Denoise]:
         """Return the denoiser of each step."""
-        plain, guided = (self._denoise(label, is_guided=each) for each in (False, True))
-        if known is not None:
-            plain, guided = known.keep(plain), known.keep(guided)
+        plain, guided = (known.keep(self._denoise(label, is_guided=each)) for each in (False, True))
         return [guided if is_guided else plain for is_guided in self.guided_steps]
 
     def generate(
@@ -329,6 +320,8 @@ class ImageGenerator:
     def denoise(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return the estimate of x as a step from there computes it, [B, C, H, W].
 
+        A network that knows positions takes the images for crops of the middle.
+
         Args:
             x_t: Noisy images, [B, C, H, W].
             t: Their time, the same for all, [B].
@@ -336,7 +329,11 @@ class ImageGenerator:
         """
         time, interval = [int(t[0])], self.settings.guidance_interval
         (is_guided,) = find_guided_steps(self.denoiser.schedule, time, interval)
-        return self._denoise(label, is_guided=is_guided)(x_t, t, label)
+        denoise, places = self._denoise(label, is_guided=is_guided), self.places
+        if places is not None:
+            size = x_t.shape[2], x_t.shape[3]
+            denoise = condition_on(denoise, places.build_middle(len(x_t), size, x_t.device))
+        return denoise(x_t, t, label)
 
     def _denoise(self, label: Tensor, *, is_guided: bool = True) -> Denoise:
         """Return the denoiser of a step."""

@@ -7,9 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from iddm_cli.data.loader.batch_loader import BatchLoader
+from iddm_cli.data.loader.batch_loader import BatchLoader, ConditionFn
 from iddm_cli.data.loader.conditioned_augmentation import ConditionedAugmentation
-from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.data.loader.transfer import copy_to
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.lookup import build_time_distribution
@@ -82,7 +81,7 @@ class TrainStep:
         objective: Objective | None = None,
         augment: ConditionedAugmentation | None = None,
         micro_batch: MicroBatch | None = None,
-        condition: LowResolutionCondition | None = None,
+        condition: ConditionFn | None = None,
         discriminator_lr: float = 0.0,
     ) -> None:
         self.denoiser = denoiser

@@ -58,6 +58,7 @@ class ExportFormat:
         without_tables: What it means for an export if the run's tuned samplers are damaged, a
             clause; "" where it holds at most the one that it samples with.
         upscales: Whether an export can hold a network that upscales images.
+        takes_positions: Whether an export can hold a network that reads the positions of crops.
         usage: How to use the export, a clause with {path} in it.
     """
 
@@ -72,6 +73,7 @@ class ExportFormat:
     takes_guide: bool = False
     without_tables: str = ""
     upscales: bool = False
+    takes_positions: bool = False
     usage: str = ""
 
     def default_path(self, run: str, variant: str = "") -> Path:
@@ -113,6 +115,7 @@ EXPORT_FORMATS = {
             fixed_suffix=True,
             without_tables="the file holds no tuned samplers",
             upscales=True,
+            takes_positions=True,
             usage="generate images with: iddm generate {path}",
         ),
         ExportFormat(

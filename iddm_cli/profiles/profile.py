@@ -161,7 +161,12 @@ class ResolvedProfile(Profile):
 
     @property
     def condition_channels(self) -> int:
-        """Channels that the network reads besides those of the image: see `low_resolution`."""
+        """Channels that the network reads besides those of the image.
+
+        See `low_resolution` and `crop_positions`, of which a network has one at most.
+        """
+        if self.data.crop_position:
+            return 2
         return self.data.channels + 1 if self.model.is_upscaler else 0
 
     @property

@@ -33,6 +33,7 @@ from iddm_cli.records.weights_names import WeightsName
 LARGEST_SIDE = 8192
 ChannelCount = Annotated[int, Field(ge=1, le=16)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+WholeSide = Annotated[int, Field(ge=1, le=10**6)]
 StepCount = Annotated[int, Field(ge=1, le=10**9)]
 StepCountOrZero = Annotated[int, Field(ge=0, le=10**9)]
 ImageCount = Annotated[int, Field(ge=1, le=2**20)]
@@ -95,6 +96,12 @@ class DataSettings(Settings):
 
     crop_scale: float = Field(default=1.0, ge=0.01, le=1)
     """Factor that images shrink by before they are cropped; 1 keeps every pixel."""
+
+    crop_position: bool = False
+    """Whether the network reads where in its image each crop lies: for objects, not textures."""
+
+    whole_size: Annotated[list[WholeSide], Field(min_length=2, max_length=2)] | None = None
+    """With crop_position: [height, width] of the images that crops lie in; a run records them."""
 
     encoder: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """An autoencoder run, whose latents of the images are trained on; null: pixels are."""

@@ -111,6 +111,12 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
             "hold",
             f"Export it as a file for iddm: iddm export safetensors {source.reference}",
         )
+    if profile.data.crop_position and not request.format.takes_positions:
+        raise UsageError(
+            f"{source.reference} was trained on the positions of crops (data.crop_position), which "
+            f"an export as {request.format.name} cannot hold",
+            f"Export it as a file for iddm: iddm export safetensors {source.reference}",
+        )
     saved = source.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, source, profile, saved, request.runs_dir)
 

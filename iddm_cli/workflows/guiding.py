@@ -171,8 +171,10 @@ def list_differences(
         yield "it was trained on other latents"
     if ours.channels != theirs.channels:
         yield f"it has {theirs.channels} channels, not {ours.channels}"
-    if guide_profile.condition_channels != profile.condition_channels:
+    if guide_profile.model.is_upscaler != profile.model.is_upscaler:
         yield "only one of them upscales images"
+    if ours.crop_position != theirs.crop_position:
+        yield "only one of them knows the positions of crops"
     for key in ("schedule", "timesteps", "noise_shift", "zero_terminal_snr"):
         own, other = getattr(profile.diffusion, key), getattr(guide_profile.diffusion, key)
         if own != other:

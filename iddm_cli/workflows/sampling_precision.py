@@ -110,6 +110,7 @@ def list_facts(
         *([] if guide is None else guide.list_facts()),
         *list_table_facts(model, profile),
         *list_decoder_facts(model, profile),
+        *([profile.data.whole_size] if profile.data.crop_position else []),
     ]
 
 

@@ -7,13 +7,15 @@ import torch
 
 from iddm_cli.build.data import (
     DEVICE_DATA_SHARE,
+    build_condition,
     build_conditioned_augmentation,
     choose_cache,
 )
+from iddm_cli.data.loader.low_resolution import LowResolutionCondition
 from iddm_cli.engine import device
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
-from tests.build.profiles import tiny_profile
+from tests.build.profiles import TINY, tiny_profile
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 SIZE = 1000
@@ -32,6 +34,16 @@ def free(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(device, "free_memory", lambda _: count)
 
     return set_free
+
+
+def test_images_of_noise_lie_nowhere_and_others_need_no_condition_unless_they_upscale():
+    batches = SimpleNamespace(store=None, indices=None)
+    data = {"channels": 3, "crop": 16, "crop_position": True}
+    blank = build_condition(tiny_profile(data=data), batches)
+    assert not blank(torch.ones(2, 3, 16, 16), 0, torch.arange(2)).any()
+    assert build_condition(tiny_profile(), batches) is None
+    upscaler = tiny_profile(model={**TINY, "condition": "low_resolution"})
+    assert isinstance(build_condition(upscaler, batches), LowResolutionCondition)
 
 
 @pytest.mark.parametrize("augment", ["off", 0.0])

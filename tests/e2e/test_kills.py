@@ -18,7 +18,7 @@ from .forks import Forks
 from .test_resume import tensors
 from .test_train import metrics
 
-KILLS = int(os.environ.get("IDDM_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("IDDM_TEST_KILLS", "5"))
 STEPS = 40
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[: 3 if KILLS >= 100 else 1]
 TRAIN = (*SMOKE, "--name", "one", "--steps", STEPS, "--set", "training.checkpoint_every=2",

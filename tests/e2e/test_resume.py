@@ -1,7 +1,9 @@
-"""Resuming: whatever ended a run, it goes on to the weights it would have had."""
+"""Resuming: whatever ended a run, it goes on to the weights it would have had.
+
+Kills at random moments are in test_kills.py.
+"""
 
 import json
-import random
 import shutil
 import signal
 import time
@@ -13,7 +15,6 @@ from safetensors.numpy import load_file
 from .conftest import SMOKE, Shell, draw_folder
 from .test_train import metrics
 
-KILLS = 3
 LONG = (*SMOKE, "--steps", "80", "--set", "training.checkpoint_every=2",
         "--set", "training.log_every=1", "--set", "training.sample_every=20")  # fmt: skip
 
@@ -50,31 +51,6 @@ def straight(tmp_path_factory, cache):
     process.communicate(timeout=200)
     assert process.returncode == 0
     return tensors(shell.folder / "runs" / "one", 80), time.monotonic() - begun
-
-
-def test_a_run_killed_at_random_moments_ends_in_the_same_bits(shell, straight):
-    wanted, seconds = straight
-    dice = random.Random(20)
-    run = shell.folder / "runs" / "one"
-    killed = 0
-    words = (*LONG, "--name", "one")
-    while killed < KILLS:
-        process = shell.start(*words)
-        wait_for_training(run, process)
-        time.sleep(dice.uniform(0, seconds / KILLS))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        killed += process.returncode == -signal.SIGKILL
-        words = ("resume", "one")
-        if process.returncode == 0:
-            break
-    shell.iddm("resume", "one")
-    assert killed >= KILLS // 2, "the run was over before it could be killed"
-    found = tensors(run, 80)
-    assert found.keys() == wanted.keys()
-    assert [name for name in wanted if found[name] != wanted[name]] == []
-    steps = [row["step"] for row in metrics(run)]
-    assert steps == list(range(1, 81)), "every step stands in the metrics once"
 
 
 @pytest.mark.parametrize(

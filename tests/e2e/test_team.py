@@ -16,7 +16,7 @@ import pytest
 
 from .conftest import SMOKE, ForkedCommand, Shell
 
-KILLS = int(os.environ.get("IDDM_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("IDDM_TEST_KILLS", "2"))
 STEPS = 60
 PAIR = ("--device", "cpu", "--devices", "2")
 TRAIN = (
@@ -148,8 +148,10 @@ def test_resumed_with_another_number_of_processes(whole, shell):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4), "the same data and noise"
 
 
-@pytest.mark.parametrize("whom", ["parent", "member", "group"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("whom", "number"),
+    [("parent", signal.SIGTERM), ("member", signal.SIGTERM), ("group", signal.SIGINT)],
+)
 def test_a_signal_to_anyone_stops_all_after_the_same_step(shell, whom, number):
     process = shell.fork(*TRAIN, "--steps", "5000", *PAIR, "--name", "pair")
     run = shell.folder / "runs" / "pair"

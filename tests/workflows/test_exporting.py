@@ -8,6 +8,7 @@ import pytest
 from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import EXPORT_FORMATS, ExportArtifact
+from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.export.trained_model import describe_weaker
 from iddm_cli.workflows.exporting import (
     ExportRequest,
@@ -17,6 +18,7 @@ from iddm_cli.workflows.exporting import (
     write_artifact,
 )
 from iddm_cli.workflows.models import find_model
+from tests.export.conftest import trained
 from tests.workflows.guiding_files import write_models
 
 SAMPLING = {"--sampler sampling.sampler": None}
@@ -51,6 +53,21 @@ def test_a_weaker_model_comes_along(tmp_path):
     assert "with the network of weak.safetensors@500 inside it is 2 times as large" in (
         describe_weaker(model)
     )
+
+
+def test_a_model_that_reads_positions_is_exported_for_iddm_alone(tmp_path):
+    model = trained(data={"image_size": 16, "crop": 16, "crop_position": True})
+    (tmp_path / "placed.safetensors").write_bytes(build_safetensors(model))
+    source = find_model(None, str(tmp_path / "placed.safetensors"))
+    for row in EXPORT_FORMATS.values():
+        if row.takes_positions:
+            again = load_model(source, ExportRequest(row, SAMPLING))
+            assert again.denoiser.condition_channels == 2
+        else:
+            with pytest.raises(UsageError, match="the positions of crops") as refused:
+                load_model(source, ExportRequest(row, SAMPLING))
+            assert "iddm export safetensors" in refused.value.hint
+    assert [name for name, row in EXPORT_FORMATS.items() if row.takes_positions] == ["safetensors"]
 
 
 def test_a_safetensors_file_keeps_its_suffix(tmp_path):

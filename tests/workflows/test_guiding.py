@@ -120,6 +120,8 @@ def test_what_generates_cannot_guide_itself(runs):
         ({"diffusion": {"noise_shift": 2.0, "zero_terminal_snr": True, "prediction": "v"}},
          "its diffusion.noise_shift is 2.0, not 1.0, and its diffusion.zero_terminal_snr is true, "
          "not false"),
+        ({"data": {"channels": 3, "image_size": 16, "crop": 16, "crop_position": True}},
+         "only one of them knows the positions of crops"),
         ({"classes": ()}, "it has no classes, not 2"),
         ({"classes": ("cat", "cow")}, "its class 1 is cow, not dog"),
         ({"values": ValueRange("uint16", (0.0,), (900.0,)).to_json()},

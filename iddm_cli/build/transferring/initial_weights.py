@@ -42,7 +42,8 @@ def load_initial_weights(
         new = build_backbone(profile, len(mapping.rows))
     weights = source.read(part_of_weights(before.sampling.weights), old.state_dict())
     channels = before.data.channels, profile.data.channels
-    adapted = adapt_weights(weights, old, new, mapping, channels)
+    conditions = before.condition_channels, profile.condition_channels
+    adapted = adapt_weights(weights, old, new, mapping, channels, conditions)
     return _grow_weights(adapted, before, profile, len(mapping.rows))
 
 

@@ -41,7 +41,7 @@ class Augmentation:
             Images of the training size, [B, C, H, W]; x itself if no change is enabled.
         """
         if self.settings.horizontal_flip:
-            flipped = self._uniform("flip", step, slots, x) < 0.5
+            flipped = copy_to(x.device, self.choose_flips(step, slots))
             x = torch.where(flipped[:, None, None, None], x.flip(3), x)
         if self.settings.random_crop == 1 and self.settings.rotation == 0:
             return x
@@ -49,6 +49,10 @@ class Augmentation:
         size = [len(x), x.shape[1], *self.settings.size]
         grid = affine_grid(theta, size, align_corners=False)
         return grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+
+    def choose_flips(self, step: int, slots: Tensor) -> Tensor:
+        """Return which images of a batch are flipped, where any are, bool [B]."""
+        return self._random("flip", step, slots) < 0.5
 
     def _affine(self, x: Tensor, step: int, slots: Tensor) -> Tensor:
         """Return the affine maps from output to input coordinates for affine_grid, [B, 2, 3].

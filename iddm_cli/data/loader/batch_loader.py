@@ -16,6 +16,9 @@ EpochOrder = Callable[[int], Tensor]
 AugmentFn = Callable[[Tensor, int, Tensor], Tensor]
 """`augment(x, step, slots)` returns changed images of some slots, [B, C, H, W]."""
 
+ConditionFn = Callable[[Tensor, int, Tensor], Tensor]
+"""`condition(x, step, slots)` returns the condition channels of images x, [B, N, H, W]."""
+
 
 def normalize(pixels: Tensor) -> Tensor:
     """Convert levels, uint8 or uint16, to float32 in [-1, 1]; latents are what they are."""

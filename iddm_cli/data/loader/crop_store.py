@@ -81,6 +81,10 @@ class CropStore:
             return torch.stack([crop.view(torch.int16) for crop in crops]).view(torch.uint16)
         return torch.stack(crops)
 
+    def find_sizes(self, index: Tensor) -> Tensor:
+        """Return height and width of the whole image of each of some items, int64 [B, 2]."""
+        return self.sizes[self.rows[index]]
+
     def prefetch(self, index: Tensor) -> None:
         """Do nothing: the operating system reads ahead."""
 
@@ -129,7 +133,6 @@ class RandomCrops:
 
     def choose_corners(self, index: Tensor, step: int, slots: Tensor) -> Tensor:
         """Return top and left of the crop of each slot, every place equally likely, [B, 2]."""
-        sizes = self.store.sizes[self.store.rows[index]]
-        places = sizes - torch.tensor(self.store.shape[1:]) + 1
+        places = self.store.find_sizes(index) - torch.tensor(self.store.shape[1:]) + 1
         numbers = [self._random(purpose, step, slots) for purpose in ("crop-top", "crop-left")]
         return (torch.stack(numbers, dim=1).double() * places).long()

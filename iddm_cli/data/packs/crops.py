@@ -46,6 +46,13 @@ def plan_tiles(size: ndarray, crop: tuple[int, int]) -> ndarray:
     return np.stack(np.meshgrid(down, across, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
+def find_median_size(pack: Pack) -> tuple[int, int]:
+    """Return the median height and width of the images that a pack's crops lie in."""
+    assert pack.rows is not None, "each tile has a row"
+    height, width = np.median(store.read_shapes(pack.folder)[pack.rows], axis=0).astype(int)
+    return int(height), int(width)
+
+
 def _spread(side: int, length: int) -> ndarray:
     """Return where pieces of a length begin on a side; a single one lies in the middle."""
     count, rest = side // length, side - length

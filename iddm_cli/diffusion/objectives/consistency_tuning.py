@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoiser, clip_estimates
+from iddm_cli.diffusion.denoiser import Denoise, Denoiser, clip_estimates, condition_on
 from iddm_cli.diffusion.guidance import (
     SamplingNetworks,
     build_step_denoiser,
@@ -126,13 +126,14 @@ class ConsistencyObjective:
         """Return the loss of each image, [B] (arXiv:2406.14548, eq. 9 and 13)."""
         schedule = denoiser.schedule
         alpha, sigma = schedule.at(t)
+        x, condition = denoiser.split_condition(x)
         x_t = alpha * x + sigma * noise
         # With autocast, the pass with gradients must come first: it caches the rounded weights.
-        estimate = denoiser(x_t, t, label)
+        estimate = condition_on(denoiser, condition)(x_t, t, label)
         with torch.no_grad():
             r = self._earlier_times(schedule, 1 + step // self.stage_steps)[t]
-            x_r = self._move(schedule, x, noise, x_t, t, r, label)
-            wanted = self._estimate_end(target, x_r, r, label)
+            x_r = self._move(schedule, x, noise, x_t, t, r, label, condition)
+            wanted = self._estimate_end(condition_on(target, condition), x_r, r, label)
         return weigh_output(denoiser, t) * pseudo_huber(estimate - wanted)
 
     def _earlier_times(self, schedule: NoiseSchedule, stage: int) -> Tensor:
@@ -151,6 +152,7 @@ class ConsistencyObjective:
         t: Tensor,
         r: Tensor,
         label: Tensor,
+        condition: Tensor | None,
     ) -> Tensor:
         """Return the point of each path at time r, [B, C, H, W].
 
@@ -159,12 +161,12 @@ class ConsistencyObjective:
         """
         if self.teacher is not None:
             alpha, sigma = schedule.at(t)
-            x = self.teacher.denoise(x_t, t, label)
+            x = condition_on(self.teacher.denoise, condition)(x_t, t, label)
             noise = (x_t - alpha * x) / sigma
         alpha, sigma = schedule.at(r)
         return alpha * x + sigma * noise
 
-    def _estimate_end(self, target: Denoiser, x_r: Tensor, r: Tensor, label: Tensor) -> Tensor:
+    def _estimate_end(self, target: Denoise, x_r: Tensor, r: Tensor, label: Tensor) -> Tensor:
         """Return the end of each path as the target estimates it; it knows that of the clean end.
 
         A denoiser needs no other boundary condition: at the lowest times every prediction type

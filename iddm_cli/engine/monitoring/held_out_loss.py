@@ -9,7 +9,7 @@ grows in proportion to it (Bonnaire et al. 2025, arXiv:2505.17638): in between l
 stop at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,10 +35,13 @@ class EvaluationImages:
     Attributes:
         store: Pixels of all images.
         labels: Class index of each, int64 [N], on the CPU.
+        locate: Returns the coordinates of some crops, by index, [B, 2, H, W]; None: the network
+            knows no positions.
     """
 
     store: PixelStore
     labels: Tensor
+    locate: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -147,21 +150,26 @@ class HeldOutLoss:
         x, label = self._read(batch, device)
         t = self._choose_times(batch, images, len(denoiser.schedule)).to(device)
         noise = self._sample_noise(batch, tuple(x.shape[1:]), device)
-        if self.condition is not None:
-            x = torch.cat([x, self._make_condition(batch, x, self.condition)], dim=1)
+        x = torch.cat([x, *self._make_conditions(batch, x)], dim=1)
         with autocast(device, self.precision):
             return denoiser.loss(x, t, noise, label).float().cpu()
 
     def _read(self, batch: Sequence[LossItem], device: torch.device) -> tuple[Tensor, Tensor]:
         """Return images, float32 in [-1, 1] [B, C, H, W], and labels, int64 [B]."""
         parts, labels = [], []
+        for source, index in self._find_images(batch):
+            parts.append(normalize(source.store.read(index).to(device)))
+            labels.append(source.labels[index])
+        return crop_centre(torch.cat(parts), self.size), torch.cat(labels).to(device)
+
+    def _find_images(self, batch: Sequence[LossItem]) -> list[tuple[EvaluationImages, Tensor]]:
+        """Return the sets that a batch is from, in its order, and which images of each."""
+        found = []
         for name, source in self.sets.items():
             numbers = [item.number for item in batch if item.set_name == name]
             if numbers:  # the items of a batch are in the order of the sets
-                index = self._subsets[name][torch.tensor(numbers)]
-                parts.append(normalize(source.store.read(index).to(device)))
-                labels.append(source.labels[index])
-        return crop_centre(torch.cat(parts), self.size), torch.cat(labels).to(device)
+                found.append((source, self._subsets[name][torch.tensor(numbers)]))
+        return found
 
     def _choose_times(self, batch: Sequence[LossItem], images: int, timesteps: int) -> Tensor:
         """Return the time of each item, int64 [B], stratified inside its band.
@@ -185,15 +193,15 @@ class HeldOutLoss:
         fraction = (bands + (part + within) / images) / self.bands
         return (fraction * timesteps).long().clamp(max=timesteps - 1)
 
-    def _make_condition(
-        self, batch: Sequence[LossItem], x: Tensor, condition: LowResolutionCondition
-    ) -> Tensor:
-        """Return the condition channels of each item: of the same noise for both sets."""
-        parts = [
-            condition(x[row : row + 1], item.band, torch.tensor([item.number]))
-            for row, item in enumerate(batch)
-        ]
-        return torch.cat(parts)
+    def _make_conditions(self, batch: Sequence[LossItem], x: Tensor) -> list[Tensor]:
+        """Return the condition channels of all items, if any, [B, N, H, W]."""
+        if self.condition is not None:  # of the same noise for both sets
+            items = zip(x.split(1), batch, strict=True)
+            parts = [self.condition(one, i.band, torch.tensor([i.number])) for one, i in items]
+            return [torch.cat(parts)]
+        found = self._find_images(batch)
+        parts = [source.locate(index) for source, index in found if source.locate is not None]
+        return [torch.cat(parts).to(x.device)] if parts else []
 
     def _sample_noise(
         self, batch: Sequence[LossItem], shape: tuple[int, ...], device: torch.device

@@ -14,7 +14,6 @@ one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from torch import Tensor
 from iddm_cli.data.loader.batch_loader import normalize
 from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.engine.sampling.sample_noise import PURPOSE
+from iddm_cli.engine.sampling.image_condition import ImageCondition
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class KnownImages:
 
 
 @dataclass(frozen=True, eq=False)
-class KnownBatch:
+class KnownBatch(ImageCondition):
     """The known images of a batch.
 
     Attributes:
@@ -71,8 +70,10 @@ class KnownBatch:
     x: Tensor
     strength: float
     generated: Tensor | None
-    purpose: ClassVar[str] = PURPOSE
-    """Of the noise: that of an image that starts from nothing else."""
+
+    def find_result(self) -> Tensor | None:
+        """Return the known images where nothing of them is made anew, [B, H, W, C]."""
+        return self.pixels() if self.strength == 0 else None
 
     def begin(self, noise: Tensor, schedule: NoiseSchedule, time: int) -> Tensor:
         """Return x_t where sampling starts, [B, C, H, W].

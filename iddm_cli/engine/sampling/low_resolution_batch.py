@@ -6,12 +6,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from iddm_cli.diffusion.denoiser import Denoise
-from iddm_cli.diffusion.schedules import NoiseSchedule
+from iddm_cli.diffusion.denoiser import Denoise, condition_on
+from iddm_cli.engine.sampling.image_condition import ImageCondition
 
 
 @dataclass(frozen=True, eq=False)
-class LowResolutionBatch:
+class LowResolutionBatch(ImageCondition):
     """The condition channels of a batch.
 
     Attributes:
@@ -22,21 +22,9 @@ class LowResolutionBatch:
     purpose: ClassVar[str] = "upscale"
     """Of the noise: other than that of a generated image with the same noise index."""
 
-    def begin(self, noise: Tensor, _schedule: NoiseSchedule, _time: int) -> Tensor:
-        """Return x_t where sampling starts: the noise."""
-        return noise
-
     def keep(self, denoise: Denoise) -> Denoise:
         """Return a denoiser of x_t alone, whose network also reads the condition channels."""
-
-        def estimate(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-            return denoise(torch.cat([x_t, self.condition], dim=1), t, label)
-
-        return estimate
-
-    def paste(self, pixels: Tensor) -> Tensor:
-        """Return generated pixels as they are."""
-        return pixels
+        return condition_on(denoise, self.condition)
 
 
 def make_blank_batch(

@@ -32,6 +32,7 @@ def adapt_weights(
     new: nn.Module,
     mapping: ClassMapping,
     channels: tuple[int, int],
+    conditions: tuple[int, int] = (0, 0),
 ) -> dict[str, Tensor]:
     """Return the weights of a new network that computes what the old one did.
 
@@ -41,11 +42,15 @@ def adapt_weights(
         new: The new network; only its structure matters.
         mapping: Where the rows of its class table come from.
         channels: Channels of the images of the old and of the new network; equal, or one is 1.
+        conditions: Condition channels of both, which a network reads after those of the image.
+            Those that the old one lacks are read with weights of 0 at first.
     """
     adapted = _adapt_classes(dict(weights), old, new, mapping)
     _adapt_augmentation(adapted, old, new)
+    if channels[0] != channels[1] or conditions[0] != conditions[1]:
+        _adapt_inputs(adapted, new, channels, conditions)
     if channels[0] != channels[1]:
-        _adapt_channels(adapted, new, *channels)
+        _adapt_outputs(adapted, new, *channels)
     return adapted
 
 
@@ -110,18 +115,32 @@ def _adapt_augmentation(weights: dict[str, Tensor], old: nn.Module, new: nn.Modu
     weights[f"{find_name(new, after)}.weight"] = weight
 
 
-def _adapt_channels(weights: dict[str, Tensor], new: nn.Module, before: int, after: int) -> None:
-    """Adapt the first and the last layer to another number of channels.
+def _adapt_inputs(
+    weights: dict[str, Tensor],
+    new: nn.Module,
+    channels: tuple[int, int],
+    conditions: tuple[int, int],
+) -> None:
+    """Adapt the first layer to other channels of the image, or other condition channels.
 
-    From grey to colour, each channel gets an equal share of the input weights, and the same output
-    weights. From colour to grey, the input weights are summed, and the output weights averaged.
+    From grey to colour, each channel gets an equal share of the weights; from colour to grey, they
+    are summed.
     """
-    edges = new.edge_layers()  # type: ignore[operator]
-    first, last = find_name(new, edges[0]), find_name(new, edges[-1])
-    inputs = weights[f"{first}.weight"].unflatten(1, (before, -1))  # [O, C, patch, ...]
-    inputs = inputs.sum(1, keepdim=True) / after
-    inputs = inputs.repeat(1, after, *[1] * (inputs.dim() - 2))
-    weights[f"{first}.weight"] = inputs.flatten(1, 2)
+    name = f"{find_name(new, new.edge_layers()[0])}.weight"  # type: ignore[operator]
+    before, after = channels
+    inputs = weights[name].unflatten(1, (before + conditions[0], -1))  # [O, C + N, patch, ...]
+    image, condition = inputs[:, :before], inputs[:, before:]
+    others = [1] * (inputs.dim() - 2)
+    if before != after:
+        image = (image.sum(1, keepdim=True) / after).repeat(1, after, *others)
+    if conditions[0] != conditions[1]:
+        condition = torch.zeros_like(inputs[:, :1]).repeat(1, conditions[1], *others)
+    weights[name] = torch.cat([image, condition], dim=1).flatten(1, 2)
+
+
+def _adapt_outputs(weights: dict[str, Tensor], new: nn.Module, before: int, after: int) -> None:
+    """Adapt the last layer to another number of channels: to the same weights, or their mean."""
+    last = find_name(new, new.edge_layers()[-1])  # type: ignore[operator]
     for name in (f"{last}.weight", f"{last}.bias"):
         if name in weights:
             outputs = weights[name].unflatten(0, (before, -1)).mean(0)  # [patch, ...]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.checking.latent_rules import check_latents
 from iddm_cli.profiles.checking.origin_rules import check_distilled, check_origin
-from iddm_cli.profiles.checking.size_rules import check_crops, check_image_size
+from iddm_cli.profiles.checking.size_rules import check_crops, check_image_size, check_positions
 from iddm_cli.profiles.checking.upscaling_rules import check_upscaler
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, TIME_DISTRIBUTIONS, list_names
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
@@ -31,6 +31,7 @@ def check_rules(profile: Profile) -> Iterator[Issue]:
     yield from _check_archive_encoding(profile.data)
     yield from check_image_size(profile)
     yield from check_crops(profile.data)
+    yield from check_positions(profile)
     yield from _check_value_range(profile.data)
     yield from profile.model.check()
     yield from check_upscaler(profile)

@@ -31,7 +31,14 @@ def check_image_size(profile: Profile) -> Iterator[Issue]:
 
 def check_crops(data: DataSettings) -> Iterator[Issue]:
     """Yield the issues of the settings of crops."""
+    yield from _check_whole_size(data)
     if data.crop_size is None:
+        if data.crop_position:
+            yield Issue(
+                ("data", "crop_position"),
+                "data.crop_position has no effect without data.crop: whole images lie nowhere else",
+                "Set data.crop to the size of the crops, such as 128.",
+            )
         if data.crop_scale != DataSettings.model_fields["crop_scale"].default:
             yield Issue(
                 ("data", "crop_scale"),
@@ -52,4 +59,46 @@ def check_crops(data: DataSettings) -> Iterator[Issue]:
             ("data", "cache"),
             "data.cache: off does not work with data.crop: each crop would decode a whole image",
             "Leave data.cache out.",
+        )
+    if data.crop_position and data.random_crop < 1:
+        yield Issue(
+            ("data", "random_crop"),
+            "data.random_crop enlarges crops, so data.crop_position would be wrong",
+            "Leave data.random_crop out: data.crop takes random places of each image.",
+        )
+
+
+def check_positions(profile: Profile) -> Iterator[Issue]:
+    """Yield the issue of a network that cannot read the positions of crops."""
+    model = profile.model
+    if not profile.data.crop_position:
+        return
+    reason = ""
+    if model.is_autoencoder:
+        reason = f"model.network: {model.network}, whose images depend on no place"
+    elif model.is_upscaler:
+        reason = f"model.condition: {model.condition}, whose smaller image tells what is where"
+    if reason:
+        yield Issue(
+            ("data", "crop_position"),
+            f"data.crop_position does not work with {reason}",
+            "Leave data.crop_position out.",
+        )
+
+
+def _check_whole_size(data: DataSettings) -> Iterator[Issue]:
+    whole, crop = data.whole_size, data.crop_size
+    if whole is None:
+        return
+    if not data.crop_position:
+        yield Issue(
+            ("data", "whole_size"),
+            "data.whole_size has no effect without data.crop_position",
+            "Leave it out: a run with data.crop_position records it.",
+        )
+    elif crop and any(side < length for side, length in zip(whole, crop, strict=True)):
+        yield Issue(
+            ("data", "whole_size"),
+            f"data.whole_size: {whole} is smaller than the crops, {crop[0]} x {crop[1]}",
+            "Leave it out: a run records the median size of its images.",
         )

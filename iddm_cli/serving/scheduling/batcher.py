@@ -13,9 +13,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from iddm_cli.diffusion.denoiser import condition_on
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
+from iddm_cli.engine.sampling.crop_places import CropPlaces
 from iddm_cli.engine.sampling.sample_noise import own_noise_index
 
 Item = TypeVar("Item")
@@ -56,6 +58,8 @@ class InFlightSample:
     Attributes:
         steps_done: Solver steps taken so far.
         x_t: Input of the next step, [C, H, W]; None before the first step.
+        coordinates: Those of its pixels in a whole image, [2, H, W]; None before the first step, or
+            where the network knows no positions.
         denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
         previous: What the newest steps kept, as many as the sampler uses again, the newest first.
 
@@ -69,6 +73,7 @@ class InFlightSample:
         self.index = index
         self.steps_done = 0
         self.x_t: Tensor | None = None
+        self.coordinates: Tensor | None = None
         self.denoised: Tensor | None = None
         self.previous: deque[Tensor] = deque(maxlen=plan.table.history)
 
@@ -82,10 +87,16 @@ class InFlightSample:
         """The time from which the next step starts, an index into the noise schedule."""
         return self.plan.table.times[self.steps_done]
 
-    def start(self, shape: tuple[int, int, int], device: torch.device) -> None:
-        """Set x_t to the initial noise, unless the sample has started already."""
-        if self.x_t is None:
-            self.x_t = self._noise("sample", 0, shape, device)
+    def start(
+        self, shape: tuple[int, int, int], device: torch.device, places: CropPlaces | None
+    ) -> None:
+        """Set x_t to the initial noise, and its place, unless the sample has started already."""
+        if self.x_t is not None:
+            return
+        self.x_t = self._noise("sample", 0, shape, device)
+        if places is not None:
+            items, size = [self._noise_index], (shape[1], shape[2])
+            self.coordinates = places.build_condition(items, self.plan.seed, size, device)[0]
 
     def complete_step(self, x_t: Tensor, denoised: Tensor) -> None:
         """Finish a solver step: add the sampler's noise to `x_t` and store the result.
@@ -107,10 +118,13 @@ class InFlightSample:
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
         """Return this sample's noise, generated on its own so that no other sample affects it."""
+        item = torch.tensor([self._noise_index], device=device)
+        return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
+
+    @property
+    def _noise_index(self) -> int:
         plan = self.plan
-        index = own_noise_index(plan.label, self.index) if plan.own_noise else self.index
-        item = torch.tensor([index], device=device)
-        return randomness.normal(plan.seed, purpose, items=item, step=step, shape=shape)[0]
+        return own_noise_index(plan.label, self.index) if plan.own_noise else self.index
 
 
 @torch.inference_mode()
@@ -121,6 +135,7 @@ def take_step(
     shape: tuple[int, int, int],
     device: torch.device,
     clip: bool,
+    places: CropPlaces | None = None,
 ) -> None:
     """Take the next solver step of each sample, all in one batch.
 
@@ -130,9 +145,10 @@ def take_step(
         shape: Channels, height and width of an image.
         device: The denoisers' device.
         clip: Whether to clip estimates of x to the pixel range.
+        places: Where in whole images they lie; None: the networks know no positions.
     """
     for sample in samples:
-        sample.start(shape, device)
+        sample.start(shape, device, places)
     x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
     t = torch.tensor([sample.time for sample in samples], device=device)
     label = torch.tensor([sample.plan.label for sample in samples], device=device)
@@ -145,6 +161,8 @@ def take_step(
         threshold=[plan.threshold for plan in plans],
         clip=clip,
     )
+    coordinates = [sample.coordinates for sample in samples if sample.coordinates is not None]
+    denoise = condition_on(denoise, torch.stack(coordinates) if coordinates else None)
     denoised = denoise(x_t, t, label)
     coefficients = torch.stack([s.plan.table.coefficients[s.steps_done] for s in samples])
     x_next = advance(coefficients.to(device), x_t, denoised, _stack_previous(samples, x_t))

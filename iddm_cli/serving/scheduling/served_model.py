@@ -8,6 +8,7 @@ from torch import Tensor
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
+from iddm_cli.engine.sampling.crop_places import CropPlaces
 from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.image_files import SamplingMetadata
@@ -39,6 +40,7 @@ class ServedModel:
         tables: The tables that were tuned for the network.
         no_guidance: Why requests can have no guidance scale but 1; "" where they can.
         decoder: The decoder of the latents that it generates; None: it generates pixels.
+        places: Where in whole images its images lie; None: it knows no positions.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ServedModel:
     tables: TunedTables = NO_TABLES
     no_guidance: str = ""
     decoder: LatentDecoder | None = None
+    places: CropPlaces | None = None
 
     @property
     def is_invariant(self) -> bool:
@@ -80,6 +83,7 @@ class ServedModel:
             shape=self.diffused_shape,
             device=self.denoiser.schedule.alpha.device,
             clip=self.sampling.clip,
+            places=self.places,
         )
 
     def resolve_sampling(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FLOAT_BYTES = 4
 
+FURTHEST = 1.5
+"""Ratio of the sides of whole images and those trained on from which on iddm warns."""
+
 
 def set_size(
     profile: "ResolvedProfile",
@@ -44,7 +47,11 @@ def set_size(
         return profile
     windows = profile.data.crop is not None if windows is None else windows
     data = profile.data.model_copy(
-        update={"image_size": [*size], "crop": [*trained] if windows else None}
+        update={
+            "image_size": [*size],
+            "crop": [*trained] if windows else None,
+            "whole_size": choose_whole_size(profile, size),
+        }
     )
     check_size(profile, data.window_size or size, size)
     area, trained_area = size[0] * size[1], trained[0] * trained[1]
@@ -66,6 +73,32 @@ def set_size(
             "whole)"
         )
     return profile.model_copy(update={"data": data, "sampling": sampling})
+
+
+def choose_whole_size(profile: "ResolvedProfile", size: tuple[int, int]) -> list[int] | None:
+    """Return the size of the whole image of which generated ones are crops; None: no one knows.
+
+    An image larger than a crop is a whole one; a smaller one is a crop, as one of the size of a
+    crop is. Warn where a whole image is far from those that the crops of the training lie in.
+
+    Args:
+        profile: The profile of the model.
+        size: Height and width of the generated images.
+    """
+    known, trained = profile.data.whole_size, profile.data.size
+    fits = all(side <= length for side, length in zip(size, trained, strict=True))
+    if not profile.data.crop_position or fits:
+        return known
+    if known and any(
+        max(side, length) > FURTHEST * min(side, length)
+        for side, length in zip(size, known, strict=True)
+    ):
+        console.print_warning(
+            f"the model was trained on crops of images of about {known[0]} x {known[1]} pixels, "
+            f"and knows where in them it is; at {size[0]} x {size[1]} it sees each place at "
+            "another scale, so shapes may be cut off or repeat"
+        )
+    return [*size]
 
 
 def check_size(

@@ -41,8 +41,17 @@ def prepare_data(
     with show_progress() as progress:
         source = open_dataset(data, require_labels=known_classes is None, progress=progress)
         pack = build_pack(source, _share_cores(data), values=values, progress=progress)
+    return record_whole_size(profile, pack).resolve(pack.channels, pack.count), pack
 
-    return profile.resolve(pack.channels, pack.count), pack
+
+def record_whole_size(profile: "Profile", pack: "Pack") -> "Profile":
+    """Return the profile with the size of the images that crops lie in, where it matters."""
+    from iddm_cli.data.packs.crops import find_median_size
+
+    if not profile.data.crop_position or profile.data.whole_size is not None:
+        return profile
+    data = profile.data.model_copy(update={"whole_size": [*find_median_size(pack)]})
+    return profile.model_copy(update={"data": data})
 
 
 def _share_cores(data: "DataSettings") -> "DataSettings":

@@ -178,6 +178,7 @@ def _find_best_step(trainer: "Trainer") -> int | None:
 
 
 def _report_finished(run: Run, trainer: "Trainer") -> None:
+    from iddm_cli.data.loader.low_resolution import LowResolutionCondition
     from iddm_cli.diffusion.objectives.reconstruction import Reconstructor
 
     settings, steps = trainer.settings, trainer.total_steps
@@ -186,7 +187,7 @@ def _report_finished(run: Run, trainer: "Trainer") -> None:
         return
     if run.starts_trained() or not is_too_short(settings, steps):
         command = f"generate images with: iddm generate {run.name}"
-        if trainer.train_step.condition is not None:
+        if isinstance(trainer.train_step.condition, LowResolutionCondition):
             command = f"upscale images with: iddm upscale {run.name} FOLDER"
         console.print_note(f"finished {run.name}; {command}")
         return

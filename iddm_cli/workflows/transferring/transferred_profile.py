@@ -70,6 +70,7 @@ def load_profile_to_train(
         found.check_has_images(overrides, "train on", f"iddm train --from {found.name}")
         reset = [Override("transfer.rename", [], "--from"),
                  Override("training.extensions", [], "--from"),
+                 Override("data.whole_size", None, "--from"),
                  Override("training.lora_rank", 0, "--from"),
                  Override("sampling.weights", "average", "--from")]  # fmt: skip
         larger = [Override(key, value, "--from") for key, value in grown.items()]

@@ -10,7 +10,7 @@ from PIL import Image
 from iddm_cli.build.data import open_crops
 from iddm_cli.data.packs import store
 from iddm_cli.data.packs.builder import build_pack
-from iddm_cli.data.packs.crops import plan_tiles
+from iddm_cli.data.packs.crops import find_median_size, plan_tiles
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.sources.folder import FolderSource
 from iddm_cli.errors import DatasetError
@@ -135,3 +135,11 @@ def test_a_damaged_list_of_sizes_is_no_pack(surfaces):
         assert store.read_record(folder) is None
     rebuilt = build_pack(source, SETTINGS)
     assert (store.read_shapes(rebuilt.folder) == sizes).all()
+
+
+def test_the_median_size_is_that_of_the_images_which_crops_are_taken_of(tmp_path):
+    for name, size in (("a", (12, 8)), ("b", (20, 11)), ("c", (36, 9)), ("d", (11, 70))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    pack = build_pack(FolderSource(tmp_path), SETTINGS)
+    assert len(pack.rows) == 1 + 1 + 3, "d is too small"
+    assert find_median_size(pack) == (9, 36), "crops are counted, and c has three"

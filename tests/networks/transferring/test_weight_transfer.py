@@ -18,23 +18,29 @@ SMALL = {
 
 
 def build(
-    name: str, channels: int, num_classes: int, seed: int = 0, augmentation: int = 0
+    name: str,
+    channels: int,
+    num_classes: int,
+    seed: int = 0,
+    augmentation: int = 0,
+    conditions: int = 0,
 ) -> torch.nn.Module:
     """Return a network whose every weight says something."""
     settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALL[name]})
     plain = settings.network_arguments
     torch.manual_seed(seed)
     sizes = {"channels": channels, "num_classes": num_classes, "augmentation": augmentation}
-    network = NETWORKS[name](**sizes, **plain)
+    network = NETWORKS[name](**sizes, condition_channels=conditions, **plain)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.15)
     return network.eval().requires_grad_(False)
 
 
-def carry(old, new, rows, channels=(3, 3), *, knows_no_label=True):
+def carry(old, new, rows, channels=(3, 3), *, knows_no_label=True, conditions=(0, 0)):
     """Return the new network with what the old one knows."""
     mapping = ClassMapping(rows, knows_no_label)
-    new.load_state_dict(adapt_weights(old.state_dict(), old, new, mapping, channels))
+    weights = adapt_weights(old.state_dict(), old, new, mapping, channels, conditions)
+    new.load_state_dict(weights)
     return new
 
 
@@ -112,3 +118,32 @@ def test_colour_to_grey_averages_the_colours(name):
     grey = carry(colour, build(name, 1, 0, seed=9), (), (3, 1))
     wanted = ask(colour, [0], 3, grey=True).mean(1, keepdim=True)
     torch.testing.assert_close(ask(grey, [0], 1), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3)])
+def test_condition_channels_that_are_new_change_nothing_at_first(name, channels):
+    before, after = channels
+    old = build(name, before, 2)
+    new = build(name, after, 2, seed=9, conditions=2)
+    carry(old, new, (0, 1), channels, conditions=(0, 2))
+    torch.manual_seed(2)
+    x, t, label = torch.randn(3, before, 8, 8), torch.full((3,), 400), torch.tensor([0, 1, 2])
+    wanted = old(x, t, label)
+    seen = torch.cat([x.expand(3, after, 8, 8) if before == 1 else x, torch.randn(3, 2, 8, 8)], 1)
+    torch.testing.assert_close(new(seen, t, label), wanted.expand(3, after, 8, 8),
+                               atol=1e-4, rtol=1e-4)  # fmt: skip
+    for parameter in new.parameters():
+        parameter.requires_grad_()
+    new(seen, t, label).square().mean().backward()
+    weight = new.edge_layers()[0].weight
+    assert weight.grad.unflatten(1, (after + 2, -1))[:, after:].abs().max() > 0, "it can learn them"
+
+
+def test_condition_channels_are_kept_or_dropped(name):
+    old = build(name, 3, 2, conditions=2)
+    same = carry(old, build(name, 3, 2, seed=9, conditions=2), (0, 1), conditions=(2, 2))
+    x, t, label = torch.randn(1, 5, 8, 8), torch.tensor([400]), torch.tensor([1])
+    assert torch.equal(same(x, t, label), old(x, t, label))
+    without = carry(old, build(name, 3, 2, seed=9), (0, 1), conditions=(2, 0))
+    x[:, 3:] = 0
+    torch.testing.assert_close(without(x[:, :3], t, label), old(x, t, label))

@@ -50,6 +50,23 @@ def test_a_model_of_crops_computes_larger_images_in_windows(capsys):
     assert "so shapes may repeat" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_model_that_knows_positions_takes_larger_images_for_whole_ones(capsys):
+    profile = tiny_profile(
+        data={"channels": 3, "crop": 8, "crop_position": True, "whole_size": [20, 32]},
+        model={"channel_multipliers": [1, 2], "attention_levels": []},
+    )
+    assert set_size(profile, (8, 8), keep_batch=False).data.whole_size == [20, 32]
+    assert set_size(profile, (4, 8), keep_batch=False).data.whole_size == [20, 32], "a crop still"
+    capsys.readouterr()
+    assert set_size(profile, (4, 30), keep_batch=False).data.whole_size == [4, 30]
+    assert "crops of images of about 20 x 32 pixels" in " ".join(capsys.readouterr().err.split())
+    for windows in (True, False):
+        larger = set_size(profile, (16, 40), keep_batch=False, windows=windows).data
+        assert larger.whole_size == [16, 40]
+        assert "images of about" not in " ".join(capsys.readouterr().err.split())
+    assert set_size(crop_profile(), (16, 40), keep_batch=False).data.whole_size is None
+
+
 def test_windows_of_a_model_of_whole_images_are_a_warning(capsys):
     profile = tiny_profile()
     height, width = profile.data.size

@@ -28,6 +28,21 @@ def test_the_channels_are_those_that_the_images_need(tmp_path, monkeypatch, mode
     assert (pack.count, pack.classes) == (2, ("cat", "dog"))
 
 
+def test_the_size_of_whole_images_is_recorded_where_positions_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "photographs").mkdir()
+    for i in range(3):
+        Image.new("L", (9, 12 + i), i).save(tmp_path / "photographs" / f"{i}.png")
+
+    def prepare(**changes):
+        data = {"path": str(tmp_path / "photographs"), "crop": 8, "workers": 1, **changes}
+        return prepare_data(Profile.model_validate({"data": data}))[0].data.whole_size
+
+    assert prepare() is None
+    assert prepare(crop_position=True) == [13, 9]
+    assert prepare(crop_position=True, whole_size=[20, 30]) == [20, 30], "as a run recorded it"
+
+
 def test_a_run_that_was_trained_without_classes_stays_without(tmp_path, monkeypatch):
     """Its table of labels may be one that an older version did not understand."""
     monkeypatch.setenv("IDDM_CACHE_DIR", str(tmp_path / "cache"))
