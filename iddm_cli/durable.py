@@ -42,6 +42,7 @@ __all__ = [
     "publish_file",
     "publish_folder",
     "remove_folder",
+    "remove_leftovers",
     "remove_partials",
     "rename_folder",
     "restore",
@@ -70,9 +71,16 @@ def write_file(path: Path, content: bytes, *, flush: bool = True) -> None:
         OSError: The file cannot be written; an existing file is unchanged.
     """
     temporary = partial_path(path)
-    try:
+
+    def write() -> None:
         _write(temporary, content, flush=flush)
         moves.replace_file(disk, temporary, path, flush=flush)
+
+    try:
+        try:
+            write()
+        except FileNotFoundError:  # removed meanwhile, see `remove_leftovers`
+            write()
     except OSError:
         discard(temporary)
         raise
@@ -217,6 +225,26 @@ def remove_partials(folder: Path) -> None:
         discard(leftover)
     for mark in folder.glob(f"*/{INCOMPLETE}"):
         discard(mark.parent)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove what killed processes left beside complete files: unfinished ones of the same names.
+
+    Another process may be writing one of them even now: `write_file` then writes it once more, and
+    whoever uses `publish_file` has to expect that.
+
+    Args:
+        paths: The files; those that do not exist are passed over.
+    """
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, own in names.items():
+        partials = moves.list_partials(folder, own)
+        if partials:
+            complete = {path.name for path in folder.iterdir()} & own
+            for partial in moves.list_partials(folder, complete):
+                discard(partial)
 
 
 def find_leftovers(path: Path) -> list[Path]:

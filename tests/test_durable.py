@@ -41,6 +41,37 @@ def test_content_is_flushed_before_the_rename_and_the_name_before_returning(tmp_
     assert calls == ["fsync", "rename", "fsync"]
 
 
+def test_leftovers_of_complete_files_are_removed_and_nothing_else(tmp_path):
+    long = "x" * 150  # its temporary name has a digest
+    (tmp_path / "other").mkdir()
+    partials = []
+    for pid, name in ((1, "a"), (2, "a"), (1, long), (3, "b"), (3, "c"), (os.getpid(), "other/a")):
+        path = tmp_path / name
+        temporary = durable.partial_path(path)
+        partials.append(temporary.with_name(temporary.name.replace(str(os.getpid()), str(pid), 1)))
+        partials[-1].touch()
+    for name in ("a", long, "c", "other/a"):
+        (tmp_path / name).write_text("complete")
+    durable.remove_leftovers([tmp_path / name for name in ("a", long, "b", "absent/a")])
+    left = [path.exists() for path in partials]
+    assert left == [False, False, False, True, True, True], "b is incomplete, c is not asked for"
+    assert (tmp_path / long).read_text() == "complete"
+
+
+def test_a_file_whose_temporary_is_removed_is_written_again(tmp_path, monkeypatch):
+    path, flush = tmp_path / "a", durable.disk.flush
+    path.write_text("old")
+
+    def remove_once(handle):
+        flush(handle)
+        monkeypatch.undo()
+        durable.remove_leftovers([path])
+
+    monkeypatch.setattr(durable.disk, "flush", remove_once)
+    durable.write_file(path, b"new")
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
+
+
 def test_a_folder_is_published_once(tmp_path):
     for content in ("first", "second"):
         temporary = tmp_path / f".partial-{content}"

@@ -202,6 +202,7 @@ TESTED_THROUGH = {
     "engine/optimization/never_compiled": "engine/optimization/test_optimizers.py",
     "evaluation/features/shared_extractor": "build/test_evaluator.py",
     "export/onnx/exporter": "e2e/test_export.py",
+    "export/onnx/pixel_nodes": "export/onnx/test_pipeline.py",
     "export/trained_model": "build/test_exporting.py",
     "workflows/cache_listing": "e2e/test_cache.py",
     "workflows/evaluating/image_warnings": "workflows/evaluating/test_real_images.py",

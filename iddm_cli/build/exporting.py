@@ -4,7 +4,7 @@ import torch
 
 from iddm_cli.build.models import load_denoiser
 from iddm_cli.checkpoints.weights_source import WeightsSource
-from iddm_cli.export.trained_model import Provenance, TrainedModel
+from iddm_cli.export.trained_model import LatentSpace, Provenance, TrainedModel
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.runs.run import Run
@@ -20,6 +20,7 @@ def load_trained_model(
     values: ValueRange = EIGHT_BIT,
     *,
     tables: TunedTables = NO_TABLES,
+    latents: LatentSpace | None = None,
 ) -> TrainedModel:
     """Load a trained model onto the CPU.
 
@@ -31,6 +32,7 @@ def load_trained_model(
         provenance: How it was trained.
         values: The range of values that it was trained on.
         tables: The tables that were tuned for the network.
+        latents: The latents that it was trained on; None: it was trained on pixels.
 
     Raises:
         CheckpointError: The weights are damaged, or belong to another network.
@@ -46,6 +48,7 @@ def load_trained_model(
         provenance=provenance,
         values=values,
         tables=tables,
+        latents=latents,
     )
 
 

@@ -228,6 +228,7 @@ def build_consistency_objective(
         num_classes: Number of classes.
     """
     settings, teacher = profile.distillation, None
+    clip = profile.data.latents is None  # latents lie in no range that estimates can be clipped to
     if settings.needs_guided_teacher(num_classes):
         copied = copy.deepcopy(student).requires_grad_(False).eval()
         teacher = GuidedTeacher(
@@ -236,8 +237,9 @@ def build_consistency_objective(
             no_label=num_classes,
             interval=settings.guidance_interval,
             rescale=settings.guidance_rescale,
+            clip=clip,
         )
-    return ConsistencyObjective(teacher, stage_steps=settings.stage_steps)
+    return ConsistencyObjective(teacher, stage_steps=settings.stage_steps, clip=clip)
 
 
 def _build_utilization(

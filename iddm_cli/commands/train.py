@@ -141,7 +141,7 @@ def train(
     if name is not None:
         check_run_name(name)
     if dry_run:
-        show_plan(*prepare_planned_data(loaded, folder), as_json=json, source=source)
+        show_plan(*prepare_planned_data(loaded, folder, source), as_json=json, source=source)
         return
     distillation = loaded.distillation
     teacher = None

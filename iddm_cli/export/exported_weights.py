@@ -6,6 +6,7 @@ from safetensors import SafetensorError
 
 from iddm_cli.checkpoints.tensors import (
     Tensors,
+    TensorSpecs,
     check_compatible,
     find_non_finite,
     load_tensors,
@@ -47,15 +48,24 @@ class ExportedWeights:
             )
         try:
             if like is not None:
-                check_compatible(specs_of(like), read_specs(path), str(path))
+                check_compatible(specs_of(like), self.read_specs(), str(path))
             self.exported.verify()
-            tensors = load_tensors(path)
+            tensors = self.exported.select_own(load_tensors(path))
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path}: {truncate(error)}") from error
         name = find_non_finite(tensors)
         if name is not None:
             raise CheckpointError(f"{path}: {truncate(name)} holds numbers that are not finite")
         return tensors
+
+    def read_specs(self) -> TensorSpecs:
+        """Return the specs of the model's tensors.
+
+        Raises:
+            SafetensorError: The file is not a safetensors file.
+            OSError: It cannot be read.
+        """
+        return self.exported.select_own(read_specs(self.exported.path))
 
     def digest(self, _part: str) -> str:
         """Return the SHA-256 of the tensors; of the whole file, where it does not record that.

@@ -58,6 +58,7 @@ class ExportFormat:
         without_tables: What it means for an export if the run's tuned samplers are damaged, a
             clause; "" where it holds at most the one that it samples with.
         upscales: Whether an export can hold a network that upscales images.
+        holds_decoder: Whether an export of a latent model holds the decoder of its latents.
         takes_positions: Whether an export can hold a network that reads the positions of crops.
         usage: How to use the export, a clause with {path} in it.
     """
@@ -73,6 +74,7 @@ class ExportFormat:
     takes_guide: bool = False
     without_tables: str = ""
     upscales: bool = False
+    holds_decoder: bool = False
     takes_positions: bool = False
     usage: str = ""
 
@@ -98,6 +100,8 @@ EXPORT_FORMATS = {
             extra="onnx",
             packages=("onnx", "onnxruntime", "onnxscript"),
             takes_guide=True,
+            upscales=True,
+            holds_decoder=True,
         ),
         ExportFormat(
             name="diffusers",
@@ -115,6 +119,7 @@ EXPORT_FORMATS = {
             fixed_suffix=True,
             without_tables="the file holds no tuned samplers",
             upscales=True,
+            holds_decoder=True,
             takes_positions=True,
             usage="generate images with: iddm generate {path}",
         ),
@@ -124,6 +129,7 @@ EXPORT_FORMATS = {
             suffix=".pt2",
             exporter="iddm_cli.export.pt2:export_pt2",
             takes_guide=True,
+            holds_decoder=True,
         ),
     )
 }

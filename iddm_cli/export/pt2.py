@@ -15,6 +15,8 @@ The program includes guidance and clipping, so sampling is a loop over the table
 With a scale of 1 the program evaluates one network once, as iddm does where guidance does not
 apply. It branches (torch.cond), and both branches share their weights.
 
+The file of a latent model has a second program, `decoder`: from the last x_t to images.
+
 iddm writes such files but never reads them, because torch.export.load may unpickle.
 """
 
@@ -32,8 +34,10 @@ from torch.fx import GraphModule
 
 from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser, find_guided_steps
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.sampling.solver_choice import build_solver_table
-from iddm_cli.errors import IddmError
+from iddm_cli.errors import IddmError, UsageError
+from iddm_cli.export.decoding_program import DecodingProgram
 from iddm_cli.export.exporter_output import suppress_exporter_output
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.trained_model import TrainedModel, describe_weaker, list_guide
@@ -43,6 +47,9 @@ METADATA_NAME = "iddm.json"
 
 ORIGINS = ("stack_trace", "source_fn_stack", "from_node")
 """What torch.export notes about each operation and nothing needs to run it."""
+
+DECODER = "decoder"
+"""Name of the program of a latent model that makes images of latents."""
 
 TOLERANCE = 1e-4
 """Largest allowed difference of an estimate of x in [-1, 1]; a compiler may fuse operations."""
@@ -156,21 +163,69 @@ def build_pt2(model: TrainedModel, *, aot: bool) -> tuple[bytes, float]:
     """Return the content of the file, and how far its estimates are from the model's.
 
     Raises:
+        UsageError: A latent model is to be compiled.
         IddmError: The compilation failed, or the program differs from the model.
     """
+    if aot and model.decoder is not None:
+        raise UsageError(
+            f"--aot: {model.run} was trained on latents, and a compiled file has no place for "
+            "their decoder",
+            "Leave --aot out.",
+        )
     program = export_program(model)
     if aot:
         content, module = _compile(program, model)
-    else:
+        difference = _max_difference(model, module)
+    elif model.decoder is None:
         buffer = io.BytesIO()
         with suppress_exporter_output():
             torch.export.save(program, buffer, extra_files={METADATA_NAME: build_metadata(model)})
             loaded = torch.export.load(io.BytesIO(buffer.getvalue()))
-        content, module = buffer.getvalue(), loaded.module()
-    difference = _max_difference(model, module)
+        content, difference = buffer.getvalue(), _max_difference(model, loaded.module())
+    else:
+        content, difference = _build_latent_pt2(model, program, model.decoder)
     if not difference <= TOLERANCE:
         raise IddmError(f"the exported program differs from the model by {difference:.3g}")
     return content, difference
+
+
+def _build_latent_pt2(
+    model: TrainedModel, program: ExportedProgram, decoder: LatentDecoder
+) -> tuple[bytes, float]:
+    """Return the content of a file with two programs, and how far they are from the model."""
+    # What torch.export.save and load call; they themselves know one program of a file only.
+    from torch.export.pt2_archive._package import load_pt2, package_pt2
+
+    programs = {"model": program, DECODER: export_decoder(model, decoder)}
+    buffer = io.BytesIO()
+    with suppress_exporter_output():
+        package_pt2(
+            buffer,
+            exported_programs=programs,
+            extra_files={METADATA_NAME: build_metadata(model)},
+        )
+        loaded = load_pt2(io.BytesIO(buffer.getvalue())).exported_programs
+    latents = _example_latents(model, count=3)
+    with torch.no_grad():
+        decoded = loaded[DECODER].module()(latents)
+    difference = float((decoded - decoder.decode(latents)).abs().max())
+    return buffer.getvalue(), max(difference, _max_difference(model, loaded["model"].module()))
+
+
+def export_decoder(model: TrainedModel, decoder: LatentDecoder) -> ExportedProgram:
+    """Return the decoder as a program of torch.export, for any batch size."""
+    latents = _example_latents(model, count=2)
+    with suppress_exporter_output(), torch.no_grad():
+        program = torch.export.export(
+            DecodingProgram(decoder).eval(), (latents,), dynamic_shapes=({0: Dim("N")},)
+        )
+    forget_origins(program)
+    return program
+
+
+def _example_latents(model: TrainedModel, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, *model.diffused_shape, generator=generator)
 
 
 def export_program(model: TrainedModel) -> ExportedProgram:
@@ -196,7 +251,7 @@ def forget_origins(program: ExportedProgram) -> None:
 def example_inputs(model: TrainedModel, count: int) -> tuple[Tensor, ...]:
     """Return inputs for `count` images, at various times and of various classes."""
     generator = torch.Generator().manual_seed(0)
-    x_t = torch.randn(count, *model.shape, generator=generator)
+    x_t = torch.randn(count, *model.diffused_shape, generator=generator)
     t = torch.arange(count) * (len(model.denoiser.schedule) - 1) // max(1, count - 1)
     values = {
         "x_t": x_t,
@@ -219,7 +274,8 @@ def build_metadata(model: TrainedModel) -> str:
         "step": model.step,
         "weights": model.weights,
         "class_names": list(model.classes),
-        "shape": list(model.shape),
+        "shape": list(model.diffused_shape),
+        "decoder": None if model.decoder is None else DECODER,
         "values": model.values.to_json(),
         "inputs": list_inputs(model),
         "sampler": model.profile.sampling.sampler,

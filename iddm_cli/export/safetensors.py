@@ -3,12 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
 
+from iddm_cli.checkpoints.tensors import Tensors
 from iddm_cli.export.formats import ExportArtifact, Progress
 from iddm_cli.export.trained_model import TrainedModel
-from iddm_cli.runs.exported_file import FORMAT, KEY
+from iddm_cli.runs.exported_file import AUTOENCODER, FORMAT, KEY
 from iddm_cli.value_range import EIGHT_BIT
 
 DATASET_KEYS = ("count", "classes")
@@ -22,14 +24,38 @@ def export_safetensors(model: TrainedModel, *, progress: Progress) -> ExportArti
 
 
 def build_safetensors(model: TrainedModel) -> bytes:
-    """Return the content of the file. Of the dataset's path it keeps only the last component."""
-    tensors = {k: v.contiguous() for k, v in model.denoiser.backbone.state_dict().items()}
-    unlabelled = save(tensors)
-    start = 8 + int.from_bytes(unlabelled[:8], "little")
+    """Return the content of the file. Of paths it keeps only the last component."""
+    tensors, record = _list_tensors(model), _describe_model(model)
+    if model.latents is not None:
+        autoencoder = model.latents.autoencoder
+        own = _list_tensors(autoencoder)
+        record["autoencoder"] = {**_describe_model(autoencoder), "sha256": _digest(own)}
+        record["dataset"]["latents"] = model.latents.scale.to_json()
+        tensors |= {f"{AUTOENCODER}{name}": tensor for name, tensor in own.items()}
+    record["sha256"] = _digest(tensors)
+    return save(tensors, {KEY: json.dumps(record)})
+
+
+def _list_tensors(model: TrainedModel) -> Tensors:
+    return {k: v.contiguous() for k, v in model.denoiser.backbone.state_dict().items()}
+
+
+def _digest(tensors: Tensors) -> str:
+    """Return the SHA-256 of the bytes of tensors in a file."""
+    content = save(tensors)
+    start = 8 + int.from_bytes(content[:8], "little")
+    return hashlib.sha256(content[start:]).hexdigest()
+
+
+def _describe_model(model: TrainedModel) -> dict[str, Any]:
+    """Return the record of a model, without the SHA-256."""
     data, dataset = model.profile.data, model.provenance.dataset
-    public_data = data.model_copy(update={"path": Path(data.path).name or data.path})
+    encoder = None if data.encoder is None else Path(data.encoder).name or data.encoder
+    public_data = data.model_copy(
+        update={"path": Path(data.path).name or data.path, "encoder": encoder}
+    )
     values = {} if model.values == EIGHT_BIT else {"values": model.values.to_json()}
-    record = {
+    return {
         "format": FORMAT,
         "run": model.run,
         "step": model.step,
@@ -39,6 +65,4 @@ def build_safetensors(model: TrainedModel) -> bytes:
         "versions": dict(model.provenance.versions),
         "tuned": model.tables.to_json() if model.tables else {},
         "dataset": {key: dataset[key] for key in DATASET_KEYS if key in dataset} | values,
-        "sha256": hashlib.sha256(unlabelled[start:]).hexdigest(),
     }
-    return save(tensors, {KEY: json.dumps(record)})

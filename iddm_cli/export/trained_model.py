@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
+from iddm_cli.networks.autoencoding.autoencoder import Autoencoder
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.records.latent_scale import LatentScale
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
@@ -42,6 +46,7 @@ class TrainedModel:
         weaker: The weaker denoiser of autoguidance; None: guidance is classifier-free.
         guide_with: What the weaker denoiser is: RUN@STEP.
         tables: The tables that were tuned for the network.
+        latents: The latents that it was trained on; None: it was trained on pixels.
     """
 
     run: str
@@ -55,6 +60,7 @@ class TrainedModel:
     weaker: Denoiser | None = None
     guide_with: str = ""
     tables: TunedTables = NO_TABLES
+    latents: "LatentSpace | None" = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -62,17 +68,66 @@ class TrainedModel:
         return self.profile.data.shape
 
     @property
+    def diffused_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what noise is added to: an image, or its latent."""
+        return self.profile.data.diffused_shape
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what its network reads."""
+        return self.profile.input_shape
+
+    @property
+    def low_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of the images that it upscales; None: it upscales none."""
+        if not self.profile.model.is_upscaler:
+            return None
+        channels, height, width = self.shape
+        factor = self.profile.model.upscale_factor
+        return channels, height // factor, width // factor
+
+    @property
+    def decoder(self) -> LatentDecoder | None:
+        """The decoder of its latents; None: it generates pixels."""
+        return None if self.latents is None else self.latents.decoder
+
+    @property
     def parameters(self) -> int:
-        """Number of parameters of its network, and of the weaker one."""
+        """Number of parameters of its network, of the weaker one and of the decoder."""
         weaker = 0 if self.weaker is None else count_parameters(self.weaker)
-        return count_parameters(self.denoiser) + weaker
+        decoder = 0 if self.latents is None else self.latents.count_parameters()
+        return count_parameters(self.denoiser) + weaker + decoder
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """The latents that a model was trained on.
+
+    Attributes:
+        autoencoder: The autoencoder.
+        scale: The scale of the latents of the training images.
+    """
+
+    autoencoder: TrainedModel
+    scale: LatentScale
+
+    @cached_property
+    def decoder(self) -> LatentDecoder:
+        """The decoder of these latents."""
+        network = self.autoencoder.denoiser.backbone
+        assert isinstance(network, Autoencoder), "its profile is that of an autoencoder"
+        return LatentDecoder(network, self.scale, self.autoencoder.profile.data.channels)
+
+    def count_parameters(self) -> int:
+        """Return the number of parameters of the decoder."""
+        return sum(p.numel() for p in self.decoder.autoencoder.decoder.parameters())
 
 
 def describe_weaker(model: TrainedModel) -> str:
     """Return a clause that says that a file holds two networks, or "" where it holds one."""
     if model.weaker is None:
         return ""
-    share = model.parameters / count_parameters(model.denoiser)
+    share = model.parameters / (model.parameters - count_parameters(model.weaker))
     return f"; with the network of {model.guide_with} inside it is {share:.2g} times as large"
 
 

@@ -18,6 +18,7 @@ from iddm_cli.importing.options import ImportOptions
 from iddm_cli.profiles.checking.messages import explain_errors
 from iddm_cli.profiles.checking.rules import check_rules
 from iddm_cli.profiles.profile import Profile, ResolvedProfile
+from iddm_cli.records.latent_scale import LatentScale
 from iddm_cli.value_range import ValueRange
 
 DescribeNetwork = Callable[[ResolvedProfile, int], TensorSpecs]
@@ -42,6 +43,8 @@ class ImportedModel:
         average: Averaged weights, under our names.
         notes: What was assumed or left out, in sentences.
         values: The range of values that it was trained on; None if the file does not say.
+        latent_scale: The scale of the latents that it was trained on; None: it has pixels. The
+            file contains their autoencoder.
     """
 
     form: str
@@ -51,6 +54,7 @@ class ImportedModel:
     average: Tensors
     notes: tuple[str, ...] = ()
     values: ValueRange | None = None
+    latent_scale: LatentScale | None = None
 
 
 def _resolve_channels(profile: Profile) -> ResolvedProfile:

@@ -5,7 +5,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from iddm_cli.checkpoints.tensors import read_specs, truncate
+from iddm_cli.checkpoints.tensors import truncate
 from iddm_cli.errors import CheckpointError
 from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.importing.imported_model import (
@@ -36,15 +36,17 @@ def read_exported_file(
     record = exported.record
     classes = parse_class_names(record.classes) if record.classes else ()
     profile = build_profile(_portable_tables(record.profile, path), options)
+    weights_file = ExportedWeights(exported)
     try:
-        check_weights(describe(profile, len(classes)), read_specs(path), str(path))
+        check_weights(describe(profile, len(classes)), weights_file.read_specs(), str(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {truncate(error)}") from error
-    read = ExportedWeights(exported).read(part_of_weights(record.weights))
+    read = weights_file.read(part_of_weights(record.weights))
     weights = to_weights(read, str(path))
     note = f"the file holds {record.weights} weights only; iddm uses them as raw and average"
     values = exported.read_values() if record.dataset.get("values") else None
-    return ImportedModel("safetensors", profile, classes, weights, weights, (note,), values)
+    scale = None if profile.data.encoder is None else exported.read_latent_scale()
+    return ImportedModel("safetensors", profile, classes, weights, weights, (note,), values, scale)
 
 
 def _portable_tables(tables: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:

@@ -1,14 +1,16 @@
 """Exported model files: one safetensors file with the weights and everything needed to use them.
 
 The safetensors metadata has one entry, `iddm`: a JSON document (see ExportRecord). Reading the
-record loads no tensor; other programs find the tensors under the network's parameter names.
+record loads no tensor; other programs find the tensors under the network's parameter names. The
+file of a latent model also holds the autoencoder, whose names begin with AUTOENCODER.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +19,7 @@ from iddm_cli.records.file_headers import read_header
 from iddm_cli.records.weights_names import WeightsName
 
 if TYPE_CHECKING:
+    from iddm_cli.records.latent_scale import LatentScale
     from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
 
@@ -25,8 +28,12 @@ FORMAT = 1
 KEY = "iddm"
 """The metadata entry that holds the record."""
 
+AUTOENCODER = "autoencoder."
+"""Prefix of the names of the autoencoder's tensors in the file of a latent model."""
+
 CHUNK_BYTES = 2**20
 
+Item = TypeVar("Item")
 ClassName = Annotated[str, Field(max_length=2**16)]
 
 
@@ -48,16 +55,64 @@ class ExportRecord(BaseModel):
     tuned: dict[str, Any] = {}
     """The tuned tables, see `TunedTables`; empty where there are none."""
 
+    autoencoder: dict[str, Any] = {}
+    """The record of the autoencoder, whose SHA-256 is that of its own file; empty for pixels."""
+
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """SHA-256 of all bytes after the header."""
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """An exported file and its record."""
+    """An exported file and its record.
+
+    Attributes:
+        path: The file.
+        record: The record of the model.
+        outer: The record of the file, where the model is the autoencoder inside it.
+    """
 
     path: Path
     record: ExportRecord
+    outer: ExportRecord | None = None
+
+    def open_autoencoder(self) -> "ExportedFile":
+        """Return the autoencoder inside the file of a latent model.
+
+        Raises:
+            CheckpointError: There is none, or its record is damaged.
+        """
+        if not self.record.autoencoder:
+            raise CheckpointError(
+                f"{self.path} is damaged: it contains no autoencoder, on whose latents the model "
+                "was trained"
+            )
+        text = json.dumps(self.record.autoencoder)
+        return ExportedFile(self.path, _parse_record(self.path, text), self.record)
+
+    def select_own(self, named: Mapping[str, Item]) -> dict[str, Item]:
+        """Return what belongs to this model of what belongs to each tensor of the file, by name."""
+        if self.outer is None:
+            is_alone = not self.record.autoencoder
+            return {k: v for k, v in named.items() if is_alone or not k.startswith(AUTOENCODER)}
+        return {
+            name.removeprefix(AUTOENCODER): item
+            for name, item in named.items()
+            if name.startswith(AUTOENCODER)
+        }
+
+    def read_latent_scale(self) -> "LatentScale":
+        """Return the scale of the latents that the model was trained on.
+
+        Raises:
+            CheckpointError: The record is damaged.
+        """
+        from iddm_cli.records.latent_scale import parse_latent_scale
+
+        try:
+            return parse_latent_scale(self.record.dataset)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
 
     def read_values(self) -> "ValueRange":
         """Return the range of values that the model was trained on; 8 bits if none is recorded.
@@ -96,7 +151,8 @@ class ExportedFile:
             digest = hashlib.sha256()
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
-        if self.record.sha256 and digest.hexdigest() != self.record.sha256:
+        recorded = (self.outer or self.record).sha256
+        if recorded and digest.hexdigest() != recorded:
             raise CheckpointError(f"{self.path} is damaged: its SHA-256 has changed")
 
 

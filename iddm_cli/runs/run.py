@@ -26,6 +26,10 @@ MAX_JSON_BYTES = 2**26
 """Enough for the names of ten thousand skipped files."""
 
 
+ENCODER_FILE = "encoder.safetensors"
+"""The autoencoder of a run on latents, as an exported file."""
+
+
 @dataclass(frozen=True)
 class Run:
     """The folder of a run.
@@ -59,7 +63,7 @@ class Run:
     @property
     def encoder_path(self) -> Path:
         """Path of the autoencoder, as an exported file, which a run on latents has."""
-        return self.path / "encoder.safetensors"
+        return self.path / ENCODER_FILE
 
     @property
     def checkpoints_dir(self) -> Path:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +32,18 @@ COPY_BYTES = 2**20
 def partial_path(path: Path) -> Path:
     """Return the temporary sibling that this process writes and then renames to `path`."""
     return path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{_shorten(path.name)}")
+
+
+def list_partials(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return the temporary siblings of files of a folder, whichever processes made them."""
+    endings = {_shorten(name) for name in names}
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry.name for entry in entries if entry.name.startswith(PARTIAL_PREFIX)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    partials = [(name, name.removeprefix(PARTIAL_PREFIX).partition("-")[2]) for name in found]
+    return [folder / name for name, ending in partials if ending in endings]
 
 
 def aside_path(path: Path) -> Path:

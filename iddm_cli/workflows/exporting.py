@@ -11,11 +11,12 @@ from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import find_guiding_model
-from iddm_cli.workflows.latents.refusal import check_pixels
+from iddm_cli.workflows.latents.own_encoder import load_latent_space
 from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_tables
 
 if TYPE_CHECKING:
     from iddm_cli.export.trained_model import TrainedModel
+    from iddm_cli.profiles.profile import ResolvedProfile
 
 CHOOSE_OUT = "Choose another --out."
 
@@ -104,19 +105,7 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         autoguided=request.guide_with is not None,
         upscales=None,
     )
-    check_pixels(profile, source.reference, "be exported")
-    if profile.model.is_upscaler and not request.format.upscales:
-        raise UsageError(
-            f"{source.reference} upscales images, which an export as {request.format.name} cannot "
-            "hold",
-            f"Export it as a file for iddm: iddm export safetensors {source.reference}",
-        )
-    if profile.data.crop_position and not request.format.takes_positions:
-        raise UsageError(
-            f"{source.reference} was trained on the positions of crops (data.crop_position), which "
-            f"an export as {request.format.name} cannot hold",
-            f"Export it as a file for iddm: iddm export safetensors {source.reference}",
-        )
+    _check_expressible(source, profile, request.format)
     saved = source.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, source, profile, saved, request.runs_dir)
 
@@ -132,11 +121,44 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
         provenance,
         source.values,
         tables=read_optional_tables(source, profile, request.format.without_tables),
+        latents=load_latent_space(source, profile),
     )
     if guide is None:
         return model
     weaker = guide.load_denoiser(model.denoiser.schedule.alpha.device)
     return replace(model, weaker=weaker, guide_with=guide.name)
+
+
+def _check_expressible(
+    source: models.ModelSource, profile: "ResolvedProfile", form: ExportFormat
+) -> None:
+    """Check that a format can hold a model of this kind.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    name = source.reference
+    others = (
+        f"Export it for onnxruntime: iddm export onnx {name}. Or for iddm: iddm export "
+        f"safetensors {name}"
+    )
+    if profile.model.is_upscaler and not form.upscales:
+        raise UsageError(
+            f"{name} upscales images, which an export as {form.name} cannot hold",
+            others,
+        )
+    if profile.data.crop_position and not form.takes_positions:
+        raise UsageError(
+            f"{name} was trained on the positions of crops (data.crop_position), which an export "
+            f"as {form.name} cannot hold",
+            f"Export it as a file for iddm: iddm export safetensors {name}",
+        )
+    if profile.data.encoder is not None and not form.holds_decoder:
+        raise UsageError(
+            f"{name} was trained on latents, and an export as {form.name} cannot hold their "
+            "decoder",
+            others,
+        )
 
 
 def check_output_file(path: Path, *, overwrite: bool) -> None:

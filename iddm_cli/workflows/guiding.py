@@ -9,6 +9,7 @@ from iddm_cli.classes import is_index
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.records.weights_names import part_of_weights
 from iddm_cli.workflows import models
+from iddm_cli.workflows.latents.own_encoder import list_decoder_facts
 from iddm_cli.workflows.training.resuming.changes import format_value
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def list_differences(
     if ours.size != theirs.size:
         sizes = ["x".join(map(str, each.size)) for each in (theirs, ours)]
         yield "its image size is {}, not {}".format(*sizes)
-    if (ours.latents, ours.encoder) != (theirs.latents, theirs.encoder):
+    if list_decoder_facts(model, profile) != list_decoder_facts(guide, guide_profile):
         yield "it was trained on other latents"
     if ours.channels != theirs.channels:
         yield f"it has {theirs.channels} channels, not {ours.channels}"

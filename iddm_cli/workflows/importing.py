@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iddm_cli import __version__
-from iddm_cli.runs.run import Run, encode_json, stamp_manifest
+from iddm_cli.runs.exported_file import open_exported_file
+from iddm_cli.runs.run import ENCODER_FILE, Run, encode_json, stamp_manifest
 
 if TYPE_CHECKING:
     from iddm_cli.importing.imported_model import ImportedModel
@@ -65,9 +66,25 @@ def create_imported_run(
     large = ((f"{checkpoint}/{file}", content) for file, content in iter_checkpoint_files(model))
     name = name or registry.make_run_name(folder, source.resolve().stem)
     files = build_run_files(source, model)
+    if model.latent_scale is not None:
+        files[ENCODER_FILE] = copy_autoencoder(source)
     return registry.create_run(
         folder, name, files, folders=[checkpoint], large=large, overwrite=overwrite
     )
+
+
+def copy_autoencoder(source: Path) -> bytes:
+    """Return the content of a run's copy of the autoencoder inside an exported file.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    from iddm_cli.workflows.latents.own_encoder import open_own_encoder
+    from iddm_cli.workflows.models import FileModel
+    from iddm_cli.workflows.transferring.trained_source import describe_source
+
+    model = FileModel(open_exported_file(source))
+    return describe_source(open_own_encoder(model), None, "average").build_file()
 
 
 def build_run_files(source: Path, model: "ImportedModel") -> dict[str, bytes]:
@@ -87,6 +104,8 @@ def build_run_files(source: Path, model: "ImportedModel") -> dict[str, bytes]:
     }
     if model.values is not None:
         dataset["values"] = model.values.to_json()
+    if model.latent_scale is not None:
+        dataset["latents"] = model.latent_scale.to_json()
     manifest: dict[str, object] = {
         "iddm": __version__,
         "torch": torch.__version__,

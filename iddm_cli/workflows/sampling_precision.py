@@ -20,7 +20,7 @@ from iddm_cli.data.cache_records import locate_record, save_record
 from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.errors import DatasetError
 from iddm_cli.records.weights_names import part_of_weights
-from iddm_cli.workflows.latents.encoder_source import list_decoder_facts, load_model_decoder
+from iddm_cli.workflows.latents.own_encoder import list_decoder_facts, load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import list_table_facts, select_tables
 
 if TYPE_CHECKING:

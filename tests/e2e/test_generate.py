@@ -266,12 +266,14 @@ def test_shares_and_what_was_cut_off_make_the_files_of_one_process(draw, shell, 
     cut, damaged = sorted((shell.folder / "parts").glob("*/*.png"))[3:5]
     cut.unlink()
     damaged.write_bytes(damaged.read_bytes()[:60])
+    cut.with_name(f".partial-4194304-{cut.name}").touch()  # as a killed process leaves it
     draw("parts", *some, "--device", "cpu", "--devices", "2")
     files = sorted(path for path in (shell.folder / "one").rglob("*") if path.is_file())
     assert len(files) == 12
     for path in files:
         other = shell.folder / "parts" / path.relative_to(shell.folder / "one")
         assert other.read_bytes() == path.read_bytes(), path.name
+    assert list((shell.folder / "parts").rglob(".partial-*")) == []
     shell.iddm("generate", "--check", "--out", "parts")
     for words, said in (((), "--out"), (("--out", "none"), "has no manifest.json")):
         assert said in shell.iddm("generate", "--check", *words, expect=2).err

@@ -17,10 +17,10 @@ CLASSES = ("cat", "dog")
 class OneLayer(nn.Module):
     """A network that is traced in a moment."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, condition: int = 0) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+        self.convolution = nn.Conv2d(3 + condition, 3, 3, padding=1)
         self.label = nn.Embedding(3, 3)
 
     def forward(self, x_t, t, label):
@@ -28,9 +28,10 @@ class OneLayer(nn.Module):
 
 
 @cache
-def denoiser(seed: int) -> Denoiser:
-    schedule = trained().denoiser.schedule
-    return Denoiser(OneLayer(seed), schedule, prediction="x").eval().requires_grad_(False)
+def denoiser(seed: int, condition: int = 0) -> Denoiser:
+    schedule, network = trained().denoiser.schedule, OneLayer(seed, condition)
+    made = Denoiser(network, schedule, prediction="x", condition_channels=condition)
+    return made.eval().requires_grad_(False)
 
 
 def model(classes=CLASSES, *, autoguided=False, **sampling) -> TrainedModel:

@@ -14,16 +14,18 @@ from torch.profiler import ProfilerActivity, profile
 
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
-from iddm_cli.errors import IddmError
+from iddm_cli.errors import IddmError, UsageError
 from iddm_cli.export import pt2
+from iddm_cli.export.onnx.check import build_generator
 from iddm_cli.value_range import ValueRange
 from tests.export import one_layer
 from tests.export.conftest import trained
+from tests.export.latent_models import one_layer_latent
 from tests.export.one_layer import ALL
 from tests.tuned import make_tables
 
 
-def loop(denoise, about, noise, label, guidance, new_noises=()):
+def loop(denoise, about, noise, label, guidance, new_noises=(), decode=torch.clone):
     """Sample as the documentation says."""
     x_t = noise
     previous = [torch.zeros_like(x_t)] * (len(about["columns"]) - 3)
@@ -39,7 +41,7 @@ def loop(denoise, about, noise, label, guidance, new_noises=()):
         x_t = x_t + sum(c * earlier for c, earlier in zip(c_prev, previous, strict=True))
         x_t = x_t + c_noise * next(new_noises) if c_noise else x_t
         previous = [kept, *previous[:-1]]
-    return to_pixels(x_t).permute(0, 2, 3, 1)
+    return to_pixels(decode(x_t)).permute(0, 2, 3, 1)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ipndm", "tuned", "consistency"])
@@ -123,6 +125,27 @@ def test_a_program_that_differs_from_the_model_is_refused(monkeypatch):
     monkeypatch.setattr(pt2, "export_program", lambda _: program)
     with pytest.raises(IddmError, match="differs from the model"):
         pt2.build_pt2(trained(()), aot=False)
+
+
+def test_the_file_of_a_latent_model_has_a_second_program_that_decodes():
+    from torch.export.pt2_archive._package import load_pt2
+
+    model = one_layer_latent(())
+    made, off = pt2.build_pt2(model, aot=False)
+    assert off < 1e-4
+    archive = load_pt2(io.BytesIO(made))
+    about = json.loads(archive.extra_files[pt2.METADATA_NAME])
+    assert (about["shape"], about["decoder"]) == ([*model.diffused_shape], "decoder")
+    shape = model.diffused_shape
+    noise = randomness.normal(9, "sample", items=torch.arange(2), step=0, shape=shape)
+    denoise, decode = (archive.exported_programs[name].module() for name in ("model", "decoder"))
+    with torch.no_grad():
+        found = loop(denoise, about, noise, None, 1.0, decode=decode)
+    wanted = build_generator(model).generate_batch([SampleSpec(0, 0), SampleSpec(0, 1)], 9)
+    assert wanted.float().std() > 10
+    assert ((found.int() - wanted.int()).abs() <= 1).float().mean() >= 0.999
+    with pytest.raises(UsageError, match="no place for"):
+        pt2.build_pt2(model, aot=True)
 
 
 @pytest.mark.skipif(

@@ -12,7 +12,10 @@ from iddm_cli.errors import CheckpointError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.importing.imported_model import UNKNOWN_DATA_PATH
 from iddm_cli.importing.options import ImportOptions
+from iddm_cli.workflows.importing import import_run
+from iddm_cli.workflows.latents.own_encoder import open_run_encoder
 from tests.export.conftest import trained
+from tests.export.latent_models import SCALE, latent
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +133,14 @@ def test_an_average_of_a_chosen_length_becomes_the_average_of_the_new_run(read, 
     assert back.profile.sampling.weights == "average"
     name, tensor = next(iter(model.denoiser.backbone.state_dict().items()))
     assert torch.equal(back.average[name], tensor)
+
+
+def test_a_latent_model_is_imported_with_its_autoencoder(tmp_path):
+    path, model = tmp_path / "latent.safetensors", latent()
+    path.write_bytes(build_safetensors(model))
+    run, imported = import_run(path, ImportOptions(), runs_dir=tmp_path / "runs", name="mine")
+    assert imported.latent_scale == run.read_latent_scale() == SCALE
+    found = open_run_encoder(run).open_weights(None, "average").read("average")
+    wanted = model.latents.autoencoder.denoiser.backbone.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())

@@ -1,5 +1,6 @@
 """--guide-with: which model it names, and that one that does not match is refused with reasons."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,21 @@ from iddm_cli.checkpoints.checkpoint_folder import CheckpointFolder
 from iddm_cli.errors import CheckpointError, ProfileError, RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.writing import dump_profile
+from iddm_cli.records.latent_scale import LatentScale
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
 from iddm_cli.value_range import ValueRange
-from iddm_cli.workflows.guiding import check_scale, find_guiding_model, parse_guide
+from iddm_cli.workflows.guiding import (
+    check_scale,
+    find_guiding_model,
+    list_differences,
+    parse_guide,
+)
 from iddm_cli.workflows.models import find_model, load_sampling_profile
 from iddm_cli.workflows.sampling_precision import list_facts
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
+from tests.export.latent_models import latent
 
 GIVEN = {"--sampler sampling.sampler": None}
 
@@ -161,3 +169,17 @@ def test_autoguidance_needs_no_training_without_labels(tmp_path):
     given["--guidance sampling.guidance"] = 2000.0
     with pytest.raises(ProfileError, match=r"--guidance: .*1000"):
         load_sampling_profile(model, given, autoguided=True)
+
+
+def test_latents_are_the_same_by_their_autoencoder_and_scale(tmp_path):
+    model = latent()
+    scale = LatentScale((0.0, 0.0, 0.0), (0.5, 0.3, 0.4))
+    other = replace(model, latents=replace(model.latents, scale=scale))
+    found = []
+    for name, each in (("first", model), ("same", model), ("other", other)):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(build_safetensors(each))
+        source = find_model(None, str(path))
+        found.append((source, source.load_profile([])))
+    assert list(list_differences(*found[0], *found[1])) == []
+    assert list(list_differences(*found[0], *found[2])) == ["it was trained on other latents"]

@@ -27,7 +27,7 @@ PartOption = Annotated[
     Part,
     options.option(
         "--part",
-        help="The whole pipeline from noise to pixels, or the denoiser alone.",
+        help="The whole pipeline from noise to pixels, the denoiser, or a latent model's decoder.",
         panel=SELECTION,
         show_default=True,
     ),

@@ -57,7 +57,7 @@ def print_export(result: ExportResult, export_format: ExportFormat, *, json: boo
         return
     console.print_result(str(result.path))
     usage = export_format.usage.format(path=result.path)
-    if model.profile.model.is_upscaler:
+    if usage and model.profile.model.is_upscaler:
         usage = f"upscale images with: iddm upscale {result.path} FOLDER"
     notes = (f"step {model.step} of {model.run}", artifact.summary, usage)
     console.print_note("; ".join(note for note in notes if note))

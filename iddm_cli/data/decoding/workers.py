@@ -38,6 +38,9 @@ MAX_STARTS = 3
 WORKER_MEMORY = 256 * 2**20
 """Free memory for each worker process, in bytes: a photo of 50 megapixels, and the program."""
 
+PRELOADED = ("__main__", "iddm_cli.data.sources.registry")
+"""Modules that the fork server imports once for all worker processes."""
+
 SHARED_MEMORY = "/dev/shm"
 """Where Linux keeps the locks that processes share."""
 
@@ -257,6 +260,22 @@ def _map_items(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     return [work(item) for item in items]
 
 
+def start_early(*modules: str) -> None:
+    """Start the fork server now, so that it imports the program while this process lists files.
+
+    Args:
+        modules: Further modules that the worker processes will need.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED, *modules])
+    with contextlib.suppress(OSError):  # which is reported where workers are needed
+        forkserver.ensure_running()
+
+
 def _create_context() -> tuple[multiprocessing.context.BaseContext, list[RLock]]:
     """Return a context that starts processes from a fork server, or spawns them.
 
@@ -271,7 +290,7 @@ def _create_context() -> tuple[multiprocessing.context.BaseContext, list[RLock]]
         multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     )
     # The fork server imports the program once, and no process has to import it again.
-    context.set_forkserver_preload(["__main__", "iddm_cli.data.sources.registry"])
+    context.set_forkserver_preload(list(PRELOADED))
     create, locks = context.RLock, list[RLock]()
 
     def create_and_keep() -> RLock:

@@ -20,6 +20,7 @@ class LatentDecoder:
 
     def __init__(self, autoencoder: Autoencoder, scale: LatentScale, channels: int) -> None:
         self.autoencoder = autoencoder
+        self.scale = scale
         self.channels = channels
         device = autoencoder.decoder.conv_in.weight.device
         self._mean, self._deviation = (
@@ -32,11 +33,17 @@ class LatentDecoder:
         """Return images in about [-1, 1], float32 [B, C, H, W].
 
         Args:
-            latents: Latents of mean 0 and deviation 1, [B, channels, H / f, W / f]. What lies
-                outside of the encoder's range, which the decoder has never seen, is clipped to it.
+            latents: Latents of mean 0 and deviation 1, [B, channels, H / f, W / f].
         """
-        latents = (latents.float() * self._deviation + self._mean).clamp(-1, 1)
+        latents = self.unscale(latents)
         return torch.cat([self.autoencoder.decoder(one).float() for one in latents.split(1)])
+
+    def unscale(self, latents: Tensor) -> Tensor:
+        """Return latents as the encoder makes them, in [-1, 1].
+
+        What lies outside of its range, which the decoder has never seen, is clipped to it.
+        """
+        return (latents.float() * self._deviation + self._mean).clamp(-1, 1)
 
     def shape_images(self, latent: tuple[int, int, int]) -> tuple[int, int, int]:
         """Return channels, height and width of the images of latents of a shape."""

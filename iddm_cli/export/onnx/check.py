@@ -9,7 +9,11 @@ import onnxruntime
 import torch
 
 from iddm_cli.engine import randomness
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch
+from iddm_cli.engine.sampling.sample_noise import PURPOSE
+from iddm_cli.engine.sampling.upscaler import PURPOSE as LOW_NOISE
+from iddm_cli.engine.sampling.upscaler import Upscaler
 from iddm_cli.errors import IddmError
 from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.trained_model import TrainedModel
@@ -49,8 +53,7 @@ def check_onnx_model(
     try:
         onnx.checker.check_model(proto, full_check=True)
         session = open_session(proto.SerializeToString())
-        compare = compare_images if options.part == "pipeline" else compare_estimates
-        agreement = compare(model, session)
+        agreement = COMPARISONS[options.part](model, session)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise IddmError(f"the exported graph is not valid ONNX: {error}") from error
     except onnxruntime.capi.onnxruntime_pybind11_state.OrtException as error:
@@ -73,9 +76,14 @@ def open_session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def encode_seed(seed: int) -> np.ndarray:
-    """Return the value of the input `seed` that gives the noise of `iddm generate --seed`."""
-    low, high = randomness.key_of(seed, "sample-step")
+def encode_seed(seed: int, purpose: str = PURPOSE) -> np.ndarray:
+    """Return the value of the input `seed` that gives the noise of `iddm generate --seed`.
+
+    Args:
+        seed: The seed.
+        purpose: Of the noise that sampling starts from; that of an upscaler is another one.
+    """
+    low, high = randomness.key_of(seed, f"{purpose}-step")
     return np.array(low | high << 32, np.uint64).astype(np.int64)
 
 
@@ -86,18 +94,36 @@ def build_inputs(
     *,
     seed: int,
     guidance: float | None = None,
+    low: np.ndarray | None = None,
+    noise_level: float = 0.0,
 ) -> dict[str, Any]:
-    """Return the inputs for which a pipeline generates what `ImageGenerator` generates."""
+    """Return the inputs for which a pipeline makes the images of `ImageGenerator` or `Upscaler`.
+
+    Args:
+        session: The loaded file.
+        model: The model.
+        specs: The images.
+        seed: Random seed of iddm generate, or iddm upscale.
+        guidance: Guidance scale; None: the profile's.
+        low: The images that are upscaled, [N, h, w, C], in the model's units.
+        noise_level: Level of the noise that they get first.
+    """
     index = torch.tensor([spec.index for spec in specs])
-    noise = randomness.normal(seed, "sample", items=index, step=0, shape=model.shape)
+    purpose = PURPOSE if low is None else LowResolutionBatch.purpose
+    noise = randomness.normal(seed, purpose, items=index, step=0, shape=model.diffused_shape)
     scale = model.profile.sampling.guidance if guidance is None else guidance
     inputs = {
         "noise": noise.numpy(),
         "label": np.array([spec.label for spec in specs]),
         "guidance": np.array(scale, np.float32),
         "index": index.numpy(),
-        "seed": encode_seed(seed),
+        "seed": encode_seed(seed, purpose),
     }
+    if low is not None and model.low_shape is not None:
+        inputs |= {"low_resolution": low, "noise_level": np.array(noise_level, np.float32)}
+        inputs["low_noise"] = randomness.normal(
+            seed, LOW_NOISE, items=index, step=0, shape=model.low_shape
+        ).numpy()
     values = (*session.get_inputs(), *session.get_overridable_initializers())
     return {value.name: inputs[value.name] for value in values}
 
@@ -106,16 +132,53 @@ def compare_images(model: TrainedModel, session: onnxruntime.InferenceSession) -
     """Generate two images, of the first and of the last class, with both programs."""
     last = max(0, len(model.classes) - 1)
     specs = [SampleSpec(0, 0), SampleSpec(last, 1)]
-    (actual,) = session.run(None, build_inputs(session, model, specs, seed=SEED))
-    expected = ImageGenerator(
+    generator = build_generator(model)
+    if model.low_shape is None:
+        low = None
+        expected = generator.generate_batch(specs, SEED)
+    else:
+        levels = _make_small_images(model, model.low_shape)
+        low = model.values.to_values(levels.permute(0, 2, 3, 1).numpy())
+        factor = model.profile.model.upscale_factor
+        unit = levels / (model.values.levels / 2) - 1
+        expected = Upscaler(generator, factor, 0.0).upscale_values(unit, specs, seed=SEED)
+    (actual,) = session.run(None, build_inputs(session, model, specs, seed=SEED, low=low))
+    return _compare_pixels(model, actual, expected)
+
+
+def build_generator(model: TrainedModel) -> ImageGenerator:
+    """Return what generates the images of a model in PyTorch."""
+    return ImageGenerator(
         model.denoiser,
         model.profile.sampling,
         num_classes=len(model.classes),
-        shape=model.shape,
+        shape=model.diffused_shape,
         levels=model.values.levels,
         weaker=model.weaker,
         tables=model.tables,
-    ).generate_batch(specs, SEED)
+        decoder=model.decoder,
+    )
+
+
+def _make_small_images(model: TrainedModel, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Return two images to upscale, the levels of noise, [2, C, h, w]."""
+    noise = randomness.normal(SEED, "check", items=torch.arange(2), step=0, shape=shape)
+    return to_pixels(noise / 2, model.values.levels)
+
+
+def compare_decoded(model: TrainedModel, session: onnxruntime.InferenceSession) -> Agreement:
+    """Decode two latents with both programs."""
+    assert model.decoder is not None, "checked before it was traced"
+    latents = randomness.normal(
+        SEED, "sample", items=torch.arange(2), step=0, shape=model.diffused_shape
+    )
+    (actual,) = session.run(None, {"latents": latents.numpy()})
+    decoded = to_pixels(model.decoder.decode(latents), model.values.levels)
+    return _compare_pixels(model, actual, decoded.permute(0, 2, 3, 1))
+
+
+def _compare_pixels(model: TrainedModel, actual: np.ndarray, expected: torch.Tensor) -> Agreement:
+    """Return the difference between values in a model's units and levels, both [N, H, W, C]."""
     wanted = model.values.to_values(expected.numpy())
     if model.values.is_8_bit:
         return measure_agreement(actual.astype(np.float64), wanted.astype(np.float64))
@@ -127,15 +190,29 @@ def compare_estimates(model: TrainedModel, session: onnxruntime.InferenceSession
     """Estimate x at the first, the middle and the last time with both programs."""
     schedule = model.denoiser.schedule
     t = torch.tensor([0, len(schedule) // 2, len(schedule) - 1])
-    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.shape)
+    x_t = randomness.normal(SEED, "sample", items=t, step=0, shape=model.input_shape)
     label = t % (len(model.classes) + 1)
     inputs = {"x_t": x_t.numpy(), "t": t.numpy(), "label": label.numpy()}
     (actual,) = session.run(
         None, {value.name: inputs[value.name] for value in session.get_inputs()}
     )
     with torch.inference_mode():
-        expected = model.denoiser(x_t, t, label).clamp(-1, 1)
-    return measure_agreement(actual.clip(-1, 1) * 127.5, expected.numpy() * 127.5)
+        expected = model.denoiser(x_t, t, label)
+    return measure_agreement(*(_to_levels(model, x) for x in (torch.from_numpy(actual), expected)))
+
+
+def _to_levels(model: TrainedModel, x: torch.Tensor) -> np.ndarray:
+    """Return estimates of x, images or latents, in 255 levels of the range that they lie in."""
+    bounded = x.clamp(-1, 1) if model.decoder is None else model.decoder.unscale(x)
+    return 127.5 * bounded.numpy()
+
+
+COMPARISONS = {
+    "pipeline": compare_images,
+    "denoiser": compare_estimates,
+    "decoder": compare_decoded,
+}
+"""How the file of each part is compared with the model."""
 
 
 def measure_agreement(actual: np.ndarray, expected: np.ndarray) -> Agreement:

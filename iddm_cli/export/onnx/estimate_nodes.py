@@ -21,11 +21,14 @@ SPLIT_BATCH = """
 """
 """The labels, followed by "no class" for each image; by nothing (extra = 0) if guidance is 1."""
 
+READ_CONDITION = "seen = Concat<axis = 1>(x, condition_channels)\n"
+"""What a network that upscales reads: x_t, and the condition channels of smaller images."""
+
 REPEAT_IMAGES = """
     is_guided = Gather(guided_steps, k)
     extra_now = Mul(extra, is_guided)
-    repeated = Slice(x, zero, extra_now)
-    x_t = Concat<axis = 0>(x, repeated)
+    repeated = Slice({seen}, zero, extra_now)
+    x_t = Concat<axis = 0>({seen}, repeated)
     all_rows = Add(batch, extra_now)
     labels_now = Slice(labels, zero, all_rows)
 """
@@ -102,6 +105,7 @@ class EstimateSpec:
         rescale: Share of rescaled guidance.
         threshold: Share of dynamic thresholding; 0: none.
         clip: Whether estimates are clipped to [-1, 1] without dynamic thresholding.
+        has_condition: Whether the network reads condition channels.
     """
 
     num_classes: int
@@ -111,6 +115,7 @@ class EstimateSpec:
     rescale: float = 0.0
     threshold: float = 0.0
     clip: bool = True
+    has_condition: bool = False
 
     @property
     def is_guided(self) -> bool:
@@ -131,10 +136,11 @@ class EstimateSpec:
 
     def prepare_inputs(self) -> str:
         """Return the nodes before the network."""
+        seen, nodes = ("seen", READ_CONDITION) if self.has_condition else ("x", "")
         if self.repeats_images:
-            return REPEAT_IMAGES
+            return nodes + REPEAT_IMAGES.format(seen=seen)
         labels = "labels_now = Identity(label)\n" if self.num_classes else ""
-        return "x_t = Identity(x)\n" + labels
+        return f"{nodes}x_t = Identity({seen})\n{labels}"
 
     def select_reference(self) -> str:
         """Return the nodes between the network and the weaker network, if there is one."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine import randomness
+from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
+from iddm_cli.export.decoding_program import DecodingProgram
 
 LOW_32_BITS = 0xFFFFFFFF
 
@@ -53,6 +55,14 @@ def build_denoiser_graph(
     inputs = {"x_t": x_t, "t": t} | ({"label": torch.zeros_like(t)} if conditional else {})
     module = denoiser if conditional else UnconditionalDenoiser(denoiser)
     return trace_module(module, inputs, "estimate", opset=opset)
+
+
+def build_decoder_graph(
+    decoder: LatentDecoder, shape: tuple[int, int, int], *, opset: int
+) -> onnx.ModelProto:
+    """Return the decoder's graph: latents of a shape, [C, H, W] -> decoded."""
+    inputs = {"latents": torch.zeros(BATCH, *shape)}
+    return trace_module(DecodingProgram(decoder), inputs, "decoded", opset=opset)
 
 
 def build_step_noise_graph(shape: tuple[int, int, int], *, opset: int) -> onnx.ModelProto:

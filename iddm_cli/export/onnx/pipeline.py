@@ -13,7 +13,9 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.solver_table import SolverTable
+from iddm_cli.export.onnx.condition_nodes import TO_UNITS, list_condition_constants
 from iddm_cli.export.onnx.estimate_nodes import SPLIT_BATCH, EstimateSpec
+from iddm_cli.export.onnx.pixel_nodes import convert_to_pixels, list_pixel_constants
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 LOOK_UP_STEP = """
@@ -32,27 +34,6 @@ KEEP_TENSOR = """
 """
 """`SolverTable.keep`, for samplers that keep something else than their estimates."""
 
-TO_PIXELS = """
-    clipped = Clip(x, minus_one, one)
-    shifted = Add(clipped, one)
-    levels = Mul(shifted, half_of_255)
-    rounded = Round(levels)
-    pixels = Cast<to = 2>(rounded)
-    image = Transpose<perm = [0, 2, 3, 1]>(pixels)
-"""
-
-
-TO_VALUES = """
-    clipped = Clip(x, minus_one, one)
-    shifted = Add(clipped, one)
-    scaled = Mul(shifted, half_span)
-    numbers = Add(scaled, low)
-    rounded = {rounding}(numbers)
-    pixels = Cast<to = {type}>(rounded)
-    image = Transpose<perm = [0, 2, 3, 1]>(pixels)
-"""
-"""The same for deeper values: to the type and units of the training images."""
-
 
 @dataclass(frozen=True)
 class PipelineGraphs:
@@ -63,11 +44,20 @@ class PipelineGraphs:
         weaker: The same of the weaker network; None: guidance is classifier-free.
         step_noise: That of `build_step_noise_graph`, which adds the inputs index and seed; None if
             no step adds noise.
+        decoder: That of `build_decoder_graph`; None: the denoiser samples pixels.
+        condition: That of `build_condition_graph`; None: the denoiser reads no smaller images.
     """
 
     denoiser: onnx.ModelProto
     weaker: onnx.ModelProto | None = None
     step_noise: onnx.ModelProto | None = None
+    decoder: onnx.ModelProto | None = None
+    condition: onnx.ModelProto | None = None
+
+    def list_all(self) -> list[onnx.ModelProto]:
+        """Return those that there are."""
+        graphs = (self.denoiser, self.weaker, self.step_noise, self.decoder, self.condition)
+        return [graph for graph in graphs if graph is not None]
 
 
 @dataclass(frozen=True)
@@ -77,14 +67,19 @@ class PipelineSpec:
     Attributes:
         table: The sampler's solver table.
         estimate: How a step makes its estimate.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of what is sampled: an image, or its latent.
+        image_shape: Those of an image.
         values: The range of values that the images have.
+        low_shape: Channels, height and width of the smaller images that are upscaled; None: the
+            denoiser reads none.
     """
 
     table: SolverTable
     estimate: EstimateSpec
     shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]
     values: ValueRange = EIGHT_BIT
+    low_shape: tuple[int, int, int] | None = None
 
     @property
     def adds_noise(self) -> bool:
@@ -94,42 +89,79 @@ class PipelineSpec:
 
 def build_pipeline(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.ModelProto:
     """Return the pipeline: noise and, with classes, label and guidance -> image."""
-    denoiser = graphs.denoiser
+    decoder, condition = graphs.decoder, graphs.condition
     body = _build_body(graphs, spec)
-    state = ["x", *_list_previous(spec.table)]
+    state = ["x" if decoder is None else "latents", *_list_previous(spec.table)]
     loop = helper.make_node("Loop", ["steps", "", *["noise"] * len(state)], state, body=body)
     before = _parse_nodes(SPLIT_BATCH) if spec.estimate.repeats_images else []
+    after = [] if decoder is None else _inline_decoder(decoder)
+    if condition is not None:
+        outer = {"low_noise": "low_noise_of_all"}
+        before += [*_parse_nodes(TO_UNITS), *_inline(condition, "condition", outer)]
     graph = helper.make_graph(
-        [*before, loop, *_parse_nodes(_to_pixels(spec.values))],
+        [*before, loop, *after, *_parse_nodes(convert_to_pixels(spec.values))],
         "pipeline",
         _build_inputs(spec),
-        [_declare("image", spec.values.dtype, ["N", *spec.shape[1:], spec.shape[0]])],
-        _build_constants(spec),
+        [_declare_image("image", spec.image_shape, spec.values)],
+        [
+            *_build_constants(spec),
+            *(weight for each in (decoder, condition) if each for weight in _take_weights(each)),
+        ],
     )
-    model = helper.make_model(
-        graph, opset_imports=denoiser.opset_import, ir_version=denoiser.ir_version
+    return _build_model(graph, graphs.list_all())
+
+
+def build_decoding(
+    decoder: onnx.ModelProto,
+    shape: tuple[int, int, int],
+    image_shape: tuple[int, int, int],
+    values: ValueRange,
+) -> onnx.ModelProto:
+    """Return the end of a pipeline alone: latents -> image.
+
+    Args:
+        decoder: The graph of `build_decoder_graph`.
+        shape: Channels, height and width of a latent.
+        image_shape: Those of an image.
+        values: The range of values that the images have.
+    """
+    nodes = [*_inline_decoder(decoder), *_parse_nodes(convert_to_pixels(values))]
+    constants = _to_initializers(list_pixel_constants(values))
+    graph = helper.make_graph(
+        nodes,
+        "decoding",
+        [_declare("latents", "float", ["N", *shape])],
+        [_declare_image("image", image_shape, values)],
+        constants + _take_weights(decoder),
     )
-    models = [each for each in (denoiser, graphs.weaker) if each is not None]
-    functions = {(f.domain, f.name, f.overload): f for each in models for f in each.functions}
+    return _build_model(graph, [decoder])
+
+
+def _build_model(graph: onnx.GraphProto, traced: list[onnx.ModelProto]) -> onnx.ModelProto:
+    """Return a graph as a model, with the functions of the traced models that it is made of."""
+    first = traced[0]
+    model = helper.make_model(graph, opset_imports=first.opset_import, ir_version=first.ir_version)
+    functions = {(f.domain, f.name, f.overload): f for each in traced for f in each.functions}
     model.functions.extend(functions.values())
     return model
 
 
-def _to_pixels(values: ValueRange) -> str:
-    """Return the nodes that turn x, in [-1, 1], into the image."""
-    if values.is_8_bit:
-        return TO_PIXELS
-    dtype = np.dtype(values.dtype)
-    rounding = "Identity" if dtype.kind == "f" else "Round"
-    return TO_VALUES.format(rounding=rounding, type=int(helper.np_dtype_to_tensor_dtype(dtype)))
+def _inline_decoder(decoder: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes that turn latents into x, in [-1, 1]."""
+    return _inline(decoder, "decoder", {"latents": "latents", "decoded": "x"})
 
 
 def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
     inputs = [_declare("noise", "float", ["N", *spec.shape])]
+    if spec.low_shape is not None:
+        inputs.append(_declare_image("low_resolution", spec.low_shape, spec.values))
     inputs += [_declare("label", "int64", ["N"])] if spec.estimate.num_classes else []
     inputs += [_declare("guidance", "float", [])] if spec.estimate.is_guided else []
     if spec.adds_noise:
         inputs += [_declare("index", "int64", ["N"]), _declare("seed", "int64", [])]
+    if spec.low_shape is not None:
+        inputs.append(_declare("noise_level", "float", []))
+        inputs.append(_declare("low_noise", "float", ["noise_N", "noise_C", "noise_h", "noise_w"]))
     return inputs
 
 
@@ -141,18 +173,17 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
         "coefficients": spec.table.compact()[1].numpy(),
         **({} if spec.table.keeps is None else {"keeps": spec.table.keeps.numpy()}),
         "on": np.array(True),
-        "minus_one": np.array(-1, np.float32),
-        "one": np.array(1, np.float32),
+        **list_pixel_constants(spec.values),
     }
-    if spec.values.is_8_bit:
-        constants["half_of_255"] = np.array(127.5, np.float32)
-    else:
-        low, high = (np.array(end).reshape(-1, 1, 1) for end in (spec.values.low, spec.values.high))
-        constants["low"] = low.astype(np.float32)
-        constants["half_span"] = ((high - low) / 2).astype(np.float32)
     constants |= spec.estimate.list_constants(math.prod(spec.shape))
+    if spec.low_shape is not None:
+        constants |= list_condition_constants(spec.values)
     if spec.adds_noise:
         constants["seed"] = np.array(0)
+    return _to_initializers(constants)
+
+
+def _to_initializers(constants: dict[str, np.ndarray]) -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(array, name) for name, array in constants.items()]
 
 
@@ -233,6 +264,12 @@ def _advancing(table: SolverTable) -> str:
     lines += [f"kept_previous{j} = Identity(previous{j})" for j in range(1, table.history)]
     lines += [] if table.keeps is None else KEEP_TENSOR.split("\n")
     return "\n".join([*lines, f"deterministic = Identity(sum{table.history})", ""])
+
+
+def _declare_image(
+    name: str, shape: tuple[int, int, int], values: ValueRange
+) -> onnx.ValueInfoProto:
+    return _declare(name, values.dtype, ["N", *shape[1:], shape[0]])
 
 
 def _declare(name: str, element_type: str, shape: Iterable[int | str]) -> onnx.ValueInfoProto:

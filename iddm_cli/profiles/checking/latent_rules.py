@@ -43,8 +43,6 @@ def _check_encoded(profile: Profile) -> Iterator[Issue]:
     for key, is_used in (
         ("model.network", profile.model.is_autoencoder),
         ("model.condition", profile.model.is_upscaler),
-        ("transfer.source", profile.transfer.source is not None),
-        ("distillation.teacher", profile.distillation.is_enabled),
     ):
         if is_used:
             section, _, name = key.partition(".")

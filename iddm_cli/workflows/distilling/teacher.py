@@ -10,7 +10,7 @@ from pathlib import Path
 from iddm_cli.errors import UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
-from iddm_cli.workflows.latents.refusal import check_generates, check_pixels
+from iddm_cli.workflows.latents.refusal import check_generates
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
 
@@ -40,7 +40,6 @@ def check_teacher(model: models.RunModel | models.FileModel) -> None:
     """
     profile = model.load_profile([])
     check_generates(profile, model.reference)
-    check_pixels(profile, model.reference, "be distilled")
     distillation = profile.distillation
     if distillation.teacher is not None:
         raise UsageError(

@@ -9,7 +9,7 @@ from iddm_cli import __version__
 from iddm_cli.data.cache import describe_entry, hold_entry
 from iddm_cli.display import console
 from iddm_cli.errors import UsageError
-from iddm_cli.workflows.latents.encoder_source import load_model_decoder
+from iddm_cli.workflows.latents.own_encoder import load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
-from iddm_cli.workflows.latents.encoder_source import load_model_decoder
+from iddm_cli.workflows.latents.own_encoder import load_model_decoder
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ One or several processes generate the batches of one plan. None of them needs an
 finds all images there at its end draws the overview.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iddm_cli import durable
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.image_files import SamplingMetadata
@@ -26,12 +27,13 @@ from iddm_cli.workflows.generating.output.existing_images import (
     read_pixels,
 )
 from iddm_cli.workflows.generating.output.output_files import (
+    GRID,
     GridRows,
     describe_folder,
     write_grid,
     write_image,
 )
-from iddm_cli.workflows.generating.output.output_layout import OutputLayout
+from iddm_cli.workflows.generating.output.output_layout import MANIFEST, OutputLayout
 from iddm_cli.workflows.generating.output.trajectory_files import (
     choose_images,
     count_frames,
@@ -62,6 +64,7 @@ def generate_images(generation: Generation) -> None:
     missing = find_left(generation)
     rows = plan.collect_rows(layout)
     written = write_missing(generation, missing, rows)
+    remove_own_leftovers(generation)
     generation.group.gather_object(None)  # until the others have written theirs
     absent = count_missing(layout, plan.images)
     grid = None
@@ -80,11 +83,23 @@ def list_facts(generation: Generation) -> dict[str, object]:
     return plan.facts | {"trajectories": [path.name for pair in paths for path in pair]}
 
 
+def select_share(generation: Generation) -> list[Sequence[PlannedImage]]:
+    """Return the batches of this process."""
+    batches = make_batches(generation.plan.images, generation.profile.sampling.batch_size)
+    return generation.shard.select(batches)
+
+
+def remove_own_leftovers(generation: Generation) -> None:
+    """Remove what killed processes left beside the images of this process, and the manifest."""
+    layout = generation.layout
+    images = [layout.planned_path(image) for batch in select_share(generation) for image in batch]
+    durable.remove_leftovers([*images, layout.folder / MANIFEST, layout.folder / GRID])
+
+
 def find_left(generation: Generation) -> MissingImages:
     """Return what is left to generate of a share; with --overwrite, all of it."""
     layout, plan, options = generation.layout, generation.plan, generation.options
-    batches = make_batches(plan.images, generation.profile.sampling.batch_size)
-    share = generation.shard.select(batches)
+    share = select_share(generation)
     if options.overwrite:
         paths = (layout.planned_path(image) for batch in share for image in batch)
         return MissingImages(share, frozenset(paths))
@@ -114,7 +129,7 @@ def write_missing(generation: Generation, missing: MissingImages, rows: GridRows
     stage = "generating images"
     if generation.group.world_size > 1:
         stage += f", process 1 of {generation.group.world_size}"
-    writer = BackgroundWriter()
+    writer = BackgroundWriter(generation.profile.sampling.batch_size)
     try:
         with show_progress() as progress, writer:
             done = 0

@@ -35,25 +35,6 @@ def check_generates(profile: "Profile", reference: str) -> None:
         )
 
 
-def check_pixels(profile: "Profile", reference: str, purpose: str) -> None:
-    """Check that a model was trained on pixels.
-
-    Args:
-        profile: Its profile.
-        reference: What a command line calls it.
-        purpose: What it is wanted for: "be served".
-
-    Raises:
-        UsageError: It was trained on latents.
-    """
-    if profile.data.encoder is not None:
-        raise UsageError(
-            f"{reference} was trained on latents (data.encoder), and such a model cannot {purpose} "
-            "yet",
-            f"Generate images with it: iddm generate {reference}",
-        )
-
-
 def check_latent_options(profile: "Profile", reference: str, given: "Collection[str]") -> None:
     """Check that options of `iddm generate` do not need a network that computes pixels.
 

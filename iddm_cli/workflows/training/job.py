@@ -46,6 +46,11 @@ class JobOptions:
     encoder: "TrainedSource | None" = None
     started: float = field(default_factory=time.monotonic)
 
+    @property
+    def parent(self) -> "TrainedSource | None":
+        """The trained model whose weights the new run starts from, or is distilled from."""
+        return self.source or self.teacher
+
 
 @dataclass(frozen=True)
 class Job:

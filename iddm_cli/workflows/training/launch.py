@@ -12,7 +12,12 @@ from iddm_cli.profiles.loading import check_before_training
 from iddm_cli.profiles.overrides import RESUMABLE_KEYS
 from iddm_cli.runs.registry import check_name_free, check_runs_dir_writable, make_run_name
 from iddm_cli.runs.run import Run
-from iddm_cli.workflows.latents.encoder_source import adopt_encoder, encode_images, find_encoder
+from iddm_cli.workflows.latents.encoder_source import (
+    adopt_encoder,
+    encode_images,
+    find_encoder,
+    find_scale,
+)
 from iddm_cli.workflows.training.attach_dataset import align_classes, has_dataset
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.training.evaluation_data import prepare_evaluation
@@ -48,7 +53,7 @@ def launch(profile: "Profile", options: JobOptions) -> int:
         check_can_start(options, is_restart=rank_info is not None and rank_info.is_restart)
     else:
         console.silence()
-    encoder = find_encoder(profile, options.runs_dir, options.resumed)
+    encoder = find_encoder(profile, options.runs_dir, options.resumed, options.parent)
     options = replace(options, encoder=encoder)
     resolved, pack = find_data(profile, options)
     if options.teacher is not None:
@@ -66,7 +71,8 @@ def launch(profile: "Profile", options: JobOptions) -> int:
     devices = choose(runtime.device, runtime.devices)
     check_divisible(resolved, len(devices) if rank_info is None else rank_info.world_size)
     if encoder is not None:
-        pack = encode_images(resolved, pack, encoder, devices[0], options.resumed)
+        scale = find_scale(options.resumed, options.parent)
+        pack = encode_images(resolved, pack, encoder, devices[0], scale)
     job = Job(resolved, pack, options, evaluated)
     if rank_info is None:
         return _run_supervised(job, devices)

@@ -9,7 +9,7 @@ from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import parse_guide
-from iddm_cli.workflows.latents.refusal import check_pixels
+from iddm_cli.workflows.latents.own_encoder import load_latent_space, open_own_encoder
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class TrainedSource:
         classes: Names of its classes, by label; empty where it has none.
         values: The range of values that it was trained on; None: it is not known.
         weights: Name of its weights, such as average or raw.
+        is_inside: Whether it is the autoencoder inside that file of a latent model.
     """
 
     name: str
@@ -37,6 +38,7 @@ class TrainedSource:
     classes: tuple[str, ...]
     values: "ValueRange | None"
     weights: str = "average"
+    is_inside: bool = False
 
     def check_has_images(self, overrides: Sequence[Override], purpose: str, command: str) -> None:
         """Check that there are images to train on, as a distilled run needs too.
@@ -64,7 +66,8 @@ class TrainedSource:
         Raises:
             RunError: It is no longer there, or is damaged.
         """
-        return models.find_model(None, str(self.path))
+        model = models.find_model(None, str(self.path))
+        return open_own_encoder(model) if self.is_inside else model
 
     def load_profile(self, overrides: list[Override] | None = None) -> "ResolvedProfile":
         """Return its profile, which samples from these weights, with other settings changed.
@@ -92,14 +95,15 @@ class TrainedSource:
         from iddm_cli.build.exporting import load_trained_model
         from iddm_cli.export.safetensors import build_safetensors
 
-        model = self.open_model()
+        model, profile = self.open_model(), self.load_profile()
         trained = load_trained_model(
             self.name,
-            self.load_profile(),
+            profile,
             self.classes,
             self.open_weights(),
             model.load_provenance(self.step),
             model.values,
+            latents=load_latent_space(model, profile),
         )
         return build_safetensors(trained)
 
@@ -123,13 +127,14 @@ def describe_source(
     """
     step = model.open_weights(checkpoint, weights).step
     values: ValueRange | None = model.values
+    is_inside = False
     if isinstance(model, models.RunModel):
         path = model.run.path.resolve()
         recorded = has_dataset(model.run) or model.run.read_json("dataset.json").get("values")
         values = values if recorded else None
     else:
-        path = model.exported.path.resolve()
-    return TrainedSource(model.name, path, step, model.classes, values, weights)
+        path, is_inside = model.exported.path.resolve(), model.exported.outer is not None
+    return TrainedSource(model.name, path, step, model.classes, values, weights, is_inside)
 
 
 def parse_source(text: str) -> tuple[str, models.CheckpointChoice]:
@@ -171,7 +176,6 @@ def find_source(
             f"Import it first: iddm import {reference} --name NAME. Then: iddm train --from NAME",
         ) from error
     profile = model.load_profile([])
-    check_pixels(profile, model.reference, "start another training")
     distillation = profile.distillation
     if distillation.teacher is not None:
         raise UsageError(

@@ -18,6 +18,7 @@ RARE_SHARE = 0.5
 """Classes with fewer images than this share of what each would have if all had equally many."""
 
 NOTES = {
+    "data.encoder": "the same autoencoder",
     "diffusion.noise_shift": "the network adapts to the other noise levels",
     "diffusion.zero_terminal_snr": "the network adapts to the other noise levels",
 }
@@ -61,7 +62,7 @@ def _summarize_growth(
             "are kept, and the first layer begins to read details",
         )
     if growth.levels:
-        height, width = (side // settings["patch_size"] for side in now.data.size)
+        height, width = (side // settings["patch_size"] for side in now.data.diffused_size)
         count = len(settings["channel_multipliers"])
         inner = list_names([f"{n - growth.levels} as {n}" for n in range(growth.levels, count)])
         outer = list_names([f"{n} ({height >> n} x {width >> n})" for n in range(growth.levels)])

@@ -24,9 +24,9 @@ from iddm_cli.workflows.transferring.trained_source import TrainedSource, find_s
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
 
-FROM_SOURCE = ("data.image_size", "data.channels", "diffusion.timesteps", "diffusion.schedule",
-               "diffusion.noise_shift", "diffusion.zero_terminal_snr",
-               "diffusion.prediction")  # fmt: skip
+FROM_SOURCE = ("data.image_size", "data.channels", "data.encoder", "data.latents",
+               "diffusion.timesteps", "diffusion.schedule", "diffusion.noise_shift",
+               "diffusion.zero_terminal_snr", "diffusion.prediction")  # fmt: skip
 """Settings that come from the trained model where a profile lacks them, besides the network's."""
 
 MUST_EQUAL = ("diffusion.timesteps", "diffusion.schedule", "diffusion.prediction")
@@ -139,7 +139,9 @@ def choose_grown_settings(
     size = _read_size(given.get("data.image_size"))
     if size is None or (ratio := measure_ratio(before.data.size, size)) <= 1:
         return {}
-    chosen = choose_growth(before.model, (before.data.size, size), given)
+    factor = before.data.latents[1] if before.data.latents else 1
+    sizes = before.data.diffused_size, (size[0] // factor, size[1] // factor)
+    chosen = choose_growth(before.model, sizes, given)
     if "diffusion.noise_shift" not in given:
         chosen["diffusion.noise_shift"] = round(before.diffusion.noise_shift * ratio, 4)
     return chosen
@@ -183,6 +185,11 @@ def _list_differences(name: str, before: "ResolvedProfile", now: "Profile") -> I
     for key in (*keys, *MUST_EQUAL):
         if new[key] != old[key]:
             yield f"{key} is {format_value(new[key])}, and {format_value(old[key])} in {name}"
+    if (new["data.encoder"] is None) != (old["data.encoder"] is None):
+        yield (
+            f"data.encoder is {format_value(new['data.encoder'])}, and "
+            f"{format_value(old['data.encoder'])} in {name}"
+        )
     channels, known = new["data.channels"], old["data.channels"]
     if channels not in ("auto", known) and now.model.is_upscaler:
         yield f"data.channels is {channels}, and {known} in {name}, which upscales images"

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from iddm_cli.engine.reduced_precision.batch_invariant import (
+    CALLS_BEFORE_TRIAL,
     CPU_BLOCKS,
     GPU_PIXELS,
     MOST_GPU_ROWS,
@@ -60,6 +61,47 @@ def test_the_trial_finds_block_sizes_that_give_other_bits(generator):
     dependent = BatchDependentDenoiser(generator, by_size=True)
     wrapped = BatchInvariantDenoiser(dependent, generator.shape, blocks=CPU_BLOCKS, num_threads=1)
     assert (wrapped.sizes, wrapped.is_invariant) == ((8,), True)
+
+
+class RowwiseDenoiser(torch.nn.Module):
+    """A denoiser whose estimates have the same bits in every batch."""
+
+    def __init__(self, generator) -> None:
+        super().__init__()
+        self.schedule = generator.denoiser.schedule
+        self.seen: list[int] = []
+
+    def forward(self, x_t, t, label):
+        self.seen.append(len(x_t))
+        return x_t * 0.5 + t.view(-1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_batches_that_come_again_are_computed_whole(generator, num_threads):
+    denoiser = RowwiseDenoiser(generator)
+    batched = BatchInvariantDenoiser(
+        denoiser, generator.shape, blocks=CPU_BLOCKS, num_threads=num_threads
+    )
+    denoiser.seen.clear()
+    x_t = torch.randn(33 * num_threads, *generator.shape)
+    inputs = (x_t, torch.arange(len(x_t)), torch.zeros(len(x_t), dtype=torch.int64))
+    first = batched(*inputs)
+    assert max(denoiser.seen) <= 16
+    for _ in range(CALLS_BEFORE_TRIAL):
+        last = batched(*inputs)
+    assert denoiser.seen[-num_threads:] == [33] * num_threads
+    assert torch.equal(first, last)
+    rows = CPU_BLOCKS.most_pixels // (generator.shape[1] * generator.shape[2])
+    assert not any(batched._is_usable_whole(rows + 1) for _ in range(2 * CALLS_BEFORE_TRIAL))
+
+
+def test_batches_are_split_where_whole_ones_give_other_bits(generator):
+    dependent = BatchDependentDenoiser(generator, by_size=True)
+    wrapped = BatchInvariantDenoiser(dependent, generator.shape, blocks=CPU_BLOCKS, num_threads=1)
+    x_t = torch.randn(20, *generator.shape)
+    t = labels = torch.zeros(20, dtype=torch.int64)
+    results = [wrapped(x_t, t, labels) for _ in range(CALLS_BEFORE_TRIAL + 1)]
+    assert all(torch.equal(one, results[0]) for one in results)
 
 
 def test_blocks_on_a_gpu_have_equally_many_pixels():

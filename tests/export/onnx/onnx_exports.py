@@ -1,5 +1,7 @@
 """A model beside its ONNX export in onnxruntime."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
@@ -29,22 +31,20 @@ class OnnxExport:
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
-    def generate(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
-        inputs = check.build_inputs(self.session, self.model, specs, seed=seed, guidance=guidance)
+    def generate(
+        self, specs: list[SampleSpec], guidance: float, seed: int = SEED, **upscaled: object
+    ) -> np.ndarray:
+        kinds = {"seed": seed, "guidance": guidance, **upscaled}
+        inputs = check.build_inputs(self.session, self.model, specs, **kinds)
         return self.session.run(None, inputs)[0]
 
     def wanted(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
-        settings = self.model.profile.sampling.model_copy(update={"guidance": guidance})
-        kinds = {
-            "num_classes": len(self.model.classes),
-            "shape": self.model.shape,
-            "tables": self.model.tables,
-        }
-        return (
-            ImageGenerator(self.model.denoiser, settings, **kinds, weaker=self.model.weaker)
-            .generate_batch(specs, seed)
-            .numpy()
-        )
+        return self.build_generator(guidance).generate_batch(specs, seed).numpy()
+
+    def build_generator(self, guidance: float) -> ImageGenerator:
+        sampling = self.model.profile.sampling.model_copy(update={"guidance": guidance})
+        profile = self.model.profile.model_copy(update={"sampling": sampling})
+        return check.build_generator(replace(self.model, profile=profile))
 
 
 def same(found: np.ndarray, wanted: np.ndarray) -> bool:

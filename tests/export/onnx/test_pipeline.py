@@ -7,14 +7,17 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
+from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.export.onnx import check
 from iddm_cli.export.onnx.graphs import build_denoiser_graph, build_step_noise_graph
-from iddm_cli.export.onnx.model_proto import pipeline_spec
+from iddm_cli.export.onnx.model_proto import build_onnx_model, pipeline_spec
+from iddm_cli.export.onnx.options import OnnxOptions
 from iddm_cli.export.onnx.pipeline import PipelineGraphs, build_pipeline
 from iddm_cli.value_range import ValueRange
 from tests.export.conftest import trained
+from tests.export.latent_models import SCALE, one_layer_latent
 from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
 from tests.tuned import make_tables
 
@@ -95,6 +98,30 @@ def test_other_samplers_generate_the_same(network, changes):
     exported = OnnxExport(model, made=build_pipeline(PipelineGraphs(copy, None, noise), spec))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp-2m", "ddpm"])
+def test_a_latent_model_generates_images_with_its_decoder_inside(sampler):
+    exported = OnnxExport(one_layer_latent(**SAMPLERS[sampler]))
+    specs = [SampleSpec(index % 3, index) for index in range(5)]
+    found = exported.generate(specs, 2.5)
+    assert found.shape == (5, 16, 32, 3)
+    assert same(found, exported.wanted(specs, 2.5))
+
+
+def test_the_parts_of_a_latent_model_fit_together():
+    model = one_layer_latent()
+    noise = np.random.default_rng(0).normal(size=(3, *model.diffused_shape)).astype(np.float32)
+    decoder = OnnxExport(model, OnnxOptions("decoder"))
+    wanted = to_pixels(model.decoder.decode(torch.from_numpy(noise))).permute(0, 2, 3, 1)
+    assert same(decoder.session.run(None, {"latents": noise})[0], wanted.numpy())
+    for part in ("decoder", "denoiser"):
+        options = OnnxOptions(part)
+        made = build_onnx_model(model, options)
+        assert check.check_onnx_model(model, made, options).within_one > 0.999
+        said = {entry.key: entry.value for entry in made.metadata_props}
+        assert json.loads(said["iddm.latent_shape"]) == [*model.diffused_shape]
+        assert json.loads(said["iddm.latent_scale"]) == SCALE.to_json()
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])

@@ -42,7 +42,6 @@ def test_a_plain_autoencoder_has_no_issues():
         ({"sampling": {"threshold": 0.99}}, "sampling.threshold"),
         ({"model": {"condition": "low_resolution"}}, "model.condition"),
         ({"model": {"network": "autoencoder"}}, "model.network"),
-        ({"transfer": {"source": "run"}}, "transfer.source"),
     ],
 )
 def test_what_does_not_work_on_latents_is_named(changes, key):

@@ -4,11 +4,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from iddm_cli.display import console
 from iddm_cli.errors import ProfileError, RunError, UsageError
+from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.profile import Profile
 from iddm_cli.workflows import models
 from iddm_cli.workflows.latents import encoder_source
-from iddm_cli.workflows.latents.encoder_source import adopt_encoder, find_encoder
+from iddm_cli.workflows.latents.encoder_source import adopt_encoder, find_encoder, find_scale
+from iddm_cli.workflows.transferring.trained_source import describe_source
+from tests.export.conftest import trained
+from tests.export.latent_models import AUTOENCODER as SMALL
+from tests.export.latent_models import SCALE
+from tests.export.latent_models import latent as latent_model
 
 AUTOENCODER = {"model": {"network": "autoencoder", "downsampling": 4, "latent_channels": 3}}
 
@@ -53,3 +60,54 @@ def test_another_network_is_refused(tmp_path, monkeypatch):
     assert encoder_source.models is models
     with pytest.raises(UsageError, match="codec is not an autoencoder"):
         find_encoder(latent(), tmp_path)
+
+
+@pytest.fixture
+def parent(tmp_path):
+    """A latent model in a file, whose autoencoder is called codec."""
+    path = tmp_path / "parent.safetensors"
+    path.write_bytes(build_safetensors(latent_model()))
+    return describe_source(models.find_model(None, str(path)), None, "average")
+
+
+def write_autoencoder(path, scale: float) -> str:
+    autoencoder = trained((), data={"image_size": [16, 32]}, model=SMALL)
+    for parameter in autoencoder.denoiser.parameters():
+        parameter.mul_(scale)
+    path.write_bytes(build_safetensors(autoencoder))
+    return str(path)
+
+
+def test_a_run_on_trained_weights_takes_the_autoencoder_and_the_scale_of_these(tmp_path, parent):
+    found = find_encoder(latent(), tmp_path, parent=parent)
+    assert (found.path, found.is_inside, found.name) == (parent.path, True, "codec")
+    assert found.load_profile().model.is_autoencoder
+    assert adopt_encoder(latent(), found).data.latents == [3, 4]
+    assert find_scale(None, parent) == SCALE
+    assert find_scale(None, None) is None
+    same = write_autoencoder(tmp_path / "same.safetensors", 1.0)
+    assert find_encoder(latent(encoder=same), tmp_path, parent=parent) == found
+
+
+def test_weights_of_other_latents_or_of_pixels_are_refused(tmp_path, parent):
+    other = write_autoencoder(tmp_path / "other.safetensors", 0.5)
+    with pytest.raises(UsageError, match="is not the autoencoder whose latents") as refused:
+        find_encoder(latent(encoder=other), tmp_path, parent=parent)
+    assert "data.encoder: codec" in refused.value.hint
+    with pytest.raises(RunError) as refused:
+        find_encoder(latent(encoder="nobody"), tmp_path, parent=parent)
+    assert "data.encoder: codec" in refused.value.hint
+    path = tmp_path / "pixels.safetensors"
+    path.write_bytes(build_safetensors(trained()))
+    pixels = describe_source(models.find_model(None, str(path)), None, "average")
+    with pytest.raises(UsageError, match="which was trained on pixels"):
+        find_encoder(latent(encoder=other), tmp_path, parent=pixels)
+
+
+def test_an_autoencoder_that_was_trained_further_is_mentioned(tmp_path, parent, monkeypatch):
+    changed = write_autoencoder(tmp_path / "changed.safetensors", 0.5)
+    find, notes = models.find_model, []
+    monkeypatch.setattr(models, "find_model", lambda d, r: find(d, changed if r == "codec" else r))
+    monkeypatch.setattr(console, "print_note", notes.append)
+    assert find_encoder(latent(), tmp_path, parent=parent).is_inside
+    assert "codec has changed since" in notes[0]

@@ -8,7 +8,6 @@ from iddm_cli.workflows.latents.refusal import (
     check_benched,
     check_generates,
     check_latent_options,
-    check_pixels,
 )
 
 LATENT = Profile.model_validate({"data": {"encoder": "codec"}})
@@ -23,12 +22,6 @@ def test_an_autoencoder_generates_nothing_and_the_hint_says_what_it_has():
 
 def test_other_models_pass():
     check_generates(Profile(), "mine")
-
-
-def test_a_network_on_latents_is_refused_where_pixels_are_needed():
-    with pytest.raises(UsageError, match=r"mine was trained on latents .*cannot be served yet"):
-        check_pixels(LATENT, "mine", "be served")
-    check_pixels(Profile(), "mine", "be served")
 
 
 def test_options_about_pixels_are_refused_on_latents():

@@ -23,6 +23,7 @@ from numpy import ndarray
 
 from iddm_cli import durable
 from iddm_cli.data.sources.shards.shard_records import NO_CLASS, ShardLabels, ShardRecords
+from iddm_cli.storage.moves import list_partials
 
 COLUMNS: Mapping[str, str] = {
     "shard": "<u4",
@@ -99,7 +100,8 @@ class RecordTableWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.temporary = durable.partial_path(folder)
-        durable.discard(self.temporary)
+        for partial in list_partials(folder.parent, [folder.name]):  # of killed processes
+            durable.discard(partial)
         self.temporary.mkdir(parents=True)
         self.count = 0
         self.labelled = 0

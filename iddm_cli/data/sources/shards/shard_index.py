@@ -15,7 +15,7 @@ from pathlib import Path
 
 from iddm_cli.data.cache import cache_error, cache_folder, lock_path, mark_used
 from iddm_cli.data.decoding.images import ImageHandle
-from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
+from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool, start_early
 from iddm_cli.data.sources.indexing.labels.class_names import name_numbers
 from iddm_cli.data.sources.indexing.labels.labelling import Labelling, LabelScan, sort_classes
 from iddm_cli.data.sources.indexing.labels.shards import describe_shards
@@ -50,12 +50,14 @@ class ShardFormat:
         suffixes: Suffixes of the files, in lower case.
         list_shard: `list_shard(path, options)` lists the images of a shard.
         locate: `locate(path, offset, length)` returns a handle of an image.
+        modules: What the processes that decode its images import.
     """
 
     name: str
     suffixes: tuple[str, ...]
     list_shard: Callable[[Path, SourceOptions], ShardRecords]
     locate: Callable[[Path, int, int], ImageHandle]
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def index_shards(shards: ShardPaths, form: ShardFormat, options: SourceOptions) 
     folder = cache_folder() / "indices" / _digest_facts(shards, form, options)
     table = read_table(folder)
     if table is None:
+        start_early(*form.modules)  # whoever lists a dataset for the first time will decode it
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with hold_or_wait(lock_path(folder), lambda: None):

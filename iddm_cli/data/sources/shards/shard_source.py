@@ -33,6 +33,7 @@ PARQUET = ShardFormat(
     suffixes=(".parquet",),
     list_shard=list_parquet_shard,
     locate=locate_parquet_image,
+    modules=("pyarrow.parquet",),
 )
 
 

@@ -5,18 +5,23 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 MOST_WAITING = 256
-"""Files that may wait to be written; beyond, computing waits."""
+"""Files that may wait to be written, unless two batches have more; beyond, computing waits."""
 
 
 class BackgroundWriter:
     """Writes files one after the other. A context manager: at its end all are written.
 
+    Args:
+        batch_size: Number of images that are computed together. Those of a batch are written while
+            the next one is computed, so that at least two batches may wait.
+
     Attributes:
         written: Number of files that are complete.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int = 1) -> None:
         self.written = 0
+        self._most_waiting = max(MOST_WAITING, 2 * batch_size)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._waiting: deque[Future[None]] = deque()
 
@@ -41,7 +46,9 @@ class BackgroundWriter:
             OSError: An earlier file could not be written.
         """
         self._waiting.append(self._executor.submit(write))
-        while self._waiting and (self._waiting[0].done() or len(self._waiting) > MOST_WAITING):
+        while self._waiting and (
+            self._waiting[0].done() or len(self._waiting) > self._most_waiting
+        ):
             self._take()
 
     def finish(self) -> None:

@@ -15,6 +15,7 @@ from iddm_cli.workflows.generating.output.output_layout import OutputLayout
 if TYPE_CHECKING:
     from torch import Tensor
 
+GRID = "grid.png"
 GRID_COLUMNS = 10
 GRID_IMAGES = 100
 GRID_CLASSES = 100
@@ -128,7 +129,7 @@ def _group(image: PlannedImage) -> RowGroup:
 
 def write_grid(layout: OutputLayout, rows: Sequence[image_files.GridRow]) -> Path:
     """Write the overview as grid.png."""
-    path = layout.folder / "grid.png"
+    path = layout.folder / GRID
     image_files.save_png(image_files.make_grid(rows), path)
     return path
 

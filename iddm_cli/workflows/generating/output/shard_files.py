@@ -101,7 +101,7 @@ class TarShard:
         self._tar.close()
         durable.fsync_file(self._handle)
         self._handle.close()
-        durable.publish_file(self._temporary, self.path)
+        _publish(self._temporary, self.path)
 
 
 class ParquetShard:
@@ -156,7 +156,20 @@ class ParquetShard:
         self._writer.close()
         durable.fsync_file(self._handle)
         self._handle.close()
-        durable.publish_file(self._temporary, self.path)
+        _publish(self._temporary, self.path)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a complete shard its name, unless another process has done so with its own.
+
+    Raises:
+        OSError: The rename failed.
+    """
+    try:
+        durable.publish_file(temporary, path)
+    except FileNotFoundError:  # the other process, with the same images, took it for a leftover
+        if not path.exists():
+            raise
 
 
 def _make_schema(classes: Sequence[str]) -> Any:

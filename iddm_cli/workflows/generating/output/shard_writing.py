@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from iddm_cli import durable
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
 from iddm_cli.extras import require_extra
@@ -22,8 +24,12 @@ from iddm_cli.workflows.generating.image_writing import report, run_batches
 from iddm_cli.workflows.generating.output.background_writer import BackgroundWriter
 from iddm_cli.workflows.generating.output.existing_images import MissingImages, adopt_folder
 from iddm_cli.workflows.generating.output.output_files import describe_folder, encode
+from iddm_cli.workflows.generating.output.output_layout import MANIFEST
 from iddm_cli.workflows.generating.output.shard_checks import find_shard_problem
-from iddm_cli.workflows.generating.output.shard_files import SHARD_FILES, ShardImage
+from iddm_cli.workflows.generating.output.shard_files import SHARD_FILES, ShardFile, ShardImage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHARD_IMAGES = 1000
 """Images of a shard, at most, unless one batch has more."""
@@ -96,6 +102,8 @@ def generate_shards(generation: Generation) -> None:
         if options.overwrite or find_shard_problem(shard.path, decode=False)
     ]
     written = _write_missing(generation, missing)
+    own = [shard.path for shard in generation.shard.select(shards)]
+    durable.remove_leftovers([*own, layout.folder / MANIFEST])
     generation.group.gather_object(None)  # until the others have written theirs
     absent = sum(shard.count for shard in shards if not shard.path.exists())
     report(generation, manifest, None, written=written, absent=absent)
@@ -110,19 +118,23 @@ def _digest_plan(images: Sequence[PlannedImage]) -> str:
 def _write_missing(generation: Generation, missing: Sequence[PlannedShard]) -> int:
     """Write shards, and return the number of their images."""
     layout, total, done = generation.layout, sum(shard.count for shard in missing), 0
-    writer = BackgroundWriter()
+    writer = BackgroundWriter(generation.profile.sampling.batch_size)
     try:
         with show_progress() as progress, ExitStack() as files, writer:
             for shard in missing:
                 with layout.report_failed_write(done, total):
                     file = SHARD_FILES[str(generation.options.to)](shard.path, layout.classes)
                 files.enter_context(file)
-                for image in _generate(generation, shard):
+                for position, (image, pixels) in enumerate(
+                    _generate(generation, shard), shard.first
+                ):
+                    add = partial(_add_image, file, generation, position, image, pixels)
                     with layout.report_failed_write(done, total):
-                        writer.submit(partial(file.add, image))
+                        writer.submit(add)
                     done += 1
                     progress("generating images", done, total)
-                writer.submit(file.publish)
+                with layout.report_failed_write(done, total):
+                    writer.submit(file.publish)
             with layout.report_failed_write(done, total):
                 writer.finish()
     except KeyboardInterrupt:
@@ -134,16 +146,35 @@ def _write_missing(generation: Generation, missing: Sequence[PlannedShard]) -> i
     return total
 
 
-def _generate(generation: Generation, shard: PlannedShard) -> Iterator[ShardImage]:
-    """Yield the images of a shard, in order."""
-    layout, metadata = generation.layout, generation.metadata
+def _generate(
+    generation: Generation, shard: PlannedShard
+) -> "Iterator[tuple[PlannedImage, Tensor]]":
+    """Yield the images of a shard, in order, and the pixels of each, [H, W, C]."""
     batches = MissingImages(list(shard.batches), frozenset())
-    for position, (image, pixels, _) in enumerate(run_batches(generation, batches), shard.first):
-        facts = metadata.to_json() | {"index": image.spec.index} | dict(image.notes)
-        yield ShardImage(
+    for image, pixels, _ in run_batches(generation, batches):
+        yield image, pixels
+
+
+def _add_image(
+    file: ShardFile, generation: Generation, position: int, image: PlannedImage, pixels: "Tensor"
+) -> None:
+    """Encode an image, and append it to a shard.
+
+    Args:
+        file: The shard.
+        generation: The generation.
+        position: The image's position in the plan.
+        image: The image.
+        pixels: Its pixels, [H, W, C].
+    """
+    layout, metadata = generation.layout, generation.metadata
+    facts = metadata.to_json() | {"index": image.spec.index} | dict(image.notes)
+    file.add(
+        ShardImage(
             key=f"{position:06d}",
             suffix=layout.form,
             content=encode(layout, metadata, image, pixels),
             label=image.spec.label if layout.classes else None,
             metadata=facts,
         )
+    )

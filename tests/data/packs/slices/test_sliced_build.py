@@ -1,7 +1,11 @@
 """Packs in several files: the pack of one file, whoever builds which slice."""
 
 import multiprocessing
+import os
 import shutil
+import signal
+import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +14,14 @@ import torch
 from PIL import Image
 
 from iddm_cli.data.loader.stores import FileStore
-from iddm_cli.data.packs import store
+from iddm_cli.data.packs import builder, store
 from iddm_cli.data.packs.builder import build_pack
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.data.packs.slices import slice_source
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.errors import DatasetError
 from iddm_cli.profiles.settings import DataSettings
+from iddm_cli.storage import claims, file_locks
 
 SLICE = 3 * 64 * 25
 """Bytes of 25 images in colour: the 80 images of `pets` make 4 slices."""
@@ -174,3 +179,47 @@ def test_several_processes_divide_the_slices(pets: Path, cache_dir: Path) -> Non
     assert all(one == content for _, one, _ in found)
     # Each of the 8 slices was read by one process: reading twice would report more.
     assert sum(count for _, _, count in found) == 8
+
+
+def _build_and_die(folder: Path, cache: Path, has_locks: bool) -> None:
+    """Build slices of 20 images, and lose power when 8 of the second one are stored."""
+    os.environ["IDDM_CACHE_DIR"] = str(cache)
+    socket.gethostname = lambda: "dies"
+    if not has_locks:
+        file_locks._lock_file = lambda *_: False
+    slice_source.SLICE_BYTES = 3 * 64 * 20
+    builder.MAX_CHUNK = 8
+
+    def die(stage: str, done: int, _total: int) -> None:
+        if stage == "reading images" and done == 28:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    build_pack(open_source(str(folder), size=(8, 8)), settings(), progress=die)
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_another_machine_continues_where_one_has_died(
+    pets: Path, cache_dir: Path, monkeypatch, has_locks: bool
+) -> None:
+    expected = facts(build(pets))
+    shutil.rmtree(cache_dir)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["iddm_cli.data.packs.builder"])
+    dies = context.Process(target=_build_and_die, args=(pets, cache_dir, has_locks))
+    dies.start()
+    dies.join()
+    assert dies.exitcode == -signal.SIGKILL
+    claimed = list(cache_dir.rglob("*.claim-*"))
+    assert len(claimed) == (0 if has_locks else 2), "of the slice, and of its pack"
+    for claim in claimed:  # which nobody has refreshed for a while
+        os.utime(claim, (0, time.time() - claims.STALE_SECONDS - 1))
+    monkeypatch.setattr(socket, "gethostname", lambda: "lives")
+    if not has_locks:
+        monkeypatch.setattr(file_locks, "_lock_file", lambda *_: False)
+    monkeypatch.setattr(slice_source, "SLICE_BYTES", 3 * 64 * 20)
+    source = open_source(str(pets), size=(8, 8))
+    read: list[int] = []
+    image = type(source).image
+    monkeypatch.setattr(type(source), "image", lambda s, i: read.append(i) or image(s, i))
+    assert facts(build_pack(source, settings())) == expected
+    assert read == list(range(28, 80)), "what the other one has stored is not decoded again"

@@ -32,6 +32,8 @@ def write(folder: Path, origin: str | None, numbers: dict[int, int]) -> int:
 
 
 def test_all_images_without_classes(tmp_path: Path) -> None:
+    for left in (".partial-9-t", ".partial-9-u"):  # of killed processes
+        (tmp_path / left).mkdir()
     assert write(tmp_path / "t", None, {}) == 0
     table = read_table(tmp_path / "t")
     assert table is not None
@@ -42,6 +44,7 @@ def test_all_images_without_classes(tmp_path: Path) -> None:
     assert [table.name(i) for i in range(5)] == ["x", "żółw", "z", "", ""]
     assert table.labels.tolist() == [0] * 5
     assert table.facts == {"notes": ["n"]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-9-u", "t"]
 
 
 def test_images_without_a_class_are_left_out(tmp_path: Path) -> None:

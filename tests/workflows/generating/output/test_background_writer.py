@@ -28,6 +28,17 @@ def test_computing_waits_while_too_much_is_unwritten(monkeypatch):
         assert writer.written >= 1, "the first had to be written before"
 
 
+def test_two_batches_may_wait():
+    go = threading.Event()
+    with BackgroundWriter(batch_size=300) as writer:
+        writer.submit(lambda: go.wait(30))
+        for _ in range(599):
+            writer.submit(lambda: None)
+        assert writer.written == 0, "nothing had to be written before"
+        go.set()
+    assert writer.written == 600
+
+
 def test_a_failed_write_is_raised_and_nothing_is_written_after_it():
     done: list[str] = []
 

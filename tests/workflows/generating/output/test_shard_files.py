@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iddm_cli import durable
 from iddm_cli.data.sources.registry import open_source
 from iddm_cli.workflows.generating.output.shard_files import SHARD_FILES, ShardImage
 from tests.data.sources.shards.specimens import make_png
@@ -85,3 +86,18 @@ def test_hugging_face_reads_the_columns(tmp_path: Path) -> None:
     assert features["label"] == {"names": list(CLASSES), "_type": "ClassLabel"}
     assert table["label"].to_pylist() == [0, 1, 0]
     assert json.loads(table["metadata"][2].as_py())["index"] == 2
+
+
+def test_another_process_may_have_published_the_shard(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    with SHARD_FILES[form](path, CLASSES) as shard:
+        shard.add(images()[0])
+        content = write(tmp_path / f"b.{form}").read_bytes()
+        path.write_bytes(content)
+        durable.remove_leftovers([path])
+        shard.publish()
+    assert path.read_bytes() == content
+    with pytest.raises(FileNotFoundError), SHARD_FILES[form](path, CLASSES) as shard:
+        path.unlink()
+        durable.partial_path(path).unlink()
+        shard.publish()
