@@ -300,6 +300,11 @@ class AutoencoderSettings(BackboneSettings):
     def size_divisor_reason(self) -> str:  # noqa: D102
         return "model.downsampling"
 
+    @property
+    def latent_shape(self) -> list[int]:
+        """Channels of a latent, and pixels along its sides: see data.latents."""
+        return [self.latent_channels, self.downsampling]
+
     def check(self) -> Iterator[Issue]:  # noqa: D102
         yield from _check_divides("norm_groups", self.norm_groups, [self.base_channels])
 

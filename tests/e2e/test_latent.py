@@ -37,9 +37,11 @@ def test_an_autoencoder_is_a_run_like_any_other_and_generates_nothing(shell):
     for name in ("psnr", "ssim", "local_error"):
         assert measured[name] == pytest.approx(last[name], rel=1e-4), name
     assert measured["worst"] in shell.iddm("evaluate", "straight").out
+    exported = shell.iddm("export", "safetensors", "straight")
+    assert "--set data.encoder=straight.safetensors" in " ".join(exported.err.split())
     for command in (
         ("generate", "straight"),
-        ("export", "safetensors", "straight"),
+        ("export", "onnx", "straight"),
         ("distill", "straight", "--steps", "4"),
     ):
         answer = shell.iddm(*command, expect=2)
