@@ -197,6 +197,7 @@ TESTED_THROUGH = {
     "engine/optimization/joint": "engine/optimization/test_optimizers.py",
     "profiles/checking/origin_rules": "profiles/checking/test_rules.py",
     "engine/sampling/solver_choice": "engine/test_image_generator.py",
+    "engine/monitoring/update_diagnosis": "engine/monitoring/test_nonfinite.py",
     "engine/optimization/never_compiled": "engine/optimization/test_optimizers.py",
     "evaluation/features/shared_extractor": "build/test_evaluator.py",
     "export/onnx/exporter": "e2e/test_export.py",

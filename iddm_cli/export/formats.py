@@ -102,6 +102,7 @@ EXPORT_FORMATS = {
             extra="onnx",
             packages=("onnx", "onnxruntime", "onnxscript"),
             takes_guide=True,
+            takes_positions=True,
             upscales=True,
             holds_decoder=True,
         ),

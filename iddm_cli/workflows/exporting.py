@@ -154,7 +154,7 @@ def _check_expressible(
         raise UsageError(
             f"{name} was trained on the positions of crops (data.crop_position), which an export "
             f"as {form.name} cannot hold",
-            f"Export it as a file for iddm: iddm export safetensors {name}",
+            others,
         )
     if profile.data.encoder is not None and not form.holds_decoder:
         raise UsageError(
