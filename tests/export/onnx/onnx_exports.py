@@ -31,12 +31,15 @@ class OnnxExport:
         self.session = check.open_session(self.made.SerializeToString())
         self.names = [value.name for value in self.session.get_inputs()]
 
-    def generate(
-        self, specs: list[SampleSpec], guidance: float, seed: int = SEED, **upscaled: object
-    ) -> np.ndarray:
-        kinds = {"seed": seed, "guidance": guidance, **upscaled}
-        inputs = check.build_inputs(self.session, self.model, specs, **kinds)
+    def generate(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
+        inputs = self.list_inputs(specs, guidance, seed=seed)
         return self.session.run(None, inputs)[0]
+
+    def list_inputs(
+        self, specs: list[SampleSpec], guidance: float, seed: int = SEED, **upscaled: object
+    ) -> dict[str, np.ndarray]:
+        kinds = {"seed": seed, "guidance": guidance, **upscaled}
+        return check.build_inputs(self.session, self.model, specs, **kinds)
 
     def wanted(self, specs: list[SampleSpec], guidance: float, seed: int = SEED) -> np.ndarray:
         return self.build_generator(guidance).generate_batch(specs, seed).numpy()

@@ -37,6 +37,10 @@ def test_an_invalid_graph_is_refused(content):
 def test_the_seed_is_the_documented_hash():
     import hashlib
 
+    for purpose in ("sample", "upscale"):
+        digest = hashlib.sha256(f"3/{purpose}-step".encode()).digest()[:8]
+        seed = int(check.encode_seed(3, purpose))
+        assert seed == int.from_bytes(digest, "little", signed=True)
     digest = hashlib.sha256(b"3/sample-step").digest()[:8]
     assert int(check.encode_seed(3)) == int.from_bytes(digest, "little", signed=True)
     assert randomness.key_of(3, "sample-step")[0] == int.from_bytes(digest[:4], "little")

@@ -100,9 +100,8 @@ def test_other_samplers_generate_the_same(network, changes):
     assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
 
 
-@pytest.mark.parametrize("sampler", ["dpmpp-2m", "ddpm"])
-def test_a_latent_model_generates_images_with_its_decoder_inside(sampler):
-    exported = OnnxExport(one_layer_latent(**SAMPLERS[sampler]))
+def test_a_latent_model_generates_images_with_its_decoder_inside():
+    exported = OnnxExport(one_layer_latent(**SAMPLERS["dpmpp-2m"]))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     found = exported.generate(specs, 2.5)
     assert found.shape == (5, 16, 32, 3)
@@ -112,9 +111,7 @@ def test_a_latent_model_generates_images_with_its_decoder_inside(sampler):
 def test_the_parts_of_a_latent_model_fit_together():
     model = one_layer_latent()
     noise = np.random.default_rng(0).normal(size=(3, *model.diffused_shape)).astype(np.float32)
-    decoder = OnnxExport(model, OnnxOptions("decoder"))
     wanted = to_pixels(model.decoder.decode(torch.from_numpy(noise))).permute(0, 2, 3, 1)
-    assert same(decoder.session.run(None, {"latents": noise})[0], wanted.numpy())
     for part in ("decoder", "denoiser"):
         options = OnnxOptions(part)
         made = build_onnx_model(model, options)
@@ -122,6 +119,9 @@ def test_the_parts_of_a_latent_model_fit_together():
         said = {entry.key: entry.value for entry in made.metadata_props}
         assert json.loads(said["iddm.latent_shape"]) == [*model.diffused_shape]
         assert json.loads(said["iddm.latent_scale"]) == SCALE.to_json()
+        if part == "decoder":
+            session = OnnxExport(model, made=made).session
+            assert same(session.run(None, {"latents": noise})[0], wanted.numpy())
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
