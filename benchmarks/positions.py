@@ -41,7 +41,7 @@ diffusion:
 training:
   epochs: null
   steps: {steps}
-  batch_size: 64
+  batch_size: 32
   optimizer: muon
   lr: 1e-3
   lr_schedule: warmup_cosine

@@ -59,6 +59,7 @@ class ExportFormat:
             clause; "" where it holds at most the one that it samples with.
         upscales: Whether an export can hold a network that upscales images.
         holds_decoder: Whether an export of a latent model holds the decoder of its latents.
+        takes_autoencoders: Whether an autoencoder is exported, which generates no images.
         takes_positions: Whether an export can hold a network that reads the positions of crops.
         usage: How to use the export, a clause with {path} in it.
     """
@@ -75,6 +76,7 @@ class ExportFormat:
     without_tables: str = ""
     upscales: bool = False
     holds_decoder: bool = False
+    takes_autoencoders: bool = False
     takes_positions: bool = False
     usage: str = ""
 
@@ -100,6 +102,7 @@ EXPORT_FORMATS = {
             extra="onnx",
             packages=("onnx", "onnxruntime", "onnxscript"),
             takes_guide=True,
+            takes_positions=True,
             upscales=True,
             holds_decoder=True,
         ),
@@ -120,6 +123,7 @@ EXPORT_FORMATS = {
             without_tables="the file holds no tuned samplers",
             upscales=True,
             holds_decoder=True,
+            takes_autoencoders=True,
             takes_positions=True,
             usage="generate images with: iddm generate {path}",
         ),

@@ -87,6 +87,15 @@ class TrainedModel:
         return channels, height // factor, width // factor
 
     @property
+    def whole_size(self) -> tuple[int, int] | None:
+        """Height and width of the images that its own are crops of; None: it knows no positions."""
+        data = self.profile.data
+        if not data.crop_position:
+            return None
+        height, width = data.whole_size or data.size
+        return height, width
+
+    @property
     def decoder(self) -> LatentDecoder | None:
         """The decoder of its latents; None: it generates pixels."""
         return None if self.latents is None else self.latents.decoder

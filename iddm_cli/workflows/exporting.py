@@ -12,6 +12,7 @@ from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import find_guiding_model
 from iddm_cli.workflows.latents.own_encoder import load_latent_space
+from iddm_cli.workflows.latents.refusal import check_generates
 from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_tables
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def _check_expressible(
         f"Export it for onnxruntime: iddm export onnx {name}. Or for iddm: iddm export "
         f"safetensors {name}"
     )
+    if not form.takes_autoencoders:
+        check_generates(profile, name)
     if profile.model.is_upscaler and not form.upscales:
         raise UsageError(
             f"{name} upscales images, which an export as {form.name} cannot hold",
@@ -151,7 +154,7 @@ def _check_expressible(
         raise UsageError(
             f"{name} was trained on the positions of crops (data.crop_position), which an export "
             f"as {form.name} cannot hold",
-            f"Export it as a file for iddm: iddm export safetensors {name}",
+            others,
         )
     if profile.data.encoder is not None and not form.holds_decoder:
         raise UsageError(

@@ -39,7 +39,9 @@ def latent(tmp_path_factory, cache):
     shell = Shell(tmp_path_factory.mktemp("latent"), cache)
     shell.iddm(*TRAIN_AUTOENCODER, "--steps", "2", "--name", "codec")
     shell.iddm(*TRAIN, "--steps", "4", "--name", "straight")
-    shell.iddm(*TRAIN, "--steps", "2", "--name", "halves")
+    shell.iddm("export", "safetensors", "codec")
+    words = ("--set", "data.encoder=codec.safetensors", "--name", "halves")
+    shell.iddm(*TRAIN, *words, "--steps", "2")
     return shell
 
 

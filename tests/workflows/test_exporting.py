@@ -55,7 +55,7 @@ def test_a_weaker_model_comes_along(tmp_path):
     )
 
 
-def test_a_model_that_reads_positions_is_exported_for_iddm_alone(tmp_path):
+def test_a_model_that_reads_positions_is_exported_where_they_can_be_given(tmp_path):
     model = trained(data={"image_size": 16, "crop": 16, "crop_position": True})
     (tmp_path / "placed.safetensors").write_bytes(build_safetensors(model))
     source = find_model(None, str(tmp_path / "placed.safetensors"))
@@ -67,7 +67,8 @@ def test_a_model_that_reads_positions_is_exported_for_iddm_alone(tmp_path):
             with pytest.raises(UsageError, match="the positions of crops") as refused:
                 load_model(source, ExportRequest(row, SAMPLING))
             assert "iddm export safetensors" in refused.value.hint
-    assert [name for name, row in EXPORT_FORMATS.items() if row.takes_positions] == ["safetensors"]
+    takes = {name for name, row in EXPORT_FORMATS.items() if row.takes_positions}
+    assert takes == {"onnx", "safetensors"}
 
 
 def test_a_safetensors_file_keeps_its_suffix(tmp_path):

@@ -59,5 +59,7 @@ def print_export(result: ExportResult, export_format: ExportFormat, *, json: boo
     usage = export_format.usage.format(path=result.path)
     if usage and model.profile.model.is_upscaler:
         usage = f"upscale images with: iddm upscale {result.path} FOLDER"
+    if usage and model.profile.model.is_autoencoder:
+        usage = f"train on its latents with: --set data.encoder={result.path}"
     notes = (f"step {model.step} of {model.run}", artifact.summary, usage)
     console.print_note("; ".join(note for note in notes if note))

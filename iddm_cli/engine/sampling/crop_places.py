@@ -51,8 +51,8 @@ class CropPlaces:
         paths = [
             item if isinstance(item, NoisePath) else NoisePath(item, item, 0) for item in items
         ]
-        start = self._choose_corners([path.start for path in paths], seed, size)
-        end = self._choose_corners([path.end for path in paths], seed, size)
+        start = self.choose_corners([path.start for path in paths], seed, size)
+        end = self.choose_corners([path.end for path in paths], seed, size)
         share = torch.tensor([path.position for path in paths], dtype=torch.float64)[:, None]
         return self._locate(start + share * (end - start), size, device)
 
@@ -61,8 +61,14 @@ class CropPlaces:
         corner = (torch.tensor(self.whole) - torch.tensor(size)) / 2
         return self._locate(corner.expand(count, 2), size, device)
 
-    def _choose_corners(self, items: Sequence[int], seed: int, size: tuple[int, int]) -> Tensor:
-        """Return top and left of each image, every place equally likely, float64 [B, 2]."""
+    def choose_corners(self, items: Sequence[int], seed: int, size: tuple[int, int]) -> Tensor:
+        """Return top and left of each image, every place equally likely, float64 [B, 2].
+
+        Args:
+            items: The noise index of each.
+            seed: Random seed.
+            size: Height and width of the images.
+        """
         index = torch.tensor(items)
         numbers = [randomness.uniform(seed, one, items=index, step=0) for one in PURPOSES]
         places = torch.tensor(self.whole) - torch.tensor(size) + 1

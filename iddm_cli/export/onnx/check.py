@@ -10,6 +10,7 @@ import torch
 
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
+from iddm_cli.engine.sampling.crop_places import CropPlaces
 from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch
 from iddm_cli.engine.sampling.sample_noise import PURPOSE
 from iddm_cli.engine.sampling.upscaler import PURPOSE as LOW_NOISE
@@ -119,6 +120,9 @@ def build_inputs(
         "index": index.numpy(),
         "seed": encode_seed(seed, purpose),
     }
+    if model.whole_size is not None:
+        size, places = (model.shape[1], model.shape[2]), CropPlaces(model.whole_size)
+        inputs["corner"] = places.choose_corners(index.tolist(), seed, size).float().numpy()
     if low is not None and model.low_shape is not None:
         inputs |= {"low_resolution": low, "noise_level": np.array(noise_level, np.float32)}
         inputs["low_noise"] = randomness.normal(
@@ -157,6 +161,7 @@ def build_generator(model: TrainedModel) -> ImageGenerator:
         weaker=model.weaker,
         tables=model.tables,
         decoder=model.decoder,
+        places=None if model.whole_size is None else CropPlaces(model.whole_size),
     )
 
 

@@ -52,12 +52,13 @@ def pipeline_spec(model: TrainedModel) -> PipelineSpec:
             rescale=sampling.guidance_rescale,
             threshold=sampling.threshold,
             clip=sampling.clip,
-            has_condition=model.low_shape is not None,
+            has_condition=model.low_shape is not None or model.whole_size is not None,
         ),
         shape=model.diffused_shape,
         image_shape=model.shape,
         values=model.values,
         low_shape=model.low_shape,
+        whole=model.whole_size,
     )
 
 
@@ -128,6 +129,8 @@ def _describe_x(model: TrainedModel) -> dict[str, object]:
     if model.low_shape is not None:
         factor = model.profile.model.upscale_factor
         return {"value_range": [-1, 1], "upscale_factor": factor}
+    if model.whole_size is not None:
+        return {"value_range": [-1, 1], "whole_size": list(model.whole_size)}
     if model.latents is None:
         return {"value_range": [-1, 1]}
     return {"latent_shape": model.diffused_shape, "latent_scale": model.latents.scale.to_json()}

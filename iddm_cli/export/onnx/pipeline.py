@@ -13,7 +13,12 @@ import onnx
 from onnx import helper, numpy_helper, parser
 
 from iddm_cli.diffusion.solver_table import SolverTable
-from iddm_cli.export.onnx.condition_nodes import TO_UNITS, list_condition_constants
+from iddm_cli.export.onnx.condition_nodes import (
+    LOCATE,
+    TO_UNITS,
+    list_condition_constants,
+    list_place_constants,
+)
 from iddm_cli.export.onnx.estimate_nodes import SPLIT_BATCH, EstimateSpec
 from iddm_cli.export.onnx.pixel_nodes import convert_to_pixels, list_pixel_constants
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
@@ -72,6 +77,8 @@ class PipelineSpec:
         values: The range of values that the images have.
         low_shape: Channels, height and width of the smaller images that are upscaled; None: the
             denoiser reads none.
+        whole: Height and width of the images that the sampled ones are crops of; None: the denoiser
+            knows no positions.
     """
 
     table: SolverTable
@@ -80,6 +87,7 @@ class PipelineSpec:
     image_shape: tuple[int, int, int]
     values: ValueRange = EIGHT_BIT
     low_shape: tuple[int, int, int] | None = None
+    whole: tuple[int, int] | None = None
 
     @property
     def adds_noise(self) -> bool:
@@ -98,6 +106,8 @@ def build_pipeline(graphs: PipelineGraphs, spec: PipelineSpec) -> onnx.ModelProt
     if condition is not None:
         outer = {"low_noise": "low_noise_of_all"}
         before += [*_parse_nodes(TO_UNITS), *_inline(condition, "condition", outer)]
+    if spec.whole is not None:
+        before += _parse_nodes(LOCATE)
     graph = helper.make_graph(
         [*before, loop, *after, *_parse_nodes(convert_to_pixels(spec.values))],
         "pipeline",
@@ -162,6 +172,7 @@ def _build_inputs(spec: PipelineSpec) -> list[onnx.ValueInfoProto]:
     if spec.low_shape is not None:
         inputs.append(_declare("noise_level", "float", []))
         inputs.append(_declare("low_noise", "float", ["noise_N", "noise_C", "noise_h", "noise_w"]))
+    inputs += [_declare("corner", "float", ["corner_N", 2])] if spec.whole is not None else []
     return inputs
 
 
@@ -178,6 +189,8 @@ def _build_constants(spec: PipelineSpec) -> list[onnx.TensorProto]:
     constants |= spec.estimate.list_constants(math.prod(spec.shape))
     if spec.low_shape is not None:
         constants |= list_condition_constants(spec.values)
+    if spec.whole is not None:
+        constants |= list_place_constants(spec.whole, (spec.shape[1], spec.shape[2]))
     if spec.adds_noise:
         constants["seed"] = np.array(0)
     return _to_initializers(constants)

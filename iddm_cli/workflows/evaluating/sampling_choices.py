@@ -10,6 +10,7 @@ from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 from iddm_cli.workflows.latents.own_encoder import load_model_decoder
+from iddm_cli.workflows.latents.refusal import check_generates
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def list_choices(
         profile = models.load_sampling_profile(
             model, given, autoguided=guide_with is not None, upscales=None
         )
+        check_generates(profile, model.reference)
         source = model.open_weights(checkpoint, profile.sampling.weights)
         guide = find_guiding_model(guide_with, model, profile, source, request.runs_dir)
         precision = _resolve_precision(model, profile, source, progress, guide)

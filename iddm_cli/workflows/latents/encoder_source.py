@@ -14,11 +14,7 @@ from iddm_cli.display.progress import show_progress
 from iddm_cli.errors import IddmError, ProfileError, RunError, UsageError
 from iddm_cli.runs.run import Run
 from iddm_cli.workflows import models
-from iddm_cli.workflows.latents.own_encoder import (
-    open_own_encoder,
-    open_run_encoder,
-    read_own_scale,
-)
+from iddm_cli.workflows.latents.own_encoder import open_own_encoder, read_own_scale
 from iddm_cli.workflows.training.data import prepare_data
 from iddm_cli.workflows.transferring.trained_source import TrainedSource, describe_source
 
@@ -54,7 +50,8 @@ def find_encoder(
     if reference is None:
         return None
     if resumed is not None:
-        return describe_source(open_run_encoder(resumed), None, "average")
+        own = open_own_encoder(models.RunModel(resumed))
+        return describe_source(own, None, "average")
     if parent is not None:
         return _find_parents_encoder(reference, runs_dir, parent)
     return _find_named_encoder(reference, runs_dir)
@@ -171,8 +168,7 @@ def adopt_encoder(profile: "Profile", encoder: TrainedSource) -> "Profile":
             f"{own.data.channels}",
             f"Set data.channels: {own.data.channels}, or leave it out.",
         )
-    latents = [own.model.latent_channels, own.model.downsampling]
-    update = {"channels": own.data.channels, "latents": latents}
+    update = {"channels": own.data.channels, "latents": own.model.latent_shape}
     data = profile.data.model_copy(update=update)
     adopted = profile.model_copy(update={"data": data})
     for issue in check_rules(adopted):

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from iddm_cli.records.latent_scale import LatentScale
 
 
+RESTORE = (
+    "Restore the file from a copy of the run. Other runs on latents of the same autoencoder hold "
+    "the same file."
+)
+
+
 def open_run_encoder(run: Run) -> models.FileModel:
     """Return a run's copy of its autoencoder.
 
@@ -29,8 +35,7 @@ def open_run_encoder(run: Run) -> models.FileModel:
         raise CheckpointError(
             f"run {run.name} has lost the autoencoder of its latents: "
             f"{error.problem if isinstance(error, CheckpointError) else error}",
-            "Restore the file from a copy of the run. Other runs on latents of the same "
-            "autoencoder hold the same file.",
+            RESTORE,
         ) from error
     return models.FileModel(exported)
 
@@ -39,12 +44,31 @@ def open_own_encoder(model: models.ModelSource) -> models.FileModel:
     """Return the autoencoder of a trained latent model.
 
     Raises:
-        CheckpointError: It is missing or damaged.
+        CheckpointError: It is missing or damaged, or another network.
     """
     if isinstance(model, models.RunModel):
-        return open_run_encoder(model.run)
-    assert isinstance(model, models.FileModel), "there are two kinds of models"
-    return models.FileModel(model.exported.open_autoencoder())
+        encoder = open_run_encoder(model.run)
+    else:
+        assert isinstance(model, models.FileModel), "there are two kinds of models"
+        encoder = models.FileModel(model.exported.open_autoencoder())
+    if not _makes_latents_of(encoder, model):
+        raise CheckpointError(
+            f"{encoder.exported.path} is damaged: it holds another network than the autoencoder of "
+            f"the latents of {model.name}",
+            RESTORE,
+        )
+    return encoder
+
+
+def _makes_latents_of(encoder: models.FileModel, model: models.ModelSource) -> bool:
+    """Return whether a file holds an autoencoder whose latents have the shape of a model's."""
+    from iddm_cli.profiles.model_settings import AutoencoderSettings
+
+    settings = encoder.load_profile([]).model
+    if not isinstance(settings, AutoencoderSettings):
+        return False
+    channels, shape = len(read_own_scale(model).mean), model.load_profile([]).data.latents
+    return settings.latent_channels == channels and shape == settings.latent_shape
 
 
 def read_own_scale(model: models.ModelSource) -> "LatentScale":

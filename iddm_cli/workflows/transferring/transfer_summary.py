@@ -18,6 +18,7 @@ RARE_SHARE = 0.5
 """Classes with fewer images than this share of what each would have if all had equally many."""
 
 NOTES = {
+    "data.crop_position": "the network starts as one that knows no positions",
     "data.encoder": "the same autoencoder",
     "diffusion.noise_shift": "the network adapts to the other noise levels",
     "diffusion.zero_terminal_snr": "the network adapts to the other noise levels",
@@ -106,7 +107,7 @@ def _describe_adapters(plan: "TransferPlan") -> str:
 def _list_changes(before: "ResolvedProfile", now: "ResolvedProfile") -> Iterator[str]:
     """Yield the settings of images and noise that differ, and what that does."""
     old, new = before.flatten(), now.flatten()
-    for key in FROM_SOURCE:
+    for key in (*FROM_SOURCE, "data.crop_position"):
         if old[key] != new[key]:
             note = _describe_change(key, before, now)
             values = f"{format_value(old[key])} → {format_value(new[key])}"

@@ -22,13 +22,15 @@ def check_upscales(model: NamedModel, profile: "ResolvedProfile", *, wanted: boo
     Args:
         model: The model.
         profile: Its profile.
-        wanted: Whether it must; None: both kinds do.
+        wanted: Whether it must; None: every kind does, an autoencoder too.
 
     Raises:
         UsageError: It is of the other kind, or an autoencoder.
     """
+    if wanted is None:
+        return
     check_generates(profile, model.reference)
-    if wanted is None or profile.model.is_upscaler == wanted:
+    if profile.model.is_upscaler == wanted:
         return
     name = model.reference
     if wanted:

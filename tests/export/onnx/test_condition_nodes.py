@@ -1,4 +1,4 @@
-"""Upscalers in ONNX: onnxruntime makes the images of `iddm upscale`."""
+"""Upscalers and positions in ONNX: onnxruntime makes the images of `iddm`."""
 
 from dataclasses import replace
 
@@ -49,3 +49,23 @@ def test_noise_of_the_smaller_images_may_be_left_out():
     both = [exported.session.run(None, given | more)[0] for more in ({}, at_zero)]
     assert np.array_equal(*both)
     assert wanted.shape == both[0].shape
+
+
+def test_crops_lie_where_iddm_places_them_or_in_the_middle():
+    data = {"image_size": [8, 16], "crop": [8, 16], "crop_position": True, "whole_size": [19, 48]}
+    model = replace(trained((), data=data), denoiser=one_layer.denoiser(0, condition=2))
+    exported = OnnxExport(model)
+    specs = [SampleSpec(0, 7 + index) for index in range(5)]
+    found = exported.generate(specs, 1.0)
+    assert same(found, exported.wanted(specs, 1.0))
+    assert exported.names == ["noise"]
+    assert [value.name for value in exported.session.get_overridable_initializers()] == ["corner"]
+    noise = {"noise": np.zeros((2, *model.shape), np.float32)}
+    middle, twice, other = (
+        exported.session.run(None, noise | more)[0]
+        for more in ({}, *({"corner": np.array(one, np.float32)} for one in (
+            [[5.5, 16], [5.5, 16]], [[0, 16], [5.5, 16]],
+        )))
+    )  # fmt: skip
+    assert np.array_equal(middle, twice)
+    assert np.array_equal(middle[1], other[1]) and not np.array_equal(middle[0], other[0])

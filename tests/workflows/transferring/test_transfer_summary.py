@@ -41,6 +41,14 @@ def test_it_says_where_all_classes_go_and_what_else_changes(tmp_path):
     ]  # fmt: skip
 
 
+def test_it_says_that_positions_are_new(tmp_path):
+    data = {"channels": 3, "crop": 16, "crop_position": True}
+    assert summarize(tmp_path, ("cat",), data=data)[-1] == (
+        "changed",
+        "data.crop_position false → true: the network starts as one that knows no positions",
+    )
+
+
 def test_a_rare_new_class_is_to_be_balanced(tmp_path):
     pack = make_pack(("dog", "cow"), labels=[0] * 38 + [1] * 2)
     plan = plan_transfer(make_source(tmp_path), tiny_profile(), pack.classes)
