@@ -154,7 +154,6 @@ TESTED_THROUGH = {
     "__main__": "e2e/test_command_line.py",
     "build/importing": "importing/test_diffusers.py",
     "build/speed/training_probe": "e2e/test_train.py",
-    "build/trainer": "e2e/test_train.py",
     "checkpoints/files": "importing/test_files.py",
     "checkpoints/weights_source": "export/test_exported_weights.py",
     "commands/acceleration/tune_sampler": "e2e/test_tuning.py",
