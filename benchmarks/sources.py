@@ -207,6 +207,8 @@ def time_load(load: Callable[[Path, int], int], folder: Path, side: int) -> floa
     names = {load_webdataset: "webdataset", load_datasets: "datasets"}
     if load in names:
         __import__(names[load])
+    elif folder.name == "parquet":
+        __import__("pyarrow.parquet")
     torch.set_num_threads(1)
     started = time.perf_counter()
     count = load(folder, side)

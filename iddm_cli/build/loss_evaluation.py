@@ -13,7 +13,7 @@ from iddm_cli.data.loader.stores import PixelStore
 from iddm_cli.data.packs.pack import Pack
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.engine.monitoring.held_out_loss import PURPOSE, EvaluationImages, HeldOutLoss
-from iddm_cli.engine.monitoring.loss_plan import LossPlan, plan_loss
+from iddm_cli.engine.monitoring.loss_plan import BANDS, LossPlan, plan_loss
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.evaluation.comparison.quality_metrics import QUALITY_METRICS
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
@@ -60,7 +60,13 @@ def plan_held_out_loss(profile: ResolvedProfile, pack: Pack) -> LossPlan | None:
         profile.training.batch_size,
         min(pack.held_out.count, pack.count),
         every=None if every == "auto" else every,
+        bands=count_bands(profile),
     )
+
+
+def count_bands(profile: ResolvedProfile) -> int:
+    """Return in how many parts of the diffusion time a loss is computed: autoencoders have none."""
+    return 1 if profile.model.is_autoencoder else BANDS
 
 
 def check_best_metric(profile: ResolvedProfile, pack: Pack) -> None:
@@ -119,6 +125,7 @@ def build_held_out_loss(
         precision=compute.precision,
         group=group,
         condition=build_low_resolution(profile, f"{PURPOSE}/"),
+        bands=count_bands(profile),
     )
 
 

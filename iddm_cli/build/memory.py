@@ -6,6 +6,10 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import choose_cache
+from iddm_cli.build.latents.discriminator_setup import (
+    build_adversarial_objective,
+    check_discriminator,
+)
 from iddm_cli.build.loss_evaluation import check_best_metric, check_held_out
 from iddm_cli.build.networks import (
     build_backbone,
@@ -45,6 +49,7 @@ def check_trainable(profile: ResolvedProfile, pack: Pack, device: torch.device) 
     choose_cache(profile.data, pack, device)
     check_held_out(profile, pack)
     check_best_metric(profile, pack)
+    check_discriminator(profile, pack)
 
 
 def choose_micro_batch(
@@ -154,4 +159,5 @@ def estimate_run_memory(
         on_cpu=on_cpu,
         recompute=training.recompute == "blocks",
         with_teacher=with_teacher,
+        adversarial=build_adversarial_objective(profile, torch.device("cpu"), compute.precision),
     )

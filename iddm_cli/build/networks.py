@@ -58,7 +58,7 @@ def build_backbone(profile: ResolvedProfile, num_classes: int) -> nn.Module:
         num_classes=num_classes,
         augmentation=count_conditions(data.channels) if data.augment_probability else 0,
         condition_channels=profile.condition_channels,
-        **profile.model.model_dump(exclude=set(BackboneSettings.model_fields)),
+        **profile.model.network_arguments,
     )
 
 

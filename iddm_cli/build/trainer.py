@@ -8,6 +8,10 @@ import torch
 
 from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.data import build_condition, build_conditioned_augmentation, build_loader
+from iddm_cli.build.latents.discriminator_setup import (
+    build_adversarial_objective,
+    find_adversarial_settings,
+)
 from iddm_cli.build.latents.reconstructions import save_reconstruction_grid
 from iddm_cli.build.loss_evaluation import build_held_out_loss, check_best_metric, check_held_out
 from iddm_cli.build.memory import choose_micro_batch
@@ -166,6 +170,8 @@ def build_train_step(
     if profile.distillation.is_enabled:
         load_teacher(denoiser, teacher, group)
         objective = build_consistency_objective(profile, denoiser, num_classes)
+    adversarial = build_adversarial_objective(profile, compute.device, compute.precision)
+    settings = find_adversarial_settings(profile)
     return TrainStep(
         denoiser,
         batches,
@@ -183,10 +189,11 @@ def build_train_step(
         ),
         group=group,
         compiling=compiling,
-        objective=objective,
+        objective=objective or adversarial,
         augment=build_conditioned_augmentation(profile),
         micro_batch=micro_batch,
         condition=build_condition(profile, batches),
+        discriminator_lr=settings.discriminator_lr if settings else 0.0,
     )
 
 

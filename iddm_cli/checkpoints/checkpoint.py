@@ -4,6 +4,7 @@
       model.safetensors       weights as the optimizer left them
       average.safetensors     averaged weights (EMA)
       optimizer.safetensors   optimizer state, named <parameter>.<quantity>
+      discriminator.safetensors   only of an autoencoder that is trained against one
       state.json              format, step, what decided the bits, size and SHA-256 of each file,
                             and its own SHA-256
 
@@ -30,8 +31,8 @@ from iddm_cli.checkpoints.state_file import (
 from iddm_cli.checkpoints.tensors import Tensors, read_tensors, truncate
 from iddm_cli.errors import CheckpointError
 
-PARTS = ("model", "average", "optimizer")
-WEIGHTS = ("model", "average")
+PARTS = ("model", "average", "optimizer", "discriminator")
+WEIGHTS = ("model", "average", "discriminator")
 MAX_STATE_BYTES = 2**20
 
 
@@ -89,17 +90,27 @@ class Checkpoint:
         """Number of updates in a row that had been skipped when it was saved."""
         return self.state.course.streak
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that it has."""
+        return tuple(part for part in PARTS if getattr(self.state.files, part) is not None)
+
     def read(self, part: str, like: Tensors | None = None) -> Tensors:
         """Read one part; check its digest first, unless that was done.
 
         Args:
-            part: model, average or optimizer.
+            part: model, average, optimizer or discriminator.
             like: Tensors that it must match by name, shape and type; checked before data is read.
 
         Raises:
             CheckpointError: The file is missing or damaged, does not match, or holds weights that
                 are not finite.
         """
+        if part not in self.parts:
+            raise CheckpointError(
+                f"{self.path} has no {part}, and the run is trained with one",
+                "Resume with the profile that it was trained with.",
+            )
         self.verify([part])
         path = self.path / f"{part}.safetensors"
         return read_tensors(path, like, str(self.path / part), check_finite=part in WEIGHTS)
@@ -110,13 +121,13 @@ class Checkpoint:
         return record.sha256
 
     def verify(self, parts: Iterable[str] = PARTS) -> None:
-        """Check the digests of some parts, those that were not checked before.
+        """Check the digests of some parts, those that it has and that were not checked before.
 
         Raises:
             CheckpointError: A file is missing or damaged.
         """
         for part in parts:
-            if part not in self.verified:
+            if part in self.parts and part not in self.verified:
                 record: FileRecord = getattr(self.state.files, part)
                 check_digest(self.path / f"{part}.safetensors", record.bytes, record.sha256)
                 self.verified.add(part)

@@ -33,6 +33,8 @@ class CheckpointFiles(StrictTable):
     model: FileRecord = Field(alias="model.safetensors")
     average: FileRecord = Field(alias="average.safetensors")
     optimizer: FileRecord = Field(alias="optimizer.safetensors")
+    # Only where an autoencoder is trained against one.
+    discriminator: FileRecord | None = Field(default=None, alias="discriminator.safetensors")
 
 
 class ScalerState(StrictTable):

@@ -18,9 +18,6 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise
 
-CPU_BLOCK, GPU_BLOCK = 16, 32
-"""Windows that are computed at once."""
-
 
 @dataclass(frozen=True)
 class WindowSettings:
@@ -42,11 +39,13 @@ class WindowedDenoiser:
     Args:
         denoise: The denoiser of one window.
         settings: The windows.
+        block: Windows that are computed at once.
     """
 
-    def __init__(self, denoise: Denoise, settings: WindowSettings) -> None:
+    def __init__(self, denoise: Denoise, settings: WindowSettings, block: int = 16) -> None:
         self.denoise = denoise
         self.settings = settings
+        self.block = block
 
     def __call__(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Estimate x from x_t, [B, C, H, W], at times t, [B], given labels, [B]."""
@@ -70,7 +69,7 @@ class WindowedDenoiser:
 
     def _denoise_image(self, windows: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """Return the estimates of the windows of one image, [windows, C, h, w]."""
-        blocks = windows.split(CPU_BLOCK if windows.device.type == "cpu" else GPU_BLOCK)
+        blocks = windows.split(self.block)
         estimates = [
             self.denoise(block, t.expand(len(block)), label.expand(len(block))) for block in blocks
         ]

@@ -82,6 +82,16 @@ class ProcessGroup:
         """Return a context in which gradients accumulate without synchronization."""
         return nullcontext()
 
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Replace the gradients of whole parameters by their means over the group.
+
+        Collective: every process must call it.
+
+        Args:
+            parameters: Parameters of a network that is neither wrapped nor sharded, each with a
+                gradient.
+        """
+
     def all_reduce_sum(self, number: Tensor) -> Tensor:
         """Return the sum of a scalar over all processes. Collective: every process must call it."""
         return number
@@ -175,6 +185,17 @@ class DDPGroup(ProcessGroup):
         """Return a context in which gradients accumulate without synchronization."""
         assert isinstance(backbone, DistributedDataParallel), "wrap_ddp returned it"
         return backbone.no_sync()
+
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Average gradients, in one message. Collective: every process must call it."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        assert len(gradients) == len(parameters), "every process sends as many numbers"
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.world_size
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, part in zip(gradients, flat.split(sizes), strict=True):
+            gradient.copy_(part.view(gradient.shape))
 
     def all_reduce_sum(self, number: Tensor) -> Tensor:
         """Return the sum of a scalar over all processes. Collective: every process must call it."""

@@ -24,6 +24,7 @@ from iddm_cli.engine.acceleration.cuda_graphs import graph_calls
 from iddm_cli.engine.reduced_precision.autocast_backbone import lower_precision
 from iddm_cli.engine.reduced_precision.batch_invariant import (
     BatchInvariantDenoiser,
+    choose_blocks,
     make_batch_invariant,
 )
 from iddm_cli.engine.sampling.crop_places import CropPlaces, PlacedBatch
@@ -228,15 +229,15 @@ class ImageGenerator:
 
     def _prepare(self, denoiser: Denoiser) -> Denoise:
         """Return a denoiser in this precision; each has its own CUDA graphs and blocks."""
-        prepared: Denoise
+        channels, height, width = self.network_shape
         if self.precision == "fp32":
-            prepared = graph_calls(denoiser)
+            prepared: Denoise = graph_calls(denoiser)
         else:
             lowered = lower_precision(denoiser.eval(), self.precision)
-            channels, height, width = self.network_shape
             shape = (channels + denoiser.condition_channels, height, width)
             prepared = make_batch_invariant(lowered, shape)
-        return prepared if self.windows is None else WindowedDenoiser(prepared, self.windows)
+        block = choose_blocks(denoiser.schedule.alpha.device, height, width).largest
+        return prepared if self.windows is None else WindowedDenoiser(prepared, self.windows, block)
 
     @torch.inference_mode()
     def generate_batch(

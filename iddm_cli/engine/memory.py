@@ -6,13 +6,15 @@ parts.
 """
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from iddm_cli.diffusion.denoiser import Denoiser
+from iddm_cli.diffusion.objectives.adversarial import AdversarialObjective
 from iddm_cli.engine.acceleration.recompute import KeptTensors
 from iddm_cli.engine.device import DTYPES, autocast
 from iddm_cli.machine.memory import used_memory
@@ -28,6 +30,9 @@ CHECKPOINT_COPIES = 4
 TEMPORARIES = 1.3
 """Peak memory of a step, relative to what it keeps for its backward pass; measured as the growth of
 a CPU run's resident memory with its batch (1.28 for the demo profile, batch 64 to 256, fp32)."""
+
+DISCRIMINATOR_COPIES = 4
+"""Numbers that training holds per parameter of a discriminator, which has no EMA."""
 
 SAVING_COPIES = 6
 """Numbers held per parameter while a checkpoint is written: copies of the weight, the EMA and two
@@ -69,6 +74,7 @@ class MemoryEstimate:
         program: Python and PyTorch themselves, where they share the device's memory.
         micro_batch: Images computed at once.
         teacher: Weights of the frozen teacher of a distilled run.
+        discriminator: Weights, gradients and moments of an autoencoder's discriminator.
     """
 
     parameters: int
@@ -80,12 +86,19 @@ class MemoryEstimate:
     program: int
     micro_batch: int
     teacher: int = 0
+    discriminator: int = 0
 
     @property
     def total(self) -> int:
         """The sum of all parts."""
-        held = (self.state, self.teacher, self.activations, self.copies, self.saving)
+        networks = (self.state, self.teacher, self.discriminator)
+        held = (*networks, self.activations, self.copies, self.saving)
         return sum(held) + self.data + self.program
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes of a checkpoint; its discriminator is saved without gradients."""
+        return checkpoint_bytes(self.parameters) + self.discriminator * 3 // 4
 
     @property
     def per_image(self) -> float:
@@ -103,6 +116,7 @@ def estimate_memory(
     on_cpu: bool,
     recompute: bool = False,
     with_teacher: bool = False,
+    adversarial: AdversarialObjective | None = None,
 ) -> MemoryEstimate:
     """Estimate the memory of a training from what the loss keeps for its backward pass.
 
@@ -115,37 +129,52 @@ def estimate_memory(
         on_cpu: Whether training runs on the CPU.
         recompute: Whether blocks compute their activations again in the backward pass.
         with_teacher: Whether a frozen copy of the network teaches; what it computes is not kept.
+        adversarial: The objective of an autoencoder with a discriminator; None: there is none.
     """
-    parameters = sum(p.numel() for p in denoiser.parameters())
-    kept = measure_kept(denoiser, shape, precision)
+    parameters = count_parameters(denoiser)
+    judged = count_parameters(adversarial.discriminator) if adversarial else 0
+    kept = measure_kept(denoiser, shape, precision, adversarial=adversarial)
     per_image = TEMPORARIES * kept
     if recompute:
         # Temporaries belong to what is computed, whether or not it is kept.
-        saved = kept - measure_kept(denoiser, shape, precision, recompute=True)
+        again = measure_kept(denoiser, shape, precision, recompute=True, adversarial=adversarial)
+        saved = kept - again
         per_image -= saved
     return MemoryEstimate(
         parameters=parameters,
         state=training_bytes(parameters),
         activations=micro_batch * round(per_image),
         copies=0 if precision == "fp32" else parameters * DTYPES[precision].itemsize,
-        saving=parameters * FLOAT_BYTES * SAVING_COPIES if on_cpu else 0,
+        saving=(parameters + judged) * FLOAT_BYTES * SAVING_COPIES if on_cpu else 0,
         data=data,
         program=(used_memory() or PROGRAM) + LOADED_LATER if on_cpu else 0,
         micro_batch=micro_batch,
         teacher=parameters * FLOAT_BYTES if with_teacher else 0,
+        discriminator=judged * FLOAT_BYTES * DISCRIMINATOR_COPIES,
     )
 
 
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of a network's parameters."""
+    return sum(p.numel() for p in network.parameters())
+
+
 def measure_kept(
-    denoiser: Denoiser, shape: tuple[int, int, int], precision: str, *, recompute: bool = False
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    precision: str,
+    *,
+    recompute: bool = False,
+    adversarial: AdversarialObjective | None = None,
 ) -> int:
     """Return the bytes that the loss of one image keeps for its backward pass.
 
     It is what one more image adds, since copies of weights are kept once for all images. The loss
     is computed; for large networks and images it is imitated by tensors without content.
     """
-    parameters = sum(p.numel() for p in denoiser.parameters())
-    keep = partial(_kept_for_backward, denoiser, shape, precision, recompute=recompute)
+    parameters = count_parameters(denoiser)
+    compute = partial(_compute_loss, denoiser, shape, adversarial)
+    keep = partial(_kept_for_backward, denoiser, compute, precision, recompute=recompute)
     if parameters * shape[1] * shape[2] < LARGE:
         fewer, more = (keep(images=n) for n in (1, 2))
     else:
@@ -160,23 +189,36 @@ def measure_kept(
 
 def _kept_for_backward(
     denoiser: Denoiser,
-    shape: tuple[int, int, int],
+    compute: Callable[[int], Tensor],
     precision: str,
     *,
     images: int,
     recompute: bool,
 ) -> KeptTensors:
     """Return the tensors that the loss of some images keeps for its backward pass."""
-    x = torch.zeros(images, *shape)
-    some = torch.zeros(images, dtype=torch.int64)
     with (
         KeptTensors(denoiser.backbone, recompute=recompute) as kept,
-        autocast(x.device, precision),
+        autocast(torch.device("cpu"), precision),
     ):
-        noise = torch.zeros_like(denoiser.split_condition(x)[0])
-        loss = denoiser.loss(x, some, noise, some)
+        loss = compute(images)
     del loss
     return kept
+
+
+def _compute_loss(
+    denoiser: Denoiser,
+    shape: tuple[int, int, int],
+    adversarial: AdversarialObjective | None,
+    images: int,
+) -> Tensor:
+    """Return the loss of some images, with that of a discriminator if there is one."""
+    x = torch.zeros(images, *shape)
+    some = torch.zeros(images, dtype=torch.int64)
+    noise = torch.zeros_like(denoiser.split_condition(x)[0])
+    if adversarial is None:
+        return denoiser.loss(x, some, noise, some)
+    start = adversarial.start
+    return adversarial.losses(denoiser, x, some, noise, some, target=denoiser, step=start)
 
 
 class MicroBatch:

@@ -21,9 +21,9 @@ from iddm_cli.engine.acceleration.recompute import recompute_blocks
 from iddm_cli.engine.device import autocast
 from iddm_cli.engine.ema import EMA
 from iddm_cli.engine.memory import MicroBatch, is_out_of_memory, release_memory
-from iddm_cli.engine.monitoring import nonfinite
 from iddm_cli.engine.monitoring.metrics import UpdateResult
-from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard, SkippedUpdates
+from iddm_cli.engine.monitoring.nonfinite import NonFiniteGuard
+from iddm_cli.engine.optimization.discriminator_step import DiscriminatorStep
 from iddm_cli.engine.optimization.learning_rate import lr_at
 from iddm_cli.engine.optimization.optimizers import (
     build_optimizer,
@@ -56,8 +56,10 @@ class TrainStep:
         augment: Changes images and conditions the network on it; None: nothing does.
         micro_batch: How many images are computed at once; None: as many as the settings say.
         condition: Makes the condition channels of images; None: the network has none.
+        discriminator_lr: Peak learning rate of the discriminator, where the objective has one.
 
     Attributes:
+        discriminator_step: What an update does with the objective's discriminator.
         total_steps: Number of updates of the whole training.
         compiled: The network's compiled blocks; None where nothing is compiled.
         state: Everything that an update changes.
@@ -80,6 +82,7 @@ class TrainStep:
         augment: ConditionedAugmentation | None = None,
         micro_batch: MicroBatch | None = None,
         condition: ConditionFn | None = None,
+        discriminator_lr: float = 0.0,
     ) -> None:
         self.denoiser = denoiser
         self.objective = objective or DenoisingObjective()
@@ -99,6 +102,9 @@ class TrainStep:
         self.total_steps = count_steps(settings, len(batches))
         self._numerics = numerics
         self.compiled: CompiledBlocks | None = None
+        self.discriminator_step = DiscriminatorStep(
+            self.objective, settings, discriminator_lr, group
+        )
         self.state = self._build_state(compiling, micro_batch)
 
     def _build_state(self, compiling: str, micro_batch: MicroBatch | None) -> TrainerState:
@@ -109,14 +115,16 @@ class TrainStep:
         if settings.recompute == "blocks":
             recompute_blocks(denoiser.backbone)
         group.shard(denoiser.backbone, ema.module.backbone)
+        optimizer = build_optimizer(denoiser.backbone, settings, precision=self.precision)
         return TrainerState(
             denoiser,
             ema,
-            build_optimizer(denoiser.backbone, settings, precision=self.precision),
+            self.discriminator_step.add_to(optimizer),
             torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16"),
             NonFiniteGuard(self.device, settings.max_skipped, group),
             micro_batch or MicroBatch(settings.micro_batch, len(self.slots)),
             group,
+            self.discriminator_step.discriminator,
         )
 
     @cached_property
@@ -130,9 +138,10 @@ class TrainStep:
 
     @cached_property
     def _parameters(self) -> list[Tensor]:
-        """All trained parameters, in the order of their groups."""
+        """The denoiser's trained parameters, in the order of their groups."""
+        own = {id(parameter) for parameter in self.denoiser.parameters()}
         groups = self.state.optimizer.param_groups
-        return [parameter for group in groups for parameter in group["params"]]
+        return [p for group in groups for p in group["params"] if id(p) in own]
 
     @property
     def numerics(self) -> dict[str, object]:
@@ -156,12 +165,14 @@ class TrainStep:
         state.scaler.unscale_(state.optimizer)
         grad_norm = clip_gradients(self._parameters, settings.gradient_clip or math.inf)
         grad_norm = self.group.full_tensor(grad_norm.detach())
-        skip = state.guard.check(step, loss, grad_norm)
+        norm = self.discriminator_step.clip_gradients(step)
+        skip = state.guard.check(step, loss, grad_norm + norm)
         set_lr(state.optimizer, state.lr_scale * lr_at(settings, step, self.total_steps))
         step_unless_skipped(skip, state.optimizer, state.scaler)
         state.optimizer.zero_grad(set_to_none=True)
         state.ema.update(self.denoiser, step + 1, 1 - skip)
-        return UpdateResult(torch.where(skip > 0, math.nan, loss), grad_norm)
+        more = self.discriminator_step.read()
+        return UpdateResult(torch.where(skip > 0, math.nan, loss), grad_norm, more)
 
     def probe_memory(self, step: int) -> None:
         """Find out how many images fit at once, on the batch of a step to come.
@@ -176,6 +187,7 @@ class TrainStep:
             self._halve_micro_batch("out of memory while probing")
 
     def _overflows_memory(self, step: int) -> bool:
+        step = max(step, self.discriminator_step.start)  # which takes the most
         moments = 2 * sum(p.numel() for p in self.denoiser.parameters())  # of the optimizer
         try:
             _reserved = torch.empty(moments, device=self.device)
@@ -246,11 +258,14 @@ class TrainStep:
         purpose = "dropout" if self.group.is_main else f"dropout/{self.group.rank}"
         randomness.seed_library(self.settings.seed, purpose, step=step)
         total = torch.zeros((), device=self.device)
+        self.discriminator_step.begin()
         *others, last = self.state.micro_batch.split(self.slots)
         with self.group.no_sync(self.ddp_denoiser.backbone) if others else nullcontext():
             for slots in others:
                 total += self._backward(step, slots)
-        return total + self._backward(step, last)
+        total = total + self._backward(step, last)
+        self.discriminator_step.average_gradients(step)
+        return total
 
     def _backward(self, step: int, slots: Tensor) -> Tensor:
         """Accumulate the gradients of some slots; return their share of the batch's mean loss."""
@@ -322,27 +337,3 @@ class TrainStep:
 
     def _normal(self, purpose: str, slots: Tensor, step: int, shape: tuple[int, ...]) -> Tensor:
         return randomness.normal(self.settings.seed, purpose, items=slots, step=step, shape=shape)
-
-    def diagnose(self, skipped: SkippedUpdates) -> str:
-        """Return where the numbers were not finite. Collective: every process must call it.
-
-        Nothing has changed since the first skipped update, so its gradients can be computed again.
-        """
-        step = skipped.first
-        randomness.seed_library(self.settings.seed, "dropout", step=step)
-        with nonfinite.measure_gradients(self.denoiser.backbone, self.group) as norms:
-            parts = self.state.micro_batch.split(self.slots)
-            losses = torch.cat([self._losses_with_gradients(step, slots) for slots in parts])
-        indices = self.batches.indices(step, self.slots)
-        by_image = dict(zip(indices.tolist(), losses.tolist(), strict=True))
-        observed = self.group.gather_object(nonfinite.ObservedUpdate(by_image, norms))
-        rolled_back = self.state.lr_scale < 1
-        text = ""
-        if self.group.is_main:
-            text = nonfinite.diagnose(skipped, observed, rolled_back=rolled_back)
-        return self.group.broadcast(text)
-
-    def _losses_with_gradients(self, step: int, slots: Tensor) -> Tensor:
-        losses = self.losses(step, slots, self.denoiser)
-        (losses.sum() / self.settings.batch_size).backward()
-        return losses.detach()

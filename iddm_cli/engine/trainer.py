@@ -28,6 +28,7 @@ from iddm_cli.engine.monitoring.evaluations import Evaluate, Evaluations, select
 from iddm_cli.engine.monitoring.held_out_loss import HeldOutLoss
 from iddm_cli.engine.monitoring.metrics import MetricAccumulator
 from iddm_cli.engine.monitoring.nonfinite import SkippedUpdates
+from iddm_cli.engine.monitoring.update_diagnosis import diagnose_update
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.errors import NonFiniteError
 from iddm_cli.profiles.evaluation_metrics import HELD_OUT_LOSS
@@ -313,7 +314,7 @@ class Trainer:
         can_roll_back = self.group.is_main and self.state.lr_scale == 1
         good = self._latest_good() if can_roll_back else None
         if not self.group.broadcast(good is not None):
-            raise NonFiniteError(self.train_step.diagnose(skipped))
+            raise NonFiniteError(diagnose_update(self.train_step, skipped))
         self.load(good)
         if good is not None:
             self.checkpoints.remove_after(good.step)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
+from torch import nn
 
 from iddm_cli.checkpoints.checkpoint import PARTS, Checkpoint
 from iddm_cli.checkpoints.tensors import Tensors, copy_to_cpu
@@ -27,6 +28,8 @@ class TrainerState:
         guard: Counts the updates that were skipped.
         micro_batch: How many images are computed at once.
         group: The processes that hold the tensors, each all of them or a shard.
+        discriminator: What an autoencoder is trained against, a part of the optimizer; None:
+            nothing.
 
     Attributes:
         step: Number of updates made.
@@ -43,6 +46,7 @@ class TrainerState:
         guard: NonFiniteGuard,
         micro_batch: MicroBatch,
         group: ProcessGroup,
+        discriminator: nn.Module | None = None,
     ) -> None:
         self.denoiser = denoiser
         self.ema = ema
@@ -51,6 +55,7 @@ class TrainerState:
         self.guard = guard
         self.micro_batch = micro_batch
         self.group = group
+        self.discriminator = discriminator
         self.step = 0
         self.lr_scale = 1.0
         self.history = EvaluationHistory()
@@ -61,11 +66,14 @@ class TrainerState:
         """Return the tensors that training changes, by the file that they are saved in."""
         backbone, average = self.denoiser.backbone, self.ema.module.backbone
         frozen = {name for name, each in backbone.named_parameters() if not each.requires_grad}
-        return {
+        tensors = {
             "model": drop_names(backbone.state_dict(), frozen),
             "average": drop_names(average.state_dict(), frozen),
             "optimizer": self._optimizer_tensors(),
         }
+        if self.discriminator is not None:
+            tensors["discriminator"] = self.discriminator.state_dict()
+        return tensors
 
     def snapshot(self, parts: Collection[str] = PARTS) -> dict[str, Tensors] | None:
         """Return copies of all tensors to the main process, None elsewhere.
@@ -149,9 +157,12 @@ class TrainerState:
             self.group.broadcast_into([tensors[name] for name in names], read)
 
     def _optimizer_tensors(self) -> Tensors:
+        named = dict(self.denoiser.backbone.named_parameters())
+        if self.discriminator is not None:
+            named |= self.discriminator.named_parameters(prefix="discriminator")
         return {
             f"{name}.{quantity}": value
-            for name, parameter in self.denoiser.backbone.named_parameters()
+            for name, parameter in named.items()
             if parameter.requires_grad
             for quantity, value in self.optimizer.state[parameter].items()
         }
@@ -180,4 +191,4 @@ def _read_tensors(checkpoint: Checkpoint, like: dict[str, Tensors]) -> dict[str,
         return {part: checkpoint.read(part, tensors) for part, tensors in like.items()}
     average = checkpoint.read("average", like["average"])
     zeros = {name: torch.zeros_like(tensor) for name, tensor in like["optimizer"].items()}
-    return {"model": average, "average": average, "optimizer": zeros}
+    return {**like, "model": average, "average": average, "optimizer": zeros}

@@ -48,6 +48,14 @@ class BackboneSettings(Settings):
     is_autoencoder: ClassVar[bool] = False
     """Whether it encodes and decodes images, and denoises none."""
 
+    loss_keys: ClassVar[tuple[str, ...]] = ()
+    """Settings of the loss, which the network does not take."""
+
+    @property
+    def network_arguments(self) -> dict[str, Any]:
+        """The settings that the network takes, as its keyword arguments."""
+        return self.model_dump(exclude={*BackboneSettings.model_fields, *self.loss_keys})
+
     @property
     def is_upscaler(self) -> bool:
         """Whether the network upscales images."""
@@ -266,6 +274,13 @@ class AutoencoderSettings(BackboneSettings):
 
     size_keys = ("base_channels", "blocks_per_level")
     is_autoencoder = True
+    loss_keys = (
+        "discriminator_weight",
+        "discriminator_start",
+        "discriminator_lr",
+        "discriminator_channels",
+        "discriminator_layers",
+    )
 
     network: Literal["autoencoder"]
     """Backbone: autoencoder."""
@@ -287,6 +302,26 @@ class AutoencoderSettings(BackboneSettings):
 
     latent_noise: float = Field(default=0.02, ge=0, le=1)
     """Standard deviation of the noise on latents, in (-1, 1), during training."""
+
+    discriminator_weight: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the adversarial loss, against a discriminator of patches (VQGAN); 0: none."""
+
+    discriminator_start: int = Field(default=2000, ge=0, le=10**9)
+    """Step that the adversarial loss begins with, when reconstructions are sensible."""
+
+    discriminator_lr: float = Field(default=2e-4, gt=0, le=1)
+    """Peak learning rate of the discriminator; it decays as training.lr does."""
+
+    discriminator_channels: int = Field(default=64, ge=1, le=512)
+    """Channels of the discriminator's first layer; further ones have up to eight times as many."""
+
+    discriminator_layers: int = Field(default=3, ge=1, le=6)
+    """Layers of the discriminator that halve the size: 3 see patches of 70 pixels, 2 of 34."""
+
+    @property
+    def smallest_discriminated_side(self) -> int:
+        """Pixels that a side of an image needs at least for the discriminator."""
+        return 3 * 2**self.discriminator_layers
 
     @property
     def size_divisor(self) -> int:  # noqa: D102

@@ -10,6 +10,9 @@ NOT_CURVES = ("step", "epoch", "seconds", "skipped")
 BAND = re.compile(r"_band_(\d+)$")
 """End of the name of a loss in one band of noise; band 1 has the least noise."""
 
+ADVERSARIAL = ("adversarial_loss", "discriminator_loss", "adaptive_weight")
+"""Numbers of a game of two networks: neither loss says how good its network is."""
+
 Curve = list[tuple[int, float]]
 
 
@@ -48,7 +51,7 @@ def _to_float(value: float) -> float:
 
 def is_loss(key: str) -> bool:
     """Return whether a curve is a loss, which all are plotted over each other."""
-    return "loss" in key.split(".")[0].split("_")
+    return "loss" in key.split(".")[0].split("_") and key not in ADVERSARIAL
 
 
 def is_band(key: str) -> bool:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from iddm_cli.errors import RunError
 from iddm_cli.profiles.profile import Profile
-from iddm_cli.runs.curves import Curve, collect_curves, is_band, is_loss, sum_seconds
+from iddm_cli.runs.curves import ADVERSARIAL, Curve, collect_curves, is_band, is_loss, sum_seconds
 from iddm_cli.runs.run import Run
 
 FINAL_SHARE = 0.05
 """The final loss is the mean of this share of all logged losses."""
 
-ABOUT_TRAINING = ("lr", "grad_norm", "images_per_second", "tflops", "mfu")
+ABOUT_TRAINING = (*ADVERSARIAL, "lr", "grad_norm", "images_per_second", "tflops", "mfu")
 """Curves that say nothing about the result."""
 
 LOSS_KEYS = (

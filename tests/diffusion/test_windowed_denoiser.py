@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from iddm_cli.diffusion.windowed_denoiser import (
-    CPU_BLOCK,
     WindowedDenoiser,
     WindowSettings,
     place_windows,
@@ -80,11 +79,11 @@ def test_an_image_keeps_its_bits_whatever_else_is_in_its_batch():
         return x_t + x_t.mean()  # as rounding may depend on a block, by far too much
 
     x_t, t, label = make_batch(3, 40, 40)
-    windowed = WindowedDenoiser(depends_on_the_block, WINDOW)
+    windowed = WindowedDenoiser(depends_on_the_block, WINDOW, 5)
     together = windowed(x_t, t, label)
     alone = windowed(x_t[1:2], t[1:2], label[1:2])
     assert torch.equal(together[1:2], alone)
-    assert max(calls) <= CPU_BLOCK
+    assert max(calls) == 5
 
 
 def test_weights_of_neighbours_add_up_to_one_where_they_share_exactly_the_overlap():

@@ -14,6 +14,7 @@ from iddm_cli.distributed.launch import run_local
 from iddm_cli.engine.events import Evaluated, Logged, Request, Stopped, StoppedEarly
 from iddm_cli.profiles.evaluation_settings import EvaluationSettings
 from tests.engine.monitoring.losses import make_loss
+from tests.engine.optimization.test_discriminator_step import make as make_judged
 from tests.engine.test_train_step import asked
 from tests.engine.test_trainer import make
 
@@ -289,3 +290,39 @@ def test_every_size_and_shards_have_the_same_held_out_loss_and_stop_early_togeth
             assert values == pytest.approx(expected, rel=1e-4), step
         for part, tensor in one["average"].items():
             assert torch.allclose(members[0]["average"][part], tensor, rtol=0, atol=1e-5), part
+
+
+def judge(group: ProcessGroup, device: torch.device, job: dict[str, object]) -> int:
+    """Compute the gradients of an autoencoder and of its discriminator, and leave them behind."""
+    torch.set_num_threads(1)
+    folder = Path(str(job["folder"]))
+    step = make_judged(folder, group=group, start=0, micro_batch=job["micro_batch"]).train_step
+    step._accumulate_gradients(0)
+    networks = {"model": step.denoiser, "discriminator": step.discriminator_step.discriminator}
+    left = {
+        f"{network}.{name}": parameter.grad
+        for network, module in networks.items()
+        for name, parameter in module.named_parameters()
+    }
+    left |= {
+        name: group.all_reduce_sum(share) for name, share in step.discriminator_step.read().items()
+    }
+    torch.save(left, folder / f"left-{group.rank}.pt")
+    return 0
+
+
+def test_the_gradients_of_a_discriminator_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    found = []
+    for size, micro_batch in ((1, None), (1, 3), (2, 1)):
+        folder = tmp_path / f"{size}-{micro_batch}"
+        folder.mkdir()
+        job = {"folder": str(folder), "micro_batch": micro_batch}
+        if size == 1:
+            judge(SINGLE_PROCESS, CPU, job)
+        else:
+            assert run_local(judge, job, [CPU] * size, 60) == 0
+        found += [torch.load(folder / f"left-{rank}.pt") for rank in range(size)]
+    whole, *others = found
+    assert any(name.startswith("discriminator.") for name in whole)
+    for other in others:
+        torch.testing.assert_close(other, whole, rtol=1e-4, atol=1e-5)

@@ -8,7 +8,12 @@ SMALL = {
     "model.base_channels": 8,
     "model.norm_groups": 4,
     "model.downsampling": 4,
+    "model.discriminator_weight": 0.5,
+    "model.discriminator_start": 1,
+    "model.discriminator_channels": 4,
+    "model.discriminator_layers": 2,
     "training.batch_size": 4,
+    "training.log_every": 1,
     "training.lr_schedule": "constant",
     "training.sample_every": 2,
     "evaluation.every": 2,
@@ -23,10 +28,12 @@ def test_an_autoencoder_is_a_run_like_any_other_and_generates_nothing(shell):
     shell.iddm(*TRAIN, "--steps", "2", "--name", "halves")
     shell.iddm("resume", "halves", "--steps", "4")
     runs = [shell.folder / "runs" / name for name in ("straight", "halves")]
-    for part in ("model", "average", "optimizer"):
+    for part in ("model", "average", "optimizer", "discriminator"):
         path = f"checkpoints/step-00000004/{part}.safetensors"
         assert len({(run / path).read_bytes() for run in runs}) == 1, part
-    last = json.loads((runs[1] / "metrics.jsonl").read_text().splitlines()[-1])
+    rows = [json.loads(line) for line in (runs[1] / "metrics.jsonl").read_text().splitlines()]
+    assert ["discriminator_loss" in row for row in rows] == [False, True, True, True]
+    last = rows[-1]
     assert last["step"] == 4
     assert last["psnr"] > 0
     assert 0 < last["local_error"] <= 1

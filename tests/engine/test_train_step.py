@@ -170,7 +170,7 @@ def test_gradients_are_cut_to_the_limit_and_zero_is_no_limit(tmp_path, limit, pr
     trainer = make(tmp_path, gradient_clip=limit, precision=precision)
     used = []
     before_each_update(trainer, lambda: used.append(gradient_length(trainer)))
-    _, told = trainer.train_step.update(0)
+    _, told, _ = trainer.train_step.update(0)
     assert 0.05 < told < 1e4, "the gradient's own length is told"
     assert used == [pytest.approx(0.01 if limit == 0.01 else float(told), rel=1e-3)]
 
@@ -203,7 +203,7 @@ def test_the_network_computes_in_its_precision_while_it_learns(tmp_path, precisi
     trainer.train_step.denoiser.backbone.conv_in.register_forward_hook(
         lambda module, _, out: seen.append((out.dtype, module.training))
     )
-    loss, _ = trainer.train_step.update(0)
+    loss, *_ = trainer.train_step.update(0)
     assert seen == [(dtype, True)]
     assert loss.dtype == torch.float32
     assert all(p.dtype == torch.float32 for p in trainer.train_step.denoiser.parameters())

@@ -10,7 +10,7 @@ from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.kernels import KERNELS, MOST_TOKENS, Kernels, attend, normalize, use_kernels
 from iddm_cli.networks.unet import UNet
 from iddm_cli.profiles.choices import KernelsName
-from iddm_cli.profiles.model_settings import MODEL_SETTINGS, BackboneSettings
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 
 OTHERS = [name for name in KERNELS if name != "reference"]
 SMALLER = {"dit": {"width": 16, "depth": 2, "head_channels": 4, "patch_size": 2}}
@@ -84,9 +84,7 @@ def test_kernels_leave_the_names_and_the_values_of_the_weights():
 def test_other_networks_take_them_too(name):
     torch.manual_seed(0)
     settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALLER.get(name, {})})
-    network = NETWORKS[name](
-        channels=1, num_classes=2, **settings.model_dump(exclude=set(BackboneSettings.model_fields))
-    )
+    network = NETWORKS[name](channels=1, num_classes=2, **settings.network_arguments)
     for parameter in network.eval().parameters():
         if parameter.dim() > 1:
             nn.init.normal_(parameter, std=0.15)

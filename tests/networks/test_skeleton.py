@@ -7,14 +7,12 @@ from torch import nn
 from iddm_cli.checkpoints.tensors import specs_of
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.skeleton import SkipInitialWeights, shapes_only
-from iddm_cli.profiles.model_settings import MODEL_SETTINGS, BackboneSettings
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 
 
 def build(name: str) -> nn.Module:
     settings = MODEL_SETTINGS[name].model_validate({"network": name})
-    return NETWORKS[name](
-        channels=1, num_classes=3, **settings.model_dump(exclude=set(BackboneSettings.model_fields))
-    )
+    return NETWORKS[name](channels=1, num_classes=3, **settings.network_arguments)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

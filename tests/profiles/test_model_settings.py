@@ -34,8 +34,9 @@ def test_every_backbone_has_settings_and_a_network():
 def test_a_network_takes_exactly_its_settings(name):
     parameters = set(inspect.signature(NETWORKS[name]).parameters)
     of_data = {"channels", "num_classes", "augmentation", "condition_channels"}
-    of_every_network = set(BackboneSettings.model_fields)
-    assert parameters - of_data == set(MODEL_SETTINGS[name].model_fields) - of_every_network
+    others = {*BackboneSettings.model_fields, *MODEL_SETTINGS[name].loss_keys}
+    assert parameters - of_data == set(MODEL_SETTINGS[name].model_fields) - others
+    assert set(MODEL_SETTINGS[name].loss_keys) <= set(MODEL_SETTINGS[name].model_fields)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def probe_training(profile: ResolvedProfile, pack: Pack, compute: ComputeContext
         )
         if compute.device.type == "cuda" and profile.training.micro_batch == "auto":
             train_step.probe_memory(0)
-        timing = time_steps(train_step)
+        timing = time_steps(train_step, first_step=train_step.discriminator_step.start)
         whole = timing.images == len(train_step.slots)
         peak = peak_memory(compute.device) if whole else None
         forward = timing.seconds / len(train_step.slots) / TRAINING_PASSES

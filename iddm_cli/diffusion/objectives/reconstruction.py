@@ -26,8 +26,16 @@ class Reconstructor(Denoiser):
 
     def loss(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
         """Return each image's loss of reconstruction, [B]; `noise` is for its latents."""
-        error = self.backbone(x, t, label, noise).float() - x
-        return error.abs().flatten(1).mean(1) + GRADIENT_WEIGHT * measure_gradient_error(error)
+        return measure_reconstruction_loss(self.reconstruct(x, t, noise, label) - x)
+
+    def reconstruct(self, x: Tensor, t: Tensor, noise: Tensor, label: Tensor) -> Tensor:
+        """Return the reconstruction of images in training, float32, [B, C, H, W]."""
+        return self.backbone(x, t, label, noise).float()
+
+
+def measure_reconstruction_loss(error: Tensor) -> Tensor:
+    """Return the loss of each image's reconstruction minus the image, [B]: pixels and gradients."""
+    return error.abs().flatten(1).mean(1) + GRADIENT_WEIGHT * measure_gradient_error(error)
 
 
 def measure_gradient_error(error: Tensor) -> Tensor:

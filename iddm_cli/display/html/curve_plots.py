@@ -7,7 +7,7 @@ from markupsafe import Markup
 from iddm_cli.display.html.plots import PlotLine, plot_lines, thin_points
 from iddm_cli.display.measures import find_measure
 from iddm_cli.image_files import running_mean
-from iddm_cli.runs.curves import BAND, Curve, is_band, is_loss
+from iddm_cli.runs.curves import ADVERSARIAL, BAND, Curve, is_band, is_loss
 
 LOSSES = {
     "loss": "loss of batches",
@@ -17,6 +17,9 @@ LOSSES = {
 """Titles of the losses."""
 
 LATE = {
+    "adversarial_loss": "adversarial loss",
+    "discriminator_loss": "loss of the discriminator",
+    "adaptive_weight": "adaptive weight of the adversarial loss",
     "grad_norm": "gradient norm",
     "lr": "learning rate",
     "images_per_second": "images per second",
@@ -25,7 +28,7 @@ LATE = {
 }
 """Curves about the training itself, shown last, and their titles."""
 
-NOISY = ("loss", "grad_norm", "images_per_second", "tflops", "mfu")
+NOISY = ("loss", *ADVERSARIAL, "grad_norm", "images_per_second", "tflops", "mfu")
 """Curves that are measured on single batches: of many points, the running mean is shown."""
 
 MANY_POINTS = 40

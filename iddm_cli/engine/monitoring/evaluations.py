@@ -61,6 +61,7 @@ class Evaluations:
             self.held_out_loss.available,
             every=None if every == "auto" else every,
             images=images,
+            bands=self.held_out_loss.bands,
         )
 
     def follow(self, history: EvaluationHistory) -> None:

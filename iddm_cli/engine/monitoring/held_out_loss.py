@@ -54,7 +54,7 @@ class LossItem:
     Attributes:
         set_name: HELD_OUT_LOSS or TRAINING_LOSS.
         number: Its number in the subset, which decides noise and time.
-        band: 0 to BANDS - 1, from the least to the most noise.
+        band: Its number from 0, from the least to the most noise.
     """
 
     set_name: str
@@ -73,6 +73,8 @@ class HeldOutLoss:
         precision: fp32, bf16 or fp16, as in training.
         group: The processes that share the work.
         condition: Makes the condition channels of images; None: the network has none.
+        bands: Equal parts of the diffusion time in each of which an image is evaluated; 1 where
+            time does not matter.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class HeldOutLoss:
         precision: str,
         group: ProcessGroup = SINGLE_PROCESS,
         condition: LowResolutionCondition | None = None,
+        bands: int = BANDS,
     ) -> None:
         self.sets = {HELD_OUT_LOSS: held_out, TRAINING_LOSS: training}
         self.size = size
@@ -92,6 +95,7 @@ class HeldOutLoss:
         self.precision = precision
         self.group = group
         self.condition = condition
+        self.bands = bands
         self._subsets = {name: self._choose_images(name) for name in self.sets}
 
     def _choose_images(self, set_name: str) -> Tensor:
@@ -122,7 +126,7 @@ class HeldOutLoss:
         items = [
             LossItem(name, number, band)
             for name in self.sets
-            for band in range(BANDS)
+            for band in range(self.bands)
             for number in range(images)
         ]
         # Not one process after the other: a sharded network computes only where all processes do.
@@ -175,7 +179,7 @@ class HeldOutLoss:
         """
         order = [
             randomness.permutation(self.seed, f"{PURPOSE}/order", step=band, count=images)
-            for band in range(BANDS)
+            for band in range(self.bands)
         ]
         part = torch.stack([order[item.band][item.number] for item in batch])
         numbers = torch.tensor([item.number for item in batch])
@@ -183,10 +187,10 @@ class HeldOutLoss:
         within = torch.stack(
             [
                 randomness.uniform(self.seed, f"{PURPOSE}/time", items=numbers, step=band)
-                for band in range(BANDS)
+                for band in range(self.bands)
             ]
         )[bands, torch.arange(len(batch))]
-        fraction = (bands + (part + within) / images) / BANDS
+        fraction = (bands + (part + within) / images) / self.bands
         return (fraction * timesteps).long().clamp(max=timesteps - 1)
 
     def _make_conditions(self, batch: Sequence[LossItem], x: Tensor) -> list[Tensor]:
@@ -204,7 +208,7 @@ class HeldOutLoss:
     ) -> Tensor:
         """Return the noise of each item, [B, *shape]: the same for both sets."""
         noise = torch.empty(len(batch), *shape, device=device)
-        for band in range(BANDS):
+        for band in range(self.bands):
             rows = [row for row, item in enumerate(batch) if item.band == band]
             if rows:
                 numbers = torch.tensor([batch[row].number for row in rows], device=device)
@@ -215,21 +219,23 @@ class HeldOutLoss:
 
 
 def average_losses(items: Sequence[LossItem], losses: Sequence[float]) -> dict[str, float]:
-    """Return the mean loss of each set, and of each of its bands, by name.
+    """Return the mean loss of each set, and of each of its bands if there are several, by name.
 
     Bands have equally many images, so the mean of a set is that of its bands: the expected loss
     over uniform times.
     """
     values: dict[str, float] = {}
+    count = 1 + max(item.band for item in items)
     for name in (HELD_OUT_LOSS, TRAINING_LOSS):
         bands = [
             [loss for item, loss in zip(items, losses, strict=True)
              if (item.set_name, item.band) == (name, band)]
-            for band in range(BANDS)
+            for band in range(count)
         ]  # fmt: skip
         means = [sum(band) / len(band) for band in bands]
-        values[name] = sum(means) / BANDS
-        values |= {f"{name}_band_{number}": mean for number, mean in enumerate(means, start=1)}
+        values[name] = sum(means) / count
+        if count > 1:
+            values |= {f"{name}_band_{number}": mean for number, mean in enumerate(means, start=1)}
     return values
 
 

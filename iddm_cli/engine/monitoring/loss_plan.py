@@ -30,10 +30,12 @@ class LossPlan:
     Attributes:
         images: Number of held-out images, and of training images.
         every: Steps between two evaluations; the last step has one as well.
+        bands: Parts of the diffusion time in which each image is evaluated.
     """
 
     images: int
     every: int
+    bands: int = BANDS
 
     def is_due(self, step: int, total_steps: int) -> bool:
         """Return whether the loss is computed after so many updates."""
@@ -45,12 +47,12 @@ class LossPlan:
 
     def cost(self, total_steps: int) -> int:
         """Return the cost of all evaluations, in forward passes of one image."""
-        return self.count_evaluations(total_steps) * evaluation_cost(self.images)
+        return self.count_evaluations(total_steps) * evaluation_cost(self.images, self.bands)
 
 
-def evaluation_cost(images: int) -> int:
+def evaluation_cost(images: int, bands: int) -> int:
     """Return the cost of one evaluation: each image of both sets, once in each band."""
-    return 2 * BANDS * images
+    return 2 * bands * images
 
 
 def plan_loss(
@@ -60,6 +62,7 @@ def plan_loss(
     *,
     every: int | None = None,
     images: int | None = None,
+    bands: int = BANDS,
 ) -> LossPlan | None:
     """Plan the held-out loss of a training; without `every` it costs at most COST_SHARE of it.
 
@@ -73,6 +76,7 @@ def plan_loss(
         every: Steps between two evaluations, as the user chose them, whatever they cost.
         images: Number of images that earlier evaluations of the run had: values on other images
             could not be compared. None: there are none.
+        bands: Parts of the diffusion time in which each image is evaluated.
 
     Returns:
         The plan; None where not even one evaluation is within the cost, or there are no images.
@@ -83,8 +87,8 @@ def plan_loss(
     least, most = min(LEAST_IMAGES, available), min(MOST_IMAGES, available)
     wanted = min(EVALUATIONS if every is None else math.ceil(total_steps / every), total_steps)
     if images is None:
-        images = min(max(budget // evaluation_cost(wanted), least), most)
+        images = min(max(budget // evaluation_cost(wanted, bands), least), most)
     if every is not None:
-        return LossPlan(images, every)
-    count = min(wanted, budget // evaluation_cost(images))
-    return LossPlan(images, math.ceil(total_steps / count)) if count else None
+        return LossPlan(images, every, bands)
+    count = min(wanted, budget // evaluation_cost(images, bands))
+    return LossPlan(images, math.ceil(total_steps / count), bands) if count else None

@@ -6,8 +6,9 @@ no step waits for it.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,10 +23,12 @@ class UpdateResult(NamedTuple):
     Attributes:
         loss: This process's share of the batch's mean loss, a scalar.
         grad_norm: Norm of the gradient over all processes before clipping, a scalar.
+        more: What the objective measured besides, by name: shares of means over the batch, scalars.
     """
 
     loss: Tensor
     grad_norm: Tensor
+    more: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,13 @@ class Metric:
     """A metric of training.
 
     Attributes:
-        measure: Returns its value of one update, a scalar on the device.
+        measure: Returns its value of one update, a scalar on the device; None where it has none.
         combine: How the values of several updates become one: their mean, or the largest.
         is_share: Whether each process measures a share, so that the processes' values are added.
         summary: What it is, in a sentence.
     """
 
-    measure: Callable[[UpdateResult], Tensor]
+    measure: Callable[[UpdateResult], Tensor | None]
     combine: Literal["mean", "max"]
     is_share: bool
     summary: str
@@ -53,6 +56,24 @@ METRICS: dict[str, Metric] = {
         is_share=False,
         summary="largest gradient norm before clipping",
     ),
+    "adversarial_loss": Metric(
+        lambda update: update.more.get("adversarial_loss"),
+        "mean",
+        is_share=True,
+        summary="how artificial reconstructions look to the discriminator",
+    ),
+    "discriminator_loss": Metric(
+        lambda update: update.more.get("discriminator_loss"),
+        "mean",
+        is_share=True,
+        summary="hinge loss of the discriminator, 1 where it cannot tell",
+    ),
+    "adaptive_weight": Metric(
+        lambda update: update.more.get("adaptive_weight"),
+        "mean",
+        is_share=True,
+        summary="ratio of gradients, by which the adversarial loss is multiplied",
+    ),
 }
 
 
@@ -60,7 +81,8 @@ class MetricValues(NamedTuple):
     """The metrics of some updates.
 
     Attributes:
-        values: Each metric of `METRICS` by name; nan where all updates were skipped.
+        values: Each metric of `METRICS` that was measured, by name; nan where all updates were
+            skipped.
         loss_sum: Sum of the losses.
         finite: Number of updates that were not skipped.
     """
@@ -76,12 +98,14 @@ class MetricAccumulator:
 
     Attributes:
         totals: The sum or the largest value of each metric, a scalar, by its name.
+        counts: Number of updates in each, without those that were skipped, a scalar.
         finite: Number of updates that were not skipped, a scalar.
         steps: Number of all updates.
         started: When the first update began, by time.perf_counter().
     """
 
     totals: dict[str, Tensor]
+    counts: dict[str, Tensor]
     finite: Tensor
     steps: int = 0
     started: float = field(default_factory=time.perf_counter)
@@ -89,14 +113,17 @@ class MetricAccumulator:
     @classmethod
     def on(cls, device: torch.device) -> "MetricAccumulator":
         """Return an empty accumulator on a device."""
-        *totals, finite = torch.zeros(len(METRICS) + 1, device=device).unbind()
-        return cls(dict(zip(METRICS, totals, strict=True)), finite)
+        return cls({}, {}, torch.zeros((), device=device))
 
     def add(self, update: UpdateResult) -> None:
         """Add one update; a skipped one counts as a step alone."""
         finite = update.loss.isfinite()
         for name, metric in METRICS.items():
-            total, value = self.totals[name], metric.measure(update)
+            if (value := metric.measure(update)) is None:
+                continue
+            zero = torch.zeros_like(self.finite)
+            total = self.totals.get(name, zero)
+            self.counts[name] = self.counts.get(name, zero) + finite
             if metric.combine == "mean":
                 self.totals[name] = total + torch.where(finite, value, 0)
             else:
@@ -114,7 +141,10 @@ class MetricAccumulator:
             for name, total in self.totals.items()
         }
         finite = int(self.finite)
-        values = {name: _combine(METRICS[name], total, finite) for name, total in totals.items()}
+        values = {
+            name: _combine(METRICS[name], total, int(self.counts[name]))
+            for name, total in totals.items()
+        }
         return MetricValues(values, totals["loss"], finite)
 
 

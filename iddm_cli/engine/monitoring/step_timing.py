@@ -1,5 +1,6 @@
 """Timing of steps: how long a training step takes, from a few of them in bounded time."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -43,17 +44,27 @@ class StepTiming:
 
 
 def time_steps(
-    train_step: TrainStep, *, limit: float = SECONDS, clock: Clock = time.perf_counter
+    train_step: TrainStep,
+    *,
+    first_step: int = 0,
+    limit: float = SECONDS,
+    clock: Clock = time.perf_counter,
 ) -> StepTiming:
     """Time the updates of a train step, which change its weights.
 
     The number of images grows by GROWTH up to the whole batch, as long as two more steps are
     expected to fit the limit. Compiled blocks would be compiled again for each number of images, so
     these get the whole batch at once.
+
+    Args:
+        train_step: The train step.
+        first_step: The number of the first update.
+        limit: Seconds that it may take.
+        clock: Returns the time in seconds.
     """
     slots, end = train_step.slots, clock() + limit
     fewest = len(slots) if train_step.compiled else 1
-    counter = iter(range(10**9))
+    counter = itertools.count(first_step)
 
     def time_update(images: int) -> float:
         train_step.slots = slots[:images]

@@ -98,7 +98,7 @@ class TimePlan:
         early = (settings.checkpoint_from - 1) // settings.checkpoint_every
         saved = self._count(step, settings.checkpoint_every) - max(0, early)
         losses = 0.0 if self.loss is None else self._count(step, self.loss.every)
-        loss_passes = 0 if self.loss is None else evaluation_cost(self.loss.images)
+        loss_passes = 0 if self.loss is None else evaluation_cost(self.loss.images, self.loss.bands)
         grids = self._count(step, settings.sample_every) if settings.sample_count else 0
         return {
             "steps": costs.start + step * costs.step,

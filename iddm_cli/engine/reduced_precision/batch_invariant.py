@@ -38,6 +38,11 @@ class BlockSizes:
     candidates: tuple[int, ...]
     most_pixels: int = 0
 
+    @property
+    def largest(self) -> int:
+        """The most images that are computed at once."""
+        return max(self.reference, *self.candidates)
+
 
 CPU_BLOCKS = BlockSizes(8, (4, 16), most_pixels=2**17)
 """On one thread, small networks reach 60 to 70 % of the throughput of large batches in blocks of 8,
@@ -53,6 +58,11 @@ GPU_PIXELS = 2**18
 """Pixels of a block on a GPU: smaller blocks of a small network leave most of it idle."""
 
 MOST_GPU_ROWS = 256
+
+
+def choose_blocks(device: torch.device, height: int, width: int) -> BlockSizes:
+    """Return the block sizes on a device, for images of a size."""
+    return CPU_BLOCKS if device.type == "cpu" else find_gpu_blocks(height, width)
 
 
 def find_gpu_blocks(height: int, width: int) -> BlockSizes:
@@ -91,13 +101,12 @@ def make_batch_invariant(
         denoiser: A denoiser in evaluation mode.
         shape: Channels, height and width of an image.
     """
-    on_cpu = denoiser.schedule.alpha.device.type == "cpu"
-    blocks = CPU_BLOCKS if on_cpu else find_gpu_blocks(*shape[1:])
+    device = denoiser.schedule.alpha.device
     return BatchInvariantDenoiser(
         denoiser,
         shape,
-        blocks=blocks,
-        num_threads=torch.get_num_threads() if on_cpu else 1,
+        blocks=choose_blocks(device, *shape[1:]),
+        num_threads=torch.get_num_threads() if device.type == "cpu" else 1,
     )
 
 
@@ -131,7 +140,7 @@ class BatchInvariantDenoiser:
         self.num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "denoise", torch.set_num_threads, (1,))
         self.sizes: tuple[int, ...] = (blocks.reference,)
-        trial = _trial_batch(denoiser, shape, max(blocks.reference, *blocks.candidates))
+        trial = _trial_batch(denoiser, shape, blocks.largest)
         expected = self._run_in_equal_blocks(blocks.reference, *trial)
         self.is_invariant = self._check_invariance(*(rows[: blocks.reference] for rows in trial))
         agreeing = [

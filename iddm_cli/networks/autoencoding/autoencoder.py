@@ -153,6 +153,16 @@ class Autoencoder(nn.Module):
         """Return the layers that read images and write them."""
         return [self.encoder.conv_in, self.decoder.conv_out]
 
+    def measure_last_layer(self, features: Tensor, gradient: Tensor) -> Tensor:
+        """Return the norm of the gradient of each image's loss by the last layer's weights, [B].
+
+        Args:
+            features: What the last layer reads, [B, C, H / 2, W / 2].
+            gradient: Gradient of each image's loss by its reconstruction, [B, C, H, W].
+        """
+        folded = functional.pixel_unshuffle(gradient, PATCH)
+        return measure_weight_gradients(features, folded, self.decoder.conv_out.kernel_size[0])
+
     def class_table(self) -> None:
         """Return None: there are no class vectors."""
 
@@ -176,3 +186,19 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents of images, float32 in (-1, 1), [B, latent_channels, H / f, W / f]."""
         return self.encoder(x)
+
+
+@torch.no_grad()
+def measure_weight_gradients(features: Tensor, gradient: Tensor, kernel: int) -> Tensor:
+    """Return the norm of the gradient of each image's loss by a convolution's weights, [B].
+
+    Args:
+        features: What the convolution reads, [B, C, H, W]; its padding keeps the size.
+        gradient: Gradient of each image's loss by what it returns, [B, D, H, W].
+        kernel: Side of its kernel, odd.
+    """
+    norms = []
+    for one, slope in zip(features, gradient, strict=True):  # those of all would fill the memory
+        patches = functional.unfold(one[None].float(), kernel, padding=kernel // 2)[0]
+        norms.append((slope.flatten(1).float() @ patches.T).norm())
+    return torch.stack(norms)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from iddm_cli.profiles.checking.issues import Issue
 from iddm_cli.profiles.evaluation_metrics import BEST_METRICS
+from iddm_cli.profiles.model_settings import AutoencoderSettings
 from iddm_cli.profiles.profile import Profile
 
 
@@ -51,7 +52,30 @@ def _check_encoded(profile: Profile) -> Iterator[Issue]:
             )
 
 
+def _check_discriminator(profile: Profile, model: AutoencoderSettings) -> Iterator[Issue]:
+    """Yield the issues of a profile with an adversarial loss."""
+    smallest, side = model.smallest_discriminated_side, min(profile.data.size)
+    if side < smallest:
+        fitting = [n for n in range(1, model.discriminator_layers) if 3 * 2**n <= side]
+        layers = f"model.discriminator_layers={fitting[-1]}" if fitting else ""
+        yield Issue(
+            ("model", "discriminator_layers"),
+            f"a discriminator of {model.discriminator_layers} layers needs images of {smallest} "
+            f"pixels or more, and these have {side}",
+            f"Set {layers or 'model.discriminator_weight=0'}.",
+        )
+    if profile.runtime.sharding != "none":
+        yield Issue(
+            ("runtime", "sharding"),
+            "model.discriminator_weight does not work with runtime.sharding: fsdp",
+            "Set runtime.sharding: none; an autoencoder and its discriminator fit one device.",
+        )
+
+
 def _check_autoencoder(profile: Profile) -> Iterator[Issue]:
+    model = profile.model
+    if isinstance(model, AutoencoderSettings) and model.discriminator_weight:
+        yield from _check_discriminator(profile, model)
     if profile.data.augment not in ("off", 0):
         yield Issue(
             ("data", "augment"),

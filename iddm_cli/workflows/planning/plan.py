@@ -4,7 +4,11 @@ from typing import TYPE_CHECKING
 
 from iddm_cli.workflows.planning.large_images import list_advice
 from iddm_cli.workflows.planning.planned_run import PlannedRun
-from iddm_cli.workflows.planning.shortage import advise_smaller, check_fits_machine, find_free_room
+from iddm_cli.workflows.planning.shortage import (
+    check_fits_machine,
+    describe_proposals,
+    find_shortage,
+)
 from iddm_cli.workflows.transferring.transfer_plan import plan_transfer
 from iddm_cli.workflows.transferring.transfer_summary import show_transfer
 
@@ -52,13 +56,17 @@ def show_plan(
     memory = estimate_run_memory(run.share, pack, compute)
     check_fits_machine(run, memory)
     probe = probe_if_free(run, memory)
+    shortage = find_shortage(run, memory)
     plan = describe_plan(run, memory, probe)
+    plan["proposals"] = [proposal.to_json() for proposal in shortage.proposals]
     _print_plan(run, plan, as_json=as_json)
     for advice in list_advice(profile):
         console.print_note(advice)
     if leak := dataset.describe_leak(pack.report_held_out()):
         console.print_warning(leak)
-    _warn_of_shortage(run, memory)
+    if shortage.warning:
+        console.print_warning(shortage.warning)
+        console.print_note(describe_proposals(shortage.proposals))
 
 
 def probe_if_free(run: PlannedRun, memory: "MemoryEstimate") -> "TrainingProbe | None":
@@ -80,7 +88,6 @@ def describe_plan(
     """Return the plan, as --json prints it."""
     from iddm_cli.build.data import choose_cache
     from iddm_cli.engine.device import describe_device, free_memory
-    from iddm_cli.engine.memory import checkpoint_bytes
 
     profile, pack, compute = run.profile, run.pack, run.compute
     measured = probe is not None and probe.peak is not None
@@ -105,7 +112,7 @@ def describe_plan(
         "memory_bytes": peak * run.sharing,
         "memory": "measured" if measured else "estimated",
         "free_memory_bytes": free_memory(compute.device),
-        "checkpoint_bytes": checkpoint_bytes(memory.parameters),
+        "checkpoint_bytes": memory.checkpoint,
         "held_out_loss": describe_held_out_loss(run),
         "time": None if probe is None else describe_time(run, memory, probe),
     }
@@ -134,7 +141,6 @@ def describe_time(
     """Return how long the training takes, in seconds, as --json prints it."""
     from iddm_cli.build.loss_evaluation import plan_held_out_loss
     from iddm_cli.build.samples.sample_grid import count_grid_images
-    from iddm_cli.engine.memory import checkpoint_bytes
     from iddm_cli.engine.monitoring.time_plan import TimePlan, UnitCosts, checkpoint_seconds
 
     profile = run.profile
@@ -143,7 +149,7 @@ def describe_time(
         start=probe.step.start,
         step=probe.step.seconds,
         grid=image * count_grid_images(profile, len(run.pack.classes)),
-        checkpoint=checkpoint_seconds(checkpoint_bytes(memory.parameters)),
+        checkpoint=checkpoint_seconds(memory.checkpoint),
         forward=probe.forward / run.processes,
         evaluation=image * profile.evaluation.count,
     )
@@ -208,14 +214,3 @@ def _print_plan(run: PlannedRun, plan: dict[str, object], *, as_json: bool) -> N
     rows = dataset.summarize_pack(pack, profile, steps=run.steps, cache=cache)
     console.out.print(plan_table(plan, rows))
     console.print_advice(advice)
-
-
-def _warn_of_shortage(run: PlannedRun, memory: "MemoryEstimate") -> None:
-    from iddm_cli.build.memory import describe_shortage
-    from iddm_cli.display import console
-
-    if run.processes == 1:
-        shortage = describe_shortage(run.profile, run.pack, run.compute, memory=memory)
-        if shortage:
-            console.print_warning(shortage)
-            console.print_note(advise_smaller(run, memory, find_free_room(run, memory)))

@@ -1,6 +1,6 @@
 """Where a training cannot fit the memory of a machine: what to set instead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from iddm_cli.errors import UsageError
@@ -19,10 +19,20 @@ class Proposal(NamedTuple):
     Attributes:
         settings: The arguments of --set.
         memory: Bytes that it then takes, over all processes on the machine.
+        is_same: Whether they change no more than the last bits of the result.
     """
 
     settings: tuple[str, ...]
     memory: float
+    is_same: bool
+
+    def to_json(self) -> dict[str, object]:
+        """Return the proposal, as --json prints it."""
+        return {
+            "set": list(self.settings),
+            "memory_bytes": round(self.memory),
+            "same_result": self.is_same,
+        }
 
     def __str__(self) -> str:
         words = " ".join(f"--set {setting}" for setting in self.settings)
@@ -70,22 +80,64 @@ def find_free_room(run: "PlannedRun", memory: "MemoryEstimate") -> float:
     return free_memory().free / run.sharing + min(memory.program, used_memory())
 
 
+class Shortage(NamedTuple):
+    """A training that takes more memory than is free now.
+
+    Attributes:
+        warning: By how much; "" where there is enough.
+        proposals: What to set instead.
+    """
+
+    warning: str
+    proposals: list[Proposal]
+
+
+def find_shortage(run: "PlannedRun", memory: "MemoryEstimate") -> Shortage:
+    """Return whether a training in one process takes more main memory than is free."""
+    from iddm_cli.build.memory import describe_shortage
+
+    warning = ""
+    if run.processes == 1:
+        warning = describe_shortage(run.profile, run.pack, run.compute, memory=memory)
+    room = find_free_room(run, memory)
+    return Shortage(warning, propose_smaller(run, memory, room) if warning else [])
+
+
 def advise_smaller(run: "PlannedRun", memory: "MemoryEstimate", room: float) -> str:
     """Return what to set, so that the training fits `room` bytes in each process."""
-    same = next(_iter_fitting(run, memory, room, iter_same_results(run.profile)), None)
-    other = next(_iter_fitting(run, memory, room, iter_other_networks(run.profile)), None)
-    told = []
-    if same:
-        told.append(f"These settings fit, and change no more than the last bits: {same}.")
-    if other:
-        told.append(f"{'Another network' if same else 'Only another network'} fits with: {other}.")
-    if not told:
+    return describe_proposals(propose_smaller(run, memory, room))
+
+
+def propose_smaller(run: "PlannedRun", memory: "MemoryEstimate", room: float) -> list[Proposal]:
+    """Return settings with which the training fits: with the same result, and another network."""
+    changes = ((True, iter_same_results(run.profile)), (False, iter_other_networks(run.profile)))
+    found = (
+        next(_iter_fitting(run, memory, room, some, is_same=is_same), None)
+        for is_same, some in changes
+    )
+    return [proposal for proposal in found if proposal is not None]
+
+
+def describe_proposals(proposals: Sequence[Proposal]) -> str:
+    """Return what to set, in a sentence for each proposal."""
+    if not proposals:
         return "Not even one image at once fits; choose a much smaller network and image size."
-    return " ".join(told)
+    only = "Another" if len(proposals) > 1 else "Only another"
+    return " ".join(
+        f"These settings fit, and change no more than the last bits: {proposal}."
+        if proposal.is_same
+        else f"{only} network fits with: {proposal}."
+        for proposal in proposals
+    )
 
 
 def _iter_fitting(
-    run: "PlannedRun", memory: "MemoryEstimate", room: float, changes: "Iterator[Change]"
+    run: "PlannedRun",
+    memory: "MemoryEstimate",
+    room: float,
+    changes: "Iterator[Change]",
+    *,
+    is_same: bool,
 ) -> Iterator[Proposal]:
     """Yield those of some changes with which the training fits, in micro-batches if need be."""
     from iddm_cli.build.memory import count_fitting, divide_evenly
@@ -100,7 +152,7 @@ def _iter_fitting(
             settings = (*settings, f"training.micro_batch={size}")
         if settings:
             needed = found.total - (found.micro_batch - size) * found.per_image
-            yield Proposal(settings, needed * run.sharing)
+            yield Proposal(settings, needed * run.sharing, is_same)
 
 
 def _estimate(run: "PlannedRun", profile: "ResolvedProfile") -> "MemoryEstimate | None":

@@ -24,7 +24,7 @@ def iter_other_networks(profile: "ResolvedProfile") -> Iterator[Change]:
     """Yield changes that train another network, or images of another size.
 
     Patches come first, then attention on the innermost level alone, and the same where blocks are
-    recomputed; then a narrower network, and smaller images.
+    recomputed; then a narrower network, and smaller images, or crops where crops are trained on.
     """
     model = profile.model.model_dump()
     changes: list[dict[str, object]] = []
@@ -39,9 +39,10 @@ def iter_other_networks(profile: "ResolvedProfile") -> Iterator[Change]:
         {f"model.{key}": model[key] // n} for key in profile.model.size_keys[:1] for n in (2, 4)
     ]
     height, width = profile.data.size
+    key = "data.image_size" if profile.data.crop is None else "data.crop"
     for n in (2, 4, 8):
         size = [height // n, width // n]
-        changes.append({"data.image_size": size[0] if height == width else size})
+        changes.append({key: size[0] if height == width else size})
     for change in changes:
         yield from _apply(profile, change)
 
@@ -56,6 +57,8 @@ def _apply(profile: "ResolvedProfile", change: Mapping[str, object]) -> Iterator
     for dotted, value in change.items():
         section, _, key = dotted.partition(".")
         values[section][key] = value
+    if "data.crop" in change:
+        values["data"]["image_size"] = change["data.crop"]  # as --set data.crop does
     try:
         changed = type(profile).model_validate(values)
     except ValidationError:

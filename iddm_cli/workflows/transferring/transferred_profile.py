@@ -24,9 +24,9 @@ from iddm_cli.workflows.transferring.trained_source import TrainedSource, find_s
 if TYPE_CHECKING:
     from iddm_cli.profiles.profile import Profile, ResolvedProfile
 
-FROM_SOURCE = ("data.image_size", "data.channels", "data.encoder", "data.latents",
-               "diffusion.timesteps", "diffusion.schedule", "diffusion.noise_shift",
-               "diffusion.zero_terminal_snr", "diffusion.prediction")  # fmt: skip
+FROM_SOURCE = ("data.image_size", "data.channels", "data.encoder", "diffusion.timesteps",
+               "diffusion.schedule", "diffusion.noise_shift", "diffusion.zero_terminal_snr",
+               "diffusion.prediction")  # fmt: skip
 """Settings that come from the trained model where a profile lacks them, besides the network's."""
 
 MUST_EQUAL = ("diffusion.timesteps", "diffusion.schedule", "diffusion.prediction")
@@ -73,6 +73,8 @@ def load_profile_to_train(
                  Override("data.whole_size", None, "--from"),
                  Override("training.lora_rank", 0, "--from"),
                  Override("sampling.weights", "average", "--from")]  # fmt: skip
+        if any(override.key == "data.encoder" for override in overrides):
+            reset.append(Override("data.latents", None, "--from"))  # follow from the encoder
         larger = [Override(key, value, "--from") for key, value in grown.items()]
         loaded: Profile = found.load_profile([*reset, *larger, *wanted])
     else:

@@ -16,7 +16,9 @@ def make_images(count: int, *, seed: int = 5, side: int = 8) -> EvaluationImages
     return EvaluationImages(MemoryStore(pixels), torch.arange(count) % CLASSES)
 
 
-def make_loss(*, count=12, seed=0, group=SINGLE_PROCESS, precision="fp32", side=8) -> HeldOutLoss:
+def make_loss(
+    *, count=12, seed=0, group=SINGLE_PROCESS, precision="fp32", side=8, **changes
+) -> HeldOutLoss:
     return HeldOutLoss(
         make_images(count, seed=6, side=side),
         make_images(20, side=side),
@@ -24,4 +26,5 @@ def make_loss(*, count=12, seed=0, group=SINGLE_PROCESS, precision="fp32", side=
         seed=seed,
         precision=precision,
         group=group,
+        **changes,
     )

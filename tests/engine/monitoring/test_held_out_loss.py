@@ -109,6 +109,20 @@ def test_totals_are_means_of_bands_and_bands_of_the_losses_of_their_times(ema):
     assert len(values) == 10
 
 
+def test_without_bands_each_image_is_computed_once(ema):
+    values = make_loss(bands=1).compute(ema, 12, batch_size=24)
+    seen = seen_by(make_loss(bands=1), ema)
+    assert len(seen["x"]) == 2 * 12
+    assert sorted(seen["t"][:12] * 12 // 1000) == list(range(12)), "times of the whole range"
+    again = Denoiser(ema.backbone, cosine_schedule(1000), prediction="v")
+    with torch.no_grad():
+        losses = again.loss(*(seen[key] for key in ("x", "t", "noise", "label")))
+    assert values == {
+        "held_out_loss": pytest.approx(float(losses[:12].mean()), rel=1e-5),
+        "training_loss": pytest.approx(float(losses[12:].mean()), rel=1e-5),
+    }
+
+
 def test_two_processes_share_the_work_and_agree_with_one(ema):
     alone = make_loss().compute(ema, 11, batch_size=8)
     shares = {}

@@ -76,3 +76,10 @@ def test_without_images_or_steps_there_is_no_plan():
     assert plan_loss(1000, 64, 0) is None
     assert plan_loss(0, 64, 100) is None
     assert plan_loss(1000, 64, 0, every=10) is None
+
+
+def test_without_bands_about_four_times_as_many_images_cost_as_much():
+    banded, whole = plan_loss(3000, 64, 1000), plan_loss(3000, 64, 1000, bands=1)
+    assert whole.every == banded.every
+    assert 0 <= whole.images - 4 * banded.images < 4
+    assert 0 <= whole.cost(3000) - banded.cost(3000) < 2 * 4 * 20

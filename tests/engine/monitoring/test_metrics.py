@@ -41,10 +41,19 @@ def test_where_all_are_skipped_the_mean_is_nan():
     assert finite == 0
 
 
+def test_what_some_updates_do_not_measure_is_the_mean_of_those_that_do():
+    judged = update(1.0, 3.0)._replace(more={"discriminator_loss": torch.tensor(0.5)})
+    skipped = judged._replace(loss=torch.tensor(math.nan))
+    values, _, finite = accumulate(update(1.0, 3.0), judged, skipped)
+    assert values == {"loss": 1.0, "grad_norm": 3.0, "discriminator_loss": 0.5}
+    assert finite == 2
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_every_row_is_complete(name):
     metric = METRICS[name]
-    assert metric.measure(update(1.0, 2.0)).shape == ()
+    one = update(1.0, 2.0)._replace(more={name: torch.tensor(3.0)})
+    assert metric.measure(one).shape == ()
     assert metric.combine in ("mean", "max")
     assert metric.summary
 

@@ -9,6 +9,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     GPU_PIXELS,
     MOST_GPU_ROWS,
     BatchInvariantDenoiser,
+    choose_blocks,
     find_gpu_blocks,
     split_into_blocks,
 )
@@ -110,3 +111,10 @@ def test_blocks_on_a_gpu_have_equally_many_pixels():
         assert blocks.reference * side**2 <= GPU_PIXELS < 2 * blocks.reference * side**2
         assert all(1 <= size < blocks.reference for size in blocks.candidates)
     assert find_gpu_blocks(1024, 1024).reference == 4
+
+
+def test_the_most_images_at_once_are_those_of_the_largest_block():
+    assert choose_blocks(torch.device("cpu"), 64, 64).largest == 16
+    gpu = choose_blocks(torch.device("cuda"), 64, 64)
+    assert gpu == find_gpu_blocks(64, 64)
+    assert gpu.largest == gpu.reference

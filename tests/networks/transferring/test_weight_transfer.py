@@ -6,7 +6,7 @@ import torch
 from iddm_cli.networks import NETWORKS
 from iddm_cli.networks.augmentation import find_augmentation
 from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
-from iddm_cli.profiles.model_settings import MODEL_SETTINGS, BackboneSettings
+from iddm_cli.profiles.model_settings import MODEL_SETTINGS
 from tests.build.profiles import TINY
 from tests.networks.backbones import DENOISING
 
@@ -27,7 +27,7 @@ def build(
 ) -> torch.nn.Module:
     """Return a network whose every weight says something."""
     settings = MODEL_SETTINGS[name].model_validate({"network": name, **SMALL[name]})
-    plain = settings.model_dump(exclude=set(BackboneSettings.model_fields))
+    plain = settings.network_arguments
     torch.manual_seed(seed)
     sizes = {"channels": channels, "num_classes": num_classes, "augmentation": augmentation}
     network = NETWORKS[name](**sizes, condition_channels=conditions, **plain)

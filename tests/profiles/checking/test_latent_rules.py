@@ -49,6 +49,23 @@ def test_what_does_not_work_on_latents_is_named(changes, key):
     assert [".".join(one.path) for one in check_latents(Profile.model_validate(encoded))] == [key]
 
 
+@pytest.mark.parametrize(
+    ("changes", "key", "hint"),
+    [
+        ({"data": {"image_size": 16}}, "model.discriminator_layers", "discriminator_layers=2"),
+        ({"data": {"crop": 16}}, "model.discriminator_layers", "discriminator_layers=2"),
+        ({"runtime": {"sharding": "fsdp"}}, "runtime.sharding", "sharding: none"),
+    ],
+)
+def test_what_does_not_work_with_a_discriminator_is_named(changes, key, hint):
+    model = {"network": "autoencoder", "discriminator_weight": 0.5}
+    (issue,) = check_latents(Profile.model_validate({**changes, "model": model}))
+    assert ".".join(issue.path) == key
+    assert hint in issue.hint
+    model["discriminator_weight"] = 0.0
+    assert list(check_latents(Profile.model_validate({**changes, "model": model}))) == []
+
+
 def test_a_shape_of_latents_needs_an_encoder():
     (issue,) = check_latents(Profile.model_validate({"data": {"latents": [4, 8]}}))
     assert issue.path == ("data", "latents")

@@ -6,13 +6,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from iddm_cli.build import memory as build_memory
+from iddm_cli.build.compute import ComputeContext
 from iddm_cli.build.loss_evaluation import plan_held_out_loss
+from iddm_cli.build.memory import estimate_run_memory
 from iddm_cli.build.networks import build_backbone
 from iddm_cli.build.speed import training_probe
 from iddm_cli.build.speed.training_probe import TrainingProbe
 from iddm_cli.engine import device
+from iddm_cli.engine import memory as engine_memory
 from iddm_cli.engine.monitoring.step_timing import StepTiming
 from iddm_cli.errors import UsageError
+from iddm_cli.machine import memory as machine_memory
+from iddm_cli.machine.memory import MemoryBound
 from iddm_cli.workflows.planning.plan import show_plan
 from tests.build.profiles import tiny_profile
 from tests.workflows.packs import make_pack
@@ -67,6 +73,23 @@ def test_without_room_for_a_step_nothing_is_probed(capsys, monkeypatch):
     assert (plan["time"], plan["memory"]) == (None, "estimated")
     show_plan(plan_profile(), make_pack(), as_json=False)
     assert "not free now" in capsys.readouterr().out
+
+
+def test_a_shortage_of_memory_comes_with_what_to_set(capsys, monkeypatch):
+    assert show(capsys, plan_profile(), make_pack())["proposals"] == []
+    monkeypatch.setattr(engine_memory, "used_memory", lambda: 0)
+    profile, compute = plan_profile(batch_size=64), ComputeContext(torch.device("cpu"), "fp32")
+    memory = estimate_run_memory(profile, make_pack(), compute)
+    free = MemoryBound(2**40, memory.total - memory.activations // 2 + 1, "this machine")
+    for module in (build_memory, machine_memory):
+        monkeypatch.setattr(module, "free_memory", lambda: free)
+        monkeypatch.setattr(module, "used_memory", lambda: 0)
+    same, other = show(capsys, profile, make_pack())["proposals"]
+    assert same["set"] == ["training.micro_batch=32"]
+    assert (same["same_result"], other["same_result"]) == (True, False)
+    assert 0 < same["memory_bytes"] <= free.free
+    show_plan(profile, make_pack(), as_json=False)
+    assert f"--set {same['set'][0]} " in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_plan_of_the_held_out_loss_is_shown(capsys):

@@ -70,6 +70,17 @@ def test_where_not_even_one_image_fits_smaller_networks_are_named(monkeypatch):
     assert "much smaller" in error.value.hint
 
 
+@pytest.mark.parametrize(("crop", "proposed"), [(32, "16"), ([32, 16], "[16,8]")])
+def test_smaller_crops_are_proposed_where_crops_are_trained_on(crop, proposed):
+    profile = tiny_profile(data={"channels": 1, "crop": crop})
+    changes = dict(iter_other_networks(profile))
+    assert not any("image_size" in settings[0] for settings in changes)
+    smaller = changes[f"data.crop={proposed}",]
+    assert smaller.data.size == smaller.data.crop_size
+    whole = dict(iter_other_networks(tiny_profile(data={"channels": 1, "image_size": crop})))
+    assert whole[f"data.image_size={proposed}",].data.crop is None
+
+
 def test_blocks_are_recomputed_before_another_network_is_proposed(monkeypatch):
     run = plan()
     memory = estimate_run_memory(run.profile, run.pack, run.compute)

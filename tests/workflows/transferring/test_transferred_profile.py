@@ -94,6 +94,22 @@ def test_what_is_no_growth_is_refused(runs, changes, said):
         load(runs, None, **{"data__image_size": 64, **changes})
 
 
+def test_a_latent_model_starts_only_latent_runs_and_keeps_its_autoencoder(tmp_path):
+    data = {"channels": 3, "image_size": 16, "encoder": "codec", "latents": [4, 4]}
+    save_checkpoint(make_run(tmp_path, data=data), 5, 0.5)
+    assert load(tmp_path, None)[0].data.encoder == "codec"
+    assert load(tmp_path, "training: {steps: 3}")[0].data.encoder == "codec"
+    assert load(tmp_path, None, data__encoder="other")[0].data.encoder == "other"
+    for text in (None, "training: {steps: 3}"):
+        with pytest.raises(UsageError, match=r"data\.encoder is null, and codec in pets"):
+            load(tmp_path, text, data__encoder=None)
+
+
+def test_a_model_of_pixels_starts_no_latent_run(runs):
+    with pytest.raises(UsageError, match=r"data\.encoder is codec, and null in pets"):
+        load(runs, None, data__encoder="codec")
+
+
 def test_a_profile_may_name_the_trained_model_itself(runs):
     profile, source = load(runs, "transfer:\n  source: pets\n  source_step: 5\n", source=None)
     assert (source.step, profile.transfer.source_step, profile.model.base_channels) == (5, 5, 8)
