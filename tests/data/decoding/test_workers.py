@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import synchronize
+from multiprocessing import forkserver, synchronize
 
 import pytest
 
@@ -184,6 +184,17 @@ def test_there_are_as_many_processes_as_cores_and_memory_allow(
     monkeypatch.setattr(cpus, "count_cores", lambda: cores)
     with WorkerPool(0, timeout=1) as workers:
         assert workers.count == count
+
+
+def test_a_fork_server_that_cannot_start_early_is_no_error(monkeypatch) -> None:
+    def fail() -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    preloaded: list[str] = []
+    monkeypatch.setattr(forkserver, "ensure_running", fail)
+    monkeypatch.setattr(forkserver, "set_forkserver_preload", preloaded.extend)
+    parallel.start_early("colorsys")
+    assert preloaded == [*parallel.PRELOADED, "colorsys"]
 
 
 def test_a_defect_is_not_hidden() -> None:

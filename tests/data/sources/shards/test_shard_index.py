@@ -23,6 +23,8 @@ def index(folder: Path) -> ShardIndex:
 
 
 def test_an_index_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[str, ...]] = []
+    monkeypatch.setattr(shard_index, "start_early", lambda *modules: started.append(modules))
     write_tars(tmp_path / "t")
     first = index(tmp_path / "t")
     assert first.classes == ("cat", "dog", "eel")
@@ -30,6 +32,7 @@ def test_an_index_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert first.table.columns["shard"].tolist() == [0] * 5 + [1] * 5 + [2] * 2
     monkeypatch.setattr(shard_index._IndexWriter, "run", lambda _: pytest.fail("listed again"))
     assert index(tmp_path / "t").table.labels.tolist() == first.table.labels.tolist()
+    assert started == [TARS.modules], "processes that decode start while it is listed, only then"
     path = tmp_path / "t" / "001.tar"
     os.utime(path, ns=(1, 1))
     with pytest.raises(pytest.fail.Exception, match="listed again"):
