@@ -36,7 +36,7 @@ from iddm_cli.engine.monitoring.evaluations import Evaluate
 from iddm_cli.engine.monitoring.loss_plan import TRAINING_PASSES
 from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
 from iddm_cli.engine.train_step import TrainStep
-from iddm_cli.engine.trainer import Trainer
+from iddm_cli.engine.trainer import GenerateSamples, Trainer
 from iddm_cli.export.exported_weights import ExportedWeights
 from iddm_cli.networks.kernels import KERNELS, use_kernels
 from iddm_cli.profiles.overrides import select_recipe
@@ -93,25 +93,40 @@ def build_trainer(
         teacher=teacher,
         new_labels=new_labels,
     )
-    snapshots = None
-    if training.average_snapshots:
-        interval = choose_interval(train_step.total_steps)
-        snapshots = SnapshotFolder(run.snapshots_dir, interval, training.average_snapshots)
-    save_grid = partial(generate_sample_grid, decoder=decoder)
-    if profile.model.is_autoencoder:
-        save_grid = partial(save_reconstruction_grid)
-    generate_samples = partial(save_grid, profile, pack, run, group)
     return Trainer(
         train_step,
         checkpoints=checkpoints,
-        generate_samples=generate_samples if training.sample_count > 0 else None,
+        generate_samples=_choose_samples(profile, pack, run, group, decoder),
         recipe=select_recipe(profile),
         evaluation=profile.evaluation,
         held_out_loss=build_held_out_loss(profile, pack, batches, compute, group),
         evaluate=evaluate,
         utilization=_build_utilization(profile, train_step, compute),
-        snapshots=snapshots,
+        snapshots=_build_snapshots(profile, run, train_step.total_steps),
     )
+
+
+def _choose_samples(
+    profile: ResolvedProfile,
+    pack: Pack,
+    run: Run,
+    group: ProcessGroup,
+    decoder: LatentDecoder | None,
+) -> GenerateSamples | None:
+    """Return what writes the sample grids of a run: generated images, or reconstructions."""
+    if profile.training.sample_count == 0:
+        return None
+    if profile.model.is_autoencoder:
+        return partial(save_reconstruction_grid, profile, pack, run, group)
+    return partial(generate_sample_grid, profile, pack, run, group, decoder=decoder)
+
+
+def _build_snapshots(profile: ResolvedProfile, run: Run, total_steps: int) -> SnapshotFolder | None:
+    """Return where the snapshots of a run's EMA go; None: it has none."""
+    kept = profile.training.average_snapshots
+    if not kept:
+        return None
+    return SnapshotFolder(run.snapshots_dir, choose_interval(total_steps), kept)
 
 
 def open_start(profile: ResolvedProfile, run: Run) -> WeightsSource | None:
@@ -163,15 +178,11 @@ def build_train_step(
     check_fits_device(denoiser, compute.device, profile.model)
     kernels = decide_kernels(profile, denoiser, compute, numerics or {}, group)
     use_kernels(denoiser.backbone, KERNELS[kernels])
-    objective: Objective | None = None
+    if profile.training.lora_rank or profile.distillation.is_enabled:
+        load_teacher(denoiser, teacher, group)
     if profile.training.lora_rank:
-        load_teacher(denoiser, teacher, group)
         attach_adapters(denoiser, profile, new_labels)
-    if profile.distillation.is_enabled:
-        load_teacher(denoiser, teacher, group)
-        objective = build_consistency_objective(profile, denoiser, num_classes)
-    adversarial = build_adversarial_objective(profile, compute.device, compute.precision)
-    settings = find_adversarial_settings(profile)
+    adversarial = find_adversarial_settings(profile)
     return TrainStep(
         denoiser,
         batches,
@@ -189,12 +200,28 @@ def build_train_step(
         ),
         group=group,
         compiling=compiling,
-        objective=objective or adversarial,
+        objective=build_objective(profile, denoiser, num_classes, compute),
         augment=build_conditioned_augmentation(profile),
         micro_batch=micro_batch,
         condition=build_condition(profile, batches),
-        discriminator_lr=settings.discriminator_lr if settings else 0.0,
+        discriminator_lr=adversarial.discriminator_lr if adversarial else 0.0,
     )
+
+
+def build_objective(
+    profile: ResolvedProfile, denoiser: Denoiser, num_classes: int, compute: ComputeContext
+) -> Objective | None:
+    """Build what the updates of a denoiser minimize; None: the denoising loss.
+
+    Args:
+        profile: The profile.
+        denoiser: The denoiser; of a distilled run, with its teacher's weights.
+        num_classes: Number of classes.
+        compute: The compute context.
+    """
+    if profile.distillation.is_enabled:
+        return build_consistency_objective(profile, denoiser, num_classes)
+    return build_adversarial_objective(profile, compute.device, compute.precision)
 
 
 def load_teacher(denoiser: Denoiser, teacher: WeightsSource | None, group: ProcessGroup) -> None:

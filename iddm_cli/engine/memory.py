@@ -54,9 +54,12 @@ def training_bytes(parameters: int) -> int:
     return parameters * FLOAT_BYTES * TRAINING_COPIES
 
 
-def checkpoint_bytes(parameters: int) -> int:
-    """Return the bytes of a checkpoint of so many parameters."""
-    return parameters * FLOAT_BYTES * CHECKPOINT_COPIES
+def checkpoint_bytes(parameters: int, judged: int = 0) -> int:
+    """Return the bytes of a checkpoint of so many parameters, and of `judged` of a discriminator.
+
+    A discriminator has no EMA.
+    """
+    return FLOAT_BYTES * (parameters * CHECKPOINT_COPIES + judged * (CHECKPOINT_COPIES - 1))
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ class MemoryEstimate:
 
     @property
     def checkpoint(self) -> int:
-        """Bytes of a checkpoint; its discriminator is saved without gradients."""
-        return checkpoint_bytes(self.parameters) + self.discriminator * 3 // 4
+        """Bytes of a checkpoint."""
+        judged = self.discriminator // (FLOAT_BYTES * DISCRIMINATOR_COPIES)
+        return checkpoint_bytes(self.parameters, judged)
 
     @property
     def per_image(self) -> float:

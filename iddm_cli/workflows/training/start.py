@@ -169,11 +169,13 @@ def start_run(group: "ProcessGroup", compute: "ComputeContext", job: "Job", run:
 def warn_if_disk_is_small(run: Run, trainer: "Trainer") -> None:
     """Warn where the disk has no room for the checkpoints that will be kept."""
     from iddm_cli.checkpoints.snapshots import SNAPSHOT_NUMBER_BYTES, count_kept
-    from iddm_cli.engine.memory import checkpoint_bytes
+    from iddm_cli.engine.memory import checkpoint_bytes, count_parameters
 
-    parameters = sum(p.numel() for p in trainer.train_step.denoiser.parameters())
+    parameters = count_parameters(trainer.train_step.denoiser)
+    discriminator = trainer.state.discriminator
+    judged = 0 if discriminator is None else count_parameters(discriminator)
     count = trainer.settings.keep + 1
-    needed = count * checkpoint_bytes(parameters)
+    needed = count * checkpoint_bytes(parameters, judged)
     snapshots = count_kept(trainer.total_steps, trainer.settings.average_snapshots)
     needed += snapshots * SNAPSHOT_NUMBER_BYTES * parameters
     free = free_bytes(run.path)

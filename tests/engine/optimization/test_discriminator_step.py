@@ -18,6 +18,7 @@ from iddm_cli.diffusion.schedules import cosine_schedule
 from iddm_cli.distributed.group import SINGLE_PROCESS
 from iddm_cli.engine import randomness
 from iddm_cli.engine.events import Logged
+from iddm_cli.engine.optimization.discriminator_step import BETAS, build_discriminator_optimizer
 from iddm_cli.engine.train_step import TrainStep
 from iddm_cli.engine.trainer import Trainer
 from iddm_cli.errors import CheckpointError
@@ -107,6 +108,9 @@ def test_metrics_have_the_losses_from_its_start_on(tmp_path):
     names = {"adversarial_loss", "discriminator_loss", "adaptive_weight"}
     assert [names <= event.more.keys() for event in logged] == [False] * START + [True] * 4
     assert all(event.more["adaptive_weight"] > 0 for event in logged[START:])
+    assert all(0.5 < event.more["discriminator_loss"] < 1.5 for event in logged[START:]), (
+        "each its own"
+    )
     assert not any(names & event.more.keys() for event in train(make(tmp_path / "x", weight=0)))
 
 
@@ -142,6 +146,18 @@ def test_an_update_that_only_the_discriminator_cannot_make_changes_neither(tmp_p
     assert math.isnan(step.update(0).loss)
     assert torch.equal(before[0], join(network))
     assert torch.equal(before[1], join(judge))
+
+
+def test_its_first_update_is_that_of_an_optimizer_without_state():
+    networks = [PatchDiscriminator(1, base_channels=4, layers=1) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    ours = build_discriminator_optimizer(networks[0])
+    theirs = torch.optim.Adam(networks[1].parameters(), lr=LR, betas=BETAS, fused=True)
+    ours.param_groups[0]["lr"] = LR
+    for network, optimizer in zip(networks, (ours, theirs), strict=True):
+        network(torch.ones(2, 1, 16, 16)).sum().backward()
+        optimizer.step()
+    assert torch.equal(*map(join, networks))
 
 
 def test_its_learning_rate_is_its_own_and_follows_the_schedule(tmp_path):

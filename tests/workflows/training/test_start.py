@@ -104,16 +104,20 @@ def test_a_network_that_is_too_large_leaves_no_run(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("judged", [0, 20])
 @pytest.mark.parametrize(("missing", "warned"), [(0, False), (1, True)])
-def test_a_disk_too_small_for_the_checkpoints_is_a_warning(monkeypatch, capsys, missing, warned):
+def test_a_disk_too_small_for_the_checkpoints_is_a_warning(
+    monkeypatch, capsys, missing, warned, judged
+):
     denoiser = torch.nn.Linear(10, 10)
     trainer = SimpleNamespace(
         train_step=SimpleNamespace(denoiser=denoiser),
         settings=SimpleNamespace(keep=2, average_snapshots=1),
+        state=SimpleNamespace(discriminator=torch.nn.Linear(judged - 1, 1) if judged else None),
         total_steps=520,
     )
     usage = namedtuple("Usage", "total free")
-    free = 3 * checkpoint_bytes(110) + 7 * 2 * 110 - missing
+    free = 3 * (checkpoint_bytes(110) + 12 * judged) + 7 * 2 * 110 - missing
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, free))
     warn_if_disk_is_small(SimpleNamespace(path=Path("x")), trainer)
     said = " ".join(capsys.readouterr().err.split())
