@@ -19,6 +19,8 @@ from iddm_cli.records.file_headers import read_header
 from iddm_cli.records.weights_names import WeightsName
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iddm_cli.records.latent_scale import LatentScale
     from iddm_cli.records.tuned_tables import TunedTables
     from iddm_cli.value_range import ValueRange
@@ -34,6 +36,7 @@ AUTOENCODER = "autoencoder."
 CHUNK_BYTES = 2**20
 
 Item = TypeVar("Item")
+Parsed = TypeVar("Parsed")
 ClassName = Annotated[str, Field(max_length=2**16)]
 
 
@@ -109,10 +112,7 @@ class ExportedFile:
         """
         from iddm_cli.records.latent_scale import parse_latent_scale
 
-        try:
-            return parse_latent_scale(self.record.dataset)
-        except ValueError as error:
-            raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
+        return self._read("dataset", parse_latent_scale)
 
     def read_values(self) -> "ValueRange":
         """Return the range of values that the model was trained on; 8 bits if none is recorded.
@@ -122,10 +122,7 @@ class ExportedFile:
         """
         from iddm_cli.value_range import parse_value_range
 
-        try:
-            return parse_value_range(self.record.dataset)
-        except ValueError as error:
-            raise CheckpointError(f"{self.path} is damaged: dataset.{error}") from error
+        return self._read("dataset", parse_value_range)
 
     def read_tuned_tables(self) -> "TunedTables":
         """Return the tables that were tuned for the network.
@@ -135,10 +132,14 @@ class ExportedFile:
         """
         from iddm_cli.records.tuned_tables import parse_tuned_tables
 
+        return self._read("tuned", parse_tuned_tables)
+
+    def _read(self, section: str, parse: "Callable[[dict[str, Any]], Parsed]") -> Parsed:
+        """Return what a section of the record says; a ValueError means that it is damaged."""
         try:
-            return parse_tuned_tables(self.record.tuned)
+            return parse(getattr(self.record, section))
         except ValueError as error:
-            raise CheckpointError(f"{self.path} is damaged: tuned.{error}") from error
+            raise CheckpointError(f"{self.path} is damaged: {section}.{error}") from error
 
     def verify(self) -> None:
         """Check the tensors against the SHA-256 in the record.

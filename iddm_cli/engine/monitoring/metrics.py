@@ -48,6 +48,11 @@ class Metric:
     summary: str
 
 
+def _measure_more(name: str, summary: str) -> Metric:
+    """Return the metric of what an objective measured besides its loss."""
+    return Metric(lambda update: update.more.get(name), "mean", is_share=True, summary=summary)
+
+
 METRICS: dict[str, Metric] = {
     "loss": Metric(lambda update: update.loss, "mean", is_share=True, summary="mean training loss"),
     "grad_norm": Metric(
@@ -56,23 +61,14 @@ METRICS: dict[str, Metric] = {
         is_share=False,
         summary="largest gradient norm before clipping",
     ),
-    "adversarial_loss": Metric(
-        lambda update: update.more.get("adversarial_loss"),
-        "mean",
-        is_share=True,
-        summary="how artificial reconstructions look to the discriminator",
+    "adversarial_loss": _measure_more(
+        "adversarial_loss", "how artificial reconstructions look to the discriminator"
     ),
-    "discriminator_loss": Metric(
-        lambda update: update.more.get("discriminator_loss"),
-        "mean",
-        is_share=True,
-        summary="hinge loss of the discriminator, 1 where it cannot tell",
+    "discriminator_loss": _measure_more(
+        "discriminator_loss", "hinge loss of the discriminator, 1 where it cannot tell"
     ),
-    "adaptive_weight": Metric(
-        lambda update: update.more.get("adaptive_weight"),
-        "mean",
-        is_share=True,
-        summary="ratio of gradients, by which the adversarial loss is multiplied",
+    "adaptive_weight": _measure_more(
+        "adaptive_weight", "ratio of gradients, by which the adversarial loss is multiplied"
     ),
 }
 
