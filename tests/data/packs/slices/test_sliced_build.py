@@ -147,7 +147,9 @@ def test_what_is_built_already_is_kept(pets: Path, sliced: None, monkeypatch) ->
     assert min(read) >= 50 and len(read) < 35
 
 
-def _build_in_process(folder: Path, size: int, answers) -> None:
+def _build_in_process(folder: Path, cache: Path, size: int, answers) -> None:
+    # The server that forks may be older than this test, and have another test's environment.
+    os.environ["IDDM_CACHE_DIR"] = str(cache)
     slice_source.SLICE_BYTES = size
     built: list[int] = []
     source = open_source(str(folder), size=(8, 8))
@@ -168,7 +170,8 @@ def test_several_processes_divide_the_slices(pets: Path, cache_dir: Path) -> Non
     answers = context.Queue()
     size = 3 * 64 * 10
     processes = [
-        context.Process(target=_build_in_process, args=(pets, size, answers)) for _ in range(2)
+        context.Process(target=_build_in_process, args=(pets, cache_dir, size, answers))
+        for _ in range(2)
     ]
     for process in processes:
         process.start()

@@ -34,7 +34,9 @@ def test_a_download_survives_every_fault(knows_ranges: bool) -> None:
         assert not server.faults
         ranges = [range_ for method, _, range_ in server.requests if method == "GET"]
         starts = [int(range_.removeprefix("bytes=").partition("-")[0] or 0) for range_ in ranges]
-        assert starts == sorted(starts) and starts[0] == 0 < starts[-1], "it asks for the rest"
+        # A server that knows no ranges begins again, and may be cut off earlier than before.
+        assert starts == sorted(starts) or not knows_ranges, "nothing is asked for twice"
+        assert starts[0] == 0 < max(starts), "it asks for the rest"
 
 
 def test_progress_counts_the_files_that_are_there() -> None:
