@@ -18,9 +18,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reporting import (
+    Tabulate,
     add_options,
     has_row,
     print_earlier_table,
@@ -63,14 +65,18 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "Muon 0.01, flow, logit-normal times": (*MUON, "training.muon_lr=0.01", *FLOW, *LOGIT),
     "AdamW, flow, logit-normal times": (*FLOW, *LOGIT),
     "Muon, EDM": (*MUON, *EDM),
-}
+    "DDPM of 2020": (
+        "training.optimizer=adam", "training.lr=2e-4", "training.lr_schedule=constant",
+        "training.ema_decay=0.9999", "model.dropout=0.1", "model.conditioning=shift",
+        "diffusion.schedule=linear", "diffusion.prediction=epsilon", "diffusion.times=uniform",
+    ),
+}  # fmt: skip
 """Settings that differ from the profile's, by the names that the table shows."""
 
 COMMON = (
     "training.sample_every=0", "training.checkpoint_every=100000", "evaluation.loss_every=0",
 )  # fmt: skip
 SAMPLING = ("--sampler", "unipc", "--steps", "10", "--no-copies")
-GUIDANCES = (1, 1.5, 2)
 KEYS = ("frechet", "mind", "agreement")
 
 
@@ -89,35 +95,53 @@ def get_budget(options: argparse.Namespace) -> dict:
     return {key: value for key, value in budget.items() if value is not None}
 
 
-def measure_one(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
-    """Train a recipe with one seed, and return its row."""
-    words = ["--profile", options.profile, "--data", options.data.resolve(), "--seed", seed]
-    for setting in (*COMMON, *PLAIN, *RECIPES[name]):
+def train_and_evaluate(
+    run: str, words: Sequence[object], options: argparse.Namespace, folder: Path
+) -> dict:
+    """Train a run with options of `iddm train`; return steps, parameters and distances."""
+    words = ["--data", options.data.resolve(), *words]
+    for setting in COMMON:
         words += ["--set", setting]
     steps = options.steps
+    plan = run_iddm("train", *words, "--steps", steps or 1000, "--dry-run", folder=folder)
     if steps is None:
-        plan = run_iddm("train", *words, "--steps", 1000, "--dry-run", folder=folder)
         minutes = get_budget(options)["minutes"]
         steps = max(10, round(60 * minutes / plan["time"]["step_seconds"]))
-    run = "-".join([*re.findall(r"\w+", name), str(steps), str(seed)])
+    run = "-".join([*re.findall(r"\w+", run), str(steps)])
     run_iddm("train", *words, "--steps", steps, "--name", run, "--overwrite", folder=folder)
-    row = {"recipe": name, "seed": seed, **get_budget(options), "steps": steps}
-    scales = ",".join(map(str, GUIDANCES))
+    found = {"steps": steps, "parameters": plan["parameters"]}
+    found["images"] = steps * plan["profile"]["training"]["batch_size"]
+    scales = ",".join(map(str, options.guidances))
     words = [*SAMPLING, "--count", options.count, "--guidance", scales]
-    for found in run_iddm("evaluate", run, *words, folder=folder)["evaluations"]:
-        guidance = found["settings"]["guidance"]
-        row[f"guidance {guidance:g}"] = {key: found[key]["value"] for key in KEYS}
-    return row
+    evaluation = run_iddm("evaluate", run, *words, folder=folder)
+    for one in evaluation.get("evaluations", [evaluation]):
+        guidance = one["settings"]["guidance"]
+        found[f"guidance {guidance:g}"] = {key: one[key]["value"] for key in KEYS}
+    return found
 
 
-def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
-    """Return all rows; each is saved as soon as it is measured."""
+def measure_recipe(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
+    """Train a recipe with one seed, and return what was found."""
+    words = ["--profile", options.profile, "--seed", seed]
+    for setting in (*PLAIN, *RECIPES[name]):
+        words += ["--set", setting]
+    return train_and_evaluate(f"{name} {seed}", words, options, folder)
+
+
+def measure(
+    key: str,
+    names: Sequence[str],
+    measure_one: Callable[[str, int, argparse.Namespace, Path], dict],
+    options: argparse.Namespace,
+    folder: Path,
+) -> list[dict]:
+    """Return a row for each name and seed; each is saved as soon as it is measured."""
     rows = read_earlier_rows(options)
     for seed in options.seeds:
-        for name in options.recipe or RECIPES:
-            wanted = {"recipe": name, "seed": seed, **get_budget(options)}
+        for name in names:
+            wanted = {key: name, "seed": seed, **get_budget(options)}
             if not has_row(rows, wanted):
-                rows.append(measure_one(name, seed, options, folder))
+                rows.append({**wanted, **measure_one(name, seed, options, folder)})
                 save_rows(rows, options)
     return rows
 
@@ -147,29 +171,48 @@ def tabulate(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def add_training_options(parser: argparse.ArgumentParser, count: int) -> None:
+    """Add the options that decide how long is trained, and on how many images."""
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/")
+    parser.add_argument("--minutes", type=float, help="time of each training (default: 5)")
+    parser.add_argument("--steps", type=int, help="the same steps for each")
+    parser.add_argument("--count", type=int, default=count, help="images that are generated")
+    parser.add_argument("--seeds", type=read_numbers(int), default=(0, 1, 2))
+    parser.add_argument("--guidances", type=read_numbers(float), default=(1, 1.5, 2))
+    parser.add_argument("--work", type=Path, help="folder to work in, which is kept")
+    add_options(parser)
+
+
+def read_numbers(kind: type) -> Callable[[str], list]:
+    """Return a function that reads numbers between commas."""
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def run_in_folder(
+    options: argparse.Namespace, work: Callable[[Path], list[dict]], tabulate: Tabulate
+) -> None:
+    """Measure in the folder of --work, or one that is removed, and print the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.work or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        print(tabulate(work(folder)))
+
+
 def main() -> None:
     """Measure, save the rows and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with train/ and test/")
     parser.add_argument("--profile", default="fashion-mnist")
-    parser.add_argument("--minutes", type=float, help="time of each training (default: 5)")
-    parser.add_argument("--steps", type=int, help="the same steps for each")
-    parser.add_argument("--count", type=int, default=1000, help="images that are generated")
-    parser.add_argument(
-        "--seeds", type=lambda text: [int(part) for part in text.split(",")], default=(0, 1, 2)
-    )
     parser.add_argument("--recipe", choices=list(RECIPES), action="append")
-    parser.add_argument("--work", type=Path, help="folder to work in, which is kept")
-    add_options(parser)
+    add_training_options(parser, count=1000)
     options = parser.parse_args()
     if print_earlier_table(options, tabulate):
         return
     if options.data is None:
         parser.error("--data is needed")
-    with tempfile.TemporaryDirectory() as temporary:
-        work = options.work or Path(temporary)
-        work.mkdir(parents=True, exist_ok=True)
-        print(tabulate(measure(options, work)))
+    names = options.recipe or list(RECIPES)
+    run_in_folder(
+        options, lambda folder: measure("recipe", names, measure_recipe, options, folder), tabulate
+    )
 
 
 if __name__ == "__main__":
