@@ -84,7 +84,9 @@ def run_iddm(*words: object, folder: Path) -> dict:
     """Run a command of iddm in a folder, and return the document that it prints."""
     command = [sys.executable, "-m", "iddm_cli", *map(str, words), "--json"]
     print("+ iddm", *map(str, words), file=sys.stderr, flush=True)
-    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=folder, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.stdout)
     return json.loads(done.stdout)
 
 
