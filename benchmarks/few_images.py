@@ -26,8 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from recipes import add_training_options, measure, run_iddm, run_in_folder
-from reporting import print_earlier_table
+from recipes import add_training_options, measure, run_iddm, run_comparison
 
 SIDE = 32
 NEW = 500_000
@@ -234,11 +233,9 @@ def main() -> None:
     parser.add_argument("--arm", action="append")
     add_training_options(parser, count=600)
     options = parser.parse_args()
-    if print_earlier_table(options, tabulate):
-        return
     arms, measure_one = PARTS[options.part]
     names = options.arm or list(arms)
-    run_in_folder(
+    run_comparison(
         options, lambda folder: measure("arm", names, measure_one, options, folder), tabulate
     )
 

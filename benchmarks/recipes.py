@@ -190,10 +190,14 @@ def read_numbers(kind: type) -> Callable[[str], list]:
     return lambda text: [kind(part) for part in text.split(",")]
 
 
-def run_in_folder(
-    options: argparse.Namespace, work: Callable[[Path], list[dict]], tabulate: Tabulate
+def run_comparison(
+    options: argparse.Namespace,
+    work: Callable[[Path], list[dict]],
+    tabulate: Tabulate,
 ) -> None:
-    """Measure in the folder of --work, or one that is removed, and print the table."""
+    """Print the table of earlier rows, or measure in the folder of --work or a temporary one."""
+    if print_earlier_table(options, tabulate):
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.work or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -207,12 +211,8 @@ def main() -> None:
     parser.add_argument("--recipe", choices=list(RECIPES), action="append")
     add_training_options(parser, count=1000)
     options = parser.parse_args()
-    if print_earlier_table(options, tabulate):
-        return
-    if options.data is None:
-        parser.error("--data is needed")
     names = options.recipe or list(RECIPES)
-    run_in_folder(
+    run_comparison(
         options, lambda folder: measure("recipe", names, measure_recipe, options, folder), tabulate
     )
 

@@ -15,10 +15,9 @@ import yaml
 from recipes import (
     add_training_options,
     measure,
-    run_in_folder,
+    run_comparison,
     train_and_evaluate,
 )
-from reporting import print_earlier_table
 
 PROFILE = Path(__file__).parents[1] / "configs/fashion-mnist.yaml"
 
@@ -91,12 +90,8 @@ def main() -> None:
     parser.add_argument("--shape", choices=list(SHAPES), action="append")
     add_training_options(parser, count=1000)
     options = parser.parse_args()
-    if print_earlier_table(options, tabulate):
-        return
-    if options.data is None:
-        parser.error("--data is needed")
     names = options.shape or list(SHAPES)
-    run_in_folder(
+    run_comparison(
         options, lambda folder: measure("shape", names, measure_shape, options, folder), tabulate
     )
 
