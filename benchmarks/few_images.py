@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from recipes import add_training_options, measure, run_iddm, run_comparison
+from recipes import add_training_options, measure, run_comparison, run_iddm
 
 SIDE = 32
 NEW = 500_000

@@ -16,7 +16,7 @@ import re
 import time
 from pathlib import Path
 
-from recipes import run_iddm, run_comparison
+from recipes import run_comparison, run_iddm
 from reporting import add_options, read_earlier_rows, save_rows
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
