@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iddm_cli import durable
+
 from .conftest import SMOKE, draw_folder
 from .test_generate import pixels
 from .test_resume import tensors
@@ -46,9 +48,10 @@ def test_a_folder_is_upscaled_and_keeps_its_names(upscaling):
     with Image.open(path) as image:
         assert image.text["iddm:class"] == name.split("/")[0]
     before = path.read_bytes()
-    path.unlink()
+    path.rename(durable.partial_path(path))  # as a command leaves it that was killed
     upscaling.iddm("upscale", "large", "small", "--out", "big")
     assert path.read_bytes() == before, "a command that was cut off continues"
+    assert not list(path.parent.glob(f"{durable.PARTIAL_PREFIX}*")), "and nothing is left of it"
 
     upscaling.iddm("upscale", "large", f"small/{name}", "--out", "one", "--batch-size", "1")
     (alone,) = (upscaling.folder / "one").glob("*.png")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iddm_cli import durable
 from iddm_cli.classes import choose_classes
 from iddm_cli.display import console
 from iddm_cli.display.progress import show_progress
@@ -97,6 +98,7 @@ def upscale_images(options: UpscaleOptions) -> None:
         if options.overwrite or find_problem(out / path)
     ]
     _write_missing(loaded, missing, metadata, options.seed)
+    durable.remove_leftovers([out / path for path in paths])
     _report(options, out, manifest, loaded, total=len(images), written=len(missing))
 
 
