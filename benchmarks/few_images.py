@@ -7,8 +7,8 @@
 All on drawn steel defects of six kinds: those of the profile `demo` at other indices, with grain,
 and with brightness and contrast that vary.
 
-    small   30 images of each kind; how many generated ones are copies, and whether they help a
-            classifier (`iddm evaluate --usefulness`)
+    small   30 images of each kind, faint and grainy; how many generated ones are copies, and
+            whether they help a classifier (`iddm evaluate --usefulness`)
     rare    200 images of five kinds and 10 of the sixth; by data.balance
     added   a run on five kinds gets the sixth with 20 images (`iddm train --from`), compared with a
             training of the same length on all six from scratch, and with the run itself
@@ -66,23 +66,25 @@ STEPS = 260
 NUMBERS = ("frechet", "mind", "agreement")
 
 
-def draw_defect(kind: str, index: int) -> Image.Image:
-    """Return a drawing with grain, in a light of its own."""
+def draw_defect(kind: str, index: int, *, faint: bool) -> Image.Image:
+    """Return a drawing with grain, in a light of its own; a faint one is hard to recognise."""
     from iddm_cli.data.sources.demo_images import render_demo_image
 
     rng = np.random.default_rng([index, zlib.crc32(kind.encode())])
     clean = np.asarray(render_demo_image(kind, NEW + index, height=SIDE, width=SIDE), np.float32)
     light = 255 * (clean / 255) ** rng.uniform(0.7, 1.4)
-    pixels = light * rng.uniform(0.8, 1) + rng.normal(0, 5, clean.shape)
+    contrast, grain = (rng.uniform(0.15, 0.4), 30) if faint else (rng.uniform(0.8, 1), 5)
+    grey = 128 + contrast * (light - 128) if faint else contrast * light
+    pixels = grey + rng.normal(0, grain, clean.shape)
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
-def draw_set(folder: Path, counts: dict[str, int], first: int) -> Path:
+def draw_set(folder: Path, counts: dict[str, int], first: int, *, faint: bool = False) -> Path:
     """Draw so many images of each kind, with indices from `first` on."""
     for kind, count in counts.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for index in range(first, first + count):
-            draw_defect(kind, index).save(folder / kind / f"{index}.png")
+            draw_defect(kind, index, faint=faint).save(folder / kind / f"{index}.png")
     return folder
 
 
@@ -110,8 +112,8 @@ def name_run(*parts: object) -> str:
 def measure_small(arm: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
     """Train on 30 images of each kind, and look for copies and usefulness."""
     kinds, data = list_kinds(), folder / f"small-{seed}"
-    draw_set(data / "train", dict.fromkeys(kinds, 30), 1000 * seed)
-    draw_set(data / "test", dict.fromkeys(kinds, 100), NEW)
+    draw_set(data / "train", dict.fromkeys(kinds, 30), 1000 * seed, faint=True)
+    draw_set(data / "test", dict.fromkeys(kinds, 100), NEW, faint=True)
     run = name_run("small", arm, seed)
     words: tuple[object, ...] = ("--steps", options.steps) if options.steps else ()
     trained = train(
