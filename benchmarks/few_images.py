@@ -237,9 +237,11 @@ def main() -> None:
     options = parser.parse_args()
     arms, measure_one = PARTS[options.part]
     names = options.arm or list(arms)
-    run_comparison(
-        options, lambda folder: measure("arm", names, measure_one, options, folder), tabulate
-    )
+
+    def work(folder: Path) -> list[dict]:
+        return measure("arm", names, measure_one, options, folder, {})
+
+    run_comparison(options, work, tabulate)
 
 
 if __name__ == "__main__":

@@ -136,12 +136,13 @@ def measure(
     measure_one: Callable[[str, int, argparse.Namespace, Path], dict],
     options: argparse.Namespace,
     folder: Path,
+    budget: dict,
 ) -> list[dict]:
     """Return a row for each name and seed; each is saved as soon as it is measured."""
     rows = read_earlier_rows(options)
     for seed in options.seeds:
         for name in names:
-            wanted = {key: name, "seed": seed, **get_budget(options)}
+            wanted = {key: name, "seed": seed, **budget}
             if not has_row(rows, wanted):
                 rows.append({**wanted, **measure_one(name, seed, options, folder)})
                 save_rows(rows, options)
@@ -211,10 +212,12 @@ def main() -> None:
     parser.add_argument("--recipe", choices=list(RECIPES), action="append")
     add_training_options(parser, count=1000)
     options = parser.parse_args()
-    names = options.recipe or list(RECIPES)
-    run_comparison(
-        options, lambda folder: measure("recipe", names, measure_recipe, options, folder), tabulate
-    )
+    names, budget = options.recipe or list(RECIPES), get_budget(options)
+
+    def work(folder: Path) -> list[dict]:
+        return measure("recipe", names, measure_recipe, options, folder, budget)
+
+    run_comparison(options, work, tabulate)
 
 
 if __name__ == "__main__":

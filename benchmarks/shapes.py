@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 from recipes import (
     add_training_options,
+    get_budget,
     measure,
     run_comparison,
     train_and_evaluate,
@@ -90,10 +91,12 @@ def main() -> None:
     parser.add_argument("--shape", choices=list(SHAPES), action="append")
     add_training_options(parser, count=1000)
     options = parser.parse_args()
-    names = options.shape or list(SHAPES)
-    run_comparison(
-        options, lambda folder: measure("shape", names, measure_shape, options, folder), tabulate
-    )
+    names, budget = options.shape or list(SHAPES), get_budget(options)
+
+    def work(folder: Path) -> list[dict]:
+        return measure("shape", names, measure_shape, options, folder, budget)
+
+    run_comparison(options, work, tabulate)
 
 
 if __name__ == "__main__":
