@@ -43,6 +43,19 @@ class BlockSizes:
         """The most images that are computed at once."""
         return max(self.reference, *self.candidates)
 
+    def limit_pixels(self, height: int, width: int) -> "BlockSizes":
+        """Return smaller blocks for images of which these would have more than `most_pixels`.
+
+        For large images, blocks of several are no faster, and padding them costs as much again.
+        """
+        rows = self.reference
+        while rows > 1 and rows * height * width > self.most_pixels:
+            rows //= 2
+        if rows == self.reference:
+            return self
+        candidates = (rows // 2, 2 * rows) if rows > 1 else (2,)
+        return BlockSizes(rows, candidates, self.most_pixels)
+
 
 CPU_BLOCKS = BlockSizes(8, (4, 16), most_pixels=2**17)
 """On one thread, small networks reach 60 to 70 % of the throughput of large batches in blocks of 8,
@@ -62,7 +75,9 @@ MOST_GPU_ROWS = 256
 
 def choose_blocks(device: torch.device, height: int, width: int) -> BlockSizes:
     """Return the block sizes on a device, for images of a size."""
-    return CPU_BLOCKS if device.type == "cpu" else find_gpu_blocks(height, width)
+    if device.type == "cpu":
+        return CPU_BLOCKS.limit_pixels(height, width)
+    return find_gpu_blocks(height, width)
 
 
 def find_gpu_blocks(height: int, width: int) -> BlockSizes:

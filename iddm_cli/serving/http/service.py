@@ -275,18 +275,18 @@ async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:
     if form == "npy":
         values = job.model.values.to_values(job.pixels[index].numpy())
         return await asyncio.to_thread(array_files.encode_values, values, "npy")
-    notes = job.metadata.text_notes(index, job.class_name)
+    notes = job.text_notes(index)
     image = to_image(job.pixels[index])
     return await asyncio.to_thread(image_files.encode_image, image, FILE_EXTENSIONS[form], notes)
 
 
-async def encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
+async def encode_preview(denoised: Tensor, job: GenerationJob) -> bytes:
     """Return the current estimate of an image, or of its latent, [C, H, W], as a PNG."""
-    return await asyncio.to_thread(_encode_preview, denoised, model)
+    return await asyncio.to_thread(_encode_preview, denoised, job)
 
 
 @torch.inference_mode()
-def _encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
+def _encode_preview(denoised: Tensor, job: GenerationJob) -> bytes:
     pixels = to_pixels(model.decode(denoised)).permute(1, 2, 0).contiguous().cpu()
     return image_files.encode_image(to_image(pixels), "png")
 

@@ -113,6 +113,17 @@ def test_blocks_on_a_gpu_have_equally_many_pixels():
     assert find_gpu_blocks(1024, 1024).reference == 4
 
 
+def test_blocks_of_large_images_on_the_cpu_hold_fewer_of_them():
+    def choose(height, width):
+        return choose_blocks(torch.device("cpu"), height, width)
+
+    assert choose(128, 128) == CPU_BLOCKS
+    assert (choose(128, 129).reference, choose(128, 129).candidates) == (4, (2, 8))
+    assert (choose(256, 256).reference, choose(256, 256).candidates) == (2, (1, 4))
+    large = choose(300, 2000)
+    assert (large.reference, large.candidates, large.largest) == (1, (2,), 2)
+
+
 def test_the_most_images_at_once_are_those_of_the_largest_block():
     assert choose_blocks(torch.device("cpu"), 64, 64).largest == 16
     gpu = choose_blocks(torch.device("cuda"), 64, 64)
