@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from iddm_cli.serving.http.service import (
+from iddm_cli.serving.http.answers.job_files import (
     collect_settings,
     encode_job_image,
     encode_preview,
