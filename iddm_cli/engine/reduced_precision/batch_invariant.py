@@ -46,7 +46,7 @@ class BlockSizes:
     def limit_pixels(self, height: int, width: int) -> "BlockSizes":
         """Return smaller blocks for images of which these would have more than `most_pixels`.
 
-        For large images, blocks of several are no faster, and padding them costs as much again.
+        For large images, blocks of several are not faster, and padding them costs as much again.
         """
         rows = self.reference
         while rows > 1 and rows * height * width > self.most_pixels:

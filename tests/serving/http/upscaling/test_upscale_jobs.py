@@ -2,12 +2,13 @@
 
 import base64
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec
 from iddm_cli.engine.sampling.upscaler import Upscaler
@@ -155,32 +156,31 @@ def test_models_say_what_they_do(client):
     assert "pixels" not in pets["limits"]
 
 
-def test_long_bodies_are_bounded_together(client, upscaling_server, monkeypatch):
-    """A body of which the server waits for the rest leaves no room for another."""
-    import socket
-
+def test_long_bodies_are_bounded_together(client, upscaling_server):
+    """Bodies of which the server waits for the rest leave no room for another long one."""
     limits = upscaling_server.service.limits
-    length = limits.max_upload
     head = (
-        f"POST /v1/upscale HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n"
+        f"POST /v1/upscale HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {limits.max_upload}\r\n"
         "content-type: application/json\r\n\r\n{"
     ).encode()
-    held = []
-    try:
-        for _ in range(limits.max_uploads // length):
-            held.append(socket.create_connection(("127.0.0.1", upscaling_server.port)))
-            held[-1].sendall(head)
-        large = encode(Image.effect_noise((64, 68), 90).convert("RGB"))
-        assert len(large) > limits.max_body
-        upscaling_server.wait_until(lambda: upscale(client, large, steps=1).status_code == 429)
-        refused = upscale(client, large)
+    body = json.dumps({"image": base64.b64encode(FILE).decode(), "steps": 1}).encode()
+    long = body + b" " * limits.max_body
+
+    def send():
+        headers = {"content-type": "application/json"}
+        return client.post("/v1/upscale", content=long, headers=headers)
+
+    with ExitStack() as held:
+        for _ in range(limits.max_uploads // limits.max_upload):
+            address = ("127.0.0.1", upscaling_server.port)
+            connection = held.enter_context(socket.create_connection(address))
+            connection.sendall(head)
+        upscaling_server.wait_until(lambda: send().status_code == 429)
+        refused = send()
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["error"]["code"] == "uploads_full"
         assert upscale(client).status_code == 200, "a short one is not counted"
-    finally:
-        for one in held:
-            one.close()
-    upscaling_server.wait_until(lambda: upscale(client, large, steps=1).status_code == 200)
+    upscaling_server.wait_until(lambda: send().status_code == 200)
 
 
 def test_the_document_names_the_encoding_of_the_image(client):
