@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from iddm_cli.data.decoding.formats.pillow import METADATA_ERRORS
 from iddm_cli.data.decoding.formats.table import SIGNATURE_BYTES, find_format
 from iddm_cli.data.decoding.images import (
     DecodedImage,
@@ -24,9 +25,6 @@ from iddm_cli.value_range import ValueRange
 
 TOO_LARGE = "too large: "
 """Begins the reason why an image is refused for its size."""
-
-_HEADER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError)
-"""What Pillow raises where it cannot read a header."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def read_size(content: bytes) -> tuple[int, int]:
             return image.size
     except Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{TOO_LARGE}more pixels than any image may have") from error
-    except _HEADER_ERRORS:
+    except METADATA_ERRORS:
         return 0, 0
 
 

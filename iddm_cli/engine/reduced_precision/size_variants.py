@@ -6,6 +6,7 @@ from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.engine.reduced_precision.batch_invariant import (
+    SINGLE_IMAGES,
     BatchInvariantDenoiser,
     make_batch_invariant,
 )
@@ -18,10 +19,12 @@ class SizeVariants:
     """The batch-invariant denoisers of one network, by the size of its images.
 
     Preparing a size takes the time of a few network calls, so that the first call of a size is
-    slower than the next ones.
+    slower than the next ones. Where a trial finds that images of a size change each other, each of
+    them is computed alone.
 
     Attributes:
-        is_invariant: Whether no trial so far found an effect of other images on this machine.
+        is_invariant: Whether no trial so far found an effect of other images that could not be
+            avoided.
 
     Args:
         denoiser: A denoiser in evaluation mode.
@@ -41,5 +44,7 @@ class SizeVariants:
 
     def _prepare(self, shape: tuple[int, int, int]) -> BatchInvariantDenoiser:
         variant = make_batch_invariant(self._denoiser, shape)
+        if not variant.is_invariant:
+            variant = make_batch_invariant(self._denoiser, shape, SINGLE_IMAGES)
         self.is_invariant &= variant.is_invariant
         return variant

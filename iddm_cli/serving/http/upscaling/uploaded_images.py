@@ -120,7 +120,7 @@ class UploadReader:
         try:
             work = partial(prepare_at_own_size, spec)
             (result,) = self._workers.submit(work, [handle]).results()
-        except IddmError as error:  # the system killed the process twice, for want of memory
+        except (IddmError, MemoryError) as error:  # or the system killed the process twice
             raise UploadError("unreadable_image", "decoding it needs too much memory") from error
         if isinstance(result, PreparedImage):
             return result
