@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import multiprocessing
+import os
 from dataclasses import dataclass
 
 from PIL import Image
@@ -13,6 +15,7 @@ from iddm_cli.data.decoding.images import (
     ImageHandle,
     UnreadableImageError,
     decode_image,
+    describe_error,
 )
 from iddm_cli.data.decoding.preprocess import (
     PixelSpec,
@@ -22,6 +25,8 @@ from iddm_cli.data.decoding.preprocess import (
 )
 from iddm_cli.profiles.settings import BackgroundName
 from iddm_cli.value_range import ValueRange
+
+STDERR = 2
 
 TOO_LARGE = "too large: "
 """Begins the reason why an image is refused for its size."""
@@ -99,6 +104,22 @@ def prepare_at_own_size(spec: OwnSizeSpec, handle: ImageHandle) -> PrepareResult
     size = (decoded.height, decoded.width)
     pixels = PixelSpec(size, spec.channels, "crop", spec.background, spec.values)
     return prepare_image(pixels, OpenImage(decoded))
+
+
+def prepare_quietly(spec: OwnSizeSpec, handle: ImageHandle) -> PrepareResult:
+    """Decode one image of a client in a worker process; return the reason if that fails in any way.
+
+    Decoders print nothing there from now on: what C libraries print of damaged files would let a
+    client fill the log of a server.
+    """
+    if multiprocessing.parent_process() is not None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, STDERR)
+        os.close(null)
+    try:
+        return prepare_at_own_size(spec, handle)
+    except Exception as error:  # noqa: BLE001 - numbers of a damaged header may lead anywhere
+        return describe_error(error)
 
 
 def find_noise_index(image: PreparedImage) -> int:

@@ -1,6 +1,7 @@
 """Images keep their size; one that is too large is refused by its header, before it is decoded."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -14,6 +15,7 @@ from iddm_cli.data.decoding.own_size import (
     OwnSizeSpec,
     find_noise_index,
     prepare_at_own_size,
+    prepare_quietly,
     read_size,
 )
 from iddm_cli.data.decoding.preprocess import PreparedImage
@@ -83,3 +85,30 @@ def test_a_size_that_pillow_cannot_read_is_compared_after_decoding(monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"no image", encode(make_levels(), "PNG")[:60]])
 def test_damage_is_a_reason(content):
     assert isinstance(prepare_at_own_size(SPEC, ImageBytes(content, 100)), str)
+
+
+def test_only_in_a_worker_process_decoders_print_nothing(monkeypatch, capfd):
+    class NoisyHandle(ImageBytes):
+        def open(self, min_side=0):
+            os.write(2, b"TIFFFillStrip: read error")
+            return super().open(min_side)
+
+    handle, stderr = NoisyHandle(encode(make_levels(), "PNG"), 100), os.dup(2)
+    try:
+        assert isinstance(prepare_quietly(SPEC, handle), PreparedImage)
+        assert "TIFFFillStrip" in capfd.readouterr().err
+        monkeypatch.setattr("multiprocessing.parent_process", object)
+        assert isinstance(prepare_quietly(SPEC, handle), PreparedImage)
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+    assert capfd.readouterr().err == ""
+
+
+def test_whatever_fails_for_a_client_is_a_reason(monkeypatch):
+    def fail(*_):
+        raise OverflowError("too large to convert")
+
+    monkeypatch.setattr(own_size, "prepare_image", fail)
+    handle = ImageBytes(encode(make_levels(), "PNG"), 100)
+    assert prepare_quietly(SPEC, handle) == "damaged: too large to convert"

@@ -15,7 +15,7 @@ from iddm_cli.data.decoding.own_size import (
     TOO_LARGE,
     ImageBytes,
     OwnSizeSpec,
-    prepare_at_own_size,
+    prepare_quietly,
 )
 from iddm_cli.data.decoding.preprocess import PreparedImage
 from iddm_cli.data.decoding.workers import WorkerFailure, WorkerPool
@@ -118,7 +118,7 @@ class UploadReader:
         if self._workers is None:
             self._workers = WorkerPool(1, timeout=DECODE_SECONDS)
         try:
-            work = partial(prepare_at_own_size, spec)
+            work = partial(prepare_quietly, spec)
             (result,) = self._workers.submit(work, [handle]).results()
         except (IddmError, MemoryError) as error:  # or the system killed the process twice
             raise UploadError("unreadable_image", "decoding it needs too much memory") from error

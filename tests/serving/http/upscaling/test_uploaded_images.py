@@ -103,7 +103,7 @@ def test_a_decoder_that_hangs_is_an_answer_and_others_are_decoded_afterwards(mon
     reader = UploadReader()
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(uploaded_images, "prepare_at_own_size", hang)
+            patch.setattr(uploaded_images, "prepare_quietly", hang)
             hanging, refused = asyncio.run(read(2))
         assert "takes longer than" in hanging.message
         assert isinstance(refused, QueueFullError), "none may wait here"
