@@ -76,7 +76,7 @@ def test_the_server_upscales_as_the_command_does(upscaling, shell):
         content = (upscaling.folder / "small" / "crazing").glob("*.png")
         file = next(content).read_bytes()
         query = {"image": base64.b64encode(file).decode(), "class": "patches", "seed": 5,
-                 "noise_level": 0.25, "sampler": "ddpm", "steps": 4, "guidance_interval": [0, 0.9],
+                 "noise_level": 0.25, "sampler": "ddpm", "steps": 2, "guidance_interval": [0, 0.9],
                  "guidance_rescale": 0.5, "threshold": 0.9}  # fmt: skip
         answer = served.client.post("/v1/upscale", json=query).json()
         code, stderr = served.stop(signal.SIGTERM)
