@@ -63,6 +63,9 @@ def upscale(
     time_grid: options.TimeGridOption = None,
     order: options.OrderOption = None,
     guidance: guidance_options.GuidanceOption = None,
+    guidance_interval: guidance_options.GuidanceIntervalOption = None,
+    guidance_rescale: guidance_options.GuidanceRescaleOption = None,
+    threshold: guidance_options.ThresholdOption = None,
     checkpoint: options.CheckpointOption = "last",
     weights: options.WeightsOption = None,
     batch_size: options.BatchSizeOption = None,
@@ -86,7 +89,9 @@ def upscale(
             paths=tuple(images),
             sampling={
                 **options.collect_sampling_options(sampler, steps, time_grid, order, weights),
-                "--guidance sampling.guidance": guidance,
+                **guidance_options.collect_guidance_options(
+                    guidance, guidance_interval, guidance_rescale, threshold
+                ),
                 "--batch-size sampling.batch_size": batch_size,
                 "--device runtime.device": device,
                 "--precision sampling.precision": precision,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
+from iddm_cli.workflows.latents.refusal import check_generates
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -74,7 +75,7 @@ def serve_models(
     """
     policy = build_access_policy(access)
     sources = find_models(references, runs_dir)
-    profiles = [models.load_sampling_profile(source, given) for source in sources]
+    profiles = [load_served_profile(source, given, guide_with) for source in sources]
     listener = open_port(access.host, access.port)
 
     from iddm_cli.serving.scheduling.limits import Limits
@@ -86,6 +87,32 @@ def serve_models(
         guide = find_guiding_model(guide_with, source, profile, weights, runs_dir)
         served.append(load_model(source, profile, weights, guide))
     return answer_requests(served, listener, policy, limits)
+
+
+def load_served_profile(
+    source: models.ModelSource, given: dict[str, object], guide_with: str | None
+) -> "ResolvedProfile":
+    """Return the profile of a model that generates or upscales.
+
+    Args:
+        source: The model.
+        given: Options that override its profile.
+        guide_with: The weaker model that is to guide it; None: there is none.
+
+    Raises:
+        UsageError: An option is invalid, or the model is an autoencoder, or upscales and is to be
+            guided.
+        RunError: The model is damaged.
+    """
+    profile = models.load_sampling_profile(source, given, upscales=None)
+    check_generates(profile, source.reference)
+    if profile.model.is_upscaler and guide_with is not None:
+        raise UsageError(
+            f"--guide-with {guide_with}: {source.reference} upscales images, and no weaker model "
+            "can guide that",
+            "Leave --guide-with out, or serve this run with a command of its own.",
+        )
+    return profile
 
 
 def build_access_policy(access: AccessOptions) -> "AccessPolicy":
@@ -185,7 +212,7 @@ def load_model(
     guide: GuidingModel | None = None,
 ) -> "ServedModel":
     """Load a model's weights, and warn if its images depend on other requests."""
-    from iddm_cli.build.serving import build_served_model
+    from iddm_cli.build.serving import build_served_model, build_upscaler_traits
     from iddm_cli.display import console
     from iddm_cli.display.progress import show_progress
     from iddm_cli.workflows.sampling_precision import build_sampling_generator
@@ -209,6 +236,7 @@ def load_model(
             guide_with=guide.name if guide else "",
             tables=read_optional_tables(source, profile, "the server offers no sampler tuned"),
             no_guidance=explain_missing_guidance(source, profile, guide),
+            upscaler=build_upscaler_traits(profile, source.values),
         )
     if not served.is_invariant:
         console.print_warning(

@@ -5,9 +5,11 @@ import torch
 
 from iddm_cli.build.compute import setup_compute
 from iddm_cli.build.models import build_image_generator
-from iddm_cli.build.serving import build_served_model
+from iddm_cli.build.serving import build_served_model, build_upscaler_traits
 from iddm_cli.engine.reduced_precision.batch_invariant import CPU_BLOCKS
 from iddm_cli.profiles.profile import ResolvedProfile
+from iddm_cli.value_range import EIGHT_BIT
+from tests.build.profiles import tiny_profile
 from tests.build.weights import FakeWeights
 
 
@@ -32,3 +34,7 @@ def test_a_served_model_has_the_weights_of_its_profile(weights, value):
     assert served.shape == (1, 8, 8)
     assert CPU_BLOCKS.reference in served.batch_denoiser.sizes
     assert served.batch_denoiser.num_threads == torch.get_num_threads()
+
+
+def test_a_model_that_generates_has_no_traits_of_one_that_upscales():
+    assert build_upscaler_traits(tiny_profile(), EIGHT_BIT) is None

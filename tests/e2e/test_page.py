@@ -3,6 +3,7 @@
 IDDM_TEST_SCREENSHOTS names a folder for screenshots of the page.
 """
 
+import base64
 import io
 import os
 import re
@@ -11,12 +12,13 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from iddm_cli.serving.http.security import AccessPolicy
-from tests.serving.conftest import make_model, one_thread, serving, slowed  # noqa: F401
+from tests.serving.conftest import make_model, make_upscaler, one_thread, serving, slowed  # noqa: F401
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 QUIET = [
@@ -59,7 +61,7 @@ def open_page(browser, server, **options):
     errors, urls = [], []
 
     def record_error(message) -> None:
-        if message.type == "error" and "status of 429" not in message.text:
+        if message.type == "error" and not re.search("status of (429|422)", message.text):
             errors.append(message.text)
 
     page.on("console", record_error)
@@ -249,6 +251,71 @@ def test_a_model_that_a_weaker_one_guides(browser, model):
             expect(page.locator("#guidance")).to_be_hidden()
             generate(page, count=1, steps=2)
             wait_for_images(page, 1)
+
+
+def test_an_image_is_chosen_or_dropped_and_upscaled(browser, model, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    Image.fromarray(levels).save(tmp_path / "old photo.png")
+    with serving(model, slowed(make_upscaler(), 0.02)) as own:
+        for page in open_page(browser, own):
+            expect(page.locator("#source-box")).to_be_hidden()
+            page.select_option("#model", "large")
+            expect(page.locator("#facts")).to_have_text("makes images 2 times as large, 3 classes")
+            expect(page.locator("#count")).to_be_hidden()
+            generate(page)
+            assert page.evaluate("$('file').matches(':invalid')"), "an image is needed"
+            page.set_input_files("#file", tmp_path / "old photo.png")
+            page.focus("#seed")
+            page.fill("#noise_level", "0.2")
+            page.fill("#steps", "30")
+            page.keyboard.press("Control+Enter")
+            expect(page.locator("#status")).to_contain_text("Upscaling")
+            wait_for_images(page, 1)
+            captions = page.locator("#grid figcaption")
+            expect(captions).to_have_text(["old photo.png, 16 × 12", "upscaled, 32 × 24"])
+            expect(page.locator("#command")).to_contain_text(
+                "iddm upscale large image.png --seed 0"
+            )
+            expect(page.locator("#command")).to_contain_text("--noise-level 0.2")
+            take_screenshot(page, "upscaled")
+            with page.expect_download() as download:
+                page.click("#all")
+            assert download.value.suggested_filename == "old-photo-2x.png"
+            with Image.open(download.value.path()) as image:
+                assert (image.size, image.text["iddm:noise_level"]) == ((32, 24), "0.2")
+            page.click("#grid button")
+            expect(page.locator("#notes")).to_contain_text("noise level")
+            expect(page.locator("#next")).to_be_hidden()
+            take_screenshot(page, "upscaled-image")
+            page.keyboard.press("Escape")
+            page.evaluate("$('file').value = ''")
+            page.evaluate(
+                DROP, base64.b64encode((tmp_path / "old photo.png").read_bytes()).decode()
+            )
+            page.click("#classes label:nth-child(3)")
+            generate(page, steps=2)
+            expect(captions).to_have_text(["dropped.png, 16 × 12", "upscaled, 32 × 24"])
+            expect(page.locator("#command")).to_contain_text("--class dog")
+            page.set_input_files("#file", {
+                "name": "damaged.png", "mimeType": "image/png", "buffer": b"hello"
+            })  # fmt: skip
+            generate(page)
+            expect(page.locator("#status.error")).to_contain_text("not a file of a supported")
+            page.set_viewport_size(PHONE)
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+            page.select_option("#model", "pets")
+            generate(page, count=1, steps=2)
+            wait_for_images(page, 1)
+            expect(page.locator("#command")).to_contain_text("iddm generate pets")
+
+
+DROP = """(content) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+    const options = { bubbles: true, cancelable: true, dataTransfer };
+    for (const kind of ["dragover", "drop"]) $("drop").dispatchEvent(new DragEvent(kind, options));
+}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,7 +1,11 @@
 """Upscaling as a user meets it: train, upscale a folder, and what another run generates."""
 
+import base64
+import io
 import json
+import shlex
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from iddm_cli import durable
 from .conftest import SMOKE, draw_folder
 from .test_generate import pixels
 from .test_resume import tensors
+from .test_serve import ServeProcess
 
 UPSCALER = (*SMOKE, "--set", "model.condition=low_resolution")
 
@@ -68,6 +73,30 @@ def test_a_folder_is_upscaled_and_keeps_its_names(upscaling):
         assert (image.text["iddm:class"], image.text["iddm:noise_level"]) == ("inclusion", "0.3")
 
 
+def test_the_server_upscales_as_the_command_does(upscaling, shell):
+    served = ServeProcess(upscaling, "large")
+    try:
+        content = (upscaling.folder / "small" / "crazing").glob("*.png")
+        file = next(content).read_bytes()
+        query = {"image": base64.b64encode(file).decode(), "class": "patches", "seed": 5,
+                 "noise_level": 0.25, "sampler": "ddpm", "steps": 2, "guidance_interval": [0, 0.9],
+                 "guidance_rescale": 0.5, "threshold": 0.9}  # fmt: skip
+        answer = served.client.post("/v1/upscale", json=query).json()
+        code, stderr = served.stop(signal.SIGTERM)
+    finally:
+        served.process.kill()
+    assert (code, "Traceback" in stderr) == (143, False)
+    (shell.folder / "image.png").write_bytes(file)
+    words = shlex.split(answer["command"])[1:]
+    assert words[:3] == ["upscale", "large", "image.png"]
+    shell.iddm(*words, "--runs-dir", upscaling.folder / "runs", "--out", "same")
+    ours = Image.open(io.BytesIO(base64.b64decode(answer["images"][0]["image"])))
+    with Image.open(shell.folder / "same" / "image.png") as one:
+        assert ours.text == one.text, "the same metadata"
+        difference = np.asarray(ours).astype(int) - np.asarray(one).astype(int)
+    assert np.abs(difference).max() <= 1
+
+
 def test_held_out_images_are_upscaled_and_compared_with_interpolation(upscaling):
     words = ("--set", "data.held_out=0.1", "--name", "held", "--steps", "1")
     upscaling.iddm(*UPSCALER, *words, "--batch-size", "4")
@@ -97,7 +126,7 @@ def test_what_another_run_generates_is_upscaled(upscaling):
     ("words", "said"),
     [
         (("generate", "large"), "large upscales images, and generates none by itself"),
-        (("serve", "large"), "large upscales images, and generates none by itself"),
+        (("serve", "large", "--guide-with", "@5"), "no weaker model can guide that"),
         (("export", "pt2", "large"), "large upscales images, which an export as pt2 cannot hold"),
         (("upscale", "first", "small"), "first generates images, and upscales none"),
         (("generate", "first", "--upscale", "first"), "first generates images, and upscales none"),

@@ -1,7 +1,7 @@
 """Thousands of valid and invalid requests made from the OpenAPI document: none ends in a 500.
 
-IDDM_TEST_FUZZ sets the number of requests for each of nine operations, valid ones and as many
-slightly invalid ones; the long form, 10,000 in all, is 1,000.
+IDDM_TEST_FUZZ sets the number of requests for each of ten operations, valid ones and as many
+slightly invalid ones; the long form, some 11,000 in all, is 1,000.
 """
 
 import os
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-from tests.serving.conftest import make_model, one_thread, serving  # noqa: F401 (a fixture)
+from tests.serving.conftest import make_model, make_upscaler, one_thread, serving  # noqa: F401 (a fixture)
 
 EXAMPLES = int(os.environ.get("IDDM_TEST_FUZZ", "15"))
 MB = 2**20
@@ -28,6 +28,7 @@ def count_requests(server) -> int:
 @pytest.fixture(scope="module")
 def fuzzed_server():
     models = [make_model(steps=1), make_model("plain", classes=(), steps=1)]
+    models.append(make_upscaler(steps=1))
     with serving(*models, max_steps=2, max_count=4) as server:
         memory = psutil.Process().memory_info().rss
         yield server
@@ -44,7 +45,7 @@ def fuzzed_server():
 def test_no_request_ends_in_a_500(fuzzed_server, mode):
     schema = schemathesis.openapi.from_url(f"{fuzzed_server.url}/v1/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 9
+    assert len(operations) == 10
     for operation in operations:
 
         @hypothesis.settings(

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from iddm_cli.build.networks import build_denoiser
+from iddm_cli.build.serving import build_served_model, build_upscaler_traits
+from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.engine.reduced_precision.batch_invariant import CPU_BLOCKS, BatchInvariantDenoiser
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.serving.http.security import LOOPBACK_HOSTS, AccessPolicy
@@ -19,6 +21,7 @@ from iddm_cli.serving.http.service import GenerationService
 from iddm_cli.serving.http.sockets import open_listener
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
+from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from tests.threads import one_thread  # noqa: F401
 
 CLASSES = ("cat", "dog", "1")
@@ -40,6 +43,38 @@ def make_model(name="pets", classes=CLASSES, **sampling) -> ServedModel:
     shape = profile.data.shape
     batched = BatchInvariantDenoiser(denoiser, shape, blocks=CPU_BLOCKS, num_threads=2)
     return ServedModel(name, name, 500, classes, shape, profile.sampling, denoiser, batched)
+
+
+def make_upscaler(
+    name="large",
+    classes=CLASSES,
+    *,
+    label_drop=0.1,
+    precision="fp32",
+    values: ValueRange = EIGHT_BIT,
+    **sampling,
+) -> ServedModel:
+    """Return a model that doubles images, whose sides it pads to a multiple of 2."""
+    profile = ResolvedProfile.model_validate({
+        "data": {"channels": 3, "image_size": [8, 16]},
+        "model": {"base_channels": 8, "channel_multipliers": [1, 1, 2], "blocks_per_level": 1,
+                  "attention_levels": [2], "head_channels": 8, "norm_groups": 4,
+                  "condition": "low_resolution", "upscale_factor": 2},
+        "training": {"label_drop": label_drop},
+        "sampling": {"steps": 3, "guidance": 2.0 if label_drop else 1.0} | sampling,
+    })  # fmt: skip
+    denoiser = build_denoiser(profile, len(classes)).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(len(name))
+    for parameter in denoiser.parameters():
+        parameter.normal_(std=0.12, generator=generator)
+    images = ImageGenerator(
+        denoiser, profile.sampling, num_classes=len(classes), shape=profile.data.shape,
+        levels=values.levels, precision=precision,
+    )  # fmt: skip
+    traits = build_upscaler_traits(profile, values)
+    return build_served_model(
+        name, images, classes, trained_steps=500, reference=name, values=values, upscaler=traits
+    )
 
 
 class RunningServer:

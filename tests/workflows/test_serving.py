@@ -1,5 +1,7 @@
 """Who may use the server, and under which address it is reached."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from iddm_cli.errors import UsageError
@@ -11,6 +13,7 @@ from iddm_cli.workflows.serving import (
     format_address,
     is_valid_token,
 )
+from tests.build.profiles import TINY, tiny_profile
 from tests.workflows.guiding_files import write_models
 
 TOKEN = "correct-horse-battery"
@@ -59,6 +62,22 @@ def test_a_weaker_model_guides_what_is_served(tmp_path, monkeypatch):
     assert model.batch_weaker is not None
     with pytest.raises(UsageError, match=r"--guide-with @500: .* cannot guide itself"):
         serving.serve_models([str(path)], None, given, access, **limits, guide_with="@500")
+
+
+def test_a_run_that_upscales_is_served_unless_a_weaker_one_is_to_guide_it(monkeypatch):
+    source = SimpleNamespace(reference="large")
+    profile = tiny_profile(model={**TINY, "condition": "low_resolution"})
+    monkeypatch.setattr(serving.models, "load_sampling_profile", lambda *_, **__: profile)
+    assert serving.load_served_profile(source, {}, None) is profile
+    with pytest.raises(UsageError, match=r"--guide-with @5: large upscales images"):
+        serving.load_served_profile(source, {}, "@5")
+
+
+def test_an_autoencoder_is_not_served(monkeypatch):
+    profile = SimpleNamespace(model=SimpleNamespace(is_autoencoder=True))
+    monkeypatch.setattr(serving.models, "load_sampling_profile", lambda *_, **__: profile)
+    with pytest.raises(UsageError, match="ae is an autoencoder"):
+        serving.load_served_profile(SimpleNamespace(reference="ae"), {}, None)
 
 
 def test_the_address_has_the_token_in_its_fragment():

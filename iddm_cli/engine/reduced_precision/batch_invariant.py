@@ -41,12 +41,20 @@ class BlockSizes:
     @property
     def largest(self) -> int:
         """The most images that are computed at once."""
-        return max(self.reference, *self.candidates)
+        return max((self.reference, *self.candidates))
 
 
 CPU_BLOCKS = BlockSizes(8, (4, 16), most_pixels=2**17)
 """On one thread, small networks reach 60 to 70 % of the throughput of large batches in blocks of 8,
 and 75 to 85 % in blocks of 16."""
+
+CPU_PIXELS = 2**15
+"""Pixels of the reference block on the CPU, at most: for images above 64 x 64, larger blocks are
+not faster (on one thread, 53 ms for one of 128 x 128 in bf16, and 48 to 59 ms each for 2 to 16),
+and padding them costs as much again."""
+
+SINGLE_IMAGES = BlockSizes(1, ())
+"""No image shares a block with another, so that none can change its bits."""
 
 CALLS_BEFORE_TRIAL = 8
 """Calls of a size before it is tried as one block, which takes the time of two calls or three."""
@@ -62,7 +70,18 @@ MOST_GPU_ROWS = 256
 
 def choose_blocks(device: torch.device, height: int, width: int) -> BlockSizes:
     """Return the block sizes on a device, for images of a size."""
-    return CPU_BLOCKS if device.type == "cpu" else find_gpu_blocks(height, width)
+    find = find_cpu_blocks if device.type == "cpu" else find_gpu_blocks
+    return find(height, width)
+
+
+def find_cpu_blocks(height: int, width: int) -> BlockSizes:
+    """Return the block sizes on the CPU: blocks of large images hold fewer of them."""
+    rows = CPU_BLOCKS.reference
+    while rows > 1 and rows * height * width > CPU_PIXELS:
+        rows //= 2
+    if rows == CPU_BLOCKS.reference:
+        return CPU_BLOCKS
+    return SINGLE_IMAGES if rows == 1 else BlockSizes(rows, (rows // 2, 2 * rows))
 
 
 def find_gpu_blocks(height: int, width: int) -> BlockSizes:
@@ -91,7 +110,7 @@ def split_into_blocks(count: int, sizes: Sequence[int], num_threads: int) -> lis
 
 
 def make_batch_invariant(
-    denoiser: Denoiser, shape: tuple[int, int, int]
+    denoiser: Denoiser, shape: tuple[int, int, int], blocks: BlockSizes | None = None
 ) -> "BatchInvariantDenoiser":
     """Return a denoiser such that an image does not depend on the rest of its batch.
 
@@ -100,12 +119,13 @@ def make_batch_invariant(
     Args:
         denoiser: A denoiser in evaluation mode.
         shape: Channels, height and width of an image.
+        blocks: Block sizes; None: those of the device for images of this size.
     """
     device = denoiser.schedule.alpha.device
     return BatchInvariantDenoiser(
         denoiser,
         shape,
-        blocks=choose_blocks(device, *shape[1:]),
+        blocks=blocks or choose_blocks(device, *shape[1:]),
         num_threads=torch.get_num_threads() if device.type == "cpu" else 1,
     )
 
@@ -140,7 +160,13 @@ class BatchInvariantDenoiser:
         self.num_threads = num_threads
         self._pool = ThreadPoolExecutor(num_threads, "denoise", torch.set_num_threads, (1,))
         self.sizes: tuple[int, ...] = (blocks.reference,)
-        trial = _trial_batch(denoiser, shape, blocks.largest)
+        self.is_invariant = True
+        if blocks.largest > 1:
+            self._try_sizes(blocks)
+
+    def _try_sizes(self, blocks: BlockSizes) -> None:
+        """Find out whether images change each other, and which sizes give the same bits."""
+        trial = _trial_batch(self._denoiser, self._shape, blocks.largest)
         expected = self._run_in_equal_blocks(blocks.reference, *trial)
         self.is_invariant = self._check_invariance(*(rows[: blocks.reference] for rows in trial))
         agreeing = [

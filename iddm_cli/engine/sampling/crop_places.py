@@ -7,6 +7,7 @@ it where they are computed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from iddm_cli.diffusion.denoiser import Denoise, condition_on
 from iddm_cli.diffusion.schedules import NoiseSchedule
 from iddm_cli.engine import randomness
 from iddm_cli.engine.sampling.image_condition import ImageCondition
-from iddm_cli.engine.sampling.sample_noise import NoisePath
+from iddm_cli.engine.sampling.sample_noise import PURPOSE, NoisePath
 
 PURPOSES = ("sample-top", "sample-left")
 """Of the random numbers that decide the place of a generated image."""
@@ -31,6 +32,7 @@ class CropPlaces:
     """
 
     whole: tuple[int, int]
+    purpose: ClassVar[str] = PURPOSE
 
     def build_condition(
         self,

@@ -4,13 +4,39 @@
 the generated pixels is replaced in the end.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from iddm_cli.diffusion.denoiser import Denoise
 from iddm_cli.diffusion.schedules import NoiseSchedule
-from iddm_cli.engine.sampling.sample_noise import PURPOSE
+from iddm_cli.engine.sampling.sample_noise import PURPOSE, NoisePath
+
+
+class ConditionSource(Protocol):
+    """What decides the condition channels of images: their places, or a smaller image."""
+
+    purpose: ClassVar[str]
+    """Of the noise of such images."""
+
+    def build_condition(
+        self,
+        items: Sequence[int | NoisePath],
+        seed: int,
+        size: tuple[int, int],
+        device: torch.device,
+    ) -> Tensor:
+        """Return the condition channels of images, [B, N, H, W].
+
+        Args:
+            items: What decides the noise of each, see `sample_noise`.
+            seed: Random seed.
+            size: Height and width of the images.
+            device: Where to compute.
+        """
+        ...
 
 
 class ImageCondition:

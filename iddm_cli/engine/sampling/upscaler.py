@@ -9,17 +9,12 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from iddm_cli.data.loader.batch_loader import normalize
-from iddm_cli.data.loader.low_resolution import add_noise, build_condition
 from iddm_cli.engine.image_generator import ImageGenerator, Sample, SampleSpec
+from iddm_cli.engine.sampling.enlargement import Enlargement
 from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch
-from iddm_cli.engine.sampling.sample_noise import sample_noise
 from iddm_cli.engine.sampling.trajectories import TrajectoryRecorder
-
-PURPOSE = "upscale-low-resolution"
-"""Of the noise of the smaller image."""
 
 MOST_SIZES = 8
 """Sizes of images for which a generator is kept."""
@@ -32,18 +27,21 @@ class Upscaler:
         generator: The image generator of a network that upscales.
         factor: How many times larger the images become.
         noise_level: Level of the noise that smaller images get first, from 0 to 1.
-        divisor: Number of pixels that must divide the sides of the upscaled image; smaller images
-            are padded to it by repeating their edges, and the result is cropped.
+        divisor: Number of pixels that must divide the sides of the upscaled image.
     """
 
     def __init__(
         self, generator: ImageGenerator, factor: int, noise_level: float, divisor: int = 1
     ) -> None:
         self.generator = generator
-        self.factor = factor
+        self.enlargement = Enlargement(factor, divisor)
         self.noise_level = noise_level
-        self.divisor = divisor
         self._generator_of = lru_cache(MOST_SIZES)(generator.with_size)
+
+    @property
+    def factor(self) -> int:
+        """How many times larger the images become."""
+        return self.enlargement.factor
 
     def upscale(self, low: Tensor, specs: Sequence[SampleSpec], *, seed: int) -> Tensor:
         """Return upscaled images, [B, H, W, C], see `to_pixels`.
@@ -58,32 +56,18 @@ class Upscaler:
     @torch.inference_mode()
     def upscale_values(self, low: Tensor, specs: Sequence[SampleSpec], *, seed: int) -> Tensor:
         """Return upscaled images, [B, H, W, C], of smaller ones in [-1, 1], [B, C, h, w]."""
-        height, width = (side * self.factor for side in low.shape[2:])
-        condition = self._build_condition(low, specs, seed)
+        height, width = self.enlargement.find_size((low.shape[2], low.shape[3]))
+        condition = self.enlargement.build_condition(
+            low,
+            [spec.noise_item for spec in specs],
+            seed=seed,
+            noise_level=self.noise_level,
+            device=self.generator.denoiser.schedule.alpha.device,
+        )
         generator = self._generator_of((condition.shape[2], condition.shape[3]))
         generator.denoiser.eval()
         pixels = generator.generate_batch(specs, seed, known=LowResolutionBatch(condition))
         return pixels[:, :height, :width].contiguous()
-
-    def _build_condition(self, low: Tensor, specs: Sequence[SampleSpec], seed: int) -> Tensor:
-        device = self.generator.denoiser.schedule.alpha.device
-        down, right = (-side % self._low_divisor for side in low.shape[2:])
-        low = functional.pad(low.to(device), (0, right, 0, down), mode="replicate")
-        noise = sample_noise(
-            seed,
-            PURPOSE,
-            items=[spec.noise_item for spec in specs],
-            step=0,
-            shape=tuple(low.shape[1:]),
-            device=device,
-        )
-        level = torch.full((len(low),), self.noise_level, device=device)
-        return build_condition(add_noise(low, level, noise), level, self.factor)
-
-    @property
-    def _low_divisor(self) -> int:
-        """Number of pixels that must divide the sides of a smaller image."""
-        return next(n for n in range(1, self.divisor + 1) if n * self.factor % self.divisor == 0)
 
 
 class Cascade:

@@ -11,9 +11,9 @@ import torch
 from iddm_cli.engine import randomness
 from iddm_cli.engine.image_generator import ImageGenerator, SampleSpec, to_pixels
 from iddm_cli.engine.sampling.crop_places import CropPlaces
+from iddm_cli.engine.sampling.enlargement import PURPOSE as LOW_NOISE
 from iddm_cli.engine.sampling.low_resolution_batch import LowResolutionBatch
 from iddm_cli.engine.sampling.sample_noise import PURPOSE
-from iddm_cli.engine.sampling.upscaler import PURPOSE as LOW_NOISE
 from iddm_cli.engine.sampling.upscaler import Upscaler
 from iddm_cli.errors import IddmError
 from iddm_cli.export.onnx.options import OnnxOptions

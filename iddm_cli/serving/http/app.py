@@ -9,27 +9,32 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from iddm_cli import __version__
 from iddm_cli.serving.http import openai
+from iddm_cli.serving.http.answers.job_files import (
+    collect_settings,
+    encode_job_image,
+    format_command,
+    zip_files,
+)
 from iddm_cli.serving.http.class_thumbnails import ClassThumbnails
 from iddm_cli.serving.http.error_handlers import ERROR_RESPONSES, add_error_handlers
 from iddm_cli.serving.http.job_events import build_image_item, stream_job_events
 from iddm_cli.serving.http.schemas import (
     FILE_EXTENSIONS,
+    FormatName,
     ImageRequest,
     ImagesResponse,
     JobResponse,
     ModelsResponse,
+    UpscaleRequest,
 )
 from iddm_cli.serving.http.service import (
     GenerationService,
     RequestError,
     check_done,
-    collect_settings,
     describe_model,
-    encode_job_image,
-    format_command,
-    zip_files,
 )
 from iddm_cli.serving.http.streaming import EventStream, JobWatch, submit_and_wait
+from iddm_cli.serving.http.upscaling.upscale_jobs import create_upscale_job
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobStatus
 
 PAGE_FILES = {
@@ -65,25 +70,51 @@ def create_app(service: GenerationService) -> FastAPI:
 def _image_routes(service: GenerationService) -> APIRouter:
     router = APIRouter(prefix="/v1", responses=ERROR_RESPONSES)
     kinds: dict[str, Any] = {"application/zip": {}, "text/event-stream": {}}
+    stream: dict[str, Any] = {"text/event-stream": {}}
 
     @router.post("/images", response_model=ImagesResponse, responses={200: {"content": kinds}})
     async def images(query: ImageRequest, request: Request) -> Response:
         """Generate images of one class."""
         job = service.create_job(query, class_=query.class_, count=query.count)
         if query.response == "stream":
-            watch = JobWatch(job)
-            service.scheduler.submit(job)
-            events = stream_job_events(service.scheduler, job, watch, query.format)
-            return EventStream(events, on_close=lambda: service.scheduler.cancel(job))
-        await submit_and_wait(service.scheduler, job, request)
-        check_done(job)
-        content = [await encode_job_image(job, index, query.format) for index in range(job.count)]
+            return _stream_job(service, job, query.format)
+        content = await _finish_job(service, job, query.format, request)
         if query.response == "zip":
             return _zip_response(job, query.format, content)
-        items = [build_image_item(job, i, query.format, file) for i, file in enumerate(content)]
-        return JSONResponse(_describe_job(job) | {"images": items})
+        return _json_response(job, query.format, content)
+
+    @router.post("/upscale", response_model=ImagesResponse, responses={200: {"content": stream}})
+    async def upscale(query: UpscaleRequest, request: Request) -> Response:
+        """Upscale an image with a model that was trained for it."""
+        job = await create_upscale_job(service, query)
+        if query.response == "stream":
+            return _stream_job(service, job, query.format)
+        return _json_response(
+            job, query.format, await _finish_job(service, job, query.format, request)
+        )
 
     return router
+
+
+def _stream_job(service: GenerationService, job: GenerationJob, form: FormatName) -> EventStream:
+    watch = JobWatch(job)
+    service.scheduler.submit(job)
+    events = stream_job_events(service.scheduler, job, watch, form)
+    return EventStream(events, on_close=lambda: service.scheduler.cancel(job))
+
+
+async def _finish_job(
+    service: GenerationService, job: GenerationJob, form: FormatName, request: Request
+) -> list[bytes]:
+    """Return the files of a job, once it is done."""
+    await submit_and_wait(service.scheduler, job, request)
+    check_done(job)
+    return [await encode_job_image(job, index, form) for index in range(job.count)]
+
+
+def _json_response(job: GenerationJob, form: FormatName, content: list[bytes]) -> Response:
+    items = [build_image_item(job, i, form, file) for i, file in enumerate(content)]
+    return JSONResponse(_describe_job(job) | {"images": items})
 
 
 def _describe_job(job: GenerationJob) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import asyncio
 
 from starlette.requests import Request
 
+from iddm_cli.serving.http.answers.job_files import encode_job_image
 from iddm_cli.serving.http.schemas import SamplingRequest
-from iddm_cli.serving.http.service import GenerationService, RequestError, encode_job_image
+from iddm_cli.serving.http.service import GenerationService, RequestError
 from iddm_cli.serving.http.streaming import submit_and_wait
 from iddm_cli.serving.scheduling.jobs import JobState
 
@@ -39,7 +40,11 @@ class ClassThumbnails:
         return self._cache[model, label]
 
     async def _generate(self, model: str, label: int, request: Request) -> bytes:
-        classes = self.service.find_model(model).classes
+        found = self.service.find_model(model)
+        if found.upscaler is not None:
+            message = "This model upscales images; it has no thumbnails of classes."
+            raise RequestError(404, "no_thumbnails", message)
+        classes = found.classes
         if label >= max(1, len(classes)):
             raise RequestError(404, "no_such_class", "This model has no such class.")
         query = SamplingRequest(model=model, seed=SEED)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from iddm_cli.serving.http.schemas import ErrorResponse
 from iddm_cli.serving.http.security import encode_error
 from iddm_cli.serving.http.service import GenerationService, RequestError
+from iddm_cli.serving.http.upscaling.uploaded_images import UploadError
 from iddm_cli.serving.scheduling.scheduler import QueueFullError, StoppingError
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 
@@ -27,8 +28,8 @@ STATUSES = {
     411: "Content-Length is missing.",
     413: "The body is too long.",
     415: "The body is not JSON, or is compressed.",
-    422: "A field is unknown, missing, of a wrong type or out of range.",
-    429: "The queue is full; Retry-After gives the seconds to wait.",
+    422: "A field is unknown, missing, of a wrong type or out of range; an image is not usable.",
+    429: "The queue or the memory for images is full; Retry-After gives the seconds to wait.",
     500: "Internal error; the message has a number that the server's log repeats with details.",
     503: "The server is stopping.",
     504: "The request exceeded the time limit.",
@@ -50,6 +51,10 @@ def add_error_handlers(app: FastAPI, service: GenerationService) -> None:
     @app.exception_handler(RequestError)
     async def request_error(_: Request, error: RequestError) -> Response:
         return build_error_response(error.status, error.code, error.message)
+
+    @app.exception_handler(UploadError)
+    async def upload_error(_: Request, error: UploadError) -> Response:
+        return build_error_response(422, error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> Response:

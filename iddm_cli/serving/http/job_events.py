@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from iddm_cli.serving.http.service import (
+from iddm_cli.serving.http.answers.job_files import (
     collect_settings,
     encode_job_image,
     encode_preview,
@@ -95,7 +95,7 @@ async def _previews(job: GenerationJob, previewed: dict[int, int]) -> AsyncItera
         denoised, steps_done = sample.denoised, sample.steps_done
         if denoised is not None and steps_done > previewed.get(sample.index, 0):
             previewed[sample.index] = steps_done
-            image = base64.b64encode(await encode_preview(denoised, job.model)).decode()
+            image = base64.b64encode(await encode_preview(denoised, job)).decode()
             yield "preview", {"index": sample.index, "step": steps_done, "image": image}
 
 

@@ -8,13 +8,13 @@ import time
 
 from fastapi import APIRouter, Request
 
+from iddm_cli.serving.http.answers.job_files import encode_job_image
 from iddm_cli.serving.http.error_handlers import ERROR_RESPONSES
 from iddm_cli.serving.http.schemas import GenerationItem, GenerationRequest, GenerationsResponse
 from iddm_cli.serving.http.service import (
     GenerationService,
     RequestError,
     check_done,
-    encode_job_image,
 )
 from iddm_cli.serving.http.streaming import submit_and_wait
 from iddm_cli.serving.scheduling.served_model import ServedModel
@@ -27,7 +27,7 @@ def create_router(service: GenerationService) -> APIRouter:
     @router.post("/images/generations")
     async def generations(query: GenerationRequest, request: Request) -> GenerationsResponse:
         """Generate images as OpenAI's API does; seed, sampler, steps and guidance are optional."""
-        model = service.find_model(query.model)
+        model = service.find_generator(query.model)
         check_image_size(query.size, model)
         class_ = query.prompt if model.classes else None
         job = service.create_job(query, class_=class_, count=query.n or 1)

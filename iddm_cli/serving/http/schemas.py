@@ -22,6 +22,8 @@ Interval = Annotated[list[Share], Field(min_length=2, max_length=2)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 NoiseName = Literal["same", "own"]
 Label = Annotated[int, Field(ge=0, lt=2**31)]
+ImageFile = Annotated[str, Field(min_length=1, json_schema_extra={"contentEncoding": "base64"})]
+FormatName = Literal["png", "jpeg", "webp", "npy"]
 
 
 class Schema(BaseModel):
@@ -37,11 +39,11 @@ class Schema(BaseModel):
     )
 
 
-class SamplingRequest(Schema):
+class SamplerRequest(Schema):
     """How images are sampled; the run's profile supplies what is left out."""
 
     model: Name | None = None
-    """Name of the model; defaults to the first."""
+    """Name of the model; defaults to the first that generates, or to the first that upscales."""
 
     seed: Seed | None = None
     """Random seed; the server chooses one if it is left out, and returns it."""
@@ -70,6 +72,10 @@ class SamplingRequest(Schema):
     threshold: Share | None = None
     """Dynamic thresholding at this share of the values, such as 0.995; 0 disables it."""
 
+
+class SamplingRequest(SamplerRequest):
+    """How images are sampled from noise."""
+
     noise: NoiseName = "same"
     """same: image i starts from the same noise in every class; own: each class has its own noise,
     as with `iddm generate`."""
@@ -84,12 +90,31 @@ class ImageRequest(SamplingRequest):
     count: Count = 1
     """Number of images; their indices are 0 to count - 1."""
 
-    format: Literal["png", "jpeg", "webp", "npy"] = "png"
+    format: FormatName = "png"
     """File format; png and webp are lossless. npy holds values in the units of the training images,
     the others 8 bits, of up to three bands."""
 
     response: Literal["base64", "zip", "stream"] = "base64"
     """One JSON document, one zip file, or a stream of events with previews."""
+
+
+class UpscaleRequest(SamplerRequest):
+    """A request to upscale an image."""
+
+    image: ImageFile
+    """The smaller image: a PNG, JPEG, WebP or TIFF file, in base64."""
+
+    class_: Name | Label | None = Field(default=None, alias="class")
+    """Name or index of the class; leave it out for a model without classes, or if it is unknown."""
+
+    noise_level: Share = 0.0
+    """Level of the noise that the image gets first; more corrects more of what is wrong in it."""
+
+    format: FormatName = "png"
+    """File format, as of a generated image."""
+
+    response: Literal["base64", "stream"] = "base64"
+    """One JSON document, or a stream of events with previews."""
 
 
 class GenerationRequest(SamplingRequest):
@@ -149,7 +174,7 @@ class ImagesResponse(Schema):
     """The sampling settings, as written into the files."""
 
     command: str
-    """The command line that generates the same images."""
+    """The command line that generates or upscales the same images."""
 
 
 class GenerationItem(Schema):
@@ -197,7 +222,13 @@ class ModelInfo(Schema):
     """Class names by index; empty for a model without classes."""
 
     image_size: list[int]
-    """Height and width in pixels."""
+    """Height and width in pixels; of a model that upscales, those of its training images."""
+
+    upscales: int | None = None
+    """How many times larger it makes images; null for a model that generates them."""
+
+    needs_class: bool = True
+    """Whether a request must name a class."""
 
     channels: int
     """1 for grey images, 3 for colour, or the number of bands."""
@@ -224,7 +255,8 @@ class ModelInfo(Schema):
     """Whether requests may set a guidance scale; a distilled run has one inside."""
 
     limits: dict[str, float]
-    """Limits on requests."""
+    """Limits on requests; of a model that upscales, also the highest `noise_level`, and the number
+    of `pixels` of an upscaled image."""
 
     exact: bool
     """Whether a trial showed that other requests never change a bit of an image."""

@@ -7,7 +7,8 @@ carries one:
     answering for any host name   DNS rebinding: the Host must be one of ours
     trusting the browser          CSRF: the Origin must be ours, compared as text, never parsed
     being open to the network     addresses other than loopback need a token
-    unbounded reading             a length is required and bounded; no chunks, no compression
+    unbounded reading             a length is required and bounded; no chunks, no compression; all
+                                  long bodies together are bounded
 """
 
 import hmac
@@ -24,6 +25,9 @@ from iddm_cli.serving.scheduling.limits import Limits
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PUBLIC_PATHS = frozenset({"/", "/app.js", "/zip.js", "/style.css", "/health", "/ready"})
 """Paths that need no token, as they hold no user data."""
+
+UPLOAD_PATHS = frozenset({"/v1/upscale"})
+"""Paths whose bodies hold an image, and may be longer."""
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 PORT = re.compile(r":[0-9]{1,5}$")
@@ -113,6 +117,7 @@ class SecurityMiddleware:
         self.app = app
         self.policy = policy
         self.limits = limits
+        self._uploading = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reject a request, or pass it on."""
@@ -130,10 +135,30 @@ class SecurityMiddleware:
                 ]
             await send(message)
 
-        if rejection := self.check(scope):
+        rejection, size = self.check(scope), 0
+        if rejection is None:
+            size = self._measure_upload(scope)
+            rejection = self._check_uploads(size)
+        if rejection is not None:
             await _send_rejection(rejection, send_with_headers)
-        else:
+            return
+        self._uploading += size
+        try:
             await self.app(scope, receive, send_with_headers)
+        finally:
+            self._uploading -= size
+
+    def _measure_upload(self, scope: Scope) -> int:
+        """Return the bytes of the body of a valid request; 0 if any request may have so many."""
+        length = int((_parse_headers(scope["headers"]) or {}).get("content-length", 0))
+        return length if length > self.limits.max_body else 0
+
+    def _check_uploads(self, size: int) -> Rejection | None:
+        """Reject a long body that does not fit into the memory beside those of other requests."""
+        if not size or self._uploading + size <= self.limits.max_uploads:
+            return None
+        message = "The server holds too many images of other requests; try again in 1 s."
+        return Rejection(429, "uploads_full", message, (("retry-after", "1"),))
 
     def check(self, scope: Scope) -> Rejection | None:
         """Return why a request is rejected, or None."""
@@ -188,7 +213,8 @@ class SecurityMiddleware:
             return None if length in (None, "0") else Rejection(413, "too_large", "Send no body.")
         if length is None:
             return Rejection(411, "length_required", "Send a Content-Length.")
-        limit = self.limits.max_body
+        is_upload = scope["path"] in UPLOAD_PATHS
+        limit = self.limits.max_upload if is_upload else self.limits.max_body
         if not length.isascii() or not length.isdigit() or int(length[:20]) > limit:
             return Rejection(413, "too_large", f"Send at most {limit} bytes.")
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

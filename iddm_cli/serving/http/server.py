@@ -61,6 +61,7 @@ class ImageServer(uvicorn.Server):
             self.service.scheduler.stop(cancel_jobs=True)
             # The interpreter aborts if it ends during a solver step.
             self.worker.thread.join(self.service.limits.grace_seconds)
+            self.service.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept requests, then call `on_ready`."""

@@ -1,32 +1,28 @@
-"""The generation service: requests become jobs, and finished jobs become files."""
+"""The generation service: it finds models, and turns requests into jobs."""
 
-import asyncio
-import io
 import math
 import secrets
-import shlex
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from iddm_cli import array_files, image_files
 from iddm_cli.classes import find_class
-from iddm_cli.engine.image_generator import to_image, to_pixels
 from iddm_cli.errors import UsageError, did_you_mean
 from iddm_cli.profiles.checking.rules import check_sampler_options
 from iddm_cli.profiles.choices import GRIDS, SAMPLERS
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.serving.http.schemas import FILE_EXTENSIONS, ModelInfo, SamplingRequest
+from iddm_cli.serving.http.schemas import (
+    ModelInfo,
+    SamplerRequest,
+    SamplingRequest,
+)
+from iddm_cli.serving.http.upscaling.uploaded_images import UploadReader
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.served_model import ServedModel
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
+from iddm_cli.serving.scheduling.upscaler_traits import UpscalerTraits
 
 RANDOM_SEEDS = 2**31
 """Bound of the seeds that the server chooses: short to copy, and exact in JavaScript."""
@@ -53,11 +49,12 @@ class GenerationService:
     """The served models, and what answering requests takes.
 
     Attributes:
-        models: The models by name; the first one is the default.
+        models: The models by name; the first one of a kind is the default.
         limits: Limits on requests.
         report: Called with a description of each failure, for the server's operator.
         metrics: Counters and histograms.
         scheduler: Runs the jobs.
+        uploads: Decodes the images of requests.
     """
 
     models: Mapping[str, ServedModel]
@@ -65,22 +62,52 @@ class GenerationService:
     report: Callable[[str], None]
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     scheduler: RequestScheduler = field(init=False)
+    uploads: UploadReader = field(default_factory=UploadReader)
 
     def __post_init__(self) -> None:
         self.scheduler = RequestScheduler(self.limits)
 
-    def find_model(self, name: str | None) -> ServedModel:
-        """Return the model of a name; None stands for the first.
+    def close(self) -> None:
+        """Release what outlives the requests; no request is answered afterwards."""
+        self.uploads.close()
+
+    def find_model(self, name: str | None, *, upscales: bool = False) -> ServedModel:
+        """Return the model of a name; None stands for the first of the wanted kind.
 
         Raises:
             RequestError: There is no such model.
         """
         if name is None:
-            return next(iter(self.models.values()))
+            models = list(self.models.values())
+            return next((m for m in models if (m.upscaler is not None) == upscales), models[0])
         if name not in self.models:
             hint = did_you_mean(name, self.models)
             raise RequestError(404, "no_such_model", f"Unknown model. {hint}".strip())
         return self.models[name]
+
+    def find_generator(self, name: str | None) -> ServedModel:
+        """Return the model of a name, which generates images; None stands for the first such.
+
+        Raises:
+            RequestError: There is no such model, or it upscales images.
+        """
+        model = self.find_model(name)
+        if model.upscaler is None:
+            return model
+        message = f"model: {model.name} upscales images, and generates none; use POST /v1/upscale."
+        raise RequestError(422, "model_upscales", message)
+
+    def find_upscaler(self, name: str | None) -> tuple[ServedModel, UpscalerTraits]:
+        """Return the model of a name, which upscales images; None stands for the first such.
+
+        Raises:
+            RequestError: There is no such model, or it generates images.
+        """
+        model = self.find_model(name, upscales=True)
+        if model.upscaler is not None:
+            return model, model.upscaler
+        message = f"model: {model.name} generates images, and upscales none; use POST /v1/images."
+        raise RequestError(422, "model_generates", message)
 
     def create_job(
         self, query: SamplingRequest, *, class_: str | int | None, count: int
@@ -90,19 +117,14 @@ class GenerationService:
         Raises:
             RequestError: The request refers to something unknown, or exceeds a limit.
         """
-        model = self.find_model(query.model)
+        model = self.find_generator(query.model)
         label = find_label(class_, model.classes)
-        try:
-            settings = self._resolve_sampling(query, model)
-        except UsageError as error:
-            message = f"{error.problem}. {error.hint}"
-            raise RequestError(422, "no_tuned_table", message) from error
+        settings = self.resolve_sampling(query, model)
         max_count = self.limits.max_images(math.prod(model.shape))
         if count > max_count:
             message = f"count: at most {max_count} in one request."
             raise RequestError(422, "too_many_images", message)
-        seed = secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
-        own_noise = query.noise == "own"
+        seed, own_noise = choose_seed(query), query.noise == "own"
         plan = model.plan_samples(settings, label=label, seed=seed, own_noise=own_noise)
         return GenerationJob(
             model,
@@ -112,7 +134,19 @@ class GenerationService:
             deadline=time.monotonic() + self.limits.request_seconds,
         )
 
-    def _resolve_sampling(self, query: SamplingRequest, model: ServedModel) -> SamplingSettings:
+    def resolve_sampling(self, query: SamplerRequest, model: ServedModel) -> SamplingSettings:
+        """Return the sampling settings of a request.
+
+        Raises:
+            RequestError: They are invalid, or exceed a limit.
+        """
+        try:
+            return self._resolve_sampling(query, model)
+        except UsageError as error:
+            message = f"{error.problem}. {error.hint}"
+            raise RequestError(422, "no_tuned_table", message) from error
+
+    def _resolve_sampling(self, query: SamplerRequest, model: ServedModel) -> SamplingSettings:
         limit = max_steps(model, self.limits)
         if query.steps is not None and query.steps > limit:
             message = f"steps: this model takes at most {limit}."
@@ -138,6 +172,11 @@ class GenerationService:
         for issue in check_sampler_options(settings):
             raise RequestError(422, "bad_option", f"{issue.problem}.")
         return settings
+
+
+def choose_seed(query: SamplerRequest) -> int:
+    """Return the seed of a request, or a random one."""
+    return secrets.randbelow(RANDOM_SEEDS) if query.seed is None else query.seed
 
 
 def max_steps(model: ServedModel, limits: Limits) -> int:
@@ -173,6 +212,15 @@ def find_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
     raise RequestError(422, "no_such_class", message)
 
 
+def find_optional_label(class_: str | int | None, classes: tuple[str, ...]) -> int:
+    """Return the label of a class; without one, the label that means "no label".
+
+    Raises:
+        RequestError: There is no such class.
+    """
+    return len(classes) if class_ is None else find_label(class_, classes)
+
+
 def check_done(job: GenerationJob) -> None:
     """Check that a job has ended with all its images.
 
@@ -192,7 +240,7 @@ def check_done(job: GenerationJob) -> None:
 
 def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
     """Return what a model can generate, with its defaults and limits."""
-    limit = max_steps(model, limits)
+    limit, upscaler = max_steps(model, limits), model.upscaler
     channels, height, width = model.shape
     defaults = model.resolve_sampling(None, None, None)
     return ModelInfo(
@@ -214,19 +262,33 @@ def describe_model(model: ServedModel, limits: Limits) -> ModelInfo:
             "orders": list_orders(defaults),
             "usual_steps": {name: min(limit, model.usual_steps(name)) for name in model.samplers},
         },
-        limits={
-            "count": limits.max_images(math.prod(model.shape)),
-            "steps": limit,
-            "body": limits.max_body,
-            "seconds": limits.request_seconds,
-            "max_batch": limits.max_batch,
-            "queue": limits.max_queue,
-        },
+        limits=describe_limits(model, limits) | {"steps": limit},
         precision=model.precision,
         exact=model.is_invariant,
         guide_with=model.guide_with,
         takes_guidance=not model.no_guidance,
+        upscales=None if upscaler is None else upscaler.factor,
+        needs_class=bool(model.classes) and (upscaler is None or upscaler.needs_class),
     )
+
+
+def describe_limits(model: ServedModel, limits: Limits) -> dict[str, float]:
+    """Return the limits on requests to a model."""
+    shared = {
+        "seconds": limits.request_seconds,
+        "max_batch": limits.max_batch,
+        "queue": limits.max_queue,
+    }
+    if model.upscaler is None:
+        count = limits.max_images(math.prod(model.shape))
+        return {"count": count, "body": limits.max_body, **shared}
+    return {
+        "count": 1,
+        "body": limits.max_upload,
+        "pixels": limits.max_upscaled_pixels(model.shape),
+        "noise_level": model.upscaler.highest_noise,
+        **shared,
+    }
 
 
 def list_orders(defaults: SamplingSettings) -> dict[str, list[float]]:
@@ -236,65 +298,3 @@ def list_orders(defaults: SamplingSettings) -> dict[str, list[float]]:
     if own is not None:
         usual[defaults.sampler] = own
     return {name: [*SAMPLERS[name].ranges["order"], order] for name, order in usual.items()}
-
-
-def format_command(job: GenerationJob) -> str:
-    """Return the `iddm generate` command line for the same images."""
-    metadata = job.metadata
-    words = ["iddm", "generate", job.model.reference]
-    words += ["--class", _class_argument(job)] if job.class_name else []
-    words += ["--count", str(job.count), "--seed", str(metadata.seed)]
-    words += ["--sampler", metadata.sampler, "--steps", str(metadata.steps)]
-    words += ["--time-grid", metadata.time_grid]
-    words += [] if metadata.order is None else ["--order", str(metadata.order)]
-    guidance = str(metadata.guidance).removesuffix(".0")
-    words += ["--guidance", guidance]
-    words += ["--guidance-interval", image_files.format_interval(metadata.guidance_interval)]
-    rescale, threshold = metadata.guidance_rescale, metadata.threshold
-    words += ["--guidance-rescale", str(rescale)] if rescale else []
-    words += ["--threshold", str(threshold)] if threshold else []
-    words += ["--guide-with", metadata.guide_with] if metadata.guide_with else []
-    words += ["--checkpoint", str(metadata.step), "--weights", metadata.weights]
-    words += ["--precision", metadata.precision]
-    words += ["--same-noise"] if job.class_name and metadata.noise == "same" else []
-    return shlex.join(words)
-
-
-def _class_argument(job: GenerationJob) -> str:
-    """Return the value of `--class`: the name, but the index of a class named `all`."""
-    return str(job.plan.label) if job.class_name == "all" else job.class_name
-
-
-def collect_settings(job: GenerationJob) -> dict[str, Any]:
-    """Return a job's sampling settings, by the names that requests use."""
-    return job.metadata.to_json() | {"class": job.class_name}
-
-
-async def encode_job_image(job: GenerationJob, index: int, form: str) -> bytes:
-    """Return a finished image as a file that carries its sampling metadata."""
-    if form == "npy":
-        values = job.model.values.to_values(job.pixels[index].numpy())
-        return await asyncio.to_thread(array_files.encode_values, values, "npy")
-    notes = job.metadata.text_notes(index, job.class_name)
-    image = to_image(job.pixels[index])
-    return await asyncio.to_thread(image_files.encode_image, image, FILE_EXTENSIONS[form], notes)
-
-
-async def encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
-    """Return the current estimate of an image, or of its latent, [C, H, W], as a PNG."""
-    return await asyncio.to_thread(_encode_preview, denoised, model)
-
-
-@torch.inference_mode()
-def _encode_preview(denoised: Tensor, model: ServedModel) -> bytes:
-    pixels = to_pixels(model.decode(denoised)).permute(1, 2, 0).contiguous().cpu()
-    return image_files.encode_image(to_image(pixels), "png")
-
-
-def zip_files(files: Mapping[str, bytes]) -> bytes:
-    """Return an uncompressed zip archive; the same files give the same bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return buffer.getvalue()

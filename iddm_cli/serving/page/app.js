@@ -1,4 +1,4 @@
-// The page: requests images from the server and shows previews until they are finished.
+// The page: requests images from the server, or upscales one, and shows previews until they are finished.
 // No framework, no build step, nothing from other sites; its state is lost when the tab is closed.
 "use strict";
 
@@ -7,13 +7,13 @@ const MAX_THUMBNAILS = 60;
 const SETTING_NAMES = {
   model: "run", class: "class", seed: "seed", sampler: "sampler", order: "order", steps: "steps", time_grid: "time grid",
   guidance: "guidance", guidance_interval: "guided at", guidance_rescale: "rescale", guide_with: "guided by",
-  threshold: "threshold", eta: "eta", noise: "noise", weights: "weights", step: "trained steps", precision: "precision",
+  threshold: "threshold", noise_level: "noise level", eta: "eta", noise: "noise", weights: "weights", step: "trained steps", precision: "precision",
 };
 const MORE = ["sampler", "time_grid", "guided-from", "guided-to", "guidance_rescale", "threshold", "noise"];
 const SHOWN_AS = { "guided-from": "guided from", "guided-to": "guided to", guidance_rescale: "rescale" };
 
 let models = [];
-let job = null; // {abort, id, settings, command, images: [], cells: []}
+let job = null; // {abort, id, settings, command, images: [], cells: [], source}
 let shownIndex = -1;
 let tokenDialog = null; // the promise of a token, while the dialog is open
 
@@ -89,24 +89,36 @@ function showModel() {
   const chosen = model();
   const [height, width] = chosen.image_size;
   const guide = chosen.guide_with ? `, guided by ${chosen.guide_with}` : "";
-  $("facts").textContent = `${width} × ${height}, ${chosen.classes.length || "no"} classes${guide}`;
+  const output = chosen.upscales ? `makes images ${chosen.upscales} times as large` : `${width} × ${height}`;
+  $("facts").textContent = `${output}, ${chosen.classes.length || "no"} classes${guide}`;
   $("grid").style.setProperty("--shape", `${width} / ${height}`);
+  $("verb").textContent = chosen.upscales ? "Upscale" : "Generate";
+  $("noise_level").max = chosen.limits.noise_level ?? 1;
   $("count").max = chosen.limits.count;
   $("steps").max = chosen.limits.steps;
   $("sampler").replaceChildren(...chosen.samplers.map(option));
   $("time_grid").replaceChildren(...chosen.time_grids.map(option));
   useDefaults();
   $("classes-box").hidden = chosen.classes.length === 0;
-  showOnly(".classed", chosen.classes.length > 0);
+  showOnly(".upscales", chosen.upscales !== null);
+  showOnly(".generates", chosen.upscales === null);
+  showOnly(".classed", chosen.classes.length > 0 && chosen.upscales === null);
   showOnly(".guided", chosen.takes_guidance && (chosen.classes.length > 0 || chosen.guide_with !== ""));
   $("find").hidden = chosen.classes.length <= 12;
   $("find").value = "";
-  $("classes").replaceChildren(...chosen.classes.map((name, label) => classChoice(chosen, name, label)));
-  loadThumbnails(chosen);
+  const choices = chosen.classes.map((name, label) => classChoice(chosen, name, label));
+  if (chosen.classes.length && !chosen.needs_class) choices.unshift(classChoice(chosen, "unknown", ""));
+  if (choices.length) choices[0].querySelector("input").checked = true;
+  $("classes").replaceChildren(...choices);
+  if (!chosen.upscales) loadThumbnails(chosen);
 }
 
+// A hidden field must be disabled as well: the browser would not submit the form if it were invalid.
 function showOnly(selector, isShown) {
-  for (const one of document.querySelectorAll(selector)) one.hidden = !isShown;
+  for (const one of document.querySelectorAll(selector)) {
+    one.hidden = !isShown;
+    for (const field of one.querySelectorAll("input, select")) field.disabled = !isShown;
+  }
 }
 
 // The defaults of the model by the ids of the fields.
@@ -118,6 +130,7 @@ function defaultValues() {
 function useDefaults() {
   const values = defaultValues();
   for (const name of ["steps", "guidance", ...MORE]) $(name).value = values[name];
+  $("noise_level").value = 0;
   showOrder();
   showChanged();
 }
@@ -144,8 +157,9 @@ function changeSampler() {
 
 function classChoice(chosen, name, label) {
   const box = document.createElement("label");
-  const input = Object.assign(document.createElement("input"), { type: "radio", name: "class", value: label, checked: label === 0 });
-  const image = Object.assign(document.createElement("img"), { alt: "", hidden: label >= MAX_THUMBNAILS });
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "class", value: label });
+  const hidden = chosen.upscales !== null || label >= MAX_THUMBNAILS;
+  const image = Object.assign(document.createElement("img"), { alt: "", hidden });
   box.append(input, image, name);
   return box;
 }
@@ -169,13 +183,53 @@ function findClass() {
   for (const box of $("classes").children) box.hidden = !box.textContent.toLowerCase().includes(wanted);
 }
 
+// ---- the image that is upscaled
+
+// Elsewhere on the page, too: a browser would open the file instead of the page.
+function onDragOver(event) {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  showDropTarget(true);
+}
+
+function takeDropped(event) {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  showDropTarget(false);
+  if (!model()?.upscales || !event.dataTransfer.files.length) return;
+  const files = new DataTransfer();
+  files.items.add(event.dataTransfer.files[0]);
+  $("file").files = files.files;
+}
+
+function showDropTarget(isTarget) {
+  $("drop").classList.toggle("target", isTarget);
+}
+
+// The bytes of a file in base64.
+function readFile(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Error("The file cannot be read."));
+    reader.readAsDataURL(file);
+  });
+}
+
+async function addSource(body) {
+  const [file] = $("file").files;
+  const image = await readFile(file);
+  const most = model().limits.body;
+  if (image.length + 1000 > most) throw new Error(`The file is too large: at most ${Math.floor((most * 3) / 4 / 2 ** 20)} MiB.`);
+  return { ...body, image };
+}
+
 // ---- generation
 
 function requestBody() {
   const chosen = model();
   const body = {
     model: chosen.id,
-    count: Number($("count").value),
     seed: Number($("seed").value),
     sampler: $("sampler").value,
     steps: Number($("steps").value),
@@ -184,23 +238,27 @@ function requestBody() {
     guidance_interval: [Number($("guided-from").value), Number($("guided-to").value)],
     guidance_rescale: Number($("guidance_rescale").value),
     threshold: Number($("threshold").value),
-    noise: $("noise").value,
     response: "stream",
   };
+  if (chosen.upscales) body.noise_level = Number($("noise_level").value);
+  else Object.assign(body, { count: Number($("count").value), noise: $("noise").value });
   if (!$("order").disabled) body.order = Number($("order").value);
-  if (chosen.classes.length) body.class = Number(document.querySelector("[name=class]:checked").value);
+  const label = document.querySelector("[name=class]:checked")?.value;
+  if (label) body.class = Number(label); // none: it is unknown
   return body;
 }
 
 async function generate() {
   stop();
-  const body = requestBody();
-  const current = (job = { abort: new AbortController(), images: [], cells: [] });
+  const { upscales } = model();
+  let body = requestBody();
+  const current = (job = { abort: new AbortController(), images: [], cells: [], source: upscales && $("file").files[0], upscales });
   prepareGrid(body);
   if (matchMedia("(max-width: 46rem)").matches) $("results").scrollIntoView();
   showStatus("Sending the request …");
   try {
-    const response = await send("v1/images", {
+    if (upscales) body = await addSource(body);
+    const response = await send(upscales ? "v1/upscale" : "v1/images", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
@@ -241,7 +299,7 @@ function handleEvent(current, name, content, body) {
 }
 
 function prepareGrid(body) {
-  job.cells = Array.from({ length: body.count }, (_, index) => {
+  job.cells = Array.from({ length: body.count ?? 1 }, (_, index) => {
     const cell = document.createElement("button");
     cell.type = "button";
     cell.setAttribute("aria-busy", "true");
@@ -251,11 +309,45 @@ function prepareGrid(body) {
     cell.onclick = () => openImage(index);
     return cell;
   });
-  $("grid").replaceChildren(...job.cells);
+  $("grid").classList.toggle("pair", Boolean(job.source));
+  $("grid").replaceChildren(...(job.source ? [sourceFigure(job.source)] : []), ...job.cells.map((cell) => withCaption(cell)));
   $("after").hidden = true;
   $("progress").hidden = false;
   $("progress").value = 0;
   $("stop").disabled = false;
+}
+
+function sourceFigure(file) {
+  const image = Object.assign(document.createElement("img"), { alt: "The smaller image, which this browser cannot show" });
+  image.onload = () => {
+    image.alt = "The smaller image";
+    URL.revokeObjectURL(image.src);
+    $("grid").style.setProperty("--shape", `${image.naturalWidth} / ${image.naturalHeight}`);
+    showSharp(image);
+    caption.textContent = `${file.name}, ${image.naturalWidth} × ${image.naturalHeight}`;
+  };
+  image.src = URL.createObjectURL(file);
+  const figure = document.createElement("figure");
+  const caption = term("figcaption", file.name);
+  figure.append(image, caption);
+  return figure;
+}
+
+function withCaption(cell) {
+  if (!job.source) return cell;
+  const figure = document.createElement("figure");
+  figure.append(cell, term("figcaption", "upscaled"));
+  const [image] = cell.children;
+  image.onload = () => {
+    showSharp(image);
+    figure.lastChild.textContent = `upscaled, ${image.naturalWidth} × ${image.naturalHeight}`;
+  };
+  return figure;
+}
+
+// An image that is shown larger than it is shows its pixels; one shown smaller is smoothed.
+function showSharp(image) {
+  image.classList.toggle("sharp", image.naturalWidth < image.clientWidth);
 }
 
 function showImage(cell, source, done) {
@@ -265,7 +357,8 @@ function showImage(cell, source, done) {
 
 function showFinished(current, content) {
   const cell = current.cells[content.index];
-  current.images[content.index] = content;
+  const from = current.source ? current.source.name.replace(/\.[^.]*$/, "") : "";
+  current.images[content.index] = { ...content, from, upscales: current.upscales };
   showImage(cell, `data:image/png;base64,${content.image}`, 1);
   cell.setAttribute("aria-busy", "false");
   cell.setAttribute("aria-label", `Image ${content.index}${content.class ? `, ${content.class}` : ""}: show its settings`);
@@ -275,14 +368,16 @@ function showFinished(current, content) {
 function showProgress(content) {
   $("progress").value = content.step / content.steps;
   if (content.state === "waiting") showStatus(`Waiting in the queue; ${content.place} ahead.`);
+  else if (job.source) showStatus(`Upscaling: ${Math.round((100 * content.step) / content.steps)} %.`);
   else showStatus(`Generating: ${content.pictures} finished, ${Math.round((100 * content.step) / content.steps)} %.`);
 }
 
 function finishJob() {
   $("stop").disabled = true;
   $("progress").hidden = true;
-  for (const cell of job.cells) if (cell.disabled) cell.remove();
+  for (const cell of job.cells) if (cell.disabled) (cell.closest("figure") || cell).remove();
   $("after").hidden = job.images.length === 0;
+  $("all").textContent = job.cells.length === 1 ? "Download" : "Download all";
   $("command").textContent = job.command || "";
   $("copied").textContent = "";
 }
@@ -303,7 +398,8 @@ function decodeImage(image) {
 }
 
 function fileName(image) {
-  const stem = (image.class || "image").replace(/[^\p{L}\p{M}\p{N}_.-]+/gu, "-");
+  const stem = (image.from || image.class || "image").replace(/[^\p{L}\p{M}\p{N}_.-]+/gu, "-");
+  if (image.from) return `${stem}-${image.upscales}x.png`;
   return `${stem}-${image.seed}-${String(image.index).padStart(6, "0")}.png`;
 }
 
@@ -319,6 +415,7 @@ function openImage(index) {
   $("notes").replaceChildren(...lines.flatMap((key) => [term("dt", SETTING_NAMES[key] || key), term("dd", notes[key])]));
   $("download").href = $("large").src;
   $("download").download = fileName(image);
+  $("previous").hidden = $("next").hidden = job.images.filter(Boolean).length < 2;
   if (!$("detail").open) $("detail").showModal();
 }
 
@@ -334,9 +431,10 @@ function showNext(by) {
 
 function downloadAll() {
   const files = job.images.filter(Boolean).map((image) => [fileName(image), decodeImage(image)]);
+  const isAlone = job.cells.length === 1;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(zip(files));
-  link.download = `${job.settings.run}-${job.settings.seed}.zip`;
+  link.href = URL.createObjectURL(isAlone ? new Blob([files[0][1]], { type: "image/png" }) : zip(files));
+  link.download = isAlone ? files[0][0] : `${job.settings.run}-${job.settings.seed}.zip`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
@@ -383,5 +481,8 @@ $("previous").onclick = () => showNext(-1);
 $("next").onclick = () => showNext(1);
 $("close").onclick = () => $("detail").close();
 document.addEventListener("keydown", onKey);
+document.addEventListener("dragover", onDragOver);
+document.addEventListener("dragleave", (event) => event.relatedTarget || showDropTarget(false));
+document.addEventListener("drop", takeDropped);
 addEventListener("hashchange", readNewToken);
 loadModels().catch((problem) => showStatus(problem.message, true));

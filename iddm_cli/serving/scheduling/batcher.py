@@ -1,14 +1,15 @@
 """Continuous batching: samples of many requests share a batch, each at its own solver step.
 
 A sample can join the batch at any step and leaves it after its own last step. The others in the
-batch may be at other steps and use other samplers, classes and guidance scales.
+batch may be at other steps and use other samplers, classes and guidance scales, but have the same
+size.
 """
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,8 +18,8 @@ from iddm_cli.diffusion.denoiser import condition_on
 from iddm_cli.diffusion.guidance import SamplingNetworks, build_step_denoiser
 from iddm_cli.diffusion.solver_table import SolverTable, advance
 from iddm_cli.engine import randomness
-from iddm_cli.engine.sampling.crop_places import CropPlaces
-from iddm_cli.engine.sampling.sample_noise import own_noise_index
+from iddm_cli.engine.sampling.image_condition import ConditionSource
+from iddm_cli.engine.sampling.sample_noise import PURPOSE, own_noise_index
 
 Item = TypeVar("Item")
 
@@ -29,6 +30,7 @@ class SamplePlan:
 
     Attributes:
         table: The sampler's solver table.
+        shape: Channels, height and width of what noise is added to: an image, or its latent.
         label: The class label, or the "no label" index.
         seed: The random seed; together with a sample's index it determines the noise.
         guidance: Guidance scale; 1 disables guidance.
@@ -36,9 +38,13 @@ class SamplePlan:
         rescale: Share of rescaled guidance.
         threshold: Share of dynamic thresholding; 0: none.
         own_noise: Whether each class has its own noise, so that the label matters as well.
+        condition: What decides the condition channels of each sample; None: the network has none.
+        noise_index: Noise index of the only sample; None: that of each follows from its index.
+        image_size: Height and width of an image, where that is padded for the network.
     """
 
     table: SolverTable
+    shape: tuple[int, int, int]
     label: int
     seed: int
     guidance: float
@@ -46,6 +52,27 @@ class SamplePlan:
     rescale: float = 0.0
     threshold: float = 0.0
     own_noise: bool = False
+    condition: ConditionSource | None = None
+    noise_index: int | None = None
+    image_size: tuple[int, int] | None = None
+
+    @property
+    def purpose(self) -> str:
+        """Purpose of the noise, see `randomness`."""
+        return PURPOSE if self.condition is None else self.condition.purpose
+
+    def find_noise_index(self, index: int) -> int:
+        """Return the noise index of the sample of an index."""
+        if self.noise_index is not None:
+            return self.noise_index
+        return own_noise_index(self.label, index) if self.own_noise else index
+
+    def crop(self, image: Tensor) -> Tensor:
+        """Return an image, [C, H, W], without what it was padded with for the network."""
+        if self.image_size is None:
+            return image
+        height, width = self.image_size
+        return image[:, :height, :width]
 
     def scale_at(self, step: int) -> float:
         """Return the guidance scale of a solver step; 1 outside the guidance interval."""
@@ -58,8 +85,9 @@ class InFlightSample:
     Attributes:
         steps_done: Solver steps taken so far.
         x_t: Input of the next step, [C, H, W]; None before the first step.
-        coordinates: Those of its pixels in a whole image, [2, H, W]; None before the first step, or
-            where the network knows no positions.
+        condition: What the network reads beside x_t, [N, H, W]: the coordinates of its pixels in a
+            whole image, or the smaller image that is upscaled; None before the first step, or where
+            the network reads x_t alone.
         denoised: The denoiser's newest estimate of x, [C, H, W]; None before the first step.
         previous: What the newest steps kept, as many as the sampler uses again, the newest first.
 
@@ -73,7 +101,7 @@ class InFlightSample:
         self.index = index
         self.steps_done = 0
         self.x_t: Tensor | None = None
-        self.coordinates: Tensor | None = None
+        self.condition: Tensor | None = None
         self.denoised: Tensor | None = None
         self.previous: deque[Tensor] = deque(maxlen=plan.table.history)
 
@@ -87,16 +115,24 @@ class InFlightSample:
         """The time from which the next step starts, an index into the noise schedule."""
         return self.plan.table.times[self.steps_done]
 
-    def start(
-        self, shape: tuple[int, int, int], device: torch.device, places: CropPlaces | None
-    ) -> None:
-        """Set x_t to the initial noise, and its place, unless the sample has started already."""
+    def start(self, device: torch.device) -> None:
+        """Set x_t to the initial noise, and its condition, unless the sample has started already.
+
+        They are computed alone, so that no other sample affects them.
+        """
         if self.x_t is not None:
             return
-        self.x_t = self._noise("sample", 0, shape, device)
-        if places is not None:
-            items, size = [self._noise_index], (shape[1], shape[2])
-            self.coordinates = places.build_condition(items, self.plan.seed, size, device)[0]
+        plan = self.plan
+        self.x_t = self._noise(plan.purpose, 0, plan.shape, device)
+        if plan.condition is not None:
+            size = plan.shape[1], plan.shape[2]
+            items = [plan.find_noise_index(self.index)]
+            self.condition = plan.condition.build_condition(items, plan.seed, size, device)[0]
+
+    def release(self) -> None:
+        """Drop the tensors of a sample that has taken its last step."""
+        self.x_t = self.condition = self.denoised = None
+        self.previous.clear()
 
     def complete_step(self, x_t: Tensor, denoised: Tensor) -> None:
         """Finish a solver step: add the sampler's noise to `x_t` and store the result.
@@ -109,7 +145,8 @@ class InFlightSample:
         assert self.x_t is not None, "the sample has started"
         self.previous.appendleft(table.keep(self.steps_done, self.x_t, denoised))
         if self.steps_done in table.noisy_steps:
-            noise = self._noise("sample-step", self.steps_done, (*x_t.shape,), x_t.device)
+            purpose = f"{self.plan.purpose}-step"
+            noise = self._noise(purpose, self.steps_done, (*x_t.shape,), x_t.device)
             x_t = x_t + table.coefficients[self.steps_done, -1].to(x_t.device) * noise
         self.x_t, self.denoised = x_t, denoised
         self.steps_done += 1
@@ -118,13 +155,8 @@ class InFlightSample:
         self, purpose: str, step: int, shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
         """Return this sample's noise, generated on its own so that no other sample affects it."""
-        item = torch.tensor([self._noise_index], device=device)
+        item = torch.tensor([self.plan.find_noise_index(self.index)], device=device)
         return randomness.normal(self.plan.seed, purpose, items=item, step=step, shape=shape)[0]
-
-    @property
-    def _noise_index(self) -> int:
-        plan = self.plan
-        return own_noise_index(plan.label, self.index) if plan.own_noise else self.index
 
 
 @torch.inference_mode()
@@ -132,23 +164,19 @@ def take_step(
     networks: SamplingNetworks,
     samples: Sequence[InFlightSample],
     *,
-    shape: tuple[int, int, int],
     device: torch.device,
     clip: bool,
-    places: CropPlaces | None = None,
 ) -> None:
     """Take the next solver step of each sample, all in one batch.
 
     Args:
         networks: Batch-invariant denoisers, see `BatchInvariantDenoiser`.
-        samples: Unfinished samples.
-        shape: Channels, height and width of an image.
+        samples: Unfinished samples of one size.
         device: The denoisers' device.
         clip: Whether to clip estimates of x to the pixel range.
-        places: Where in whole images they lie; None: the networks know no positions.
     """
     for sample in samples:
-        sample.start(shape, device, places)
+        sample.start(device)
     x_t = torch.stack([sample.x_t for sample in samples if sample.x_t is not None])
     t = torch.tensor([sample.time for sample in samples], device=device)
     label = torch.tensor([sample.plan.label for sample in samples], device=device)
@@ -161,8 +189,8 @@ def take_step(
         threshold=[plan.threshold for plan in plans],
         clip=clip,
     )
-    coordinates = [sample.coordinates for sample in samples if sample.coordinates is not None]
-    denoise = condition_on(denoise, torch.stack(coordinates) if coordinates else None)
+    conditions = [sample.condition for sample in samples if sample.condition is not None]
+    denoise = condition_on(denoise, torch.stack(conditions) if conditions else None)
     denoised = denoise(x_t, t, label)
     coefficients = torch.stack([s.plan.table.coefficients[s.steps_done] for s in samples])
     x_next = advance(coefficients.to(device), x_t, denoised, _stack_previous(samples, x_t))
@@ -188,3 +216,18 @@ def round_robin(queues: Sequence[Iterable[Item]], limit: int) -> list[Item]:
     """Return up to `limit` items: the first of each queue, then the second of each, and so on."""
     rounds = zip_longest(*queues)
     return list(islice((item for item in chain.from_iterable(rounds) if item is not None), limit))
+
+
+class TurnOrder(Generic[Item]):
+    """Whose turn it is among some that change: of the one that waits longest."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Item] = []
+
+    def choose(self, items: Iterable[Item]) -> Item:
+        """Return the next of some items, at least one; a new one waits for all others."""
+        present = list(dict.fromkeys(items))
+        waiting = [item for item in self._waiting if item in present]
+        first, *rest = [*waiting, *(item for item in present if item not in waiting)]
+        self._waiting = [*rest, first]
+        return first

@@ -58,6 +58,7 @@ class GenerationJob:
         metadata: The sampling settings as written into the image files.
         count: Number of images, with indices 0 to count - 1.
         deadline: Time at which the job times out, by `time.monotonic()`.
+        source_name: What its files record as the name of the image that is upscaled; "": none is.
         on_change: Called, from any thread, after each change of the job.
         id: An unguessable id.
         pixels: The finished images by index, [H, W, C], see `to_pixels`.
@@ -68,6 +69,7 @@ class GenerationJob:
     metadata: SamplingMetadata
     count: int
     deadline: float
+    source_name: str = ""
     on_change: Callable[[], None] = lambda: None
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     state: JobState = JobState.WAITING
@@ -84,8 +86,16 @@ class GenerationJob:
 
     @property
     def class_name(self) -> str:
-        """The name of the class; empty for a model without classes."""
-        return self.model.classes[self.plan.label] if self.model.classes else ""
+        """The name of the class; empty without one."""
+        classes, label = self.model.classes, self.plan.label
+        return classes[label] if label < len(classes) else ""
+
+    def text_notes(self, index: int) -> dict[str, str]:
+        """Return the text chunks of an image's file, see `SamplingMetadata.text_notes`."""
+        if not self.source_name:
+            return self.metadata.text_notes(index, self.class_name)
+        noise_index, source = self.plan.find_noise_index(index), {"from": self.source_name}
+        return self.metadata.text_notes(noise_index, self.class_name, source)
 
     @property
     def steps_done(self) -> int:

@@ -2,17 +2,17 @@
 
 The first `max_batch` jobs of a model share it: each has at least one sample in every solver step,
 and the rest of the batch is divided evenly. Further jobs wait in order of arrival. Models that
-have jobs take turns, step by step.
+have jobs take turns, step by step, and so do sizes of images of one model.
 """
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from itertools import islice
 
 from torch import Tensor
 
-from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
+from iddm_cli.serving.scheduling.batcher import InFlightSample, TurnOrder, round_robin
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState, JobStatus
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.served_model import ServedModel
@@ -49,7 +49,8 @@ class RequestScheduler:
         self._jobs: OrderedDict[str, GenerationJob] = OrderedDict()
         self._ended: OrderedDict[str, JobStatus] = OrderedDict()
         self._changed = threading.Condition()
-        self._turn = 0
+        self._models = TurnOrder[str]()
+        self._sizes: defaultdict[str, TurnOrder[tuple[int, int, int]]] = defaultdict(TurnOrder)
         self._throughput = 0.0
 
     def submit(self, job: GenerationJob) -> None:
@@ -150,11 +151,11 @@ class RequestScheduler:
     def _choose_batch(
         self, running: list[GenerationJob]
     ) -> tuple[ServedModel, list[InFlightSample]]:
-        names = sorted({job.model.name for job in running})
-        self._turn += 1
-        name = names[self._turn % len(names)]
+        name = self._models.choose([job.model.name for job in running])
         jobs = [job for job in running if job.model.name == name]
-        limit = self.limits.max_batch
+        shape = self._sizes[name].choose([job.plan.shape for job in jobs])
+        jobs = [job for job in jobs if job.plan.shape == shape]
+        limit = jobs[0].model.limit_batch(shape, self.limits.max_batch)
         queues = [list(islice(job.unfinished_samples(), limit)) for job in jobs]
         return jobs[0].model, round_robin(queues, limit)
 

@@ -1,34 +1,41 @@
 """A served model: a trained denoiser and everything that a request can refer to."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from iddm_cli.data.loader.batch_loader import normalize
 from iddm_cli.diffusion.denoiser import Denoiser
 from iddm_cli.diffusion.guidance import SamplingNetworks, find_guided_steps
 from iddm_cli.engine.reduced_precision.batch_invariant import BatchInvariantDenoiser
+from iddm_cli.engine.reduced_precision.size_variants import SizeVariants
 from iddm_cli.engine.sampling.crop_places import CropPlaces
+from iddm_cli.engine.sampling.enlargement import LowResolutionSource
 from iddm_cli.engine.sampling.latent_decoder import LatentDecoder
+from iddm_cli.engine.sampling.small_image import SmallImage
 from iddm_cli.engine.sampling.solver_choice import build_solver_table
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.profiles.choices import SAMPLER_SPECIFIC, SAMPLERS, SamplerName, usual_steps
 from iddm_cli.profiles.settings import SamplingSettings
 from iddm_cli.records.tuned_tables import NO_TABLES, TunedTables
 from iddm_cli.serving.scheduling.batcher import InFlightSample, SamplePlan, take_step
+from iddm_cli.serving.scheduling.upscaler_traits import UpscalerTraits
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A trained denoiser, ready to generate images.
+    """A trained denoiser, ready to generate images, or to upscale them.
 
     Attributes:
         name: The run's name, by which requests refer to the model.
         reference: The RUN argument of `iddm generate`: a run's name or an exported file's.
         trained_steps: Training step of the weights.
         classes: Class names by label; empty for a model without classes.
-        shape: Channels, height and width of an image.
+        shape: Channels, height and width of an image; of a model that upscales, of one that it was
+            trained on.
         sampling: Sampling settings for what a request leaves out.
         denoiser: The denoiser on its device, in evaluation mode.
         batch_denoiser: The same denoiser, for batches that mix several requests.
@@ -41,6 +48,7 @@ class ServedModel:
         no_guidance: Why requests can have no guidance scale but 1; "" where they can.
         decoder: The decoder of the latents that it generates; None: it generates pixels.
         places: Where in whole images its images lie; None: it knows no positions.
+        upscaler: What is special about a model that upscales; None: it generates from noise.
     """
 
     name: str
@@ -50,19 +58,20 @@ class ServedModel:
     shape: tuple[int, int, int]
     sampling: SamplingSettings
     denoiser: Denoiser
-    batch_denoiser: BatchInvariantDenoiser
+    batch_denoiser: BatchInvariantDenoiser | SizeVariants
     values: ValueRange = EIGHT_BIT
     precision: str = "fp32"
-    batch_weaker: BatchInvariantDenoiser | None = None
+    batch_weaker: BatchInvariantDenoiser | SizeVariants | None = None
     guide_with: str = ""
     tables: TunedTables = NO_TABLES
     no_guidance: str = ""
     decoder: LatentDecoder | None = None
     places: CropPlaces | None = None
+    upscaler: UpscalerTraits | None = None
 
     @property
     def is_invariant(self) -> bool:
-        """Whether other requests never change a bit of an image."""
+        """Whether trials found that other requests never change a bit of an image."""
         networks = (self.batch_denoiser, self.batch_weaker)
         return all(network.is_invariant for network in networks if network is not None)
 
@@ -80,11 +89,18 @@ class ServedModel:
         take_step(
             SamplingNetworks(self.batch_denoiser, len(self.classes), self.batch_weaker),
             samples,
-            shape=self.diffused_shape,
             device=self.denoiser.schedule.alpha.device,
             clip=self.sampling.clip,
-            places=self.places,
         )
+
+    def limit_batch(self, shape: tuple[int, int, int], max_batch: int) -> int:
+        """Return how many samples of a shape share a step.
+
+        Larger ones are fewer, so that a step takes no longer than a full batch of images of the
+        size that the model was trained at.
+        """
+        full = max_batch * math.prod(self.diffused_shape[1:])
+        return min(max_batch, max(1, full // math.prod(shape[1:])))
 
     def resolve_sampling(
         self,
@@ -149,6 +165,7 @@ class ServedModel:
         guided = find_guided_steps(self.denoiser.schedule, table.times, settings.guidance_interval)
         return SamplePlan(
             table,
+            self.diffused_shape,
             label,
             seed,
             settings.guidance,
@@ -156,6 +173,29 @@ class ServedModel:
             rescale=settings.guidance_rescale,
             threshold=settings.threshold,
             own_noise=own_noise and bool(self.classes),
+            condition=self.places,
+        )
+
+    def plan_upscaling(
+        self, settings: SamplingSettings, image: SmallImage, *, seed: int, noise_level: float
+    ) -> SamplePlan:
+        """Return how to sample the upscaled image of a smaller one, as `iddm upscale` does.
+
+        Args:
+            settings: The sampling settings.
+            image: The smaller image.
+            seed: The random seed.
+            noise_level: Level of the noise that the smaller image gets first, from 0 to 1.
+        """
+        assert self.upscaler is not None, "the model upscales"
+        enlargement = self.upscaler.enlargement
+        low = normalize(image.planes[None])[0]
+        return replace(
+            self.plan_samples(settings, label=image.label, seed=seed),
+            shape=(self.shape[0], *enlargement.find_padded_size(image.size)),
+            condition=LowResolutionSource(low, enlargement, noise_level),
+            noise_index=image.noise,
+            image_size=enlargement.find_size(image.size),
         )
 
     def sampling_metadata(self, settings: SamplingSettings, plan: SamplePlan) -> SamplingMetadata:
@@ -169,4 +209,7 @@ class ServedModel:
             precision=self.precision,
             guide_with=self.guide_with,
             noise="own" if plan.own_noise else "same",
+            noise_level=plan.condition.noise_level
+            if isinstance(plan.condition, LowResolutionSource)
+            else None,
         )

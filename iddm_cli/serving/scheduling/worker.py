@@ -66,8 +66,7 @@ class SamplingWorker:
 def _take_pixels(sample: InFlightSample, model: ServedModel) -> Tensor:
     """Return a finished image, [H, W, C], and release the sample's tensors."""
     assert sample.x_t is not None, "a finished sample has taken its steps"
-    x = model.decode(sample.x_t)
+    x = sample.plan.crop(model.decode(sample.x_t))
     pixels = to_pixels(x, model.values.levels).permute(1, 2, 0).contiguous().cpu()
-    sample.x_t = sample.denoised = None
-    sample.previous.clear()
+    sample.release()
     return pixels

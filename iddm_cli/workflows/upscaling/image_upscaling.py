@@ -15,7 +15,7 @@ from iddm_cli.workflows import models
 from iddm_cli.workflows.generating.output.existing_images import adopt_folder, find_problem
 from iddm_cli.workflows.generating.output.output_layout import check_usable
 from iddm_cli.workflows.upscaling.model_upscaler import LoadedUpscaler, load_upscaler
-from iddm_cli.workflows.upscaling.small_images import SmallImage, load_small_images
+from iddm_cli.workflows.upscaling.small_images import load_small_images
 from iddm_cli.workflows.upscaling.upscaled_files import (
     describe_folder,
     name_files,
@@ -25,6 +25,7 @@ from iddm_cli.workflows.upscaling.upscaled_files import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from iddm_cli.engine.sampling.small_image import SmallImage
     from iddm_cli.image_files import SamplingMetadata
 
 
@@ -104,7 +105,7 @@ def upscale_images(options: UpscaleOptions) -> None:
 
 def _write_missing(
     loaded: LoadedUpscaler,
-    missing: Sequence[tuple[SmallImage, Path]],
+    missing: "Sequence[tuple[SmallImage, Path]]",
     metadata: "SamplingMetadata",
     seed: int,
 ) -> None:
@@ -126,7 +127,7 @@ def _write_missing(
 
 
 def run_batches(
-    loaded: LoadedUpscaler, missing: Sequence[tuple[SmallImage, Path]], seed: int
+    loaded: LoadedUpscaler, missing: "Sequence[tuple[SmallImage, Path]]", seed: int
 ) -> "Iterator[tuple[SmallImage, Path, Tensor]]":
     """Yield each image, its file, and its upscaled pixels, [H, W, C]; those of one size together.
 

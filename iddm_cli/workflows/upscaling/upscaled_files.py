@@ -12,10 +12,11 @@ from iddm_cli.errors import UsageError
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.value_range import EIGHT_BIT, ValueRange
 from iddm_cli.workflows.generating.output.file_names import is_file_name, source_stem
-from iddm_cli.workflows.upscaling.small_images import SmallImage
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from iddm_cli.engine.sampling.small_image import SmallImage
 
 
 def name_files(names: Sequence[str], form: str) -> list[str]:
@@ -51,7 +52,7 @@ def _name_file(name: str, form: str, *, keeps_suffix: bool) -> str:
     return "/".join([*folders, f"{stem}.{form}"])
 
 
-def describe_inputs(images: Sequence[SmallImage]) -> str:
+def describe_inputs(images: "Sequence[SmallImage]") -> str:
     """Return a digest of names, classes and pixels: other images have another one."""
     facts = [[one.name, one.label, one.noise] for one in images]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
@@ -59,7 +60,7 @@ def describe_inputs(images: Sequence[SmallImage]) -> str:
 
 def describe_folder(
     metadata: SamplingMetadata,
-    images: Sequence[SmallImage],
+    images: "Sequence[SmallImage]",
     paths: Sequence[str],
     values: ValueRange,
 ) -> dict[str, object]:
@@ -85,7 +86,7 @@ def describe_folder(
 def write_upscaled(
     path: Path,
     pixels: "Tensor",
-    image: SmallImage,
+    image: "SmallImage",
     metadata: SamplingMetadata,
     classes: tuple[str, ...],
     values: ValueRange,

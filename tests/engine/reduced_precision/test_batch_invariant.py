@@ -8,6 +8,7 @@ from iddm_cli.engine.reduced_precision.batch_invariant import (
     CPU_BLOCKS,
     GPU_PIXELS,
     MOST_GPU_ROWS,
+    SINGLE_IMAGES,
     BatchInvariantDenoiser,
     choose_blocks,
     find_gpu_blocks,
@@ -111,6 +112,26 @@ def test_blocks_on_a_gpu_have_equally_many_pixels():
         assert blocks.reference * side**2 <= GPU_PIXELS < 2 * blocks.reference * side**2
         assert all(1 <= size < blocks.reference for size in blocks.candidates)
     assert find_gpu_blocks(1024, 1024).reference == 4
+
+
+def test_blocks_of_large_images_on_the_cpu_hold_fewer_of_them():
+    def choose(height, width):
+        return choose_blocks(torch.device("cpu"), height, width)
+
+    assert choose(64, 64) == choose(32, 128) == CPU_BLOCKS
+    assert (choose(64, 65).reference, choose(64, 65).candidates) == (4, (2, 8))
+    assert (choose(128, 128).reference, choose(128, 128).candidates) == (2, (1, 4))
+    assert choose(128, 129) == choose(300, 2000) == SINGLE_IMAGES
+    assert SINGLE_IMAGES.largest == 1
+
+
+def test_images_that_are_computed_alone_need_no_trial(generator):
+    denoiser = RowwiseDenoiser(generator)
+    batched = BatchInvariantDenoiser(denoiser, generator.shape, blocks=SINGLE_IMAGES, num_threads=1)
+    assert (batched.is_invariant, batched.sizes, denoiser.seen) == (True, (1,), [])
+    labels = torch.zeros(3, dtype=torch.int64)
+    batched(torch.randn(3, *generator.shape), torch.arange(3), labels)
+    assert denoiser.seen == [1, 1, 1]
 
 
 def test_the_most_images_at_once_are_those_of_the_largest_block():

@@ -2,10 +2,8 @@
 
 import dataclasses
 
-import pytest
-
 from iddm_cli.profiles.choices import GENERAL_SAMPLERS
-from iddm_cli.serving.http.service import find_label, zip_files
+from iddm_cli.serving.http.service import find_label
 from tests.serving.conftest import make_model, serving
 
 from .calls import generate, image_files
@@ -61,12 +59,6 @@ def test_a_network_with_guidance_inside_takes_no_scale():
             assert error["message"] == f"guidance: {reason}; leave it out."
 
 
-@pytest.mark.parametrize("guidance", [2, 0.1, 1.23456789, 1e-7])
-def test_the_command_line_has_the_exact_guidance(client, guidance):
-    words = generate(client, guidance=guidance).json()["command"].split()
-    assert float(words[words.index("--guidance") + 1]) == guidance
-
-
 def test_a_request_may_ask_for_own_noise_and_old_requests_get_the_same_as_before(client):
     old, own = (generate(client, **{"class": 2}, **more) for more in ({}, {"noise": "own"}))
     assert "noise" not in old.json()["settings"]
@@ -79,12 +71,6 @@ def test_a_request_may_ask_for_own_noise_and_old_requests_get_the_same_as_before
     answer = client.post("/v1/images", json={"model": plain["id"], "seed": 1, "noise": "own"})
     assert "noise" not in answer.json()["settings"], "without classes there is one rule"
     assert "--same-noise" not in answer.json()["command"]
-
-
-def test_the_command_line_selects_a_class_named_all_by_its_index():
-    with serving(make_model(classes=("cat", "all"))) as own, own.client() as client:
-        command = client.post("/v1/images", json={"class": "all"}).json()["command"]
-    assert "--class 1 --count" in command
 
 
 def test_a_class_is_given_by_name_or_index_and_a_name_takes_precedence(client):
@@ -126,8 +112,3 @@ def test_default_steps_never_exceed_the_limit(model):
         assert generate(client, sampler="ddpm").json()["settings"]["steps"] == 50
         assert client.get("/v1/models/pets/thumbnails/0").status_code == 200
         assert generate(client, steps=51).status_code == 422
-
-
-def test_the_same_files_give_the_same_zip():
-    files = {"a.png": b"1", "b.png": b"2"}
-    assert zip_files(files) == zip_files(dict(files))

@@ -12,10 +12,11 @@ from iddm_cli.engine.image_generator import (
     specify_with_own_noise,
     to_pixels,
 )
-from iddm_cli.serving.scheduling.batcher import InFlightSample, round_robin
-from tests.serving.conftest import CLASSES, make_model
+from iddm_cli.engine.sampling.upscaler import Upscaler
+from iddm_cli.serving.scheduling.batcher import InFlightSample, TurnOrder, round_robin
+from tests.serving.conftest import CLASSES, make_model, make_upscaler
 
-from .conftest import DEFAULTS, make_sample
+from .conftest import DEFAULTS, make_sample, make_upscale_job
 
 KINDS = [
     {},
@@ -146,6 +147,47 @@ def test_in_bf16_the_image_is_that_of_iddm_generate_bit_for_bit(model):
     assert torch.equal(to_pixels(one.x_t).permute(1, 2, 0), expected)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_upscaled_image_is_that_of_iddm_upscale_whatever_shares_its_batch(precision):
+    model = make_upscaler(precision=precision, steps=4, sampler="ddpm")
+    assert model.is_invariant
+    alone, batched, other_size, neighbour = (
+        make_upscale_job(model, size, seed=seed, **kind)
+        for size, seed, kind in (
+            ((3, 5), 1, {}), ((3, 5), 1, {}), ((4, 6), 1, {}), ((3, 5), 2, {"steps": 7}),
+        )
+    )  # fmt: skip
+    finish(model, *alone.samples)
+    model.advance(other_size.samples)
+    model.advance(neighbour.samples)
+    finish(model, *neighbour.samples, *batched.samples)
+    (one,), (same,) = alone.samples, batched.samples
+    assert one.x_t.shape == (3, 8, 12), "padded"
+    assert torch.equal(one.x_t, same.x_t)
+
+    low = torch.randint(
+        0, 256, (3, 3, 5), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
+    )
+    generator = ImageGenerator(
+        model.denoiser, model.sampling, num_classes=3, shape=model.shape, precision=precision
+    )
+    upscaler = Upscaler(generator, 2, 0.2, divisor=4)
+    (expected,) = upscaler.upscale(low[None], [SampleSpec(1, 1001)], seed=3).int()
+    found = to_pixels(one.plan.crop(one.x_t)).permute(1, 2, 0).int()
+    assert found.shape == expected.shape == (6, 10, 3)
+    assert found.float().std() > 10, "the comparison is about something"
+    assert (found - expected).abs().max() <= (1 if precision == "fp32" else 0)
+    one.release()
+    assert one.condition is None
+
+
 def test_round_robin_takes_from_each_queue_in_turn():
     assert round_robin(["abc", "d", "ef"], 5) == ["a", "d", "e", "b", "f"]
     assert round_robin([], 5) == []
+
+
+def test_turns_are_taken_in_order_and_new_ones_wait_for_all_others():
+    order = TurnOrder()
+    assert [order.choose("ab") for _ in range(3)] == ["a", "b", "a"]
+    assert [order.choose(items) for items in ("abc", "abc", "abc")] == ["b", "a", "c"]
+    assert [order.choose(items) for items in ("ad", "de", "de", "ef")] == ["a", "d", "e", "e"]

@@ -1,11 +1,13 @@
 """A job counts the steps and images of all its samples."""
 
+import dataclasses
+
 import torch
 
 from iddm_cli.serving.scheduling.jobs import JobState
-from tests.serving.conftest import make_model
+from tests.serving.conftest import make_model, make_upscaler
 
-from .conftest import make_job
+from .conftest import make_job, make_upscale_job
 
 
 def test_the_status_sums_over_all_samples(model):
@@ -36,3 +38,13 @@ def test_a_job_has_ended_unless_it_waits_or_runs(model):
 def test_the_class_name_is_empty_without_classes(model):
     assert make_job(model).class_name == "cat"
     assert make_job(make_model("plain", classes=())).class_name == ""
+
+
+def test_the_files_of_an_upscaled_image_have_the_notes_of_iddm_upscale():
+    job = make_upscale_job(make_upscaler(), seed=7)
+    notes = job.text_notes(0)
+    assert (notes["iddm:index"], notes["iddm:from"]) == ("1007", "image.png")
+    assert (notes["iddm:noise_level"], notes["iddm:class"]) == ("0.2", "dog")
+    job.plan = dataclasses.replace(job.plan, label=3)
+    assert job.class_name == "", "no label"
+    assert "iddm:class" not in job.text_notes(0)

@@ -8,9 +8,9 @@ import torch
 from iddm_cli.serving.scheduling.jobs import GenerationJob, JobState
 from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.scheduler import QueueFullError, RequestScheduler, StoppingError
-from tests.serving.conftest import make_model
+from tests.serving.conftest import make_model, make_upscaler
 
-from .conftest import make_job
+from .conftest import make_job, make_upscale_job
 
 
 def make_scheduler(*jobs: GenerationJob, max_batch=4, max_queue=2) -> RequestScheduler:
@@ -51,6 +51,23 @@ def test_models_take_turns(model):
     _, first = scheduler.next_batch()
     _, second = scheduler.next_batch()
     assert first[0].plan is not second[0].plan
+
+
+def test_a_batch_has_one_size_sizes_take_turns_and_large_ones_are_fewer(model):
+    upscaler = make_upscaler()
+    small = [make_upscale_job(upscaler, (4, 8)) for _ in range(3)]
+    wide = [make_upscale_job(upscaler, (8, 16)) for _ in range(3)]
+    scheduler = make_scheduler(*small, *wide, make_job(model), max_batch=8)
+    steps = []
+    for _ in range(4):
+        chosen, samples = scheduler.next_batch()
+        steps.append((chosen.name, {sample.plan.shape for sample in samples}, len(samples)))
+    assert steps == [
+        ("large", {(3, 8, 16)}, 3),
+        ("pets", {(3, 8, 16)}, 1),
+        ("large", {(3, 16, 32)}, 2),
+        ("pets", {(3, 8, 16)}, 1),
+    ]
 
 
 def test_further_jobs_wait_in_order_and_are_rejected_once_the_queue_is_full(model):

@@ -10,8 +10,10 @@ from iddm_cli.serving.scheduling.limits import Limits
 from iddm_cli.serving.scheduling.scheduler import RequestScheduler
 from iddm_cli.serving.scheduling.server_metrics import ServerMetrics
 from iddm_cli.serving.scheduling.worker import SamplingWorker
+from iddm_cli.value_range import ValueRange
+from tests.serving.conftest import make_upscaler
 
-from .conftest import make_job
+from .conftest import make_job, make_upscale_job
 
 
 def run_jobs(*jobs) -> tuple[ServerMetrics, list[str]]:
@@ -61,6 +63,16 @@ def test_samples_of_a_network_on_latents_are_decoded_one_at_a_time(model):
         assert tuple(pixels.shape) == (8, 16, 3)
         assert torch.equal(pixels[::2, ::2], pixels[1::2, 1::2])
         assert not torch.equal(pixels[:4], pixels[4:])
+
+
+def test_an_upscaled_image_has_the_levels_of_the_model_and_no_padding():
+    deep = make_upscaler(values=ValueRange("uint16", (0.0,), (65535.0,)))
+    job = make_upscale_job(deep, (3, 5))
+    _, reports = run_jobs(job)
+    assert (job.state, reports) == (JobState.DONE, [])
+    assert (job.pixels[0].shape, job.pixels[0].dtype) == ((6, 10, 3), torch.int32)
+    assert job.pixels[0].max() > 255
+    assert job.samples[0].condition is None, "released"
 
 
 def test_a_failed_step_ends_its_jobs_and_is_reported(model):

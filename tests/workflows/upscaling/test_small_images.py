@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from iddm_cli.data.progress import no_progress
+from iddm_cli.engine.sampling.small_image import SmallImage
 from iddm_cli.errors import DatasetError, UsageError
 from iddm_cli.value_range import EIGHT_BIT
-from iddm_cli.workflows.upscaling.small_images import SmallImage, load_small_images
+from iddm_cli.workflows.upscaling.small_images import load_small_images
 from tests.build.profiles import TINY, tiny_profile
 
 CLASSES = ("cat", "dog")

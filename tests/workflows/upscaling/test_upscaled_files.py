@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from iddm_cli.engine.sampling.small_image import SmallImage
 from iddm_cli.errors import UsageError
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.value_range import EIGHT_BIT
-from iddm_cli.workflows.upscaling.small_images import SmallImage
 from iddm_cli.workflows.upscaling.upscaled_files import (
     describe_folder,
     describe_inputs,

@@ -14,7 +14,7 @@ from numpy import ndarray
 from PIL import Image
 
 from iddm_cli.data.decoding.formats.arrays import build_decoded
-from iddm_cli.data.decoding.images import DecodedImage, check_size
+from iddm_cli.data.decoding.images import DecodedImage, UnreadableImageError, check_size
 
 WHITE_16 = 2**16 - 1
 BITS_PER_SAMPLE = 258  # TIFF 6.0, page 29
@@ -114,6 +114,17 @@ def divide_by_alpha(array: ndarray, white: int) -> ndarray:
     return array
 
 
+def find_white(bits: int) -> int:
+    """Return the largest value of so many bits, at most 16.
+
+    Raises:
+        UnreadableImageError: A damaged header gives another number of bits.
+    """
+    if not 1 <= bits <= 16:
+        raise UnreadableImageError(f"damaged: {bits} bits for each value of 16")
+    return int(2**bits - 1)
+
+
 def extract_values(image: Image.Image) -> Values | None:
     """Return the values of a decoded grey image of more than 8 bits; None for all others."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
@@ -127,7 +138,7 @@ def _extract_16_bits(image: Image.Image) -> Values:
     """Return grey of 9 to 16 bits, with an opacity if one value stands for transparent."""
     values = np.asarray(image).astype(np.uint16)
     tags = getattr(image, "tag_v2", {})
-    white = 2 ** tags.get(BITS_PER_SAMPLE, (16,))[0] - 1
+    white = find_white(tags.get(BITS_PER_SAMPLE, (16,))[0])
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         values = white - values  # Pillow inverts such a TIFF only up to 8 bits
     key = image.info.get("transparency")

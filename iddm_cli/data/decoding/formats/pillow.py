@@ -23,7 +23,7 @@ size requested. That is several times faster and, after proper resizing, as good
 reducing_gap)."""
 
 # What Pillow's readers of metadata raise on damaged files: they parse in Python and check little.
-_METADATA_ERRORS = (
+METADATA_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, AttributeError, ArithmeticError),
     *(AssertionError, LookupError, EOFError, RuntimeError, MemoryError, struct.error, zlib.error),
 )
@@ -79,7 +79,7 @@ def _is_animated(image: Image.Image) -> bool:
     """Return whether there is a second frame; damage after the first frame is ignored."""
     try:
         return bool(getattr(image, "is_animated", False))
-    except _METADATA_ERRORS:
+    except METADATA_ERRORS:
         return False
 
 
@@ -87,7 +87,7 @@ def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation; 1 if it is damaged, since the image itself may be intact."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _METADATA_ERRORS:
+    except METADATA_ERRORS:
         return 1
 
 
@@ -96,6 +96,6 @@ def _apply_orientation(image: Image.Image) -> bool:
     swapped = _orientation(image) in range(5, 9)
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except _METADATA_ERRORS:
+    except METADATA_ERRORS:
         return False
     return swapped

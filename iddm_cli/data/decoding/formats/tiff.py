@@ -20,6 +20,7 @@ from iddm_cli.data.decoding.formats.deep import (
     WHITE_IS_ZERO,
     Values,
     divide_by_alpha,
+    find_white,
 )
 from iddm_cli.data.decoding.formats.left_out import TIFF_BANDS
 from iddm_cli.data.decoding.formats.packages import import_package
@@ -187,7 +188,7 @@ def _read_page(page: Any, tags: Tags) -> Values:
 
 def _find_white(array: ndarray, tags: Tags) -> int | None:
     """Return the largest possible value of unsigned integers of at most 16 bits."""
-    return 2 ** max(_bits(tags)) - 1 if array.dtype in (np.uint8, np.uint16) else None
+    return find_white(max(_bits(tags))) if array.dtype in (np.uint8, np.uint16) else None
 
 
 def _build_one_array(file: Any) -> DecodedImage:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iddm_cli.data.decoding.formats.deep import Values, divide_by_alpha
+from iddm_cli.data.decoding.formats.deep import Values, divide_by_alpha, find_white
+from iddm_cli.data.decoding.images import UnreadableImageError
 from tests.data.decoding.formats.files import decode, noise, tiff, values_of
 
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG (ISO 15948), table 11.1
@@ -95,3 +96,10 @@ def test_orientation_is_that_of_pillow(orientation):
     whole = decode(png(array, b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")))
     assert (whole.image == turned).all()
     assert (whole.height, whole.width) == turned.shape[:2]
+
+
+def test_a_number_of_bits_that_is_none_of_16_is_damage():
+    assert [find_white(bits) for bits in (1, 12, 16)] == [1, 4095, 65535]
+    for bits in (0, 17, 40_000):
+        with pytest.raises(UnreadableImageError, match=f"damaged: {bits} bits"):
+            find_white(bits)

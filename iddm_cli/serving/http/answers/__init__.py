@@ -1,0 +1,1 @@
+"""What the server sends of a finished job: files, settings, and the command for the same."""

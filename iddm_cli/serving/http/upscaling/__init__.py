@@ -1,0 +1,1 @@
+"""Requests to upscale an image: its file becomes pixels, and then a job."""
