@@ -58,9 +58,9 @@ BALANCES = {f"balance {value}": (f"data.balance={value}",) for value in ("0", "0
 FIVE, SCRATCH = "the run, on five kinds", "all six from scratch"
 ADDED: dict[str, tuple[str, ...]] = {
     FIVE: (),
-    SCRATCH: ("data.balance=1",),
-    "all six from the run": ("data.balance=1",),
-    "all six from the run, adapters of rank 8": ("data.balance=1", "training.lora_rank=8"),
+    SCRATCH: ("data.balance=0.5",),
+    "all six from the run": ("data.balance=0.5",),
+    "all six from the run, adapters of rank 8": ("data.balance=0.5", "training.lora_rank=8"),
 }
 STEPS = 260
 NUMBERS = ("frechet", "mind", "agreement")

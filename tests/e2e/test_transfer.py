@@ -76,7 +76,7 @@ def test_classes_come_go_and_change_their_names_and_the_others_keep_their_images
     words = ("train", "--from", "two", "--data", "more", "--rename", "line=scratch")
     said = shell.iddm(*words, "--name", "more", "--steps", "2").err
     assert "dent, scratch (was line)" in said
-    assert "burn: start as images of any class" in said
+    assert "burn: untrained, and told apart from the others" in said
     wanted, found = generate(shell, "two"), generate(shell, "more", "--checkpoint", "0")
     renamed = {name.replace("line", "scratch"): image for name, image in wanted.items()}
     check_equal(found, renamed, renamed)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from torch import Tensor, nn
+
 from iddm_cli.build.networks import build_backbone, build_denoiser
 from iddm_cli.checkpoints.checkpoint_folder import checkpoint_files
 from iddm_cli.checkpoints.tensors import Tensors
@@ -25,7 +27,8 @@ def load_initial_weights(
 ) -> Tensors:
     """Return the weights of a trained model, adapted to the network of a new run.
 
-    Layers that the trained model did not have start untrained, as a function of the seed.
+    Layers and classes that the trained model did not have start untrained, as a function of the
+    seed.
 
     Args:
         before: The profile of the trained model; its sampling section names the weights to read.
@@ -43,8 +46,19 @@ def load_initial_weights(
     weights = source.read(part_of_weights(before.sampling.weights), old.state_dict())
     channels = before.data.channels, profile.data.channels
     conditions = before.condition_channels, profile.condition_channels
-    adapted = adapt_weights(weights, old, new, mapping, channels, conditions)
+    fresh = _build_fresh_rows(profile, mapping)
+    adapted = adapt_weights(weights, old, new, mapping, channels, conditions, fresh)
     return _grow_weights(adapted, before, profile, len(mapping.rows))
+
+
+def _build_fresh_rows(profile: ResolvedProfile, mapping: ClassMapping) -> Tensor | None:
+    """Return the class table of the untrained network, a function of the seed, for new classes."""
+    if not mapping.has_new:
+        return None
+    network = build_denoiser(profile, len(mapping.rows)).backbone
+    table = network.class_table()  # type: ignore[operator]
+    assert isinstance(table, nn.Embedding), "a network that is trained on classes has their table"
+    return table.weight.detach()
 
 
 def _grow_weights(

@@ -25,6 +25,11 @@ class ClassMapping:
     rows: Sequence[int | None]
     knows_no_label: bool = True
 
+    @property
+    def has_new(self) -> bool:
+        """Whether a class of the new network is new."""
+        return None in self.rows
+
 
 def adapt_weights(
     weights: dict[str, Tensor],
@@ -33,6 +38,7 @@ def adapt_weights(
     mapping: ClassMapping,
     channels: tuple[int, int],
     conditions: tuple[int, int] = (0, 0),
+    fresh_rows: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the weights of a new network that computes what the old one did.
 
@@ -44,8 +50,10 @@ def adapt_weights(
         channels: Channels of the images of the old and of the new network; equal, or one is 1.
         conditions: Condition channels of both, which a network reads after those of the image.
             Those that the old one lacks are read with weights of 0 at first.
+        fresh_rows: The class table of an untrained network, [K or K + 1, D], of mean 0 and
+            deviation 1, for classes that are new; None: there are none.
     """
-    adapted = _adapt_classes(dict(weights), old, new, mapping)
+    adapted = _adapt_classes(dict(weights), old, new, mapping, fresh_rows)
     _adapt_augmentation(adapted, old, new)
     if channels[0] != channels[1] or conditions[0] != conditions[1]:
         _adapt_inputs(adapted, new, channels, conditions)
@@ -55,48 +63,62 @@ def adapt_weights(
 
 
 def _adapt_classes(
-    weights: dict[str, Tensor], old: nn.Module, new: nn.Module, mapping: ClassMapping
+    weights: dict[str, Tensor],
+    old: nn.Module,
+    new: nn.Module,
+    mapping: ClassMapping,
+    fresh_rows: Tensor | None,
 ) -> dict[str, Tensor]:
     """Return weights with the class table of the new network, or without one.
 
-    A network without a table starts with rows of zeros, which add nothing. One that loses its table
-    keeps what it computed without a label, where that is a bias.
+    Of a network that had no table, "no label" starts as a row of zeros, which adds nothing. One
+    that loses its table keeps what it computed without a label, where that is a bias.
     """
     before, after = old.class_table(), new.class_table()  # type: ignore[operator]
     rows = weights.pop(f"{find_name(old, before)}.weight") if before is not None else None
     if after is not None:
         name = f"{find_name(new, after)}.weight"
-        weights[name] = torch.zeros(after.weight.shape)
-        if rows is not None:
-            weights[name] = _choose_rows(rows, after.num_embeddings, mapping)
+        weights[name] = _choose_rows(rows, after.weight.shape, mapping, fresh_rows)
     elif rows is not None and (bias := find_class_bias(new)) is not None:
-        weights[bias] = weights[bias] + _find_start(rows, has_no_label=True, mapping=mapping)
+        weights[bias] = weights[bias] + (rows[-1] if mapping.knows_no_label else rows[:-1].mean(0))
     return weights
 
 
-def _choose_rows(rows: Tensor, count: int, mapping: ClassMapping) -> Tensor:
+def _choose_rows(
+    rows: Tensor | None, shape: torch.Size, mapping: ClassMapping, fresh_rows: Tensor | None
+) -> Tensor:
     """Return the new class table, [count, D], whose last row means "no label" if the old one's did.
 
+    A new class gets an untrained row, as far from the others as they are from each other. Training
+    moves rows little, so the row tells its images from others from the first step on; a class that
+    started from the row of "no label", or from the mean of the others, would be mistaken for them.
+
     Args:
-        rows: The old class table, [K or K + 1, D].
-        count: Number of rows of the new one.
+        rows: The old class table, [K or K + 1, D]; None: there was none.
+        shape: Shape of the new one.
         mapping: Where its rows come from.
+        fresh_rows: Untrained rows.
     """
-    has_no_label = count > len(mapping.rows)
-    start = _find_start(rows, has_no_label=has_no_label, mapping=mapping)
-    chosen = [start if row is None else rows[row] for row in mapping.rows]
-    return torch.stack([*chosen, rows[-1]] if has_no_label else chosen)
+    table = torch.zeros(shape)
+    if mapping.has_new:
+        assert fresh_rows is not None, "new classes need rows"
+        centre, spread = (0.0, 1.0) if rows is None else _describe_spread(rows)
+        table = centre + spread * fresh_rows.to(table)
+    for label, row in enumerate(mapping.rows):
+        if row is not None:
+            assert rows is not None, "a class that is not new had a row"
+            table[label] = rows[row]
+    if shape[0] > len(mapping.rows):
+        table[-1] = 0.0 if rows is None else rows[-1]
+    return table
 
 
-def _find_start(rows: Tensor, *, has_no_label: bool, mapping: ClassMapping) -> Tensor:
-    """Return the row from which a new class starts, [D]: that of "no label", if it was trained.
-
-    The network then generates, for the new class, images of all others: a row that it was trained
-    on, which the mean of the classes' rows is not.
-    """
-    if not mapping.knows_no_label:
-        return (rows[:-1] if has_no_label else rows).mean(0)
-    return rows[-1] if has_no_label else torch.zeros_like(rows[0])
+def _describe_spread(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of all rows, [D], and how far they are from it, as a root mean square."""
+    centre = rows.mean(0)
+    if len(rows) == 1:
+        return torch.zeros_like(centre), rows.square().mean().sqrt()
+    return centre, ((rows - centre).square().sum(0) / (len(rows) - 1)).mean().sqrt()
 
 
 def _adapt_augmentation(weights: dict[str, Tensor], old: nn.Module, new: nn.Module) -> None:

@@ -77,20 +77,11 @@ def _summarize_classes(plan: "TransferPlan") -> Iterator[tuple[str, str]]:
         renamed = {new: f"{new} (was {old})" for old, new in classes.renamed}
         yield "carried over", list_names([renamed.get(name, name) for name in classes.kept])
     if classes.new:
-        yield "new", f"{list_names(classes.new)}: {_describe_start(plan)}"
+        yield "new", f"{list_names(classes.new)}: untrained, and told apart from the others"
     if classes.removed and classes.rows:
         yield "left out", list_names(classes.removed)
     elif had and not classes.rows:
         yield "left out", "all classes; the network is as it was without a label"
-
-
-def _describe_start(plan: "TransferPlan") -> str:
-    """Return what the network generates for a new class before it is trained on it."""
-    if not plan.source.classes:
-        return "start as the network without classes"
-    if plan.mapping.knows_no_label:
-        return "start as images of any class (no label)"
-    return "start as the mean of the classes of the source"
 
 
 def _describe_adapters(plan: "TransferPlan") -> str:

@@ -21,7 +21,9 @@ def test_they_fit_the_new_network_and_are_those_that_were_asked_for(weights, val
     found = load_initial_weights(before, 2, FakeWeights(), after, ClassMapping((1, None, 0)))
     network = build_backbone(after, 3)
     network.load_state_dict(found)
-    assert torch.equal(network.class_table().weight, torch.full((4, 32), value))
+    table = network.class_table().weight
+    assert torch.equal(table[[0, 2, 3]], torch.full((3, 32), value))
+    assert torch.equal(table[1], torch.full((32,), value)), "old rows that are equal have no spread"
     assert torch.equal(network.conv_in.weight, torch.full((8, 1, 3, 3), 3 * value))
 
 

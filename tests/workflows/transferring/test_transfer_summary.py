@@ -23,7 +23,7 @@ def test_it_names_what_is_carried_over_new_and_left_out(tmp_path):
     assert summarize(tmp_path, ("wolf", "cow"), transfer=rename) == [
         ("starts from", "pets, step 5, average weights"),
         ("carried over", "wolf (was dog)"),
-        ("new", "cow: start as images of any class (no label)"),
+        ("new", "cow: untrained, and told apart from the others"),
         ("left out", "cat"),
     ]
 
