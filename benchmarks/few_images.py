@@ -191,23 +191,24 @@ PARTS: dict[str, tuple[dict, Callable[..., dict]]] = {
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table of one part: means over the seeds."""
     columns = SMALL_COLUMNS if "usefulness" in rows[0] else KIND_COLUMNS
-    lines = [f"| arm | seeds | steps | {' | '.join(columns)} |", "|---" * (3 + len(columns)) + "|"]
+    columns = {title: read for title, read in columns.items() if any(map(read, rows))}
+    lines = [f"| | seeds | steps | {' | '.join(columns)} |", "|---" * (3 + len(columns)) + "|"]
     for name in dict.fromkeys(row["arm"] for row in rows):
         own = [row for row in rows if row["arm"] == name]
         steps = "{:.0f}".format(statistics.mean(row["steps"] for row in own))
-        cells = [show([read(row) for row in own]) for read in columns.values()]
+        cells = [show(title, [read(row) for row in own]) for title, read in columns.items()]
         lines.append(f"| {' | '.join([name, str(len(own)), steps, *cells])} |")
     return "\n".join(lines)
 
 
-def show(values: list) -> str:
+def show(title: str, values: list) -> str:
     """Return what several seeds have found: a mean, or the words of each."""
     if None in values:
         return "-"
     if isinstance(values[0], str):
         return ", ".join(values)
     mean = statistics.mean(values)
-    return f"{mean:.3f}" if abs(mean) < 1 else f"{mean:.2f}"
+    return f"{mean:.2f}" if "MIND" in title or "Fréchet" in title else f"{mean:.1%}"
 
 
 SMALL_COLUMNS: dict[str, Callable[[dict], object]] = {

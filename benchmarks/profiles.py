@@ -5,28 +5,38 @@
     python benchmarks/profiles.py --table benchmarks/results/profiles.json
     python benchmarks/profiles.py --heads benchmarks/results/profiles.json
 
-FOLDER has sub-folders of images of any size. The first command makes a dry run of every profile;
---train trains the named ones in full instead, and evaluates them; their time is that of the whole
-command. --heads writes what was found as the last line of each profile's head.
+FOLDER has grey/ and colour/, each with sub-folders of images of 256 pixels or more. The first
+command makes a dry run of every profile, which gives time and memory. --train also trains the named
+ones in full, and evaluates them. --heads writes what was found as the last line of each profile's
+head.
 """
 
 import argparse
 import platform
 import re
-import time
 from pathlib import Path
 
 from recipes import run_comparison, run_iddm
 from reporting import add_options, read_earlier_rows, save_rows
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-NAMES = [path.stem for path in sorted(CONFIGS.glob("*.yaml")) if path.stem != "smoke"]
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "smoke")
 MARK = "# Measured"
 OWN_DATA = ("demo",)
 """Profiles that need no folder."""
 
+GREY = ("fashion-mnist", "neu-det", "neu-det-200", "small-set")
+"""Profiles of grey images."""
+
 BUILT_ON = {"photos-256": "autoencoder"}
 """The profile whose run a profile needs, as --set data.encoder takes it."""
+
+
+COUNTS = {"cifar10": 50_000, "landscape": 4_000, "neu-det": 1_710}
+"""Training images that a profile is meant for, where it trains for a number of epochs."""
+
+CHANGES = {"edm-2022": ("training.micro_batch=128",)}
+"""Settings that change no result, without which a profile does not fit into 24 GB of memory."""
 
 
 def describe_machine() -> str:
@@ -41,13 +51,15 @@ def plan(name: str, options: argparse.Namespace, folder: Path) -> dict:
     """Return time and memory of a profile by a dry run."""
     words = collect_words(name, options, folder)
     found = run_iddm("train", *words, "--dry-run", folder=folder)
+    images = found["steps"] * found["profile"]["training"]["batch_size"]
+    meant = COUNTS.get(name, 0) * (found["profile"]["training"]["epochs"] or 0) or images
     return {
         "profile": name,
         "machine": describe_machine(),
         "device": found["device"],
         "parameters": found["parameters"],
-        "images": found["steps"] * found["profile"]["training"]["batch_size"],
-        "seconds": found["time"]["total_seconds"],
+        "images": meant,
+        "seconds": found["time"]["total_seconds"] * meant / images,
         "memory": found["memory_bytes"],
         "is_trained": False,
     }
@@ -56,10 +68,13 @@ def plan(name: str, options: argparse.Namespace, folder: Path) -> dict:
 def collect_words(name: str, options: argparse.Namespace, folder: Path) -> list[object]:
     """Return the options of `iddm train` for a profile."""
     words: list[object] = ["--profile", name]
-    words += [] if name in OWN_DATA else ["--data", options.data.resolve()]
+    if name not in OWN_DATA:
+        data = options.data.resolve() / ("grey" if name in GREY else "colour")
+        words += ["--data", data]
+    words += [word for setting in CHANGES.get(name, ()) for word in ("--set", setting)]
     if name in BUILT_ON:
         base = BUILT_ON[name]
-        own = ("--profile", base, "--data", options.data.resolve(), "--steps", 1)
+        own = ("--profile", base, "--data", data, "--steps", 1)
         small = ("--set", "training.batch_size=1", "--set", "training.sample_every=0")
         run_iddm("train", *own, *small, "--name", base, "--overwrite", folder=folder)
         words += ["--set", f"data.encoder={base}"]
@@ -67,16 +82,14 @@ def collect_words(name: str, options: argparse.Namespace, folder: Path) -> list[
 
 
 def train(name: str, options: argparse.Namespace, folder: Path) -> dict:
-    """Train a profile in full, and return what its images are like as well."""
-    row = plan(name, options, folder)
+    """Train a profile in full, and return what its images are like beside its earlier row."""
+    planned = [row for row in read_earlier_rows(options) if row["profile"] == name]
+    row = planned[0] if planned else plan(name, options, folder)
     words = collect_words(name, options, folder)
-    started = time.perf_counter()
     run_iddm("train", *words, "--name", name, "--overwrite", folder=folder)
-    seconds = time.perf_counter() - started
     found = run_iddm("evaluate", name, "--no-copies", folder=folder)
     numbers = {key: found[key] for key in ("frechet", "mind", "agreement") if key in found}
-    row |= {"seconds": seconds, "is_trained": True, "compared": found["counts"]}
-    return row | numbers
+    return {**row, "is_trained": True, "compared": found["counts"], **numbers}
 
 
 def measure(options: argparse.Namespace, folder: Path) -> list[dict]:
@@ -106,12 +119,14 @@ def show_time(seconds: float) -> str:
 def describe(row: dict) -> str:
     """Return what was found, as the last line of a profile's head."""
     cost = f"{row['images']:,} images, {show_time(row['seconds'])}, {row['memory'] / 1e9:.1f} GB"
-    place = f"on {row['device'].removeprefix('cpu ').strip('()')} of an {row['machine']}"
+    cost += "".join(f" with {setting}" for setting in CHANGES.get(row["profile"], ()))
+    cores = re.sub(r"\D", "", row["device"])
+    place = f"{cores} cores of an {row['machine'].replace(' with ', ', ')}"
     if not row["is_trained"]:
-        return f"{MARK} by a dry run {place}: {cost}."
+        return f"{MARK} (dry run, {place}): {cost}."
     distance = row["frechet"]
     quality = f"Fréchet {distance['value']:.2f}, real images {distance['floor']:.2f}"
-    return f"{MARK} {place}: {cost}; {quality}."
+    return f"{MARK} ({place}): {cost}; {quality}."
 
 
 def wrap_comment(line: str, width: int = 100) -> str:
@@ -160,7 +175,7 @@ def tabulate(rows: list[dict]) -> str:
 def main() -> None:
     """Measure, save the rows and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with a sub-folder for each class")
+    parser.add_argument("--data", type=Path, help="folder with grey/ and colour/")
     parser.add_argument("--train", choices=NAMES, action="append", help="train this one in full")
     parser.add_argument("--plan", choices=NAMES, action="append", help="dry runs of these alone")
     parser.add_argument("--heads", type=Path, help="write the profiles' heads from these rows")

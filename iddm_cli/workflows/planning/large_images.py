@@ -50,7 +50,8 @@ def _find_remedy(profile: "ResolvedProfile") -> str:
 def _advise_noise(profile: "ResolvedProfile") -> Iterator[str]:
     """Yield a hint where the noise is that of small images (simple diffusion, arXiv:2301.11093)."""
     height, width = profile.data.diffused_size
-    if max(height, width) > UNSHIFTED_SIDE and profile.diffusion.noise_shift == 1:
+    is_large = max(height, width) > UNSHIFTED_SIDE
+    if is_large and profile.diffusion.noise_shift == 1 and not profile.model.is_autoencoder:
         yield (
             f"images of {height} x {width} show much through the noise of a schedule for small "
             "ones: --set diffusion.noise_shift=auto hides as much of them"

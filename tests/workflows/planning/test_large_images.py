@@ -45,3 +45,7 @@ def test_an_unshifted_schedule_is_named_from_above_128():
     assert advise(128, shift=1.0) == []
     (said,) = advise(132, shift=1.0, patch_size=2)
     assert "--set diffusion.noise_shift=auto" in said
+
+
+def test_an_autoencoder_adds_no_noise():
+    assert advise(256, shift=1.0, network="autoencoder") == []
