@@ -191,7 +191,9 @@ PARTS: dict[str, tuple[dict, Callable[..., dict]]] = {
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table of one part: means over the seeds."""
     columns = SMALL_COLUMNS if "usefulness" in rows[0] else KIND_COLUMNS
-    columns = {title: read for title, read in columns.items() if any(map(read, rows))}
+    columns = {
+        title: read for title, read in columns.items() if any(read(row) is not None for row in rows)
+    }
     lines = [f"| | seeds | steps | {' | '.join(columns)} |", "|---" * (3 + len(columns)) + "|"]
     for name in dict.fromkeys(row["arm"] for row in rows):
         own = [row for row in rows if row["arm"] == name]
@@ -218,7 +220,8 @@ SMALL_COLUMNS: dict[str, Callable[[dict], object]] = {
     "copies": lambda row: row["copies"]["value"],
     "copies, held-out": lambda row: row["copies"]["floor"],
     "gain in accuracy": lambda row: row["usefulness"]["gain"]["value"],
-    "from": lambda row: row["usefulness"]["gain"]["low"],
+    "at least": lambda row: row["usefulness"]["gain"]["low"],
+    "at most": lambda row: row["usefulness"]["gain"]["high"],
     "verdict": lambda row: row["usefulness"]["verdict"],
 }
 KIND_COLUMNS: dict[str, Callable[[dict], object]] = {
