@@ -228,7 +228,7 @@ KIND_COLUMNS: dict[str, Callable[[dict], object]] = {
     f"{RARE}: MIND": lambda row: row.get(RARE, {}).get("mind"),
     "agreement": lambda row: row.get(RARE, {}).get("agreement"),
     "other kinds: MIND": lambda row: row["other kinds"]["mind"],
-    "Fréchet": lambda row: row["other kinds"].get("frechet"),
+    "other kinds: Fréchet": lambda row: row["other kinds"].get("frechet"),
 }
 
 
