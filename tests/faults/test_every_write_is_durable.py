@@ -21,6 +21,7 @@ CALLS = ("storage/disk.py", "storage/moves.py")
 
 REASONED = {
     "array_files.py": {"np.save"},  # into memory
+    "data/decoding/own_size.py": {"os.open"},  # the null device
     "data/decoding/workers.py": {"replace"},  # a pool of processes, not a file
     "build/latents/encoding.py": {"np.memmap"},  # read only
     "data/packs/latents/latent_pack.py": {"open"},  # flushed and renamed once whole

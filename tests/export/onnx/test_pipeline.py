@@ -59,14 +59,15 @@ def test_only_samplers_that_add_noise_ask_for_a_seed(conditional):
     assert optional == ["guidance"] + (["seed"] if noisy else [])
 
 
-def test_each_seed_and_each_index_has_its_own_noise():
-    exported = OnnxExport(trained(sampling=SAMPLERS["ddpm"]))
+def test_each_seed_and_each_index_has_its_own_noise(conditional):
+    if "seed" not in [one.name for one in conditional.session.get_overridable_initializers()]:
+        pytest.skip("its sampler adds no noise")
     inputs = check.build_inputs(
-        exported.session, exported.model, [SampleSpec(0, 0), SampleSpec(0, 1)], seed=0
+        conditional.session, conditional.model, [SampleSpec(0, 0), SampleSpec(0, 1)], seed=0
     )
     inputs["noise"][1] = inputs["noise"][0]
     generated = [
-        exported.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)
+        conditional.session.run(None, inputs | {"seed": np.array(seed)})[0] for seed in (-7, 2)
     ]
     pictures = [picture for pair in generated for picture in pair]
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(pictures, 2))
