@@ -13,7 +13,7 @@ from iddm_cli.networks.skeleton import shapes_only
 from iddm_cli.networks.transferring.growing import add_levels, grow_patches
 from iddm_cli.networks.transferring.weight_transfer import ClassMapping, adapt_weights
 from iddm_cli.networks.unet import UNet
-from iddm_cli.profiles.origins.growth import find_growth
+from iddm_cli.profiles.origins.growth import Growth, find_growth
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.records.weights_names import part_of_weights
 
@@ -39,6 +39,7 @@ def load_initial_weights(
 
     Raises:
         CheckpointError: The weights are damaged, or belong to another network.
+        UsageError: The machine has not enough memory for the new network.
     """
     with shapes_only():
         old = build_backbone(before, num_classes)
@@ -46,33 +47,29 @@ def load_initial_weights(
     weights = source.read(part_of_weights(before.sampling.weights), old.state_dict())
     channels = before.data.channels, profile.data.channels
     conditions = before.condition_channels, profile.condition_channels
-    fresh = _build_fresh_rows(profile, mapping)
+    growth = find_growth(before.model, profile.model)
+    needs_untrained = growth or mapping.has_new
+    untrained = build_denoiser(profile, len(mapping.rows)).backbone if needs_untrained else new
+    fresh = _read_class_table(untrained) if mapping.has_new else None
     adapted = adapt_weights(weights, old, new, mapping, channels, conditions, fresh)
-    return _grow_weights(adapted, before, profile, len(mapping.rows))
+    return _grow_weights(adapted, growth, untrained) if growth else adapted
 
 
-def _build_fresh_rows(profile: ResolvedProfile, mapping: ClassMapping) -> Tensor | None:
-    """Return the class table of the untrained network, a function of the seed, for new classes."""
-    if not mapping.has_new:
-        return None
-    network = build_denoiser(profile, len(mapping.rows)).backbone
+def _read_class_table(network: nn.Module) -> Tensor:
+    """Return the rows of the class table of an untrained network."""
     table = network.class_table()  # type: ignore[operator]
     assert isinstance(table, nn.Embedding), "a network that is trained on classes has their table"
     return table.weight.detach()
 
 
-def _grow_weights(
-    weights: Tensors, before: ResolvedProfile, profile: ResolvedProfile, num_classes: int
-) -> Tensors:
+def _grow_weights(weights: Tensors, growth: Growth, network: nn.Module) -> Tensors:
     """Return weights for a network with more levels, or larger patches, than they were trained in.
 
-    Raises:
-        UsageError: The machine has not enough memory for it.
+    Args:
+        weights: The weights.
+        growth: What is new in the network.
+        network: The network, untrained.
     """
-    growth = find_growth(before.model, profile.model)
-    if not growth:
-        return weights
-    network = build_denoiser(profile, num_classes).backbone
     if growth.patch > 1:
         weights = grow_patches(weights, network, growth.patch)
     if growth.levels:

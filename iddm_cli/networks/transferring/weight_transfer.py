@@ -50,8 +50,8 @@ def adapt_weights(
         channels: Channels of the images of the old and of the new network; equal, or one is 1.
         conditions: Condition channels of both, which a network reads after those of the image.
             Those that the old one lacks are read with weights of 0 at first.
-        fresh_rows: The class table of an untrained network, [K or K + 1, D], of mean 0 and
-            deviation 1, for classes that are new; None: there are none.
+        fresh_rows: The class table of the new network, untrained, [K or K + 1, D], of mean 0, for
+            classes that are new; None: there are none.
     """
     adapted = _adapt_classes(dict(weights), old, new, mapping, fresh_rows)
     _adapt_augmentation(adapted, old, new)
@@ -102,8 +102,10 @@ def _choose_rows(
     table = torch.zeros(shape)
     if mapping.has_new:
         assert fresh_rows is not None, "new classes need rows"
-        centre, spread = (0.0, 1.0) if rows is None else _describe_spread(rows)
-        table = centre + spread * fresh_rows.to(table)
+        table = fresh_rows.to(table)
+        if rows is not None:
+            centre, spread = _describe_spread(rows)
+            table = centre + spread * table / table.square().mean().sqrt()
     for label, row in enumerate(mapping.rows):
         if row is not None:
             assert rows is not None, "a class that is not new had a row"

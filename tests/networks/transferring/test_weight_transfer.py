@@ -36,12 +36,15 @@ def build(
     return network.eval().requires_grad_(False)
 
 
-def carry(old, new, rows, channels=(3, 3), *, knows_no_label=True, conditions=(0, 0)):
+def carry(
+    old, new, rows, channels=(3, 3), *, knows_no_label=True, conditions=(0, 0), fresh_spread=1.0
+):
     """Return the new network with what the old one knows."""
     mapping = ClassMapping(rows, knows_no_label)
     fresh = None
     if new.class_table() is not None:
-        fresh = torch.randn(new.class_table().weight.shape, generator=torch.manual_seed(7))
+        shape = new.class_table().weight.shape
+        fresh = fresh_spread * torch.randn(shape, generator=torch.manual_seed(7))
     weights = adapt_weights(old.state_dict(), old, new, mapping, channels, conditions, fresh)
     new.load_state_dict(weights)
     return new
@@ -73,12 +76,16 @@ def test_kept_classes_keep_their_function_wherever_they_stand(name):
     assert not torch.equal(ask(new, [0]), ask(new, [2])), "the classes differ"
 
 
+@pytest.mark.parametrize("fresh_spread", [0.02, 1.0])
 @pytest.mark.parametrize("spread", [0.02, 1.0])
-def test_a_new_class_is_as_far_from_the_others_as_they_are_from_each_other(name, spread):
+def test_a_new_class_is_as_far_from_the_others_as_they_are_from_each_other(
+    name, spread, fresh_spread
+):
     old = build(name, 3, 6)
     table = old.class_table().weight
     table.copy_(3 + spread * torch.randn(table.shape, generator=torch.manual_seed(4)))
-    new = carry(old, build(name, 3, 8), (0, 1, None, 2, 3, 4, 5, None))
+    rows = (0, 1, None, 2, 3, 4, 5, None)
+    new = carry(old, build(name, 3, 8), rows, fresh_spread=fresh_spread)
     rows = new.class_table().weight
     usual = torch.pdist(table).mean()
     for label in (2, 7):
