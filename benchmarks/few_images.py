@@ -22,6 +22,7 @@ import hashlib
 import statistics
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -243,11 +244,7 @@ def main() -> None:
     options = parser.parse_args()
     arms, measure_one = PARTS[options.part]
     names = options.arm or list(arms)
-
-    def work(folder: Path) -> list[dict]:
-        return measure("arm", names, measure_one, options, folder, {})
-
-    run_comparison(options, work, tabulate)
+    run_comparison(options, partial(measure, "arm", names, measure_one, options, {}), tabulate)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ head.
 """
 
 import argparse
+import json
 import platform
 import re
+from functools import partial
 from pathlib import Path
 
 from recipes import run_comparison, run_iddm
@@ -183,11 +185,9 @@ def main() -> None:
     add_options(parser)
     options = parser.parse_args()
     if options.heads:
-        import json
-
         write_heads(json.loads(options.heads.read_text()))
         return
-    run_comparison(options, lambda folder: measure(options, folder), tabulate)
+    run_comparison(options, partial(measure, options), tabulate)
 
 
 if __name__ == "__main__":

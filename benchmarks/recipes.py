@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from reporting import (
@@ -135,8 +136,8 @@ def measure(
     names: Sequence[str],
     measure_one: Callable[[str, int, argparse.Namespace, Path], dict],
     options: argparse.Namespace,
-    folder: Path,
     budget: dict,
+    folder: Path,
 ) -> list[dict]:
     """Return a row for each name and seed; each is saved as soon as it is measured."""
     rows = read_earlier_rows(options)
@@ -213,10 +214,7 @@ def main() -> None:
     add_training_options(parser, count=1000)
     options = parser.parse_args()
     names, budget = options.recipe or list(RECIPES), get_budget(options)
-
-    def work(folder: Path) -> list[dict]:
-        return measure("recipe", names, measure_recipe, options, folder, budget)
-
+    work = partial(measure, "recipe", names, measure_recipe, options, budget)
     run_comparison(options, work, tabulate)
 
 

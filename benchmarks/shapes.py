@@ -9,6 +9,7 @@ with another network, or another batch; --minutes, --steps, --json and --table a
 
 import argparse
 import statistics
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -92,10 +93,7 @@ def main() -> None:
     add_training_options(parser, count=1000)
     options = parser.parse_args()
     names, budget = options.shape or list(SHAPES), get_budget(options)
-
-    def work(folder: Path) -> list[dict]:
-        return measure("shape", names, measure_shape, options, folder, budget)
-
+    work = partial(measure, "shape", names, measure_shape, options, budget)
     run_comparison(options, work, tabulate)
 
 
