@@ -9,7 +9,7 @@ digests/     digests of files that were read before, see sources/fingerprint.py
 surveys/     which values the images of a dataset hold, see values/survey.py
 evaluations/ what `iddm evaluate` computed: generated images, feature networks, classifiers
 compiled/    kernels of compiled networks, one folder for each version of PyTorch
-precision/   how close images of a lower precision are, see workflows/sampling_precision.py
+precision/   how close images of a lower precision are, see workflows/sampling/sampling_precision.py
 kernels/     which kernels train a network fastest, see engine/kernel_choice.py
 """
 

@@ -10,9 +10,10 @@ from iddm_cli import durable
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.export.formats import ExportArtifact, ExportFormat
 from iddm_cli.workflows import models
-from iddm_cli.workflows.guiding import find_guiding_model
 from iddm_cli.workflows.latents.own_encoder import load_latent_space
 from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.sampling.guiding import find_guiding_model
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from iddm_cli.workflows.tuning.tuned_models import read_optional_tables, select_tables
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def load_model(source: models.ModelSource, request: ExportRequest) -> "TrainedMo
     Raises:
         IddmError: A setting is invalid, or the weights are missing or damaged.
     """
-    profile = models.load_sampling_profile(
+    profile = load_sampling_profile(
         source,
         dict(request.sampling),
         autoguided=request.guide_with is not None,

@@ -4,11 +4,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from iddm_cli.errors import RunError, UsageError
+from iddm_cli.errors import UsageError
 from iddm_cli.records.weights_names import is_named_average, part_of_weights
 from iddm_cli.runs.exported_file import SUFFIX, ExportedFile, is_exported_file, open_exported_file
 from iddm_cli.workflows.averaging.named_averages import find_average
-from iddm_cli.workflows.upscaling.upscaling_models import check_upscales
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from iddm_cli.runs.run import Run
     from iddm_cli.value_range import ValueRange
 
-
-GUIDANCE = "sampling.guidance"
 
 CheckpointChoice = int | Literal["best"] | None
 """The step of a checkpoint, the best one by training.keep_best, or None for the latest."""
@@ -241,110 +238,22 @@ def find_model(runs_dir: Path | None, reference: str | None) -> RunModel | FileM
     return RunModel(open_run(resolve_runs_dir(runs_dir), reference))
 
 
-def load_sampling_profile(
-    model: ModelSource,
-    given: dict[str, object],
-    *,
-    autoguided: bool = False,
-    upscales: bool | None = False,
-) -> "ResolvedProfile":
-    """Return a model's profile with the options of the command line.
-
-    Where only another sampler is given, its own default number of steps applies.
+def find_run_model(
+    runs_dir: Path | None, reference: str | None, reason: str, hint: str
+) -> RunModel:
+    """Find a trained run, where an exported file does not do.
 
     Args:
-        model: The model.
-        given: Values of options, by "--option setting.key"; None where not given.
-        autoguided: Whether a weaker model guides, so that --guidance needs no training without
-            labels.
-        upscales: Whether the model must upscale images, or must not; None: it may.
+        runs_dir: Folder of the runs.
+        reference: Name or path.
+        reason: Why a file does not do, as what follows "is an exported file".
+        hint: What to do, up to the name of its run.
 
     Raises:
-        IddmError: An option is invalid, or the model is damaged, or of the other kind.
+        RunError: There is none, or it is damaged.
+        UsageError: It is an exported file.
     """
-    from iddm_cli.profiles.choices import SAMPLER_SPECIFIC
-    from iddm_cli.profiles.overrides import Override, collect_overrides
-
-    overrides: list[Override] = collect_overrides(given)
-    profile = model.load_profile([])
-    _check_ranges(model, profile.data.channels)
-    check_upscales(model, profile, wanted=upscales)
-    sampler = given["--sampler sampling.sampler"]
-    if sampler is not None and sampler != profile.sampling.sampler:
-        defaults = [Override(f"sampling.{k}", v, "--sampler") for k, v in SAMPLER_SPECIFIC.items()]
-        overrides = [*defaults, *overrides]  # --steps, if given, still takes precedence
-    if not autoguided:
-        changed = model.load_profile(overrides)
-    else:
-        guidance = [each for each in overrides if each.key == GUIDANCE]
-        changed = model.load_profile([each for each in overrides if each.key != GUIDANCE])
-        changed = _override_guidance(changed, guidance)
-    _warn_of_unsuited_sampler(model, changed)
-    return resolve_tuned_calls(model, changed)
-
-
-def _override_guidance(
-    profile: "ResolvedProfile", overrides: "list[Override]"
-) -> "ResolvedProfile":
-    """Return a profile with another guidance scale, without the rules of classifier-free guidance.
-
-    Raises:
-        ProfileError: The scale is out of range.
-    """
-    from pydantic import ValidationError
-
-    from iddm_cli.errors import ProfileError
-    from iddm_cli.profiles.checking.messages import explain_errors
-    from iddm_cli.profiles.profile import ResolvedProfile
-
-    sections = profile.model_dump()
-    for override in overrides:
-        sections["sampling"]["guidance"] = override.value
-        try:
-            return ResolvedProfile.model_validate(sections)
-        except ValidationError as error:
-            issue = explain_errors(error)[0]
-            raise ProfileError(f"{override.origin}: {issue.problem}", issue.hint) from None
-    return profile
-
-
-def resolve_tuned_calls(model: ModelSource, profile: "ResolvedProfile") -> "ResolvedProfile":
-    """Return a profile in which a tuned sampler has the number of calls of one of its tables.
-
-    Raises:
-        UsageError: There is no such table.
-        IddmError: The tables are damaged.
-    """
-    from iddm_cli.profiles.choices import SAMPLERS
-
-    sampling = profile.sampling
-    if not SAMPLERS[sampling.sampler].needs_tables:
-        return profile
-    steps = model.read_tuned_tables().resolve_calls(sampling.steps)
-    sampling = sampling.model_copy(update={"steps": steps})
-    return profile.model_copy(update={"sampling": sampling})
-
-
-def _warn_of_unsuited_sampler(model: ModelSource, profile: "ResolvedProfile") -> None:
-    from iddm_cli.display import console
-    from iddm_cli.profiles.choices import SAMPLERS
-
-    sampler, distilled = profile.sampling.sampler, profile.distillation.is_enabled
-    if SAMPLERS[sampler].for_distilled and not distilled:
-        console.print_warning(
-            f"sampler {sampler} needs a distilled network, and {model.name} is none, so its "
-            f"images will be poor; make one with: iddm distill {model.reference}"
-        )
-    elif distilled and not SAMPLERS[sampler].for_distilled:
-        console.print_warning(
-            f"{model.name} was distilled, so sampler {sampler} will make poor images; sampler "
-            "consistency suits it"
-        )
-
-
-def _check_ranges(model: ModelSource, channels: int) -> None:
-    if len(model.values.low) not in (1, channels):
-        raise RunError(
-            f"{model.name} is damaged: it has {channels} channels, and the range of values of "
-            f"{len(model.values.low)}"
-        )
+    model = find_model(runs_dir, reference)
+    if isinstance(model, RunModel):
+        return model
+    raise UsageError(f"{reference} is an exported file{reason}", f"{hint} {model.name}")

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from iddm_cli.errors import UsageError
 from iddm_cli.workflows import models
-from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.sampling.guiding import GuidingModel, find_guiding_model
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 
 if TYPE_CHECKING:
     from iddm_cli.checkpoints.weights_source import WeightsSource
@@ -104,7 +105,7 @@ def load_served_profile(
             guided.
         RunError: The model is damaged.
     """
-    profile = models.load_sampling_profile(source, given, upscales=None)
+    profile = load_sampling_profile(source, given, upscales=None)
     check_generates(profile, source.reference)
     if profile.model.is_upscaler and guide_with is not None:
         raise UsageError(
@@ -215,7 +216,7 @@ def load_model(
     from iddm_cli.build.serving import build_served_model, build_upscaler_traits
     from iddm_cli.display import console
     from iddm_cli.display.progress import show_progress
-    from iddm_cli.workflows.sampling_precision import build_sampling_generator
+    from iddm_cli.workflows.sampling.sampling_precision import build_sampling_generator
     from iddm_cli.workflows.tuning.tuned_models import read_optional_tables
 
     with show_progress() as progress:

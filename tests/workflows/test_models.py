@@ -10,42 +10,20 @@ from iddm_cli.errors import CheckpointError, RunError, UsageError
 from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.writing import dump_profile
-from iddm_cli.records.tuned_tables import FILE_NAME
-from iddm_cli.runs.registry import create_run
-from iddm_cli.runs.run import encode_json
-from iddm_cli.value_range import ValueRange
-from iddm_cli.workflows.models import (
-    FileModel,
-    RunModel,
-    find_model,
-    load_sampling_profile,
-)
+from iddm_cli.workflows.models import FileModel, RunModel, find_model
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
-from tests.tuned import make_tables
+from tests.workflows.trained_models import write_file, write_run
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    profile = tiny_profile(sampling={"sampler": "ddim", "steps": 7, "eta": 0.5})
-    files = {
-        "profile.yaml": dump_profile(profile).encode(),
-        "dataset.json": encode_json({"classes": {"cat": 1, "dog": 2}}),
-        "run.json": encode_json({"updated": "2026"}),
-    }
-    create_run(tmp_path / "runs", "pets", files)
-    return tmp_path / "runs"
+    return write_run(tmp_path / "runs")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "steel.safetensors"
-    path.write_bytes(build_safetensors(trained()))
-    return path
-
-
-def given(sampler: str | None = None, steps: int | None = None) -> dict[str, object]:
-    return {"--sampler sampling.sampler": sampler, "--steps sampling.steps": steps}
+    return write_file(tmp_path)
 
 
 def test_a_run_is_found_by_name_and_a_file_by_its_suffix(runs, file):
@@ -66,21 +44,6 @@ def test_images_go_into_the_run_or_beside_the_user(runs, file):
     folder = find_model(runs, str(file)).default_output_dir()
     assert folder.parent == Path()
     assert folder.name.startswith("steel-2")
-
-
-def test_settings_are_those_of_the_training_but_for_the_options(runs):
-    model = find_model(runs, "pets")
-    kept = load_sampling_profile(model, given()).sampling
-    assert (kept.sampler, kept.steps, kept.eta) == ("ddim", 7, 0.5)
-    assert load_sampling_profile(model, given(sampler="ddim")).sampling == kept
-    assert load_sampling_profile(model, given(steps=3)).sampling.steps == 3
-
-
-def test_another_sampler_drops_what_belongs_to_the_one_before(runs):
-    model = find_model(runs, "pets")
-    other = load_sampling_profile(model, given(sampler="ddpm")).sampling
-    assert (other.sampler, other.steps, other.eta) == ("ddpm", None, 0.0)
-    assert load_sampling_profile(model, given(sampler="ddpm", steps=9)).sampling.steps == 9
 
 
 def test_a_file_has_the_weights_of_one_step(file):
@@ -136,14 +99,6 @@ def test_the_profile_in_a_file_may_be_overridden(file):
     assert profile.data.shape == (3, 8, 16)
 
 
-def test_a_range_for_other_channels_is_damage(runs):
-    dataset = runs / "pets" / "dataset.json"
-    values = ValueRange("uint16", (0.0, 0.0), (9.0, 9.0)).to_json()
-    dataset.write_bytes(encode_json({"classes": {}, "values": values}))
-    with pytest.raises(RunError, match="has 3 channels, and the range of values of 2"):
-        load_sampling_profile(find_model(runs, "pets"), given())
-
-
 def test_what_an_older_version_trained_or_exported_keeps_its_precision(runs, tmp_path):
     run = find_model(runs, "pets")
     text = run.run.profile_path.read_text()
@@ -158,35 +113,3 @@ def test_what_an_older_version_trained_or_exported_keeps_its_precision(runs, tmp
     assert exported.load_profile([]).sampling.precision == "fp32"
     chosen = [Override("sampling.precision", "auto", "--precision")]
     assert exported.load_profile(chosen).sampling.precision == "auto"
-
-
-@pytest.fixture
-def tuned_run(runs) -> RunModel:
-    model = find_model(runs, "pets")
-    model.run.write_json(FILE_NAME, make_tables(5, 8).to_json())
-    return model
-
-
-def test_a_tuned_sampler_takes_the_calls_of_a_table(tuned_run):
-    assert load_sampling_profile(tuned_run, given("tuned")).sampling.steps == 8
-    assert load_sampling_profile(tuned_run, given("tuned", 5)).sampling.steps == 5
-    with pytest.raises(UsageError, match="only for 5, 8") as error:
-        load_sampling_profile(tuned_run, given("tuned", 6))
-    assert "iddm tune-sampler pets --calls 6" in error.value.hint
-
-
-def test_a_run_without_tables_says_how_to_make_them(runs, file):
-    with pytest.raises(UsageError, match="no tuned sampler") as error:
-        load_sampling_profile(find_model(runs, "pets"), given("tuned"))
-    assert "iddm tune-sampler pets" in error.value.hint
-    with pytest.raises(UsageError, match="no tuned sampler") as error:
-        load_sampling_profile(find_model(runs, str(file)), given("tuned"))
-    assert "before the export" in error.value.hint
-
-
-def test_damaged_tables_are_trouble_only_where_they_are_used(tuned_run):
-    (tuned_run.run.path / FILE_NAME).write_text('{"format": 1, "tables": [{}]}')
-    assert load_sampling_profile(tuned_run, given("ddpm")).sampling.sampler == "ddpm"
-    with pytest.raises(RunError, match=r"is damaged: tables\.0") as error:
-        load_sampling_profile(tuned_run, given("tuned"))
-    assert "iddm tune-sampler pets" in error.value.hint

@@ -67,7 +67,7 @@ def test_a_weaker_model_guides_what_is_served(tmp_path, monkeypatch):
 def test_a_run_that_upscales_is_served_unless_a_weaker_one_is_to_guide_it(monkeypatch):
     source = SimpleNamespace(reference="large")
     profile = tiny_profile(model={**TINY, "condition": "low_resolution"})
-    monkeypatch.setattr(serving.models, "load_sampling_profile", lambda *_, **__: profile)
+    monkeypatch.setattr(serving, "load_sampling_profile", lambda *_, **__: profile)
     assert serving.load_served_profile(source, {}, None) is profile
     with pytest.raises(UsageError, match=r"--guide-with @5: large upscales images"):
         serving.load_served_profile(source, {}, "@5")
@@ -75,7 +75,7 @@ def test_a_run_that_upscales_is_served_unless_a_weaker_one_is_to_guide_it(monkey
 
 def test_an_autoencoder_is_not_served(monkeypatch):
     profile = SimpleNamespace(model=SimpleNamespace(is_autoencoder=True))
-    monkeypatch.setattr(serving.models, "load_sampling_profile", lambda *_, **__: profile)
+    monkeypatch.setattr(serving, "load_sampling_profile", lambda *_, **__: profile)
     with pytest.raises(UsageError, match="ae is an autoencoder"):
         serving.load_served_profile(SimpleNamespace(reference="ae"), {}, None)
 

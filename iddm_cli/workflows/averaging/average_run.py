@@ -93,7 +93,12 @@ def average_run(request: AverageRequest, *, as_json: bool) -> None:
     from iddm_cli.workflows.averaging.combining import write_average
     from iddm_cli.workflows.evaluating.request import EvaluationRequest
 
-    model = find_run(request)
+    model = models.find_run_model(
+        request.runs_dir,
+        request.run,
+        ", which holds one set of weights",
+        "Average its run, and export that: iddm average",
+    )
     with model.run.lock.hold(steal=request.steal_lock):
         stored = select_stored(model, request.step)
         made = [
@@ -107,22 +112,6 @@ def average_run(request: AverageRequest, *, as_json: bool) -> None:
             )
             chosen = choose_average(model, made, evaluation, as_json=as_json)
     report_averages(model, made, chosen, as_json=as_json)
-
-
-def find_run(request: AverageRequest) -> models.RunModel:
-    """Return the run.
-
-    Raises:
-        RunError: There is none.
-        UsageError: It is an exported file.
-    """
-    model = models.find_model(request.runs_dir, request.run)
-    if isinstance(model, models.RunModel):
-        return model
-    raise UsageError(
-        f"{request.run} is an exported file, which holds one set of weights",
-        f"Average its run, and export that: iddm average {model.name}",
-    )
 
 
 def select_stored(model: models.RunModel, step: int | None) -> list[StoredAverage]:

@@ -99,7 +99,7 @@ def digest_choice(
     own_noise: bool,
 ) -> str:
     """Return the key of the images in the cache: a digest of all that they depend on."""
-    from iddm_cli.workflows.sampling_precision import list_facts
+    from iddm_cli.workflows.sampling.sampling_precision import list_facts
 
     facts = [
         FORMAT,

@@ -8,9 +8,10 @@ from iddm_cli.data.progress import ProgressCallback, no_progress
 from iddm_cli.image_files import format_interval
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.request import EvaluationRequest
-from iddm_cli.workflows.guiding import GuidingModel, find_guiding_model
 from iddm_cli.workflows.latents.own_encoder import load_model_decoder
 from iddm_cli.workflows.latents.refusal import check_generates
+from iddm_cli.workflows.sampling.guiding import GuidingModel, find_guiding_model
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from iddm_cli.workflows.tuning.tuned_models import select_tables
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def list_choices(
             "--batch-size sampling.batch_size": request.batch_size,
             "--device runtime.device": request.device,
         }
-        profile = models.load_sampling_profile(
+        profile = load_sampling_profile(
             model, given, autoguided=guide_with is not None, upscales=None
         )
         check_generates(profile, model.reference)
@@ -120,7 +121,7 @@ def _resolve_precision(
     """Return the precision of a choice; the weights are loaded only for a comparison."""
     from iddm_cli.build.compute import setup_compute
     from iddm_cli.build.models import build_image_generator
-    from iddm_cli.workflows.sampling_precision import resolve_precision
+    from iddm_cli.workflows.sampling.sampling_precision import resolve_precision
 
     compute = setup_compute(profile.runtime)
     tables = select_tables(model, profile, source, guide.name if guide else "")

@@ -40,7 +40,7 @@ class GenerateOptions:
         trajectory: The format of animations of the way from noise to image; None: none are made.
         size: Height and width in pixels; None: those that the model was trained at.
         windows: Whether a larger image is computed in windows; None: as the model was trained.
-        sampling: Options that change the profile, see `models.load_sampling_profile`.
+        sampling: Options that change the profile, see `load_sampling_profile`.
         checkpoint: The checkpoint.
         guide_with: The weaker model of autoguidance, see `guiding.parse_guide`.
         upscale: A run that upscales each image, or an exported file of one; None: none does.

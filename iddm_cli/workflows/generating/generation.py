@@ -17,8 +17,8 @@ from iddm_cli.workflows.generating.generation_plan import (
 from iddm_cli.workflows.generating.image_shares import Shard
 from iddm_cli.workflows.generating.image_size import set_size
 from iddm_cli.workflows.generating.output.output_layout import OutputLayout, check_usable
-from iddm_cli.workflows.guiding import GuidingModel, check_scale, find_guiding_model
-from iddm_cli.workflows.sampling_precision import build_sampling_generator, count_steps
+from iddm_cli.workflows.sampling.guiding import GuidingModel, check_scale, find_guiding_model
+from iddm_cli.workflows.sampling.sampling_precision import build_sampling_generator, count_steps
 from iddm_cli.workflows.upscaling.cascade import (
     add_second_model,
     build_cascade,

@@ -10,6 +10,7 @@ from iddm_cli.workflows import models
 from iddm_cli.workflows.generating.generate_options import GenerateOptions
 from iddm_cli.workflows.generating.image_shares import parse_shard
 from iddm_cli.workflows.latents.refusal import check_latent_options
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +47,7 @@ def generate(options: GenerateOptions) -> int:
     if rank_info is not None and rank_info.rank != 0:
         console.silence()
     model = models.find_model(options.runs_dir, options.model)
-    profile = models.load_sampling_profile(
+    profile = load_sampling_profile(
         model, dict(options.sampling), autoguided=options.guide_with is not None
     )
     check_latent_options(profile, model.reference, options.list_given())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from iddm_cli.errors import DatasetError, RunError, UsageError
 from iddm_cli.profiles.overrides import Override
 from iddm_cli.workflows import models
-from iddm_cli.workflows.guiding import parse_guide
 from iddm_cli.workflows.latents.own_encoder import load_latent_space, open_own_encoder
+from iddm_cli.workflows.sampling.guiding import parse_guide
 from iddm_cli.workflows.training.attach_dataset import has_dataset
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from iddm_cli.errors import RunError, UsageError
 from iddm_cli.records.tuned_tables import FEWEST_CALLS, FILE_NAME, TunedTable, TunedTables
 from iddm_cli.workflows import models
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,32 +84,21 @@ def tune_run(request: TuneRequest, *, as_json: bool) -> None:
         IddmError: An option is invalid, the run has no valid weights, is being trained, or cannot
             be written to.
     """
-    model = find_run(request)
+    model = models.find_run_model(
+        request.runs_dir,
+        request.run,
+        ", and tuned samplers are kept in a run",
+        "Tune its run, and export it again: iddm tune-sampler",
+    )
     # Whatever the profile's own sampler is: it may be a tuned one.
     given = {**request.given, "--sampler sampling.sampler": "dpmpp-2m"}
     autoguided = request.guide_with is not None
-    profile = models.load_sampling_profile(model, given, autoguided=autoguided)
+    profile = load_sampling_profile(model, given, autoguided=autoguided)
     check_calls(request.calls, profile.diffusion.timesteps)
     with model.run.lock.hold(steal=request.steal_lock, purpose="tuned"):
         tables = fit_tables(model, profile, request)
         write_tables(model, tables)
     report_tuning(model, tables, as_json=as_json)
-
-
-def find_run(request: TuneRequest) -> models.RunModel:
-    """Return the run.
-
-    Raises:
-        RunError: There is none.
-        UsageError: It is an exported file.
-    """
-    model = models.find_model(request.runs_dir, request.run)
-    if isinstance(model, models.RunModel):
-        return model
-    raise UsageError(
-        f"{request.run} is an exported file, and tuned samplers are kept in a run",
-        f"Tune its run, and export it again: iddm tune-sampler {model.name}",
-    )
 
 
 def check_calls(calls: Sequence[int], timesteps: int) -> None:
@@ -140,8 +130,8 @@ def fit_tables(
 
     from iddm_cli.display.progress import show_progress
     from iddm_cli.records.tuned_tables import list_facts
-    from iddm_cli.workflows.guiding import find_guiding_model
-    from iddm_cli.workflows.sampling_precision import build_sampling_generator
+    from iddm_cli.workflows.sampling.guiding import find_guiding_model
+    from iddm_cli.workflows.sampling.sampling_precision import build_sampling_generator
 
     source = model.open_weights(request.checkpoint, profile.sampling.weights)
     guide = find_guiding_model(request.guide_with, model, profile, source, request.runs_dir)

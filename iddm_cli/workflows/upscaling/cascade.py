@@ -9,6 +9,7 @@ from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.workflows import models
 from iddm_cli.workflows.evaluating.class_matching import list_names, match_classes
 from iddm_cli.workflows.generating.generate_options import DEFAULT_NOISE_LEVEL, GenerateOptions
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from iddm_cli.workflows.upscaling.model_upscaler import LoadedUpscaler, load_upscaler
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def load_second_model(
         key: options.sampling.get(key)
         for key in ("--device runtime.device", "--precision sampling.precision")
     }
-    own = models.load_sampling_profile(model, given, upscales=True)
+    own = load_sampling_profile(model, given, upscales=True)
     level = DEFAULT_NOISE_LEVEL if options.noise_level is None else options.noise_level
     if options.noise_level is None:
         level = min(level, own.model.upscale_noise)

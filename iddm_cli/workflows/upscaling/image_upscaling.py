@@ -14,6 +14,7 @@ from iddm_cli.errors import IddmError
 from iddm_cli.workflows import models
 from iddm_cli.workflows.generating.output.existing_images import adopt_folder, find_problem
 from iddm_cli.workflows.generating.output.output_layout import check_usable
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from iddm_cli.workflows.upscaling.model_upscaler import LoadedUpscaler, load_upscaler
 from iddm_cli.workflows.upscaling.small_images import load_small_images
 from iddm_cli.workflows.upscaling.upscaled_files import (
@@ -36,7 +37,7 @@ class UpscaleOptions:
     Attributes:
         model: Name or folder of a run that upscales, or an exported file.
         paths: The images, folders and archives to upscale.
-        sampling: Options that change the profile, see `models.load_sampling_profile`.
+        sampling: Options that change the profile, see `load_sampling_profile`.
         runs_dir: Folder of all runs; None: the usual one.
         class_name: Name or index of the class of all images; None: that of their folders.
         seed: Random seed.
@@ -73,7 +74,7 @@ def upscale_images(options: UpscaleOptions) -> None:
     from iddm_cli.workflows.generating.generation import resolve_form
 
     model = models.find_model(options.runs_dir, options.model)
-    profile = models.load_sampling_profile(model, dict(options.sampling), upscales=True)
+    profile = load_sampling_profile(model, dict(options.sampling), upscales=True)
     given = None
     if options.class_name is not None:
         given = choose_classes([options.class_name], model.classes)[0]

@@ -7,7 +7,7 @@ from iddm_cli.data.progress import ProgressCallback
 from iddm_cli.errors import UsageError
 from iddm_cli.image_files import SamplingMetadata
 from iddm_cli.workflows.models import CheckpointChoice, ModelSource
-from iddm_cli.workflows.sampling_precision import build_sampling_generator
+from iddm_cli.workflows.sampling.sampling_precision import build_sampling_generator
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,6 @@ from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.workflows.averaging.average_run import (
     AverageRequest,
     average_run,
-    find_run,
     parse_lengths,
     plan_averages,
     select_stored,
@@ -36,7 +35,7 @@ def test_a_file_is_no_run(tmp_path):
     path = tmp_path / "steel.safetensors"
     path.write_bytes(build_safetensors(trained()))
     with pytest.raises(UsageError, match="exported file") as error:
-        find_run(AverageRequest(str(path)))
+        average_run(AverageRequest(str(path)), as_json=False)
     assert "iddm average steel" in error.value.hint
 
 

@@ -78,7 +78,7 @@ def test_a_file_is_no_run(tmp_path, runs):
     path = tmp_path / "steel.safetensors"
     path.write_bytes(build_safetensors(trained()))
     with pytest.raises(UsageError, match="exported file") as error:
-        tune.find_run(TuneRequest(str(path), [5]))
+        tune.tune_run(TuneRequest(str(path), [5]), as_json=False)
     assert "iddm tune-sampler steel" in error.value.hint
 
 
@@ -123,7 +123,7 @@ def save_weights(run, monkeypatch):
     generator = build_generator()
     monkeypatch.setattr(tune, "TEACHER_CALLS", 12)
     monkeypatch.setattr(
-        "iddm_cli.workflows.sampling_precision.build_sampling_generator",
+        "iddm_cli.workflows.sampling.sampling_precision.build_sampling_generator",
         lambda *_, **__: generator,
     )
     weights = type("Weights", (), {"step": 70})

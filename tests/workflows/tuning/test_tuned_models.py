@@ -9,7 +9,8 @@ from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
-from iddm_cli.workflows.models import RunModel, find_model, load_sampling_profile
+from iddm_cli.workflows.models import RunModel, find_model
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from iddm_cli.workflows.tuning.tuned_models import (
     list_table_facts,
     read_optional_tables,

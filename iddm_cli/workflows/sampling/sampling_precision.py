@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
     from iddm_cli.profiles.profile import ResolvedProfile
     from iddm_cli.profiles.settings import SamplingSettings
-    from iddm_cli.workflows.guiding import GuidingModel
     from iddm_cli.workflows.models import ModelSource
+    from iddm_cli.workflows.sampling.guiding import GuidingModel
 
 FORMAT = 2
 MOST_COMPARED_CALLS = 20

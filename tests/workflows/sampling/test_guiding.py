@@ -14,14 +14,15 @@ from iddm_cli.records.latent_scale import LatentScale
 from iddm_cli.runs.registry import create_run
 from iddm_cli.runs.run import encode_json
 from iddm_cli.value_range import ValueRange
-from iddm_cli.workflows.guiding import (
+from iddm_cli.workflows.models import find_model
+from iddm_cli.workflows.sampling.guiding import (
     check_scale,
     find_guiding_model,
     list_differences,
     parse_guide,
 )
-from iddm_cli.workflows.models import find_model, load_sampling_profile
-from iddm_cli.workflows.sampling_precision import list_facts
+from iddm_cli.workflows.sampling.sampling_precision import list_facts
+from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
 from tests.export.latent_models import latent

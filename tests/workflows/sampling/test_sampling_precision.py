@@ -10,8 +10,8 @@ from iddm_cli.engine.reduced_precision import precision_comparison as comparing
 from iddm_cli.engine.reduced_precision.precision_comparison import PrecisionComparison
 from iddm_cli.profiles.profile import ResolvedProfile
 from iddm_cli.profiles.settings import SamplingSettings
-from iddm_cli.workflows import sampling_precision
-from iddm_cli.workflows.sampling_precision import (
+from iddm_cli.workflows.sampling import sampling_precision
+from iddm_cli.workflows.sampling.sampling_precision import (
     find_record,
     list_facts,
     read_record,

@@ -1,0 +1,1 @@
+"""What images are sampled with: profile, precision, and the weaker model of autoguidance."""
