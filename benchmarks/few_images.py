@@ -35,10 +35,10 @@ NEW = 500_000
 
 RARE = "scratches"
 COMMON = (
-    "training.sample_every=0", "training.checkpoint_every=65", "evaluation.loss_every=0",
+    "training.sample_every=0", "training.checkpoint_every=50", "evaluation.loss_every=0",
     "data.augment=off",
 )  # fmt: skip
-SAMPLING = ("--sampler", "unipc", "--steps", 10, "--guidance", 1.5)
+SAMPLING = ("--sampler", "unipc", "--steps", 10, "--guidance", 1.25)
 GRAINY = ("--sampler", "unipc", "--steps", 30, "--guidance", 1)
 """Sampling of faint defects: 10 calls leave out much of their grain."""
 
@@ -65,7 +65,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "all six from the run": ("data.balance=0.5",),
     "all six from the run, adapters of rank 8": ("data.balance=0.5", "training.lora_rank=8"),
 }
-STEPS = 260
+STEPS = 200
 NUMBERS = ("frechet", "mind", "agreement")
 
 

@@ -32,10 +32,11 @@ from reporting import (
 )
 
 PLAIN = (
-    "training.optimizer=adamw", "diffusion.schedule=cosine", "diffusion.prediction=v",
-    "diffusion.time_distribution=uniform",
+    "training.optimizer=adamw", "training.lr=1e-3", "diffusion.schedule=cosine",
+    "diffusion.prediction=v", "diffusion.time_distribution=uniform", "model.base_channels=64",
+    "model.head_channels=64", "model.norm_groups=32", "model.attention_levels=[1]",
 )  # fmt: skip
-"""What the recipes change, whatever the profile has."""
+"""What every recipe but the profile's own begins from."""
 
 MUON = ("training.optimizer=muon",)
 LOGIT = ("diffusion.time_distribution=logit-normal",)
@@ -45,6 +46,17 @@ EDM = (
     "diffusion.time_distribution=log-normal",
 )  # fmt: skip
 NOISES = ("training.noise_candidates=4",)
+FASTER = (*MUON, *FLOW, *LOGIT, "training.lr=5e-3")
+MIDDLE = ("model.attention_levels=[]",)
+WIDTHS = {
+    width: (
+        f"model.base_channels={width}",
+        f"model.head_channels={width}",
+        f"model.norm_groups={n}",
+    )
+    for width, n in ((48, 16), (40, 8), (32, 8), (24, 8))
+}
+AS_PROFILE = "as the profile"
 RECIPES: dict[str, tuple[str, ...]] = {
     "AdamW": (),
     "AdamW, min-SNR weights": ("diffusion.loss_weight=min_snr",),
@@ -66,6 +78,23 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "Muon 0.01, flow, logit-normal times": (*MUON, "training.muon_lr=0.01", *FLOW, *LOGIT),
     "AdamW, flow, logit-normal times": (*FLOW, *LOGIT),
     "Muon, EDM": (*MUON, *EDM),
+    "Muon, flow, logit-normal times, rate 3e-3": (*FASTER, "training.lr=3e-3"),
+    "Muon, flow, logit-normal times, rate 5e-3": FASTER,
+    "Muon, flow, logit-normal times, rate 1e-2": (*FASTER, "training.lr=1e-2"),
+    "Muon 0.04, flow, logit-normal times": (*MUON, "training.muon_lr=0.04", *FLOW, *LOGIT),
+    "Muon, flow, logit-normal times, linear decay": (
+        *MUON, *FLOW, *LOGIT, "training.lr_schedule=linear", "training.warmup_steps=10",
+    ),
+    "rate 5e-3, attention in the middle": (*FASTER, *MIDDLE),
+    "48 wide": (*MUON, *FLOW, *LOGIT, *WIDTHS[48]),
+    "rate 5e-3, 48 wide": (*FASTER, *WIDTHS[48]),
+    "rate 1e-2, 48 wide": (*FASTER, "training.lr=1e-2", *WIDTHS[48]),
+    "rate 5e-3, 48 wide, Muon 0.012": (*FASTER, "training.muon_lr=0.012", *WIDTHS[48]),
+    **{
+        f"rate 5e-3, attention in the middle, {width} wide": (*FASTER, *MIDDLE, *widths)
+        for width, widths in WIDTHS.items()
+    },
+    AS_PROFILE: (),
     "DDPM of 2020": (
         "training.optimizer=adam", "training.lr=2e-4", "training.lr_schedule=constant",
         "training.ema_decay=0.9999", "model.dropout=0.1", "model.conditioning=shift",
@@ -126,7 +155,8 @@ def train_and_evaluate(
 def measure_recipe(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
     """Train a recipe with one seed, and return what was found."""
     words = ["--profile", options.profile, "--seed", seed]
-    for setting in (*PLAIN, *RECIPES[name]):
+    base = () if name == AS_PROFILE else PLAIN
+    for setting in (*base, *RECIPES[name]):
         words += ["--set", setting]
     return train_and_evaluate(f"{name} {seed}", words, options, folder)
 
@@ -150,11 +180,17 @@ def measure(
     return rows
 
 
+def list_guidances(rows: list[dict]) -> list[str]:
+    """Return the guidance scales that all rows have, as keys."""
+    scales = [key for key in rows[0] if key.startswith("guidance ")]
+    return [key for key in scales if all(key in row for row in rows)]
+
+
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table: means over the seeds, and the least and the largest value."""
     has_minutes = any("minutes" in row for row in rows)
     titles = ["recipe", *(["minutes"] if has_minutes else []), "steps", "seeds"]
-    guidances = [key for key in rows[0] if key.startswith("guidance ")]
+    guidances = list_guidances(rows)
     titles += [f"{what}, {key}" for key in guidances for what in ("Fréchet", "agreement")]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     groups: dict[tuple, list[dict]] = {}

@@ -1,6 +1,6 @@
 """Networks: how good images are after the same time of training, by shape of the network.
 
-    python benchmarks/shapes.py --data FOLDER [--minutes 2] [--steps 390] [--json FILE]
+    python benchmarks/shapes.py --data FOLDER [--minutes 1.25] [--steps 300] [--json FILE]
 
 The folder has train/ and test/ with one folder per class. Every row is the profile `fashion-mnist`
 with another network, or another batch; --minutes, --steps, --json and --table are as in
@@ -16,6 +16,7 @@ import yaml
 from recipes import (
     add_training_options,
     get_budget,
+    list_guidances,
     measure,
     run_comparison,
     train_and_evaluate,
@@ -25,20 +26,23 @@ PROFILE = Path(__file__).parents[1] / "configs/fashion-mnist.yaml"
 
 SHAPES: dict[str, dict[str, object]] = {
     "as the profile": {},
-    "32 wide": {"base_channels": 32},
+    "24 wide": {"base_channels": 24, "head_channels": 24, "norm_groups": 8},
+    "32 wide": {"base_channels": 32, "head_channels": 32, "norm_groups": 8},
+    "40 wide": {"base_channels": 40, "head_channels": 40, "norm_groups": 8},
+    "64 wide": {"base_channels": 64, "head_channels": 64, "norm_groups": 32},
     "96 wide": {"base_channels": 96},
     "pixels": {"patch_size": 1},
-    "patches of 4 x 4": {
-        "patch_size": 4, "channel_multipliers": [2, 2], "attention_levels": [0],
-    },
+    "patches of 4 x 4": {"patch_size": 4, "channel_multipliers": [2, 2]},
     "two blocks": {"blocks_per_level": 2},
     "two levels": {"channel_multipliers": [1, 2]},
+    "levels of 1, 1, 2": {"channel_multipliers": [1, 1, 2]},
     "levels of 1, 2, 3": {"channel_multipliers": [1, 2, 3]},
     "levels of 2, 2, 2": {"channel_multipliers": [2, 2, 2]},
-    "no attention": {"attention_levels": []},
-    "attention inside": {"attention_levels": [1, 2]},
+    "attention on a level": {"attention_levels": [1]},
     "attention on every level": {"attention_levels": [0, 1, 2]},
-    "heads of 32 channels": {"head_channels": 32},
+    "64 wide, attention on a level": {
+        "base_channels": 64, "head_channels": 64, "norm_groups": 32, "attention_levels": [1],
+    },
     "qk-norm": {"qk_norm": True},
     "dit, patches of 4 x 4": {"network": "dit", "width": 256, "depth": 6, "patch_size": 4},
     "batches of 32": {"batch_size": 32},
@@ -68,7 +72,7 @@ def measure_shape(name: str, seed: int, options: argparse.Namespace, folder: Pat
 
 def tabulate(rows: list[dict]) -> str:
     """Return a Markdown table: the best row first."""
-    guidances = [key for key in rows[0] if key.startswith("guidance ")]
+    guidances = list_guidances(rows)
     titles = ["network", "seeds", "parameters", "steps", "images per second"]
     titles += [f"{what}, {key}" for key in guidances for what in ("Fréchet", "agreement")]
     lines = []
