@@ -74,7 +74,7 @@ def test_without_a_profile_iddm_chooses_one_and_says_why(shell):
     answer = shell.iddm(*train, *settings, "--dry-run", "--json")
     chosen = "profile fashion-mnist, chosen for 11 images of 28 x 28, grey, on a CPU: "
     assert answer.err.startswith(chosen)
-    assert answer.json()["profile"]["training"]["lr"] == 1e-3
+    assert answer.json()["profile"]["training"]["lr"] == 5e-3
 
 
 @pytest.mark.parametrize("name", ["ddpm-2020", "edm-2022"])
