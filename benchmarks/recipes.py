@@ -2,9 +2,10 @@
 
     python benchmarks/recipes.py --data FOLDER [--minutes 5] [--steps 390] [--json FILE]
 
-The folder has train/ and test/ with one folder per class. Each recipe trains the network of the
-profile `fashion-mnist` for about --minutes: a dry run predicts the time of a step, and that gives
-the number of steps. --steps gives the number, for a machine that is not idle or not the one whose
+The folder has train/ and test/ with one folder per class. Each recipe trains a network
+of 64 channels with attention on a level, or another that its name says, with the other settings of
+--profile, for about --minutes: a dry run predicts the time of a step, and that gives the number of
+steps. --steps gives the number, for a machine that is not idle or not the one whose
 minutes are meant. Then `iddm evaluate` compares generated images with the test images, at several
 guidance scales. Rows that the file of --json holds already are not measured again, so a long
 measurement can be interrupted and continued; `--table FILE` only prints the table of an earlier
@@ -31,10 +32,24 @@ from reporting import (
     save_rows,
 )
 
+
+def describe_width(width: int) -> dict[str, int]:
+    """Return the settings of the section model for a U-Net so many channels wide."""
+    groups = {64: 32, 48: 16}
+    return {
+        "base_channels": width, "head_channels": width, "norm_groups": groups.get(width, 8),
+    }  # fmt: skip
+
+
+def set_width(width: int) -> tuple[str, ...]:
+    """Return the same settings, as --set takes them."""
+    return tuple(f"model.{key}={value}" for key, value in describe_width(width).items())
+
+
 PLAIN = (
     "training.optimizer=adamw", "training.lr=1e-3", "diffusion.schedule=cosine",
-    "diffusion.prediction=v", "diffusion.time_distribution=uniform", "model.base_channels=64",
-    "model.head_channels=64", "model.norm_groups=32", "model.attention_levels=[1]",
+    "diffusion.prediction=v", "diffusion.time_distribution=uniform",
+    "model.attention_levels=[1]", *set_width(64),
 )  # fmt: skip
 """What every recipe but the profile's own begins from."""
 
@@ -46,16 +61,9 @@ EDM = (
     "diffusion.time_distribution=log-normal",
 )  # fmt: skip
 NOISES = ("training.noise_candidates=4",)
-FASTER = (*MUON, *FLOW, *LOGIT, "training.lr=5e-3")
+FLOW_RECIPE = (*MUON, *FLOW, *LOGIT)
+FASTER = (*FLOW_RECIPE, "training.lr=5e-3")
 MIDDLE = ("model.attention_levels=[]",)
-WIDTHS = {
-    width: (
-        f"model.base_channels={width}",
-        f"model.head_channels={width}",
-        f"model.norm_groups={n}",
-    )
-    for width, n in ((48, 16), (40, 8), (32, 8), (24, 8))
-}
 AS_PROFILE = "as the profile"
 RECIPES: dict[str, tuple[str, ...]] = {
     "AdamW": (),
@@ -71,28 +79,30 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "Muon, logit-normal times": (*MUON, *LOGIT),
     "Muon, logit-normal times, P2 weights": (*MUON, *LOGIT, "diffusion.loss_weight=p2"),
     "Muon, logit-normal times, 4 noises": (*MUON, *LOGIT, *NOISES),
-    "Muon, flow, logit-normal times": (*MUON, *FLOW, *LOGIT),
+    "Muon, flow, logit-normal times": FLOW_RECIPE,
     "Muon, flow": (*MUON, *FLOW),
-    "Muon, flow, logit-normal times, 4 noises": (*MUON, *FLOW, *LOGIT, *NOISES),
-    "Muon 0.03, flow, logit-normal times": (*MUON, "training.muon_lr=0.03", *FLOW, *LOGIT),
-    "Muon 0.01, flow, logit-normal times": (*MUON, "training.muon_lr=0.01", *FLOW, *LOGIT),
+    "Muon, flow, logit-normal times, 4 noises": (*FLOW_RECIPE, *NOISES),
+    "Muon 0.03, flow, logit-normal times": (*FLOW_RECIPE, "training.muon_lr=0.03"),
+    "Muon 0.01, flow, logit-normal times": (*FLOW_RECIPE, "training.muon_lr=0.01"),
     "AdamW, flow, logit-normal times": (*FLOW, *LOGIT),
     "Muon, EDM": (*MUON, *EDM),
     "Muon, flow, logit-normal times, rate 3e-3": (*FASTER, "training.lr=3e-3"),
     "Muon, flow, logit-normal times, rate 5e-3": FASTER,
     "Muon, flow, logit-normal times, rate 1e-2": (*FASTER, "training.lr=1e-2"),
-    "Muon 0.04, flow, logit-normal times": (*MUON, "training.muon_lr=0.04", *FLOW, *LOGIT),
+    "Muon 0.04, flow, logit-normal times": (*FLOW_RECIPE, "training.muon_lr=0.04"),
     "Muon, flow, logit-normal times, linear decay": (
-        *MUON, *FLOW, *LOGIT, "training.lr_schedule=linear", "training.warmup_steps=10",
+        *FLOW_RECIPE, "training.lr_schedule=linear", "training.warmup_steps=10",
     ),
     "rate 5e-3, attention in the middle": (*FASTER, *MIDDLE),
-    "48 wide": (*MUON, *FLOW, *LOGIT, *WIDTHS[48]),
-    "rate 5e-3, 48 wide": (*FASTER, *WIDTHS[48]),
-    "rate 1e-2, 48 wide": (*FASTER, "training.lr=1e-2", *WIDTHS[48]),
-    "rate 5e-3, 48 wide, Muon 0.012": (*FASTER, "training.muon_lr=0.012", *WIDTHS[48]),
+    "48 wide": (*FLOW_RECIPE, *set_width(48)),
+    "rate 5e-3, 48 wide": (*FASTER, *set_width(48)),
+    "rate 1e-2, 48 wide": (*FASTER, "training.lr=1e-2", *set_width(48)),
+    "rate 5e-3, 48 wide, Muon 0.012": (*FASTER, "training.muon_lr=0.012", *set_width(48)),
     **{
-        f"rate 5e-3, attention in the middle, {width} wide": (*FASTER, *MIDDLE, *widths)
-        for width, widths in WIDTHS.items()
+        f"rate 5e-3, attention in the middle, {width} wide": (
+            *FASTER, *MIDDLE, *set_width(width),
+        )
+        for width in (40, 32, 24)
     },
     AS_PROFILE: (),
     "DDPM of 2020": (

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 from recipes import (
     add_training_options,
+    describe_width,
     get_budget,
     list_guidances,
     measure,
@@ -26,10 +27,10 @@ PROFILE = Path(__file__).parents[1] / "configs/fashion-mnist.yaml"
 
 SHAPES: dict[str, dict[str, object]] = {
     "as the profile": {},
-    "24 wide": {"base_channels": 24, "head_channels": 24, "norm_groups": 8},
-    "32 wide": {"base_channels": 32, "head_channels": 32, "norm_groups": 8},
-    "40 wide": {"base_channels": 40, "head_channels": 40, "norm_groups": 8},
-    "64 wide": {"base_channels": 64, "head_channels": 64, "norm_groups": 32},
+    "24 wide": describe_width(24),
+    "32 wide": describe_width(32),
+    "40 wide": describe_width(40),
+    "64 wide": describe_width(64),
     "96 wide": {"base_channels": 96},
     "pixels": {"patch_size": 1},
     "patches of 4 x 4": {"patch_size": 4, "channel_multipliers": [2, 2]},
@@ -40,9 +41,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "levels of 2, 2, 2": {"channel_multipliers": [2, 2, 2]},
     "attention on a level": {"attention_levels": [1]},
     "attention on every level": {"attention_levels": [0, 1, 2]},
-    "64 wide, attention on a level": {
-        "base_channels": 64, "head_channels": 64, "norm_groups": 32, "attention_levels": [1],
-    },
+    "64 wide, attention on a level": {**describe_width(64), "attention_levels": [1]},
     "qk-norm": {"qk_norm": True},
     "dit, patches of 4 x 4": {"network": "dit", "width": 256, "depth": 6, "patch_size": 4},
     "batches of 32": {"batch_size": 32},

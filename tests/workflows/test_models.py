@@ -13,17 +13,6 @@ from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.workflows.models import FileModel, RunModel, find_model
 from tests.build.profiles import tiny_profile
 from tests.export.conftest import trained
-from tests.workflows.trained_models import write_file, write_run
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return write_run(tmp_path / "runs")
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return write_file(tmp_path)
 
 
 def test_a_run_is_found_by_name_and_a_file_by_its_suffix(runs, file):

@@ -3,7 +3,6 @@
 import pytest
 
 from iddm_cli.errors import CheckpointError, RunError, UsageError
-from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.workflows.averaging.average_run import (
     AverageRequest,
     average_run,
@@ -11,7 +10,6 @@ from iddm_cli.workflows.averaging.average_run import (
     plan_averages,
     select_stored,
 )
-from tests.export.conftest import trained
 
 from .conftest import store
 
@@ -31,11 +29,9 @@ def test_other_lengths_are_refused(text):
         parse_lengths(",".join(str(n / 100) for n in range(1, 22)))
 
 
-def test_a_file_is_no_run(tmp_path):
-    path = tmp_path / "steel.safetensors"
-    path.write_bytes(build_safetensors(trained()))
+def test_a_file_is_no_run(file):
     with pytest.raises(UsageError, match="exported file") as error:
-        average_run(AverageRequest(str(path)), as_json=False)
+        average_run(AverageRequest(str(file)), as_json=False)
     assert "iddm average steel" in error.value.hint
 
 

@@ -1,7 +1,5 @@
 """The profile that a trained model samples with."""
 
-from pathlib import Path
-
 import pytest
 
 from iddm_cli.errors import RunError, UsageError
@@ -11,17 +9,6 @@ from iddm_cli.value_range import ValueRange
 from iddm_cli.workflows.models import RunModel, find_model
 from iddm_cli.workflows.sampling.sampling_profile import load_sampling_profile
 from tests.tuned import make_tables
-from tests.workflows.trained_models import write_file, write_run
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return write_run(tmp_path / "runs")
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return write_file(tmp_path)
 
 
 def given(sampler: str | None = None, steps: int | None = None) -> dict[str, object]:

@@ -9,7 +9,6 @@ import torch
 from iddm_cli.build.networks import build_denoiser
 from iddm_cli.engine.image_generator import ImageGenerator
 from iddm_cli.errors import RunError, UsageError
-from iddm_cli.export.safetensors import build_safetensors
 from iddm_cli.profiles.writing import dump_profile
 from iddm_cli.records.tuned_tables import FILE_NAME
 from iddm_cli.runs.locks import RunLock
@@ -19,7 +18,6 @@ from iddm_cli.workflows.models import find_model
 from iddm_cli.workflows.tuning import tune
 from iddm_cli.workflows.tuning.tune import TuneRequest, parse_calls
 from tests.build.profiles import tiny_profile
-from tests.export.conftest import trained
 from tests.tuned import make_tables, make_tuned
 
 PROFILE = tiny_profile(
@@ -74,11 +72,9 @@ def test_half_of_the_teachers_calls_are_the_most(timesteps, most):
     assert "too short" in error.value.hint
 
 
-def test_a_file_is_no_run(tmp_path, runs):
-    path = tmp_path / "steel.safetensors"
-    path.write_bytes(build_safetensors(trained()))
+def test_a_file_is_no_run(file):
     with pytest.raises(UsageError, match="exported file") as error:
-        tune.tune_run(TuneRequest(str(path), [5]), as_json=False)
+        tune.tune_run(TuneRequest(str(file), [5]), as_json=False)
     assert "iddm tune-sampler steel" in error.value.hint
 
 
