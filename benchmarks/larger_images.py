@@ -6,7 +6,7 @@ Each network has its innermost level (or its tokens) at 16 x 16 for every size o
 grows as `iddm train --from RUN --image-size` lets it grow. Attention is on the innermost level.
 Images are grey, and noise: their content changes no time.
 
-    pixel         the U-Net of `fashion-mnist` without patches, one more level for each doubling
+    pixel         a U-Net of 64 channels without patches, one more level for each doubling
     patch 2, 4    the same on patches, with one or two levels fewer
     dit           a transformer over patches of a sixteenth of the side
     latent        the U-Net on latents of an eighth of the side, which data.encoder packs once

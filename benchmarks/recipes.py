@@ -102,7 +102,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
         f"rate 5e-3, attention in the middle, {width} wide": (
             *FASTER, *MIDDLE, *set_width(width),
         )
-        for width in (40, 32, 24)
+        for width in (48, 40, 24)
     },
     AS_PROFILE: (),
     "DDPM of 2020": (
