@@ -27,7 +27,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from recipes import add_training_options, measure, run_comparison, run_iddm
+from recipes import (
+    add_training_options,
+    measure,
+    run_comparison,
+    run_iddm,
+    set_width,
+)
 
 SIDE = 32
 NEW = 500_000
@@ -42,20 +48,17 @@ SAMPLING = ("--sampler", "unipc", "--steps", 10, "--guidance", 1.25)
 GRAINY = ("--sampler", "unipc", "--steps", 30, "--guidance", 1)
 """Sampling of faint defects: 10 calls leave out much of their grain."""
 
-FLOW = (
-    "diffusion.schedule=flow", "diffusion.prediction=flow",
-    "diffusion.time_distribution=logit-normal",
+AT_SIDE = (
+    f"data.image_size={SIDE}", "training.sample_every=0", "training.checkpoint_every=100",
 )  # fmt: skip
-AS_DEMO = (
-    f"data.image_size={SIDE}", "model.base_channels=48", "model.head_channels=48",
-    "model.norm_groups=16", "model.attention_levels=[1]", "training.sample_every=0",
-    "training.checkpoint_every=100",
-)  # fmt: skip
+LARGER = ("model.attention_levels=[1]", *set_width(48))
+COSINE = ("diffusion.schedule=cosine", "diffusion.prediction=v")
 SMALL: dict[str, tuple[str, ...]] = {
-    "small-set, without augmentation": ("data.augment=off",),
     "small-set": (),
-    "small-set, flow": FLOW,
-    "small-set, flow, without augmentation": (*FLOW, "data.augment=off"),
+    "small-set, without augmentation": ("data.augment=off",),
+    "48 wide": LARGER,
+    "48 wide, v-prediction": (*LARGER, *COSINE),
+    "48 wide, v-prediction, rate 1e-3": (*LARGER, *COSINE, "training.lr=1e-3"),
 }
 BALANCES = {f"balance {value}": (f"data.balance={value}",) for value in ("0", "0.5", "1")}
 FIVE, SCRATCH = "the run, on five kinds", "all six from scratch"
@@ -120,7 +123,7 @@ def measure_small(arm: str, seed: int, options: argparse.Namespace, folder: Path
     run = name_run("small", arm, seed)
     words: tuple[object, ...] = ("--steps", options.steps) if options.steps else ()
     trained = train(
-        run, "small-set", data, (*AS_DEMO, *SMALL[arm]), "--seed", seed, *words, folder=folder
+        run, "small-set", data, (*AT_SIDE, *SMALL[arm]), "--seed", seed, *words, folder=folder
     )
     words = (*GRAINY, "--checkpoint", "best", "--count", options.count, "--usefulness")
     found = run_iddm("evaluate", run, *words, folder=folder)

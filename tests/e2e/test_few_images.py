@@ -31,7 +31,7 @@ def augmented(trained):
 def test_the_command_of_the_page_trains_the_profile_for_small_sets(shell):
     page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
     section = page.split("\n## Few images\n")[1].split("\n## ")[0]
-    (command,) = re.findall(r"^    (iddm .*)", section, re.MULTILINE)
+    command = re.findall(r"^    (iddm .*)", section, re.MULTILINE)[0]
     draw_folder(shell.folder / "photos", {"cat": 30, "dog": 8}, mode="L", size=(16, 16))
     shell.iddm(*shorten(command), "--image-size", "16", "--set", "evaluation.loss_every=1")
     profile = (shell.folder / "runs" / "few" / "profile.yaml").read_text(encoding="utf-8")
