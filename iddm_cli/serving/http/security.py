@@ -11,6 +11,8 @@ carries one:
                                   long bodies together are bounded
 """
 
+import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -28,6 +30,9 @@ PUBLIC_PATHS = frozenset({"/", "/app.js", "/zip.js", "/style.css", "/health", "/
 
 UPLOAD_PATHS = frozenset({"/v1/upscale"})
 """Paths whose bodies hold an image, and may be longer."""
+
+LINGER_SECONDS, LINGER_BYTES = 2.0, 10 * 2**20
+"""How long, and how much of it, the body of a rejected request is read and discarded."""
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 PORT = re.compile(r":[0-9]{1,5}$")
@@ -140,7 +145,7 @@ class SecurityMiddleware:
             size = self._measure_upload(scope)
             rejection = self._check_uploads(size)
         if rejection is not None:
-            await _send_rejection(rejection, send_with_headers)
+            await _send_rejection(rejection, receive, send_with_headers)
             return
         self._uploading += size
         try:
@@ -239,8 +244,12 @@ def _parse_headers(headers: list[tuple[bytes, bytes]]) -> dict[str, str] | None:
     return parsed
 
 
-async def _send_rejection(rejection: Rejection, send: Send) -> None:
-    """Answer and close the connection: what the client still sends is not read."""
+async def _send_rejection(rejection: Rejection, receive: Receive, send: Send) -> None:
+    """Answer, discard some of what the client still sends, and close the connection.
+
+    A connection that is closed with unread data is reset, and a reset may reach the client before
+    it has read the answer (RFC 9112, section 9.6).
+    """
     body = encode_error(rejection.code, rejection.message)
     headers = {
         "content-type": "application/json",
@@ -250,4 +259,15 @@ async def _send_rejection(rejection: Rejection, send: Send) -> None:
     }
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": rejection.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(_discard_body(receive), LINGER_SECONDS)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard_body(receive: Receive) -> None:
+    size, is_open = 0, True
+    while is_open and size < LINGER_BYTES:
+        message = await receive()
+        size += len(message.get("body", b""))
+        is_open = message.get("more_body", False)

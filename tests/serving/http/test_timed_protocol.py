@@ -120,6 +120,14 @@ def test_a_body_of_100_mb_is_not_read(impatient):
     assert psutil.Process().memory_info().rss - before < 30 * 2**20
 
 
+def test_a_body_that_is_too_long_is_answered_though_all_of_it_is_sent_first(server):
+    """A connection that is closed with unread data is reset, and the answer may be lost."""
+    with connect(server) as connection:
+        connection.sendall(HEAD + b"Content-Length: 9000000\r\n\r\n")
+        connection.sendall(b" " * 9_000_000)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
 def test_a_client_that_reads_nothing_is_disconnected(model):
     """The stream is longer than the buffers between server and client."""
     query = b'{"class": 0, "count": 64, "steps": 1000, "response": "stream"}'
