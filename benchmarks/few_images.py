@@ -27,13 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from recipes import (
-    add_training_options,
-    measure,
-    run_comparison,
-    run_iddm,
-    set_width,
-)
+from recipes import add_training_options, measure, run_comparison, run_iddm, set_width
 
 SIDE = 32
 NEW = 500_000

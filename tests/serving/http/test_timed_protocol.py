@@ -106,7 +106,7 @@ def test_a_half_closed_connection_is_closed(impatient):
     impatient.wait_until(lambda: not impatient.server.server_state.connections)
 
 
-def test_a_body_of_100_mb_is_not_read(impatient):
+def test_most_of_a_body_of_100_mb_is_not_read(impatient):
     before = psutil.Process().memory_info().rss
     with connect(impatient) as connection:
         connection.sendall(HEAD + b"Content-Length: 100000000\r\n\r\n")
