@@ -66,12 +66,12 @@ STEPS = 200
 NUMBERS = ("frechet", "mind", "agreement")
 
 
-def draw_defect(kind: str, index: int, *, faint: bool) -> Image.Image:
+def draw_defect(kind: str, index: int, *, faint: bool, side: int) -> Image.Image:
     """Return a drawing with grain, in a light of its own; a faint one is hard to recognise."""
     from iddm_cli.data.sources.demo_images import render_demo_image
 
     rng = np.random.default_rng([index, zlib.crc32(kind.encode())])
-    clean = np.asarray(render_demo_image(kind, NEW + index, height=SIDE, width=SIDE), np.float32)
+    clean = np.asarray(render_demo_image(kind, NEW + index, height=side, width=side), np.float32)
     light = 255 * (clean / 255) ** rng.uniform(0.7, 1.4)
     contrast, grain = (rng.uniform(0.15, 0.4), 30) if faint else (rng.uniform(0.8, 1), 5)
     grey = 128 + contrast * (light - 128) if faint else contrast * light
@@ -79,12 +79,14 @@ def draw_defect(kind: str, index: int, *, faint: bool) -> Image.Image:
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
 
 
-def draw_set(folder: Path, counts: dict[str, int], first: int, *, faint: bool = False) -> Path:
+def draw_set(
+    folder: Path, counts: dict[str, int], first: int, *, faint: bool = False, side: int = SIDE
+) -> Path:
     """Draw so many images of each kind, with indices from `first` on."""
     for kind, count in counts.items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for index in range(first, first + count):
-            draw_defect(kind, index, faint=faint).save(folder / kind / f"{index}.png")
+            draw_defect(kind, index, faint=faint, side=side).save(folder / kind / f"{index}.png")
     return folder
 
 

@@ -51,7 +51,7 @@ PLAIN = (
     "diffusion.prediction=v", "diffusion.time_distribution=uniform",
     "model.attention_levels=[1]", *set_width(64),
 )  # fmt: skip
-"""What every recipe but the profile's own begins from."""
+"""What every recipe but the profile's own, and changes of it, begins from."""
 
 MUON = ("training.optimizer=muon",)
 LOGIT = ("diffusion.time_distribution=logit-normal",)
@@ -65,6 +65,29 @@ FLOW_RECIPE = (*MUON, *FLOW, *LOGIT)
 FASTER = (*FLOW_RECIPE, "training.lr=5e-3")
 MIDDLE = ("model.attention_levels=[]",)
 AS_PROFILE = "as the profile"
+ONE_CHANGE: dict[str, tuple[str, ...]] = {
+    "AdamW at 1e-3": ("training.optimizer=adamw", "training.lr=1e-3"),
+    "AdamW at 3e-3": ("training.optimizer=adamw", "training.lr=3e-3"),
+    "v-prediction, cosine": (
+        "diffusion.schedule=cosine", "diffusion.prediction=v",
+        "diffusion.time_distribution=uniform",
+    ),
+    "AdamW at 1e-3, v-prediction, cosine": (
+        "training.optimizer=adamw", "training.lr=1e-3", "diffusion.schedule=cosine",
+        "diffusion.prediction=v", "diffusion.time_distribution=uniform",
+    ),
+    "EDM": EDM,
+    "uniform times": ("diffusion.time_distribution=uniform",),
+    "pseudo-Huber": ("diffusion.loss=huber",),
+    "4 noises": NOISES,
+    "Muon 0.01": ("training.muon_lr=0.01",),
+    "Muon 0.03": ("training.muon_lr=0.03",),
+    "rate 1e-3": ("training.lr=1e-3",),
+    "attention on a level": ("model.attention_levels=[1]",),
+    "qk-norm": ("model.qk_norm=true",),
+}  # fmt: skip
+"""Single changes of the profile's own recipe."""
+
 RECIPES: dict[str, tuple[str, ...]] = {
     "AdamW": (),
     "AdamW, min-SNR weights": ("diffusion.loss_weight=min_snr",),
@@ -105,6 +128,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
         for width in (48, 40, 24)
     },
     AS_PROFILE: (),
+    **{f"{AS_PROFILE}, {name}": settings for name, settings in ONE_CHANGE.items()},
     "DDPM of 2020": (
         "training.optimizer=adam", "training.lr=2e-4", "training.lr_schedule=constant",
         "training.ema_decay=0.9999", "model.dropout=0.1", "model.conditioning=shift",
@@ -116,7 +140,6 @@ RECIPES: dict[str, tuple[str, ...]] = {
 COMMON = (
     "training.sample_every=0", "training.checkpoint_every=100000", "evaluation.loss_every=0",
 )  # fmt: skip
-SAMPLING = ("--sampler", "unipc", "--steps", "10", "--no-copies")
 KEYS = ("frechet", "mind", "agreement")
 
 
@@ -154,7 +177,8 @@ def train_and_evaluate(
     found = {"steps": steps, "parameters": plan["parameters"]}
     found["images"] = steps * plan["profile"]["training"]["batch_size"]
     scales = ",".join(map(str, options.guidances))
-    words = [*SAMPLING, "--count", options.count, "--guidance", scales]
+    words = ["--sampler", "unipc", "--steps", options.calls, "--no-copies"]
+    words += ["--count", options.count, "--guidance", scales]
     evaluation = run_iddm("evaluate", run, *words, folder=folder)
     for one in evaluation.get("evaluations", [evaluation]):
         guidance = one["settings"]["guidance"]
@@ -165,7 +189,7 @@ def train_and_evaluate(
 def measure_recipe(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
     """Train a recipe with one seed, and return what was found."""
     words = ["--profile", options.profile, "--seed", seed]
-    base = () if name == AS_PROFILE else PLAIN
+    base = () if name.startswith(AS_PROFILE) else PLAIN
     for setting in (*base, *RECIPES[name]):
         words += ["--set", setting]
     return train_and_evaluate(f"{name} {seed}", words, options, folder)
@@ -221,12 +245,13 @@ def tabulate(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def add_training_options(parser: argparse.ArgumentParser, count: int) -> None:
+def add_training_options(parser: argparse.ArgumentParser, count: int, calls: int = 10) -> None:
     """Add the options that decide how long is trained, and on how many images."""
     parser.add_argument("--data", type=Path, help="folder with train/ and test/")
     parser.add_argument("--minutes", type=float, help="time of each training (default: 5)")
     parser.add_argument("--steps", type=int, help="the same steps for each")
     parser.add_argument("--count", type=int, default=count, help="images that are generated")
+    parser.add_argument("--calls", type=int, default=calls, help="calls of the network an image")
     parser.add_argument("--seeds", type=read_numbers(int), default=(0, 1, 2))
     parser.add_argument("--guidances", type=read_numbers(float), default=(1, 1.5, 2))
     parser.add_argument("--work", type=Path, help="folder to work in, which is kept")

@@ -94,19 +94,23 @@ PROFILE_RULES = (
         "made for large images, with patches, shifted noise and parts of a batch that fit",
     ),
     ProfileRule(
+        "landscape",
+        lambda facts: (
+            facts.device != "cpu" and facts.classes == 0 and facts.channels >= 3
+            and facts.side >= 96 and facts.width >= 1.2 * facts.height
+        ),
+        "wide colour photos without classes",
+    ),
+    ProfileRule(
+        "neu-det",
+        lambda facts: facts.side >= 48,
+        "its network trains at 64 x 64, on a CPU within half an hour",
+    ),
+    ProfileRule(
         "fashion-mnist",
         lambda facts: facts.device == "cpu",
         "its network trains on a CPU within minutes, at 32 x 32",
     ),
-    ProfileRule(
-        "landscape",
-        lambda facts: (
-            facts.classes == 0 and facts.channels >= 3 and facts.side >= 96
-            and facts.width >= 1.2 * facts.height
-        ),
-        "wide colour photos without classes",
-    ),
-    ProfileRule("neu-det", lambda facts: facts.side >= 48, "trains at 64 x 64"),
     ProfileRule("fashion-mnist", lambda facts: facts.channels == 1, "small grey images"),
     ProfileRule("cifar10", lambda _: True, "small colour images"),
 )  # fmt: skip
