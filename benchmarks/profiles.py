@@ -34,7 +34,7 @@ BUILT_ON = {"photos-256": "autoencoder"}
 """The profile whose run a profile needs, as --set data.encoder takes it."""
 
 
-COUNTS = {"cifar10": 50_000, "landscape": 4_000, "neu-det": 1_710}
+COUNTS = {"cifar10": 50_000, "landscape": 4_000}
 """Training images that a profile is meant for, where it trains for a number of epochs."""
 
 CHANGES = {"edm-2022": ("training.micro_batch=128",)}

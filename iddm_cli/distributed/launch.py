@@ -5,6 +5,7 @@ first failure is raised.
 """
 
 import ctypes
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -27,7 +28,7 @@ from iddm_cli import exits
 from iddm_cli.distributed.environment import RankInfo
 from iddm_cli.distributed.group import SINGLE_PROCESS, ProcessGroup
 from iddm_cli.distributed.rendezvous import init_group, is_lost_contact
-from iddm_cli.distributed.supervisor import Failure, Supervisor
+from iddm_cli.distributed.supervisor import Failure, Supervisor, find_crash_file
 from iddm_cli.errors import IddmError, first_line
 from iddm_cli.machine.system_limits import explain_error
 from iddm_cli.signals import ignore_stop_signals
@@ -165,6 +166,7 @@ def _run_worker(
     """Run in a spawned process; a failure is left behind as a file for the supervisor."""
     exits.skip_destructors()
     _end_with_parent()
+    faulthandler.enable(find_crash_file(Path(folder), rank).open("w"))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback before training handles it
     if all(device.type == "cpu" for device in devices) and sys.platform == "linux":
         # Else gloo looks up the machine's own name, which not every machine resolves.

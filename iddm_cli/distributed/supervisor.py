@@ -28,6 +28,8 @@ MEMORY_HINT = (
     "iddm resume --set training.micro_batch=auto. Or use fewer --devices, or raise the limit."
 )
 
+CRASH_HINT = "The run's log.txt has the traceback."
+
 CLEAN_EXITS = (0, 130, 143, 129)
 """Exit codes of a worker that ended as requested."""
 
@@ -55,6 +57,11 @@ class Failure:
     trace: str = ""
 
 
+def find_crash_file(folder: Path, rank: int) -> Path:
+    """Return the file that gets the traceback of a worker that a native library crashes."""
+    return folder / f"crash-{rank}.txt"
+
+
 class WorkerError(IddmError):
     """A worker process failed."""
 
@@ -69,7 +76,7 @@ class Supervisor:
 
     Args:
         processes: The workers, by rank.
-        folder: Where a worker leaves `failure-RANK.json`.
+        folder: Where a worker leaves `failure-RANK.json`, and the traceback of a crash.
         seconds: How long one worker may keep the others waiting (runtime.timeout).
     """
 
@@ -141,7 +148,9 @@ class Supervisor:
             return Failure(rank, 0, f"was ended by exit code {code}")
         ending = f"was ended by {signal.Signals(-code).name}"
         if -code != signal.SIGKILL:
-            return Failure(rank, 0, ending)
+            path = find_crash_file(self.folder, rank)
+            trace = path.read_text(errors="replace") if path.exists() else ""
+            return Failure(rank, 0, ending, CRASH_HINT if trace else "", trace=trace)
         is_certain = memory.count_oom_kills() > self._oom_kills
         cause = "the system ran" if is_certain else "perhaps the system ran"
         limit = f"{memory.describe_limit()}, for {len(self.processes)} processes"

@@ -47,6 +47,8 @@ def misbehave(how: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             os.kill(os.getpid(), signal.SIGSTOP)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         case "exit":
             os._exit(7)
 
@@ -85,6 +87,7 @@ def test_one_device_needs_no_other_process(tmp_path: Path) -> None:
         ("raise", "ValueError: a defect", 1),
         ("refuse", "the loss is nan", 5),
         ("kill", "was ended by SIGKILL", 1),
+        ("crash", "was ended by SIGSEGV", 1),
         ("exit", "was ended by exit code 7", 1),
     ],
 )
@@ -102,10 +105,12 @@ def test_the_first_error_is_raised_with_its_rank(
 
 
 @pytest.mark.usefixtures("forked_workers")
-def test_the_traceback_is_kept_for_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["raise", "crash"])
+def test_the_traceback_is_kept_for_the_log(tmp_path: Path, how: str) -> None:
     with pytest.raises(WorkerError) as failed:
-        start(tmp_path, rank=1, how="raise")
+        start(tmp_path, rank=1, how=how)
     assert "misbehave" in failed.value.trace
+    assert failed.value.hint == "The run's log.txt has the traceback."
 
 
 @pytest.mark.usefixtures("forked_workers")

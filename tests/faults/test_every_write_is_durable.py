@@ -39,7 +39,7 @@ REASONED = {
     "workflows/class_folders.py": {"touch"},  # the same
     "display/streams.py": {"open", "os.open"},  # the null device
     "evaluation/inception_weights.py": {"torch.save"},  # into memory
-    "distributed/launch.py": {"write_text"},  # what a process tells the one that began it
+    "distributed/launch.py": {"open", "write_text"},  # what a process tells the one that began it
     "records/tuned_tables.py": {"replace"},  # text
     "workflows/tuning/tune.py": {"replace"},  # tables in memory
 }
