@@ -69,6 +69,8 @@ class WorkerError(IddmError):
         super().__init__(f"process {failure.rank}: {failure.problem}", failure.hint)
         self.exit_code = failure.exit_code
         self.trace = failure.trace
+        if failure.trace:
+            self.add_note(failure.trace)  # shown where somebody prints the traceback
 
 
 class Supervisor:

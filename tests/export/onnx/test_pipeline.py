@@ -22,13 +22,32 @@ from tests.export.onnx.onnx_exports import SAMPLERS, SEED, OnnxExport, same
 from tests.tuned import make_tables
 
 
+@pytest.fixture(scope="module")
+def network():
+    """Return a model and the graph of its network, which all samplers of v-prediction share."""
+    model = trained(diffusion={"prediction": "v"})
+    return model, build_denoiser_graph(model.denoiser, model.shape, conditional=True, opset=20)
+
+
+def build_shared(model, graph) -> onnx.ModelProto:
+    """Return the pipeline of a model around a graph of its network that is there already."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    spec = pipeline_spec(model)
+    noise = build_step_noise_graph(model.shape, opset=20) if spec.adds_noise else None
+    return build_pipeline(PipelineGraphs(copy, None, noise), spec)
+
+
 @pytest.fixture(scope="module", params=SAMPLERS)
-def conditional(request) -> OnnxExport:
+def conditional(request, network) -> OnnxExport:
     prediction = {"ddim": "v", "eta": "epsilon", "ddpm": "v", "dpmpp-2m": "x", "tuned": "v"}[
         request.param
     ]
     model = trained(diffusion={"prediction": prediction}, sampling=SAMPLERS[request.param])
-    return OnnxExport(replace(model, tables=make_tables(5)))
+    model = replace(model, tables=make_tables(5))
+    is_shared = request.param in ("ddim", "tuned")
+    made = build_shared(model, network[1]) if is_shared else None
+    return OnnxExport(model, made=made)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 0.0, 2.5])
@@ -73,13 +92,6 @@ def test_each_seed_and_each_index_has_its_own_noise(conditional):
     assert all(not np.array_equal(a, b) for a, b in itertools.combinations(pictures, 2))
 
 
-@pytest.fixture(scope="module")
-def network():
-    """Return a model and the graph of its network, which all samplers share."""
-    model = trained(diffusion={"prediction": "v"})
-    return model, build_denoiser_graph(model.denoiser, model.shape, conditional=True, opset=20)
-
-
 @pytest.mark.parametrize(
     "changes",
     [{"sampler": "heun"}, {"sampler": "dpm2"}, {"sampler": "plms"}, {"sampler": "ipndm"},
@@ -92,11 +104,7 @@ def test_other_samplers_generate_the_same(network, changes):
     changes = {"guidance_interval": [0.2, 0.97], "steps": 7, **changes}
     sampling = model.profile.sampling.model_copy(update=changes)
     model = replace(model, profile=model.profile.model_copy(update={"sampling": sampling}))
-    copy = onnx.ModelProto()
-    copy.CopyFrom(graph)
-    spec = pipeline_spec(model)
-    noise = build_step_noise_graph(model.shape, opset=20) if spec.adds_noise else None
-    exported = OnnxExport(model, made=build_pipeline(PipelineGraphs(copy, None, noise), spec))
+    exported = OnnxExport(model, made=build_shared(model, graph))
     specs = [SampleSpec(index % 3, index) for index in range(5)]
     assert same(exported.generate(specs, 2.5), exported.wanted(specs, 2.5))
 
