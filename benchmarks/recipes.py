@@ -132,7 +132,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "DDPM of 2020": (
         "training.optimizer=adam", "training.lr=2e-4", "training.lr_schedule=constant",
         "training.ema_decay=0.9999", "model.dropout=0.1", "model.conditioning=shift",
-        "diffusion.schedule=linear", "diffusion.prediction=epsilon", "diffusion.times=uniform",
+        "diffusion.schedule=linear", "diffusion.prediction=epsilon",
     ),
 }  # fmt: skip
 """Settings that differ from the profile's, by the names that the table shows."""
@@ -186,11 +186,16 @@ def train_and_evaluate(
     return found
 
 
+def collect_settings(name: str) -> tuple[str, ...]:
+    """Return all settings of a recipe that --set is given."""
+    base = () if name.startswith(AS_PROFILE) else PLAIN
+    return (*base, *RECIPES[name])
+
+
 def measure_recipe(name: str, seed: int, options: argparse.Namespace, folder: Path) -> dict:
     """Train a recipe with one seed, and return what was found."""
     words = ["--profile", options.profile, "--seed", seed]
-    base = () if name.startswith(AS_PROFILE) else PLAIN
-    for setting in (*base, *RECIPES[name]):
+    for setting in collect_settings(name):
         words += ["--set", setting]
     return train_and_evaluate(f"{name} {seed}", words, options, folder)
 

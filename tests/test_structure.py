@@ -133,7 +133,8 @@ ACROSS_MODULES = {"e2e", "faults", "gpu", "hostile", "golden", "laws"}
 """Folders of tests that drive the whole program, and mirror no module."""
 
 OF_THE_PROJECT = {"test_structure", "test_prose", "test_house", "test_readme", "test_golden",
-                  "test_recipes", "test_tables", "test_seams", "test_adding_a_sampler"}  # fmt: skip
+                  "test_recipes", "test_tables", "test_seams", "test_benchmarks",
+                  "test_adding_a_sampler"}  # fmt: skip
 """Tests at the top that hold the project's own rules."""
 
 
