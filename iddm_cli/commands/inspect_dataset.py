@@ -36,7 +36,7 @@ ProfileOption = Annotated[
     options.option(
         "--profile",
         "-p",
-        help="Profile whose preprocessing is previewed. (default: 32 x 32, cropped)",
+        help="Profile whose preprocessing is previewed. (default: the one that iddm train chooses)",
         panel=options.BASICS,
         metavar="PROFILE",
         complete=options.complete_profile,
@@ -69,7 +69,8 @@ def inspect_dataset(
     size = None if image_size is None else parse_size(image_size)
     inspecting.check_image_size(image_size, size)
     settings = inspecting.resolve_settings(path, profile, size)
-    inspection = inspecting.inspect_dataset(settings, profile_name=profile or "", output=out)
+    shown = "" if profile is None and size is not None else profile
+    inspection = inspecting.inspect_dataset(settings, profile_name=shown, output=out)
     _print_inspection(inspection, out, as_json=json)
     if not inspection.trainable:
         raise typer.Exit(DatasetError.exit_code)

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from iddm_cli.data.inspection.report_data import Advice, Inspection
     from iddm_cli.data.inspection.scan import DatasetScan
     from iddm_cli.data.progress import ProgressCallback
+    from iddm_cli.data.sources.source import Source
     from iddm_cli.profiles.profile import Profile
 
 PROFILE_SUFFIXES = (".yaml", ".yml")
 
 
-def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | None) -> "Inspection":
+def inspect_dataset(
+    profile: "Profile", *, profile_name: str | None, output: Path | None
+) -> "Inspection":
     """Decode every image of a profile's dataset and return the inspection report.
 
     Args:
         profile: The settings that are previewed, and where the dataset is.
-        profile_name: The name that the report shows; "" for the defaults.
+        profile_name: The name that the report shows; "" for the defaults. None: the profile that
+            `iddm train` would choose on a CPU is previewed instead.
         output: Folder for the report's files; None writes none.
 
     Raises:
@@ -38,20 +42,51 @@ def inspect_dataset(profile: "Profile", *, profile_name: str, output: Path | Non
     from iddm_cli.data.sources.registry import open_dataset
     from iddm_cli.display.progress import show_progress
 
-    data = profile.data
     if output is not None:
-        check_output_folder(output, data.path)
+        check_output_folder(output, profile.data.path)
     with show_progress() as progress:
-        source = open_dataset(data, progress=progress)
+        source = open_dataset(profile.data, progress=progress)
+        choice: list[Advice] = []
+        if profile_name is None:
+            profile_name, choice = _choose_profile(profile, source)
+            profile = _load_for(profile.data.path, profile_name)
+        data = profile.data
         scanned = scan(source, data, progress=progress)
         inspection = summarize(
             scanned, profile=to_printable(profile_name), batch_size=profile.training.batch_size
         )
         if profile_name:
-            inspection = replace(inspection, advice=[*_advise_length(profile, inspection)])
+            advice = [*_advise_length(profile, inspection), *choice]
+            inspection = replace(inspection, advice=advice)
         if output is not None:
             write_report(output, scanned, inspection, progress)
     return inspection
+
+
+def _choose_profile(profile: "Profile", source: "Source") -> tuple[str, "list[Advice]"]:
+    """Return the profile that `iddm train` would choose on a CPU, and what it would on a GPU."""
+    from iddm_cli.data.inspection.report_data import Advice
+    from iddm_cli.workflows.planning.profile_choice import (
+        DEFAULT_PROFILE,
+        describe_source,
+        find_shipped_rule,
+    )
+
+    if profile.data.path == DEFAULT_PROFILE:
+        return DEFAULT_PROFILE, []
+    facts = describe_source(source, profile.data, "cpu")
+    rule, on_gpu = (find_shipped_rule(replace(facts, device=device)) for device in ("cpu", "cuda"))
+    chosen = f"Without --profile, iddm train chooses `{rule.profile}` ({rule.reason})"
+    if on_gpu != rule:
+        chosen += f", and on a GPU `{on_gpu.profile}` ({on_gpu.reason})"
+    return rule.profile, [Advice("hint", f"{chosen}.")]
+
+
+def _load_for(path: str, name: str) -> "Profile":
+    """Return a profile with another dataset."""
+    from iddm_cli.profiles.loading import load_profile
+
+    return load_profile(name, collect_overrides({"PATH data.path": path}))
 
 
 def _advise_length(profile: "Profile", inspection: "Inspection") -> "Iterator[Advice]":

@@ -74,6 +74,22 @@ def test_a_profile_selects_the_preprocessing_and_the_dataset(shell):
     assert large.json()["treatment"]["width"] == LARGEST_SIDE
 
 
+def test_without_a_profile_it_previews_the_one_that_training_would_take(shell):
+    draw_folder(shell.folder / "set", {"cat": 5, "dog": 4}, size=(50, 48))
+    chosen = shell.iddm("inspect-dataset", "set", "--out", "report", "--json").json()
+    assert (chosen["treatment"]["profile"], chosen["treatment"]["height"]) == ("neu-det", 64)
+    hint = next(line["text"] for line in chosen["advice"] if "chooses `neu-det`" in line["text"])
+    assert "on a GPU" not in hint, "the same there"
+    plan = ("train", "--data", "set", "--dry-run", "--device", "cpu")
+    assert "profile neu-det, chosen for 9 images" in shell.iddm(*plan).err
+    draw_folder(shell.folder / "small", {"cat": 5, "dog": 4}, size=(28, 28))
+    small = shell.iddm("inspect-dataset", "small")
+    assert "Preprocessing with the profile fashion-mnist" in small.out
+    assert "on a GPU `cifar10`" in " ".join(small.out.split())
+    demo = shell.iddm("inspect-dataset", "demo", "--json").json()
+    assert demo["treatment"]["profile"] == "demo"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -13,7 +13,9 @@ from iddm_cli.profiles.overrides import Override
 from iddm_cli.profiles.strict_yaml import Document
 
 if TYPE_CHECKING:
+    from iddm_cli.data.sources.source import Source
     from iddm_cli.profiles.profile import Profile
+    from iddm_cli.profiles.settings import DataSettings
 
 DEFAULT_PROFILE = "demo"
 
@@ -133,7 +135,7 @@ def choose_profile(overrides: Sequence[Override]) -> str:
     if path == DEFAULT_PROFILE:
         return DEFAULT_PROFILE
     facts = replace(find_facts(_settings_for_reading(overrides)), wanted=_find_wanted(overrides))
-    rule = find_rule(facts, {entry.name for entry in list_profiles()})
+    rule = find_shipped_rule(facts)
     rank_info = read_rank_info()
     if facts.side and (rank_info is None or rank_info.rank == 0):
         console.print_note(
@@ -161,6 +163,11 @@ def find_rule(facts: DatasetFacts, known: Collection[str]) -> ProfileRule:
     return next(rule for rule in PROFILE_RULES if rule.profile in known and rule.suits(facts))
 
 
+def find_shipped_rule(facts: DatasetFacts) -> ProfileRule:
+    """Return the first rule that suits a dataset, of a profile that this installation has."""
+    return find_rule(facts, {entry.name for entry in list_profiles()})
+
+
 def find_facts(settings: "Profile") -> DatasetFacts:
     """Return what the choice depends on; a few images are decoded.
 
@@ -171,23 +178,34 @@ def find_facts(settings: "Profile") -> DatasetFacts:
         DatasetError: There is no such dataset, or it contains nothing to train on.
         UsageError: The machine does not have the device.
     """
-    from iddm_cli.data.inspection.image_sample import sample_images
     from iddm_cli.data.sources.registry import open_dataset
 
-    data = settings.data
-    source = open_dataset(data)
-    sample = sample_images(source, data, most=SAMPLED_IMAGES)
-    is_grey = all(image.grey for image in sample)
+    source = open_dataset(settings.data)
 
     from iddm_cli.engine.device import choose_device
 
+    return describe_source(source, settings.data, choose_device(settings.runtime.device).type)
+
+
+def describe_source(source: "Source", data: "DataSettings", device: str) -> DatasetFacts:
+    """Return what the choice depends on, for an open dataset; a few images are decoded.
+
+    Args:
+        source: The dataset.
+        data: How to read it.
+        device: Type of the device to train on.
+    """
+    from iddm_cli.data.inspection.image_sample import sample_images
+
+    sample = sample_images(source, data, most=SAMPLED_IMAGES)
+    is_grey = all(image.grey for image in sample)
     return DatasetFacts(
         images=len(source),
         height=int(median([image.height for image in sample] or [0])),
         width=int(median([image.width for image in sample] or [0])),
         channels=1 if is_grey else max(image.bands for image in sample),
         classes=len(source.classes) if data.conditional is not False else 0,
-        device=choose_device(settings.runtime.device).type,
+        device=device,
     )
 
 
