@@ -40,6 +40,9 @@ ARMS: dict[str, tuple[str, ...]] = {
     "32 wide": (*FASTER, *THREE, *set_width(32)),
     "32 wide, four levels": (*FASTER, *FOUR, *set_width(32)),
     "48 wide, four levels": (*FASTER, *FOUR, *set_width(48)),
+    "48 wide, four levels, shifted noise": (
+        *FASTER, *FOUR, *set_width(48), "diffusion.noise_shift=auto",
+    ),
     "64 wide": (*FASTER, *THREE, *set_width(64)),
 }  # fmt: skip
 """Settings that differ from the profile's, by the names that the table shows."""
