@@ -13,7 +13,10 @@ from pathlib import Path
 
 from few_images import NEW, draw_set, list_kinds
 from recipes import (
-    FLOW_RECIPE,
+    ADAMW,
+    COSINE,
+    FASTER,
+    MIDDLE,
     add_training_options,
     get_budget,
     measure,
@@ -25,25 +28,23 @@ from recipes import (
 
 SIDE = 64
 PROFILE = "neu-det"
-PATCHES = ("model.patch_size=2", "model.blocks_per_level=1", "model.attention_levels=[]")
-FASTER = (*FLOW_RECIPE, "training.lr=5e-3", *PATCHES)
+PATCHES = (*FASTER, *MIDDLE, "model.patch_size=2", "model.blocks_per_level=1")
 THREE = ("model.channel_multipliers=[1,2,2]",)
 FOUR = ("model.channel_multipliers=[1,2,2,2]",)
 ARMS: dict[str, tuple[str, ...]] = {
     PROFILE: (),
     "pixels, 64 wide, AdamW, v-prediction": (
-        "training.optimizer=adamw", "training.lr=3e-4", "diffusion.schedule=cosine",
-        "diffusion.prediction=v", "diffusion.time_distribution=uniform", "model.patch_size=1",
+        *ADAMW, "training.lr=3e-4", *COSINE, "model.patch_size=1",
         "model.channel_multipliers=[1,2,3,4]", "model.blocks_per_level=2",
         "model.attention_levels=[2,3]", *set_width(64),
     ),
-    "32 wide": (*FASTER, *THREE, *set_width(32)),
-    "32 wide, four levels": (*FASTER, *FOUR, *set_width(32)),
-    "48 wide, four levels": (*FASTER, *FOUR, *set_width(48)),
+    "32 wide": (*PATCHES, *THREE, *set_width(32)),
+    "32 wide, four levels": (*PATCHES, *FOUR, *set_width(32)),
+    "48 wide, four levels": (*PATCHES, *FOUR, *set_width(48)),
     "48 wide, four levels, shifted noise": (
-        *FASTER, *FOUR, *set_width(48), "diffusion.noise_shift=auto",
+        *PATCHES, *FOUR, *set_width(48), "diffusion.noise_shift=auto",
     ),
-    "64 wide": (*FASTER, *THREE, *set_width(64)),
+    "64 wide": (*PATCHES, *THREE, *set_width(64)),
 }  # fmt: skip
 """Settings that differ from the profile's, by the names that the table shows."""
 

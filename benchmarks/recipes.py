@@ -46,11 +46,11 @@ def set_width(width: int) -> tuple[str, ...]:
     return tuple(f"model.{key}={value}" for key, value in describe_width(width).items())
 
 
-PLAIN = (
-    "training.optimizer=adamw", "training.lr=1e-3", "diffusion.schedule=cosine",
-    "diffusion.prediction=v", "diffusion.time_distribution=uniform",
-    "model.attention_levels=[1]", *set_width(64),
+ADAMW = ("training.optimizer=adamw", "training.lr=1e-3")
+COSINE = (
+    "diffusion.schedule=cosine", "diffusion.prediction=v", "diffusion.time_distribution=uniform",
 )  # fmt: skip
+PLAIN = (*ADAMW, *COSINE, "model.attention_levels=[1]", *set_width(64))
 """What every recipe but the profile's own, and changes of it, begins from."""
 
 MUON = ("training.optimizer=muon",)
@@ -66,16 +66,10 @@ FASTER = (*FLOW_RECIPE, "training.lr=5e-3")
 MIDDLE = ("model.attention_levels=[]",)
 AS_PROFILE = "as the profile"
 ONE_CHANGE: dict[str, tuple[str, ...]] = {
-    "AdamW at 1e-3": ("training.optimizer=adamw", "training.lr=1e-3"),
-    "AdamW at 3e-3": ("training.optimizer=adamw", "training.lr=3e-3"),
-    "v-prediction, cosine": (
-        "diffusion.schedule=cosine", "diffusion.prediction=v",
-        "diffusion.time_distribution=uniform",
-    ),
-    "AdamW at 1e-3, v-prediction, cosine": (
-        "training.optimizer=adamw", "training.lr=1e-3", "diffusion.schedule=cosine",
-        "diffusion.prediction=v", "diffusion.time_distribution=uniform",
-    ),
+    "AdamW at 1e-3": ADAMW,
+    "AdamW at 3e-3": (*ADAMW, "training.lr=3e-3"),
+    "v-prediction, cosine": COSINE,
+    "AdamW at 1e-3, v-prediction, cosine": (*ADAMW, *COSINE),
     "EDM": EDM,
     "uniform times": ("diffusion.time_distribution=uniform",),
     "pseudo-Huber": ("diffusion.loss=huber",),
@@ -86,7 +80,7 @@ ONE_CHANGE: dict[str, tuple[str, ...]] = {
     "attention on a level": ("model.attention_levels=[1]",),
     "qk-norm": ("model.qk_norm=true",),
 }  # fmt: skip
-"""Single changes of the profile's own recipe."""
+"""Changes of the profile's own recipe: one, or the two of the recipe before it."""
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "AdamW": (),
@@ -187,7 +181,7 @@ def train_and_evaluate(
 
 
 def collect_settings(name: str) -> tuple[str, ...]:
-    """Return all settings of a recipe that --set is given."""
+    """Return all settings of a recipe, as --set takes them."""
     base = () if name.startswith(AS_PROFILE) else PLAIN
     return (*base, *RECIPES[name])
 

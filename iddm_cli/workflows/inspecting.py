@@ -49,7 +49,7 @@ def inspect_dataset(
         choice: list[Advice] = []
         if profile_name is None:
             profile_name, choice = _choose_profile(profile, source)
-            profile = _load_for(profile.data.path, profile_name)
+            profile = resolve_settings(profile.data.path, profile_name, None)
         data = profile.data
         scanned = scan(source, data, progress=progress)
         inspection = summarize(
@@ -80,13 +80,6 @@ def _choose_profile(profile: "Profile", source: "Source") -> tuple[str, "list[Ad
     if on_gpu != rule:
         chosen += f", and on a GPU `{on_gpu.profile}` ({on_gpu.reason})"
     return rule.profile, [Advice("hint", f"{chosen}.")]
-
-
-def _load_for(path: str, name: str) -> "Profile":
-    """Return a profile with another dataset."""
-    from iddm_cli.profiles.loading import load_profile
-
-    return load_profile(name, collect_overrides({"PATH data.path": path}))
 
 
 def _advise_length(profile: "Profile", inspection: "Inspection") -> "Iterator[Advice]":
